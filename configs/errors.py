@@ -1,0 +1,59 @@
+"""The root of every error that Staycast raises on purpose.
+
+    StaycastError            exit 2, HTTP 400
+    ├── ConfigError          the configuration cannot be used
+    ├── DataError            the input tables cannot be used
+    ├── NotEnoughDataError   too few customers, labels or months to learn from
+    ├── NotReadyError        a step that must come first has not run; HTTP 503
+    └── RegistryError        a model version or alias that is asked for does not exist; HTTP 503
+
+Serving adds its own in ``serving.errors``. A message says what is wrong, where, what was got and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StaycastError(Exception):
+    """Something the user can mend; shown as one message, never as a traceback."""
+
+    exit_code = 2
+    status = 400
+
+
+class ConfigError(StaycastError):
+    """The configuration cannot be used."""
+
+
+class DataError(StaycastError):
+    """The input tables cannot be used."""
+
+
+class NotEnoughDataError(DataError):
+    """Too few customers, labels or months to learn from."""
+
+
+class NotReadyError(StaycastError):
+    """A step that must come first has not run in this workspace."""
+
+    status = 503
+
+
+class RegistryError(StaycastError):
+    """A model version or alias that is asked for does not exist."""
+
+    status = 503
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the known word closest to `word`, or an empty string.
+
+    >>> nearest("horizon_day", ["horizon_days", "seed"])
+    " (did you mean 'horizon_days'?)"
+    >>> nearest("zzz", ["horizon_days", "seed"])
+    ''
+    """
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{found[0]}'?)" if found else ""

@@ -1,0 +1,303 @@
+"""Every knob, as frozen models. An unknown key is refused, with the nearest known one named.
+
+A business is one small YAML file that says only what differs from ``default.yaml``; both are laid over
+one another key by key. Units stand in the names: ``horizon_days``, ``deadline_ms``, ``annual_discount_rate``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from configs.errors import ConfigError, nearest
+
+HERE = Path(__file__).parent
+Share = Annotated[float, Field(ge=0, le=1)]
+Days = Annotated[int, Field(gt=0, le=3660)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Section):
+    """Where the tables come from."""
+
+    loader: str
+    options: dict[str, Any] = {}
+
+
+class Quality(Section):
+    """When an input table is good enough to use."""
+
+    min_valid_share: Share
+    max_age_days: Days
+
+
+class AsOf(Section):
+    """The moments at which customers are looked at."""
+
+    every_months: Count
+    min_history_days: Days
+    first: datetime | None
+    last: datetime | None
+
+
+class Churn(Section):
+    """What counts as leaving."""
+
+    kind: Literal["inactivity"]
+    horizon_days: Days
+    activity_days: Days
+    holdout_as_ofs: Count
+
+
+class Clv(Section):
+    """What counts as a customer's value."""
+
+    horizon_days: Days
+    holdout_as_ofs: Count
+    margin: Annotated[float, Field(gt=0, le=1)]
+    annual_discount_rate: Annotated[float, Field(ge=0, lt=1)]
+    coverage: Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class Columns(Section):
+    """Customer columns that the business declares."""
+
+    attributes: tuple[str, ...]
+    sensitive: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Columns:
+        both = sorted(set(self.attributes) & set(self.sensitive))
+        if both:
+            raise ValueError(f"{both} stand under both attributes and sensitive; a sensitive column audits, it does not predict")
+        return self
+
+
+class Tuning(Section):
+    """How long and how widely the search looks."""
+
+    trials: Count
+    timeout_seconds: Count
+    folds: Count
+    max_trees: Count
+    early_stopping_trees: Count
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Minimum(Section):
+    """The least that a model is learned from."""
+
+    customers: Count
+    labels_of_each_kind: Count
+    as_ofs: Count
+
+
+class Gates(Section):
+    """What a candidate must show before it serves."""
+
+    min_auc: Share
+    max_calibration_error: Share
+    min_gini: Annotated[float, Field(ge=-1, le=1)]
+    coverage_tolerance: Share
+    max_loss_to_champion: Share
+    must_beat_baseline: bool
+
+
+class Bands(Section):
+    """Lower edges of the risk bands, as calibrated probabilities; below `watch` is low."""
+
+    watch: Share
+    high: Share
+    critical: Share
+
+    @model_validator(mode="after")
+    def _rising(self) -> Bands:
+        if not self.watch < self.high < self.critical:
+            raise ValueError(f"bands must rise: watch {self.watch} < high {self.high} < critical {self.critical}")
+        return self
+
+
+class Tiers(Section):
+    """The share of customers, from the most valuable down, that each tier takes; the rest is bronze."""
+
+    diamond: Share
+    gold: Share
+    silver: Share
+
+    @model_validator(mode="after")
+    def _within_one(self) -> Tiers:
+        if self.diamond + self.gold + self.silver >= 1:
+            raise ValueError("tiers must leave customers for bronze: diamond + gold + silver must be under 1")
+        return self
+
+
+class Stages(Section):
+    """The edges between the stages of a customer's life."""
+
+    new_days: Days
+    growing_ratio: Annotated[float, Field(gt=1)]
+    declining_ratio: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Rule(Section):
+    """An action for the customers it matches; an empty list matches all."""
+
+    code: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+    text: str
+    band: tuple[Literal["low", "watch", "high", "critical"], ...] = ()
+    tier: tuple[Literal["diamond", "gold", "silver", "bronze"], ...] = ()
+    stage: tuple[Literal["new", "growing", "mature", "declining", "lapsed"], ...] = ()
+
+
+class Decisions(Section):
+    """From numbers to words and actions."""
+
+    bands: Bands
+    tiers: Tiers
+    stages: Stages
+    actions: Annotated[tuple[Rule, ...], Field(min_length=1)]
+
+    @field_validator("actions")
+    @classmethod
+    def _last_matches_all(cls, actions: tuple[Rule, ...]) -> tuple[Rule, ...]:
+        last = actions[-1]
+        if last.band or last.tier or last.stage:
+            raise ValueError(f"the last action ('{last.code}') must match every customer: give it no band, tier or stage")
+        return actions
+
+
+class Serving(Section):
+    """How answers are given."""
+
+    host: str
+    port: Annotated[int, Field(gt=0, lt=65536)]
+    max_customers_per_request: Count
+    top_reasons: Count
+    stale_after_hours: Count
+    registry_poll_seconds: Annotated[float, Field(gt=0)]
+    drain_seconds: Annotated[float, Field(ge=0, le=600)]
+
+
+class Monitoring(Section):
+    """When a change counts as one."""
+
+    drift_effect: Annotated[float, Field(gt=0)]
+    drift_p_value: Annotated[float, Field(gt=0, lt=1)]
+    drift_min_rows: Count
+    fairness_min_group: Count
+    fairness_selection_share: Share
+
+
+class Settings(Section):
+    """Everything that is set, for one business."""
+
+    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    time_zone: str
+    data_until: datetime | None
+    source: Source
+    quality: Quality
+    as_of: AsOf
+    churn: Churn
+    clv: Clv
+    columns: Columns
+    tuning: Tuning
+    minimum: Minimum
+    gates: Gates
+    decisions: Decisions
+    serving: Serving
+    monitoring: Monitoring
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"unknown time zone '{zone}'{nearest(zone, available_timezones())}")
+        return ZoneInfo(zone).key
+
+
+def load(config: str | Path) -> Settings:
+    """Read the settings of one business.
+
+    Parameters
+    ----------
+    config
+        The path of a YAML file, or the bare name of one in ``configs/``: ``completejourney``.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing, is not YAML, or holds an unknown key or a value out of its range.
+    """
+    path = _find(config)
+    merged = overlay(_read(HERE / "default.yaml"), _read(path))
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from None
+
+
+def overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Lay one nested mapping over another, key by key; lists and scalars are replaced whole.
+
+    >>> overlay({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
+    {'a': {'b': 1, 'c': 3}}
+    """
+    out = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        out[key] = overlay(base[key], value) if nested else value
+    return out
+
+
+def _find(config: str | Path) -> Path:
+    path = Path(config)
+    bare = HERE / f"{config}.yaml"
+    if path.is_file() or not bare.is_file():
+        return path
+    return bare
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        ready = sorted(p.stem for p in HERE.glob("*.yaml") if p.stem != "default")
+        raise ConfigError(f"no configuration at '{path}': give the path of a YAML file, or one of {', '.join(ready)}")
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping of settings, got {type(content).__name__}")
+    return content
+
+
+def _explain(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"]) or "settings"
+    if error["type"] == "extra_forbidden":
+        return f"unknown key '{where}'{nearest(where, known_keys())}; remove it or correct its name"
+    got = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"
+    return f"{where}: {error['msg'].removeprefix('Value error, ')}{got}"
+
+
+def known_keys() -> list[str]:
+    """Every dotted key that ``default.yaml`` sets, sections included."""
+
+    def walk(node: dict[str, Any], prefix: str) -> list[str]:
+        keys = []
+        for key, value in node.items():
+            keys.append(prefix + key)
+            keys += walk(value, f"{prefix}{key}.") if isinstance(value, dict) else []
+        return keys
+
+    return walk(_read(HERE / "default.yaml"), "")

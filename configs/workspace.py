@@ -1,0 +1,170 @@
+"""The folder that holds all state of one business, and what was done in it already.
+
+Two workspaces never share anything, so that two businesses, or two experiments, run side by side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from configs.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Paths under one root folder."""
+
+    root: Path
+
+    @property
+    def state(self) -> Path:
+        """All files that Staycast writes, but those of MLflow."""
+        return self.root / "state"
+
+    @property
+    def tables(self) -> Path:
+        """Checked tables, one parquet each."""
+        return self.state / "tables"
+
+    @property
+    def quarantine(self) -> Path:
+        """Rows that were not used, with their reasons, one parquet a table."""
+        return self.state / "quarantine"
+
+    @property
+    def features(self) -> Path:
+        """Feature rows, labels and the feature schema."""
+        return self.state / "features"
+
+    @property
+    def feast(self) -> Path:
+        """Feast's registry and the SQLite online store."""
+        return self.state / "feast"
+
+    @property
+    def tuning(self) -> Path:
+        """Optuna's storage."""
+        return self.state / "tuning.db"
+
+    @property
+    def scores(self) -> Path:
+        """Answers for all customers, one folder a moment."""
+        return self.state / "scores"
+
+    @property
+    def reports(self) -> Path:
+        """Reports for people: HTML, with JSON beside."""
+        return self.state / "reports"
+
+    @property
+    def ledger(self) -> Path:
+        """Who promoted, rejected or rolled back which model, and why."""
+        return self.state / "ledger.jsonl"
+
+    @property
+    def prediction_log(self) -> Path:
+        """Every answer that was served."""
+        return self.state / "predictions.db"
+
+    @property
+    def mlruns(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.root / "mlruns"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Address of MLflow's tracking store and registry."""
+        return f"sqlite:///{self.mlruns.resolve() / 'mlflow.db'}"
+
+    def claim(self, name: str) -> None:
+        """Make this the workspace of one business, or check that it is.
+
+        Raises
+        ------
+        ConfigError
+            The workspace belongs to another business already.
+        """
+        marker = self.state / "business"
+        if not marker.exists():
+            write_text(marker, name)
+        owner = marker.read_text("utf-8").strip()
+        if owner != name:
+            raise ConfigError(
+                f"workspace '{self.root}' holds the business '{owner}', the configuration is for '{name}': "
+                "give another folder with --workspace"
+            )
+
+    def done(self, stage: str, mark: str) -> dict[str, Any] | None:
+        """What a stage recorded when it last ended, if it was for the same mark; else None."""
+        path = self._record(stage)
+        if not path.is_file():
+            return None
+        content = json.loads(path.read_text("utf-8"))
+        return content["result"] if content["mark"] == mark else None
+
+    def record(self, stage: str, mark: str, result: dict[str, Any]) -> None:
+        """Record that a stage ended, for which mark, and with what result."""
+        write_text(self._record(stage), json.dumps({"mark": mark, "result": result}, indent=1, default=str))
+
+    def last(self, stage: str) -> dict[str, Any] | None:
+        """What a stage recorded when it last ended, whatever the mark; None if it never did."""
+        path = self._record(stage)
+        return json.loads(path.read_text("utf-8"))["result"] if path.is_file() else None
+
+    def _record(self, stage: str) -> Path:
+        return self.state / "stages" / f"{stage}.json"
+
+
+def fingerprint(*parts: Any) -> str:
+    """A short hash of values that JSON can hold.
+
+    >>> fingerprint({"a": 1}) == fingerprint({"a": 1}) != fingerprint({"a": 2})
+    True
+    """
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def files_fingerprint(paths: Iterable[Path]) -> str:
+    """A short hash of the names and the contents of files."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    part.write_text(text, "utf-8")
+    os.replace(part, path)
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to fill, which takes the place of `folder` only if the body succeeds."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    tag = uuid.uuid4().hex[:8]
+    part, old = folder.with_name(f".{folder.name}.{tag}.part"), folder.with_name(f".{folder.name}.{tag}.old")
+    part.mkdir()
+    try:
+        yield part
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
