@@ -1,0 +1,1 @@
+"""From a company's tables to one row a customer: what was known, as of a date."""

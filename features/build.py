@@ -1,0 +1,160 @@
+"""Tables and moments in, feature rows and labels out: one row a customer and moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from configs.errors import NotEnoughDataError
+from configs.settings import AsOf, Settings
+from configs.workspace import Workspace, files_fingerprint, fingerprint, replacing
+from features.column import Column
+from features.engine import connect, read_tables
+from features.labels import labels_as_of
+from features.schema import feature_columns, schema_of
+from features.windows import AS_OF, known
+
+ROWS = "rows.parquet"
+LABELS = "labels.parquet"
+KEYS = ("customer_id", "as_of")
+
+
+def mark(settings: Settings, workspace: Workspace) -> str:
+    """A short hash of all that the feature rows depend on: tables, settings and the code of this package."""
+    code = files_fingerprint(Path(__file__).parent.glob("*.py"))
+    tables = files_fingerprint(workspace.tables.glob("*.parquet"))
+    knobs = (settings.as_of, settings.churn, settings.clv, settings.columns, settings.data_until)
+    return fingerprint(code, tables, [k.model_dump(mode="json") if hasattr(k, "model_dump") else k for k in knobs])
+
+
+def build(
+    settings: Settings, workspace: Workspace, step: Callable[[int, int], None] = lambda done, of: None
+) -> dict[str, Any]:
+    """Compute features and labels at every moment and store them in the workspace.
+
+    Parameters
+    ----------
+    settings
+        Of the business.
+    workspace
+        Holds the checked tables; gets ``rows.parquet``, ``labels.parquet`` and ``schema.json``.
+    step
+        Told how many moments are done, of how many.
+
+    Returns
+    -------
+    dict
+        Numbers of rows, columns and moments, and the newest moment.
+
+    Raises
+    ------
+    NotReadyError
+        Nothing was ingested yet.
+    NotEnoughDataError
+        The history is too short for a single moment.
+    """
+    backend = connect()
+    tables = read_tables(backend, workspace.tables)
+    until = data_until(tables["orders"], settings)
+    when = moments(first_order(tables["orders"]), until, settings.as_of)
+    columns = feature_columns(tables, settings.columns.attributes)
+    rows, labels = [], []
+    for done, as_of in enumerate(when):
+        step(done, len(when))
+        rows.append(_stamp(features_as_of(tables, columns, as_of).to_pandas(), as_of))
+        people = customers_as_of(tables["customers"], as_of)
+        labels.append(_stamp(labels_as_of(people, tables["orders"], as_of, until, settings.churn, settings.clv).to_pandas(), as_of))
+    step(len(when), len(when))
+    schema = schema_of(columns)
+    with replacing(workspace.features) as folder:
+        _tidy(pd.concat(rows, ignore_index=True), columns).to_parquet(folder / ROWS, index=False)
+        pd.concat(labels, ignore_index=True).sort_values(list(KEYS)).to_parquet(folder / LABELS, index=False)
+        schema.save(folder)
+    return {
+        "rows": sum(map(len, rows)),
+        "features": len(columns),
+        "as_ofs": [f"{w.isoformat()}Z" for w in when],
+        "schema_hash": schema.hash,
+        "data_until": f"{until.isoformat()}Z",
+    }
+
+
+def features_as_of(tables: dict[str, ir.Table], columns: Iterable[Column], as_of: datetime) -> ir.Table:
+    """All columns at one moment. One row per customer known at it: ``customer_id``, then the columns in order."""
+    columns = list(columns)
+    people = customers_as_of(tables["customers"], as_of)
+    out = people.select("customer_id", **{c.name: c.aggregate(people).cast("string") for c in columns if c.table == "customers"})
+    for name in dict.fromkeys(c.table for c in columns if c.table != "customers"):
+        own = [c for c in columns if c.table == name]
+        rows = AS_OF[name](tables[name], as_of)
+        told = rows.group_by("customer_id").agg(**{c.name: c.aggregate(rows).cast("float64") for c in own})
+        out = out.left_join(told, "customer_id").drop("customer_id_right")
+    filled = {c.name: out[c.name] if c.empty is None else out[c.name].fill_null(c.empty) for c in columns}
+    return out.select("customer_id", **filled)
+
+
+def customers_as_of(customers: ir.Table, as_of: datetime) -> ir.Table:
+    """Customers known at a moment: signed up before it, and recorded by then."""
+    return known(customers, "signed_up_at", as_of)
+
+
+def moments(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
+    """Firsts of the month at which customers are looked at, the newest not after `until`.
+
+    Raises
+    ------
+    NotEnoughDataError
+        No moment has enough history before it.
+
+    Examples
+    --------
+    >>> from configs.settings import load
+    >>> [m.strftime("%m-%d") for m in moments(datetime(2017, 1, 1), datetime(2017, 4, 1), load("test").as_of)]
+    ['02-01', '03-01', '04-01']
+    """
+    start = max(first + pd.Timedelta(days=settings.min_history_days), _naive(settings.first) or datetime.min)
+    end = min(until, _naive(settings.last) or datetime.max)
+    months = pd.date_range(first.date(), end, freq="MS", unit="us")
+    newest_first = [m.to_pydatetime() for m in months if start <= m <= end][::-1]
+    if not newest_first:
+        raise NotEnoughDataError(
+            f"orders from {first:%Y-%m-%d} to {until:%Y-%m-%d} hold no first of a month with "
+            f"{settings.min_history_days} days of history before it: give a longer history, or lower as_of.min_history_days"
+        )
+    return newest_first[:: settings.every_months][::-1]
+
+
+def data_until(orders: ir.Table, settings: Settings) -> datetime:
+    """The end of what is known: as set, or just after the newest order."""
+    if settings.data_until is not None:
+        return pd.Timestamp(settings.data_until).tz_convert("UTC").tz_localize(None).to_pydatetime()
+    return (pd.Timestamp(orders.ordered_at.max().execute()) + pd.Timedelta(microseconds=1)).to_pydatetime()
+
+
+def first_order(orders: ir.Table) -> datetime:
+    """When the first order was placed."""
+    return pd.Timestamp(orders.ordered_at.min().execute()).to_pydatetime()
+
+
+def _naive(time: datetime | None) -> datetime | None:
+    if time is None:
+        return None
+    stamp = pd.Timestamp(time)
+    return (stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp).to_pydatetime()
+
+
+def _stamp(frame: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    frame.insert(1, "as_of", pd.Series(pd.Timestamp(as_of, tz="UTC"), index=frame.index).astype("datetime64[us, UTC]"))
+    return frame
+
+
+def _tidy(rows: pd.DataFrame, columns: list[Column]) -> pd.DataFrame:
+    """Order rows and columns, and add ``known_at``: when the row could have been told, which is its moment."""
+    rows = rows.sort_values(list(KEYS), ignore_index=True)
+    rows["known_at"] = rows["as_of"]
+    return rows[[*KEYS, "known_at", *(c.name for c in columns)]]

@@ -1,0 +1,124 @@
+"""A column is a function, named as the column: an as-of table in, one aggregate a customer out.
+
+    @column("orders", "{value:count order} in the last {days} days", windows=(30, 90), empty=0)
+    def orders(o, days):
+        return purchases(o, days).count()
+
+makes the columns ``orders_30d`` and ``orders_90d``. Texts say a value in plain words with the customer's own
+numbers; of several, the first whose numbers are all known is taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from string import Formatter
+from types import ModuleType
+from typing import Any
+
+import ibis.expr.types as ir
+
+Aggregate = Callable[..., ir.Value]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One feature: its name, the table it is told from, how it is computed and how it is said.
+
+    Attributes
+    ----------
+    name
+        Name of the column.
+    table
+        The as-of table that `aggregate` takes.
+    aggregate
+        As-of table in, aggregate expression out; one value a customer.
+    texts
+        Sentences for a reason, tried in turn; ``{value}`` is the own value, other names are other columns.
+    empty
+        The value of a customer without a single row in `table`; None stands for unknown.
+    dtype
+        ``float64`` or ``string``.
+    doc
+        What it means, for the feature list.
+    """
+
+    name: str
+    table: str
+    aggregate: Aggregate
+    texts: tuple[str, ...]
+    empty: float | None = None
+    dtype: str = "float64"
+    doc: str = ""
+
+    def say(self, row: Mapping[str, Any]) -> str:
+        """Say the value of this column for one customer in plain words."""
+        values = {**row, "value": row.get(self.name)}
+        for text in self.texts:
+            if not any(_unknown(values.get(name)) for name in _names(text)):
+                return _Plain().vformat(text, (), values)
+        return f"{self.name.replace('_', ' ')} unknown"
+
+
+def column(
+    table: str, *texts: str, windows: tuple[int, ...] = (), empty: float | None = None
+) -> Callable[[Aggregate], Aggregate]:
+    """Declare a function as a column, or as one column for each window in days."""
+
+    def declare(function: Aggregate) -> Aggregate:
+        doc = (function.__doc__ or "").strip().split("\n")[0]
+        made = [
+            Column(
+                name=f"{function.__name__}_{days}d",
+                table=table,
+                aggregate=partial(function, days=days),
+                texts=tuple(t.replace("{days}", str(days)) for t in texts),
+                empty=empty,
+                doc=doc.replace("`days`", str(days)),
+            )
+            for days in windows
+        ]
+        function.columns = made or [Column(function.__name__, table, function, texts, empty, doc=doc)]  # type: ignore[attr-defined]
+        return function
+
+    return declare
+
+
+def columns_of(module: ModuleType) -> list[Column]:
+    """All columns that a module declares, in the order they stand there."""
+    return [c for f in vars(module).values() for c in getattr(f, "columns", []) if f.__module__ == module.__name__]
+
+
+class _Plain(Formatter):
+    """Formats numbers as a person would say them: ``{x:count order}``, ``{x:days}``, ``{x:percent}``, ``{x:money}``."""
+
+    def format_field(self, value: Any, spec: str) -> str:
+        kind, _, noun = spec.partition(" ")
+        if kind == "count":
+            number = f"{value:,.0f}"
+            return f"{number if value else 'no'} {noun if number == '1' else _plural(noun)}"
+        if kind == "days":
+            return "1 day" if round(value) == 1 else f"{value:,.0f} days" if value >= 1 else "less than a day"
+        if kind == "percent":
+            return f"{100 * value:.0f} %"
+        if kind == "money":
+            return f"{value:,.2f}"
+        if kind == "times":
+            return f"{value:.1f} times"
+        return super().format_field(value, spec)
+
+
+def _plural(noun: str) -> str:
+    head, _, tail = noun.partition(" ")
+    plural = head[:-1] + "ies" if head.endswith("y") else head + "s"
+    return f"{plural} {tail}".strip()
+
+
+def _names(text: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(text) if name]
+
+
+def _unknown(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
