@@ -1,0 +1,228 @@
+"""What a trained model *is*: boosters, calibration, interval, explanation, reference profile, schema hash.
+
+A bundle is a folder of plain files, never a pickle: LightGBM text, one JSON, one parquet. ``bundle.json`` names
+the SHA-256 of every other file; loading checks them. It is the only part of training that serving knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from configs.errors import RegistryError
+from training.calibrate import Affine
+from training.explain import Link, effects, link
+from training.intervals import Interval
+
+FORMAT = 1
+Task = Literal["churn", "clv"]
+SINGLE_THREAD_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Score:
+    """One booster and the affine map of its raw score."""
+
+    name: str
+    booster: lgb.Booster
+    affine: Affine
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction split by features: ``base + effects.sum(axis=1) == prediction``."""
+
+    base: float
+    effects: np.ndarray
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One model, whole.
+
+    Attributes
+    ----------
+    task
+        ``churn`` (predicts a probability) or ``clv`` (predicts an amount of money).
+    link
+        How the raw scores become the prediction, see `training.explain.link`.
+    scores
+        The boosters with their affine maps, in the order the link takes them.
+    features
+        Names of the columns, in the order the boosters take them.
+    categories
+        For every category column its known values; any other value is read as missing.
+    schema_hash
+        Hash of the feature definitions that the model learned from.
+    horizon_days
+        How far ahead the prediction looks.
+    trained_through
+        Newest as-of moment that the boosters were learned from, ISO 8601, UTC.
+    interval
+        The conformal interval of a value, or None.
+    quantiles
+        101 quantiles of the predictions of the reference customers, rising: the scale of percentiles and tiers.
+    reference
+        Features and prediction of the reference customers, without ids: what drift is measured against.
+    info
+        Facts for people: data fingerprint, settings name, number of trees.
+    """
+
+    task: Task
+    link: Link
+    scores: tuple[Score, ...]
+    features: tuple[str, ...]
+    categories: dict[str, tuple[str, ...]]
+    schema_hash: str
+    horizon_days: int
+    trained_through: str
+    interval: Interval | None
+    quantiles: tuple[float, ...]
+    reference: pd.DataFrame
+    info: dict[str, Any]
+
+    def encode(self, frame: pd.DataFrame) -> np.ndarray:
+        """Turn a feature frame into the boosters' matrix, shape (n, features), float64.
+
+        Raises
+        ------
+        RegistryError
+            A column that the model learned from is missing.
+        """
+        return encode(frame, self.features, self.categories)
+
+    def raw_scores(self, matrix: np.ndarray) -> np.ndarray:
+        """Calibrated raw scores, shape (n, J)."""
+        threads = 1 if len(matrix) <= SINGLE_THREAD_ROWS else 0
+        parts = [s.affine(s.booster.predict(matrix, raw_score=True, num_threads=threads)) for s in self.scores]
+        return np.column_stack(parts)
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        """The prediction that is served, shape (n,): a calibrated probability, or an expected value."""
+        return link(self.link, self.raw_scores(matrix))
+
+    def bounds(self, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends of the value interval, each of shape (n,)."""
+        if self.interval is None:
+            raise RegistryError(f"the {self.task} model holds no interval")
+        return self.interval(expected)
+
+    def explain(self, matrix: np.ndarray) -> Explanation:
+        """Split every prediction by features, in the unit of the prediction; sums are exact."""
+        threads = 1 if len(matrix) <= SINGLE_THREAD_ROWS else 0
+        bases, parts = [], []
+        for score in self.scores:
+            contrib = np.asarray(score.booster.predict(matrix, pred_contrib=True, num_threads=threads))
+            parts.append(contrib[:, :-1] * score.affine.slope)
+            bases.append(float(score.affine(contrib[:1, -1])[0]))
+        base, split = effects(self.link, np.asarray(bases), np.stack(parts, axis=1))
+        return Explanation(base, split)
+
+    def percentile(self, prediction: np.ndarray) -> np.ndarray:
+        """Share of reference customers at or below each prediction, in percent, shape (n,), whole numbers."""
+        return np.clip(np.searchsorted(np.asarray(self.quantiles), prediction, side="right") - 1, 0, 100)
+
+    def quantile(self, share: float) -> float:
+        """The prediction below which this share of the reference customers lies."""
+        return float(np.interp(share, np.linspace(0, 1, len(self.quantiles)), self.quantiles))
+
+    def save(self, folder: Path) -> Path:
+        """Write the bundle as plain files into a new folder and return it."""
+        folder.mkdir(parents=True)
+        for score in self.scores:
+            (folder / f"{score.name}.txt").write_text(score.booster.model_to_string(), "utf-8")
+        self.reference.to_parquet(folder / "reference.parquet", index=False)
+        content = {
+            "format": FORMAT,
+            "task": self.task,
+            "link": self.link,
+            "scores": [{"name": s.name, "affine": asdict(s.affine)} for s in self.scores],
+            "features": self.features,
+            "categories": self.categories,
+            "schema_hash": self.schema_hash,
+            "horizon_days": self.horizon_days,
+            "trained_through": self.trained_through,
+            "interval": asdict(self.interval) if self.interval else None,
+            "quantiles": self.quantiles,
+            "info": self.info,
+            "sha256": {p.name: sha256(p) for p in sorted(folder.iterdir())},
+        }
+        (folder / "bundle.json").write_text(json.dumps(content, indent=1), "utf-8")
+        return folder
+
+
+def load(folder: Path) -> Bundle:
+    """Read a bundle and check that every file is the one that was written.
+
+    Raises
+    ------
+    RegistryError
+        A file is missing, altered, or of a newer format than this program reads.
+    """
+    path = folder / "bundle.json"
+    if not path.is_file():
+        raise RegistryError(f"no model bundle at {folder}: expected a bundle.json; train and register a model first")
+    content = json.loads(path.read_text("utf-8"))
+    if content.get("format") != FORMAT:
+        raise RegistryError(f"{path}: format {content.get('format')!r}, this program reads {FORMAT}; retrain the model")
+    for name, wanted in content["sha256"].items():
+        _check_file(folder / name, wanted)
+    interval = content["interval"]
+    return Bundle(
+        task=content["task"],
+        link=content["link"],
+        scores=tuple(_load_score(folder, s) for s in content["scores"]),
+        features=tuple(content["features"]),
+        categories={k: tuple(v) for k, v in content["categories"].items()},
+        schema_hash=content["schema_hash"],
+        horizon_days=content["horizon_days"],
+        trained_through=content["trained_through"],
+        interval=Interval(**{k: tuple(v) if isinstance(v, list) else v for k, v in interval.items()}) if interval else None,
+        quantiles=tuple(content["quantiles"]),
+        reference=pd.read_parquet(folder / "reference.parquet"),
+        info=content["info"],
+    )
+
+
+def encode(frame: pd.DataFrame, features: tuple[str, ...], categories: dict[str, tuple[str, ...]]) -> np.ndarray:
+    """Turn feature columns into a float64 matrix; a category becomes its place in the known values, else NaN."""
+    missing = [f for f in features if f not in frame.columns]
+    if missing:
+        raise RegistryError(
+            f"the model learned from columns that the feature table lacks: {missing}; "
+            "rebuild the features with the settings the model was trained with, or retrain"
+        )
+    out = np.empty((len(frame), len(features)), dtype=np.float64)
+    for i, name in enumerate(features):
+        column = frame[name]
+        if name in categories:
+            codes = pd.Categorical(column, categories=list(categories[name])).codes
+            out[:, i] = np.where(codes < 0, np.nan, codes)
+        else:
+            out[:, i] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return out
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_file(path: Path, wanted: str) -> None:
+    if not path.is_file():
+        raise RegistryError(f"model file {path} is missing; restore it or promote another version")
+    got = sha256(path)
+    if got != wanted:
+        raise RegistryError(f"model file {path} was altered: SHA-256 {got[:12]}…, registered {wanted[:12]}…; restore it or retrain")
+
+
+def _load_score(folder: Path, content: dict[str, Any]) -> Score:
+    booster = lgb.Booster(model_file=str(folder / f"{content['name']}.txt"))
+    return Score(content["name"], booster, Affine(**content["affine"]))

@@ -1,0 +1,83 @@
+"""From SHAP values of raw scores to effects in the unit that is served, summing to it exactly.
+
+A prediction is ``f(s_1, ..., s_J)``: a link over one or more raw scores, each of which SHAP splits into a base
+and one value a feature (Lundberg et al. 2020). Along the straight path from the bases to the scores, the
+Aumann-Shapley rule (Aumann and Shapley 1974; integrated gradients, Sundararajan et al. 2017) gives a feature
+
+    effect_k = sum_j phi_jk * integral_0^1 df/ds_j (base + t (s - base)) dt
+
+and the effects sum to ``f(s) - f(base)``. With one score this is the plain rescaling of SHAP values.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from scipy.special import expit
+
+Link = Literal["sigmoid", "exp", "sigmoid_exp"]
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+
+
+def link(name: Link, scores: np.ndarray) -> np.ndarray:
+    """Turn raw scores, shape (n, J), into predictions, shape (n,).
+
+    ``sigmoid`` and ``exp`` take one score; ``sigmoid_exp`` takes two: log-odds of buying, log of the amount.
+    """
+    if name == "sigmoid":
+        return expit(scores[:, 0])
+    if name == "exp":
+        return np.exp(scores[:, 0])
+    return expit(scores[:, 0]) * np.exp(scores[:, 1])
+
+
+def effects(name: Link, base: np.ndarray, phi: np.ndarray) -> tuple[float, np.ndarray]:
+    """Split predictions into a base and one effect a feature.
+
+    Parameters
+    ----------
+    name
+        The link that turns scores into predictions.
+    base
+        Mean raw score over the training rows, shape (J,).
+    phi
+        SHAP values of the raw scores, shape (n, J, features).
+
+    Returns
+    -------
+    float, numpy.ndarray
+        The prediction at the base, and the effects, shape (n, features), in the unit of the prediction:
+        ``base + effects.sum(axis=1)`` is the prediction.
+    """
+    steps = phi.sum(axis=2)
+    start = float(link(name, base[None, :])[0])
+    weights = _mean_slope(name, base, steps)
+    raw = np.einsum("njf,nj->nf", phi, weights)
+    total = link(name, base[None, :] + steps) - start
+    return start, _close(raw, total)
+
+
+def _mean_slope(name: Link, base: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    out = np.zeros_like(steps)
+    for node, weight in zip((_NODES + 1) / 2, _WEIGHTS / 2, strict=True):
+        out += weight * _slope(name, base[None, :] + node * steps)
+    return out
+
+
+def _slope(name: Link, scores: np.ndarray) -> np.ndarray:
+    if name == "exp":
+        return np.exp(scores)
+    share = expit(scores[:, :1])
+    if name == "sigmoid":
+        return share * (1 - share)
+    amount = np.exp(scores[:, 1:2])
+    return np.hstack([share * (1 - share) * amount, share * amount])
+
+
+def _close(raw: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Spread what the numeric integral misses over the effects, by their size."""
+    size = np.abs(raw)
+    whole = size.sum(axis=1, keepdims=True)
+    share = np.divide(size, whole, out=np.full_like(size, 1 / raw.shape[1]), where=whole > 0)
+    return raw + (total - raw.sum(axis=1))[:, None] * share
