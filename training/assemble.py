@@ -1,0 +1,145 @@
+"""From folds and what the search found to whole models: fitted, calibrated, bounded, with their reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from configs.settings import Settings
+from training.bundle import Bundle, Score
+from training.dataset import Dataset, Encoder, learn_encoder
+from training.intervals import fit_interval
+from training.models import Fitted, calibrate, fit, predict
+from training.split import Fold, Moments
+from training.tune import FoldData, Found
+
+QUANTILES = 101
+MAX_REFERENCE_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class OutOfTime:
+    """Raw scores of rows that came later than all that their model was learned from.
+
+    ``raw`` has shape (n, J), ``y`` shape (n,).
+    """
+
+    raw: np.ndarray
+    y: np.ndarray
+
+    def __add__(self, other: OutOfTime) -> OutOfTime:
+        return OutOfTime(np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y]))
+
+
+def fold_data(data: Dataset, folds: Sequence[Fold]) -> list[FoldData]:
+    """Encode the rows of each fold with what its training rows teach."""
+    out = []
+    for fold in folds:
+        rows = data.at(fold.train)
+        encoder = learn_encoder(rows, data.schema)
+        out.append(FoldData(encoder(rows), encoder(data.at([fold.valid])), encoder))
+    return out
+
+
+def out_of_time(folds: Sequence[FoldData], found: Found, seed: int) -> OutOfTime:
+    """Score the later rows of every fold with a model of its earlier ones."""
+    parts = []
+    for fold in folds:
+        fitted = fit(found.form, fold.train, fold.encoder, found.params, seed=seed, trees=found.trees)
+        parts.append(OutOfTime(fitted.raw(fold.valid.x), fold.valid.y))
+    return sum(parts[1:], parts[0])
+
+
+def learn(data: Dataset, moments: Moments, found: Found, seed: int) -> tuple[Fitted, Encoder]:
+    """Fit what the search found on all rows of some moments."""
+    rows = data.at(moments)
+    encoder = learn_encoder(rows, data.schema)
+    return fit(found.form, encoder(rows), encoder, found.params, seed=seed, trees=found.trees), encoder
+
+
+def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> OutOfTime:
+    """Raw scores of labelled rows."""
+    matrix = encoder(rows)
+    return OutOfTime(fitted.raw(matrix.x), matrix.y)
+
+
+def assemble(
+    fitted: Fitted,
+    encoder: Encoder,
+    later: OutOfTime,
+    data: Dataset,
+    trained: Moments,
+    population: pd.DataFrame,
+    settings: Settings,
+) -> Bundle:
+    """Make a whole model.
+
+    Parameters
+    ----------
+    fitted, encoder
+        The boosters, and what the columns of their matrix are.
+    later
+        Out-of-time scores on which calibration and interval are learned.
+    data
+        The labelled rows.
+    trained
+        The moments the boosters learned from; the newest gives the reference rows for drift.
+    population
+        Feature rows of the customers whose predictions make the scale of percentiles and tiers.
+    settings
+        Of the business.
+    """
+    affine = calibrate(fitted.form, later.raw, later.y)
+    expected = predict(fitted.form, later.raw, affine)
+    interval = fit_interval(expected, later.y, settings.clv.coverage) if data.task == "clv" else None
+    scores = tuple(
+        Score(p.name, b, a) for p, b, a in zip(fitted.form.parts, fitted.boosters, affine, strict=True)
+    )
+    bundle = Bundle(
+        task=data.task,
+        link=fitted.form.link,
+        scores=scores,
+        features=encoder.features,
+        categories=encoder.categories,
+        schema_hash=data.schema.hash,
+        horizon_days=getattr(settings, data.task).horizon_days,
+        trained_through=max(trained).isoformat(),
+        interval=interval,
+        quantiles=(),
+        reference=pd.DataFrame(),
+        info=_info(fitted, data, settings),
+    )
+    return _with_reference(bundle, data.at([max(trained)]), population, settings.tuning.seed)
+
+
+def _with_reference(bundle: Bundle, rows: pd.DataFrame, population: pd.DataFrame, seed: int) -> Bundle:
+    sample = rows.sample(min(len(rows), MAX_REFERENCE_ROWS), random_state=seed).sort_index()
+    reference = sample[list(bundle.features)].reset_index(drop=True)
+    reference = reference.assign(prediction=bundle.predict(bundle.encode(sample)))
+    scale = np.quantile(bundle.predict(bundle.encode(population)), np.linspace(0, 1, QUANTILES))
+    return Bundle(**{**vars(bundle), "quantiles": tuple(float(q) for q in scale), "reference": reference})
+
+
+def _info(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]:
+    return {
+        "business": settings.name,
+        "form": fitted.form.name,
+        "trees": fitted.trees,
+        "data_fingerprint": data.fingerprint,
+        "rows": len(data.frame),
+    }
+
+
+def forecast(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
+    """Forecasts of labelled rows. ``customer_id, as_of, label, forecast`` and, for values, ``low, high``."""
+    out = rows[["customer_id", "as_of", "label"]].assign(forecast=bundle.predict(bundle.encode(rows)))
+    if bundle.interval is None:
+        return out
+    low, high = bundle.bounds(out["forecast"].to_numpy())
+    return out.assign(low=low, high=high)
+
+

@@ -1,0 +1,130 @@
+"""Customers x moments with their labels: what a model learns from, read through the feature store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from configs.errors import NotEnoughDataError, NotReadyError
+from configs.settings import Minimum
+from configs.workspace import Workspace, files_fingerprint
+from features import store
+from features.schema import FeatureSchema, load_schema
+from training.bundle import Task, encode
+
+LABEL = {"churn": "churned", "clv": "clv"}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled rows of one task. One row per customer and moment, sorted by moment and customer.
+
+    Attributes
+    ----------
+    task
+        ``churn`` or ``clv``.
+    frame
+        ``customer_id, as_of``, the features, and ``label``.
+    schema
+        Of the feature rows.
+    fingerprint
+        A hash of the feature rows and labels.
+    """
+
+    task: Task
+    frame: pd.DataFrame
+    schema: FeatureSchema
+    fingerprint: str
+
+    @property
+    def as_ofs(self) -> list[pd.Timestamp]:
+        """The labelled moments, rising."""
+        return sorted(self.frame["as_of"].unique())
+
+    def at(self, as_ofs: Iterable[pd.Timestamp]) -> pd.DataFrame:
+        """The rows of some moments."""
+        return self.frame[self.frame["as_of"].isin(list(as_ofs))].reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Rows as a model takes them: ``x`` of shape (n, features), ``y`` of shape (n,)."""
+
+    x: np.ndarray
+    y: np.ndarray
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Which columns a model takes, and the known values of its categories: learned from training rows alone."""
+
+    features: tuple[str, ...]
+    categories: dict[str, tuple[str, ...]]
+
+    @cached_property
+    def category_places(self) -> list[int]:
+        """Where the category columns stand."""
+        return [i for i, name in enumerate(self.features) if name in self.categories]
+
+    def __call__(self, rows: pd.DataFrame) -> Matrix:
+        """Encode labelled rows."""
+        return Matrix(encode(rows, self.features, self.categories), rows["label"].to_numpy(np.float64))
+
+
+def learn_encoder(rows: pd.DataFrame, schema: FeatureSchema) -> Encoder:
+    """Keep the features that vary in these rows, and note the values of the categories."""
+    varying = tuple(name for name in schema.names if rows[name].nunique(dropna=False) > 1)
+    categories = {name: tuple(sorted(rows[name].dropna().unique())) for name in schema.categories if name in varying}
+    return Encoder(varying, categories)
+
+
+def load(workspace: Workspace, task: Task) -> Dataset:
+    """Read the labelled rows of a task through Feast's offline store.
+
+    For churn, only customers who were active at the moment; a label that is not known yet leaves its row out.
+
+    Raises
+    ------
+    NotReadyError
+        No features were built yet.
+    """
+    path = workspace.features / "labels.parquet"
+    if not path.is_file():
+        raise NotReadyError(f"no labels in workspace '{workspace.root}': run `staycast features` first")
+    labels = pd.read_parquet(path)
+    known = labels[labels[LABEL[task]].notna()]
+    rows = store.training_rows(workspace, known, task)
+    merged = rows.merge(known[["customer_id", "as_of", LABEL[task]]], on=["customer_id", "as_of"], validate="1:1")
+    frame = merged.rename(columns={LABEL[task]: "label"}).sort_values(["as_of", "customer_id"], ignore_index=True)
+    return Dataset(task, frame, load_schema(workspace.features), files_fingerprint(workspace.features.glob("*.parquet")))
+
+
+def require_enough(data: Dataset, minimum: Minimum) -> None:
+    """Check that a model can be learned at all.
+
+    Raises
+    ------
+    NotEnoughDataError
+        Too few moments, customers or labels of a kind; says the minimum, what was found and what to do.
+    """
+    moments = data.as_ofs
+    _require(data.task, "labelled moments", len(moments), minimum.as_ofs, "a longer history, or a shorter horizon_days")
+    newest = int((data.frame["as_of"] == moments[-1]).sum())
+    _require(data.task, f"customers at {moments[-1]:%Y-%m-%d}", newest, minimum.customers, "more customers")
+    happened = int((data.frame["label"] > 0).sum())
+    kinds = {"churn": ("customers who left", "customers who stayed"), "clv": ("customers who bought", None)}[data.task]
+    for name, count in zip(kinds, (happened, len(data.frame) - happened), strict=True):
+        if name:
+            _require(data.task, f"labels of {name}", count, minimum.labels_of_each_kind, "a longer history")
+
+
+def _require(task: str, what: str, found: int, least: int, remedy: str) -> None:
+    if found < least:
+        raise NotEnoughDataError(
+            f"{task}: found {found} {what}, at least {least} are needed to learn from: give {remedy}, "
+            "or lower it under `minimum` in the configuration if you accept a weaker model"
+        )

@@ -1,0 +1,134 @@
+"""The examination: a model and the plain baseline on the same hold-out rows, overall, by slice, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from configs.settings import Settings
+from training.assemble import forecast
+from training.baselines import past_rate, recency_rule
+from training.bundle import Bundle
+from training.metrics import (
+    auc,
+    bootstrap_interval,
+    by_slice,
+    churn_metrics,
+    log_loss,
+    mae,
+    normalised_gini,
+    value_metrics,
+)
+
+BASELINE = {"churn": "recency rule", "clv": "past rate"}
+HEADLINE: dict[str, dict[str, Callable[..., float]]] = {
+    "churn": {"auc": auc, "log_loss": log_loss},
+    "clv": {"normalised_gini": normalised_gini, "mae": mae},
+}
+TENURE_DAYS = (0, 90, 180, np.inf)
+TENURE_NAMES = ("under 90 days", "90 to 180 days", "over 180 days")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a model showed on rows it had not seen.
+
+    Attributes
+    ----------
+    rows
+        One row per customer and moment: ``label``, ``forecast``, ``baseline``, slices; ``low, high`` for values.
+    model, baseline
+        Metrics by name, see `training.metrics`.
+    margins
+        For the headline metrics, the 95 % interval of model less baseline, by bootstrap over customers.
+    slices
+        Metrics of the model by slice.
+    """
+
+    rows: pd.DataFrame
+    model: dict[str, float]
+    baseline: dict[str, float]
+    margins: dict[str, tuple[float, float]]
+    slices: pd.DataFrame
+
+    def to_dict(self) -> dict[str, Any]:
+        """As values that JSON can hold; NaN becomes None."""
+        slices = self.slices.astype(object).where(self.slices.notna(), None).to_dict("records")
+        return {
+            "as_ofs": sorted({f"{a.isoformat()}" for a in self.rows["as_of"]}),
+            "model": _plain(self.model),
+            "baseline": _plain(self.baseline),
+            "model_less_baseline_95": {k: list(v) for k, v in self.margins.items()},
+            "slices": slices,
+        }
+
+
+def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings: Settings) -> Examination:
+    """Examine a model on hold-out rows, beside the baseline.
+
+    Parameters
+    ----------
+    bundle
+        A model that was learned from neither these rows nor anything later.
+    holdout
+        Labelled feature rows.
+    train
+        The rows the model was learned from: the recency rule is fitted on them, too.
+    settings
+        Of the business.
+    """
+    rows = forecast(bundle, holdout).assign(
+        baseline=_baseline(bundle.task, holdout, train, settings),
+        tenure=_tenure(holdout["tenure_days"]),
+        **{name: holdout[name] for name in bundle.categories},
+    )
+    measure = partial(measure_rows, task=bundle.task)
+    slices = [by_slice(rows, name, measure).rename(columns={name: "value"}) for name in ("tenure", *bundle.categories)]
+    named = [part.assign(slice=name) for part, name in zip(slices, ("tenure", *bundle.categories), strict=True)]
+    table = pd.concat(named, ignore_index=True)
+    return Examination(
+        rows=rows,
+        model=measure(rows),
+        baseline=measure(rows, column="baseline"),
+        margins=_margins(bundle.task, rows, settings.tuning.seed),
+        slices=table[["slice", "value", *[c for c in table.columns if c not in ("slice", "value")]]],
+    )
+
+
+def measure_rows(rows: pd.DataFrame, task: str, column: str = "forecast") -> dict[str, float]:
+    """Metrics of one column of forecasts against the label."""
+    if task == "churn":
+        return churn_metrics(rows["label"], rows[column])
+    if column == "forecast":
+        return value_metrics(rows["label"], rows[column], rows["low"], rows["high"])
+    return value_metrics(rows["label"], rows[column])
+
+
+def _baseline(task: str, holdout: pd.DataFrame, train: pd.DataFrame, settings: Settings) -> np.ndarray:
+    if task == "churn":
+        return recency_rule(holdout["days_since_last_order"], train["days_since_last_order"], train["label"])
+    return past_rate(holdout["spend_total"], holdout["tenure_days"], settings.clv.horizon_days, settings.clv.margin)
+
+
+def _margins(task: str, rows: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
+    def less(metric: Callable[..., float], y: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> float:
+        return metric(y, ours) - metric(y, theirs)
+
+    arrays = [rows[c].to_numpy() for c in ("label", "forecast", "baseline")]
+    return {
+        name: bootstrap_interval(partial(less, metric), *arrays, groups=rows["customer_id"], seed=seed)
+        for name, metric in HEADLINE[task].items()
+    }
+
+
+def _tenure(days: pd.Series) -> pd.Series:
+    return pd.cut(days, bins=list(TENURE_DAYS), labels=list(TENURE_NAMES), right=False).astype(object)
+
+
+def _plain(metrics: dict[str, float]) -> dict[str, float | None]:
+    return {k: float(v) if np.isfinite(v) else None for k, v in metrics.items()}

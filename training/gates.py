@@ -1,0 +1,182 @@
+"""May a candidate serve? Numbers in, a decision with its reasons out; nothing here touches the world.
+
+All are judged on the same hold-out rows: the candidate, the rule of thumb, and the champion if there is one. A number
+that is missing or NaN never passes: what was not measured was not shown.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from configs.settings import Gates
+
+Metrics = Mapping[str, float]
+RELATIONS = {"at least": operator.ge, "at most": operator.le, "above": operator.gt, "below": operator.lt}
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a candidate had to show.
+
+    Attributes
+    ----------
+    name
+        Short and stable, for records: ``min_auc``.
+    value, limit
+        What was measured, and what it was held against.
+    passed
+        False if either is NaN.
+    text
+        A sentence with both numbers.
+    """
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON; a number that is not finite becomes None."""
+        numbers = {key: v if math.isfinite(v) else None for key, v in (("value", self.value), ("limit", self.limit))}
+        return {"name": self.name, **numbers, "passed": self.passed, "text": self.text}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the checks come to.
+
+    Attributes
+    ----------
+    promote
+        True if every check passed.
+    checks
+        All checks, always in the same order.
+    reasons
+        The sentences of the checks that failed; of all checks, if none did.
+    """
+
+    promote: bool
+    checks: tuple[Check, ...]
+    reasons: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain values for JSON."""
+        checks = [check.to_dict() for check in self.checks]
+        return {"promote": self.promote, "checks": checks, "reasons": list(self.reasons)}
+
+
+def judge_churn(candidate: Metrics, baseline: Metrics, champion: Metrics | None, gates: Gates) -> Decision:
+    """Decide on a churn model.
+
+    Parameters
+    ----------
+    candidate, baseline, champion
+        What :func:`training.metrics.churn_metrics` says of each on the same hold-out rows; None: no champion yet.
+    gates
+        The limits.
+    """
+    auc, log_loss = _number(candidate, "auc"), _number(candidate, "log_loss")
+    error = _number(candidate, "expected_calibration_error")
+    checks = [
+        _check("min_auc", "AUC", auc, "at least", gates.min_auc),
+        _check("max_calibration_error", "calibration error", error, "at most", gates.max_calibration_error),
+    ]
+    if gates.must_beat_baseline:
+        rule = "the recency rule's "
+        checks += [
+            _check("beats_baseline_auc", "AUC", auc, "above", _number(baseline, "auc"), rule),
+            _check("beats_baseline_log_loss", "log loss", log_loss, "below", _number(baseline, "log_loss"), rule),
+        ]
+    if champion is not None:
+        checks.append(_champion_check("log loss", log_loss, _number(champion, "log_loss"), gates.max_loss_to_champion))
+    return _decide(checks)
+
+
+def judge_value(
+    candidate: Metrics, baseline: Metrics, champion: Metrics | None, gates: Gates, target_coverage: float
+) -> Decision:
+    """Decide on a value model.
+
+    Parameters
+    ----------
+    candidate, baseline, champion
+        What :func:`training.metrics.value_metrics` says of each on the same hold-out rows; None: no champion yet.
+        The candidate's must hold its interval's coverage.
+    gates
+        The limits.
+    target_coverage
+        Share of customers whose value shall lie in the interval (``clv.coverage``).
+    """
+    gini, mae = _number(candidate, "normalised_gini"), _number(candidate, "mae")
+    checks = [
+        _check("min_gini", "normalised Gini", gini, "at least", gates.min_gini),
+        _coverage_check(_number(candidate, "coverage"), target_coverage, gates.coverage_tolerance),
+    ]
+    if gates.must_beat_baseline:
+        rule = "the past rate's "
+        theirs = _number(baseline, "normalised_gini")
+        checks += [
+            _check("beats_baseline_normalised_gini", "normalised Gini", gini, "above", theirs, rule),
+            _check("beats_baseline_mae", "mean absolute error", mae, "below", _number(baseline, "mae"), rule),
+        ]
+    if champion is not None:
+        checks.append(_champion_check("mean absolute error", mae, _number(champion, "mae"), gates.max_loss_to_champion))
+    return _decide(checks)
+
+
+def _decide(checks: list[Check]) -> Decision:
+    failed = [check for check in checks if not check.passed]
+    return Decision(not failed, tuple(checks), tuple(check.text for check in failed or checks))
+
+
+def _check(name: str, what: str, value: float, relation: str, limit: float, whose: str = "") -> Check:
+    passed = RELATIONS[relation](value, limit)
+    got, wanted = _show(value, limit)
+    return Check(name, value, limit, passed, f"{what} {got} {_is(passed)} {relation} {whose}{wanted}")
+
+
+def _coverage_check(value: float, target: float, tolerance: float) -> Check:
+    miss = abs(value - target)
+    passed = miss <= tolerance + ROUNDING
+    got, wanted = _show(value, target)
+    text = f"interval coverage {got} {_is(passed)} within {tolerance:.4g} of its target {wanted}"
+    return Check("coverage_tolerance", miss, tolerance, passed, text)
+
+
+def _champion_check(what: str, value: float, theirs: float, slack: float) -> Check:
+    limit = theirs * (1 + slack)
+    passed = value <= limit
+    got, wanted = _show(value, limit)
+    text = (
+        f"{what} {got} {_is(passed)} at most {wanted}, the champion's {_show(theirs, value)[0]} plus {slack:.4g} of it"
+    )
+    return Check("not_worse_than_champion", value, limit, passed, text)
+
+
+def _is(passed: bool) -> str:
+    return "is" if passed else "is not"
+
+
+def _number(metrics: Metrics, key: str) -> float:
+    return float(metrics.get(key, math.nan))
+
+
+def _show(value: float, limit: float) -> tuple[str, str]:
+    """Print both with as few digits as tell them apart, so that no sentence says 0.6 is not at least 0.6."""
+    for digits in (4, 6, 9, 17):
+        texts = _text(value, digits), _text(limit, digits)
+        if texts[0] != texts[1] or value == limit or math.isnan(value):
+            break
+    return texts
+
+
+def _text(value: float, digits: int) -> str:
+    if math.isnan(value):
+        return "(not measured)"
+    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
