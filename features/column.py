@@ -112,7 +112,7 @@ class _Plain(Formatter):
 
 def _plural(noun: str) -> str:
     head, _, tail = noun.partition(" ")
-    plural = head[:-1] + "ies" if head.endswith("y") else head + "s"
+    plural = head[:-1] + "ies" if head.endswith("y") and head[-2] not in "aeiou" else head + "s"
     return f"{plural} {tail}".strip()
 
 

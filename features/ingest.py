@@ -174,7 +174,7 @@ def _text(given: pd.Series) -> pd.Series:
     if pd.api.types.is_float_dtype(given) and (given.dropna() % 1 == 0).all():
         given = given.astype("Int64")
     text = given.astype("string").str.strip()
-    return text.where(text.str.len() > 0).astype(object).where(lambda s: s.notna(), None)
+    return text.where(text.str.len() > 0)
 
 
 def _given(values: pd.Series) -> pd.Series:
@@ -257,10 +257,10 @@ def _write(checked: dict[str, Checked], report: dict[str, object], settings: Set
     quality.write(report, workspace.reports / "quality")
     with replacing(workspace.tables) as folder:
         for name, one in checked.items():
-            _with_local_time(one, zone).to_parquet(folder / f"{name}.parquet", index=False)
+            with_local_time(one, zone).to_parquet(folder / f"{name}.parquet", index=False)
 
 
-def _with_local_time(one: Checked, zone: ZoneInfo) -> pd.DataFrame:
+def with_local_time(one: Checked, zone: ZoneInfo) -> pd.DataFrame:
     """Add hour, weekday (Monday 0) and day (since 1970) of the customers' own clock to the orders."""
     if one.table.name != "orders":
         return one.used

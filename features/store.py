@@ -8,7 +8,7 @@ import runpy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from datetime import datetime, timedelta
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -50,20 +50,14 @@ def apply(workspace: Workspace) -> None:
         )
 
 
-def materialize(workspace: Workspace, as_of: datetime) -> int:
-    """Put the rows of the newest moment online and return how many there are.
-
-    Parameters
-    ----------
-    workspace
-        Holds the feature rows.
-    as_of
-        The newest moment; rows of the day before it and of itself are written, the newest of a customer wins.
-    """
+def materialize(workspace: Workspace) -> int:
+    """Put the rows of the newest moment online and return how many there are."""
+    moments = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of"])["as_of"]
+    newest = moments.max().to_pydatetime()
     store = _store(workspace)
     with _environment(workspace), _quiet():
-        store.materialize(start_date=as_of - timedelta(days=1), end_date=as_of + timedelta(seconds=1))
-    return len(pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of"]).query("as_of == @as_of"))
+        store.materialize(start_date=newest - timedelta(days=1), end_date=newest + timedelta(seconds=1))
+    return int((moments == newest).sum())
 
 
 def training_rows(workspace: Workspace, keys: pd.DataFrame, service: str) -> pd.DataFrame:

@@ -1,0 +1,42 @@
+# Everything runs in .venv, made from locked versions with hashes. `make demo` is the whole of it on real customers.
+PYTHON ?= python3
+BIN := .venv/bin
+LOCK := deploy/requirements-dev.txt
+UV_LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
+
+.PHONY: setup demo test lint lock bench clean
+.DEFAULT_GOAL := demo
+
+setup: .venv/.ready
+
+.venv/.ready: $(LOCK) deploy/requirements-uv.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "staycast needs CPython 3.11: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r deploy/requirements-uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode -r $(LOCK) || \
+		$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r $(LOCK)
+	@printf '#!/bin/sh\nexec "%s/$(BIN)/python" "%s/staycast.py" "$$@"\n' "$(CURDIR)" "$(CURDIR)" > $(BIN)/staycast
+	@chmod +x $(BIN)/staycast
+	@touch $@
+
+demo: setup
+	$(BIN)/staycast run --config completejourney
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock:
+	echo uv | $(UV_LOCK) - -o deploy/requirements-uv.txt
+	$(UV_LOCK) --all-extras pyproject.toml -o $(LOCK)
+
+bench: setup
+	$(BIN)/python bench/stages.py
+
+clean:
+	rm -rf .venv state mlruns/mlflow.db mlruns/artifacts

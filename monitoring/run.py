@@ -1,0 +1,116 @@
+"""The watch: are the customers of today those the models learned from, and does every group fare alike?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from configs.errors import NotReadyError
+from configs.settings import Settings
+from configs.workspace import Workspace, files_fingerprint, fingerprint
+from features.schema import load_schema
+from monitoring.drift import DRIFTED, drift_table
+from monitoring.report import drift_report, fairness_report
+from serving.champion import Champions
+from training import registry
+from training.assemble import forecast
+from training.bundle import Bundle, Task
+from training.fairness import churn_fairness, fairness_table, select_top, value_fairness
+from training.run import holdout, population
+
+Step = Callable[[str, int, int], None]
+TITLES = {"churn": "Churn", "clv": "Customer value"}
+
+
+def mark(settings: Settings, workspace: Workspace) -> str:
+    """A short hash of all that the reports depend on: features, champions, settings and code."""
+    code = files_fingerprint([*Path(__file__).parent.glob("*.py"), *Path(__file__).parent.glob("templates/*")])
+    rows = files_fingerprint([*workspace.features.glob("*.parquet"), *workspace.tables.glob("customers.parquet")])
+    versions = [getattr(registry.champion(workspace, task), "version", None) for task in registry.TASKS]
+    return fingerprint(code, rows, versions, settings.monitoring.model_dump(), settings.columns.model_dump())
+
+
+def monitor(settings: Settings, workspace: Workspace, step: Step = lambda name, done, of: None) -> dict[str, Any]:
+    """Write the drift and the fairness report of both champions and attach them to the champions' MLflow runs.
+
+    Parameters
+    ----------
+    settings
+        Of the business.
+    workspace
+        Holds features and registry; gets the reports.
+    step
+        Told what is being done, and how far it is.
+
+    Returns
+    -------
+    dict
+        For each model: its version, the columns that drifted, the fairness findings, and the pages written.
+
+    Raises
+    ------
+    RegistryError, NotReadyError
+        There is no champion, or no features.
+    """
+    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash)
+    out = {}
+    for number, task in enumerate(registry.TASKS):
+        loaded = getattr(champions, task)
+        step(f"{task} drift", 2 * number, 4)
+        drift = _drift(task, loaded.bundle, settings, workspace)
+        step(f"{task} fairness", 2 * number + 1, 4)
+        fairness = _fairness(task, loaded.version, settings, workspace)
+        run_id = registry.get(workspace, task, loaded.version).run_id
+        registry.attach(workspace, run_id, workspace.reports / task, f"monitoring/{drift['as_of']}")
+        out[task] = {"model": f"{task}/{loaded.version}", "drift": drift, "fairness": fairness}
+    step("done", 4, 4)
+    return out
+
+
+def _drift(task: Task, bundle: Bundle, settings: Settings, workspace: Workspace) -> dict[str, Any]:
+    rows = population(workspace, task, settings)
+    as_of = f"{rows['as_of'].max():%Y-%m-%d}"
+    current = rows[list(bundle.features)].assign(prediction=bundle.predict(bundle.encode(rows)))
+    table = drift_table(bundle.reference, current, ["prediction", *bundle.features], settings.monitoring)
+    title = f"{TITLES[task]}: drift at {as_of} against {bundle.trained_through[:10]}"
+    pages = drift_report(bundle.reference, current, table, workspace.reports / task / "drift", title)
+    drifted = table.loc[table["verdict"] == DRIFTED, "column"].tolist()
+    return {"as_of": as_of, "columns": len(table), "drifted": drifted, "pages": _paths(pages)}
+
+
+def _fairness(task: Task, version: str, settings: Settings, workspace: Workspace) -> dict[str, Any] | None:
+    if not settings.columns.sensitive:
+        return None
+    rows, _ = holdout(settings, workspace, task)
+    _, judged = registry.bundles(workspace, task, version)
+    told = forecast(judged, rows).merge(_sensitive(settings, workspace), on="customer_id", how="left")
+    if task == "churn":
+        share = settings.monitoring.fairness_selection_share
+        told = told.assign(selected=select_top(told["forecast"], share, told["as_of"]))
+    table, summary = fairness_table(told, settings.columns.sensitive, _measure(task, settings))
+    moments = ", ".join(sorted({f"{a:%Y-%m-%d}" for a in told["as_of"]}))
+    title = f"{TITLES[task]}: fairness at {moments}"
+    pages = fairness_report(table, summary, workspace.reports / task / "fairness", title)
+    return {"rows": len(told), "summary": summary, "pages": _paths(pages)}
+
+
+def _measure(task: Task, settings: Settings) -> Callable[[pd.DataFrame, str], pd.DataFrame]:
+    group = settings.monitoring.fairness_min_group
+    if task == "clv":
+        return partial(value_fairness, actual="label", expected="forecast", min_group=group, seed=settings.tuning.seed)
+    return partial(churn_fairness, label="label", probability="forecast", min_group=group)
+
+
+def _sensitive(settings: Settings, workspace: Workspace) -> pd.DataFrame:
+    path = workspace.tables / "customers.parquet"
+    if not path.is_file():
+        raise NotReadyError(f"no tables at '{workspace.tables}': run `staycast ingest` first")
+    return pd.read_parquet(path, columns=["customer_id", *settings.columns.sensitive])
+
+
+def _paths(pages: dict[str, Path]) -> dict[str, str]:
+    return {kind: str(path) for kind, path in pages.items()}

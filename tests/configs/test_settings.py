@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from configs.errors import ConfigError
+from configs.settings import HERE, known_keys, load, overlay
+
+READY = sorted(p.stem for p in HERE.glob("*.yaml") if p.stem != "default")
+
+
+def write(path: Path, **content: object) -> Path:
+    path.write_text(yaml.safe_dump(content), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", READY)
+def test_every_ready_configuration_loads(name: str) -> None:
+    assert load(name).name
+
+
+def test_a_business_says_only_what_differs(tmp_path: Path) -> None:
+    settings = load(write(tmp_path / "own.yaml", churn={"horizon_days": 60}))
+    assert settings.churn.horizon_days == 60
+    assert settings.churn.activity_days == load("test").churn.activity_days
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"churn": {"horizon_day": 60}}, "unknown key 'churn.horizon_day' (did you mean 'churn.horizon_days'?)"),
+        ({"chrun": {}}, "unknown key 'chrun' (did you mean 'churn'?)"),
+        ({"churn": {"horizon_days": "soon"}}, "churn.horizon_days"),
+        ({"churn": {"horizon_days": 0}}, "(got 0)"),
+        ({"time_zone": "Europe/Berlni"}, "did you mean 'Europe/Berlin'?"),
+        ({"currency": "dollars"}, "currency"),
+        ({"columns": {"attributes": ["age"], "sensitive": ["age"]}}, "stand under both attributes and sensitive"),
+        ({"decisions": {"bands": {"watch": 0.5, "high": 0.2}}}, "bands must rise"),
+        ({"decisions": {"tiers": {"diamond": 0.9}}}, "must leave customers for bronze"),
+        ({"decisions": {"actions": [{"code": "call", "text": "Call", "tier": ["gold"]}]}}, "must match every customer"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_got(tmp_path: Path, content: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(write(tmp_path / "own.yaml", **content))
+    assert said in str(error.value)
+
+
+def test_a_missing_file_names_the_ready_ones() -> None:
+    with pytest.raises(ConfigError, match="completejourney"):
+        load("no_such_business")
+
+
+@pytest.mark.parametrize("text", ["a: [1,", "- 1\n- 2\n", ""])
+def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "own.yaml").write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=r"own\.yaml"):
+        load(tmp_path / "own.yaml")
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load("test").churn.horizon_days = 1  # type: ignore[misc]
+
+
+def test_every_setting_is_told_in_the_default_file() -> None:
+    lines = (HERE / "default.yaml").read_text("utf-8").splitlines()
+
+    def told(name: str) -> bool:
+        return any("#" in line for line in lines if line.strip().startswith(f"{name}:"))
+
+    silent = [key for key in known_keys() if not any(told(name) for name in key.split(".")[-2:])]
+    assert silent in ([], ["source"])
+
+
+def test_overlay_changes_neither_side() -> None:
+    base, over = {"a": {"b": 1}}, {"a": {"c": 2}}
+    assert overlay(base, over) == {"a": {"b": 1, "c": 2}}
+    assert (base, over) == ({"a": {"b": 1}}, {"a": {"c": 2}})

@@ -1,0 +1,110 @@
+"""What many tests share: small hand-made tables, and one workspace in which the whole life was lived once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import ibis.expr.types as ir
+import pandas as pd
+import pytest
+
+from configs.settings import Settings, load
+from configs.workspace import Workspace
+from features.build import features_as_of
+from features.engine import connect, read_tables
+from features.ingest import Checked, read_values, with_local_time
+from features.schema import TABLES, customers_table, feature_columns
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return load("test")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def staycast() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line as a user does."""
+
+    def run(*arguments: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "staycast.py"), *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=280, **kwargs)  # type: ignore[call-overload]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory: pytest.TempPathFactory, staycast: Callable[..., subprocess.CompletedProcess[str]]) -> Workspace:
+    """A workspace after `staycast run --config test`."""
+    place = Workspace(tmp_path_factory.mktemp("lived"))
+    done = staycast("run", "--config", "test", "--workspace", place.root, "--by", "the tests")
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+@pytest.fixture(scope="session")
+def shop() -> dict[str, pd.DataFrame]:
+    """Three customers whose features can be worked out by hand; the moment is 2024-03-01."""
+    customers = pd.DataFrame(
+        {
+            "customer_id": ["ann", "bob", "new"],
+            "signed_up_at": pd.to_datetime(["2024-01-01", "2024-02-01", "2024-02-29"]),
+        }
+    )
+    orders = pd.DataFrame(
+        [
+            ("o1", "ann", "2024-01-01 10:00", 10.0, 1, "web", "food", 0.0),
+            ("o2", "ann", "2024-01-11 10:00", 20.0, 2, "web", "toys", 5.0),
+            ("o3", "ann", "2024-01-31 10:00", 30.0, 3, "shop", "food", 0.0),
+            ("o4", "ann", "2024-02-20 10:00", 40.0, 4, "web", "food", 10.0),
+            ("o5", "ann", "2024-02-21 10:00", -15.0, -1, "web", "food", 0.0),
+            ("o6", "bob", "2024-02-15 20:00", 100.0, 1, "shop", "toys", 0.0),
+            ("o7", "ann", "2024-03-05 10:00", 50.0, 1, "web", "food", 0.0),
+        ],
+        columns=["order_id", "customer_id", "ordered_at", "amount", "quantity", "channel", "category", "discount"],
+    )
+    return {"customers": customers, "orders": orders.assign(ordered_at=pd.to_datetime(orders["ordered_at"]))}
+
+
+Open = Callable[[dict[str, pd.DataFrame]], dict[str, ir.Table]]
+
+
+@pytest.fixture(scope="session")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Open:
+    """Read raw tables as ingest does and open them on DuckDB."""
+
+    def read(raw: dict[str, pd.DataFrame]) -> dict[str, ir.Table]:
+        folder = tmp_path_factory.mktemp("tables")
+        for name, frame in raw.items():
+            extra = [c for c in frame if c not in TABLES["customers"].names] if name == "customers" else []
+            spec = customers_table(extra) if name == "customers" else TABLES[name]
+            values, unread = read_values(spec, frame)
+            assert unread.empty
+            ready = with_local_time(Checked(spec, values, frame.head(0)), ZoneInfo("UTC"))
+            ready.to_parquet(folder / f"{name}.parquet", index=False)
+        return read_tables(connect(), folder)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def features(opened: Open) -> Callable[..., pd.DataFrame]:
+    """Raw tables and a moment in, the feature rows out, by customer."""
+
+    def told(raw: dict[str, pd.DataFrame], as_of: datetime, attributes: tuple[str, ...] = ()) -> pd.DataFrame:
+        tables = opened(raw)
+        found = features_as_of(tables, feature_columns(tables, attributes), as_of).to_pandas()
+        return found.set_index("customer_id").sort_index()
+
+    return told

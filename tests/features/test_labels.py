@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import ibis.expr.types as ir
+import pandas as pd
+import pytest
+
+from configs.settings import Settings
+from features.labels import labels_as_of, matured
+
+FEBRUARY = datetime(2024, 2, 1)
+Opened = Callable[[dict[str, pd.DataFrame]], dict[str, ir.Table]]
+
+
+def labels(
+    opened: Opened, shop: dict[str, pd.DataFrame], settings: Settings, as_of: datetime, until: datetime, **clv: object
+) -> pd.DataFrame:
+    tables = opened(shop)
+    churn = settings.churn.model_copy(update={"horizon_days": 30, "activity_days": 60})
+    value = settings.clv.model_copy(update={"horizon_days": 30, **clv})
+    return labels_as_of(tables["customers"], tables["orders"], as_of, until, churn, value).to_pandas().set_index("customer_id")
+
+
+def test_who_ordered_within_the_horizon_stayed_and_the_other_left(opened: Opened, shop, settings: Settings) -> None:
+    found = labels(opened, shop, settings, datetime(2024, 3, 1), datetime(2024, 4, 1))
+    assert found["active"].to_dict() == {"ann": True, "bob": True, "new": False}
+    assert found["churned"].dropna().to_dict() == {"ann": 0.0, "bob": 1.0}
+
+
+def test_a_return_is_no_sign_of_staying_and_lowers_the_value(opened: Opened, shop, settings: Settings) -> None:
+    found = labels(opened, shop, settings, datetime(2024, 2, 21), datetime(2024, 4, 1))
+    assert found.loc["ann", "clv"] == -15 + 50
+    orders = shop["orders"][shop["orders"]["order_id"] != "o7"]
+    assert labels(opened, {**shop, "orders": orders}, settings, datetime(2024, 2, 21), datetime(2024, 4, 1)).loc["ann", "churned"] == 1
+
+
+def test_value_is_net_revenue_times_margin_discounted_to_the_moment(opened: Opened, shop, settings: Settings) -> None:
+    plain = labels(opened, shop, settings, FEBRUARY, datetime(2024, 4, 1))
+    assert plain["clv"].to_dict() == {"ann": 25.0, "bob": 100.0, "new": 0.0}
+    half = labels(opened, shop, settings, FEBRUARY, datetime(2024, 4, 1), margin=0.5, annual_discount_rate=0.1)
+    days = (datetime(2024, 2, 15, 20) - FEBRUARY).total_seconds() / 86_400
+    assert half.loc["bob", "clv"] == pytest.approx(50 * 1.1 ** (-days / 365.25), rel=1e-12)
+
+
+def test_a_horizon_that_has_not_passed_gives_no_label(opened: Opened, shop, settings: Settings) -> None:
+    early = labels(opened, shop, settings, datetime(2024, 3, 1), datetime(2024, 3, 30, 23, 59))
+    assert early["churned"].isna().all()
+    assert early["clv"].isna().all()
+    assert early["active"].tolist() == [True, True, False]
+
+
+def test_a_label_is_known_at_the_very_end_of_its_horizon() -> None:
+    assert matured(datetime(2024, 3, 1), 30, datetime(2024, 3, 31))
+    assert not matured(datetime(2024, 3, 1), 30, datetime(2024, 3, 30, 23, 59))

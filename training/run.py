@@ -1,0 +1,239 @@
+"""The recipe of a training, on one screen: read, plan, search, judge, refit, record, decide."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import optuna
+import pandas as pd
+from matplotlib import pyplot
+from optuna.trial import TrialState
+from optuna.visualization import matplotlib as visualization
+
+from configs.errors import RegistryError
+from configs.settings import Settings
+from configs.workspace import Workspace, files_fingerprint, fingerprint
+from training import assemble, evaluate, gates, plots, registry, tune
+from training.bundle import Bundle, Task
+from training.dataset import Dataset, load, require_enough
+from training.evaluate import Examination, examine
+from training.split import Moments, Plan, plan
+
+SAMPLE = 1000
+Step = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to."""
+
+    version: registry.Version
+    examination: Examination
+    decision: gates.Decision
+
+
+def mark(settings: Settings, workspace: Workspace, task: Task) -> str:
+    """A short hash of all that a model depends on: feature rows, settings and the code of this package."""
+    code = files_fingerprint(Path(__file__).parent.glob("*.py"))
+    rows = files_fingerprint(workspace.features.glob("*.parquet"))
+    knobs = (settings.churn, settings.clv, settings.columns, settings.tuning, settings.minimum, settings.gates)
+    return fingerprint(task, code, rows, [k.model_dump(mode="json") for k in knobs])
+
+
+def train(
+    settings: Settings, workspace: Workspace, task: Task, by: str, step: Step = lambda name, done, of: None
+) -> Trained:
+    """Learn, judge and register a model of one task, and make it the champion if it passes the gates.
+
+    Parameters
+    ----------
+    settings
+        Of the business.
+    workspace
+        Holds the features; gets the MLflow run, the version and the ledger's entry.
+    task
+        ``churn`` or ``clv``.
+    by
+        Who asked for it, for the ledger.
+    step
+        Told what is being done, and how far it is.
+
+    Raises
+    ------
+    NotReadyError, NotEnoughDataError
+        No features were built yet, or too little to learn from.
+    """
+    step("read", 0, 1)
+    data = load(workspace, task)
+    require_enough(data, settings.minimum)
+    parts = plan(data.as_ofs, getattr(settings, task).horizon_days, getattr(settings, task).holdout_as_ofs, settings.tuning.folds)
+    folds = assemble.fold_data(data, parts.folds)
+    found = tune.search(
+        task, folds, settings.tuning, workspace, mark(settings, workspace, task), lambda done, of: step("search", done, of)
+    )
+    step("fit", 0, 3)
+    judged, final = _fit(data, parts, folds, found, settings, workspace, step)
+    examination = examine(judged, data.at(parts.holdout), data.at(parts.train_for_holdout), settings)
+    decision = _judge(task, examination, _champion_metrics(workspace, task, data, parts), settings)
+    step("record", 0, 1)
+    version = _record(settings, workspace, data, parts, found, (judged, final), examination, decision)
+    registry.settle(workspace, version, decision, by)
+    step("record", 1, 1)
+    return Trained(version, examination, decision)
+
+
+def _fit(
+    data: Dataset, parts: Plan, folds: list[tune.FoldData], found: tune.Found, settings: Settings, workspace: Workspace, step: Step
+) -> tuple[Bundle, Bundle]:
+    """The model that is judged on the hold-out, and the one that serves: refitted on all labelled moments."""
+    seed, people = settings.tuning.seed, population(workspace, data.task, settings)
+    earlier = assemble.out_of_time(folds, found, seed)
+    step("fit", 1, 3)
+    fitted, encoder = assemble.learn(data, parts.train_for_holdout, found, seed)
+    judged = assemble.assemble(fitted, encoder, earlier, data, parts.train_for_holdout, people, settings)
+    later = earlier + assemble.score_rows(fitted, encoder, data.at(parts.holdout))
+    step("fit", 2, 3)
+    fitted, encoder = assemble.learn(data, parts.final, found, seed)
+    final = assemble.assemble(fitted, encoder, later, data, parts.final, people, settings)
+    step("fit", 3, 3)
+    return judged, final
+
+
+def population(workspace: Workspace, task: Task, settings: Settings) -> pd.DataFrame:
+    """Feature rows of the newest moment whose customers the model is asked about."""
+    rows = pd.read_parquet(workspace.features / "rows.parquet")
+    newest = rows[rows["as_of"] == rows["as_of"].max()]
+    if task == "churn":
+        newest = newest[newest["days_since_last_order"] <= settings.churn.activity_days]
+    return newest.reset_index(drop=True)
+
+
+def holdout(settings: Settings, workspace: Workspace, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The hold-out rows of a task, and the rows that may be learned from before them."""
+    data = load(workspace, task)
+    knobs = getattr(settings, task)
+    parts = plan(data.as_ofs, knobs.horizon_days, knobs.holdout_as_ofs, settings.tuning.folds)
+    return data.at(parts.holdout), data.at(parts.train_for_holdout)
+
+
+def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> dict[str, Any]:
+    """Examine the champion's judged model on the hold-out rows of today's data, beside the baseline.
+
+    Raises
+    ------
+    RegistryError
+        There is no champion, or it has seen these rows.
+    """
+    present = registry.champion(workspace, task)
+    if present is None:
+        raise RegistryError(f"{task}: there is no champion to examine; run `staycast train`, or see `staycast models`")
+    kept, train = holdout(settings, workspace, task)
+    _, judged = registry.bundles(workspace, task, present.version)
+    if _seen_until(judged) > kept["as_of"].min():
+        raise RegistryError(
+            f"{task}/{present.version} learned from outcomes up to {_seen_until(judged):%Y-%m-%d}, the hold-out starts at "
+            f"{kept['as_of'].min():%Y-%m-%d}: features were rebuilt on less data; train again"
+        )
+    return {"version": f"{task}/{present.version}", **examine(judged, kept, train, settings).to_dict()}
+
+
+def _seen_until(bundle: Bundle) -> pd.Timestamp:
+    """The end of the newest label window that a model learned from."""
+    return pd.Timestamp(bundle.trained_through) + pd.Timedelta(days=bundle.horizon_days)
+
+
+def _judge(task: Task, shown: Examination, champion: dict[str, float] | None, settings: Settings) -> gates.Decision:
+    if task == "churn":
+        return gates.judge_churn(shown.model, shown.baseline, champion, settings.gates)
+    return gates.judge_value(shown.model, shown.baseline, champion, settings.gates, settings.clv.coverage)
+
+
+def _champion_metrics(workspace: Workspace, task: Task, data: Dataset, parts: Plan) -> dict[str, float] | None:
+    """Metrics of the present champion on the hold-out rows, by a model of it that has not seen them; None if none has."""
+    present = registry.champion(workspace, task)
+    if present is None:
+        return None
+    for bundle in registry.bundles(workspace, task, present.version):
+        if _seen_until(bundle) <= min(parts.holdout) and set(bundle.features) <= set(data.frame.columns):
+            return evaluate.measure_rows(assemble.forecast(bundle, data.at(parts.holdout)), task)
+    return None
+
+
+def _record(
+    settings: Settings,
+    workspace: Workspace,
+    data: Dataset,
+    parts: Plan,
+    found: tune.Found,
+    models: tuple[Bundle, Bundle],
+    shown: Examination,
+    decision: gates.Decision,
+) -> registry.Version:
+    judged, final = models
+    tags = {"task": data.task, "schema_hash": data.schema.hash, "data_fingerprint": data.fingerprint}
+    with registry.run(workspace, settings.name, f"{data.task}", tags) as run:
+        run.params({**found.params, "form": found.form.name, **{f"trees_{k}": v for k, v in found.trees.items()}})
+        run.params({"horizon_days": final.horizon_days, "features": len(final.features), "seed": settings.tuning.seed})
+        run.metrics({**shown.model, **{f"baseline_{k}": v for k, v in shown.baseline.items()}, "search_loss": found.loss})
+        run.document(shown.to_dict(), "evaluation.json")
+        run.document(settings.model_dump(mode="json"), "settings.json")
+        run.document(_describe(parts), "plan.json")
+        run.document(decision.to_dict(), "gates.json")
+        for path, figure in _figures(judged, shown, found.study, data.at(parts.holdout), settings).items():
+            run.figure(figure, path)
+        run.trials(tune.history(found.study))
+        verdict = {"gates": "passed" if decision.promote else "failed"}
+        if not decision.promote:
+            verdict["gate_reasons"] = "; ".join(decision.reasons)
+        return run.register(final, judged, data.frame.head(5), {**tags, **verdict})
+
+
+def _figures(
+    judged: Bundle, shown: Examination, study: optuna.Study, rows: pd.DataFrame, settings: Settings
+) -> dict[str, Any]:
+    """Figures of the hold-out and of the search, by their place among the run's artifacts."""
+    y, p, base = (shown.rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
+    sample = rows.sample(min(len(rows), SAMPLE), random_state=settings.tuning.seed)
+    effects = judged.explain(judged.encode(sample)).effects
+    unit = "probability points" if judged.task == "churn" else settings.currency
+    figures = {"plots/shap_summary.png": plots.shap_summary(effects, sample[list(judged.features)], unit)}
+    if judged.task == "churn":
+        figures |= {"plots/calibration.png": plots.calibration(y, p), "plots/gains.png": plots.gains(y, p, base)}
+    else:
+        low, high = shown.rows["low"].to_numpy(), shown.rows["high"].to_numpy()
+        figures |= {
+            "plots/decile_bars.png": plots.decile_bars(y, p, settings.currency),
+            "plots/interval.png": plots.interval_plot(y, p, low, high, settings.clv.coverage, settings.currency),
+        }
+    return figures | _search_figures(study)
+
+
+def _search_figures(study: optuna.Study) -> dict[str, Any]:
+    """Optuna's own figures: how the loss fell, and which parameters mattered."""
+    matplotlib.use("Agg")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        drawn = {"search/history.png": visualization.plot_optimization_history(study).figure}
+        if len(study.get_trials(states=[TrialState.COMPLETE])) > 1:
+            drawn["search/importance.png"] = visualization.plot_param_importances(study).figure
+    for figure in drawn.values():
+        figure.set_layout_engine("constrained")
+        pyplot.close(figure)
+    return drawn
+
+
+def _describe(parts: Plan) -> dict[str, Any]:
+    def days(moments: Moments) -> list[str]:
+        return [f"{m:%Y-%m-%d}" for m in moments]
+
+    return {
+        "folds": [{"train": days(f.train), "valid": f"{f.valid:%Y-%m-%d}"} for f in parts.folds],
+        "train_for_holdout": days(parts.train_for_holdout),
+        "holdout": days(parts.holdout),
+        "final": days(parts.final),
+    }
