@@ -24,6 +24,10 @@ from training.run import holdout, population
 
 Step = Callable[[str, int, int], None]
 TITLES = {"churn": "Churn", "clv": "Customer value"}
+MEASURED = {
+    "churn": "who is selected when a campaign takes the {share:.0%} of customers at the highest risk",
+    "clv": "how the forecast compares with what each group then spent, and how often its interval held",
+}
 
 
 def mark(settings: Settings, workspace: Workspace) -> str:
@@ -77,7 +81,13 @@ def _drift(task: Task, bundle: Bundle, settings: Settings, workspace: Workspace)
     current = rows[list(bundle.features)].assign(prediction=bundle.predict(bundle.encode(rows)))
     table = drift_table(bundle.reference, current, ["prediction", *bundle.features], settings.monitoring)
     title = f"{TITLES[task]}: drift at {as_of} against {bundle.trained_through[:10]}"
-    pages = drift_report(bundle.reference, current, table, workspace.reports / task / "drift", title)
+    about = {
+        "Model": f"{task}, learned from customers up to {bundle.trained_through[:10]}",
+        "Reference": f"{len(bundle.reference):,} customers at {bundle.trained_through[:10]}",
+        "Compared": f"{len(current):,} customers at {as_of}",
+        "Columns": f"{len(bundle.features)} features and the prediction",
+    }
+    pages = drift_report(bundle.reference, current, table, workspace.reports / task / "drift", title, about)
     drifted = table.loc[table["verdict"] == DRIFTED, "column"].tolist()
     return {"as_of": as_of, "columns": len(table), "drifted": drifted, "pages": _paths(pages)}
 
@@ -94,7 +104,12 @@ def _fairness(task: Task, version: str, settings: Settings, workspace: Workspace
     table, summary = fairness_table(told, settings.columns.sensitive, _measure(task, settings))
     moments = ", ".join(sorted({f"{a:%Y-%m-%d}" for a in told["as_of"]}))
     title = f"{TITLES[task]}: fairness at {moments}"
-    pages = fairness_report(table, summary, workspace.reports / task / "fairness", title)
+    about = {
+        "Model": f"{task}/{version}, judged on customers it had not seen",
+        "Rows": f"{len(told):,} rows of {told['customer_id'].nunique():,} customers, at {moments}",
+        "Measured": MEASURED[task].format(share=settings.monitoring.fairness_selection_share),
+    }
+    pages = fairness_report(table, summary, workspace.reports / task / "fairness", title, about)
     return {"rows": len(told), "summary": summary, "pages": _paths(pages)}
 
 

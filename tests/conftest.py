@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from zoneinfo import ZoneInfo
 import ibis.expr.types as ir
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from configs.settings import Settings, load
 from configs.workspace import Workspace
@@ -46,11 +49,22 @@ def staycast() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def lived(tmp_path_factory: pytest.TempPathFactory, staycast: Callable[..., subprocess.CompletedProcess[str]]) -> Workspace:
-    """A workspace after `staycast run --config test`."""
-    place = Workspace(tmp_path_factory.mktemp("lived"))
-    done = staycast("run", "--config", "test", "--workspace", place.root, "--by", "the tests")
-    assert done.returncode == 0, done.stderr
+    """A workspace after `staycast run --config test`, lived once for all test processes; not to be changed."""
+    shared = tmp_path_factory.getbasetemp()
+    place = Workspace((shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "lived")
+    with FileLock(f"{place.root}.lock"):
+        if not (place.root / "done").exists():
+            done = staycast("run", "--config", "test", "--workspace", place.root, "--by", "the tests")
+            assert done.returncode == 0, done.stderr
+            (place.root / "done").write_text(done.stdout)
     return place
+
+
+@pytest.fixture
+def copied(lived: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of the lived workspace that a test may change; MLflow's artifacts stay where they are."""
+    shutil.copytree(lived.root, tmp_path / "copied")
+    return Workspace(tmp_path / "copied")
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -23,12 +24,9 @@ os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-for _name in ("mlflow", "alembic"):
-    logging.getLogger(_name).setLevel(logging.ERROR)
-
 import mlflow  # noqa: E402
 import pandas as pd  # noqa: E402
-from mlflow.entities import Metric, Param, RunStatus, RunTag  # noqa: E402
+from mlflow.entities import Metric, Param, RunStatus  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import infer_signature  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
@@ -40,6 +38,9 @@ from training.bundle import Bundle, Task  # noqa: E402
 from training.bundle import load as load_bundle  # noqa: E402
 from training.gates import Decision  # noqa: E402
 from training.plots import save as save_figure  # noqa: E402
+
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
 
 TASKS: tuple[Task, ...] = ("churn", "clv")
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -91,7 +92,7 @@ class Run:
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Log metrics, leaving out those that are not defined."""
-        known = {k: float(v) for k, v in values.items() if v == v}
+        known = {k: float(v) for k, v in values.items() if math.isfinite(v)}
         self.client.log_batch(self.run_id, metrics=[Metric(k, v, 0, 0) for k, v in known.items()])
 
     def document(self, content: Any, path: str) -> None:
@@ -138,21 +139,26 @@ class Run:
                 "judged": str(judged.save(Path(folder) / "judged")),
             }
             rows = example[list(bundle.features)]
-            output = pd.DataFrame({"probability": [0.5]}) if bundle.interval is None else None
-            output = pd.DataFrame({"expected": [1.0], "low": [0.5], "high": [2.0]}) if output is None else output
+            names = ["probability"] if bundle.interval is None else ["expected", "low", "high"]
+            output = pd.DataFrame([[0.5] * len(names)], columns=names)
             logged = mlflow.pyfunc.log_model(
                 name=bundle.task,
                 python_model=str(MODEL_FILE),
                 artifacts=artifacts,
                 signature=infer_signature(rows, output),
                 input_example=rows,
-                registered_model_name=bundle.task,
                 pip_requirements=[f"{name}=={package_version(name)}" for name in PINNED],
             )
-        number = str(logged.registered_model_version)
+        number = self._version(bundle.task, logged.model_uri)
         for key, value in tags.items():
             self.client.set_model_version_tag(bundle.task, number, key, value)
         return Version(bundle.task, number, self.run_id, (), dict(tags))
+
+
+    def _version(self, model: str, uri: str) -> str:
+        with suppress(MlflowException):
+            self.client.create_registered_model(model)
+        return str(self.client.create_model_version(model, uri, self.run_id).version)
 
 
 def settle(workspace: Workspace, made: Version, decision: Decision, by: str) -> None:

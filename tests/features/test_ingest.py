@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.errors import DataError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features.ingest import check_table, check_tables, ingest
+from features.schema import ORDERS
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+GOOD = {"order_id": "o1", "customer_id": "ann", "ordered_at": "2024-01-01", "amount": "10.5"}
+
+
+def check(*rows: dict[str, object]):
+    return check_table(ORDERS, pd.DataFrame(rows), NOW, {"ann"})
+
+
+@pytest.fixture
+def business(tmp_path: Path, settings: Settings) -> Callable[..., Settings]:
+    """Settings of a business whose tables are CSV files."""
+
+    def make(**tables: pd.DataFrame) -> Settings:
+        options = {}
+        for name, frame in tables.items():
+            frame.to_csv(tmp_path / f"{name}.csv", index=False)
+            options[name] = {"path": str(tmp_path / f"{name}.csv")}
+        source = settings.source.model_copy(update={"loader": "files", "options": options})
+        columns = settings.columns.model_copy(update={"attributes": (), "sensitive": ()})
+        return settings.model_copy(update={"source": source, "columns": columns})
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"amount": "ten"}, "amount: 'ten' is not a number"),
+        ({"amount": "inf"}, "amount: 'inf' is not a number"),
+        ({"amount": ""}, "amount: is empty"),
+        ({"ordered_at": "yesterday"}, "ordered_at: 'yesterday' is not a time"),
+        ({"ordered_at": "2024-07-01"}, "ordered_at: lies in the future"),
+        ({"customer_id": "eve"}, "customer_id: is no known customer"),
+        ({"customer_id": "  "}, "customer_id: is empty; customer_id: is no known customer"),
+        ({"discount": "-1"}, "discount: is less than 0"),
+    ],
+)
+def test_a_bad_row_goes_to_quarantine_with_its_reason(change: dict[str, object], reason: str) -> None:
+    found = check(GOOD, {**GOOD, "order_id": "o2", **change})
+    assert found.used["order_id"].tolist() == ["o1"]
+    assert set(found.quarantined["reason"].item().split("; ")) == set(reason.split("; "))
+
+
+def test_the_first_of_two_rows_with_the_same_key_is_used() -> None:
+    found = check({**GOOD, "amount": "1"}, {**GOOD, "amount": "2"})
+    assert found.used["amount"].tolist() == [1.0]
+    assert found.quarantined["reason"].tolist() == ["order_id: occurs more than once; the first is used"]
+
+
+def test_every_row_is_either_used_or_in_quarantine() -> None:
+    rng = np.random.default_rng(0)
+    rows = [
+        {**GOOD, "order_id": f"o{rng.integers(80)}", "amount": rng.choice(["1", "x", ""]), "customer_id": rng.choice(["ann", "eve"])}
+        for _ in range(100)
+    ]
+    found = check(*rows)
+    assert len(found.used) + len(found.quarantined) == 100
+    assert found.quarantined["reason"].str.len().gt(0).all()
+
+
+def test_ids_are_text_however_they_come() -> None:
+    for given in (7, 7.0, " 7 "):
+        found = check_table(ORDERS, pd.DataFrame([{**GOOD, "customer_id": given}]), NOW, {"7"})
+        assert found.used["customer_id"].tolist() == ["7"]
+
+
+def test_times_of_any_zone_become_utc() -> None:
+    found = check({**GOOD, "ordered_at": "2024-01-01T02:00:00+02:00"}, {**GOOD, "order_id": "o2"})
+    assert found.used["ordered_at"].tolist() == [pd.Timestamp("2024-01-01")] * 2
+
+
+def test_the_raw_table_is_not_changed() -> None:
+    raw = pd.DataFrame([GOOD])
+    check_table(ORDERS, raw, NOW, {"ann"})
+    pd.testing.assert_frame_equal(raw, pd.DataFrame([GOOD]))
+
+
+def test_a_missing_column_is_named_with_its_nearest() -> None:
+    with pytest.raises(DataError, match=r"column 'amount' is missing \(did you mean 'amonut'\?\)"):
+        check_table(ORDERS, pd.DataFrame([GOOD]).rename(columns={"amount": "amonut"}), NOW, {"ann"})
+
+
+def test_an_empty_table_is_refused() -> None:
+    with pytest.raises(DataError, match="orders: the table is empty"):
+        check_table(ORDERS, pd.DataFrame([GOOD]).head(0), NOW, {"ann"})
+
+
+def test_customers_and_orders_are_both_needed(settings: Settings, shop: dict[str, pd.DataFrame]) -> None:
+    with pytest.raises(DataError, match="no table orders"):
+        check_tables({"customers": shop["customers"]}, settings, NOW)
+
+
+def test_what_was_there_stays_when_a_table_is_refused(
+    workspace: Workspace, business: Callable[..., Settings], shop: dict[str, pd.DataFrame]
+) -> None:
+    ingest(business(**shop), workspace, NOW)
+    before = {p: p.read_bytes() for p in workspace.state.rglob("*") if p.is_file()}
+    text = shop["orders"].assign(amount="many")
+    with pytest.raises(DataError) as error:
+        ingest(business(customers=shop["customers"], orders=text), workspace, NOW)
+    assert "only 0.0% of 7 rows can be used" in str(error.value)
+    assert "amount: 'many' is not a number" in str(error.value)
+    assert {p: p.read_bytes() for p in workspace.state.rglob("*") if p.is_file()} == before
+
+
+def test_the_report_adds_up_and_is_written_for_people_and_programs(
+    workspace: Workspace, business: Callable[..., Settings], shop: dict[str, pd.DataFrame]
+) -> None:
+    lenient = business(**shop).model_copy(update={"quality": business(**shop).quality.model_copy(update={"min_valid_share": 0.5})})
+    orders = pd.concat([shop["orders"], shop["orders"].head(1)])
+    made = ingest(business(customers=shop["customers"], orders=orders).model_copy(update={"quality": lenient.quality}), workspace, NOW)
+    told = json.loads((workspace.reports / "quality" / "quality.json").read_text())
+    assert told == made
+    table = {t["name"]: t for t in told["tables"]}["orders"]
+    assert (table["rows_read"], table["rows_used"], table["rows_quarantined"], table["duplicates"]) == (8, 7, 1, 1)
+    amount = {c["name"]: c for c in table["columns"]}["amount"]
+    assert (amount["completeness"], amount["min"], amount["median"], amount["max"]) == (1.0, -15.0, 30.0, 100.0)
+    assert "orders" in (workspace.reports / "quality" / "quality.html").read_text()
+    assert len(pd.read_parquet(workspace.quarantine / "orders.parquet")) == 1
+
+
+def test_local_hours_follow_the_customers_own_clock(
+    workspace: Workspace, business: Callable[..., Settings], shop: dict[str, pd.DataFrame]
+) -> None:
+    ingest(business(**shop).model_copy(update={"time_zone": "America/New_York"}), workspace, NOW)
+    orders = pd.read_parquet(workspace.tables / "orders.parquet").set_index("order_id")
+    assert orders.loc["o6", ["local_hour", "local_weekday"]].tolist() == [15, 3]
