@@ -1,0 +1,243 @@
+"""Two small real models, the customers they learned from, and a reader that holds them in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from starlette.applications import Starlette
+
+from configs import settings as configs
+from configs.settings import Settings
+from configs.workspace import Workspace
+from serving.champion import Champions, Loaded
+from training.bundle import Bundle, Score, encode
+from training.calibrate import Affine
+from training.intervals import fit_interval
+
+AS_OF = pd.Timestamp("2024-03-01", tz="UTC")
+NOW = datetime(2024, 3, 1, 1, 30, tzinfo=UTC)
+FEATURES = ("days_since_last_order", "tenure_days", "spend_90d", "spend_total", "median_gap_days", "region")
+CATEGORIES = {"region": ("north", "south")}
+
+
+def made_up_customers(count: int, seed: int) -> pd.DataFrame:
+    """Customers of all stages, some with gaps in what is known."""
+    rng = np.random.default_rng(seed)
+    tenure = rng.uniform(1, 700, count)
+    spend = rng.gamma(2.0, 60.0, count)
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{i}" for i in range(count)],
+            "as_of": pd.Series([AS_OF] * count).astype("datetime64[us, UTC]"),
+            "days_since_last_order": np.minimum(rng.uniform(0, 120, count), tenure),
+            "tenure_days": tenure,
+            "spend_90d": spend,
+            "spend_total": spend + rng.gamma(2.0, 150.0, count),
+            "median_gap_days": np.where(rng.random(count) < 0.2, np.nan, rng.uniform(2, 40, count)),
+            "region": rng.choice(np.array(["north", "south", "elsewhere", None], dtype=object), count),
+        }
+    )
+
+
+def booster(matrix: np.ndarray, label: np.ndarray, objective: str, trees: int) -> lgb.Booster:
+    params = {"objective": objective, "num_leaves": 7, "verbosity": -1, "seed": 1, "num_threads": 1}
+    return lgb.train(params, lgb.Dataset(matrix, label, params={"verbosity": -1}), num_boost_round=trees)
+
+
+def train(task: str, frame: pd.DataFrame, trees: int = 12, seed: int = 0) -> Bundle:
+    """A bundle whose labels follow the features with noise."""
+    rng = np.random.default_rng(seed)
+    matrix = encode(frame, FEATURES, CATEGORIES)
+    leaves = (rng.random(len(frame)) < 0.1 + frame["days_since_last_order"] / 150).to_numpy(dtype=float)
+    value = frame["spend_90d"].to_numpy() * rng.gamma(4.0, 0.25, len(frame))
+    bought = (1 - leaves) * value
+    if task == "churn":
+        scores: tuple[Score, ...] = (Score("leave", booster(matrix, leaves, "binary", trees), Affine(0.8, -0.1)),)
+    else:
+        scores = (
+            Score("buy", booster(matrix, 1 - leaves, "binary", trees), Affine(0.9, 0.05)),
+            Score("amount", booster(matrix, np.log(value + 1), "regression", trees), Affine(1.0, 0.1)),
+        )
+    bundle = Bundle(
+        task="churn" if task == "churn" else "clv",
+        link="sigmoid" if task == "churn" else "sigmoid_exp",
+        scores=scores,
+        features=FEATURES,
+        categories=CATEGORIES,
+        schema_hash="made-up",
+        horizon_days=30 if task == "churn" else 90,
+        trained_through="2024-01-01T00:00:00Z",
+        interval=None,
+        quantiles=(),
+        reference=frame[list(FEATURES)],
+        info={},
+    )
+    prediction = bundle.predict(matrix)
+    interval = fit_interval(prediction, bought, 0.9) if task == "clv" else None
+    scale = tuple(np.quantile(prediction, np.linspace(0, 1, 101)).tolist())
+    return replace(bundle, interval=interval, quantiles=scale)
+
+
+class MemoryReader:
+    """A feature store in memory."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame.set_index("customer_id")
+        self.asked: list[list[str]] = []
+
+    def read(self, customer_ids: list[str]) -> pd.DataFrame:
+        self.asked.append(customer_ids)
+        found = self.frame.reindex(customer_ids).rename_axis("customer_id").reset_index()
+        return found.astype({"as_of": "datetime64[us, UTC]"})
+
+
+class FixedHolder:
+    """Champions that never move."""
+
+    def __init__(self, champions: Champions) -> None:
+        self.champions = champions
+
+    def current(self) -> Champions:
+        return self.champions
+
+
+class Client:
+    """Calls an app in this process, from any thread; an error that leaves the app is raised here."""
+
+    def __init__(self, app: Starlette, portal: BlockingPortal) -> None:
+        self._portal = portal
+        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+    def get(self, path: str) -> httpx.Response:
+        return self._portal.call(self._http.get, path)
+
+    def post(self, path: str, **request: Any) -> httpx.Response:
+        return self._portal.call(lambda: self._http.post(path, **request))
+
+
+@pytest.fixture
+def calling() -> Iterator[Callable[[Starlette], Client]]:
+    """Open a client for an app, whose lifespan is left to the test."""
+    with start_blocking_portal() as portal:
+        yield lambda app: Client(app, portal)
+
+
+@pytest.fixture
+def living() -> Iterator[Callable[[Starlette], ExitStack]]:
+    """Start the lifespan of an app; closing what is given ends it."""
+    with start_blocking_portal() as portal:
+
+        def start(app: Starlette) -> ExitStack:
+            stack = ExitStack()
+            stack.enter_context(portal.wrap_async_context_manager(app.router.lifespan_context(app)))
+            return stack
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def customers() -> pd.DataFrame:
+    return made_up_customers(400, seed=1)
+
+
+@pytest.fixture(scope="session")
+def champions(customers: pd.DataFrame) -> Champions:
+    return Champions(Loaded.of(train("churn", customers), "3"), Loaded.of(train("clv", customers), "4"))
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return configs.load("default")
+
+
+@pytest.fixture(scope="session")
+def now() -> datetime:
+    return NOW
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+@pytest.fixture
+def reader(customers: pd.DataFrame) -> MemoryReader:
+    return MemoryReader(customers)
+
+
+@pytest.fixture
+def holder(champions: Champions) -> FixedHolder:
+    return FixedHolder(champions)
+
+
+@pytest.fixture(scope="session")
+def make_customers() -> Callable[[int, int], pd.DataFrame]:
+    return made_up_customers
+
+
+@pytest.fixture(scope="session")
+def make_bundle() -> Callable[..., Bundle]:
+    return train
+
+
+@pytest.fixture(scope="session")
+def register() -> Callable[..., str]:
+    """Register a bundle in a real MLflow registry as champion and return its version."""
+    return register_champion
+
+
+def register_champion(workspace: Workspace, bundle: Bundle, name: str | None = None) -> str:
+    """As training does it: a models-from-code pyfunc with the bundle's folder as artifact."""
+    import mlflow
+
+    workspace.mlruns.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(workspace.tracking_uri)
+    mlflow.set_registry_uri(workspace.tracking_uri)
+    client = mlflow.MlflowClient()
+    if client.get_experiment_by_name("test") is None:
+        client.create_experiment("test", artifact_location=(workspace.mlruns / "artifacts").as_uri())
+    mlflow.set_experiment("test")
+    code = workspace.root / "model_code.py"
+    code.write_text(MODEL_CODE, "utf-8")
+    number = len(list(workspace.root.glob("bundle-*")))
+    folder = bundle.save(workspace.root / f"bundle-{number}" / "bundle")
+    with mlflow.start_run():
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(code),
+            artifacts={"bundle": str(folder)},
+            registered_model_name=name or bundle.task,
+            pip_requirements=["lightgbm"],
+        )
+    version = str(info.registered_model_version)
+    client.set_registered_model_alias(name or bundle.task, "champion", version)
+    return version
+
+
+MODEL_CODE = """
+import mlflow
+
+
+class Held(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+
+mlflow.models.set_model(Held())
+"""
+
+
+def first_of(frame: pd.DataFrame, **columns: Any) -> pd.DataFrame:
+    """The first customer, with some features changed."""
+    return frame.head(1).assign(**columns)

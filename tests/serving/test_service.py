@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pytest
+
+from configs.errors import ConfigError
+from configs.workspace import Workspace
+from features.schema import Feature, FeatureSchema
+from serving.champion import Champions
+from serving.launch import command
+from serving.prediction_log import PredictionLog
+from serving.schema import Answer, Problem
+
+ROOT = Path(__file__).parents[2]
+CONFIG = """
+name: shop
+serving:
+  registry_poll_seconds: 0.1
+  drain_seconds: 1.5
+"""
+SERVED = '''from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pandas as pd
+
+from configs.workspace import Workspace
+from serving.service import Staycast
+
+
+class OnlineFeatures:
+    """Reads ``online.parquet`` of a workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._frame = pd.read_parquet(workspace.root / "online.parquet").set_index("customer_id")
+
+    def read(self, customer_ids: list[str]) -> pd.DataFrame:
+        return self._frame.reindex(customer_ids).rename_axis("customer_id").reset_index()
+
+
+store = ModuleType("features.store")
+store.OnlineFeatures = OnlineFeatures  # type: ignore[attr-defined]
+sys.modules["features.store"] = store
+
+
+__all__ = ["Staycast"]
+'''
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+]
+
+
+class Server:
+    """The service in processes of its own, as deployed, but with features from a parquet."""
+
+    def __init__(self, workspace: Workspace, port: int, output: Path) -> None:
+        config = workspace.root / "shop.yaml"
+        config.write_text(CONFIG, "utf-8")
+        arguments, environment = command(str(config), workspace.root, "127.0.0.1", port)
+        arguments[arguments.index("serving.service:Staycast")] = "served:Staycast"
+        arguments[arguments.index("--working-dir") + 1] = str(workspace.root)
+        (workspace.root / "served.py").write_text(SERVED, "utf-8")
+        environment["PYTHONPATH"] = str(ROOT)
+        self.output = output
+        with output.open("wb") as sink:
+            self.process = subprocess.Popen(arguments, env=environment, stdout=sink, stderr=sink, cwd=workspace.root)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10)
+
+    def until(self, path: str, status: int, seconds: float = 60) -> httpx.Response:
+        """Ask until the answer has this status."""
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends:
+            try:
+                answer = self.http.get(path)
+                if answer.status_code == status:
+                    return answer
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"{path} was never {status}: {self.output.read_text()}")
+
+    def ask(self, customer_id: str) -> httpx.Response:
+        return self.http.post("/v1/predictions", json={"customer_id": customer_id})
+
+
+@pytest.fixture
+def server(workspace: Workspace, customers: pd.DataFrame, tmp_path: Path) -> Iterator[Server]:
+    customers.to_parquet(workspace.root / "online.parquet")
+    schema_of(customers).save(made(workspace.features))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = Server(workspace, port, tmp_path / "output.txt")
+    yield server
+    server.http.close()
+    server.process.terminate()
+    try:
+        server.process.wait(20)
+    finally:
+        server.process.kill()
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def schema_of(customers: pd.DataFrame) -> FeatureSchema:
+    names = [c for c in customers.columns if c not in ("customer_id", "as_of")]
+    return FeatureSchema(tuple(Feature(n, "orders", "string" if n == "region" else "float64", "") for n in names))
+
+
+@pytest.mark.timeout(240)
+def test_the_life_of_a_server(
+    server: Server, workspace: Workspace, champions: Champions, customers: pd.DataFrame, register: Callable[..., str]
+) -> None:
+    server.until("/healthz", 200)
+    waiting = server.http.get("/readyz")
+    assert waiting.status_code == 503
+    assert Problem.model_validate(waiting.json()).title == "The service cannot answer now"
+    assert server.ask("c1").status_code == 503
+
+    served = schema_of(customers).hash
+    register(workspace, replace(champions.churn.bundle, schema_hash=served))
+    register(workspace, replace(champions.clv.bundle, schema_hash=served))
+    server.until("/readyz", 200)
+    answer = Answer.model_validate_json(server.ask("c1").content)
+    assert answer.model.churn == "churn/1"
+    refused = server.http.post(
+        "/v1/predictions", content=b'{"customer_id": NaN}', headers={"content-type": "application/json"}
+    )
+    assert refused.status_code == 422
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert server.http.get("/schema.json").status_code == 404
+    assert server.http.get("/openapi.json").json()["openapi"] == "3.1.0"
+
+    register(workspace, replace(champions.churn.bundle, schema_hash=served))
+    wait_for(lambda: server.ask("c1").json()["model"]["churn"] == "churn/2")
+    assert 'staycast_customers_total{outcome="scored"}' in server.http.get("/metrics").text
+
+    server.process.send_signal(signal.SIGTERM)
+    server.until("/readyz", 503, seconds=5)
+    assert server.ask("c2").status_code == 200
+    server.process.wait(20)
+
+    with PredictionLog(workspace.prediction_log) as log:
+        assert {"c1", "c2"} == set(log.read()["customer_id"])
+    output = server.output.read_text()
+    assert "POST /v1/predictions 200" in output
+    assert '"c1"' not in output
+    assert "'c1'" not in output
+    assert "Traceback" not in output
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "it never came true"
+        time.sleep(0.05)
+
+
+def test_the_command_names_business_and_workspace_and_tells_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop.yaml").write_text("name: shop\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    arguments, environment = command("shop.yaml", Path("here"), "127.0.0.1", 3456)
+    assert arguments[1:4] == ["-m", "bentoml", "serve"]
+    assert arguments[-4:] == ["--host", "127.0.0.1", "--port", "3456"]
+    assert environment["STAYCAST_CONFIG"] == str(tmp_path / "shop.yaml")
+    assert environment["STAYCAST_WORKSPACE"] == str(tmp_path / "here")
+    assert environment["BENTOML_HOME"].startswith(str(tmp_path / "here"))
+    assert environment["BENTOML_DO_NOT_TRACK"] == "True"
+
+
+def test_a_configuration_that_cannot_be_used_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no configuration"):
+        command("no-such-business", tmp_path, "127.0.0.1", 3456)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs.errors import NotEnoughDataError
+from training.intervals import fit_interval
+
+
+def spenders(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    expected = rng.lognormal(4, 1, n)
+    buys = rng.random(n) < 0.7
+    return expected, buys * expected / 0.7 * rng.lognormal(-0.125, 0.5, n)
+
+
+@pytest.mark.parametrize("coverage", [0.8, 0.9])
+def test_the_interval_keeps_its_promise_on_new_customers(coverage: float) -> None:
+    interval = fit_interval(*spenders(5000, 0), coverage)
+    expected, actual = spenders(20_000, 1)
+    low, high = interval(expected)
+    assert np.mean((low <= actual) & (actual <= high)) == pytest.approx(coverage, abs=0.02)
+
+
+def test_the_promise_holds_for_small_and_large_customers_alike() -> None:
+    interval = fit_interval(*spenders(5000, 0), 0.9)
+    expected, actual = spenders(40_000, 1)
+    low, high = interval(expected)
+    inside = (low <= actual) & (actual <= high)
+    for part in np.array_split(np.argsort(expected), 5):
+        assert inside[part].mean() == pytest.approx(0.9, abs=0.04)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(50, 400), st.integers(0, 10_000), st.floats(0.6, 0.99))
+def test_the_expected_value_lies_inside_and_nothing_is_infinite(n: int, seed: int, coverage: float) -> None:
+    expected, actual = spenders(n, seed)
+    low, high = fit_interval(expected, actual, coverage)(np.array([0.0, 1.0, 50.0, 1e6]))
+    assert np.isfinite([low, high]).all()
+    assert (low <= [0.0, 1.0, 50.0, 1e6]).all()
+    assert (high >= [0.0, 1.0, 50.0, 1e6]).all()
+
+
+def test_a_wider_promise_gives_a_wider_interval() -> None:
+    rows, asked = spenders(2000, 0), np.array([10.0, 100.0, 1000.0])
+    (low, high), (lower, higher) = fit_interval(*rows, 0.8)(asked), fit_interval(*rows, 0.95)(asked)
+    assert (lower <= low).all()
+    assert (higher >= high).all()
+
+
+def test_customers_who_never_lose_money_have_no_negative_end() -> None:
+    low, _ = fit_interval(*spenders(1000, 0), 0.9)(np.array([0.0, 5.0]))
+    assert (low >= 0).all()
+
+
+def test_equal_forecasts_make_one_bin() -> None:
+    interval = fit_interval(np.full(100, 5.0), np.arange(100.0), 0.9)
+    low, high = interval(np.array([5.0]))
+    assert (low[0], high[0]) == pytest.approx((4, 95), abs=1.5)
+
+
+def test_too_few_forecasts_are_refused() -> None:
+    with pytest.raises(NotEnoughDataError, match="at least 50 matured forecasts, found 49"):
+        fit_interval(np.ones(49), np.ones(49), 0.9)
