@@ -13,14 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from configs.errors import ConfigError, NotReadyError, StaycastError, nearest
+from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 
@@ -28,6 +28,9 @@ app = typer.Typer(
     help=__doc__, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
 )
 screen = Console(stderr=True, highlight=False)
+
+ModelName = Literal["churn", "clv"]
+TASKS: tuple[ModelName, ...] = ("churn", "clv")
 
 Config = Annotated[
     str,
@@ -38,11 +41,10 @@ Place = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
 Again = Annotated[bool, typer.Option("--again", help="Do it even if nothing has changed since the last time.")]
-Task = Annotated[str, typer.Argument(help="Which model: churn or clv.")]
+Model = Annotated[ModelName, typer.Argument(help="Which model.")]
 By = Annotated[str, typer.Option("--by", help="Who decides; the ledger keeps it.", show_default="your user name")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; the ledger keeps it.")]
 DEFAULT_CONFIG, DEFAULT_PLACE = "completejourney", Path(".")
-TASKS = ("churn", "clv")
 Step = Callable[[str, int, int], None]
 
 
@@ -119,12 +121,12 @@ def do_features(s: Session) -> dict[str, Any]:
     return s.stage("features", build.mark(s.settings, s.workspace), body)
 
 
-def do_train(s: Session, task: str, by: str) -> dict[str, Any]:
+def do_train(s: Session, task: ModelName, by: str) -> dict[str, Any]:
     """Train, judge and register one model."""
     from training import run
 
     def body(step: Step) -> dict[str, Any]:
-        trained = run.train(s.settings, s.workspace, task, by, step)  # type: ignore[arg-type]
+        trained = run.train(s.settings, s.workspace, task, by, step)
         return {
             "version": f"{task}/{trained.version.version}",
             "run_id": trained.version.run_id,
@@ -132,7 +134,7 @@ def do_train(s: Session, task: str, by: str) -> dict[str, Any]:
             **trained.examination.to_dict(),
         }
 
-    return s.stage(f"train {task}", run.mark(s.settings, s.workspace, task), body)  # type: ignore[arg-type]
+    return s.stage(f"train {task}", run.mark(s.settings, s.workspace, task), body)
 
 
 def do_score(s: Session) -> dict[str, Any]:
@@ -149,7 +151,9 @@ def do_monitor(s: Session) -> dict[str, Any]:
     """Write drift and fairness reports."""
     from monitoring import run
 
-    return s.stage("monitor", run.mark(s.settings, s.workspace), lambda step: run.monitor(s.settings, s.workspace, step))
+    return s.stage(
+        "monitor", run.mark(s.settings, s.workspace), lambda step: run.monitor(s.settings, s.workspace, step)
+    )
 
 
 @app.command()
@@ -197,7 +201,7 @@ def features(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="churn, clv, or all.")] = "all",
+    model: Annotated[Literal["churn", "clv", "all"], typer.Argument(help="Which model.")] = "all",
     config: Config = DEFAULT_CONFIG,
     workspace: Place = DEFAULT_PLACE,
     as_json: AsJson = False,
@@ -208,7 +212,7 @@ def train(
     from monitoring import overview
 
     s = session(config, workspace, again)
-    tasks = TASKS if model == "all" else (one_of(model, TASKS),)
+    tasks = TASKS if model == "all" else (model,)
     show({task: do_train(s, task, by or getpass.getuser()) for task in tasks}, as_json, overview.trained)
 
 
@@ -260,7 +264,7 @@ def models(config: Config = DEFAULT_CONFIG, workspace: Place = DEFAULT_PLACE, as
 
 @app.command()
 def promote(
-    model: Task,
+    model: Model,
     version: Annotated[str, typer.Argument(help="The number of the version.")],
     reason: Reason = "",
     by: By = "",
@@ -274,13 +278,13 @@ def promote(
 
     s = session(config, workspace)
     who = by or getpass.getuser()
-    made = registry.promote(s.workspace, one_of(model, TASKS), version, who, reason, override)
+    made = registry.promote(s.workspace, model, version, who, reason, override)
     show(vars(made), as_json, lambda r: f"{r['model']}/{r['version']} is the champion now")
 
 
 @app.command()
 def rollback(
-    model: Task,
+    model: Model,
     reason: Reason = "",
     by: By = "",
     config: Config = DEFAULT_CONFIG,
@@ -291,7 +295,7 @@ def rollback(
     from training import registry
 
     s = session(config, workspace)
-    made = registry.rollback(s.workspace, one_of(model, TASKS), by or getpass.getuser(), reason)
+    made = registry.rollback(s.workspace, model, by or getpass.getuser(), reason)
     show(vars(made), as_json, lambda r: f"{r['model']}/{r['version']} is the champion again")
 
 
@@ -303,10 +307,10 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="serving.port")] = None,
 ) -> None:
     """Answer over HTTP until stopped: POST /v1/predictions."""
-    from serving import service
+    from serving import launch
 
     s = session(config, workspace)
-    service.serve(config, workspace, host or s.settings.serving.host, port or s.settings.serving.port)
+    launch.serve(config, workspace, host or s.settings.serving.host, port or s.settings.serving.port)
 
 
 @app.command("mlflow")
@@ -319,19 +323,6 @@ def mlflow_ui(
         raise NotReadyError(f"no MLflow store in workspace '{workspace}': run `staycast train` first")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", place.tracking_uri, "--port", str(port)]
     os.execv(command[0], command)
-
-
-def one_of(word: str, known: tuple[str, ...]) -> str:
-    """Return `word` if it is known.
-
-    Raises
-    ------
-    ConfigError
-        It is not.
-    """
-    if word not in known:
-        raise ConfigError(f"no model '{word}'{nearest(word, known)}; there are {', '.join(known)}")
-    return word
 
 
 def main() -> None:

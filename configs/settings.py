@@ -80,7 +80,9 @@ class Columns(Section):
     def _apart(self) -> Columns:
         both = sorted(set(self.attributes) & set(self.sensitive))
         if both:
-            raise ValueError(f"{both} stand under both attributes and sensitive; a sensitive column audits, it does not predict")
+            raise ValueError(
+                f"{both} stand under both attributes and sensitive; a sensitive column audits, it does not predict"
+            )
         return self
 
 
@@ -173,7 +175,9 @@ class Decisions(Section):
     def _last_matches_all(cls, actions: tuple[Rule, ...]) -> tuple[Rule, ...]:
         last = actions[-1]
         if last.band or last.tier or last.stage:
-            raise ValueError(f"the last action ('{last.code}') must match every customer: give it no band, tier or stage")
+            raise ValueError(
+                f"the last action ('{last.code}') must match every customer: give it no band, tier or stage"
+            )
         return actions
 
 

@@ -28,8 +28,8 @@ def mark(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the feature rows depend on: tables, settings and the code of this package."""
     code = files_fingerprint(Path(__file__).parent.glob("*.py"))
     tables = files_fingerprint(workspace.tables.glob("*.parquet"))
-    knobs = (settings.as_of, settings.churn, settings.clv, settings.columns, settings.data_until)
-    return fingerprint(code, tables, [k.model_dump(mode="json") if hasattr(k, "model_dump") else k for k in knobs])
+    knobs = [k.model_dump(mode="json") for k in (settings.as_of, settings.churn, settings.clv, settings.columns)]
+    return fingerprint(code, tables, knobs, settings.data_until)
 
 
 def build(
@@ -68,7 +68,11 @@ def build(
         step(done, len(when))
         rows.append(_stamp(features_as_of(tables, columns, as_of).to_pandas(), as_of))
         people = customers_as_of(tables["customers"], as_of)
-        labels.append(_stamp(labels_as_of(people, tables["orders"], as_of, until, settings.churn, settings.clv).to_pandas(), as_of))
+        labels.append(
+            _stamp(
+                labels_as_of(people, tables["orders"], as_of, until, settings.churn, settings.clv).to_pandas(), as_of
+            )
+        )
     step(len(when), len(when))
     schema = schema_of(columns)
     with replacing(workspace.features) as folder:
@@ -88,7 +92,9 @@ def features_as_of(tables: dict[str, ir.Table], columns: Iterable[Column], as_of
     """All columns at one moment. One row per customer known at it: ``customer_id``, then the columns in order."""
     columns = list(columns)
     people = customers_as_of(tables["customers"], as_of)
-    out = people.select("customer_id", **{c.name: c.aggregate(people).cast("string") for c in columns if c.table == "customers"})
+    out = people.select(
+        "customer_id", **{c.name: c.aggregate(people).cast("string") for c in columns if c.table == "customers"}
+    )
     for name in dict.fromkeys(c.table for c in columns if c.table != "customers"):
         own = [c for c in columns if c.table == name]
         rows = AS_OF[name](tables[name], as_of)
@@ -124,7 +130,8 @@ def moments(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
     if not newest_first:
         raise NotEnoughDataError(
             f"orders from {first:%Y-%m-%d} to {until:%Y-%m-%d} hold no first of a month with "
-            f"{settings.min_history_days} days of history before it: give a longer history, or lower as_of.min_history_days"
+            f"{settings.min_history_days} days of history before it: give a longer history, "
+            "or lower as_of.min_history_days"
         )
     return newest_first[:: settings.every_months][::-1]
 

@@ -45,7 +45,9 @@ class Checked:
 def mark(settings: Settings) -> str:
     """A short hash of all that the checked tables depend on."""
     source = loader(settings.source.loader).mark(settings.source.options)
-    return fingerprint(CODE_VERSION, source, settings.columns, settings.quality, settings.time_zone, settings.data_until)
+    return fingerprint(
+        CODE_VERSION, source, settings.columns, settings.quality, settings.time_zone, settings.data_until
+    )
 
 
 def ingest(
@@ -145,7 +147,7 @@ def read_values(spec: Table, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series
         lost = columns[field.name].isna() & _given(given)
         if lost.any():
             what = {"time": "a time", "number": "a number"}.get(field.kind, "a text")
-            reasons.append(given[lost].map(lambda value, f=field.name, w=what: f"{f}: {str(value)[:40]!r} is not {w}"))
+            reasons.append(field.name + ": " + given[lost].map(lambda value: repr(str(value)[:40])) + f" is not {what}")
     unread = pd.concat(reasons) if reasons else pd.Series(dtype=str)
     return pd.DataFrame(columns), unread
 

@@ -61,7 +61,12 @@ def matured(as_of: datetime, horizon_days: int, data_until: datetime) -> bool:
 
 def _active(orders: ir.Table, as_of: datetime, churn: Churn) -> ir.Table:
     seen = orders_as_of(orders, as_of)
-    return seen.filter(seen.is_purchase & within(seen, churn.activity_days)).select("customer_id").distinct().mutate(active=True)
+    return (
+        seen.filter(seen.is_purchase & within(seen, churn.activity_days))
+        .select("customer_id")
+        .distinct()
+        .mutate(active=True)
+    )
 
 
 def _returned(orders: ir.Table, as_of: datetime, churn: Churn) -> ir.Table:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
+from pandas._libs.tslibs.nattype import NaTType
 
 from configs.settings import Settings
 from configs.workspace import replacing
@@ -42,14 +43,14 @@ def write(content: dict[str, Any], folder: Path) -> Path:
     return folder / "quality.html"
 
 
-def _until(checked: Mapping[str, Checked], settings: Settings) -> pd.Timestamp:
+def _until(checked: Mapping[str, Checked], settings: Settings) -> pd.Timestamp | NaTType:
     if settings.data_until is not None:
         return pd.Timestamp(settings.data_until).tz_convert("UTC").tz_localize(None)
     newest = [one.used[one.table.time].max() for one in checked.values() if len(one.used)]
     return max((t for t in newest if pd.notna(t)), default=pd.NaT)
 
 
-def _table(one: Checked, until: pd.Timestamp, settings: Settings) -> dict[str, Any]:
+def _table(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, Any]:
     times = one.used[one.table.time]
     age = (until - times.max()).total_seconds() / 86_400 if len(times) else None
     reasons = one.quarantined["reason"].str.replace(r"'.*?'", "…", regex=True).value_counts()
@@ -84,5 +85,5 @@ def _column(name: str, values: pd.Series) -> dict[str, Any]:
     return out
 
 
-def _iso(time: pd.Timestamp | None) -> str | None:
+def _iso(time: Any) -> str | None:
     return None if time is None or pd.isna(time) else f"{time.isoformat(timespec='seconds')}Z"

@@ -17,7 +17,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 from configs.errors import NotReadyError
-from features import breadth, campaign, discount, engagement, frequency, recency, regularity, spend, support, timing, trend
+from features import (
+    breadth,
+    campaign,
+    discount,
+    engagement,
+    frequency,
+    recency,
+    regularity,
+    spend,
+    support,
+    timing,
+    trend,
+)
 from features.column import Column, columns_of
 from features.profile import attribute_columns
 

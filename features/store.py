@@ -44,10 +44,8 @@ def apply(workspace: Workspace) -> None:
     with _environment(workspace), _quiet():
         wanted = runpy.run_path(str(REPO / "definitions.py"))
         store = FeatureStore(repo_path=str(REPO))
-        old = [v for v in store.list_feature_views() if v.name not in {w.name for w in wanted["views"]}]
-        store.apply(
-            [wanted["customer"], *wanted["views"], *wanted["services"]], objects_to_delete=old, partial=False
-        )
+        old: list[Any] = [v for v in store.list_feature_views() if v.name not in {w.name for w in wanted["views"]}]
+        store.apply([wanted["customer"], *wanted["views"], *wanted["services"]], objects_to_delete=old, partial=False)
 
 
 def materialize(workspace: Workspace) -> int:

@@ -33,21 +33,33 @@ def spend_change(o: ir.Table, days: int) -> ir.Value:
     return _spend(o, 0, days) - _spend(o, days, 2 * days)
 
 
-@column("orders", "Orders of the last {days} days: {value:percent} of the usual pace", "No order on record", windows=(30, 90))
+@column(
+    "orders",
+    "Orders of the last {days} days: {value:percent} of the usual pace",
+    "No order on record",
+    windows=(30, 90),
+)
 def orders_pace(o: ir.Table, days: int) -> ir.Value:
     """Purchases a day in the last `days` days over purchases a day since the first."""
     usual = o.count(where=o.is_purchase) / _tenure(o)
     return _orders(o, 0, days) / _tenure(o).clip(upper=float(days)) / usual
 
 
-@column("orders", "Spend of the last {days} days: {value:percent} of the usual pace", "No spend on record", windows=(30, 90))
+@column(
+    "orders", "Spend of the last {days} days: {value:percent} of the usual pace", "No spend on record", windows=(30, 90)
+)
 def spend_pace(o: ir.Table, days: int) -> ir.Value:
     """Net revenue a day in the last `days` days over net revenue a day since the first purchase."""
     usual = (o.amount.sum() / _tenure(o)).nullif(0)
     return _spend(o, 0, days) / _tenure(o).clip(upper=float(days)) / usual
 
 
-@column("orders", "Orders of the last {days} days are worth {value:percent} of the usual", "No order in {days} days", windows=(30,))
+@column(
+    "orders",
+    "Orders of the last {days} days are worth {value:percent} of the usual",
+    "No order in {days} days",
+    windows=(30,),
+)
 def order_size_trend(o: ir.Table, days: int) -> ir.Value:
     """Mean purchase of the last `days` days over the mean of all."""
     return o.amount.mean(where=o.is_purchase & within(o, days)) / o.amount.mean(where=o.is_purchase).nullif(0)

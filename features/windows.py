@@ -15,7 +15,7 @@ SECONDS_A_DAY = 86_400.0
 
 
 def known(table: ir.Table, happened: str, as_of: datetime) -> ir.Table:
-    """Keep the rows that happened before `as_of` and were recorded by then; without a record time, when they happened."""
+    """Keep the rows that happened before `as_of` and were recorded by then; a row without record time was at once."""
     moment = ibis.literal(as_of, type="timestamp(6)")
     rows = table.filter(table[happened] < moment)
     return rows.filter(rows.recorded_at.isnull() | (rows.recorded_at <= moment))
@@ -28,7 +28,9 @@ def days_before(time: ir.Value, as_of: datetime) -> ir.Value:
 
 
 def orders_as_of(orders: ir.Table, as_of: datetime) -> ir.Table:
-    """Orders known at the moment. One row per order, with
+    """Orders known at the moment. One row per order.
+
+    Beside the table's columns it has
 
     - ``days_ago``: days from the order to the moment;
     - ``is_purchase``: false for a return (a negative amount);

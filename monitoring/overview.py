@@ -75,7 +75,7 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
     """The most valuable customers of the two highest risk bands, with their reasons."""
     rows = pd.read_parquet(workspace.scores / score["as_of"][:10] / PARQUET)
     risky = rows[rows["band"].isin(["high", "critical"])]
-    risky = risky.assign(at_stake=risky["probability"] * risky["expected"]).nlargest(AT_RISK, "expected")
+    risky = risky.nlargest(AT_RISK, "expected")
     days = settings.clv.horizon_days
     table = _table(
         f"The {len(risky)} most valuable customers at risk, as of {score['as_of'][:10]}",
@@ -86,9 +86,10 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
         "action",
         "first reason",
     )
-    for row in risky.itertuples():
-        value = f"{row.expected:,.0f} ({row.low:,.0f}–{row.high:,.0f})"
-        table.add_row(row.customer_id, f"{row.probability:.0%}", value, row.tier, row.action, row.reason or "")
+    for row in risky.to_dict("records"):
+        value = f"{row['expected']:,.0f} ({row['low']:,.0f}–{row['high']:,.0f})"
+        leaves = f"{row['probability']:.0%}"
+        table.add_row(row["customer_id"], leaves, value, row["tier"], row["action"], row["reason"] or "")
     return table
 
 

@@ -1,4 +1,4 @@
-"""The watch: are the customers of today those the models learned from, and does every group fare alike?"""
+"""The watch: whether today's customers are those the models learned from, and whether every group fares alike."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def monitor(settings: Settings, workspace: Workspace, step: Step = lambda name, 
         There is no champion, or no features.
     """
     champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash)
-    out = {}
+    out: dict[str, Any] = {}
     for number, task in enumerate(registry.TASKS):
         loaded = getattr(champions, task)
         step(f"{task} drift", 2 * number, 4)

@@ -48,7 +48,9 @@ def staycast() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def lived(tmp_path_factory: pytest.TempPathFactory, staycast: Callable[..., subprocess.CompletedProcess[str]]) -> Workspace:
+def lived(
+    tmp_path_factory: pytest.TempPathFactory, staycast: Callable[..., subprocess.CompletedProcess[str]]
+) -> Workspace:
     """A workspace after `staycast run --config test`, lived once for all test processes; not to be changed."""
     shared = tmp_path_factory.getbasetemp()
     place = Workspace((shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "lived")

@@ -1,1 +1,1 @@
-"""From labelled customers to models that may serve: folds, metrics, gates, fairness, figures and the promotion ledger."""
+"""From labelled customers to models that may serve: folds, search, calibration, gates, fairness and the ledger."""

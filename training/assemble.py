@@ -96,9 +96,7 @@ def assemble(
     affine = calibrate(fitted.form, later.raw, later.y)
     expected = predict(fitted.form, later.raw, affine)
     interval = fit_interval(expected, later.y, settings.clv.coverage) if data.task == "clv" else None
-    scores = tuple(
-        Score(p.name, b, a) for p, b, a in zip(fitted.form.parts, fitted.boosters, affine, strict=True)
-    )
+    scores = tuple(Score(p.name, b, a) for p, b, a in zip(fitted.form.parts, fitted.boosters, affine, strict=True))
     bundle = Bundle(
         task=data.task,
         link=fitted.form.link,
@@ -141,5 +139,3 @@ def forecast(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
         return out
     low, high = bundle.bounds(out["forecast"].to_numpy())
     return out.assign(low=low, high=high)
-
-

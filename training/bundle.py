@@ -101,8 +101,8 @@ class Bundle:
     def raw_scores(self, matrix: np.ndarray) -> np.ndarray:
         """Calibrated raw scores, shape (n, J)."""
         threads = 1 if len(matrix) <= SINGLE_THREAD_ROWS else 0
-        parts = [s.affine(s.booster.predict(matrix, raw_score=True, num_threads=threads)) for s in self.scores]
-        return np.column_stack(parts)
+        raw = [np.asarray(s.booster.predict(matrix, raw_score=True, num_threads=threads)) for s in self.scores]
+        return np.column_stack([s.affine(r) for s, r in zip(self.scores, raw, strict=True)])
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """The prediction that is served, shape (n,): a calibrated probability, or an expected value."""
@@ -174,7 +174,6 @@ def load(folder: Path) -> Bundle:
         raise RegistryError(f"{path}: format {content.get('format')!r}, this program reads {FORMAT}; retrain the model")
     for name, wanted in content["sha256"].items():
         _check_file(folder / name, wanted)
-    interval = content["interval"]
     return Bundle(
         task=content["task"],
         link=content["link"],
@@ -184,7 +183,7 @@ def load(folder: Path) -> Bundle:
         schema_hash=content["schema_hash"],
         horizon_days=content["horizon_days"],
         trained_through=content["trained_through"],
-        interval=Interval(**{k: tuple(v) if isinstance(v, list) else v for k, v in interval.items()}) if interval else None,
+        interval=_load_interval(content["interval"]),
         quantiles=tuple(content["quantiles"]),
         reference=pd.read_parquet(folder / "reference.parquet"),
         info=content["info"],
@@ -199,14 +198,13 @@ def encode(frame: pd.DataFrame, features: tuple[str, ...], categories: dict[str,
             f"the model learned from columns that the feature table lacks: {missing}; "
             "rebuild the features with the settings the model was trained with, or retrain"
         )
+    numbers = [i for i, name in enumerate(features) if name not in categories]
     out = np.empty((len(frame), len(features)), dtype=np.float64)
+    out[:, numbers] = frame[[features[i] for i in numbers]].to_numpy(dtype=np.float64, na_value=np.nan)
     for i, name in enumerate(features):
-        column = frame[name]
         if name in categories:
-            codes = pd.Categorical(column, categories=list(categories[name])).codes
+            codes = pd.Categorical(frame[name], categories=list(categories[name])).codes
             out[:, i] = np.where(codes < 0, np.nan, codes)
-        else:
-            out[:, i] = column.to_numpy(dtype=np.float64, na_value=np.nan)
     return out
 
 
@@ -220,9 +218,18 @@ def _check_file(path: Path, wanted: str) -> None:
         raise RegistryError(f"model file {path} is missing; restore it or promote another version")
     got = sha256(path)
     if got != wanted:
-        raise RegistryError(f"model file {path} was altered: SHA-256 {got[:12]}…, registered {wanted[:12]}…; restore it or retrain")
+        raise RegistryError(
+            f"model file {path} was altered: SHA-256 {got[:12]}…, registered {wanted[:12]}…; restore it or retrain"
+        )
 
 
 def _load_score(folder: Path, content: dict[str, Any]) -> Score:
     booster = lgb.Booster(model_file=str(folder / f"{content['name']}.txt"))
     return Score(content["name"], booster, Affine(**content["affine"]))
+
+
+def _load_interval(content: dict[str, Any] | None) -> Interval | None:
+    if content is None:
+        return None
+    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+    return Interval(**fields)

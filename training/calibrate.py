@@ -19,6 +19,7 @@ class Affine:
     intercept: float = 0.0
 
     def __call__(self, score: np.ndarray) -> np.ndarray:
+        """Map raw scores."""
         return self.slope * score + self.intercept
 
 

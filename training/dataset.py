@@ -100,7 +100,9 @@ def load(workspace: Workspace, task: Task) -> Dataset:
     rows = store.training_rows(workspace, known, task)
     merged = rows.merge(known[["customer_id", "as_of", LABEL[task]]], on=["customer_id", "as_of"], validate="1:1")
     frame = merged.rename(columns={LABEL[task]: "label"}).sort_values(["as_of", "customer_id"], ignore_index=True)
-    return Dataset(task, frame, load_schema(workspace.features), files_fingerprint(workspace.features.glob("*.parquet")))
+    return Dataset(
+        task, frame, load_schema(workspace.features), files_fingerprint(workspace.features.glob("*.parquet"))
+    )
 
 
 def require_enough(data: Dataset, minimum: Minimum) -> None:

@@ -58,7 +58,7 @@ class Examination:
 
     def to_dict(self) -> dict[str, Any]:
         """As values that JSON can hold; NaN becomes None."""
-        slices = self.slices.astype(object).where(self.slices.notna(), None).to_dict("records")
+        slices = [{k: None if pd.isna(v) else v for k, v in row.items()} for row in self.slices.to_dict("records")]
         return {
             "as_ofs": sorted({f"{a.isoformat()}" for a in self.rows["as_of"]}),
             "model": _plain(self.model),

@@ -131,7 +131,7 @@ def _fit_part(
 ) -> lgb.Booster:
     data = _lgb_data(part, train, encoder)
     watched = [] if valid is None else [_lgb_data(part, valid, encoder, data)]
-    stop = [lgb.early_stopping(stop_after, verbose=False)] if watched else []
+    stop: list[Callable[..., Any]] = [lgb.early_stopping(stop_after, verbose=False)] if watched else []
     booster = lgb.train(
         {**FIXED, **_own(params, part), "objective": part.objective}, data, trees, valid_sets=watched, callbacks=stop
     )

@@ -9,11 +9,12 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+from mlflow.pyfunc import PythonModel
 
 from training.bundle import load
 
 
-class StaycastModel(mlflow.pyfunc.PythonModel):
+class StaycastModel(PythonModel):
     """Feature rows in, forecasts out."""
 
     def load_context(self, context: Any) -> None:

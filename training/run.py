@@ -71,10 +71,17 @@ def train(
     step("read", 0, 1)
     data = load(workspace, task)
     require_enough(data, settings.minimum)
-    parts = plan(data.as_ofs, getattr(settings, task).horizon_days, getattr(settings, task).holdout_as_ofs, settings.tuning.folds)
+    parts = plan(
+        data.as_ofs, getattr(settings, task).horizon_days, getattr(settings, task).holdout_as_ofs, settings.tuning.folds
+    )
     folds = assemble.fold_data(data, parts.folds)
     found = tune.search(
-        task, folds, settings.tuning, workspace, mark(settings, workspace, task), lambda done, of: step("search", done, of)
+        task,
+        folds,
+        settings.tuning,
+        workspace,
+        mark(settings, workspace, task),
+        lambda done, of: step("search", done, of),
     )
     step("fit", 0, 3)
     judged, final = _fit(data, parts, folds, found, settings, workspace, step)
@@ -88,7 +95,13 @@ def train(
 
 
 def _fit(
-    data: Dataset, parts: Plan, folds: list[tune.FoldData], found: tune.Found, settings: Settings, workspace: Workspace, step: Step
+    data: Dataset,
+    parts: Plan,
+    folds: list[tune.FoldData],
+    found: tune.Found,
+    settings: Settings,
+    workspace: Workspace,
+    step: Step,
 ) -> tuple[Bundle, Bundle]:
     """The model that is judged on the hold-out, and the one that serves: refitted on all labelled moments."""
     seed, people = settings.tuning.seed, population(workspace, data.task, settings)
@@ -136,8 +149,8 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     _, judged = registry.bundles(workspace, task, present.version)
     if _seen_until(judged) > kept["as_of"].min():
         raise RegistryError(
-            f"{task}/{present.version} learned from outcomes up to {_seen_until(judged):%Y-%m-%d}, the hold-out starts at "
-            f"{kept['as_of'].min():%Y-%m-%d}: features were rebuilt on less data; train again"
+            f"{task}/{present.version} learned from outcomes up to {_seen_until(judged):%Y-%m-%d}, the hold-out starts "
+            f"at {kept['as_of'].min():%Y-%m-%d}: features were rebuilt on less data; train again"
         )
     return {"version": f"{task}/{present.version}", **examine(judged, kept, train, settings).to_dict()}
 
@@ -154,7 +167,7 @@ def _judge(task: Task, shown: Examination, champion: dict[str, float] | None, se
 
 
 def _champion_metrics(workspace: Workspace, task: Task, data: Dataset, parts: Plan) -> dict[str, float] | None:
-    """Metrics of the present champion on the hold-out rows, by a model of it that has not seen them; None if none has."""
+    """Metrics of the champion on the hold-out rows, by a model of it that has not seen them; None without one."""
     present = registry.champion(workspace, task)
     if present is None:
         return None
@@ -179,7 +192,9 @@ def _record(
     with registry.run(workspace, settings.name, f"{data.task}", tags) as run:
         run.params({**found.params, "form": found.form.name, **{f"trees_{k}": v for k, v in found.trees.items()}})
         run.params({"horizon_days": final.horizon_days, "features": len(final.features), "seed": settings.tuning.seed})
-        run.metrics({**shown.model, **{f"baseline_{k}": v for k, v in shown.baseline.items()}, "search_loss": found.loss})
+        run.metrics(
+            {**shown.model, **{f"baseline_{k}": v for k, v in shown.baseline.items()}, "search_loss": found.loss}
+        )
         run.document(shown.to_dict(), "evaluation.json")
         run.document(settings.model_dump(mode="json"), "settings.json")
         run.document(_describe(parts), "plan.json")
@@ -218,7 +233,7 @@ def _search_figures(study: optuna.Study) -> dict[str, Any]:
     matplotlib.use("Agg")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        drawn = {"search/history.png": visualization.plot_optimization_history(study).figure}
+        drawn: dict[str, Any] = {"search/history.png": visualization.plot_optimization_history(study).figure}
         if len(study.get_trials(states=[TrialState.COMPLETE])) > 1:
             drawn["search/importance.png"] = visualization.plot_param_importances(study).figure
     for figure in drawn.values():

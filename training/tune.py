@@ -106,7 +106,13 @@ def search(
             callbacks=[lambda s, _: step(sum(t.state in DONE for t in s.trials), settings.trials)],
         )
     best = study.best_trial
-    return Found(form(best.user_attrs["form"]), best.user_attrs["params"], best.user_attrs["trees"], best.value, study)
+    return Found(
+        form(best.user_attrs["form"]),
+        best.user_attrs["params"],
+        best.user_attrs["trees"],
+        float(best.value or 0.0),
+        study,
+    )
 
 
 def loss(task: Task, y: np.ndarray, forecast: np.ndarray) -> float:

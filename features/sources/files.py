@@ -3,7 +3,7 @@
     source:
       loader: files
       options:
-        orders: {path: exports/orders.csv, columns: {order_id: Invoice, customer_id: Customer, ordered_at: Date, amount: Total}}
+        orders: {path: orders.csv, columns: {order_id: Invoice, customer_id: Client, ordered_at: Date, amount: Total}}
         customers: {path: exports/customers.parquet}
 
 Every CSV value is read as text; what it means is decided, row by row, when the table is checked.
@@ -42,26 +42,36 @@ def mark(options: dict[str, Any]) -> str:
 
 def _entries(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     if not options:
-        raise ConfigError("source.options: name at least the files of customers and orders, e.g. orders: {path: orders.csv}")
+        raise ConfigError(
+            "source.options: name at least the files of customers and orders, e.g. orders: {path: orders.csv}"
+        )
     for name, entry in options.items():
         if name not in TABLES:
-            raise ConfigError(f"source.options: unknown table '{name}'{nearest(name, TABLES)}; there are {', '.join(TABLES)}")
+            raise ConfigError(
+                f"source.options: unknown table '{name}'{nearest(name, TABLES)}; there are {', '.join(TABLES)}"
+            )
         if not isinstance(entry, dict) or "path" not in entry or not set(entry) <= {"path", "columns"}:
-            raise ConfigError(f"source.options.{name}: expected {{path: FILE, columns: {{ours: theirs}}}}, got {entry!r}")
+            raise ConfigError(
+                f"source.options.{name}: expected {{path: FILE, columns: {{ours: theirs}}}}, got {entry!r}"
+            )
     return options
 
 
 def _path(name: str, entry: dict[str, Any]) -> Path:
     path = Path(entry["path"])
     if not path.is_file():
-        raise DataError(f"{name}: no file at '{path}'; correct source.options.{name}.path (it is read from the current folder)")
+        raise DataError(
+            f"{name}: no file at '{path}'; correct source.options.{name}.path (it is read from the current folder)"
+        )
     return path
 
 
 def _read(name: str, entry: dict[str, Any]) -> pd.DataFrame:
     path = _path(name, entry)
     try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, encoding="utf-8-sig")
+        frame = (
+            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, encoding="utf-8-sig")
+        )
     except pd.errors.EmptyDataError:
         raise DataError(f"{name}: '{path}' is empty; export it again, with a header line") from None
     except Exception as error:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.schema import MODULES, describe, feature_columns, schema_of
 from features.column import columns_of
+from features.schema import MODULES, describe, feature_columns, schema_of
 
 AS_OF = datetime(2024, 3, 1)
 Features = Callable[..., pd.DataFrame]
@@ -65,7 +65,6 @@ BY_HAND = {
 }
 
 
-
 @pytest.fixture(scope="module")
 def rows(features: Features, shop: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return features(shop, AS_OF)
@@ -76,11 +75,15 @@ def test_column_is_what_one_works_out_by_hand(rows: pd.DataFrame, customer: str,
     assert rows.loc[customer, column] == pytest.approx(BY_HAND[customer, column], nan_ok=True)
 
 
-def test_there_is_one_row_for_each_customer_known_at_the_moment(features: Features, shop: dict[str, pd.DataFrame]) -> None:
+def test_there_is_one_row_for_each_customer_known_at_the_moment(
+    features: Features, shop: dict[str, pd.DataFrame]
+) -> None:
     assert features(shop, datetime(2024, 2, 10)).index.tolist() == ["ann", "bob"]
 
 
-def test_interactions_and_contacts_are_counted_in_their_windows(features: Features, shop: dict[str, pd.DataFrame]) -> None:
+def test_interactions_and_contacts_are_counted_in_their_windows(
+    features: Features, shop: dict[str, pd.DataFrame]
+) -> None:
     interactions = pd.DataFrame(
         [
             ("i1", "ann", "2024-02-28", "visit", None),
@@ -120,7 +123,9 @@ def test_names_are_unique_and_every_column_says_what_it_is() -> None:
     assert [c.name for c in columns if not c.doc.endswith(".") or "`" in c.doc] == []
 
 
-@pytest.mark.parametrize("column", feature_columns(["orders", "interactions", "contacts"], ("region",)), ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "column", feature_columns(["orders", "interactions", "contacts"], ("region",)), ids=lambda c: c.name
+)
 def test_every_column_can_be_said_with_and_without_a_value(column) -> None:
     row = {c.name: 2.0 for c in feature_columns(["orders", "interactions", "contacts"], ())} | {"region": "north"}
     for said in (describe(column.name, row), describe(column.name, {column.name: None})):
@@ -133,7 +138,11 @@ def test_every_column_can_be_said_with_and_without_a_value(column) -> None:
     ("column", "row", "said"),
     [
         ("days_since_last_order", {"days_since_last_order": 0.2}, "Last order less than a day ago"),
-        ("days_since_last_order", {"days_since_last_order": 1.2, "median_gap_days": 1}, "Last order 1 day ago; usual gap is 1 day"),
+        (
+            "days_since_last_order",
+            {"days_since_last_order": 1.2, "median_gap_days": 1},
+            "Last order 1 day ago; usual gap is 1 day",
+        ),
         ("orders_30d", {"orders_30d": 0}, "no orders in the last 30 days"),
         ("orders_total", {"orders_total": 1234}, "1,234 orders so far"),
         ("categories_90d", {"categories_90d": 2}, "Bought from 2 categories in the last 90 days"),
@@ -143,7 +152,9 @@ def test_every_column_can_be_said_with_and_without_a_value(column) -> None:
         ("gap_ratio", {"gap_ratio": float("nan")}, "Too few orders to tell a usual gap"),
     ],
 )
-def test_reasons_are_plain_sentences_with_the_customers_own_numbers(column: str, row: dict[str, float], said: str) -> None:
+def test_reasons_are_plain_sentences_with_the_customers_own_numbers(
+    column: str, row: dict[str, float], said: str
+) -> None:
     assert describe(column, row) == said
 
 

@@ -67,7 +67,12 @@ def test_the_first_of_two_rows_with_the_same_key_is_used() -> None:
 def test_every_row_is_either_used_or_in_quarantine() -> None:
     rng = np.random.default_rng(0)
     rows = [
-        {**GOOD, "order_id": f"o{rng.integers(80)}", "amount": rng.choice(["1", "x", ""]), "customer_id": rng.choice(["ann", "eve"])}
+        {
+            **GOOD,
+            "order_id": f"o{rng.integers(80)}",
+            "amount": rng.choice(["1", "x", ""]),
+            "customer_id": rng.choice(["ann", "eve"]),
+        }
         for _ in range(100)
     ]
     found = check(*rows)
@@ -123,9 +128,15 @@ def test_what_was_there_stays_when_a_table_is_refused(
 def test_the_report_adds_up_and_is_written_for_people_and_programs(
     workspace: Workspace, business: Callable[..., Settings], shop: dict[str, pd.DataFrame]
 ) -> None:
-    lenient = business(**shop).model_copy(update={"quality": business(**shop).quality.model_copy(update={"min_valid_share": 0.5})})
+    lenient = business(**shop).model_copy(
+        update={"quality": business(**shop).quality.model_copy(update={"min_valid_share": 0.5})}
+    )
     orders = pd.concat([shop["orders"], shop["orders"].head(1)])
-    made = ingest(business(customers=shop["customers"], orders=orders).model_copy(update={"quality": lenient.quality}), workspace, NOW)
+    made = ingest(
+        business(customers=shop["customers"], orders=orders).model_copy(update={"quality": lenient.quality}),
+        workspace,
+        NOW,
+    )
     told = json.loads((workspace.reports / "quality" / "quality.json").read_text())
     assert told == made
     table = {t["name"]: t for t in told["tables"]}["orders"]

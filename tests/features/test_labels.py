@@ -20,7 +20,11 @@ def labels(
     tables = opened(shop)
     churn = settings.churn.model_copy(update={"horizon_days": 30, "activity_days": 60})
     value = settings.clv.model_copy(update={"horizon_days": 30, **clv})
-    return labels_as_of(tables["customers"], tables["orders"], as_of, until, churn, value).to_pandas().set_index("customer_id")
+    return (
+        labels_as_of(tables["customers"], tables["orders"], as_of, until, churn, value)
+        .to_pandas()
+        .set_index("customer_id")
+    )
 
 
 def test_who_ordered_within_the_horizon_stayed_and_the_other_left(opened: Opened, shop, settings: Settings) -> None:
@@ -33,7 +37,12 @@ def test_a_return_is_no_sign_of_staying_and_lowers_the_value(opened: Opened, sho
     found = labels(opened, shop, settings, datetime(2024, 2, 21), datetime(2024, 4, 1))
     assert found.loc["ann", "clv"] == -15 + 50
     orders = shop["orders"][shop["orders"]["order_id"] != "o7"]
-    assert labels(opened, {**shop, "orders": orders}, settings, datetime(2024, 2, 21), datetime(2024, 4, 1)).loc["ann", "churned"] == 1
+    assert (
+        labels(opened, {**shop, "orders": orders}, settings, datetime(2024, 2, 21), datetime(2024, 4, 1)).loc[
+            "ann", "churned"
+        ]
+        == 1
+    )
 
 
 def test_value_is_net_revenue_times_margin_discounted_to_the_moment(opened: Opened, shop, settings: Settings) -> None:

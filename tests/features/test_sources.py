@@ -23,7 +23,11 @@ def test_an_unknown_source_is_refused_with_the_nearest() -> None:
 
 def test_complete_journey_is_whole() -> None:
     tables = loader("completejourney").load({})
-    assert {name: len(frame) for name, frame in tables.items()} == {"customers": 2469, "orders": 155_848, "contacts": 6589}
+    assert {name: len(frame) for name, frame in tables.items()} == {
+        "customers": 2469,
+        "orders": 155_848,
+        "contacts": 6589,
+    }
     assert tables["orders"]["amount"].sum() == pytest.approx(4_596_039.95, abs=0.01)
     assert tables["contacts"]["redeemed_at"].notna().sum() > 0
     assert tables["customers"]["age"].notna().sum() == 801
@@ -67,7 +71,11 @@ def test_wrong_options_are_named(options: dict, error: type[Exception], said: st
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "is empty"), (b"a,b\n\xff\xfe,1\n", "cannot read"), (b"Invoice\nA1\n", "has no column 'Total' for 'amount'")],
+    [
+        (b"", "is empty"),
+        (b"a,b\n\xff\xfe,1\n", "cannot read"),
+        (b"Invoice\nA1\n", "has no column 'Total' for 'amount'"),
+    ],
 )
 def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "o.csv").write_bytes(content)

@@ -18,7 +18,7 @@ def snapshot(lived: Workspace) -> pd.DataFrame:
 
 
 def same(left: pd.DataFrame, right: pd.DataFrame) -> None:
-    left, right = (f.astype({c: object for c in f.select_dtypes(["object", "string"])}) for f in (left, right))
+    left, right = (f.astype(dict.fromkeys(f.select_dtypes(["object", "string"]), object)) for f in (left, right))
     pd.testing.assert_frame_equal(left.where(left.notna(), None), right.where(right.notna(), None), check_exact=True)
 
 

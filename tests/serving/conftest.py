@@ -187,11 +187,6 @@ def make_customers() -> Callable[[int, int], pd.DataFrame]:
 
 
 @pytest.fixture(scope="session")
-def make_bundle() -> Callable[..., Bundle]:
-    return train
-
-
-@pytest.fixture(scope="session")
 def register() -> Callable[..., str]:
     """Register a bundle in a real MLflow registry as champion and return its version."""
     return register_champion
@@ -236,8 +231,3 @@ class Held(mlflow.pyfunc.PythonModel):
 
 mlflow.models.set_model(Held())
 """
-
-
-def first_of(frame: pd.DataFrame, **columns: Any) -> pd.DataFrame:
-    """The first customer, with some features changed."""
-    return frame.head(1).assign(**columns)

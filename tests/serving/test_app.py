@@ -396,8 +396,6 @@ def test_an_answer_ends_with_the_models_it_began_with(
     reader: Any,
     log: PredictionLog,
     settings: Settings,
-    make_bundle: Callable[..., Any],
-    customers: pd.DataFrame,
 ) -> None:
     newer = replace(champions, churn=replace(champions.churn, version="9"))
 

@@ -88,7 +88,7 @@ def test_line_that_was_removed_moved_or_repeated_is_named(path, kept, line):
 def test_line_that_is_no_entry_is_named(path, junk):
     written(path, entry())
     path.write_text(path.read_text() + junk + "\n")
-    with pytest.raises(DataError, match="broken at line 2: it is not an entry"):
+    with pytest.raises(DataError, match=r"broken at line 2: it is not an entry"):
         read(path)
 
 
@@ -104,7 +104,7 @@ def test_line_cut_short_is_named_and_nothing_is_written_after_it(path):
     cut = path.read_bytes()[:-20]
     path.write_bytes(cut)
     for touch in (read, lambda p: append(p, entry(version="3"))):
-        with pytest.raises(DataError, match="broken at line 2: it has no line end.*remove that line"):
+        with pytest.raises(DataError, match=r"broken at line 2: it has no line end.*remove that line"):
             touch(path)
     assert path.read_bytes() == cut
 

@@ -51,7 +51,10 @@ def rows(n: int, seed: int, task: str) -> pd.DataFrame:
 @pytest.fixture(scope="module", params=["churn", "clv"])
 def data(request: pytest.FixtureRequest) -> Dataset:
     moments = pd.date_range("2024-01-01", periods=9, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
-    parts = [rows(300, i, request.param).assign(as_of=m, customer_id=[f"c{k}" for k in range(300)]) for i, m in enumerate(moments)]
+    parts = [
+        rows(300, i, request.param).assign(as_of=m, customer_id=[f"c{k}" for k in range(300)])
+        for i, m in enumerate(moments)
+    ]
     return Dataset(request.param, pd.concat(parts, ignore_index=True), SCHEMA, "made up")
 
 
@@ -72,7 +75,9 @@ def test_a_form_learns_what_moves_its_target(form) -> None:
     encoder = learn_encoder(train, SCHEMA)
     trees = {p.name: 60 for p in form.parts}
     fitted = fit(form, encoder(train), encoder, FIRST, seed=0, trees=trees)
-    forecast = predict(form, fitted.raw(encoder(later).x), calibrate(form, fitted.raw(encoder(later).x), encoder(later).y))
+    forecast = predict(
+        form, fitted.raw(encoder(later).x), calibrate(form, fitted.raw(encoder(later).x), encoder(later).y)
+    )
     if task == "churn":
         assert auc(later["label"], forecast) > auc(later["label"], later["truth"]) - 0.02
     else:
@@ -127,7 +132,9 @@ def test_a_bundle_read_back_is_the_one_that_was_saved(trained: bundles.Bundle, d
     back = bundles.load(trained.save(tmp_path / "bundle"))
     matrix = trained.encode(data.frame)
     assert np.array_equal(back.predict(matrix), trained.predict(matrix))
-    assert dataclasses.replace(back, scores=(), reference=None) == dataclasses.replace(trained, scores=(), reference=None)
+    assert dataclasses.replace(back, scores=(), reference=None) == dataclasses.replace(
+        trained, scores=(), reference=None
+    )
     assert not list(tmp_path.rglob("*.pkl"))
     assert {p.suffix for p in (tmp_path / "bundle").iterdir()} == {".txt", ".json", ".parquet"}
 
@@ -167,7 +174,14 @@ def test_a_search_that_was_cut_off_goes_on_where_it_stood(settings: Settings, wo
     short = settings.tuning.model_copy(update={"trials": 2})
     search("churn", folds, short, workspace, "mark")
     counted: list[int] = []
-    longer = search("churn", folds, settings.tuning.model_copy(update={"trials": 5}), workspace, "mark", lambda d, _: counted.append(d))
+    longer = search(
+        "churn",
+        folds,
+        settings.tuning.model_copy(update={"trials": 5}),
+        workspace,
+        "mark",
+        lambda d, _: counted.append(d),
+    )
     assert counted[0] == 2
     assert len(longer.study.trials) == 5
     again = search("churn", folds, settings.tuning.model_copy(update={"trials": 5}), workspace, "mark")

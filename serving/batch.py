@@ -1,0 +1,158 @@
+"""Answers for all customers at once: a parquet for tables, JSON lines for machines, the same answers as over HTTP."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from configs.errors import DataError
+from configs.settings import Settings
+from configs.workspace import Workspace, replacing
+from serving.champion import Champions
+from serving.prediction_log import flat
+from serving.score import iso, score
+
+CHUNK_ROWS = 2000
+PARQUET, JSON_LINES = "scores.parquet", "scores.jsonl"
+_MOMENT = pa.timestamp("us", tz="UTC")
+SCHEMA = pa.schema(
+    [
+        ("prediction_id", pa.string()),
+        ("customer_id", pa.string()),
+        ("as_of", _MOMENT),
+        ("scored_at", _MOMENT),
+        ("probability", pa.float64()),
+        ("churn_percentile", pa.int64()),
+        ("band", pa.string()),
+        ("expected", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("clv_percentile", pa.int64()),
+        ("tier", pa.string()),
+        ("stage", pa.string()),
+        ("action", pa.string()),
+        ("reason", pa.string()),
+        ("clv_reason", pa.string()),
+        ("churn_model", pa.string()),
+        ("clv_model", pa.string()),
+    ]
+)
+
+
+def score_all(
+    frame: pd.DataFrame,
+    champions: Champions,
+    settings: Settings,
+    workspace: Workspace,
+    now: datetime,
+    progress: Callable[[int, int], None] | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+) -> dict[str, Any]:
+    """Answer for every row of a feature frame and write the answers into ``scores/<date of as_of>/``.
+
+    Parameters
+    ----------
+    frame
+        Feature rows of one ``as_of``, one row a customer.
+    champions, settings, now
+        As for `serving.score.score`.
+    workspace
+        Where the folder is written; one of the same date is replaced, whole or not at all.
+    progress
+        Called with (customers done, customers in all) after every chunk.
+    chunk_rows
+        Rows scored at a time: bounds the memory.
+
+    Returns
+    -------
+    dict
+        What was written, as JSON can hold it: the folder, counts of customers by band, tier, stage and action,
+        the sum of expected values.
+
+    Raises
+    ------
+    DataError
+        The frame is empty, or holds more than one ``as_of``.
+    """
+    as_of = _only_moment(frame)
+    folder = workspace.scores / as_of.strftime("%Y-%m-%d")
+    tally = _Tally()
+    with replacing(folder) as part:
+        for answers in _write(part, _chunks(frame, champions, settings, now, chunk_rows)):
+            tally.add(answers)
+            if progress:
+                progress(tally.customers, len(frame))
+    return {
+        "folder": str(folder),
+        "as_of": iso(as_of),
+        "scored_at": iso(now),
+        "model": {"churn": champions.churn.label, "clv": champions.clv.label},
+        **tally.summary(),
+    }
+
+
+class _Tally:
+    """Counts answers as they pass."""
+
+    def __init__(self) -> None:
+        self.customers = 0
+        self._expected = 0.0
+        self._counts: dict[str, Counter[str]] = {name: Counter() for name in ("band", "tier", "stage", "action")}
+
+    def add(self, answers: list[dict[str, Any]]) -> None:
+        self.customers += len(answers)
+        rows = [flat(a) for a in answers]
+        self._expected += sum(r["expected"] for r in rows)
+        for name, counter in self._counts.items():
+            counter.update(r[name] for r in rows if r[name] is not None)
+
+    def summary(self) -> dict[str, Any]:
+        counts = {f"{name}s": dict(counter.most_common()) for name, counter in self._counts.items()}
+        return {"customers": self.customers, "expected_total": self._expected, **counts}
+
+
+def _only_moment(frame: pd.DataFrame) -> datetime:
+    moments = frame["as_of"].unique()
+    if len(moments) != 1 or pd.isna(moments[0]):
+        raise DataError(
+            f"scores are written for one as_of at a time, the feature frame holds {len(moments)}: filter it first"
+        )
+    return pd.Timestamp(moments[0]).to_pydatetime()
+
+
+def _chunks(
+    frame: pd.DataFrame, champions: Champions, settings: Settings, now: datetime, rows: int
+) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(frame), rows):
+        yield score(frame.iloc[start : start + rows], champions, settings, now, settings.serving.top_reasons)
+
+
+def _write(folder: Path, chunks: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+    """Write both files chunk by chunk, and pass every chunk on."""
+    with pq.ParquetWriter(folder / PARQUET, SCHEMA) as table, (folder / JSON_LINES).open("wb") as lines:
+        for answers in chunks:
+            table.write_table(pa.Table.from_pylist([_row(a) for a in answers], schema=SCHEMA))
+            lines.writelines(orjson.dumps(a, option=orjson.OPT_APPEND_NEWLINE) for a in answers)
+            yield answers
+
+
+def _row(answer: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **flat(answer),
+        "churn_percentile": answer["churn"]["percentile"] if answer["churn"] else None,
+        "clv_percentile": answer["clv"]["percentile"],
+        "reason": _first_text(answer["reasons"]),
+        "clv_reason": _first_text(answer["clv_reasons"]),
+    }
+
+
+def _first_text(reasons: list[dict[str, Any]]) -> str | None:
+    return reasons[0]["text"] if reasons else None

@@ -1,0 +1,120 @@
+"""From numbers to words: risk band, value tier, stage of life, and the action that follows. Pure.
+
+Edges of bands and rules of actions are the business's own settings; edges of tiers come from the value model's
+reference customers, so that a tier is a share of customers, not an amount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from configs.errors import NotReadyError
+from configs.settings import Bands, Rule, Stages, Tiers
+from training.bundle import Bundle
+
+BANDS = ("low", "watch", "high", "critical")
+TIERS = ("bronze", "silver", "gold", "diamond")
+RECENT_DAYS = 90
+COLUMNS = ("tenure_days", "days_since_last_order", "spend_90d", "spend_total")
+
+
+def bands(probability: np.ndarray, edges: Bands) -> list[str]:
+    """Risk band of each probability, shape (n,); an edge belongs to the band above it.
+
+    Examples
+    --------
+    >>> bands(np.array([0.09, 0.1, 0.3, 0.9]), Bands(watch=0.1, high=0.25, critical=0.5))
+    ['low', 'watch', 'high', 'critical']
+    """
+    places = np.searchsorted([edges.watch, edges.high, edges.critical], probability, side="right")
+    return [BANDS[i] for i in places]
+
+
+def tier_edges(bundle: Bundle, shares: Tiers) -> tuple[float, float, float]:
+    """Expected values above which silver, gold and diamond begin, from the reference customers of the model."""
+    from_top = np.cumsum([shares.diamond, shares.gold, shares.silver])[::-1]
+    silver, gold, diamond = (bundle.quantile(1 - float(share)) for share in from_top)
+    return silver, gold, diamond
+
+
+def tiers(expected: np.ndarray, edges: tuple[float, float, float]) -> list[str]:
+    """Value tier of each expected value, shape (n,).
+
+    A value on an edge belongs to the tier below: where many customers share one value, no tier takes more than
+    its share.
+
+    Examples
+    --------
+    >>> tiers(np.array([10.0, 10.1, 55.0, 900.0]), (10.0, 50.0, 100.0))
+    ['bronze', 'silver', 'gold', 'diamond']
+    """
+    return [TIERS[i] for i in np.searchsorted(edges, expected, side="left")]
+
+
+def is_customer(frame: pd.DataFrame, activity_days: int) -> np.ndarray:
+    """Who counts as a customer: ordered within `activity_days`, the bound included; shape (n,), bool.
+
+    The churn model learned from these alone. Who never ordered is none.
+    """
+    return _numbers(frame, "days_since_last_order") <= activity_days
+
+
+def stages(frame: pd.DataFrame, edges: Stages, activity_days: int) -> list[str]:
+    """Stage of life of each customer.
+
+    The spend per day of the last 90 days is compared with the spend per day before, which counts as zero where
+    returns outweighed it.
+
+    ========= ==================================================================
+    lapsed    ordered once, but not within `activity_days`
+    new       first order less than `new_days` ago, or none yet
+    growing   spends at least `growing_ratio` times as much per day as before
+    declining spends less than `declining_ratio` times as much
+    mature    else; also who has fewer than 90 days before the last 90 to compare with
+    ========= ==================================================================
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"tenure_days": [180.0] * 2, "days_since_last_order": [5.0, 200.0],
+    ...                       "spend_90d": [60.0, 0.0], "spend_total": [100.0, 100.0]})
+    >>> stages(frame, Stages(new_days=60, growing_ratio=1.25, declining_ratio=0.75), activity_days=90)
+    ['growing', 'lapsed']
+    """
+    tenure, since = _numbers(frame, "tenure_days"), _numbers(frame, "days_since_last_order")
+    recent, before = _spend_rates(frame, tenure)
+    return np.select(
+        [
+            since > activity_days,
+            np.isnan(since) | (tenure < edges.new_days),
+            (recent > 0) & (recent >= edges.growing_ratio * before),
+            recent < edges.declining_ratio * before,
+        ],
+        ["lapsed", "new", "growing", "declining"],
+        "mature",
+    ).tolist()
+
+
+def action(rules: Sequence[Rule], band: str | None, tier: str, stage: str) -> Rule:
+    """The first rule that matches; a rule's empty list matches all, a band list never one without a band."""
+    return next(
+        r
+        for r in rules
+        if (not r.band or band in r.band) and (not r.tier or tier in r.tier) and (not r.stage or stage in r.stage)
+    )
+
+
+def _spend_rates(frame: pd.DataFrame, tenure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Spend per day in the last 90 days, and before them; the latter NaN where that time is shorter than 90 days."""
+    recent, total = _numbers(frame, "spend_90d"), _numbers(frame, "spend_total")
+    days = tenure - RECENT_DAYS
+    before = np.divide(total - recent, days, out=np.full_like(days, np.nan), where=days >= RECENT_DAYS)
+    return recent / RECENT_DAYS, np.maximum(before, 0)
+
+
+def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
+    if column not in frame.columns:
+        raise NotReadyError(f"the feature table lacks '{column}', which stages are told from: rebuild the features")
+    return frame[column].to_numpy(dtype=np.float64, na_value=np.nan)

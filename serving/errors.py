@@ -1,0 +1,133 @@
+"""What can go wrong with one request, each with its HTTP status, and how it is told (RFC 9457, problem+json).
+
+    StaycastError
+    └── AnswerError                no answer to this request
+        ├── InvalidRequestError    422  the body is not JSON, or not what the schema asks for
+        ├── UnknownCustomerError   404  no features are known for the ids that were asked
+        ├── TooLargeError          413  the body is longer than any valid request
+        ├── MediaTypeError         415  the body is not application/json
+        └── UnavailableError       503  the service cannot answer now, whatever is asked
+            └── OverloadedError    503  too many requests wait already
+
+A message echoes nothing of a request but the one id that was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from configs.errors import StaycastError
+
+TYPE = "urn:staycast:problem:"
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field: a JSON pointer (RFC 6901) to it, and the fault in words."""
+
+    pointer: str
+    detail: str
+
+
+class AnswerError(StaycastError):
+    """There is no answer to this request."""
+
+    slug = "no-answer"
+    title = "The request cannot be answered"
+    errors: tuple[FieldError, ...] = ()
+
+
+class InvalidRequestError(AnswerError):
+    """The body is not JSON, or not what the schema asks for."""
+
+    status = 422
+    slug = "invalid-request"
+    title = "The request is not valid"
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail)
+        self.errors = errors
+
+
+class UnknownCustomerError(AnswerError):
+    """No features are known for the ids that were asked."""
+
+    status = 404
+    slug = "unknown-customer"
+    title = "Unknown customer"
+
+
+class TooLargeError(AnswerError):
+    """The body is longer than any valid request."""
+
+    status = 413
+    slug = "too-large"
+    title = "The request is too large"
+
+
+class MediaTypeError(AnswerError):
+    """The body is not plain application/json."""
+
+    status = 415
+    slug = "media-type"
+    title = "The body must be JSON"
+
+
+class UnavailableError(AnswerError):
+    """The service cannot answer now, whatever is asked."""
+
+    status = 503
+    slug = "unavailable"
+    title = "The service cannot answer now"
+    retry_after_seconds = 5
+
+
+class OverloadedError(UnavailableError):
+    """Too many requests wait already."""
+
+    slug = "overloaded"
+    title = "Too many requests wait already"
+    retry_after_seconds = 1
+
+
+def problem(status: int, slug: str, title: str, detail: str, errors: tuple[FieldError, ...] = ()) -> dict[str, Any]:
+    """Make the body of a problem.
+
+    Examples
+    --------
+    >>> problem(404, "unknown-customer", "Unknown customer", "no features for customer '7'")["type"]
+    'urn:staycast:problem:unknown-customer'
+    """
+    body: dict[str, Any] = {"type": TYPE + slug, "title": title, "status": status, "detail": detail}
+    return {**body, "errors": [asdict(e) for e in errors]} if errors else body
+
+
+def problem_response(error: StaycastError) -> Response:
+    """The HTTP response of an error.
+
+    An error that is not about the request, such as a missing model, is told without its message: that names
+    paths, and is for the log.
+    """
+    if not isinstance(error, AnswerError):
+        error = UnavailableError("the models or the features cannot be used now; the server's log says why")
+    body = problem(error.status, error.slug, error.title, str(error), error.errors)
+    retry = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, UnavailableError) else {}
+    return respond(body, retry)
+
+
+def plain_problem_response(status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """The HTTP response of a status that says it all: 404 for a path, 405, 500."""
+    phrase = HTTPStatus(status)
+    return respond(problem(status, phrase.phrase.lower().replace(" ", "-"), phrase.phrase, phrase.description), headers)
+
+
+def respond(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """A problem's body as a response with its status."""
+    return Response(orjson.dumps(body), body["status"], headers, MEDIA_TYPE)

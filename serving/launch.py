@@ -1,0 +1,89 @@
+"""How the service is started: the command, and the environment that names business and workspace to it.
+
+Apart from `serving.service`, so that starting it does not first import BentoML.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from configs import settings as configs
+from configs.errors import ConfigError
+from configs.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[1]
+WORKSPACE, CONFIG = "STAYCAST_WORKSPACE", "STAYCAST_CONFIG"
+QUIET = {
+    "BENTOML_DO_NOT_TRACK": "True",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "FEAST_USAGE": "False",
+}
+
+
+def serve(config: str, workspace: Path, host: str, port: int) -> NoReturn:
+    """Serve in place of this process: does not return.
+
+    Parameters
+    ----------
+    config
+        As for `configs.settings.load`.
+    workspace
+        Root folder of the workspace.
+    host, port
+        Address to listen on.
+
+    Raises
+    ------
+    ConfigError
+        The configuration cannot be used.
+    """
+    arguments, environment = command(config, workspace, host, port)
+    os.execve(arguments[0], arguments, environment)  # noqa: S606 - a program and its arguments, no shell
+
+
+def command(config: str, workspace: Path, host: str, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command that starts the service, and its environment; all that BentoML writes goes into the workspace.
+
+    Raises
+    ------
+    ConfigError
+        The configuration cannot be used: told here, not by a worker that starts again and again.
+    """
+    configs.load(config)
+    path, root = Path(config), workspace.resolve()
+    arguments = ["-m", "bentoml", "serve", "serving.service:Staycast", "--working-dir", str(ROOT)]
+    environment = {
+        **os.environ,
+        **QUIET,
+        WORKSPACE: str(root),
+        CONFIG: str(path.resolve()) if path.is_file() else config,
+        "BENTOML_HOME": str(Workspace(root).state / "bentoml"),
+    }
+    return [sys.executable, *arguments, "--host", host, "--port", str(port)], environment
+
+
+def told() -> tuple[str, Workspace]:
+    """The configuration and the workspace that the environment names.
+
+    Raises
+    ------
+    ConfigError
+        One of the two is not named.
+    """
+    missing = [name for name in (WORKSPACE, CONFIG) if not os.environ.get(name)]
+    if missing:
+        raise ConfigError(f"the service needs the environment variables {', '.join(missing)}: use `staycast serve`")
+    return os.environ[CONFIG], Workspace(Path(os.environ[WORKSPACE]).resolve())
+
+
+def be_quiet() -> None:
+    """Keep MLflow and Feast, which are imported later, from reporting home.
+
+    BentoML reads its own variable before it imports a service: it must stand in the environment, as `command` sees to.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,45 @@
+"""Counts for Prometheus: requests, their time, customers answered. No customer is ever a label.
+
+With ``PROMETHEUS_MULTIPROC_DIR`` set, as BentoML does for its workers, the counts of all processes are told as one.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """The counts of one app."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter("staycast_requests", "HTTP requests", ["route", "status"], registry=self._registry)
+        self._seconds = Histogram(
+            "staycast_request_seconds", "Time to answer", ["route"], registry=self._registry, buckets=BUCKETS
+        )
+        self._customers = Counter("staycast_customers", "Customers asked for", ["outcome"], registry=self._registry)
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def customers(self, scored: int, stale: int, not_found: int) -> None:
+        """Count the customers of one request; who is answered from stale features counts as scored, too."""
+        for outcome, count in (("scored", scored), ("stale", stale), ("not_found", not_found)):
+            if count:
+                self._customers.labels(outcome).inc(count)
+
+    def render(self) -> bytes:
+        """All counts in Prometheus' text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)
+        return generate_latest(together)

@@ -1,0 +1,212 @@
+"""From feature rows to whole answers. Pure: the moment and the maker of ids are arguments."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ulid import ULID
+
+from configs.errors import NotReadyError, RegistryError
+from configs.settings import Settings
+from features.schema import describe
+from serving import decide
+from serving.champion import Champions
+from training.bundle import Bundle
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one model says about one customer, and its reasons."""
+
+    body: dict[str, Any]
+    reasons: list[dict[str, Any]]
+
+
+def new_id(now: datetime) -> str:
+    """A new ULID: ids made later sort later."""
+    return str(ULID.from_datetime(now))
+
+
+def score(
+    frame: pd.DataFrame,
+    champions: Champions,
+    settings: Settings,
+    now: datetime,
+    top_reasons: int,
+    make_id: Callable[[datetime], str] = new_id,
+) -> list[dict[str, Any]]:
+    """Answer for every row of a feature frame.
+
+    Parameters
+    ----------
+    frame
+        Feature rows: ``customer_id``, ``as_of`` (known, UTC) and every column that the models learned from.
+    champions
+        The two models that serve.
+    settings
+        Bands, tiers, stages and actions; the currency; when features are stale.
+    now
+        The moment of scoring, UTC.
+    top_reasons
+        How many reasons to give of each model, the largest effects first; 0 gives all, and then the base of the
+        model and the effects sum to the prediction.
+    make_id
+        Gives the id of each answer.
+
+    Returns
+    -------
+    list of dict
+        One answer a row, in the order of the rows, as plain Python values that JSON can hold, see
+        `serving.schema.Answer`. ``churn`` is None and ``reasons`` empty for who is not a customer at ``as_of``:
+        the churn model never learned from such.
+
+    Raises
+    ------
+    NotReadyError, RegistryError
+        A column is missing, a row has no ``as_of``, or a model gives something that is not a number.
+    """
+    if frame.empty:
+        return []
+    if frame["as_of"].isna().any():
+        raise NotReadyError("a feature row without as_of cannot be scored: rebuild the features")
+    rows = _rows(frame)
+    customer = decide.is_customer(frame, settings.churn.activity_days)
+    risky, valued = _matrices(champions, frame)
+    active = [row for row, yes in zip(rows, customer, strict=True) if yes]
+    told = iter(_churn(champions.churn.bundle, risky[customer], active, settings, top_reasons))
+    churn = [next(told) if yes else None for yes in customer]
+    clv = _clv(champions.clv.bundle, valued, rows, settings, top_reasons)
+    stages = decide.stages(frame, settings.decisions.stages, settings.churn.activity_days)
+    whole = {
+        "scored_at": iso(now),
+        "model": {"churn": champions.churn.label, "clv": champions.clv.label},
+    }
+    return [
+        _answer(row, risk, value, stage, settings, now, whole, make_id)
+        for row, risk, value, stage in zip(rows, churn, clv, stages, strict=True)
+    ]
+
+
+def iso(moment: datetime) -> str:
+    """A moment in ISO 8601, UTC, with Z.
+
+    >>> iso(datetime(2017, 12, 1, tzinfo=UTC))
+    '2017-12-01T00:00:00Z'
+    """
+    return moment.astimezone(UTC).isoformat(timespec="auto").replace("+00:00", "Z")
+
+
+def _rows(frame: pd.DataFrame) -> list[Row]:
+    """Every row as a mapping; column by column, which for one row is many times faster than row by row."""
+    names = [str(c) for c in frame.columns]
+    return [dict(zip(names, values, strict=True)) for values in zip(*(frame[c].tolist() for c in names), strict=True)]
+
+
+def _matrices(champions: Champions, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """The matrix of each model; made once where both learned from the same columns."""
+    churn, clv = champions.churn.bundle, champions.clv.bundle
+    valued = clv.encode(frame)
+    same = (churn.features, churn.categories) == (clv.features, clv.categories)
+    return (valued if same else churn.encode(frame)), valued
+
+
+def _answer(
+    row: Row,
+    churn: Part | None,
+    clv: Part,
+    stage: str,
+    settings: Settings,
+    now: datetime,
+    whole: dict[str, Any],
+    make_id: Callable[[datetime], str],
+) -> dict[str, Any]:
+    as_of = row["as_of"].to_pydatetime()
+    age = int((now - as_of).total_seconds())
+    band = churn.body["band"] if churn else None
+    rule = decide.action(settings.decisions.actions, band, clv.body["tier"], stage)
+    return {
+        "customer_id": row["customer_id"],
+        "as_of": iso(as_of),
+        "scored_at": whole["scored_at"],
+        "prediction_id": make_id(now),
+        "churn": churn.body if churn else None,
+        "clv": clv.body,
+        "stage": stage,
+        "reasons": churn.reasons if churn else [],
+        "clv_reasons": clv.reasons,
+        "action": {"code": rule.code, "text": rule.text},
+        "basis": "model",
+        "features": {"age_seconds": age, "stale": age > settings.serving.stale_after_hours * 3600},
+        "model": dict(whole["model"]),
+    }
+
+
+def _churn(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, top: int) -> list[Part]:
+    if not rows:
+        return []
+    probability = _finite(bundle.predict(matrix), bundle.task)
+    bands = decide.bands(probability, settings.decisions.bands)
+    places = bundle.percentile(probability).tolist()
+    return [
+        Part({"probability": p, "horizon_days": bundle.horizon_days, "band": band, "percentile": place}, reasons)
+        for p, band, place, reasons in zip(
+            probability.tolist(), bands, places, _reasons(bundle, matrix, rows, top), strict=True
+        )
+    ]
+
+
+def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, top: int) -> list[Part]:
+    expected = _finite(bundle.predict(matrix), bundle.task)
+    low, high = bundle.bounds(expected)
+    tiers = decide.tiers(expected, decide.tier_edges(bundle, settings.decisions.tiers))
+    promise = {
+        "coverage": bundle.interval.coverage if bundle.interval else None,
+        "horizon_days": bundle.horizon_days,
+        "currency": settings.currency,
+    }
+    bodies = (
+        {"expected": e, "low": lo, "high": hi, **promise, "tier": tier, "percentile": place}
+        for e, lo, hi, tier, place in zip(
+            expected.tolist(), low.tolist(), high.tolist(), tiers, bundle.percentile(expected).tolist(), strict=True
+        )
+    )
+    return [Part(b, r) for b, r in zip(bodies, _reasons(bundle, matrix, rows, top), strict=True)]
+
+
+def _reasons(bundle: Bundle, matrix: np.ndarray, rows: Sequence[Row], top: int) -> list[list[dict[str, Any]]]:
+    effects = bundle.explain(matrix).effects
+    order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, : top or None]
+    return [
+        [_reason(bundle.features[k], row, own[k]) for k in places]
+        for row, own, places in zip(rows, effects.tolist(), order.tolist(), strict=True)
+    ]
+
+
+def _reason(feature: str, row: Row, effect: float) -> dict[str, Any]:
+    return {"feature": feature, "value": _plain(row[feature]), "effect": effect, "text": describe(feature, row)}
+
+
+def _plain(value: Any) -> float | str | None:
+    """A feature's value as JSON can hold it; what is not known, or not finite, is None."""
+    if value is None or isinstance(value, str):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _finite(prediction: np.ndarray, task: str) -> np.ndarray:
+    bad = int((~np.isfinite(prediction)).sum())
+    if bad:
+        raise RegistryError(
+            f"the {task} model gave no finite number for {bad} of {len(prediction)} customers: "
+            "roll back to an older version"
+        )
+    return prediction
