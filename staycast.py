@@ -44,6 +44,7 @@ Again = Annotated[bool, typer.Option("--again", help="Do it even if nothing has 
 Model = Annotated[ModelName, typer.Argument(help="Which model.")]
 By = Annotated[str, typer.Option("--by", help="Who decides; the ledger keeps it.", show_default="your user name")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; the ledger keeps it.")]
+PAGE_WIDTH = 110
 DEFAULT_CONFIG, DEFAULT_PLACE = "completejourney", Path(".")
 Step = Callable[[str, int, int], None]
 
@@ -94,7 +95,7 @@ def show(result: Any, as_json: bool, table: Callable[[Any], Any]) -> None:
     if as_json:
         print(json.dumps(result, indent=1, default=str))
     else:
-        Console(highlight=False).print(table(result))
+        Console(highlight=False, width=None if sys.stdout.isatty() else PAGE_WIDTH).print(table(result))
 
 
 def do_ingest(s: Session) -> dict[str, Any]:
@@ -109,9 +110,11 @@ def do_ingest(s: Session) -> dict[str, Any]:
 
 def do_features(s: Session) -> dict[str, Any]:
     """Build the feature rows and put them into the feature store."""
-    from features import build, store
+    from features import build
 
     def body(step: Step) -> dict[str, Any]:
+        from features import store
+
         made = build.build(s.settings, s.workspace, lambda done, of: step("moments", done, of))
         step("feature store", 0, 1)
         store.apply(s.workspace)

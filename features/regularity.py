@@ -51,7 +51,11 @@ def gap_to_max(o: ir.Table) -> ir.Value:
     return o.days_ago.min(where=o.is_purchase) / o.gap_days.max()
 
 
-@column("orders", "The open gap stands {value:+.1f} standard deviations from the usual one", FEW)
+@column(
+    "orders",
+    "Silent for {days_since_last_order:days}; usually {mean_gap_days:days}, give or take {sd_gap_days:days}",
+    FEW,
+)
 def gap_z(o: ir.Table) -> ir.Value:
     """Open gap less the mean gap, in standard deviations of the gaps."""
     return (o.days_ago.min(where=o.is_purchase) - o.gap_days.mean()) / o.gap_days.std(how="sample").nullif(0)

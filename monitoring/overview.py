@@ -16,6 +16,7 @@ from configs.workspace import Workspace
 from serving.batch import PARQUET
 
 AT_RISK = 10
+SHOWN_REASONS = 2
 METRICS = {
     "churn": {
         "auc": ("AUC", "higher"),
@@ -84,12 +85,12 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
         f"value {days} d",
         "tier",
         "action",
-        "first reason",
+        "because",
     )
     for row in risky.to_dict("records"):
         value = f"{row['expected']:,.0f} ({row['low']:,.0f}–{row['high']:,.0f})"
         leaves = f"{row['probability']:.0%}"
-        table.add_row(row["customer_id"], leaves, value, row["tier"], row["action"], row["reason"] or "")
+        table.add_row(row["customer_id"], leaves, value, row["tier"], row["action"], "\n".join(row["reasons"][:SHOWN_REASONS]))
     return table
 
 
@@ -184,7 +185,8 @@ def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 2))
     for number, name in enumerate(columns):
         numeric = name in ("model", "recency rule", "past rate", "leaves", "read", "used", "quarantine", "customers")
-        table.add_column(name, justify="right" if numeric and number else "left", overflow="fold")
+        tight = name in ("customer", "tier", "action", "metric", "table") or numeric
+        table.add_column(name, justify="right" if numeric and number else "left", overflow="fold", no_wrap=tight)
     return table
 
 

@@ -39,8 +39,8 @@ SCHEMA = pa.schema(
         ("tier", pa.string()),
         ("stage", pa.string()),
         ("action", pa.string()),
-        ("reason", pa.string()),
-        ("clv_reason", pa.string()),
+        ("reasons", pa.list_(pa.string())),
+        ("clv_reasons", pa.list_(pa.string())),
         ("churn_model", pa.string()),
         ("clv_model", pa.string()),
     ]
@@ -149,10 +149,6 @@ def _row(answer: dict[str, Any]) -> dict[str, Any]:
         **flat(answer),
         "churn_percentile": answer["churn"]["percentile"] if answer["churn"] else None,
         "clv_percentile": answer["clv"]["percentile"],
-        "reason": _first_text(answer["reasons"]),
-        "clv_reason": _first_text(answer["clv_reasons"]),
+        "reasons": [reason["text"] for reason in answer["reasons"]],
+        "clv_reasons": [reason["text"] for reason in answer["clv_reasons"]],
     }
-
-
-def _first_text(reasons: list[dict[str, Any]]) -> str | None:
-    return reasons[0]["text"] if reasons else None

@@ -26,6 +26,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from configs import settings as configs
+from configs.errors import StaycastError
 from configs.workspace import Workspace
 from features.schema import load_schema
 from serving import launch
@@ -45,6 +46,16 @@ class LateReader:
         self._workspace = workspace
         self._reader: Reader | None = None
         self._opening = threading.Lock()
+
+    def warm(self) -> None:
+        """Open the store in the background and read once, so that no customer waits for it."""
+        threading.Thread(target=self._try_once, daemon=True, name="warm-reader").start()
+
+    def _try_once(self) -> None:
+        try:
+            self.read(["nobody"])
+        except StaycastError as error:
+            logger.warning("%s", error)
 
     def read(self, customer_ids: list[str]) -> pd.DataFrame:
         """Read the newest features, see `serving.app.Reader`."""
@@ -69,7 +80,9 @@ def running(config: str, workspace: Workspace) -> Iterator[Starlette]:
         workspace, lambda: load_schema(workspace.features).hash, settings.serving.registry_poll_seconds, _settle
     )
     with PredictionLog(workspace.prediction_log) as log, holder:
-        app = create_app(holder, LateReader(workspace), log, settings)
+        reader = LateReader(workspace)
+        reader.warm()
+        app = create_app(holder, reader, log, settings)
         with _draining_first(app, settings.serving.drain_seconds):
             yield app
 

@@ -12,7 +12,6 @@ import pandas as pd
 from configs.errors import NotEnoughDataError, NotReadyError
 from configs.settings import Minimum
 from configs.workspace import Workspace, files_fingerprint
-from features import store
 from features.schema import FeatureSchema, load_schema
 from training.bundle import Task, encode
 
@@ -92,6 +91,8 @@ def load(workspace: Workspace, task: Task) -> Dataset:
     NotReadyError
         No features were built yet.
     """
+    from features import store
+
     path = workspace.features / "labels.parquet"
     if not path.is_file():
         raise NotReadyError(f"no labels in workspace '{workspace.root}': run `staycast features` first")

@@ -11,7 +11,8 @@ a ratio of two rates the MOVER interval built from both Wilson intervals, relati
 intervals of the ratios of one sensitive column hold together (Bonferroni over the comparisons with the group that is
 selected most): with twelve fair groups of 150, one in four audits would otherwise name a group wrongly, so one in
 sixty does.
-Missing group values form the group "unknown". Counts and selection rates are fairlearn's, taken apart by pandas:
+Missing group values form the group "unknown"; it is shown, but its selection is not compared: whose value is missing
+is no trait of people, and often goes with what the company knows of them. Counts and selection rates are fairlearn's, taken apart by pandas:
 fairlearn's own ``MetricFrame`` gives the same numbers (a test holds them together) some fifty times more slowly.
 """
 
@@ -27,7 +28,7 @@ from fairlearn.metrics import count, selection_rate
 from numpy.typing import ArrayLike, NDArray
 
 from configs.errors import DataError
-from training.metrics import Array, bootstrap_interval, coverage, named_groups, total_error, wilson
+from training.metrics import UNKNOWN, Array, bootstrap_interval, coverage, named_groups, total_error, wilson
 
 FOUR_FIFTHS = 0.8
 TOO_SMALL, UNCOMPARED = "too small to judge", "nothing to compare with"
@@ -371,8 +372,12 @@ def _sizes(groups: pd.DataFrame, min_group: int) -> pd.DataFrame:
 
 
 def _compare_selection(table: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Add the ratio of each group's selection rate to that of the judged group that is selected most."""
-    judged = table[table["judged"]]
+    """Add the ratio of each group's selection rate to that of the judged group that is selected most.
+
+    "unknown" is no group of people: it is neither compared nor compared to.
+    """
+    known = (table["group"] != UNKNOWN).to_numpy()
+    judged = table[table["judged"] & known]
     if len(judged) < 2:
         return table.assign(compared_to=None, ratio=np.nan, ratio_low=np.nan, ratio_high=np.nan)
     name, best_rate, best_n = judged.nlargest(1, "selection_rate")[["group", "selection_rate", "customers"]].iloc[0]
@@ -380,6 +385,7 @@ def _compare_selection(table: pd.DataFrame, level: float) -> pd.DataFrame:
     low, high = ratio_interval(table["selection_rate"], table["customers"], best_rate, best_n, each)
     ratio = np.vstack([low, high, table["selection_rate"] / (best_rate or np.nan)])
     ratio[:, (table["group"] == name) & ~np.isnan(ratio[2])] = 1.0
+    ratio[:, ~known] = np.nan
     return table.assign(compared_to=name, **_named("ratio", ratio[2], ratio[0], ratio[1]))
 
 

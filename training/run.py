@@ -231,7 +231,7 @@ def _figures(
 def _search_figures(study: optuna.Study) -> dict[str, Any]:
     """Optuna's own figures: how the loss fell, and which parameters mattered."""
     matplotlib.use("Agg")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), matplotlib.rc_context():
         warnings.simplefilter("ignore")
         drawn: dict[str, Any] = {"search/history.png": visualization.plot_optimization_history(study).figure}
         if len(study.get_trials(states=[TrialState.COMPLETE])) > 1:

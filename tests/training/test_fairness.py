@@ -13,6 +13,8 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 
 from configs.errors import DataError
 from training.fairness import (
+    NO_DIFFERENCE,
+    UNCOMPARED,
     churn_fairness,
     fairness_table,
     ratio_interval,
@@ -163,6 +165,20 @@ def test_missing_group_values_are_the_group_unknown():
     frame.loc[[0, 5], "sex"] = [None, np.nan]
     found = by_group(churn_fairness(frame, "sex", min_group=1))
     assert found["n"].to_dict() == {"a": 3, "b": 3, "unknown": 2}
+
+
+def test_the_group_unknown_is_shown_but_neither_compared_nor_compared_to():
+    frame = pd.DataFrame(
+        {
+            "group": ["a"] * 200 + ["b"] * 200 + [None] * 200,
+            "selected": [True] * 20 + [False] * 180 + [True] * 20 + [False] * 180 + [True] * 200,
+        }
+    )
+    found = churn_fairness(frame.assign(probability=0.5), "group", label=None).set_index("group")
+    assert set(found["compared_to"]) == {"a"}
+    assert found.loc["unknown", "verdict"] == UNCOMPARED
+    assert not found.loc["unknown", "judged"]
+    assert found.loc["b", "verdict"] == NO_DIFFERENCE
 
 
 def test_unknown_outcomes_count_for_selection_only():

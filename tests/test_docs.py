@@ -1,0 +1,87 @@
+"""Every command that the README prints is run, as it is printed, in the workspace that `make demo` leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, flags=re.S)
+    for line in block.splitlines()
+    if line.strip()
+]
+CALLS = [c for c in COMMANDS if c.startswith("curl")]
+PLAIN = [c for c in COMMANDS if c.startswith(".venv/bin/staycast") and not c.endswith("serve")]
+
+
+@pytest.fixture(scope="module")
+def demo() -> Path:
+    """The checkout after `make demo`."""
+    marker = ROOT / "state" / "stages" / "monitor.json"
+    if not marker.is_file():
+        message = "run `make demo` first: this test runs the README's commands on what it leaves"
+        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    return ROOT
+
+
+def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(shlex.split(command), cwd=place, capture_output=True, text=True, check=False, timeout=280)
+
+
+def test_every_command_of_the_readme_is_known_here() -> None:
+    assert len(COMMANDS) == 2 + 1 + len(CALLS) + len(PLAIN)
+    assert CALLS
+    assert PLAIN
+
+
+@pytest.mark.parametrize(("target", "wanted"), [("demo", "staycast run --config completejourney"), ("test", "-m pytest")])
+def test_a_make_target_of_the_readme_does_what_it_says(target: str, wanted: str) -> None:
+    assert f"make {target}" in COMMANDS
+    assert wanted in run(f"make --dry-run {target}", ROOT).stdout
+
+
+@pytest.mark.parametrize("command", PLAIN)
+def test_a_command_of_the_readme_runs_as_printed(demo: Path, command: str) -> None:
+    done = run(command, demo)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    if "--json" in command:
+        json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def served(demo: Path) -> Iterator[None]:
+    """The service, started as the README says."""
+    command = next(c for c in COMMANDS if c.endswith("serve"))
+    with subprocess.Popen(shlex.split(command), cwd=demo, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        yield
+        server.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_a_call_of_the_readme_is_answered_as_printed(served: None, command: str) -> None:
+    done = run(command, ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer = json.loads(done.stdout)
+    shown = json.loads(re.search(r"```json\n(.*?)```", README, flags=re.S).group(1))  # type: ignore[union-attr]
+    assert list(answer) == list(shown)
+    assert list(answer["churn"]) == list(shown["churn"])
+    assert list(answer["clv"]) == list(shown["clv"])
+    assert answer["customer_id"] == shown["customer_id"]
+    assert answer["churn"]["probability"] == pytest.approx(shown["churn"]["probability"], abs=0.1)
+
+
+def test_pictures_and_folders_that_the_readme_names_exist() -> None:
+    for place in re.findall(r"\]\((docs/[^)]+)\)", README) + re.findall(r"`([a-z_]+/)`", README):
+        assert (ROOT / place).exists() or place == "state/", place
