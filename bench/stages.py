@@ -1,6 +1,6 @@
 """How long each stage of the whole way takes, on real customers, each in a process of its own.
 
-    python bench/stages.py [--config completejourney] [--repeat 1] [--json stages.json]
+python bench/stages.py [--config completejourney] [--repeat 1] [--json stages.json]
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import argparse
 import os
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,10 +29,9 @@ def measure(config: str, repeat: int) -> list[dict[str, object]]:
     records = []
     for number in range(repeat):
         with tempfile.TemporaryDirectory() as place:
-            for stage in STAGES:
-                records.append({"stage": " ".join(stage), "repetition": number} | run([*stage, "-c", config, "-w", place]))
-            again = run(["run", "-c", config, "-w", place])
-            records.append({"stage": "run again, nothing changed", "repetition": number} | again)
+            where = ["-c", config, "-w", place]
+            named = [(" ".join(stage), stage) for stage in STAGES] + [("run again, nothing changed", ("run",))]
+            records += [{"stage": name, "repetition": number} | run([*stage, *where]) for name, stage in named]
     return records
 
 
@@ -43,10 +43,16 @@ def run(arguments: list[str]) -> dict[str, float]:
     )
     _, status, usage = os.wait4(child.pid, 0)
     if status:
-        raise SystemExit(f"`staycast {' '.join(arguments)}` failed: {child.stderr.read().decode() if child.stderr else ''}")
+        said = child.stderr.read().decode() if child.stderr else ""
+        raise SystemExit(f"`staycast {' '.join(arguments)}` failed: {said}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"wall_seconds": time.perf_counter() - start, "cpu_seconds": processor, "peak_mib": usage.ru_maxrss / 1024}
+
+
+def median(records: list[dict[str, object]], stage: str, key: str) -> float:
+    """The middle of a stage's repetitions."""
+    return statistics.median(float(str(r[key])) for r in records if r["stage"] == stage)
 
 
 def main() -> None:
@@ -56,11 +62,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the records here")
     options = parser.parse_args()
     records = measure(options.config, options.repeat)
-    table = Table("stage", "wall s", "cpu s", "peak MiB", title=f"{options.config}, {os.cpu_count()} cores, {platform.python_version()}")
-    for name in dict.fromkeys(r["stage"] for r in records):
-        own = [r for r in records if r["stage"] == name]
-        middle = {k: sorted(float(r[k]) for r in own)[len(own) // 2] for k in ("wall_seconds", "cpu_seconds", "peak_mib")}
-        table.add_row(str(name), f"{middle['wall_seconds']:.1f}", f"{middle['cpu_seconds']:.1f}", f"{middle['peak_mib']:,.0f}")
+    title = f"{options.config}, {os.cpu_count()} cores, CPython {platform.python_version()}, medians"
+    table = Table("stage", "wall s", "cpu s", "peak MiB", title=title)
+    for name in dict.fromkeys(str(r["stage"]) for r in records):
+        wall, cpu, peak = (median(records, name, key) for key in ("wall_seconds", "cpu_seconds", "peak_mib"))
+        table.add_row(name, f"{wall:.1f}", f"{cpu:.1f}", f"{peak:,.0f}")
     Console().print(table)
     write_records(records, options.json)
 

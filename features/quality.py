@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -22,9 +22,7 @@ from pandas._libs.tslibs.nattype import NaTType
 
 from configs.settings import Settings
 from configs.workspace import replacing
-
-if TYPE_CHECKING:
-    from features.ingest import Checked
+from features.check import Checked
 
 
 def report(checked: Mapping[str, Checked], settings: Settings) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from serving.batch import PARQUET
 
 AT_RISK = 10
 SHOWN_REASONS = 2
+COMMAND = ".venv/bin/staycast"
 METRICS = {
     "churn": {
         "auc": ("AUC", "higher"),
@@ -90,7 +91,8 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
     for row in risky.to_dict("records"):
         value = f"{row['expected']:,.0f} ({row['low']:,.0f}–{row['high']:,.0f})"
         leaves = f"{row['probability']:.0%}"
-        table.add_row(row["customer_id"], leaves, value, row["tier"], row["action"], "\n".join(row["reasons"][:SHOWN_REASONS]))
+        because = "\n".join(row["reasons"][:SHOWN_REASONS])
+        table.add_row(row["customer_id"], leaves, value, row["tier"], row["action"], because)
     return table
 
 
@@ -155,8 +157,8 @@ def _where(result: Mapping[str, Any], settings: Settings, workspace: Workspace, 
         ("data quality", str(workspace.reports / "quality" / "quality.html")),
         *[(f"{shown['model']} watch", page) for shown in result["monitor"].values() for page in _pages(shown)],
         ("all answers", result["score"]["folder"]),
-        ("MLflow", f"staycast mlflow{place}, then http://127.0.0.1:5000"),
-        ("the service", f"staycast serve{flags}, then POST http://{address}/v1/predictions"),
+        ("MLflow", f"{COMMAND} mlflow{place}, then http://127.0.0.1:5000"),
+        ("the service", f"{COMMAND} serve{flags}, then POST http://{address}/v1/predictions"),
     ]
     width = max(len(name) for name, _ in lines)
     return Panel(

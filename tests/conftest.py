@@ -19,8 +19,9 @@ from filelock import FileLock
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 from features.build import features_as_of
+from features.check import Checked, read_values
 from features.engine import connect, read_tables
-from features.ingest import Checked, read_values, with_local_time
+from features.ingest import with_local_time
 from features.schema import TABLES, customers_table, feature_columns
 
 ROOT = Path(__file__).parent.parent

@@ -45,7 +45,10 @@ def test_every_command_of_the_readme_is_known_here() -> None:
     assert PLAIN
 
 
-@pytest.mark.parametrize(("target", "wanted"), [("demo", "staycast run --config completejourney"), ("test", "-m pytest")])
+TARGETS = {"demo": "staycast run --config completejourney", "test": "-m pytest"}
+
+
+@pytest.mark.parametrize(("target", "wanted"), TARGETS.items())
 def test_a_make_target_of_the_readme_does_what_it_says(target: str, wanted: str) -> None:
     assert f"make {target}" in COMMANDS
     assert wanted in run(f"make --dry-run {target}", ROOT).stdout
@@ -64,7 +67,8 @@ def test_a_command_of_the_readme_runs_as_printed(demo: Path, command: str) -> No
 def served(demo: Path) -> Iterator[None]:
     """The service, started as the README says."""
     command = next(c for c in COMMANDS if c.endswith("serve"))
-    with subprocess.Popen(shlex.split(command), cwd=demo, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    nowhere = subprocess.DEVNULL
+    with subprocess.Popen(shlex.split(command), cwd=demo, stdout=nowhere, stderr=nowhere) as server:
         yield
         server.send_signal(signal.SIGTERM)
 

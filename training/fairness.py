@@ -12,8 +12,9 @@ intervals of the ratios of one sensitive column hold together (Bonferroni over t
 selected most): with twelve fair groups of 150, one in four audits would otherwise name a group wrongly, so one in
 sixty does.
 Missing group values form the group "unknown"; it is shown, but its selection is not compared: whose value is missing
-is no trait of people, and often goes with what the company knows of them. Counts and selection rates are fairlearn's, taken apart by pandas:
-fairlearn's own ``MetricFrame`` gives the same numbers (a test holds them together) some fifty times more slowly.
+is no trait of people, and often goes with what the company knows of them. Counts and selection rates are fairlearn's,
+taken apart by pandas: fairlearn's own ``MetricFrame`` gives the same numbers (a test holds them together) some fifty
+times more slowly.
 """
 
 from __future__ import annotations
