@@ -6,6 +6,7 @@ crash between the two is mended by saying the same thing again.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import math
@@ -62,9 +63,21 @@ class Version:
 def client(workspace: Workspace) -> MlflowClient:
     """Open the tracking store and registry of a workspace, made if there is none."""
     workspace.mlruns.mkdir(parents=True, exist_ok=True)
+    _make_database(workspace.mlruns / "mlflow.db")
     mlflow.set_tracking_uri(workspace.tracking_uri)
     mlflow.set_registry_uri(workspace.tracking_uri)
     return MlflowClient(workspace.tracking_uri, workspace.tracking_uri)
+
+
+def _make_database(path: Path) -> None:
+    """Make MLflow's database whole before it appears: another process never meets one that is half made."""
+    with open(path.with_name(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            part = path.with_name(f".{path.name}.part")
+            part.unlink(missing_ok=True)
+            MlflowClient(f"sqlite:///{part.resolve()}", f"sqlite:///{part.resolve()}").search_registered_models()
+            os.replace(part, path)
 
 
 @contextmanager

@@ -196,10 +196,9 @@ def register_champion(workspace: Workspace, bundle: Bundle, name: str | None = N
     """As training does it: a models-from-code pyfunc with the bundle's folder as artifact."""
     import mlflow
 
-    workspace.mlruns.mkdir(parents=True, exist_ok=True)
-    mlflow.set_tracking_uri(workspace.tracking_uri)
-    mlflow.set_registry_uri(workspace.tracking_uri)
-    client = mlflow.MlflowClient()
+    from training import registry
+
+    client = registry.client(workspace)
     if client.get_experiment_by_name("test") is None:
         client.create_experiment("test", artifact_location=(workspace.mlruns / "artifacts").as_uri())
     mlflow.set_experiment("test")

@@ -331,7 +331,8 @@ def test_the_log_never_holds_an_id_or_a_body(
     assert [m for m in ours if m.startswith("GET other 404")]
 
 
-def test_metrics_count_requests_and_customers(client: Any) -> None:
+def test_metrics_count_requests_and_customers(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)  # Feast sets it when it is imported
     client.post("/v1/predictions", json={"customer_ids": ["c1", "c2", "nobody"]})
     client.get(f"/{SECRET}")
     text = client.get("/metrics").text
