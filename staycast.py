@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,9 +21,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from configs.errors import NotReadyError, StaycastError
+from configs.errors import ConfigError, NotReadyError, StaycastError
 from configs.settings import Settings, load
-from configs.workspace import Workspace
+from configs.workspace import Workspace, write_text
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
@@ -30,7 +31,6 @@ app = typer.Typer(
 screen = Console(stderr=True, highlight=False)
 
 ModelName = Literal["churn", "clv"]
-TASKS: tuple[ModelName, ...] = ("churn", "clv")
 
 Config = Annotated[
     str,
@@ -44,6 +44,12 @@ Again = Annotated[bool, typer.Option("--again", help="Do it even if nothing has 
 Model = Annotated[ModelName, typer.Argument(help="Which model.")]
 By = Annotated[str, typer.Option("--by", help="Who decides; the ledger keeps it.", show_default="your user name")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; the ledger keeps it.")]
+AcceptQuality = Annotated[
+    bool, typer.Option("--accept-quality", help="Go on with data under its thresholds; give --reason, it is recorded.")
+]
+AcceptLeaks = Annotated[
+    str, typer.Option("--accept-leaks", help="Columns, by comma, to learn from although they look like leaks.")
+]
 PAGE_WIDTH = 110
 DEFAULT_CONFIG, DEFAULT_PLACE = "completejourney", Path(".")
 Step = Callable[[str, int, int], None]
@@ -56,6 +62,20 @@ class Session:
     settings: Settings
     workspace: Workspace
     again: bool = False
+    accept_quality: bool = False
+    accept_leaks: str = ""
+    reason: str = ""
+    by: str = ""
+
+    def require_quality(self) -> None:
+        """Stop if the newest load is not good enough, unless it is accepted, which is recorded first."""
+        from features import quality_gate
+
+        if self.accept_quality:
+            from training.acceptance import accept_quality
+
+            accept_quality(self.workspace, self.by or getpass.getuser(), self.reason)
+        quality_gate.require(self.workspace)
 
     def stage(self, name: str, mark: str, body: Callable[[Step], dict[str, Any]]) -> dict[str, Any]:
         """Run one stage under a progress bar, or reuse what it made if its mark has not changed."""
@@ -69,11 +89,11 @@ class Session:
         return result
 
 
-def session(config: str, place: Path, again: bool = False) -> Session:
+def session(config: str, place: Path, again: bool = False, **decided: Any) -> Session:
     """Read the settings and claim the workspace for their business."""
     settings, workspace = load(config), Workspace(place)
     workspace.claim(settings.name)
-    return Session(settings, workspace, again)
+    return Session(settings, workspace, again, **decided)
 
 
 @contextmanager
@@ -113,15 +133,28 @@ def do_features(s: Session) -> dict[str, Any]:
     from features import build
 
     def body(step: Step) -> dict[str, Any]:
-        from features import store
+        from features import refresh, store
 
         made = build.build(s.settings, s.workspace, lambda done, of: step("moments", done, of))
         step("feature store", 0, 1)
         store.apply(s.workspace)
         made["online"] = store.materialize(s.workspace)
+        made["refreshed"] = refresh.after_build(s.settings, s.workspace)
         return made
 
+    s.require_quality()
     return s.stage("features", build.mark(s.settings, s.workspace), body)
+
+
+def do_refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any]:
+    """Recompute who was touched since the last time and put them online."""
+    from features import refresh
+
+    s.require_quality()
+    with progress("refresh") as step:
+        result = refresh.refresh(s.settings, s.workspace, as_of=as_of, everyone=everyone, step=step)
+    s.workspace.record("refresh", result["as_of"], result)
+    return result
 
 
 def do_train(s: Session, task: ModelName, by: str) -> dict[str, Any]:
@@ -129,7 +162,8 @@ def do_train(s: Session, task: ModelName, by: str) -> dict[str, Any]:
     from training import run
 
     def body(step: Step) -> dict[str, Any]:
-        trained = run.train(s.settings, s.workspace, task, by, step)
+        accepted = [name.strip() for name in s.accept_leaks.split(",") if name.strip()]
+        trained = run.train(s.settings, s.workspace, task, by, step, accepted, s.reason)
         return {
             "version": f"{task}/{trained.version.version}",
             "run_id": trained.version.run_id,
@@ -137,6 +171,7 @@ def do_train(s: Session, task: ModelName, by: str) -> dict[str, Any]:
             **trained.examination.to_dict(),
         }
 
+    s.require_quality()
     return s.stage(f"train {task}", run.mark(s.settings, s.workspace, task), body)
 
 
@@ -147,6 +182,7 @@ def do_score(s: Session) -> dict[str, Any]:
     def body(step: Step) -> dict[str, Any]:
         return run.score_newest(s.settings, s.workspace, lambda done, of: step("customers", done, of))
 
+    s.require_quality()
     return s.stage("score", run.mark(s.settings, s.workspace), body)
 
 
@@ -166,15 +202,19 @@ def run(
     as_json: AsJson = False,
     again: Again = False,
     by: By = "",
+    accept_quality: AcceptQuality = False,
+    accept_leaks: AcceptLeaks = "",
+    reason: Reason = "",
 ) -> None:
     """Do everything: ingest, features, train, score and monitor; what has not changed is reused."""
     from monitoring import overview
 
-    s = session(config, workspace, again)
+    decided = {"accept_quality": accept_quality, "accept_leaks": accept_leaks, "reason": reason, "by": by}
+    s = session(config, workspace, again, **decided)
     result = {
         "ingest": do_ingest(s),
         "features": do_features(s),
-        "train": {task: do_train(s, task, by or getpass.getuser()) for task in TASKS},
+        "train": {task: do_train(s, task, by or getpass.getuser()) for task in s.settings.tasks},
         "score": do_score(s),
         "monitor": do_monitor(s),
     }
@@ -182,24 +222,74 @@ def run(
 
 
 @app.command()
+def init(
+    files: Annotated[list[Path], typer.Argument(help="Your CSV or parquet files, one a table.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the configuration.")] = Path("business.yaml"),
+    name: Annotated[str | None, typer.Option(help="Name of the business.", show_default="the files' folder")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at your files and propose the configuration that reads them, each guess explained."""
+    from features.propose import propose_config
+    from monitoring import overview
+
+    if out.exists() and not force:
+        raise ConfigError(f"'{out}' exists: give another --out, or --force to replace it")
+    text, found = propose_config(files, name)
+    write_text(out, text)
+    tables = [{"table": g.table.name, "path": str(g.path), "missing": list(g.missing)} for g in found]
+    show({"config": str(out), "tables": tables}, as_json, overview.proposed)
+
+
+@app.command()
 def ingest(
-    config: Config = DEFAULT_CONFIG, workspace: Place = DEFAULT_PLACE, as_json: AsJson = False, again: Again = False
+    config: Config = DEFAULT_CONFIG,
+    workspace: Place = DEFAULT_PLACE,
+    as_json: AsJson = False,
+    again: Again = False,
+    check: Annotated[bool, typer.Option("--check", help="Only say what is wrong, and whether it is enough.")] = False,
 ) -> None:
     """Read and check the tables; bad rows go to quarantine with their reason."""
     from monitoring import overview
 
+    if check:
+        from features.enough import trial
+
+        with progress("check") as step:
+            told = trial(load(config), lambda text: step(text, 0, 1))
+        show(told, as_json, overview.trial)
+        return
     s = session(config, workspace, again)
     show(do_ingest(s), as_json, lambda r: overview.quality(r, s.workspace))
 
 
 @app.command()
 def features(
-    config: Config = DEFAULT_CONFIG, workspace: Place = DEFAULT_PLACE, as_json: AsJson = False, again: Again = False
+    config: Config = DEFAULT_CONFIG,
+    workspace: Place = DEFAULT_PLACE,
+    as_json: AsJson = False,
+    again: Again = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Only customers of whom something new is known, as of now.")
+    ] = False,
+    everyone: Annotated[bool, typer.Option("--all", help="With --refresh: all customers, as of now.")] = False,
+    as_of: Annotated[
+        datetime | None, typer.Option(help="With --refresh: as of this moment instead, UTC.", show_default="now")
+    ] = None,
+    accept_quality: AcceptQuality = False,
+    reason: Reason = "",
+    by: By = "",
 ) -> None:
     """Build feature rows at every moment, and put the newest online."""
     from monitoring import overview
 
-    show(do_features(session(config, workspace, again)), as_json, overview.features)
+    s = session(config, workspace, again, accept_quality=accept_quality, reason=reason, by=by)
+    if refresh:
+        show(do_refresh(s, everyone, as_of), as_json, overview.refreshed)
+    elif everyone or as_of:
+        raise ConfigError("--all and --as-of belong to --refresh: give it too, or leave them out")
+    else:
+        show(do_features(s), as_json, overview.features)
 
 
 @app.command()
@@ -210,12 +300,16 @@ def train(
     as_json: AsJson = False,
     again: Again = False,
     by: By = "",
+    accept_quality: AcceptQuality = False,
+    accept_leaks: AcceptLeaks = "",
+    reason: Reason = "",
 ) -> None:
     """Search, learn and judge a model; it becomes the champion if it passes every gate."""
     from monitoring import overview
 
-    s = session(config, workspace, again)
-    tasks = TASKS if model == "all" else (model,)
+    decided = {"accept_quality": accept_quality, "accept_leaks": accept_leaks, "reason": reason, "by": by}
+    s = session(config, workspace, again, **decided)
+    tasks = s.settings.tasks if model == "all" else (model,)
     show({task: do_train(s, task, by or getpass.getuser()) for task in tasks}, as_json, overview.trained)
 
 
@@ -228,18 +322,24 @@ def evaluate(config: Config = DEFAULT_CONFIG, workspace: Place = DEFAULT_PLACE, 
     s = session(config, workspace)
     with progress("evaluate") as step:
         step("", 0, 1)
-        result = {task: examine_champion(s.settings, s.workspace, task) for task in TASKS}
+        result = {task: examine_champion(s.settings, s.workspace, task) for task in s.settings.tasks}
     show(result, as_json, overview.trained)
 
 
 @app.command()
 def score(
-    config: Config = DEFAULT_CONFIG, workspace: Place = DEFAULT_PLACE, as_json: AsJson = False, again: Again = False
+    config: Config = DEFAULT_CONFIG,
+    workspace: Place = DEFAULT_PLACE,
+    as_json: AsJson = False,
+    again: Again = False,
+    accept_quality: AcceptQuality = False,
+    reason: Reason = "",
+    by: By = "",
 ) -> None:
     """Answer for every customer: probability, value, tier, reasons, action; as parquet and JSON lines."""
     from monitoring import overview
 
-    s = session(config, workspace, again)
+    s = session(config, workspace, again, accept_quality=accept_quality, reason=reason, by=by)
     show(do_score(s), as_json, lambda r: overview.scored(r, s.workspace, s.settings))
 
 
@@ -260,7 +360,7 @@ def models(config: Config = DEFAULT_CONFIG, workspace: Place = DEFAULT_PLACE, as
     from training import ledger, registry
 
     s = session(config, workspace)
-    found = [vars(v) for task in TASKS for v in registry.versions(s.workspace, task)]
+    found = [vars(v) for task in s.settings.tasks for v in registry.versions(s.workspace, task)]
     decided = [ledger.to_dict(record) for record in ledger.read(s.workspace.ledger)]
     show({"versions": found, "ledger": decided}, as_json, overview.models)
 

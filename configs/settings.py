@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(gt=0, le=3660)]
 Count = Annotated[int, Field(gt=0)]
+Task = Literal["churn", "clv"]
+Engine = Literal["duckdb", "spark"]
 
 
 class Section(BaseModel):
@@ -35,11 +37,23 @@ class Source(Section):
     options: dict[str, Any] = {}
 
 
+class Thresholds(Section):
+    """The least share of each dimension of data quality, in every table."""
+
+    completeness: Share
+    validity: Share
+    uniqueness: Share
+    consistency: Share
+    freshness: Share
+
+
 class Quality(Section):
     """When an input table is good enough to use."""
 
     min_valid_share: Share
     max_age_days: Days
+    thresholds: Thresholds
+    accept_rules: tuple[str, ...]
 
 
 class AsOf(Section):
@@ -54,15 +68,18 @@ class AsOf(Section):
 class Churn(Section):
     """What counts as leaving."""
 
-    kind: Literal["inactivity"]
+    kind: Literal["inactivity", "contract", "label"]
     horizon_days: Days
     activity_days: Days
+    grace_days: Annotated[int, Field(ge=0, le=3660)]
     holdout_as_ofs: Count
+    holdout_share: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Clv(Section):
     """What counts as a customer's value."""
 
+    forecast: bool
     horizon_days: Days
     holdout_as_ofs: Count
     margin: Annotated[float, Field(gt=0, le=1)]
@@ -103,6 +120,14 @@ class Minimum(Section):
     customers: Count
     labels_of_each_kind: Count
     as_ofs: Count
+
+
+class Leaks(Section):
+    """When one column alone predicts the label too well to be honest."""
+
+    min_auc: Share
+    lead: Share
+    missing_ratio: Annotated[float, Field(gt=1)]
 
 
 class Gates(Section):
@@ -209,6 +234,7 @@ class Settings(Section):
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     time_zone: str
+    engine: Engine
     data_until: datetime | None
     source: Source
     quality: Quality
@@ -218,10 +244,21 @@ class Settings(Section):
     columns: Columns
     tuning: Tuning
     minimum: Minimum
+    leaks: Leaks
     gates: Gates
     decisions: Decisions
     serving: Serving
     monitoring: Monitoring
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The models of this business: churn, and value where amounts are known."""
+        return ("churn", "clv") if self.clv.forecast and self.churn.kind != "label" else ("churn",)
+
+    def outcome_days(self, task: Task) -> int:
+        """Days after a moment from which its outcome is known: the horizon, and for contracts the grace after it."""
+        grace = self.churn.grace_days if task == "churn" and self.churn.kind == "contract" else 0
+        return (self.churn if task == "churn" else self.clv).horizon_days + grace
 
     @field_validator("time_zone")
     @classmethod

@@ -76,6 +76,16 @@ class Workspace:
         return self.state / "predictions.db"
 
     @property
+    def events(self) -> Path:
+        """Every order and interaction that came between two ingests."""
+        return self.state / "events.db"
+
+    @property
+    def refresh(self) -> Path:
+        """What is known of each customer in short, and the tables sorted by customer."""
+        return self.state / "refresh"
+
+    @property
     def mlruns(self) -> Path:
         """MLflow's database and artifacts."""
         return self.root / "mlruns"

@@ -9,17 +9,22 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
+import pyarrow as arrow
+import pyarrow.compute as pc
 from pandera.errors import SchemaErrors
 
 from configs.errors import DataError, nearest
 from configs.settings import Columns
-from features.schema import TABLES, Field, Table, customers_table
+from features.schema import IDENTITIES, REASON, REQUIRED, TABLES, Field, Table, customers_table
+from features.snapshot import table_of
 
-REQUIRED = ("customers", "orders")
+BLANKS = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
+FLAGS = {"yes": 1.0, "true": 1.0, "1": 1.0, "y": 1.0, "no": 0.0, "false": 0.0, "0": 0.0, "n": 0.0}
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,53 @@ class Checked:
         return len(self.used) / read if read else 0.0
 
 
-def check_tables(raw: dict[str, pd.DataFrame], declared: Columns, now: datetime) -> dict[str, Checked]:
-    """Check every table, customers first: rows of other tables must belong to a known customer."""
-    missing = [name for name in REQUIRED if name not in raw]
+def check_tables(
+    raw: dict[str, pd.DataFrame], declared: Columns, now: datetime, kind: str = "inactivity"
+) -> dict[str, Checked]:
+    """Check every table, customers first: rows of other tables must belong to a known customer.
+
+    Parameters
+    ----------
+    raw
+        The tables as their source gave them.
+    declared
+        Columns that the business declares of its customers.
+    now
+        A row that happened at or after this moment is not believed.
+    kind
+        What counts as churn (``churn.kind``): which tables there must be.
+
+    Raises
+    ------
+    DataError
+        A table that this kind of churn rests on is missing; or see `check_table`.
+    """
+    missing = [name for name in REQUIRED[kind] if name not in raw]
     if missing:
-        raise DataError(f"no table {' and '.join(missing)} in the source: both customers and orders are needed")
+        needed = REQUIRED[kind]
+        both = ("both " if len(needed) > 1 else "") + " and ".join(needed) + (" are" if len(needed) > 1 else " is")
+        raise DataError(f"no table {' and '.join(missing)} in the source: {both} needed for churn by {kind}")
+    _refuse_mix(raw, kind)
+    if kind == "label":
+        return {"profiles": check_table(table_of(raw["profiles"], declared), raw["profiles"], now)}
     specs = {**TABLES, "customers": customers_table(declared.attributes + declared.sensitive)}
     customers = check_table(specs["customers"], raw["customers"], now)
-    ids = set(customers.used["customer_id"])
+    ids = set(customers.used["customer_id"].to_numpy())
+    aliases = {"identities": check_table(IDENTITIES, raw["identities"], now, ids)} if "identities" in raw else {}
+    ids |= {alias for one in aliases.values() for alias in one.used["alias"]}
     rest = {n: check_table(specs[n], raw[n], now, ids) for n in TABLES if n in raw and n != "customers"}
-    return {"customers": customers, **rest}
+    return {"customers": customers, **rest, **aliases}
+
+
+def _refuse_mix(raw: dict[str, pd.DataFrame], kind: str) -> None:
+    """Profiles have no dates: nothing that has goes with them."""
+    if kind == "label" and (others := sorted(set(raw) - {"profiles"})):
+        raise DataError(f"churn by label reads the table profiles alone: remove {', '.join(others)} from the source")
+    if kind != "label" and "profiles" in raw:
+        raise DataError(
+            f"profiles have no dates, churn by {kind} needs them: put the columns into customers and declare them "
+            "under columns.attributes, or set churn.kind to label"
+        )
 
 
 def check_table(spec: Table, raw: pd.DataFrame, now: datetime, customers: set[str] | None = None) -> Checked:
@@ -71,11 +113,22 @@ def check_table(spec: Table, raw: pd.DataFrame, now: datetime, customers: set[st
     if raw.empty:
         raise DataError(f"{spec.name}: the table is empty; one row per {spec.grain} is expected")
     _require_columns(spec, raw)
-    frame, unread = read_values(spec, raw.reset_index(drop=True))
+    raw = raw.set_axis(pd.RangeIndex(len(raw)), axis=0)
+    frame, unread = read_values(spec, raw)
+    told = _told(raw)
+    unread = unread[~unread.index.isin(told.index)]
     broken = _broken_rules(spec, frame, now, customers)
-    reasons = _join([unread, broken[~broken.index.isin(unread.index)]])
-    bad = raw.reset_index(drop=True).loc[reasons.index].assign(reason=reasons)
-    return Checked(spec, frame.drop(index=reasons.index).reset_index(drop=True), bad.reset_index(drop=True))
+    reasons = _join([told, unread, broken[~broken.index.isin(told.index.append(unread.index))]])
+    bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
+    used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
+    return Checked(spec, used, bad.reset_index(drop=True))
+
+
+def _told(raw: pd.DataFrame) -> pd.Series:
+    """Reasons that the source itself had against rows."""
+    if REASON not in raw:
+        return pd.Series(dtype=object)
+    return raw[REASON].dropna().astype(object)
 
 
 def _join(parts: list[pd.Series]) -> pd.Series:
@@ -96,12 +149,15 @@ def read_values(spec: Table, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series
     for field in spec.fields:
         given = raw[field.name] if field.name in raw else pd.Series(None, index=raw.index, dtype=object)
         columns[field.name] = _read(field, given)
-        lost = columns[field.name].isna() & _given(given)
-        if lost.any():
-            what = {"time": "a time", "number": "a number"}.get(field.kind, "a text")
-            reasons.append(field.name + ": " + given[lost].map(lambda value: repr(str(value)[:40])) + f" is not {what}")
+        empty = given[columns[field.name].isna()]
+        lost = empty[_given(empty)]
+        if len(lost):
+            what = {"time": "a time", "number": "a number", "flag": "yes or no, true or false, 1 or 0"}.get(
+                field.kind, "a text"
+            )
+            reasons.append(field.name + ": " + lost.map(lambda value: repr(str(value)[:40])) + f" is not {what}")
     unread = pd.concat(reasons) if reasons else pd.Series(dtype=str)
-    return pd.DataFrame(columns), unread
+    return pd.DataFrame(columns, copy=False), unread
 
 
 def _read(field: Field, given: pd.Series) -> pd.Series:
@@ -109,6 +165,8 @@ def _read(field: Field, given: pd.Series) -> pd.Series:
         return _finite(pd.to_numeric(given, errors="coerce").astype("float64"))
     if field.kind == "time":
         return _utc(given)
+    if field.kind == "flag":
+        return _text(given).str.lower().map(FLAGS).astype("float64")
     return _text(given)
 
 
@@ -118,21 +176,34 @@ def _finite(numbers: pd.Series) -> pd.Series:
 
 def _utc(given: pd.Series) -> pd.Series:
     if not pd.api.types.is_datetime64_any_dtype(given):
-        given = given.where(_given(given))
         given = pd.to_datetime(given, errors="coerce", utc=True, format="ISO8601")
     times = given.dt.tz_convert("UTC").dt.tz_localize(None) if given.dt.tz is not None else given
     return times.astype("datetime64[us]")
 
 
 def _text(given: pd.Series) -> pd.Series:
+    """Text without blanks around it; what is blank is missing."""
     if pd.api.types.is_float_dtype(given) and (given.dropna() % 1 == 0).all():
         given = given.astype("Int64")
-    text = given.astype("string").str.strip()
-    return text.where(text.str.len() > 0)
+    text = arrow.array(_texts(given), type=arrow.string(), from_pandas=True)
+    trimmed = pc.utf8_trim(text, characters=BLANKS)
+    blank = pc.fill_null(pc.equal(trimmed, ""), False)
+    filled = pc.replace_with_mask(trimmed, blank, arrow.scalar(None, arrow.string()))
+    return pd.Series(pd.arrays.ArrowStringArray(filled), index=given.index, name=given.name)
+
+
+def _texts(given: pd.Series) -> np.ndarray:
+    """Values as Python texts; a column that holds nothing else is taken as it is."""
+    if given.dtype == object and pd.api.types.infer_dtype(given, skipna=True) in ("string", "empty"):
+        return given.to_numpy()
+    return given.astype("string").to_numpy(dtype=object, na_value=cast(Any, None))
 
 
 def _given(values: pd.Series) -> pd.Series:
-    return values.notna() & (values.astype("string").str.strip() != "").fillna(False).astype(bool)
+    """True where a value is there: neither missing nor blank."""
+    there = values.notna()
+    blank = values[there].astype("string").str.strip() == ""
+    return there & ~blank.reindex(values.index, fill_value=False).astype(bool)
 
 
 def _require_columns(spec: Table, raw: pd.DataFrame) -> None:
@@ -170,10 +241,14 @@ _RULES = {
 def _rules(spec: Table, now: datetime, customers: set[str] | None) -> pa.DataFrameSchema:
     moment = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
     past = pa.Check(lambda times: times < moment, name="past", error="past")
-    known = pa.Check(lambda ids: ids.isin(customers or set()), name="known_customer", error="known_customer")
+    ids = arrow.array(list(customers or ()), type=arrow.string())
+    known = pa.Check(lambda given: _among(given, ids), name="known_customer", error="known_customer")
+    first = pa.Check(_first, name="field_uniqueness", error="field_uniqueness", ignore_na=False)
 
     def checks(field: Field) -> list[pa.Check]:
-        found = [past] if field.name == spec.time else []
+        found = [first] if field.name == spec.key else []
+        if field.name == spec.time:
+            found.append(past)
         if field.name == "customer_id" and customers is not None:
             found.append(known)
         if field.at_least is not None:
@@ -185,9 +260,24 @@ def _rules(spec: Table, now: datetime, customers: set[str] | None) -> pa.DataFra
             f.name: pa.Column(
                 nullable=f.nullable,
                 checks=checks(f),
-                unique=f.name == spec.key,
-                report_duplicates="exclude_first",
             )
             for f in spec.fields
+            if checks(f) or not f.nullable
         }
     )
+
+
+def _among(given: pd.Series, ids: arrow.Array) -> pd.Series:
+    """True where an id is one of those."""
+    return pd.Series(pc.is_in(_arrow(given), value_set=ids).to_numpy(zero_copy_only=False), index=given.index)
+
+
+def _first(keys: pd.Series) -> pd.Series:
+    """True for the first row with each key; counting keys is cheaper than looking for repeated ones."""
+    if len(pc.unique(_arrow(keys))) == len(keys):
+        return pd.Series(True, index=keys.index)
+    return ~pd.Series(keys.to_numpy(dtype=object, na_value=cast(Any, None)), index=keys.index).duplicated()
+
+
+def _arrow(texts: pd.Series) -> arrow.Array:
+    return arrow.array(texts, type=arrow.string(), from_pandas=True)

@@ -63,7 +63,7 @@ class Column:
 
 
 def column(
-    table: str, *texts: str, windows: tuple[int, ...] = (), empty: float | None = None
+    table: str, *texts: str, windows: tuple[int, ...] = (), empty: float | None = None, dtype: str = "float64"
 ) -> Callable[[Aggregate], Aggregate]:
     """Declare a function as a column, or as one column for each window in days."""
 
@@ -76,11 +76,12 @@ def column(
                 aggregate=partial(function, days=days),
                 texts=tuple(t.replace("{days}", str(days)) for t in texts),
                 empty=empty,
+                dtype=dtype,
                 doc=doc.replace("`days`", str(days)),
             )
             for days in windows
         ]
-        function.columns = made or [Column(function.__name__, table, function, texts, empty, doc=doc)]  # type: ignore[attr-defined]
+        function.columns = made or [Column(function.__name__, table, function, texts, empty, dtype, doc)]  # type: ignore[attr-defined]
         return function
 
     return declare
@@ -105,6 +106,8 @@ class _Plain(Formatter):
             return f"{100 * value:.0f} %"
         if kind == "money":
             return f"{value:,.2f}"
+        if kind == "plain":
+            return f"{value:,.10g}" if isinstance(value, int | float) else str(value)
         if kind == "times":
             return f"{value:.1f} times"
         return super().format_field(value, spec)

@@ -14,18 +14,25 @@ import pandas as pd
 from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace, fingerprint, replacing
-from features import quality
+from features import quality, quality_gate, snapshot
 from features.check import Checked, check_tables
+from features.identity import propose, resolve_if_given
 from features.sources import loader
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 def mark(settings: Settings) -> str:
     """A short hash of all that the checked tables depend on."""
     source = loader(settings.source.loader).mark(settings.source.options)
     return fingerprint(
-        CODE_VERSION, source, settings.columns, settings.quality, settings.time_zone, settings.data_until
+        CODE_VERSION,
+        source,
+        settings.columns,
+        settings.quality,
+        settings.time_zone,
+        settings.data_until,
+        settings.churn.kind,
     )
 
 
@@ -62,12 +69,22 @@ def ingest(
     say(f"Reading {settings.source.loader}")
     raw = loader(settings.source.loader).load(settings.source.options)
     say("Checking every row")
-    checked = check_tables(raw, settings.columns, now or datetime.now(UTC))
-    report = quality.report(checked, settings)
+    now = now or datetime.now(UTC)
+    checked = checked_tables(raw, settings, now)
+    report = quality.report(checked, settings) | {"same_person": _proposals(raw), "reading": _reading(raw)}
     _refuse_bad(checked, settings)
+    verdict, told = quality_gate.judge(checked, settings, quality_gate.reference(workspace), now, mark(settings))
+    report |= quality_gate.chapter(workspace, verdict, settings)
     say("Writing tables, quarantine and report")
     _write(checked, report, settings, workspace)
+    quality_gate.keep(workspace, verdict, told)
     return report
+
+
+def checked_tables(raw: dict[str, pd.DataFrame], settings: Settings, now: datetime) -> dict[str, Checked]:
+    """Check raw tables and give the rows of aliases to their persons."""
+    prepared = snapshot.prepare(raw, settings, now)
+    return resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind))
 
 
 def _refuse_bad(checked: dict[str, Checked], settings: Settings) -> None:
@@ -80,6 +97,19 @@ def _refuse_bad(checked: dict[str, Checked], settings: Settings) -> None:
                 f"Most common reason ({top.iloc[0]:,} rows): {top.index[0]}. "
                 "Correct the export or the column mapping; nothing was changed"
             )
+
+
+def _reading(raw: dict[str, pd.DataFrame]) -> list[str]:
+    """How the files were read, with every guess, as their source tells it."""
+    return [f"{name}: {note}" for name, frame in raw.items() for note in frame.attrs.get("notes", ())]
+
+
+def _proposals(raw: dict[str, pd.DataFrame]) -> list[dict[str, str]]:
+    """Customers with the same e-mail or telephone number: reported, never merged; without the number itself."""
+    customers = raw.get("customers", pd.DataFrame())
+    asked = {"customer_id", "signed_up_at"} <= set(customers.columns)
+    found = propose(customers).astype(str).to_numpy().tolist() if asked else []
+    return [dict(zip(("customer_id", "alias", "source"), row, strict=True)) for row in found]
 
 
 def _write(checked: dict[str, Checked], report: dict[str, object], settings: Settings, workspace: Workspace) -> None:

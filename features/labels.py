@@ -1,7 +1,8 @@
 """What came after a moment: who left, and what each customer brought.
 
 Labels look at ``[as_of, as_of + horizon)``. A horizon that has not fully passed by `data_until` gives an unknown
-label (NaN), never "stayed" and never a smaller value.
+label (NaN), never "stayed" and never a smaller value. An order counts only if it had been recorded by `data_until`:
+what is written down later does not change a label that was told before.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import ibis
 import ibis.expr.types as ir
 
 from configs.settings import Churn, Clv
-from features.windows import after, days_before, orders_as_of, within
+from features.windows import after, days_before, orders_as_of, recorded_by, within
 
 DAYS_A_YEAR = 365.25
 
@@ -39,10 +40,11 @@ def labels_as_of(
         ``active`` (bool): ordered within `activity_days` before; ``churned`` (0/1): ordered nothing within the
         horizon, null if not active or not yet known; ``clv``: net revenue over the horizon, null if not yet known.
     """
+    written = recorded_by(orders, data_until)
     rows = customers.select("customer_id")
     rows = rows.left_join(_active(orders, as_of, churn), "customer_id").drop("customer_id_right")
-    rows = rows.left_join(_returned(orders, as_of, churn), "customer_id").drop("customer_id_right")
-    rows = rows.left_join(_value(orders, as_of, clv), "customer_id").drop("customer_id_right")
+    rows = rows.left_join(_returned(written, as_of, churn), "customer_id").drop("customer_id_right")
+    rows = rows.left_join(_value(written, as_of, clv), "customer_id").drop("customer_id_right")
     active = rows.active.fill_null(False)
     churned = ibis.ifelse(active, ibis.ifelse(rows.came_back.fill_null(False), 0.0, 1.0), ibis.null("float64"))
     value = rows.value.fill_null(0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from operator import itemgetter
 
 from features.column import Column
@@ -14,9 +15,14 @@ def attribute_columns(names: tuple[str, ...]) -> list[Column]:
             name=name,
             table="customers",
             aggregate=itemgetter(name),
-            texts=(f"{name.replace('_', ' ').capitalize()}: {{value}}",),
+            texts=(f"{_words(name)}: {{value:plain}}",),
             dtype="string",
             doc=f"Attribute '{name}' of the customer.",
         )
         for name in names
     ]
+
+
+def _words(name: str) -> str:
+    """A column's name as words: ``MonthlyCharges`` and ``monthly_charges`` are both "Monthly charges"."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").capitalize()

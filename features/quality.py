@@ -6,7 +6,10 @@ Defined, for every table:
 - *validity*: share of the rows read that are used;
 - *duplicates*: rows whose key occurred before;
 - *range*: smallest, middle and largest value of a number or time;
-- *freshness*: days from the newest row to `data_until`.
+- *age*: days from the newest row to `data_until`.
+
+Five shares tell how good a table is as a whole; each has a threshold under `quality.thresholds`, and what lies under it
+keeps training and scoring from going on (`features.quality_gate`). `DIMENSIONS` defines them; the report repeats it.
 """
 
 from __future__ import annotations
@@ -24,6 +27,23 @@ from configs.settings import Settings
 from configs.workspace import replacing
 from features.check import Checked
 
+DIMENSIONS = {
+    "completeness": "Share of the rows read in which every column that must be filled is filled.",
+    "validity": "Share of the rows read whose values can be read, lie in their range and did not happen in the future.",
+    "uniqueness": "Share of the rows read whose key did not occur before.",
+    "consistency": "Share of the rows read that belong to a known customer and were not recorded, redeemed or ended "
+    "before they happened.",
+    "freshness": "1 if the newest row is no older than quality.max_age_days (or than twice the longest pause the table "
+    "ever made, if that is more); else that limit over the age. Customers and profiles do not age.",
+}
+_SIGNS = {
+    "completeness": r"is empty",
+    "uniqueness": r"occurs more than once",
+    "consistency": r"is no known customer",
+    "validity": r"is not |lies in the future|is less than",
+}
+_LATER = ("recorded_at", "redeemed_at", "ended_at")
+
 
 def report(checked: Mapping[str, Checked], settings: Settings) -> dict[str, Any]:
     """Describe every checked table, as values that JSON can hold."""
@@ -39,6 +59,50 @@ def write(content: dict[str, Any], folder: Path) -> Path:
         (new / "quality.json").write_text(json.dumps(content, indent=1), "utf-8")
         (new / "quality.html").write_text(pages.get_template("quality.html").render(**content), "utf-8")
     return folder / "quality.html"
+
+
+def dimensions(checked: Mapping[str, Checked], settings: Settings) -> dict[str, dict[str, float]]:
+    """The five shares of every table: table -> dimension -> value in ``[0, 1]``, see `DIMENSIONS`."""
+    until = _until(checked, settings)
+    return {name: _dimensions(one, until, settings) for name, one in checked.items()}
+
+
+def worst(one: Checked, dimension: str) -> tuple[str, str]:
+    """The column to which most of what a dimension lacks goes back, and the reason in brackets."""
+    if dimension == "freshness":
+        return one.table.time, f" (newest row {_iso(one.used[one.table.time].max())})"
+    reasons = one.quarantined["reason"].astype(str)
+    hits = reasons[reasons.str.contains(_SIGNS[dimension])].str.split("; ").explode()
+    hits = hits[hits.str.contains(_SIGNS[dimension])]
+    if hits.empty:
+        return max(_LATER, key=lambda column: _before(one, column)), " (before it happened)"
+    top = hits.str.replace(r"'.*'", "…", regex=True).value_counts()
+    return str(top.index[0]).split(": ")[0], f" ({top.iloc[0]:,} rows: {top.index[0]})"
+
+
+def _dimensions(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, float]:
+    read = max(len(one.used) + len(one.quarantined), 1)
+    reasons = one.quarantined["reason"].astype(str)
+    lost = {name: float(reasons.str.contains(sign).sum()) for name, sign in _SIGNS.items()}
+    lost["consistency"] += max(_before(one, column) for column in _LATER)
+    shares = {name: 1 - lost[name] / read for name in DIMENSIONS if name in lost}
+    return {**shares, "freshness": _freshness(one, until, settings.quality.max_age_days)}
+
+
+def _before(one: Checked, column: str) -> float:
+    """Rows in which a later time lies before the event itself."""
+    return float((one.used[column] < one.used[one.table.time]).sum()) if column in one.used else 0.0
+
+
+def _freshness(one: Checked, until: pd.Timestamp | NaTType, max_age_days: int) -> float:
+    times = one.used[one.table.time].dropna()
+    if one.table.name in ("customers", "profiles") or times.empty or pd.isna(until):
+        return 1.0
+    age = (until - times.max()).total_seconds() / 86_400
+    days = times.dt.floor("D").drop_duplicates().sort_values()
+    pause = days.diff().max() / pd.Timedelta(days=1) if len(days) > 1 else 0.0
+    limit = max(float(max_age_days), 2 * float(pause))
+    return 1.0 if age <= limit else limit / age
 
 
 def _until(checked: Mapping[str, Checked], settings: Settings) -> pd.Timestamp | NaTType:

@@ -20,6 +20,7 @@ from configs.errors import NotReadyError
 from features import (
     breadth,
     campaign,
+    contract,
     discount,
     engagement,
     frequency,
@@ -33,9 +34,23 @@ from features import (
 from features.column import Column, columns_of
 from features.profile import attribute_columns
 
-Kind = Literal["id", "time", "number", "text"]
-MODULES = (recency, frequency, spend, trend, regularity, discount, timing, breadth, engagement, support, campaign)
+Kind = Literal["id", "time", "number", "text", "flag"]
+MODULES = (
+    recency,
+    frequency,
+    spend,
+    trend,
+    regularity,
+    discount,
+    timing,
+    breadth,
+    engagement,
+    support,
+    campaign,
+    contract,
+)
 SCHEMA_FILE = "schema.json"
+REASON = "source_reason"  # a column of a raw table in which its source says why a row cannot be used
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class Field:
     Attributes
     ----------
     name, kind
-        Name, and what it holds: an id, a UTC time, a number or a text.
+        Name, and what it holds: an id, a UTC time, a number, a text, or a flag (yes or no, true or false, 1 or 0).
     required
         The column must exist.
     nullable
@@ -136,7 +151,52 @@ CONTACTS = Table(
         _optional("recorded_at", "time"),
     ),
 )
-TABLES: Mapping[str, Table] = {t.name: t for t in (CUSTOMERS, ORDERS, INTERACTIONS, CONTACTS)}
+SUBSCRIPTIONS = Table(
+    "subscriptions",
+    "contract period",
+    key="subscription_id",
+    time="started_at",
+    fields=(
+        Field("subscription_id", "id"),
+        Field("customer_id", "id"),
+        Field("started_at", "time"),
+        _optional("ended_at", "time"),
+        _optional("cancelled_at", "time"),
+        _optional("renews_at", "time"),
+        _optional("plan", "text"),
+        _optional("price_per_month", "number", at_least=0),
+        _optional("recorded_at", "time"),
+    ),
+)
+PROFILES = Table(
+    "profiles",
+    "customer",
+    key="customer_id",
+    time="exported_at",
+    fields=(
+        Field("customer_id", "id"),
+        Field("label", "flag", nullable=True),
+        _optional("exported_at", "time"),
+    ),
+)
+IDENTITIES = Table(
+    "identities",
+    "alias of a customer",
+    key="alias",
+    time="seen_at",
+    fields=(
+        Field("customer_id", "id"),
+        Field("alias", "id"),
+        _optional("source", "text"),
+        Field("seen_at", "time"),
+    ),
+)
+TABLES: Mapping[str, Table] = {t.name: t for t in (CUSTOMERS, ORDERS, SUBSCRIPTIONS, INTERACTIONS, CONTACTS, PROFILES)}
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "inactivity": ("customers", "orders"),
+    "contract": ("customers", "subscriptions"),
+    "label": ("profiles",),
+}
 
 
 def customers_table(attributes: Iterable[str]) -> Table:
@@ -154,7 +214,8 @@ def feature_columns(tables: Iterable[str], attributes: tuple[str, ...]) -> list[
     ['days_since_last_order', 'tenure_days', 'silent_share']
     """
     present = set(tables)
-    told = [c for module in MODULES for c in columns_of(module) if c.table in present]
+    modules = [m for m in MODULES if m is not contract or "subscriptions" in present]
+    told = [c for module in modules for c in columns_of(module) if c.table in present]
     return told + attribute_columns(attributes)
 
 

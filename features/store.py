@@ -6,15 +6,17 @@ import logging
 import os
 import runpy
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from datetime import timedelta
+from datetime import datetime
 from io import StringIO
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from configs.errors import NotReadyError
 from configs.workspace import Workspace
@@ -28,7 +30,10 @@ with warnings.catch_warnings():
     from feast import FeatureStore
     from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL as EVENT_TIME
 
+    from features.online import CustomerRows, micros, table_name
+
 logging.getLogger("feast").setLevel(logging.WARNING)
+CHUNK = 20_000
 
 
 def apply(workspace: Workspace) -> None:
@@ -49,17 +54,108 @@ def apply(workspace: Workspace) -> None:
 
 
 def materialize(workspace: Workspace) -> int:
-    """Put the rows of the newest moment online and return how many there are."""
-    moments = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of"])["as_of"]
-    newest = moments.max().to_pydatetime()
-    store = _store(workspace)
-    with _environment(workspace), _quiet():
-        store.materialize(start_date=newest - timedelta(days=1), end_date=newest + timedelta(seconds=1))
-    return int((moments == newest).sum())
+    """Put the rows of the newest moment online and return how many there are.
+
+    Rows of an earlier moment go. Rows of a later one, which a refresh or an event wrote, stay until
+    `features.refresh.after_build` computes them again: an event is never taken back, not even for a second.
+    """
+    path = workspace.features / "rows.parquet"
+    newest = pd.read_parquet(path, columns=["as_of"])["as_of"].max()
+    online = OnlineWriter(workspace)
+    file = pq.ParquetFile(path)
+    count = 0
+    for batch in file.iter_batches(CHUNK):
+        rows = batch.to_pandas()
+        rows = rows[rows["as_of"] == newest]
+        count += len(rows)
+        online.write(rows, micros(newest))
+    online.drop_older_than(newest)
+    online.close()
+    return count
+
+
+class OnlineWriter:
+    """Writes feature rows of customers straight into the online store, all views at once.
+
+    Feast's own way there makes a message of every single value; this takes the numbers as they are. What is
+    written is read through Feast.
+
+    Parameters
+    ----------
+    workspace
+        Holds the registered features.
+
+    Raises
+    ------
+    NotReadyError
+        Nothing was registered yet.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        store = _store(workspace)
+        views = store.list_feature_views()
+        self._views = {table_name(store.project, v.name): [f.name for f in v.features] for v in views}
+        self._rows = CustomerRows(Path(store.config.online_store.path))
+
+    def write(self, rows: pd.DataFrame, position: int) -> int:
+        """Write feature rows; one that is older than what is online is left out.
+
+        Parameters
+        ----------
+        rows
+            ``customer_id, as_of`` (whole seconds), then all features.
+        position
+            How far the event log was read for them, see `features.events`; of two rows of one moment, the one that
+            read further stays.
+
+        Returns
+        -------
+        int
+            How many were written.
+        """
+        written = 0
+        for start in range(0, len(rows), CHUNK):
+            part = rows.iloc[start : start + CHUNK]
+            keys = list(zip(part["customer_id"], map(micros, part["as_of"]), repeat(position, len(part)), strict=True))
+            tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]] = {
+                t: (n, [k + v for k, v in zip(keys, _values(part[n]), strict=True)]) for t, n in self._views.items()
+            }
+            written += self._rows.write(tables) // len(tables)
+        return written
+
+    def newer_than(self, moment: datetime) -> list[str]:
+        """Customers whose row online is of a later moment than this one."""
+        return self._rows.newer_than(next(iter(self._views)), micros(moment))
+
+    def drop_older_than(self, moment: datetime) -> None:
+        """Take the rows of earlier moments than this one offline."""
+        for table in self._views:
+            self._rows.drop_older_than(table, micros(moment))
+
+    def forget(self, customer_ids: list[str], moment: datetime) -> None:
+        """Take these customers offline, but whose row is of a later moment than this one."""
+        for table in self._views:
+            self._rows.forget(table, customer_ids, micros(moment))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._rows.close()
+
+
+def _values(part: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """The rows as plain values; a number that is not known is NaN, which SQLite keeps as null, a text None."""
+    if (part.dtypes == np.float64).all():
+        return list(map(tuple, part.to_numpy().tolist()))
+    columns = [[None if pd.isna(v) else v for v in c] for _, c in part.items()]
+    return list(zip(*columns, strict=True))
 
 
 def training_rows(workspace: Workspace, keys: pd.DataFrame, service: str) -> pd.DataFrame:
     """Join features to customers and moments, point-in-time, through the offline store.
+
+    A row counts at a moment only if it had been written by then: Feast compares ``known_at`` with the moment
+    (``filter_by_created_timestamp``, off by default in Feast 0.67 and no key of ``feature_store.yaml``). So a row
+    that was backfilled or corrected later changes nothing that was asked before.
 
     Parameters
     ----------
@@ -79,7 +175,8 @@ def training_rows(workspace: Workspace, keys: pd.DataFrame, service: str) -> pd.
     store = _store(workspace)
     asked = keys[["customer_id", "as_of"]].rename(columns={"as_of": EVENT_TIME})
     with _environment(workspace), _quiet():
-        found = store.get_historical_features(asked, store.get_feature_service(service)).to_df()
+        wanted = store.get_feature_service(service)
+        found = store.get_historical_features(asked, wanted, filter_by_created_timestamp=True).to_df()
     found = found.rename(columns={EVENT_TIME: "as_of"})
     found["as_of"] = pd.to_datetime(found["as_of"], utc=True).astype("datetime64[us, UTC]")
     return found[["customer_id", "as_of", *schema.names]].sort_values(["as_of", "customer_id"], ignore_index=True)

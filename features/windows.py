@@ -12,19 +12,28 @@ import ibis
 import ibis.expr.types as ir
 
 SECONDS_A_DAY = 86_400.0
+DAYS_A_MONTH = 30.4375
 
 
 def known(table: ir.Table, happened: str, as_of: datetime) -> ir.Table:
     """Keep the rows that happened before `as_of` and were recorded by then; a row without record time was at once."""
     moment = ibis.literal(as_of, type="timestamp(6)")
-    rows = table.filter(table[happened] < moment)
-    return rows.filter(rows.recorded_at.isnull() | (rows.recorded_at <= moment))
+    return recorded_by(table.filter(table[happened] < moment), as_of)
+
+
+def recorded_by(table: ir.Table, moment: datetime) -> ir.Table:
+    """Keep the rows that had been recorded by a moment (inclusive); a row without record time was at once."""
+    until = ibis.literal(moment, type="timestamp(6)")
+    return table.filter(table.recorded_at.isnull() | (table.recorded_at <= until))
 
 
 def days_before(time: ir.Value, as_of: datetime) -> ir.Value:
-    """Days from a time to the moment, with fractions, to the second."""
-    epoch = int((as_of - datetime(1970, 1, 1)).total_seconds())
-    return (ibis.literal(epoch, type="int64") - time.epoch_seconds()) / SECONDS_A_DAY
+    """Days from a time to the moment, with fractions; a time counts from the start of its second.
+
+    DuckDB tells an epoch with fractions of a second and Spark without: both are brought to whole seconds.
+    """
+    epoch = (as_of - datetime(1970, 1, 1)).total_seconds()
+    return (ibis.literal(epoch, type="float64") - time.epoch_seconds().cast("float64").floor()) / SECONDS_A_DAY
 
 
 def orders_as_of(orders: ir.Table, as_of: datetime) -> ir.Table:
@@ -38,7 +47,7 @@ def orders_as_of(orders: ir.Table, as_of: datetime) -> ir.Table:
     """
     rows = known(orders, "ordered_at", as_of)
     rows = rows.mutate(days_ago=days_before(rows.ordered_at, as_of), is_purchase=rows.amount >= 0)
-    before = ibis.window(group_by=[rows.customer_id, rows.is_purchase], order_by=[rows.ordered_at, rows.order_id])
+    before = ibis.window(group_by=[rows.customer_id, rows.is_purchase], order_by=rows.ordered_at)
     gap = (rows.local_day - rows.local_day.lag().over(before)).nullif(0)
     return rows.mutate(gap_days=ibis.ifelse(rows.is_purchase, gap, ibis.null("int64")).cast("float64"))
 
@@ -60,7 +69,62 @@ def contacts_as_of(contacts: ir.Table, as_of: datetime) -> ir.Table:
     return rows.mutate(days_ago=days_before(rows.contacted_at, as_of), redeemed_days_ago=days_before(redeemed, as_of))
 
 
-AS_OF = {"orders": orders_as_of, "interactions": interactions_as_of, "contacts": contacts_as_of}
+def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
+    """Contracts known at the moment. One row per contract period.
+
+    An end that lies ahead stands in the row from the start, but was not known from the start. It is known
+
+    - if it has come before the moment;
+    - else if the contract had been cancelled before the moment;
+    - else, for a contract that was never cancelled, if ``recorded_at`` says that the row was known as it stands. A
+      ``recorded_at`` that tells only when the contract was made must not be given for rows that are changed later.
+
+    ``renews_at``, the end agreed when the contract was made, is always known. A contract without a known end is taken
+    to end then, a cancelled one without an end at its cancellation. Beside the table's columns the rows have
+
+    - ``days_ago``: days from the start to the moment;
+    - ``ends_in_days``: days from the moment to the end as it was known, agreed ends included; ``alive``: it is not
+      past (an end at the moment itself is not); ``notice``: an end ahead is known that nobody agreed at the start;
+    - ``renews_in_days``: days to the agreed end; ``cancelled``: cancelled before the moment;
+    - ``is_current``: of the customer's contracts alive, the one that started last;
+    - ``price_before``, ``plan_before``: of the customer's contract before this one;
+    - ``paid``: price times months of 30.4375 days alive before the moment.
+    """
+    moment = ibis.literal(as_of, type="timestamp(6)")
+    none = ibis.null("timestamp(6)")
+    rows = known(subscriptions, "started_at", as_of)
+    cancelled_at = ibis.ifelse(rows.cancelled_at < moment, rows.cancelled_at, none)
+    was_told = cancelled_at.notnull() | (rows.cancelled_at.isnull() & rows.recorded_at.notnull())
+    ended_at = ibis.ifelse((rows.ended_at < moment) | was_told, rows.ended_at, none)
+    told = ibis.coalesce(ended_at, cancelled_at)
+    rows = rows.mutate(ended_at=ended_at, cancelled_at=cancelled_at, end=ibis.coalesce(told, rows.renews_at))
+    rows = rows.mutate(
+        days_ago=days_before(rows.started_at, as_of),
+        ends_in_days=-days_before(rows.end, as_of),
+        renews_in_days=-days_before(rows.renews_at, as_of),
+        alive=rows.end.isnull() | (rows.end >= moment),
+        cancelled=rows.cancelled_at.notnull(),
+        notice=told.notnull() & (told >= moment),
+    )
+    own = ibis.window(group_by=rows.customer_id, order_by=[rows.started_at, rows.subscription_id])
+    newest = ibis.window(
+        group_by=[rows.customer_id, rows.alive], order_by=[rows.started_at.desc(), rows.subscription_id.desc()]
+    )
+    days_paid = rows.days_ago - (-rows.ends_in_days).fill_null(0.0).clip(lower=0.0)
+    return rows.mutate(
+        price_before=rows.price_per_month.lag().over(own),
+        plan_before=rows.plan.lag().over(own),
+        is_current=rows.alive & (ibis.row_number().over(newest) == 0),
+        paid=rows.price_per_month * days_paid.clip(lower=0.0) / DAYS_A_MONTH,
+    )
+
+
+AS_OF = {
+    "orders": orders_as_of,
+    "subscriptions": subscriptions_as_of,
+    "interactions": interactions_as_of,
+    "contacts": contacts_as_of,
+}
 
 
 def after(table: ir.Table, happened: str, as_of: datetime, horizon_days: int) -> ir.Table:

@@ -17,6 +17,7 @@ from serving.batch import PARQUET
 
 AT_RISK = 10
 SHOWN_REASONS = 2
+BASELINES = ("recency rule", "past rate", "logistic regression", "present price")
 COMMAND = ".venv/bin/staycast"
 METRICS = {
     "churn": {
@@ -30,13 +31,14 @@ METRICS = {
     "clv": {
         "total_error": ("total error", "near 0"),
         "mae": ("mean absolute error", "lower"),
+        "rmse": ("root mean squared error", "lower"),
         "spearman": ("Spearman", "higher"),
         "normalised_gini": ("normalised Gini", "higher"),
         "decile_calibration_error": ("decile calibration error", "lower"),
         "coverage": ("interval coverage", "as promised"),
     },
 }
-HEADS = {"churn": ("Churn", "recency rule"), "clv": ("Customer value", "past rate")}
+HEADS = {"churn": "Churn", "clv": "Customer value"}
 
 
 def whole(result: Mapping[str, Any], settings: Settings, workspace: Workspace, config: str) -> Group:
@@ -54,11 +56,12 @@ def trained(result: Mapping[str, Any]) -> Group:
 
 
 def _metrics(task: str, shown: Mapping[str, Any]) -> Table:
-    title, baseline = HEADS[task]
     moments = ", ".join(a[:10] for a in shown["as_ofs"])
-    table = _table(
-        f"{title}: {shown['version']} on the untouched moments {moments}", "metric", "model", baseline, "better is"
+    held_out = (
+        "untouched customers; no time order was possible" if shown["note"] else f"the untouched moments {moments}"
     )
+    title = f"{HEADS[task]}: {shown['version']} on {held_out}"
+    table = _table(title, "metric", "model", shown["baseline_name"], "better is")
     for key, (name, better) in METRICS[task].items():
         theirs = shown["baseline"].get(key)
         table.add_row(name, _number(shown["model"].get(key)), _number(theirs), better)
@@ -77,6 +80,8 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
     """The most valuable customers of the two highest risk bands, with their reasons."""
     rows = pd.read_parquet(workspace.scores / score["as_of"][:10] / PARQUET)
     risky = rows[rows["band"].isin(["high", "critical"])]
+    if "clv" not in settings.tasks:
+        return _at_highest_risk(risky.nlargest(AT_RISK, "probability"), score["as_of"][:10])
     risky = risky.nlargest(AT_RISK, "expected")
     days = settings.clv.horizon_days
     table = _table(
@@ -93,6 +98,16 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
         leaves = f"{row['probability']:.0%}"
         because = "\n".join(row["reasons"][:SHOWN_REASONS])
         table.add_row(row["customer_id"], leaves, value, row["tier"], row["action"], because)
+    return table
+
+
+def _at_highest_risk(risky: pd.DataFrame, as_of: str) -> Table:
+    """The customers at the highest risk, where no value is told."""
+    title = f"The {len(risky)} customers at the highest risk, as of {as_of}"
+    table = _table(title, "customer", "leaves", "action", "because")
+    for row in risky.to_dict("records"):
+        because = "\n".join(row["reasons"][:SHOWN_REASONS])
+        table.add_row(row["customer_id"], f"{row['probability']:.0%}", row["action"], because)
     return table
 
 
@@ -116,6 +131,29 @@ def quality(result: Mapping[str, Any], workspace: Workspace) -> Group:
     return Group(table, Text(f"  report: {workspace.reports / 'quality' / 'quality.html'}"))
 
 
+def proposed(result: Mapping[str, Any]) -> Group:
+    """What each file seems to be, and what is missing."""
+    table = _table(f"Proposed: {result['config']}", "file", "looks like", "required, not found")
+    for one in result["tables"]:
+        table.add_row(one["path"], one["table"], ", ".join(one["missing"]) or "–")
+    after = f"  read {result['config']}, then: {COMMAND} ingest --check --config {result['config']}"
+    return Group(table, Text(after))
+
+
+def trial(result: Mapping[str, Any]) -> Group:
+    """What is wrong, table by table, and whether there is enough to learn from."""
+    problems = _table("What is wrong", "table", "column", "rule", "rows", "example", "what to do")
+    for one in result["problems"]:
+        told = (one[key] for key in ("table", "column", "rule"))
+        problems.add_row(*told, f"{one['rows']:,}", one["example"], one["do"])
+    read = ", ".join(f"{one['name']}: {one['rows_used']:,} of {one['rows_read']:,} rows" for one in result["tables"])
+    least = _table("Is there enough to learn from?", "model", "needed", "found", "at least", "")
+    for one in result["enough"]:
+        met = "[green]✓[/]" if one["met"] else "[red]✗ too few[/]"
+        least.add_row(one["model"], one["what"], f"{one['found']:,}", f"{one['needed']:,}", met)
+    return Group(Text(f"Usable: {read}"), problems if result["problems"] else Text("Nothing is wrong."), least)
+
+
 def features(result: Mapping[str, Any]) -> Table:
     """Rows, columns and moments that were built."""
     table = _table("Features", "", "")
@@ -123,6 +161,17 @@ def features(result: Mapping[str, Any]) -> Table:
     table.add_row("features", str(result["features"]))
     table.add_row("moments", f"{len(result['as_ofs'])}: {result['as_ofs'][0][:10]} to {result['as_ofs'][-1][:10]}")
     table.add_row("customers online", f"{result['online']:,}")
+    return table
+
+
+def refreshed(result: Mapping[str, Any]) -> Table:
+    """Who was computed again, and as of when."""
+    table = _table("Refresh", "", "")
+    table.add_row("as of", str(result["as_of"]))
+    table.add_row("customers known", f"{result['customers']:,}")
+    table.add_row("touched, computed again", f"{result['touched']:,}")
+    table.add_row("put online", f"{result['online']:,}")
+    table.add_row("no longer known, taken offline", f"{result['gone']:,}")
     return table
 
 
@@ -186,7 +235,7 @@ def _fairness(fairness: Mapping[str, Any] | None) -> str:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, padding=(0, 2))
     for number, name in enumerate(columns):
-        numeric = name in ("model", "recency rule", "past rate", "leaves", "read", "used", "quarantine", "customers")
+        numeric = name in ("model", *BASELINES, "leaves", "read", "used", "quarantine", "customers")
         tight = name in ("customer", "tier", "action", "metric", "table") or numeric
         table.add_column(name, justify="right" if numeric and number else "left", overflow="fold", no_wrap=tight)
     return table

@@ -33,13 +33,14 @@ MEASURED = {
 def mark(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the reports depend on: features, champions, settings and code."""
     code = files_fingerprint([*Path(__file__).parent.glob("*.py"), *Path(__file__).parent.glob("templates/*")])
-    rows = files_fingerprint([*workspace.features.glob("*.parquet"), *workspace.tables.glob("customers.parquet")])
-    versions = [getattr(registry.champion(workspace, task), "version", None) for task in registry.TASKS]
+    people = (workspace.tables / f"{_people(settings)}.parquet",)
+    rows = files_fingerprint([*workspace.features.glob("*.parquet"), *(p for p in people if p.is_file())])
+    versions = [getattr(registry.champion(workspace, task), "version", None) for task in settings.tasks]
     return fingerprint(code, rows, versions, settings.monitoring.model_dump(), settings.columns.model_dump())
 
 
 def monitor(settings: Settings, workspace: Workspace, step: Step = lambda name, done, of: None) -> dict[str, Any]:
-    """Write the drift and the fairness report of both champions and attach them to the champions' MLflow runs.
+    """Write the drift and the fairness report of the champions and attach them to the champions' MLflow runs.
 
     Parameters
     ----------
@@ -60,18 +61,19 @@ def monitor(settings: Settings, workspace: Workspace, step: Step = lambda name, 
     RegistryError, NotReadyError
         There is no champion, or no features.
     """
-    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash)
+    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks)
+    steps = 2 * len(settings.tasks)
     out: dict[str, Any] = {}
-    for number, task in enumerate(registry.TASKS):
+    for number, task in enumerate(settings.tasks):
         loaded = getattr(champions, task)
-        step(f"{task} drift", 2 * number, 4)
+        step(f"{task} drift", 2 * number, steps)
         drift = _drift(task, loaded.bundle, settings, workspace)
-        step(f"{task} fairness", 2 * number + 1, 4)
+        step(f"{task} fairness", 2 * number + 1, steps)
         fairness = _fairness(task, loaded.version, settings, workspace)
         run_id = registry.get(workspace, task, loaded.version).run_id
         registry.attach(workspace, run_id, workspace.reports / task, f"monitoring/{drift['as_of']}")
         out[task] = {"model": f"{task}/{loaded.version}", "drift": drift, "fairness": fairness}
-    step("done", 4, 4)
+    step("done", steps, steps)
     return out
 
 
@@ -121,10 +123,15 @@ def _measure(task: Task, settings: Settings) -> Callable[[pd.DataFrame, str], pd
 
 
 def _sensitive(settings: Settings, workspace: Workspace) -> pd.DataFrame:
-    path = workspace.tables / "customers.parquet"
+    path = workspace.tables / f"{_people(settings)}.parquet"
     if not path.is_file():
         raise NotReadyError(f"no tables at '{workspace.tables}': run `staycast ingest` first")
     return pd.read_parquet(path, columns=["customer_id", *settings.columns.sensitive])
+
+
+def _people(settings: Settings) -> str:
+    """The table that has one row a customer."""
+    return "profiles" if settings.churn.kind == "label" else "customers"
 
 
 def _paths(pages: dict[str, Path]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The HTTP service as a plain Starlette app: all it rests on is an argument, so that it runs in any server.
 
     POST /v1/predictions    answers, see serving.schema
+    POST /v1/events         takes new orders and interactions, see serving.intake
     GET  /v1/models         which versions answer
     GET  /openapi.json      this, for machines
     GET  /healthz           the process runs
@@ -18,7 +19,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import orjson
 import pandas as pd
@@ -46,7 +47,7 @@ from serving.errors import (
     problem_response,
 )
 from serving.metrics import MEDIA_TYPE, Metrics
-from serving.score import score
+from serving.score import iso, score
 
 API_VERSION = "1"
 MAX_WAITING = 64
@@ -82,6 +83,16 @@ class Log(Protocol):
         ...
 
 
+class Taker(Protocol):
+    """Takes events and makes the features reflect them."""
+
+    def take(
+        self, brought: schema.Brought, clock: Callable[[], datetime]
+    ) -> tuple[list[Literal["accepted", "known"]], datetime]:
+        """What became of each event, and the moment of the new features; on disk and online when this returns."""
+        ...
+
+
 class Json(Response):
     """A JSON response, written by orjson."""
 
@@ -98,6 +109,7 @@ def create_app(
     log: Log,
     settings: Settings,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    taker: Taker | None = None,
 ) -> Starlette:
     """Make the app.
 
@@ -109,13 +121,15 @@ def create_app(
         Decisions, limits, currency.
     clock
         Tells the moment of scoring, UTC.
+    taker
+        Takes events; without one, ``/v1/events`` answers 503.
 
     Returns
     -------
     starlette.applications.Starlette
         Its ``state.draining`` may be set to True: ``/readyz`` then says 503, and answers go on.
     """
-    api = _Api(holder, reader, log, settings, clock)
+    api = _Api(holder, reader, log, settings, clock, taker)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -124,6 +138,7 @@ def create_app(
 
     routes = [
         Route("/v1/predictions", api.predictions, methods=["POST"]),
+        Route("/v1/events", api.events, methods=["POST"]),
         Route("/v1/models", api.models),
         Route("/openapi.json", api.openapi),
         Route("/healthz", api.healthz),
@@ -144,11 +159,17 @@ class _Api:
     """The endpoints and what they rest on."""
 
     def __init__(
-        self, holder: Holder, reader: Reader, log: Log, settings: Settings, clock: Callable[[], datetime]
+        self,
+        holder: Holder,
+        reader: Reader,
+        log: Log,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        taker: Taker | None,
     ) -> None:
         self.metrics = Metrics()
         self._holder, self._reader, self._log = holder, reader, log
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._taker = settings, clock, taker
         self._most = settings.serving.max_customers_per_request
         self._openapi = orjson.dumps(schema.openapi(self._most, API_VERSION))
         self._scoring = CapacityLimiter(max(2, os.cpu_count() or 1))
@@ -166,10 +187,18 @@ class _Api:
         request.scope["staycast"]["customers"] = customers
         return Response(body, media_type="application/json")
 
+    async def events(self, request: Request) -> Response:
+        """Take one event, or several."""
+        _check_media_type(request.headers)
+        brought = schema.parse_events(await _body(request, schema.max_events_bytes(self._most)), self._most)
+        async with self._place():
+            body = await to_thread.run_sync(self._take, brought, limiter=self._scoring)
+        return Json(body)
+
     async def models(self, request: Request) -> Response:
         """Say which versions answer now."""
         held = self._holder.current()
-        return Json({"churn": _facts(held.churn), "clv": _facts(held.clv)})
+        return Json({"churn": _facts(held.churn), "clv": _facts(held.clv) if held.clv else None})
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI document."""
@@ -219,7 +248,7 @@ class _Api:
         raise UnavailableError(f"the feature store did not answer within {READY_SECONDS:g} seconds")
 
     def _try_to_read(self) -> None:
-        wanted = self._holder.current().columns | set(decide.COLUMNS)
+        wanted = self._holder.current().columns | set(decide.columns(self._settings.churn))
         missing = sorted(wanted - set(self._read([PROBE_ID]).columns))
         if missing:
             raise UnavailableError(
@@ -243,6 +272,20 @@ class _Api:
         self.metrics.customers(len(answers), sum(a["features"]["stale"] for a in answers), 0)
         body = answers[0] if one else {"predictions": answers, "not_found": unknown}
         return orjson.dumps(body), len(ids)
+
+    def _take(self, brought: schema.Brought) -> dict[str, Any]:
+        """Take events; runs in a thread."""
+        if self._taker is None:
+            raise UnavailableError("this service takes no events")
+        try:
+            statuses, as_of = self._taker.take(brought, self._clock)
+        except StaycastError:
+            raise
+        except Exception as error:
+            logger.error("events cannot be taken: %s", _safely(error))
+            raise UnavailableError("the events may not be taken yet: send them again, nothing counts twice") from None
+        taken = [{"event_id": e.event_id, "status": s} for e, s in zip(brought.events, statuses, strict=True)]
+        return {"events": taken, "as_of": iso(as_of)}
 
     def _read(self, ids: list[str]) -> pd.DataFrame:
         try:
@@ -326,7 +369,7 @@ async def _body(request: Request, most: int) -> bytes:
 
 
 def _too_large(most: int) -> TooLargeError:
-    return TooLargeError(f"a body may hold at most {most} bytes: ask for fewer customers at a time")
+    return TooLargeError(f"a body may hold at most {most} bytes: send less at a time")
 
 
 def _unknown(ids: list[str]) -> UnknownCustomerError:

@@ -75,7 +75,7 @@ def score_all(
     -------
     dict
         What was written, as JSON can hold it: the folder, counts of customers by band, tier, stage and action,
-        the sum of expected values.
+        the sum of expected values (None without a value model).
 
     Raises
     ------
@@ -94,7 +94,7 @@ def score_all(
         "folder": str(folder),
         "as_of": iso(as_of),
         "scored_at": iso(now),
-        "model": {"churn": champions.churn.label, "clv": champions.clv.label},
+        "model": champions.labels,
         **tally.summary(),
     }
 
@@ -104,13 +104,15 @@ class _Tally:
 
     def __init__(self) -> None:
         self.customers = 0
-        self._expected = 0.0
+        self._expected: float | None = None
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in ("band", "tier", "stage", "action")}
 
     def add(self, answers: list[dict[str, Any]]) -> None:
         self.customers += len(answers)
         rows = [flat(a) for a in answers]
-        self._expected += sum(r["expected"] for r in rows)
+        valued = [r["expected"] for r in rows if r["expected"] is not None]
+        if valued:
+            self._expected = (self._expected or 0.0) + sum(valued)
         for name, counter in self._counts.items():
             counter.update(r[name] for r in rows if r[name] is not None)
 
@@ -148,7 +150,7 @@ def _row(answer: dict[str, Any]) -> dict[str, Any]:
     return {
         **flat(answer),
         "churn_percentile": answer["churn"]["percentile"] if answer["churn"] else None,
-        "clv_percentile": answer["clv"]["percentile"],
+        "clv_percentile": answer["clv"]["percentile"] if answer["clv"] else None,
         "reasons": [reason["text"] for reason in answer["reasons"]],
         "clv_reasons": [reason["text"] for reason in answer["clv_reasons"]],
     }

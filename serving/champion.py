@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 ALIAS = "champion"
-TASKS: tuple[Task, Task] = ("churn", "clv")
+TASKS: tuple[Task, ...] = ("churn", "clv")
 logger = logging.getLogger(__name__)
 
 
@@ -63,24 +63,42 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Champions:
-    """The two models that serve."""
+    """The models that serve; ``clv`` is None for a business without a value model."""
 
     churn: Loaded
-    clv: Loaded
+    clv: Loaded | None
+
+    @property
+    def held(self) -> tuple[Loaded, ...]:
+        """The models there are."""
+        return (self.churn,) if self.clv is None else (self.churn, self.clv)
 
     @property
     def versions(self) -> dict[str, str]:
         """Version of each model."""
-        return {"churn": self.churn.version, "clv": self.clv.version}
+        return {loaded.bundle.task: loaded.version for loaded in self.held}
+
+    @property
+    def labels(self) -> dict[str, str | None]:
+        """Name and version of each model, as answers tell them."""
+        return {"churn": self.churn.label, "clv": self.clv.label if self.clv else None}
 
     @property
     def columns(self) -> set[str]:
-        """All feature columns that the two learned from."""
-        return {*self.churn.bundle.features, *self.clv.bundle.features}
+        """All feature columns that the models learned from."""
+        return {name for loaded in self.held for name in loaded.bundle.features}
+
+    def __str__(self) -> str:
+        return " and ".join(loaded.label for loaded in self.held)
 
     @classmethod
-    def load(cls, workspace: Workspace, schema_hash: Callable[[], str] | None = None) -> Champions:
-        """Read both champions from the registry.
+    def load(
+        cls,
+        workspace: Workspace,
+        schema_hash: Callable[[], str] | None = None,
+        tasks: Sequence[Task] = TASKS,
+    ) -> Champions:
+        """Read the champions from the registry.
 
         Parameters
         ----------
@@ -89,19 +107,21 @@ class Champions:
         schema_hash
             Gives the hash of the features that will be served; a model that learned from others is refused.
             None: not checked.
+        tasks
+            The models of the business (``Settings.tasks``).
 
         Raises
         ------
         RegistryError
             No version carries the alias, its files are missing or altered, or it does not fit the features.
         """
-        wanted = registered_versions(workspace)
+        wanted = registered_versions(workspace, tasks)
         served = schema_hash() if schema_hash else None
-        churn, clv = (_load(workspace, task, wanted[task], served) for task in TASKS)
-        return cls(churn, clv)
+        found = {task: _load(workspace, task, wanted[task], served) for task in tasks}
+        return cls(found["churn"], found.get("clv"))
 
 
-def registered_versions(workspace: Workspace) -> dict[str, str]:
+def registered_versions(workspace: Workspace, tasks: Sequence[Task] = TASKS) -> dict[str, str]:
     """The version of each model that carries the alias ``champion`` now.
 
     Raises
@@ -110,7 +130,7 @@ def registered_versions(workspace: Workspace) -> dict[str, str]:
         There is no registry, or a model has no champion.
     """
     client = _client(workspace)
-    return {task: _version(client, task, workspace) for task in TASKS}
+    return {task: _version(client, task, workspace) for task in tasks}
 
 
 def _client(workspace: Workspace) -> MlflowClient:
@@ -175,7 +195,7 @@ class ChampionHolder:
 
     Parameters
     ----------
-    workspace, schema_hash
+    workspace, schema_hash, tasks
         As for `Champions.load`.
     poll_seconds
         Time between two looks.
@@ -193,7 +213,9 @@ class ChampionHolder:
         schema_hash: Callable[[], str] | None = None,
         poll_seconds: float = 5.0,
         on_swap: Callable[[], None] = lambda: None,
+        tasks: Sequence[Task] = TASKS,
     ) -> None:
+        self._tasks = tasks
         self._workspace = workspace
         self._schema_hash = schema_hash
         self._poll_seconds = poll_seconds
@@ -252,18 +274,18 @@ class ChampionHolder:
 
     def _swap(self) -> bool:
         held = self._champions
-        if held is not None and held.versions == registered_versions(self._workspace):
+        if held is not None and held.versions == registered_versions(self._workspace, self._tasks):
             self._fault = None
             return False
-        self._champions = loaded = Champions.load(self._workspace, self._schema_hash)
+        self._champions = loaded = Champions.load(self._workspace, self._schema_hash, self._tasks)
         self._fault = None
-        logger.info("serving %s and %s", loaded.churn.label, loaded.clv.label)
+        logger.info("serving %s", loaded)
         self._on_swap()
         return True
 
     def _keep(self, fault: str) -> None:
         if fault != self._fault:
             held = self._champions
-            kept = f"{held.churn.label} and {held.clv.label} stay" if held else "nothing is served"
+            kept = f"{held} stay" if held else "nothing is served"
             logger.warning("champions could not be loaded, %s: %s", kept, fault)
         self._fault = fault

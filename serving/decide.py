@@ -11,14 +11,20 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from configs.errors import NotReadyError
-from configs.settings import Bands, Rule, Stages, Tiers
+from configs.settings import Bands, Churn, Rule, Stages, Tiers
+from features.standing import numbers as _numbers
 from training.bundle import Bundle
 
 BANDS = ("low", "watch", "high", "critical")
 TIERS = ("bronze", "silver", "gold", "diamond")
 RECENT_DAYS = 90
 COLUMNS = ("tenure_days", "days_since_last_order", "spend_90d", "spend_total")
+CONTRACT_COLUMNS = ("contracts_active", "subscribed_days", "price_now", "price_change")
+
+
+def columns(churn: Churn) -> tuple[str, ...]:
+    """The feature columns that stages and customers are told from."""
+    return {"inactivity": COLUMNS, "contract": CONTRACT_COLUMNS, "label": ()}[churn.kind]
 
 
 def bands(probability: np.ndarray, edges: Bands) -> list[str]:
@@ -97,8 +103,41 @@ def stages(frame: pd.DataFrame, edges: Stages, activity_days: int) -> list[str]:
     ).tolist()
 
 
-def action(rules: Sequence[Rule], band: str | None, tier: str, stage: str) -> Rule:
-    """The first rule that matches; a rule's empty list matches all, a band list never one without a band."""
+def contract_stages(frame: pd.DataFrame, edges: Stages) -> list[str]:
+    """Stage of life of each customer with contracts.
+
+    ========= ==================================================================
+    lapsed    had a contract once, has none now
+    new       first contract began less than `new_days` ago, or none yet
+    growing   the current contract costs at least `growing_ratio` times the one before
+    declining it costs less than `declining_ratio` times the one before
+    mature    else
+    ========= ==================================================================
+    """
+    active, days = _numbers(frame, "contracts_active"), _numbers(frame, "subscribed_days")
+    price, change = _numbers(frame, "price_now"), _numbers(frame, "price_change")
+    before = price - change
+    return np.select(
+        [
+            ~np.isnan(days) & ~(active > 0),
+            np.isnan(days) | (days < edges.new_days),
+            (change > 0) & (price >= edges.growing_ratio * before),
+            price < edges.declining_ratio * before,
+        ],
+        ["lapsed", "new", "growing", "declining"],
+        "mature",
+    ).tolist()
+
+
+def stages_of(frame: pd.DataFrame, edges: Stages, churn: Churn) -> Sequence[str | None]:
+    """Stage of life of each customer by the kind of business; None for all where nothing is dated."""
+    if churn.kind == "label":
+        return [None] * len(frame)
+    return contract_stages(frame, edges) if churn.kind == "contract" else stages(frame, edges, churn.activity_days)
+
+
+def action(rules: Sequence[Rule], band: str | None, tier: str | None, stage: str | None) -> Rule:
+    """The first rule that matches; an empty list matches all, any other never what the customer does not have."""
     return next(
         r
         for r in rules
@@ -112,9 +151,3 @@ def _spend_rates(frame: pd.DataFrame, tenure: np.ndarray) -> tuple[np.ndarray, n
     days = tenure - RECENT_DAYS
     before = np.divide(total - recent, days, out=np.full_like(days, np.nan), where=days >= RECENT_DAYS)
     return recent / RECENT_DAYS, np.maximum(before, 0)
-
-
-def _numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
-    if column not in frame.columns:
-        raise NotReadyError(f"the feature table lacks '{column}', which stages are told from: rebuild the features")
-    return frame[column].to_numpy(dtype=np.float64, na_value=np.nan)

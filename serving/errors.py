@@ -4,6 +4,7 @@
     └── AnswerError                no answer to this request
         ├── InvalidRequestError    422  the body is not JSON, or not what the schema asks for
         ├── UnknownCustomerError   404  no features are known for the ids that were asked
+        ├── EventConflictError     409  an event comes again with other content
         ├── TooLargeError          413  the body is longer than any valid request
         ├── MediaTypeError         415  the body is not application/json
         └── UnavailableError       503  the service cannot answer now, whatever is asked
@@ -62,6 +63,18 @@ class UnknownCustomerError(AnswerError):
     status = 404
     slug = "unknown-customer"
     title = "Unknown customer"
+
+
+class EventConflictError(AnswerError):
+    """An event comes again with other content."""
+
+    status = 409
+    slug = "event-conflict"
+    title = "The event came before with other content"
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail)
+        self.errors = errors
 
 
 class TooLargeError(AnswerError):

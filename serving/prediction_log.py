@@ -44,15 +44,15 @@ CREATE TABLE IF NOT EXISTS predictions (
     as_of INTEGER NOT NULL,
     scored_at INTEGER NOT NULL,
     probability REAL,
-    expected REAL NOT NULL,
-    low REAL NOT NULL,
-    high REAL NOT NULL,
-    tier TEXT NOT NULL,
+    expected REAL,
+    low REAL,
+    high REAL,
+    tier TEXT,
     band TEXT,
-    stage TEXT NOT NULL,
+    stage TEXT,
     action TEXT NOT NULL,
     churn_model TEXT NOT NULL,
-    clv_model TEXT NOT NULL
+    clv_model TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS predictions_by_time ON predictions (scored_at);
 CREATE INDEX IF NOT EXISTS predictions_by_customer ON predictions (customer_id, scored_at);
@@ -63,17 +63,17 @@ Row = tuple[Any, ...]
 
 def flat(answer: dict[str, Any]) -> dict[str, Any]:
     """The columns of the log for one answer, see `COLUMNS`; times as datetimes, UTC."""
-    churn, clv = answer["churn"] or {}, answer["clv"]
+    churn, clv = answer["churn"] or {}, answer["clv"] or {}
     return {
         "prediction_id": answer["prediction_id"],
         "customer_id": answer["customer_id"],
         "as_of": datetime.fromisoformat(answer["as_of"]),
         "scored_at": datetime.fromisoformat(answer["scored_at"]),
         "probability": churn.get("probability"),
-        "expected": clv["expected"],
-        "low": clv["low"],
-        "high": clv["high"],
-        "tier": clv["tier"],
+        "expected": clv.get("expected"),
+        "low": clv.get("low"),
+        "high": clv.get("high"),
+        "tier": clv.get("tier"),
         "band": churn.get("band"),
         "stage": answer["stage"],
         "action": answer["action"]["code"],
@@ -133,7 +133,7 @@ class PredictionLog:
         -------
         pandas.DataFrame
             One row an answer, columns `COLUMNS`; ``probability`` is NaN and ``band`` None where the customer was
-            none.
+            none; what a value model tells is NaN or None without one.
         """
         wanted = [
             ("scored_at >= ?", None if start is None else _micros(start)),

@@ -22,7 +22,7 @@ def mark(settings: Settings, workspace: Workspace) -> str:
     code = files_fingerprint(Path(__file__).parent.glob("*.py"))
     rows = files_fingerprint(workspace.features.glob("*.parquet"))
     knobs = [settings.decisions.model_dump(mode="json"), settings.churn.model_dump(), settings.serving.top_reasons]
-    return fingerprint(code, rows, registered_versions(workspace), knobs)
+    return fingerprint(code, rows, registered_versions(workspace, settings.tasks), knobs)
 
 
 def score_newest(
@@ -38,7 +38,7 @@ def score_newest(
     path = workspace.features / "rows.parquet"
     if not path.is_file():
         raise NotReadyError(f"no features in workspace '{workspace.root}': run `staycast features` first")
-    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash)
+    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks)
     rows = pd.read_parquet(path)
     newest = rows[rows["as_of"] == rows["as_of"].max()].drop(columns="known_at").reset_index(drop=True)
     return score_all(newest, champions, settings, workspace, datetime.now(UTC), step)

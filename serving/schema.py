@@ -6,6 +6,7 @@ checked again as they are served.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -36,6 +37,21 @@ Moment = Annotated[
         description="ISO 8601, UTC.",
     ),
 ]
+Happened = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$",
+        json_schema_extra={"format": "date-time"},
+        description="When it happened: ISO 8601, UTC, in the past.",
+    ),
+]
+EventId = Annotated[
+    str, Field(min_length=1, max_length=MAX_ID_LENGTH, description="Given by the sender, once for each event.")
+]
+RowId = Annotated[
+    str, Field(min_length=1, max_length=MAX_ID_LENGTH, description="The same that later exports give this row.")
+]
+Text = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
 Percentile = Annotated[int, Field(ge=0, le=100, description="Share of reference customers at or below, in percent.")]
 
 
@@ -113,7 +129,7 @@ class ModelPart(Closed):
     """Which registered versions answered."""
 
     churn: Annotated[str, Field(examples=["churn/3"])]
-    clv: Annotated[str, Field(examples=["clv/3"])]
+    clv: Annotated[str | None, Field(examples=["clv/3"], description="Null for a business without a value model.")]
 
 
 class Answer(Closed):
@@ -126,8 +142,11 @@ class Answer(Closed):
     churn: Annotated[
         ChurnPart | None, Field(description="Null for who is not a customer now: there is nobody to leave.")
     ]
-    clv: ClvPart
-    stage: Literal["new", "growing", "mature", "declining", "lapsed"]
+    clv: Annotated[ClvPart | None, Field(description="Null for a business without a value model.")]
+    stage: Annotated[
+        Literal["new", "growing", "mature", "declining", "lapsed"] | None,
+        Field(description="Null where the data has no dates."),
+    ]
     reasons: Annotated[list[Reason], Field(description="Of the churn probability, the largest effect first.")]
     clv_reasons: Annotated[list[Reason], Field(description="Of the expected value, the largest effect first.")]
     action: ActionPart
@@ -141,6 +160,72 @@ class Answers(Closed):
 
     predictions: list[Answer]
     not_found: list[CustomerId]
+
+
+class OrderEvent(Closed):
+    """An order, or with a negative amount a return, that was just placed."""
+
+    event_id: EventId
+    type: Literal["order"]
+    order_id: RowId
+    customer_id: CustomerId
+    ordered_at: Happened
+    amount: Annotated[float, Field(description="Net, in the currency of the business; negative: a return.")]
+    quantity: float | None = None
+    channel: Text | None = None
+    category: Text | None = None
+    discount: Annotated[float | None, Field(ge=0)] = None
+
+
+class InteractionEvent(Closed):
+    """A contact by the customer that just happened: a login, a visit, a ticket, a complaint."""
+
+    event_id: EventId
+    type: Literal["interaction"]
+    interaction_id: RowId
+    customer_id: CustomerId
+    occurred_at: Happened
+    kind: Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["ticket"])]
+    value: float | None = None
+    channel: Text | None = None
+
+
+AnyEvent = OrderEvent | InteractionEvent
+EVENTS: dict[str, type[OrderEvent] | type[InteractionEvent]] = {"order": OrderEvent, "interaction": InteractionEvent}
+
+
+@dataclass(frozen=True)
+class Brought:
+    """The events of one request, and whether they came as a list."""
+
+    events: tuple[AnyEvent, ...]
+    several: bool
+
+    def pointer(self, place: int, field: str) -> str:
+        """JSON pointer to a field of one of them."""
+        return _pointer(("events", place, field) if self.several else (field,))
+
+
+class ManyEvents(Closed):
+    """Several events at once; all are taken, or none."""
+
+    events: Annotated[list[AnyEvent], Field(min_length=1)]
+
+
+class EventTaken(Closed):
+    """What became of one event."""
+
+    event_id: EventId
+    status: Annotated[
+        Literal["accepted", "known"], Field(description="known: the very same came before, and was not taken again.")
+    ]
+
+
+class EventsTaken(Closed):
+    """What became of the events, in the order given."""
+
+    events: list[EventTaken]
+    as_of: Annotated[Moment, Field(description="The moment of the customers' new features; predictions rest on them.")]
 
 
 class ModelFacts(Closed):
@@ -159,7 +244,7 @@ class Models(Closed):
     """The champions that answer now."""
 
     churn: ModelFacts
-    clv: ModelFacts
+    clv: Annotated[ModelFacts | None, Field(description="Null for a business without a value model.")]
 
 
 class FieldFault(Closed):
@@ -184,6 +269,72 @@ def max_body_bytes(max_customers: int) -> int:
     return 1024 + max_customers * (MAX_ID_LENGTH * BYTES_PER_CHARACTER + 8)
 
 
+def max_events_bytes(max_events: int) -> int:
+    """No valid request for this many events is longer than this many bytes."""
+    return 1024 + max_events * (6 * MAX_ID_LENGTH * BYTES_PER_CHARACTER + 1024)
+
+
+def parse_events(body: bytes, max_events: int) -> Brought:
+    """Read the body of a request that brings one event, or several under ``events``.
+
+    Raises
+    ------
+    InvalidRequestError
+        Not JSON; not an object; a field is missing, unknown, or of the wrong kind; none or more than `max_events`.
+
+    Examples
+    --------
+    >>> text = b'{"event_id": "e1", "type": "interaction", "interaction_id": "t7", "customer_id": "1038", '
+    >>> parse_events(text + b'"occurred_at": "2017-12-01T10:00:00Z", "kind": "ticket"}', 10).events[0].kind
+    'ticket'
+    """
+    content = _object(body, '{"event_id": "e1", "type": "order", ...}')
+    if "events" not in content:
+        return Brought((_event(content, ()),), several=False)
+    others = [name for name in content if name != "events"]
+    if others:
+        raise _invalid(tuple(FieldError(_pointer((name,)), "is not a known field beside events") for name in others))
+    several = content["events"]
+    if not isinstance(several, list) or not 0 < len(several) <= max_events:
+        raise _invalid((FieldError("/events", f"must be a list of 1 to {max_events} events"),))
+    found: list[AnyEvent] = []
+    faults: list[FieldError] = []
+    for place, one in enumerate(several):
+        try:
+            found.append(_event(one, ("events", place)))
+        except InvalidRequestError as error:
+            faults += error.errors
+    if faults:
+        raise _invalid(tuple(faults))
+    return Brought(tuple(found), several=True)
+
+
+def _event(content: Any, place: tuple[str | int, ...]) -> AnyEvent:
+    kind = content.get("type") if isinstance(content, dict) else None
+    if not isinstance(kind, str) or kind not in EVENTS:
+        raise _invalid((FieldError(_pointer((*place, "type")), f"must be one of {', '.join(EVENTS)}"),))
+    try:
+        return EVENTS[kind].model_validate(content)
+    except ValidationError as error:
+        told = error.errors(include_url=False, include_context=False, include_input=False)
+        raise _invalid(tuple(_fault({**e, "loc": (*place, *e["loc"])}) for e in told)) from None
+
+
+def _invalid(faults: tuple[FieldError, ...]) -> InvalidRequestError:
+    return InvalidRequestError("; ".join(f"{f.pointer} {f.detail}" for f in faults[:3]), faults)
+
+
+def _object(body: bytes, example: str) -> dict[str, Any]:
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidRequestError(f"the body is not valid JSON at {where}; NaN and Infinity are not JSON") from None
+    if not isinstance(content, dict):
+        raise InvalidRequestError(f"the body must be a JSON object such as {example}")
+    return content
+
+
 def parse(body: bytes, max_customers: int) -> Asked:
     """Read the body of a request.
 
@@ -204,20 +355,14 @@ def parse(body: bytes, max_customers: int) -> Asked:
         asked = model.model_validate(content)
     except ValidationError as error:
         faults = tuple(_fault(e) for e in error.errors(include_url=False, include_context=False, include_input=False))
-        raise InvalidRequestError("; ".join(f"{f.pointer} {f.detail}" for f in faults[:3]), faults) from None
+        raise _invalid(faults) from None
     if isinstance(asked, ManyCustomers):
         _check_list(asked.customer_ids, max_customers)
     return asked
 
 
 def _load(body: bytes) -> dict[str, Any]:
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidRequestError(f"the body is not valid JSON at {where}; NaN and Infinity are not JSON") from None
-    if not isinstance(content, dict):
-        raise InvalidRequestError('the body must be a JSON object such as {"customer_id": "1038"}')
+    content = _object(body, '{"customer_id": "1038"}')
     if {"customer_id", "customer_ids"} <= content.keys():
         fault = FieldError("/customer_ids", "must not stand beside customer_id: give one of the two")
         raise InvalidRequestError(f"{fault.pointer} {fault.detail}", (fault,))
@@ -259,7 +404,7 @@ def _pointer(path: tuple[str | int, ...]) -> str:
 
 def openapi(max_customers: int, version: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of the service, told from the models of this module."""
-    models = (OneCustomer, ManyCustomers, Answer, Answers, Models, Problem)
+    models = (OneCustomer, ManyCustomers, Answer, Answers, Models, Problem, ManyEvents, EventsTaken)
     _, definitions = models_json_schema(
         [(m, "validation") for m in models], ref_template="#/components/schemas/{model}"
     )
@@ -268,6 +413,10 @@ def openapi(max_customers: int, version: str) -> dict[str, Any]:
     asked = {"required": True, "content": _json(_either("OneCustomer", "ManyCustomers"))}
     predict = _operation("Risk, value, reasons and action of one customer or of several", _either("Answer", "Answers"))
     predict["responses"] |= _problems("404", "413", "415", "422", "503")
+    schemas["ManyEvents"]["properties"]["events"]["maxItems"] = max_customers
+    brought = {"required": True, "content": _json(_either("OrderEvent", "InteractionEvent", "ManyEvents"))}
+    take = _operation("Take new orders and interactions; predictions reflect them from then on", _ref("EventsTaken"))
+    take["responses"] |= _problems("409", "413", "415", "422", "503")
     return {
         "openapi": "3.1.0",
         "info": {
@@ -277,6 +426,7 @@ def openapi(max_customers: int, version: str) -> dict[str, Any]:
         },
         "paths": {
             "/v1/predictions": {"post": {**predict, "operationId": "predict", "requestBody": asked}},
+            "/v1/events": {"post": {**take, "operationId": "take_events", "requestBody": brought}},
             "/v1/models": {"get": _get("models", "The champions that answer now", _ref("Models"))},
             "/healthz": {"get": _get("alive", "The process runs", {"type": "object"})},
             "/readyz": {"get": _get("ready", "Models are loaded and features can be read", {"type": "object"})},

@@ -15,6 +15,7 @@ from ulid import ULID
 from configs.errors import NotReadyError, RegistryError
 from configs.settings import Settings
 from features.schema import describe
+from features.standing import is_customer
 from serving import decide
 from serving.champion import Champions
 from training.bundle import Bundle
@@ -50,7 +51,7 @@ def score(
     frame
         Feature rows: ``customer_id``, ``as_of`` (known, UTC) and every column that the models learned from.
     champions
-        The two models that serve.
+        The models that serve.
     settings
         Bands, tiers, stages and actions; the currency; when features are stale.
     now
@@ -66,7 +67,7 @@ def score(
     list of dict
         One answer a row, in the order of the rows, as plain Python values that JSON can hold, see
         `serving.schema.Answer`. ``churn`` is None and ``reasons`` empty for who is not a customer at ``as_of``:
-        the churn model never learned from such.
+        the churn model never learned from such. ``clv`` is None and ``clv_reasons`` empty without a value model.
 
     Raises
     ------
@@ -78,16 +79,18 @@ def score(
     if frame["as_of"].isna().any():
         raise NotReadyError("a feature row without as_of cannot be scored: rebuild the features")
     rows = _rows(frame)
-    customer = decide.is_customer(frame, settings.churn.activity_days)
+    customer = is_customer(frame, settings.churn)
     risky, valued = _matrices(champions, frame)
     active = [row for row, yes in zip(rows, customer, strict=True) if yes]
     told = iter(_churn(champions.churn.bundle, risky[customer], active, settings, top_reasons))
     churn = [next(told) if yes else None for yes in customer]
-    clv = _clv(champions.clv.bundle, valued, rows, settings, top_reasons)
-    stages = decide.stages(frame, settings.decisions.stages, settings.churn.activity_days)
+    clv: Sequence[Part | None] = [None] * len(rows)
+    if champions.clv is not None and valued is not None:
+        clv = _clv(champions.clv.bundle, valued, rows, settings, top_reasons)
+    stages = decide.stages_of(frame, settings.decisions.stages, settings.churn)
     whole = {
         "scored_at": iso(now),
-        "model": {"churn": champions.churn.label, "clv": champions.clv.label},
+        "model": champions.labels,
     }
     return [
         _answer(row, risk, value, stage, settings, now, whole, make_id)
@@ -110,9 +113,12 @@ def _rows(frame: pd.DataFrame) -> list[Row]:
     return [dict(zip(names, values, strict=True)) for values in zip(*(frame[c].tolist() for c in names), strict=True)]
 
 
-def _matrices(champions: Champions, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """The matrix of each model; made once where both learned from the same columns."""
-    churn, clv = champions.churn.bundle, champions.clv.bundle
+def _matrices(champions: Champions, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
+    """The matrix of each model there is; made once where both learned from the same columns."""
+    churn = champions.churn.bundle
+    if champions.clv is None:
+        return churn.encode(frame), None
+    clv = champions.clv.bundle
     valued = clv.encode(frame)
     same = (churn.features, churn.categories) == (clv.features, clv.categories)
     return (valued if same else churn.encode(frame)), valued
@@ -121,8 +127,8 @@ def _matrices(champions: Champions, frame: pd.DataFrame) -> tuple[np.ndarray, np
 def _answer(
     row: Row,
     churn: Part | None,
-    clv: Part,
-    stage: str,
+    clv: Part | None,
+    stage: str | None,
     settings: Settings,
     now: datetime,
     whole: dict[str, Any],
@@ -131,17 +137,17 @@ def _answer(
     as_of = row["as_of"].to_pydatetime()
     age = int((now - as_of).total_seconds())
     band = churn.body["band"] if churn else None
-    rule = decide.action(settings.decisions.actions, band, clv.body["tier"], stage)
+    rule = decide.action(settings.decisions.actions, band, clv.body["tier"] if clv else None, stage)
     return {
         "customer_id": row["customer_id"],
         "as_of": iso(as_of),
         "scored_at": whole["scored_at"],
         "prediction_id": make_id(now),
         "churn": churn.body if churn else None,
-        "clv": clv.body,
+        "clv": clv.body if clv else None,
         "stage": stage,
         "reasons": churn.reasons if churn else [],
-        "clv_reasons": clv.reasons,
+        "clv_reasons": clv.reasons if clv else [],
         "action": {"code": rule.code, "text": rule.text},
         "basis": "model",
         "features": {"age_seconds": age, "stale": age > settings.serving.stale_after_hours * 3600},

@@ -16,7 +16,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from types import FrameType
 
 import bentoml
@@ -32,6 +32,7 @@ from features.schema import load_schema
 from serving import launch
 from serving.app import Reader, create_app
 from serving.champion import ChampionHolder
+from serving.intake import Intake
 from serving.launch import serve
 from serving.prediction_log import PredictionLog
 
@@ -77,12 +78,18 @@ def running(config: str, workspace: Workspace) -> Iterator[Starlette]:
     settings = configs.load(config)
     workspace.claim(settings.name)
     holder = ChampionHolder(
-        workspace, lambda: load_schema(workspace.features).hash, settings.serving.registry_poll_seconds, _settle
+        workspace,
+        lambda: load_schema(workspace.features).hash,
+        settings.serving.registry_poll_seconds,
+        _settle,
+        settings.tasks,
     )
-    with PredictionLog(workspace.prediction_log) as log, holder:
+    intake = Intake(settings, workspace)
+    with PredictionLog(workspace.prediction_log) as log, holder, closing(intake):
         reader = LateReader(workspace)
         reader.warm()
-        app = create_app(holder, reader, log, settings)
+        intake.warm()
+        app = create_app(holder, reader, log, settings, taker=intake)
         with _draining_first(app, settings.serving.drain_seconds):
             yield app
 

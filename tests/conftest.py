@@ -71,6 +71,36 @@ def copied(lived: Workspace, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
+def few() -> Settings:
+    """The test business with few customers, until 2024-08-31."""
+    test = load("test")
+    options = {**test.source.options, "customers": 120, "months": 8}
+    return test.model_copy(update={"source": test.source.model_copy(update={"options": options})})
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, few: Settings) -> Workspace:
+    """A workspace of few customers with tables, features and online rows, without models; not to be changed."""
+    from features import build, refresh, store
+    from features.ingest import ingest
+
+    place = Workspace(tmp_path_factory.mktemp("built"))
+    ingest(few, place)
+    build.build(few, place)
+    store.apply(place)
+    store.materialize(place)
+    refresh.after_build(few, place)
+    return place
+
+
+@pytest.fixture
+def fresh(built: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of the built workspace that a test may change."""
+    shutil.copytree(built.root, tmp_path / "fresh")
+    return Workspace(tmp_path / "fresh")
+
+
+@pytest.fixture(scope="session")
 def shop() -> dict[str, pd.DataFrame]:
     """Three customers whose features can be worked out by hand; the moment is 2024-03-01."""
     customers = pd.DataFrame(

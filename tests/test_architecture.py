@@ -62,8 +62,10 @@ def test_every_module_has_a_test() -> None:
         "trend": "columns", "regularity": "columns", "discount": "columns", "timing": "columns", "breadth": "columns",
         "engagement": "columns", "support": "columns", "campaign": "columns", "profile": "columns", "schema": "columns",
         "store": "parity", "engine": "build", "quality": "ingest", "files": "sources", "completejourney": "sources",
+        "online_retail": "sources", "cdnow": "sources", "telco": "businesses",
         "registry": "lifecycle", "run": "lifecycle", "overview": "lifecycle", "pyfunc_model": "models",
-        "check": "ingest", "errors": "settings", "bundle": "models", "launch": "service",
+        "check": "ingest", "contract_labels": "contract", "kinds": "contract", "standing": "decide",
+        "errors": "settings", "bundle": "models", "launch": "service",
         "assemble": "lifecycle", "evaluate": "lifecycle", "tune": "models", "dataset": "models",
     }  # fmt: skip
     for package in LAYERS:

@@ -87,7 +87,7 @@ def assemble(
     data
         The labelled rows.
     trained
-        The moments the boosters learned from; the newest gives the reference rows for drift.
+        The moments (or groups of customers) the boosters learned from; the newest gives the reference rows for drift.
     population
         Feature rows of the customers whose predictions make the scale of percentiles and tiers.
     settings
@@ -105,13 +105,13 @@ def assemble(
         categories=encoder.categories,
         schema_hash=data.schema.hash,
         horizon_days=getattr(settings, data.task).horizon_days,
-        trained_through=max(trained).isoformat(),
+        trained_through=data.newest(trained)["as_of"].iloc[0].isoformat(),
         interval=interval,
         quantiles=(),
         reference=pd.DataFrame(),
         info=_info(fitted, data, settings),
     )
-    return _with_reference(bundle, data.at([max(trained)]), population, settings.tuning.seed)
+    return _with_reference(bundle, data.newest(trained), population, settings.tuning.seed)
 
 
 def _with_reference(bundle: Bundle, rows: pd.DataFrame, population: pd.DataFrame, seed: int) -> Bundle:
@@ -129,7 +129,14 @@ def _info(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]:
         "trees": fitted.trees,
         "data_fingerprint": data.fingerprint,
         "rows": len(data.frame),
+        "outcome_days": settings.outcome_days(data.task),
+        "holdout": holdout_rule(settings) if data.by == "part" else None,
     }
+
+
+def holdout_rule(settings: Settings) -> str:
+    """What decides who is held out where the data has no dates: models of one rule never saw its hold-out."""
+    return f"share {settings.churn.holdout_share:g}, seed {settings.tuning.seed}"
 
 
 def forecast(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from configs.errors import NotEnoughDataError
 from training.metrics import known
@@ -83,6 +86,61 @@ def past_rate(
     spend, tenure = np.asarray(spend_total, dtype=np.float64), np.asarray(tenure_days, dtype=np.float64)
     rate = spend / np.maximum(tenure, horizon_days)
     return np.nan_to_num(np.maximum(rate, 0.0)) * horizon_days * margin
+
+
+def numbers_rule(x: ArrayLike, x_train: ArrayLike, y_train: ArrayLike) -> NDArray[np.float64]:
+    """Tell churn by a plain logistic regression on the numeric columns.
+
+    For businesses without orders, where nobody's last order can be told. A missing number counts as the median of
+    the training rows; columns are standardised. Without a column, or with one class only, everyone is given the
+    churn rate of the training rows.
+
+    Parameters
+    ----------
+    x
+        Numeric columns of the rows to forecast, shape (n, k); NaN: not known.
+    x_train
+        The same of the training rows, shape (m, k).
+    y_train
+        1 left, 0 stayed, shape (m,).
+
+    Returns
+    -------
+    ndarray
+        Probabilities of leaving, shape (n,).
+    """
+    asked, seen, y = (np.asarray(v, dtype=np.float64) for v in (x, x_train, y_train))
+    if np.ptp(y) == 0 or not seen.shape[1]:
+        return np.full(len(asked), y.mean())
+    steps = SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    fitted = make_pipeline(*steps, LogisticRegression(max_iter=2000)).fit(seen, y.astype(int))
+    return fitted.predict_proba(asked)[:, 1]
+
+
+def present_price(price_now: ArrayLike, price_train: ArrayLike, value_train: ArrayLike) -> NDArray[np.float64]:
+    """Forecast that customers pay their present price, in the share that customers paid on the whole before.
+
+    The share is the sum of the training values over the sum of the training prices: it holds the length of the
+    horizon, the margin, and how many leave.
+
+    Parameters
+    ----------
+    price_now
+        Price a month of all contracts alive, shape (n,); NaN: none.
+    price_train, value_train
+        The same, and the value that came, of the training rows, shape (m,).
+
+    Returns
+    -------
+    ndarray
+        Value over the horizon, shape (n,).
+
+    >>> present_price([10.0, float("nan")], [10.0, 30.0], [25.0, 75.0])
+    array([25.,  0.])
+    """
+    now, before = (np.nan_to_num(np.asarray(p, dtype=np.float64)) for p in (price_now, price_train))
+    total = before.sum()
+    return now * (np.asarray(value_train, dtype=np.float64).sum() / total if total > 0 else 0.0)
 
 
 def _oldest(days: ArrayLike) -> float:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,21 +33,29 @@ class Dataset:
         Of the feature rows.
     fingerprint
         A hash of the feature rows and labels.
+    by
+        The column that folds and hold-out go by: ``as_of``, or ``part`` where the data has no dates.
     """
 
     task: Task
     frame: pd.DataFrame
     schema: FeatureSchema
     fingerprint: str
+    by: Literal["as_of", "part"] = "as_of"
 
     @property
     def as_ofs(self) -> list[pd.Timestamp]:
         """The labelled moments, rising."""
         return sorted(self.frame["as_of"].unique())
 
-    def at(self, as_ofs: Iterable[pd.Timestamp]) -> pd.DataFrame:
-        """The rows of some moments."""
-        return self.frame[self.frame["as_of"].isin(list(as_ofs))].reset_index(drop=True)
+    def at(self, moments: Iterable[Any]) -> pd.DataFrame:
+        """The rows of some moments, or of some groups of customers where the data has no dates."""
+        return self.frame[self.frame[self.by].isin(list(moments))].reset_index(drop=True)
+
+    def newest(self, moments: Iterable[Any]) -> pd.DataFrame:
+        """The rows of the newest of some moments; without dates, of all groups."""
+        rows = self.at(moments)
+        return rows[rows["as_of"] == rows["as_of"].max()].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,19 @@ def load(workspace: Workspace, task: Task) -> Dataset:
     )
 
 
+def open_question(data: Dataset) -> Dataset:
+    """What of the label nobody knows beforehand: that is what no column may tell alone.
+
+    Value that contracts cost follows from the present price; what is open is whether a customer with a contract pays
+    clearly less than is usual for it (under 98 %). Any other label is open itself.
+    """
+    if data.task != "clv" or "spend_total" in data.frame or "price_now" not in data.frame:
+        return data
+    rows = data.frame[data.frame["price_now"] > 0]
+    share = rows["label"] / rows["price_now"]
+    return replace(data, frame=rows.assign(label=(share < 0.98 * share.median()).astype(float)))
+
+
 def require_enough(data: Dataset, minimum: Minimum) -> None:
     """Check that a model can be learned at all.
 
@@ -115,8 +137,11 @@ def require_enough(data: Dataset, minimum: Minimum) -> None:
         Too few moments, customers or labels of a kind; says the minimum, what was found and what to do.
     """
     moments = data.as_ofs
-    _require(data.task, "labelled moments", len(moments), minimum.as_ofs, "a longer history, or a shorter horizon_days")
-    newest = int((data.frame["as_of"] == moments[-1]).sum())
+    if data.by == "as_of":
+        remedy = "a longer history, or a shorter horizon_days"
+        _require(data.task, "labelled moments", len(moments), minimum.as_ofs, remedy)
+    newest = int((data.frame["as_of"] == moments[-1]).sum()) if moments else 0
+    _require(data.task, "labelled customers", newest, min(1, minimum.customers), "customers with a known label")
     _require(data.task, f"customers at {moments[-1]:%Y-%m-%d}", newest, minimum.customers, "more customers")
     happened = int((data.frame["label"] > 0).sum())
     kinds = {"churn": ("customers who left", "customers who stayed"), "clv": ("customers who bought", None)}[data.task]

@@ -12,7 +12,7 @@ import pandas as pd
 
 from configs.settings import Settings
 from training.assemble import forecast
-from training.baselines import past_rate, recency_rule
+from training.baselines import numbers_rule, past_rate, present_price, recency_rule
 from training.bundle import Bundle
 from training.metrics import (
     auc,
@@ -22,14 +22,18 @@ from training.metrics import (
     log_loss,
     mae,
     normalised_gini,
+    rmse,
     value_metrics,
 )
 
-BASELINE = {"churn": "recency rule", "clv": "past rate"}
 HEADLINE: dict[str, dict[str, Callable[..., float]]] = {
     "churn": {"auc": auc, "log_loss": log_loss},
-    "clv": {"normalised_gini": normalised_gini, "mae": mae},
+    "clv": {"normalised_gini": normalised_gini, "mae": mae, "rmse": rmse},
 }
+NO_DATES = (
+    "The data has no dates: customers were held out by a seeded lot, in no order of time. "
+    "Expect worse on customers of a later time."
+)
 TENURE_DAYS = (0, 90, 180, np.inf)
 TENURE_NAMES = ("under 90 days", "90 to 180 days", "over 180 days")
 
@@ -48,6 +52,10 @@ class Examination:
         For the headline metrics, the 95 % interval of model less baseline, by bootstrap over customers.
     slices
         Metrics of the model by slice.
+    baseline_name
+        Which rule of thumb the baseline is.
+    note
+        What a reader must know of how the rows were held out; empty: later moments, as it should be.
     """
 
     rows: pd.DataFrame
@@ -55,6 +63,8 @@ class Examination:
     baseline: dict[str, float]
     margins: dict[str, tuple[float, float]]
     slices: pd.DataFrame
+    baseline_name: str
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As values that JSON can hold; NaN becomes None."""
@@ -63,6 +73,8 @@ class Examination:
             "as_ofs": sorted({f"{a.isoformat()}" for a in self.rows["as_of"]}),
             "model": _plain(self.model),
             "baseline": _plain(self.baseline),
+            "baseline_name": self.baseline_name,
+            "note": self.note,
             "model_less_baseline_95": {k: list(v) for k, v in self.margins.items()},
             "slices": slices,
         }
@@ -78,25 +90,25 @@ def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings
     holdout
         Labelled feature rows.
     train
-        The rows the model was learned from: the recency rule is fitted on them, too.
+        The rows the model was learned from: the baseline is fitted on them, too.
     settings
         Of the business.
     """
-    rows = forecast(bundle, holdout).assign(
-        baseline=_baseline(bundle.task, holdout, train, settings),
-        tenure=_tenure(holdout["tenure_days"]),
-        **{name: holdout[name] for name in bundle.categories},
-    )
+    baseline_name, baseline = _baseline(bundle, holdout, train, settings)
+    cuts = {**_tenure(holdout, settings.churn.kind), **{name: holdout[name] for name in bundle.categories}}
+    rows = forecast(bundle, holdout).assign(baseline=baseline, **cuts)
     measure = partial(measure_rows, task=bundle.task)
-    slices = [by_slice(rows, name, measure).rename(columns={name: "value"}) for name in ("tenure", *bundle.categories)]
-    named = [part.assign(slice=name) for part, name in zip(slices, ("tenure", *bundle.categories), strict=True)]
-    table = pd.concat(named, ignore_index=True)
+    slices = [by_slice(rows, name, measure).rename(columns={name: "value"}) for name in cuts]
+    named = [part.assign(slice=name) for part, name in zip(slices, cuts, strict=True)]
+    table = pd.concat(named, ignore_index=True) if named else pd.DataFrame(columns=["slice", "value"])
     return Examination(
         rows=rows,
         model=measure(rows),
         baseline=measure(rows, column="baseline"),
         margins=_margins(bundle.task, rows, settings.tuning.seed),
         slices=table[["slice", "value", *[c for c in table.columns if c not in ("slice", "value")]]],
+        baseline_name=baseline_name,
+        note=NO_DATES if settings.churn.kind == "label" else "",
     )
 
 
@@ -109,10 +121,18 @@ def measure_rows(rows: pd.DataFrame, task: str, column: str = "forecast") -> dic
     return value_metrics(rows["label"], rows[column])
 
 
-def _baseline(task: str, holdout: pd.DataFrame, train: pd.DataFrame, settings: Settings) -> np.ndarray:
-    if task == "churn":
-        return recency_rule(holdout["days_since_last_order"], train["days_since_last_order"], train["label"])
-    return past_rate(holdout["spend_total"], holdout["tenure_days"], settings.clv.horizon_days, settings.clv.margin)
+def _baseline(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings: Settings) -> tuple[str, np.ndarray]:
+    """Name and forecasts of the rule of thumb: the strongest that the business's tables allow for nothing."""
+    if bundle.task == "churn" and settings.churn.kind == "inactivity":
+        days = "days_since_last_order"
+        return "recency rule", recency_rule(holdout[days], train[days], train["label"])
+    if bundle.task == "churn":
+        numbers = [name for name in bundle.features if name not in bundle.categories]
+        return "logistic regression", numbers_rule(holdout[numbers], train[numbers], train["label"])
+    if "spend_total" in holdout:
+        clv = settings.clv
+        return "past rate", past_rate(holdout["spend_total"], holdout["tenure_days"], clv.horizon_days, clv.margin)
+    return "present price", present_price(holdout["price_now"], train["price_now"], train["label"])
 
 
 def _margins(task: str, rows: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
@@ -126,8 +146,12 @@ def _margins(task: str, rows: pd.DataFrame, seed: int) -> dict[str, tuple[float,
     }
 
 
-def _tenure(days: pd.Series) -> pd.Series:
-    return pd.cut(days, bins=list(TENURE_DAYS), labels=list(TENURE_NAMES), right=False).astype(object)
+def _tenure(rows: pd.DataFrame, kind: str) -> dict[str, pd.Series]:
+    """The slice by length of custom, under its name; none where nothing is dated."""
+    if kind == "label":
+        return {}
+    days = rows["tenure_days" if kind == "inactivity" else "subscribed_days"]
+    return {"tenure": pd.cut(days, bins=list(TENURE_DAYS), labels=list(TENURE_NAMES), right=False).astype(object)}
 
 
 def _plain(metrics: dict[str, float]) -> dict[str, float | None]:

@@ -10,12 +10,13 @@ import math
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from configs.settings import Gates
 
 Metrics = Mapping[str, float]
 RELATIONS = {"at least": operator.ge, "at most": operator.le, "above": operator.gt, "below": operator.lt}
+ERRORS = {"mae": "mean absolute error", "rmse": "root mean squared error"}
 ROUNDING = 1e-12
 
 
@@ -71,7 +72,9 @@ class Decision:
         return {"promote": self.promote, "checks": checks, "reasons": list(self.reasons)}
 
 
-def judge_churn(candidate: Metrics, baseline: Metrics, champion: Metrics | None, gates: Gates) -> Decision:
+def judge_churn(
+    candidate: Metrics, baseline: Metrics, champion: Metrics | None, gates: Gates, rule_name: str = "recency rule"
+) -> Decision:
     """Decide on a churn model.
 
     Parameters
@@ -80,6 +83,8 @@ def judge_churn(candidate: Metrics, baseline: Metrics, champion: Metrics | None,
         What :func:`training.metrics.churn_metrics` says of each on the same hold-out rows; None: no champion yet.
     gates
         The limits.
+    rule_name
+        Which rule of thumb the baseline is.
     """
     auc, log_loss = _number(candidate, "auc"), _number(candidate, "log_loss")
     error = _number(candidate, "expected_calibration_error")
@@ -88,7 +93,7 @@ def judge_churn(candidate: Metrics, baseline: Metrics, champion: Metrics | None,
         _check("max_calibration_error", "calibration error", error, "at most", gates.max_calibration_error),
     ]
     if gates.must_beat_baseline:
-        rule = "the recency rule's "
+        rule = f"the {rule_name}'s "
         checks += [
             _check("beats_baseline_auc", "AUC", auc, "above", _number(baseline, "auc"), rule),
             _check("beats_baseline_log_loss", "log loss", log_loss, "below", _number(baseline, "log_loss"), rule),
@@ -99,7 +104,13 @@ def judge_churn(candidate: Metrics, baseline: Metrics, champion: Metrics | None,
 
 
 def judge_value(
-    candidate: Metrics, baseline: Metrics, champion: Metrics | None, gates: Gates, target_coverage: float
+    candidate: Metrics,
+    baseline: Metrics,
+    champion: Metrics | None,
+    gates: Gates,
+    target_coverage: float,
+    rule_name: str = "past rate",
+    error: Literal["mae", "rmse"] = "mae",
 ) -> Decision:
     """Decide on a value model.
 
@@ -112,6 +123,11 @@ def judge_value(
         The limits.
     target_coverage
         Share of customers whose value shall lie in the interval (``clv.coverage``).
+    rule_name
+        Which rule of thumb the baseline is.
+    error
+        What the baseline is beaten in. Where most customers pay one known price, the mean absolute error is least for
+        the price itself, the median, whoever leaves; there the squared error, least for the mean, must judge.
     """
     gini, mae = _number(candidate, "normalised_gini"), _number(candidate, "mae")
     checks = [
@@ -119,11 +135,18 @@ def judge_value(
         _coverage_check(_number(candidate, "coverage"), target_coverage, gates.coverage_tolerance),
     ]
     if gates.must_beat_baseline:
-        rule = "the past rate's "
+        rule = f"the {rule_name}'s "
         theirs = _number(baseline, "normalised_gini")
         checks += [
             _check("beats_baseline_normalised_gini", "normalised Gini", gini, "above", theirs, rule),
-            _check("beats_baseline_mae", "mean absolute error", mae, "below", _number(baseline, "mae"), rule),
+            _check(
+                f"beats_baseline_{error}",
+                ERRORS[error],
+                _number(candidate, error),
+                "below",
+                _number(baseline, error),
+                rule,
+            ),
         ]
     if champion is not None:
         checks.append(_champion_check("mean absolute error", mae, _number(champion, "mae"), gates.max_loss_to_champion))

@@ -21,7 +21,7 @@ from typing import Any
 
 from configs.errors import DataError
 
-ACTIONS = ("promote", "reject", "rollback")
+ACTIONS = ("promote", "reject", "rollback", "accept_quality", "accept_leaks")
 START = "0" * 64
 
 
@@ -32,12 +32,13 @@ class Entry:
     Attributes
     ----------
     action
-        ``promote`` (`version` becomes the champion), ``reject`` (it does not) or ``rollback`` (an earlier one does
-        again).
+        ``promote`` (`version` becomes the champion), ``reject`` (it does not), ``rollback`` (an earlier one does
+        again), ``accept_quality`` (a load that was stopped may be used) or ``accept_leaks`` (a model may learn from
+        columns that look as if they knew the label).
     model
-        Name of the registered model: ``churn``.
+        Name of the registered model: ``churn``; ``data`` for a load.
     version
-        The version that was promoted, rejected or returned to.
+        The version that was promoted, rejected or returned to; the fingerprint of the data that was accepted.
     previous
         The champion before the decision; None if there was none.
     by
@@ -142,11 +143,11 @@ def champions(path: str | Path, model: str) -> list[str]:
     """List the versions that lead to today's champion, which is the last of them.
 
     A promotion adds a version. A rollback takes away all that came after the version returned to, so that a second
-    one goes further back and not to and fro. Rejections change nothing.
+    one goes further back and not to and fro. All other entries change nothing.
     """
     line: list[str] = []
     for record in read(path):
-        if record.model != model or record.action == "reject":
+        if record.model != model or record.action not in ("promote", "rollback"):
             continue
         if record.action == "rollback" and record.version in line:
             line = line[: _last_index(line, record.version) + 1]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import optuna
@@ -15,14 +15,15 @@ from matplotlib import pyplot
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as visualization
 
-from configs.errors import RegistryError
+from configs.errors import ConfigError, RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace, files_fingerprint, fingerprint
-from training import assemble, evaluate, gates, plots, registry, tune
+from features.standing import is_customer
+from training import acceptance, assemble, evaluate, gates, plots, registry, tune
 from training.bundle import Bundle, Task
-from training.dataset import Dataset, load, require_enough
+from training.dataset import Dataset, load, open_question, require_enough
 from training.evaluate import Examination, examine
-from training.split import Moments, Plan, plan
+from training.split import Moments, Plan, customer_parts, plan, plan_customers
 
 SAMPLE = 1000
 Step = Callable[[str, int, int], None]
@@ -42,11 +43,18 @@ def mark(settings: Settings, workspace: Workspace, task: Task) -> str:
     code = files_fingerprint(Path(__file__).parent.glob("*.py"))
     rows = files_fingerprint(workspace.features.glob("*.parquet"))
     knobs = (settings.churn, settings.clv, settings.columns, settings.tuning, settings.minimum, settings.gates)
-    return fingerprint(task, code, rows, [k.model_dump(mode="json") for k in knobs])
+    dumped = [k.model_dump(mode="json") for k in (*knobs, settings.leaks)]
+    return fingerprint(task, code, rows, dumped)
 
 
 def train(
-    settings: Settings, workspace: Workspace, task: Task, by: str, step: Step = lambda name, done, of: None
+    settings: Settings,
+    workspace: Workspace,
+    task: Task,
+    by: str,
+    step: Step = lambda name, done, of: None,
+    accepted_leaks: Sequence[str] = (),
+    reason: str = "",
 ) -> Trained:
     """Learn, judge and register a model of one task, and make it the champion if it passes the gates.
 
@@ -62,18 +70,21 @@ def train(
         Who asked for it, for the ledger.
     step
         Told what is being done, and how far it is.
+    accepted_leaks, reason
+        Columns to learn from although they look as if they knew the label, and why; the ledger keeps both.
 
     Raises
     ------
     NotReadyError, NotEnoughDataError
         No features were built yet, or too little to learn from.
+    LeakError
+        A column predicts the label too well to be honest, and is not accepted.
     """
     step("read", 0, 1)
-    data = load(workspace, task)
+    data = labelled(settings, workspace, task)
     require_enough(data, settings.minimum)
-    parts = plan(
-        data.as_ofs, getattr(settings, task).horizon_days, getattr(settings, task).holdout_as_ofs, settings.tuning.folds
-    )
+    acceptance.check_leaks(settings, workspace, open_question(data), by, accepted_leaks, reason)
+    parts = _share_out(data, settings)
     folds = assemble.fold_data(data, parts.folds)
     found = tune.search(
         task,
@@ -86,7 +97,7 @@ def train(
     step("fit", 0, 3)
     judged, final = _fit(data, parts, folds, found, settings, workspace, step)
     examination = examine(judged, data.at(parts.holdout), data.at(parts.train_for_holdout), settings)
-    decision = _judge(task, examination, _champion_metrics(workspace, task, data, parts), settings)
+    decision = _judge(task, examination, _champion_metrics(workspace, data, parts, settings), settings)
     step("record", 0, 1)
     version = _record(settings, workspace, data, parts, found, (judged, final), examination, decision)
     registry.settle(workspace, version, decision, by)
@@ -122,15 +133,44 @@ def population(workspace: Workspace, task: Task, settings: Settings) -> pd.DataF
     rows = pd.read_parquet(workspace.features / "rows.parquet")
     newest = rows[rows["as_of"] == rows["as_of"].max()]
     if task == "churn":
-        newest = newest[newest["days_since_last_order"] <= settings.churn.activity_days]
+        newest = newest[is_customer(newest, settings.churn)]
     return newest.reset_index(drop=True)
+
+
+def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
+    """The labelled rows of a task; where the data has no dates, shared out by customer.
+
+    Raises
+    ------
+    ConfigError
+        This business has no such model.
+    NotReadyError
+        No features were built yet.
+    """
+    if task not in settings.tasks:
+        why = "the data has no amounts with dates" if settings.churn.kind == "label" else "clv.forecast is false"
+        raise ConfigError(f"{task}: there is no such model for '{settings.name}', {why}; train churn alone")
+    data = load(workspace, task)
+    if settings.churn.kind != "label":
+        return data
+    folds, frame = max(2, settings.tuning.folds), data.frame
+    part = customer_parts(
+        frame["customer_id"], frame["label"], settings.churn.holdout_share, folds, settings.tuning.seed
+    )
+    return replace(data, frame=frame.assign(part=part), by="part")
+
+
+def _share_out(data: Dataset, settings: Settings) -> Plan:
+    if data.by == "part":
+        return plan_customers(max(2, settings.tuning.folds))
+    held_out = getattr(settings, data.task).holdout_as_ofs
+    return plan(data.as_ofs, settings.outcome_days(data.task), held_out, settings.tuning.folds)
 
 
 def holdout(settings: Settings, workspace: Workspace, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The hold-out rows of a task, and the rows that may be learned from before them."""
-    data = load(workspace, task)
-    knobs = getattr(settings, task)
-    parts = plan(data.as_ofs, knobs.horizon_days, knobs.holdout_as_ofs, settings.tuning.folds)
+    data = labelled(settings, workspace, task)
+    parts = _share_out(data, settings)
     return data.at(parts.holdout), data.at(parts.train_for_holdout)
 
 
@@ -147,7 +187,9 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
         raise RegistryError(f"{task}: there is no champion to examine; run `staycast train`, or see `staycast models`")
     kept, train = holdout(settings, workspace, task)
     _, judged = registry.bundles(workspace, task, present.version)
-    if _seen_until(judged) > kept["as_of"].min():
+    if settings.churn.kind == "label":
+        _require_same_lot(judged, present, settings)
+    elif _seen_until(judged) > kept["as_of"].min():
         raise RegistryError(
             f"{task}/{present.version} learned from outcomes up to {_seen_until(judged):%Y-%m-%d}, the hold-out starts "
             f"at {kept['as_of'].min():%Y-%m-%d}: features were rebuilt on less data; train again"
@@ -155,25 +197,41 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     return {"version": f"{task}/{present.version}", **examine(judged, kept, train, settings).to_dict()}
 
 
+def _require_same_lot(judged: Bundle, present: registry.Version, settings: Settings) -> None:
+    if judged.info["holdout"] != assemble.holdout_rule(settings):
+        raise RegistryError(
+            f"{present.model}/{present.version} held out customers by '{judged.info['holdout']}', the settings say "
+            f"'{assemble.holdout_rule(settings)}': it may have learned from those to be examined; train again"
+        )
+
+
 def _seen_until(bundle: Bundle) -> pd.Timestamp:
     """The end of the newest label window that a model learned from."""
-    return pd.Timestamp(bundle.trained_through) + pd.Timedelta(days=bundle.horizon_days)
+    days = bundle.info.get("outcome_days", bundle.horizon_days)
+    return pd.Timestamp(bundle.trained_through) + pd.Timedelta(days=days)
 
 
 def _judge(task: Task, shown: Examination, champion: dict[str, float] | None, settings: Settings) -> gates.Decision:
     if task == "churn":
-        return gates.judge_churn(shown.model, shown.baseline, champion, settings.gates)
-    return gates.judge_value(shown.model, shown.baseline, champion, settings.gates, settings.clv.coverage)
+        return gates.judge_churn(shown.model, shown.baseline, champion, settings.gates, shown.baseline_name)
+    name, coverage = shown.baseline_name, settings.clv.coverage
+    error: Literal["mae", "rmse"] = "rmse" if name == "present price" else "mae"
+    return gates.judge_value(shown.model, shown.baseline, champion, settings.gates, coverage, name, error)
 
 
-def _champion_metrics(workspace: Workspace, task: Task, data: Dataset, parts: Plan) -> dict[str, float] | None:
+def _champion_metrics(workspace: Workspace, data: Dataset, parts: Plan, settings: Settings) -> dict[str, float] | None:
     """Metrics of the champion on the hold-out rows, by a model of it that has not seen them; None without one."""
-    present = registry.champion(workspace, task)
+    present = registry.champion(workspace, data.task)
     if present is None:
         return None
-    for bundle in registry.bundles(workspace, task, present.version):
-        if _seen_until(bundle) <= min(parts.holdout) and set(bundle.features) <= set(data.frame.columns):
-            return evaluate.measure_rows(assemble.forecast(bundle, data.at(parts.holdout)), task)
+    whole, judged = registry.bundles(workspace, data.task, present.version)
+    if data.by == "part":
+        unseen = [judged] if judged.info.get("holdout") == assemble.holdout_rule(settings) else []
+    else:
+        unseen = [b for b in (whole, judged) if _seen_until(b) <= min(parts.holdout)]
+    for bundle in unseen:
+        if set(bundle.features) <= set(data.frame.columns):
+            return evaluate.measure_rows(assemble.forecast(bundle, data.at(parts.holdout)), data.task)
     return None
 
 
@@ -218,7 +276,10 @@ def _figures(
     unit = "probability points" if judged.task == "churn" else settings.currency
     figures = {"plots/shap_summary.png": plots.shap_summary(effects, sample[list(judged.features)], unit)}
     if judged.task == "churn":
-        figures |= {"plots/calibration.png": plots.calibration(y, p), "plots/gains.png": plots.gains(y, p, base)}
+        figures |= {
+            "plots/calibration.png": plots.calibration(y, p),
+            "plots/gains.png": plots.gains(y, p, base, shown.baseline_name.capitalize()),
+        }
     else:
         low, high = shown.rows["low"].to_numpy(), shown.rows["high"].to_numpy()
         figures |= {
@@ -244,10 +305,10 @@ def _search_figures(study: optuna.Study) -> dict[str, Any]:
 
 def _describe(parts: Plan) -> dict[str, Any]:
     def days(moments: Moments) -> list[str]:
-        return [f"{m:%Y-%m-%d}" for m in moments]
+        return [f"{m:%Y-%m-%d}" if isinstance(m, pd.Timestamp) else f"customers of part {m}" for m in moments]
 
     return {
-        "folds": [{"train": days(f.train), "valid": f"{f.valid:%Y-%m-%d}"} for f in parts.folds],
+        "folds": [{"train": days(f.train), "valid": days((f.valid,))[0]} for f in parts.folds],
         "train_for_holdout": days(parts.train_for_holdout),
         "holdout": days(parts.holdout),
         "final": days(parts.final),

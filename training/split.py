@@ -7,14 +7,19 @@ moment would learn from outcomes that nobody had yet, and from days that its own
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from configs.errors import NotEnoughDataError
 
-Moments = tuple[pd.Timestamp, ...]
+Moments = tuple[Any, ...]  # timestamps; numbers of groups of customers where the data has no dates
+HOLDOUT = 0
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Fold:
     """One exercise: learn from the `train` moments, be judged at the later moment `valid`."""
 
     train: Moments
-    valid: pd.Timestamp
+    valid: Any
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,56 @@ def plan(as_ofs: Iterable[pd.Timestamp], horizon_days: int, holdout_as_ofs: int,
             f"hold-out moment {holdout[0].date()}, found {_span(moments)}. {_REMEDY}"
         )
     return Plan(holdout, train, tuple(rolling_origin(train, horizon_days, n_folds)), tuple(moments))
+
+
+def customer_parts(
+    customer_ids: Iterable[str], y: ArrayLike, holdout_share: float, n_folds: int, seed: int
+) -> NDArray[np.int64]:
+    """Share out customers where the data has no dates, so that no later moment can judge.
+
+    Who is held out follows from seed and id alone: the same customers are, whatever others the data holds next time,
+    so a model of last time never saw them. The rest goes to the folds within each label by a seeded lot (stratified).
+
+    Parameters
+    ----------
+    customer_ids
+        One id a row, every one once.
+    y
+        The labels, shape (n,).
+    holdout_share
+        Share of the customers held out, about.
+    n_folds
+        Number of folds, at least two.
+    seed
+        The same seed, ids and labels give the same parts.
+
+    Returns
+    -------
+    ndarray of int64
+        For each row 0 (held out), or the number of its fold, from 1; shape (n,).
+    """
+    kept_out = np.array([_lot(seed, i) < holdout_share for i in customer_ids], dtype=bool)
+    labels, rng = np.asarray(y), np.random.default_rng(seed)
+    out = np.full(len(labels), HOLDOUT, dtype=np.int64)
+    given = 0
+    for label in np.unique(labels):
+        places = rng.permutation(np.flatnonzero(~kept_out & (labels == label)))
+        out[places] = 1 + (given + np.arange(len(places))) % n_folds
+        given += len(places)
+    return out
+
+
+def plan_customers(n_folds: int) -> Plan:
+    """Share out the groups of `customer_parts`: each fold is judged by a model of all others, the hold-out by none."""
+    learn = tuple(range(1, n_folds + 1))
+    folds = tuple(Fold(tuple(p for p in learn if p != valid), valid) for valid in learn)
+    return Plan((HOLDOUT,), learn, folds, (HOLDOUT, *learn))
+
+
+def _lot(seed: int, customer_id: str) -> float:
+    """A number in [0, 1) that seed and id settle."""
+    digest = hashlib.blake2b(f"{seed}:{customer_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
 
 
 _REMEDY = "Bring a longer history, or set a shorter horizon_days, a smaller holdout_as_ofs or as_of.every_months"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from configs.errors import ConfigError, nearest
 
-READY = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem != "__init__"))
+READY = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "mapping")))
 
 
 class Loader(Protocol):

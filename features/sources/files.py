@@ -1,89 +1,252 @@
-"""CSV and parquet files, one a table, with columns renamed as the configuration says.
+"""CSV and parquet files of any shape, one or several a table, with columns told by a mapping.
 
     source:
       loader: files
       options:
-        orders: {path: orders.csv, columns: {order_id: Invoice, customer_id: Client, ordered_at: Date, amount: Total}}
         customers: {path: exports/customers.parquet}
+        orders:
+          path: exports/orders_*.csv               # one file, a list, or a pattern; several are stacked in that order
+          encoding: cp1252                         # only where it is not found out
+          delimiter: ";"                           # only where it is not found out
+          columns: {order_id: Invoice, customer_id: Client, ordered_at: Date, amount: Total}
+          times: {ordered_at: {format: "%d.%m.%Y %H:%M", zone: Europe/Berlin}}
+          join:
+            - {path: exports/shops.csv, on: {shop: id}, columns: {channel: name}}
 
-Every CSV value is read as text; what it means is decided, row by row, when the table is checked.
+``columns``, ``values``, ``times``, ``numbers`` and ``constants`` are told in `features.sources.mapping`. The left side
+of a join's ``on`` is a column of ours, or of the file itself; one name alone means both sides have it. ``${NAME}`` in
+a path is the environment variable. A path is read from the current folder.
+
+Nothing of a file's size stands in memory as Python objects: rows go block by block into a temporary DuckDB database
+beside the system's temporary files, and come out as typed columns.
 """
 
 from __future__ import annotations
 
+import glob
+import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import duckdb
 import pandas as pd
+import pyarrow as pa
+from pydantic import Field, field_validator
 
-from configs.errors import ConfigError, DataError, nearest
+from configs.errors import ConfigError, DataError
 from configs.workspace import files_fingerprint, fingerprint
-from features.schema import TABLES
+from features.delimited import open_delimited
+from features.sources.mapping import (
+    Join,
+    Part,
+    TableMapping,
+    check_names,
+    expand,
+    join_part,
+    known_table,
+    parse,
+    read,
+    staging,
+)
+
+WHOLE_HASH_BYTES = 1 << 28
+EDGE_BYTES = 1 << 22
+SPREADSHEETS = (".xlsx", ".xls", ".ods")
+
+
+class FileJoin(Join):
+    """Columns of a further file."""
+
+    path: str
+    encoding: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+
+
+class FileTable(TableMapping):
+    """One table's files and what their columns mean."""
+
+    path: Annotated[tuple[str, ...], Field(min_length=1)]
+    encoding: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    join: tuple[FileJoin, ...] = ()
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _many(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
+
+    @field_validator("join", mode="before")
+    @classmethod
+    def _on_is_a_word(cls, given: object) -> object:
+        """YAML reads the key ``on`` as true."""
+        if not isinstance(given, list):
+            return given
+        return [{"on" if k is True else k: v for k, v in j.items()} if isinstance(j, dict) else j for j in given]
 
 
 def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """Read every table that the options name.
 
+    Returns
+    -------
+    dict of str to pandas.DataFrame
+        See `features.sources.mapping.read`; ``attrs["notes"]`` tells encodings, delimiters and other guesses.
+
     Raises
     ------
     ConfigError
-        A table is unknown, or a table's entry is not of the form above.
+        A table or a key is unknown, or a value is not what it should be.
     DataError
-        A file is missing or unreadable, or lacks a column that is to be renamed.
+        A file is missing or unreadable, or lacks a column that is told.
     """
-    return {name: _read(name, entry) for name, entry in _entries(options).items()}
+    return {name: _load(name, entry) for name, entry in _entries(options).items()}
 
 
 def mark(options: dict[str, Any]) -> str:
-    """Hash of the options and of the files' contents."""
+    """Hash of the options and of the files.
+
+    A file up to 256 MB counts with its content; a larger one with its size, its time of change, and its first and
+    last 4 MB.
+    """
     entries = _entries(options)
-    return fingerprint(entries, files_fingerprint(_path(name, entry) for name, entry in entries.items()))
+    files = [p for name, entry in entries.items() for p in _all_paths(name, entry)]
+    return fingerprint({n: e.model_dump() for n, e in entries.items()}, [_content(p) for p in files])
 
 
-def _entries(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _content(path: Path) -> str:
+    stat = path.stat()
+    if stat.st_size <= WHOLE_HASH_BYTES:
+        return files_fingerprint([path])
+    with path.open("rb") as file:
+        edges = file.read(EDGE_BYTES)
+        file.seek(-EDGE_BYTES, 2)
+        edges += file.read()
+    return fingerprint(path.name, stat.st_size, stat.st_mtime_ns, hashlib.sha256(edges).hexdigest())
+
+
+def _entries(options: dict[str, Any]) -> dict[str, FileTable]:
     if not options:
         raise ConfigError(
             "source.options: name at least the files of customers and orders, e.g. orders: {path: orders.csv}"
         )
-    for name, entry in options.items():
-        if name not in TABLES:
+    entries = {}
+    for name, given in options.items():
+        known_table(name)
+        if not isinstance(given, dict) or "path" not in given:
             raise ConfigError(
-                f"source.options: unknown table '{name}'{nearest(name, TABLES)}; there are {', '.join(TABLES)}"
+                f"source.options.{name}: expected {{path: FILE, columns: {{ours: theirs}}}}, got {given!r}"
             )
-        if not isinstance(entry, dict) or "path" not in entry or not set(entry) <= {"path", "columns"}:
-            raise ConfigError(
-                f"source.options.{name}: expected {{path: FILE, columns: {{ours: theirs}}}}, got {entry!r}"
-            )
-    return options
+        entries[name] = parse(FileTable, given, f"source.options.{name}")
+        check_names(name, entries[name], [c for join in entries[name].join for c in join.columns])
+    return entries
 
 
-def _path(name: str, entry: dict[str, Any]) -> Path:
-    path = Path(entry["path"])
-    if not path.is_file():
-        raise DataError(
-            f"{name}: no file at '{path}'; correct source.options.{name}.path (it is read from the current folder)"
-        )
-    return path
-
-
-def _read(name: str, entry: dict[str, Any]) -> pd.DataFrame:
-    path = _path(name, entry)
-    try:
-        frame = (
-            pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, encoding="utf-8-sig")
-        )
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{name}: '{path}' is empty; export it again, with a header line") from None
-    except Exception as error:
-        raise DataError(f"{name}: cannot read '{path}': {error}; export it again as CSV (UTF-8) or parquet") from None
-    return _rename(name, path, frame, entry.get("columns") or {})
-
-
-def _rename(name: str, path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
-    for ours, theirs in columns.items():
-        if theirs not in frame.columns:
+def _paths(name: str, patterns: tuple[str, ...]) -> list[Path]:
+    """The files meant, patterns in order of name."""
+    found = []
+    for pattern in patterns:
+        told = expand(pattern, f"source.options.{name}.path")
+        here = [Path(told)] if Path(told).is_file() else [Path(p) for p in sorted(glob.glob(told, recursive=True))]
+        files = [p for p in here if p.is_file()]
+        if not files:
             raise DataError(
-                f"{name}: '{path}' has no column '{theirs}' for '{ours}'{nearest(theirs, frame.columns)}; "
-                f"it has {', '.join(frame.columns)}"
+                f"{name}: no file at '{told}'; correct source.options.{name}.path (it is read from the current folder)"
             )
-    return frame.rename(columns={theirs: ours for ours, theirs in columns.items()})
+        found += files
+    twice = sorted({str(p) for p in found if found.count(p) > 1})
+    if twice:
+        raise ConfigError(f"source.options.{name}.path: {', '.join(twice)} would be read twice; name each file once")
+    return found
+
+
+def _all_paths(name: str, entry: FileTable) -> list[Path]:
+    return _paths(name, entry.path) + [p for join in entry.join for p in _paths(name, (join.path,))]
+
+
+def _load(name: str, entry: FileTable) -> pd.DataFrame:
+    notes: list[str] = []
+    with staging() as (connection, folder):
+        copies = folder / "copies"
+        copies.mkdir()
+        parts = [
+            _part(connection, name, path, f"part{n}", copies, entry, notes)
+            for n, path in enumerate(_paths(name, entry.path))
+        ]
+        for n, join in enumerate(entry.join):
+            other = _one(_paths(name, (join.path,)), name, join.path)
+            side = _part(connection, name, other, f"side{n}", copies, join, notes)
+            if side.rejected:
+                raise DataError(f"{name}: '{other}' has lines that are no rows: {side.rejected[0]}; correct it")
+            parts = [_joined(connection, name, part, side, join, entry) for part in parts]
+        frame = read(connection, name, entry, parts, [c for join in entry.join for c in join.columns])
+    frame.attrs["notes"] = notes + frame.attrs["notes"]
+    return frame
+
+
+def _one(paths: list[Path], name: str, pattern: str) -> Path:
+    if len(paths) > 1:
+        raise ConfigError(f"source.options.{name}.join: '{pattern}' means {len(paths)} files; a join takes one")
+    return paths[0]
+
+
+def _joined(
+    connection: duckdb.DuckDBPyConnection, name: str, part: Part, side: Part, join: FileJoin, entry: FileTable
+) -> Part:
+    try:
+        return join_part(connection, part, side, join, entry)
+    except DataError as error:
+        raise DataError(f"{name}: {error}; correct source.options.{name}.join") from None
+
+
+def _part(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    path: Path,
+    relation: str,
+    folder: Path,
+    told: FileTable | FileJoin,
+    notes: list[str],
+) -> Part:
+    if path.suffix.lower() in SPREADSHEETS:
+        raise DataError(f"{name}: '{path}' is a spreadsheet; save its sheet as CSV (UTF-8) and name that file")
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return _parquet(connection, path, relation)
+        return _delimited(connection, path, relation, folder, told, notes)
+    except (DataError, ConfigError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    except (duckdb.Error, OSError, pa.ArrowException) as error:
+        raise DataError(f"{name}: cannot read '{path}': {error}; export it again as CSV (UTF-8) or parquet") from None
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, path: Path, relation: str) -> Part:
+    source = connection.read_parquet(str(path))
+    names, types = source.columns, [str(t) for t in source.types]
+    renamed = ", ".join(f"#{n + 1} as c{n}" for n in range(len(names)))
+    source.create_view("incoming", replace=True)
+    connection.execute(f"create table {relation} as select {renamed} from incoming")
+    connection.execute("drop view incoming")
+    return Part(path.name, relation, {n: (f"c{k}", t) for k, (n, t) in enumerate(zip(names, types, strict=True))})
+
+
+def _delimited(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    relation: str,
+    folder: Path,
+    told: FileTable | FileJoin,
+    notes: list[str],
+) -> Part:
+    opened = open_delimited(path, folder, told.encoding, told.delimiter)
+    notes.append(opened.note)
+    schema = pa.schema([(f"f{n}", pa.string()) for n in range(len(opened.names))])
+    connection.register("incoming", pa.RecordBatchReader.from_batches(schema, opened.batches))
+    renamed = ", ".join(f"f{n} as c{n}" for n in range(len(opened.names)))
+    broken = " or ".join(f"contains(f{n}, chr(65533))" for n in range(len(opened.names)))
+    said = (path.name + ": holds characters that cannot be read").replace("'", "''")
+    connection.execute(
+        f"create table {relation} as select {renamed}, case when {broken} then '{said}' end as why from incoming"
+    )
+    connection.unregister("incoming")
+    columns = {name: (f"c{n}", "VARCHAR") for n, name in enumerate(opened.names)}
+    return Part(path.name, relation, columns, tuple(opened.rejected), "why")

@@ -63,3 +63,26 @@ def test_a_horizon_that_has_not_passed_gives_no_label(opened: Opened, shop, sett
 def test_a_label_is_known_at_the_very_end_of_its_horizon() -> None:
     assert matured(datetime(2024, 3, 1), 30, datetime(2024, 3, 31))
     assert not matured(datetime(2024, 3, 1), 30, datetime(2024, 3, 30, 23, 59))
+
+
+def recorded(shop: dict[str, pd.DataFrame], order_id: str, at: str) -> dict[str, pd.DataFrame]:
+    """The shop, with one order written down only at a moment."""
+    orders = shop["orders"]
+    return {**shop, "orders": orders.assign(recorded_at=pd.Series(at, orders.index).where(orders.order_id == order_id))}
+
+
+def test_an_order_recorded_after_the_end_of_the_data_counts_for_no_label(
+    opened: Opened, shop, settings: Settings
+) -> None:
+    late = labels(opened, recorded(shop, "o7", "2024-04-02"), settings, datetime(2024, 3, 1), datetime(2024, 4, 1))
+    assert (late.loc["ann", "churned"], late.loc["ann", "clv"]) == (1.0, 0.0)
+    later = labels(opened, recorded(shop, "o7", "2024-04-02"), settings, datetime(2024, 3, 1), datetime(2024, 4, 2))
+    assert (later.loc["ann", "churned"], later.loc["ann", "clv"]) == (0.0, 50.0)
+
+
+def test_an_order_recorded_after_the_horizon_but_before_the_end_of_the_data_counts(
+    opened: Opened, shop, settings: Settings
+) -> None:
+    late = recorded(shop, "o7", "2024-03-31 12:00")
+    found = labels(opened, late, settings, datetime(2024, 3, 1), datetime(2024, 4, 1))
+    assert (found.loc["ann", "churned"], found.loc["ann", "clv"]) == (0.0, 50.0)

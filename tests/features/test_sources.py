@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from configs.errors import ConfigError, DataError
+from configs.settings import load
+from features.check import check_table, check_tables
+from features.schema import ORDERS
 from features.sources import READY, files, loader
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+def data(name: str) -> str:
+    """Path of a public table; the test is skipped where it is not."""
+    if not (DATA / name).is_file():
+        pytest.skip(f"{name} is not beside the checkout")
+    return str(DATA / name)
 
 
 def test_every_ready_source_loads_and_tells_its_mark() -> None:
@@ -36,7 +50,7 @@ def test_complete_journey_is_whole() -> None:
 def test_files_are_read_with_their_columns_renamed(tmp_path: Path) -> None:
     (tmp_path / "o.csv").write_text("\ufeffInvoice,Total\nA1,007\n", "utf-8")
     options = {"orders": {"path": str(tmp_path / "o.csv"), "columns": {"order_id": "Invoice", "amount": "Total"}}}
-    assert files.load(options)["orders"].to_dict("records") == [{"order_id": "A1", "amount": "007"}]
+    assert files.load(options)["orders"].to_dict("records") == [{"order_id": "A1", "amount": 7.0}]
 
 
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
@@ -73,7 +87,7 @@ def test_wrong_options_are_named(options: dict, error: type[Exception], said: st
     ("content", "said"),
     [
         (b"", "is empty"),
-        (b"a,b\n\xff\xfe,1\n", "cannot read"),
+        (b"PK\x03\x04" + b"zipped" * 20 + bytes(3), "is not text"),
         (b"Invoice\nA1\n", "has no column 'Total' for 'amount'"),
     ],
 )
@@ -81,3 +95,80 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes, said: str) 
     (tmp_path / "o.csv").write_bytes(content)
     with pytest.raises(DataError, match=said):
         files.load({"orders": {"path": str(tmp_path / "o.csv"), "columns": {"amount": "Total"}}})
+
+
+def test_online_retail_agrees_with_its_published_totals() -> None:
+    found = loader("online_retail").load({"path": data("online_retail.parquet")})
+    orders = found["orders"]
+    assert len(found["customers"]) == found["customers"]["customer_id"].nunique() == 4372
+    assert len(orders) == orders["order_id"].nunique() == 25_900
+    assert orders["amount"].sum() == pytest.approx(9_747_747.934, abs=1e-3)
+    assert (orders.loc[orders["order_id"].str.startswith("C"), "amount"] <= 0).all()
+
+
+def test_every_invoice_without_a_customer_stands_in_quarantine_and_says_so() -> None:
+    settings = load("online_retail")
+    raw = loader("online_retail").load({"path": data("online_retail.parquet")})
+    orders = check_tables(raw, settings.columns, NOW)["orders"]
+    assert (len(orders.used), len(orders.quarantined)) == (25_900 - 3_710, 3_710)
+    assert set(orders.quarantined["reason"]) == {"customer_id: is empty, the invoice names no customer"}
+    assert orders.valid_share > settings.quality.min_valid_share
+
+
+def test_invoice_lines_become_orders_on_the_shops_clock(tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text(
+        "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+        "1,a,x,2,2011-07-01 10:00:00,1.5,7.0,France\n"
+        "1,b,x,3,2011-07-01 10:00:00,0,7.0,France\n"
+        "C2,a,x,-2,2011-12-01 10:00:00,1.5,7.0,Spain\n"
+        "3,a,x,1,2011-12-01 10:00:00,1.5,,Spain\n"
+    )
+    found = loader("online_retail").load({"path": str(tmp_path / "r.csv")})
+    orders = found["orders"].set_index("order_id")
+    assert orders["amount"].to_dict() == {"1": 3.0, "C2": -3.0, "3": 1.5}
+    assert orders["quantity"].to_dict() == {"1": 5.0, "C2": -2.0, "3": 1.0}
+    assert orders.loc["1", "ordered_at"] == pd.Timestamp("2011-07-01 09:00")
+    assert orders.loc["C2", "ordered_at"] == pd.Timestamp("2011-12-01 10:00")
+    assert found["customers"].to_dict("records") == [
+        {"customer_id": "7", "signed_up_at": pd.Timestamp("2011-07-01 09:00"), "country": "France"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "customers", "orders", "newest"),
+    [("CDNOW_master.txt", 23_570, 69_659, "1998-06-30"), ("CDNOW_sample.txt", 2_357, 6_919, "1998-06-30")],
+)
+def test_cdnow_agrees_with_its_published_totals(file: str, customers: int, orders: int, newest: str) -> None:
+    found = loader("cdnow").load({"path": data(file)})
+    assert (len(found["customers"]), len(found["orders"])) == (customers, orders)
+    assert found["orders"]["order_id"].is_unique
+    assert (found["orders"]["ordered_at"].min()[:4], found["orders"]["ordered_at"].max()) == ("1997", newest)
+    checked = check_table(ORDERS, found["orders"], NOW, set(found["customers"]["customer_id"]))
+    assert checked.quarantined.empty
+
+
+@pytest.mark.parametrize("name", ["online_retail", "cdnow"])
+def test_a_ready_config_names_the_file_it_was_made_for(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = load(name).source.options
+    monkeypatch.delenv("STAYCAST_DATA", raising=False)
+    with pytest.raises(ConfigError, match="environment variable STAYCAST_DATA is not set"):
+        loader(name).load(options)
+    monkeypatch.setenv("STAYCAST_DATA", str(Path(data(options["path"].rpartition("/")[2])).parent))
+    assert loader(name).mark(options) == loader(name).mark(options)
+
+
+@pytest.mark.parametrize("name", ["online_retail", "cdnow"])
+def test_an_altered_copy_of_a_public_table_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "copy").write_text("00001 19970101 1 11.77\n")
+    with pytest.raises(DataError, match="is not the file that is meant"):
+        loader(name).load({"path": str(tmp_path / "copy"), "sha256": "0" * 64})
+
+
+def test_the_wrong_file_is_told_from_the_right_one(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match="it lacks InvoiceNo"):
+        loader("online_retail").load({"path": str(tmp_path / "x.csv")})
+    with pytest.raises(DataError, match="expected lines of 4 or 5 fields"):
+        loader("cdnow").load({"path": str(tmp_path / "x.csv")})
+    with pytest.raises(ConfigError, match=r"unknown key \(did you mean 'path'\?\)"):
+        loader("cdnow").load({"pathh": "x"})

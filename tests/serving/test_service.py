@@ -29,12 +29,10 @@ serving:
 """
 SERVED = '''from __future__ import annotations
 
-import sys
-from types import ModuleType
-
 import pandas as pd
 
 from configs.workspace import Workspace
+from features import store
 from serving.service import Staycast
 
 
@@ -48,9 +46,7 @@ class OnlineFeatures:
         return self._frame.reindex(customer_ids).rename_axis("customer_id").reset_index()
 
 
-store = ModuleType("features.store")
-store.OnlineFeatures = OnlineFeatures  # type: ignore[attr-defined]
-sys.modules["features.store"] = store
+store.OnlineFeatures = OnlineFeatures
 
 
 __all__ = ["Staycast"]

@@ -1,0 +1,143 @@
+"""How often seeded corruptions are caught, and clean loads let pass: synthetic customers and Complete Journey in turn.
+
+A trial takes a clean load, accepted before (the reference), and another load of the same business, which is clean or
+has one thing wrong (`features.corruptions`). Caught: the ingest refuses, or a finding stops. Synthetic: the other load
+is another seed, in every second trial also a month longer, and half of the businesses write their categories with
+letters outside ASCII. Complete Journey: each load is half a year of 400 households drawn at random. (Drawn with
+replacement, one of them would stand twice in `customers`, which is rightly found.)
+
+python bench/quality.py [--trials 100] [--json quality.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from table import write_records
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from configs.errors import DataError
+from configs.settings import Settings, load
+from features import anomalies, quality_gate
+from features.check import check_tables
+from features.corruptions import KINDS, corrupt
+from features.sources import completejourney
+from features.synthetic import generate
+
+CUSTOMERS, MONTHS, HOUSEHOLDS = 500, 6, 400
+BUSINESSES = ("synthetic", "completejourney")
+Tables = Mapping[str, pd.DataFrame]
+ACCENTS = {"drinks": "Getränke", "fresh": "Légumes", "pantry": "Épicerie", "store": "Geschäft"}
+
+
+def synthetic(seed: int, accents: bool, months: int = MONTHS) -> tuple[Tables, datetime]:
+    """Tables of one seed, and a moment a week after their end."""
+    made = generate(CUSTOMERS, months, seed)
+    tables = {n: f.replace(ACCENTS) if accents and n == "orders" else f for n, f in made.tables.items()}
+    return tables, (pd.Timestamp("2024-01-01", tz="UTC") + pd.DateOffset(months=months, days=7)).to_pydatetime()
+
+
+@cache
+def journey() -> dict[str, pd.DataFrame]:
+    """Complete Journey, with the orders and contacts of the second half of its year."""
+    tables = {n: f.astype({"customer_id": str}) for n, f in completejourney.load({}).items()}
+    times = {"orders": "ordered_at", "contacts": "contacted_at"}
+    return {n: f[f[times[n]] >= "2017-07-01"] if n in times else f for n, f in tables.items()}
+
+
+def households(rng: np.random.Generator) -> tuple[Tables, datetime]:
+    """Complete Journey's tables for households drawn at random; each is given a new id."""
+    tables = journey()
+    drawn = rng.choice(tables["customers"]["customer_id"], HOUSEHOLDS, replace=False)
+    who = pd.DataFrame({"customer_id": drawn, "drawn": [f"{i}" for i in range(HOUSEHOLDS)]})
+    out = {}
+    for name, frame in tables.items():
+        rows = frame.merge(who, on="customer_id").drop(columns="customer_id").rename(columns={"drawn": "customer_id"})
+        key = {"orders": "order_id", "contacts": "contact_id"}.get(name)
+        if key:
+            rows[key] = rows[key].astype(str) + (rows["customer_id"] if name == "orders" else "-" + rows["customer_id"])
+            rows = rows.sort_values({"orders": "ordered_at", "contacts": "contacted_at"}[name], ignore_index=True)
+        out[name] = rows[list(frame.columns)]
+    return out, pd.Timestamp("2018-01-08", tz="UTC").to_pydatetime()
+
+
+def profile(tables: Tables, settings: Settings, now: datetime) -> anomalies.Profile:
+    checked = check_tables(dict(tables), settings.columns, now)
+    return quality_gate.judge(checked, settings, None, now)[1]
+
+
+def stops(tables: Tables, settings: Settings, reference: anomalies.Profile, now: datetime) -> tuple[list[str], ...]:
+    """What keeps a load from going on, with the reference and as a first load: rules by name, or the refusal."""
+    try:
+        checked = check_tables(dict(tables), settings.columns, now)
+    except DataError as error:
+        return ([f"refused: {error}"],) * 2
+    alone, told = quality_gate.judge(checked, settings, None, now)
+    low = [f for f in alone.stops if f.rule not in anomalies.RULES]
+    compared = [f for f in anomalies.find(told, reference) if f.severity == "stop"]
+    return tuple([f"{f.table}.{f.column} {f.rule}" for f in found] for found in ([*low, *compared], alone.stops))
+
+
+def loads(trial: int, business: str) -> tuple[str, Settings, anomalies.Profile, Tables, datetime]:
+    """The business of a trial, the profile of its accepted load, and the load that follows, still clean."""
+    if business == "synthetic":
+        accents = trial % 4 == 0
+        settings = load("test")
+        first, then = synthetic(2 * trial, accents)
+        tables, now = synthetic(2 * trial + 1, accents, MONTHS + (trial // 4) % 2)
+        return "synthetic", settings, profile(first, settings, then), tables, now
+    settings = load("completejourney")
+    rng = np.random.default_rng(trial)
+    first, then = households(rng)
+    tables, now = households(rng)
+    return "completejourney", settings, profile(first, settings, then), tables, now
+
+
+def run(
+    trials: int, say: Callable[[str], None] = lambda text: None, businesses: tuple[str, ...] = BUSINESSES
+) -> list[dict[str, Any]]:
+    """One record a trial and kind, of the businesses in turn; kind ``clean`` has nothing wrong."""
+    records = []
+    for trial in range(trials):
+        name, settings, reference, tables, now = loads(trial, businesses[trial % len(businesses)])
+        for place, kind in enumerate(("clean", *KINDS)):
+            rng = np.random.default_rng([trial, place])
+            damaged, what = (tables, "") if kind == "clean" else corrupt(kind, tables, rng)
+            told = {"kind": kind, "trial": trial, "business": name, "what": what}
+            with_reference, first_load = stops(damaged, settings, reference, now)
+            records.append(told | {"found": with_reference, "found_without_reference": first_load})
+            if bool(with_reference) == (kind == "clean"):
+                say(f"{name} {trial} {kind} {what}: {with_reference}")
+        say(f"trial {trial + 1} of {trials}")
+    return records
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--json", type=Path, help="write the records here")
+    options = parser.parse_args()
+    records = run(options.trials, lambda text: print(text, file=sys.stderr, flush=True))
+    frame = pd.DataFrame(records)
+    table = Table("kind", "trials", "stopped", "stopped at the first load", title=f"{os.cpu_count()} cores")
+    for kind, rows in frame.groupby("kind", sort=False):
+        counts = [str(int(rows[c].map(bool).sum())) for c in ("found", "found_without_reference")]
+        table.add_row(str(kind), str(len(rows)), *counts)
+    Console().print(table)
+    write_records(records, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,470 @@
+"""Recompute the customers of whom something new is known, and put their rows online at once.
+
+A customer is *touched* if the rows known of them differ from those known at the last run: an event came, a table
+brought, changed or lost a row, or a row that lay ahead has happened or was recorded since. This is told by a print of
+each customer's known rows, so it does not matter in which way a change came.
+
+The row of a touched customer gets the moment of the refresh as its ``as_of``, a moment like any other: it is told
+from what happened before it and was recorded by then. It is a whole second, the first one that lies not before the
+present, because Feast tells moments in seconds. ``features.age_seconds`` of an answer counts from there.
+
+A customer who is not touched keeps the row of an earlier moment. Nothing new is known of them, but time has passed:
+``days_since_last_order`` and all that depends on the moment are those of that ``as_of``, which every answer names.
+``everyone`` recomputes all of them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import ibis.expr.types as ir
+import pandas as pd
+from ibis.backends import BaseBackend
+
+from configs.errors import NotReadyError, StaycastError
+from configs.settings import Settings
+from configs.workspace import Workspace, replacing
+from features.build import customers_as_of, features_as_of
+from features.column import Column
+from features.engine import connect, read_tables
+from features.events import (
+    EPOCH,
+    KINDS,
+    MICROSECOND,
+    EventLog,
+    everything_known,
+    frames,
+    held_as,
+    hold,
+    keep,
+    no_events,
+    union_of,
+)
+from features.schema import TABLES, feature_columns, load_schema, schema_of
+from features.store import OnlineWriter
+from features.windows import known
+
+PRINTS = "prints.parquet"
+SORTED = "tables"
+CHUNK = 100_000
+ROW_GROUP = 20_000
+FIRST, SECOND = datetime(1999, 12, 31, 23, 59, 58), datetime(2011, 10, 9, 8, 7, 6)
+Step = Callable[[str, int, int], None]
+
+
+class Rows:
+    """Computes the feature rows of picked customers; the columns are turned into SQL once, for all moments.
+
+    Parameters
+    ----------
+    backend
+        Where the tables are open.
+    tables
+        The tables by name, for their columns.
+    columns
+        The features.
+    """
+
+    def __init__(self, backend: BaseBackend, tables: Mapping[str, ir.Table], columns: Sequence[Column]) -> None:
+        self._backend, self._columns = backend, list(columns)
+        self._names = list(tables)
+        for name, table in tables.items():
+            query = f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS SELECT * FROM ({backend.compile(table)}) LIMIT 0"
+            backend.raw_sql(query)
+        self._template = self._compile(FIRST)
+        self._fixed = _at(self._template, SECOND) == self._compile(SECOND)
+
+    def at(self, picked: Mapping[str, str], as_of: datetime) -> pd.DataFrame:
+        """Compute the rows of customers.
+
+        Parameters
+        ----------
+        picked
+            For each table the SQL that gives the rows of the customers to compute.
+        as_of
+            The moment, UTC without a zone, a whole second.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A feature frame: ``customer_id, as_of``, then the features, sorted by customer.
+        """
+        for name in self._names:
+            self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS {picked[name]}")
+        query = _at(self._template, as_of) if self._fixed else self._compile(as_of)
+        found = self._backend.con.execute(query).df().sort_values("customer_id", ignore_index=True)
+        moment = pd.Series(pd.Timestamp(as_of, tz="UTC"), index=found.index).astype("datetime64[us, UTC]")
+        found.insert(1, "as_of", moment)
+        return found
+
+    def _compile(self, as_of: datetime) -> str:
+        tables = {n: self._backend.table(_picked(n)) for n in self._names}
+        return str(self._backend.compile(features_as_of(tables, self._columns, as_of)))
+
+
+def _picked(name: str) -> str:
+    return f"picked_{name}"
+
+
+def _spellings(as_of: datetime) -> tuple[str, str]:
+    """How a moment stands in the SQL: as a time, and as seconds since 1970."""
+    parts = (as_of.year, as_of.month, as_of.day, as_of.hour, as_of.minute, f"{as_of.second}.0")
+    return f"MAKE_TIMESTAMP({', '.join(map(str, parts))})", str(int((as_of - datetime(1970, 1, 1)).total_seconds()))
+
+
+def _at(template: str, as_of: datetime) -> str:
+    """The SQL for `FIRST`, for another moment."""
+    for old, new in zip(_spellings(FIRST), _spellings(as_of), strict=True):
+        template = template.replace(old, new)
+    return template
+
+
+def moment_after(now: datetime, position: int) -> datetime:
+    """The first whole second that lies neither before `now` (UTC) nor before the newest event; without a zone.
+
+    Examples
+    --------
+    >>> moment_after(datetime(2024, 3, 1, 12, 0, 0, 1, tzinfo=UTC), 0)
+    datetime.datetime(2024, 3, 1, 12, 0, 1)
+    """
+    latest = max(now.astimezone(UTC), EPOCH + position * MICROSECOND).replace(tzinfo=None)
+    whole = latest.replace(microsecond=0)
+    return whole if whole == latest else whole + timedelta(seconds=1)
+
+
+def refresh(
+    settings: Settings,
+    workspace: Workspace,
+    now: datetime | None = None,
+    as_of: datetime | None = None,
+    everyone: bool = False,
+    step: Step = lambda what, done, of: None,
+) -> dict[str, Any]:
+    """Recompute the touched customers and put them online.
+
+    Parameters
+    ----------
+    settings
+        Of the business.
+    workspace
+        Holds tables, events and registered features.
+    now
+        The present, UTC.
+    as_of
+        The moment to compute, UTC, to the second; None: the present.
+    everyone
+        Recompute all customers, touched or not.
+    step
+        Told how many customers are done, of how many.
+
+    Returns
+    -------
+    dict
+        ``as_of``; ``customers``: known at it; ``touched``: of them recomputed; ``online``: of these written, the
+        others are online with a later moment; ``gone``: customers not known at it who were at
+        the last run, taken offline.
+
+    Raises
+    ------
+    NotReadyError
+        No features were built yet, or they have other columns than this code and these tables give.
+    StaycastError
+        The business has no events in time to refresh from (``churn.kind: label``).
+    """
+    began = now or datetime.now(UTC)
+    backend = connect()
+    tables, columns = opened(backend, workspace.tables, settings, workspace)
+    tables, position = everything_known(backend, tables, settings, workspace)
+    moment = moment_after(began, position) if as_of is None else _whole_second(as_of)
+    step("what is known", 0, 1)
+    _make_prints(backend, tables, moment)
+    touched, gone = _changed(backend, workspace.refresh / PRINTS, everyone)
+    rows = Rows(backend, tables, columns)
+    online = OnlineWriter(workspace)
+    written = 0
+    for start in range(0, len(touched), CHUNK):
+        step("customers", start, len(touched))
+        written += online.write(rows.at(_pick(backend, tables, touched[start : start + CHUNK]), moment), position)
+    online.forget(gone, moment)
+    kept = online.newer_than(moment) if written < len(touched) else []
+    online.close()
+    _keep_prints(backend, workspace, without=kept)
+    return {
+        "as_of": f"{moment.isoformat()}Z",
+        "customers": int(backend.raw_sql("SELECT count(*) FROM prints").fetchone()[0]),
+        "touched": len(touched),
+        "online": written,
+        "gone": len(gone),
+    }
+
+
+def after_build(settings: Settings, workspace: Workspace, now: datetime | None = None) -> int:
+    """Start anew from a full build: remember what was known at its newest moment, and fold in what came later.
+
+    Customers whose row online is of a later moment, from a refresh or an event, are computed again from the new
+    tables as of now; who is no longer known goes offline.
+
+    Returns
+    -------
+    int
+        How many customers were computed again.
+    """
+    if settings.churn.kind == "label":
+        return 0
+    began = now or datetime.now(UTC)
+    backend = connect()
+    base, columns = opened(backend, workspace.tables, settings, workspace)
+    tables, position = everything_known(backend, base, settings, workspace)
+    newest = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of"])["as_of"].max().to_pydatetime()
+    _make_prints(backend, tables, newest.replace(tzinfo=None))
+    _keep_prints(backend, workspace)
+    _sort_tables(backend, base, workspace)
+    online = OnlineWriter(workspace)
+    later = online.newer_than(newest)
+    if later:
+        moment = moment_after(began, position)
+        found = Rows(backend, tables, columns).at(_pick(backend, tables, later), moment)
+        online.write(found, position)
+        online.forget(sorted(set(later) - set(found["customer_id"])), moment)
+    online.close()
+    return len(later)
+
+
+class OneByOne:
+    """Recomputes a few customers at once, as soon as something is known of them. May be called from several threads.
+
+    Rests on the tables as they were when it was opened, sorted by customer; opens them again when they change.
+
+    Parameters
+    ----------
+    settings, workspace
+        Of the business.
+    log
+        The events.
+    """
+
+    def __init__(self, settings: Settings, workspace: Workspace, log: EventLog) -> None:
+        self._settings, self._workspace, self._log = settings, workspace, log
+        self._zone = ZoneInfo(settings.time_zone)
+        self._busy = threading.Lock()
+        self._seen: tuple[Any, ...] = ()
+        self._online: OnlineWriter
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables of the business."""
+        with self._busy:
+            self._open()
+            return tuple(self._tables)
+
+    def known(self, customer_ids: Sequence[str]) -> set[str]:
+        """Of these customers, those who stand in the customers table."""
+        with self._busy:
+            self._open()
+            query = f"SELECT customer_id FROM {self._sql('customers')} WHERE {_among(customer_ids)}"
+            return {row[0] for row in self._backend.raw_sql(query).fetchall()}
+
+    def __call__(self, customer_ids: Sequence[str], clock: Callable[[], datetime]) -> datetime:
+        """Recompute these customers from all that is known, and put them online; their moment, UTC.
+
+        The clock is read before the log: of two that run at once for one customer, the one that read further has
+        no earlier moment, and its row is the one that stays.
+        """
+        ids = sorted(set(customer_ids))
+        with self._busy:
+            self._open()
+            began = clock()
+            rows, position = self._log.read(ids)
+            moment = moment_after(began, position)
+            self._hold(ids, rows)
+            self._online.write(self._rows.at(self._picked, moment), position)
+        return moment.replace(tzinfo=UTC)
+
+    def close(self) -> None:
+        """Close the online store."""
+        with self._busy:
+            if self._seen:
+                self._online.close()
+
+    def _open(self) -> None:
+        """Open tables and store, unless they are open and unchanged."""
+        seen = _stamp(self._workspace)
+        if seen == self._seen:
+            return
+        if self._seen:
+            self._online.close()
+            self._seen = ()
+        folder = self._workspace.refresh / SORTED
+        self._backend = connect()
+        place = folder if folder.is_dir() and _marked(folder) == _marks(self._workspace.tables) else None
+        self._tables, columns = opened(self._backend, place or self._workspace.tables, self._settings, self._workspace)
+        self._rows = Rows(self._backend, self._tables, columns)
+        self._online = OnlineWriter(self._workspace)
+        self._superseded = self._in_tables()
+        self._backend.raw_sql("SET threads = 1")
+        self._none = {name: no_events(name, self._zone) for name in KINDS.values() if name in self._tables}
+        self._picked = {name: self._union(name) for name in self._tables}
+        self._seen = seen
+
+    def _sql(self, name: str) -> str:
+        return f'"{self._tables[name].get_name()}"'
+
+    def _in_tables(self) -> dict[str, set[str]]:
+        """Ids of the rows of events that stand in the tables too, whoever's they are there."""
+        told = frames(self._log.read()[0], self._zone)
+        found = {}
+        for name, frame in told.items():
+            key = TABLES[name].key
+            self._backend.con.register("told", frame[[key]])
+            query = f"SELECT {key} FROM {self._sql(name)} SEMI JOIN told USING ({key})"
+            found[name] = {row[0] for row in self._backend.raw_sql(query).fetchall()}
+            self._backend.con.unregister("told")
+        return found
+
+    def _union(self, name: str) -> str:
+        """The SQL that gives the rows of a table that `_hold` keeps, their events included."""
+        self._own(name, [])
+        if name not in self._none:
+            return f"SELECT * FROM own_{name}"
+        came = hold(self._backend, held_as(name), self._none[name])
+        return str(self._backend.compile(union_of(self._backend.table(f"own_{name}"), came, TABLES[name].key)))
+
+    def _hold(self, ids: list[str], events: Iterable[Any]) -> None:
+        """Keep all rows of these customers, and their events, where the union of both looks for them."""
+        told = frames(events, self._zone)
+        for name in self._tables:
+            self._own(name, ids)
+            if name in self._none:
+                key, came = TABLES[name].key, told.get(name, self._none[name])
+                own = self._backend.raw_sql(f"SELECT {key} FROM own_{name}").fetchall()
+                elsewhere = self._superseded.get(name, set()).difference(row[0] for row in own)
+                keep(self._backend, held_as(name), came[~came[key].isin(elsewhere)])
+
+    def _own(self, name: str, ids: list[str]) -> None:
+        query = f"SELECT * FROM {self._sql(name)} WHERE {_among(ids)}"
+        self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE own_{name} AS {query}")
+
+
+def opened(
+    backend: BaseBackend, folder: Path, settings: Settings, workspace: Workspace
+) -> tuple[dict[str, ir.Table], list[Column]]:
+    """The tables of a folder and the features told from them, which must be those that are registered.
+
+    Raises
+    ------
+    NotReadyError
+        See `refresh`.
+    StaycastError
+        See `refresh`.
+    """
+    if settings.churn.kind == "label":
+        raise StaycastError(
+            "churn.kind is 'label': a table of profiles has no events to refresh from; "
+            "ingest the new export and run `staycast features`"
+        )
+    tables = read_tables(backend, folder)
+    columns = feature_columns(tables, settings.columns.attributes)
+    have, wanted = load_schema(workspace.features).hash, schema_of(columns).hash
+    if have != wanted:
+        raise NotReadyError(
+            f"the features of workspace '{workspace.root}' have other columns ({have}) than the tables and the code "
+            f"give now ({wanted}): run `staycast features` once without --refresh"
+        )
+    return tables, columns
+
+
+def _whole_second(as_of: datetime) -> datetime:
+    naive = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
+    if naive.microsecond:
+        raise StaycastError(f"a moment is a whole second, got {as_of.isoformat()}: leave out the fraction")
+    return naive
+
+
+def _make_prints(backend: BaseBackend, tables: Mapping[str, ir.Table], as_of: datetime) -> None:
+    """Table ``prints``: one row a customer known at the moment, with a print of all rows known of them then.
+
+    ``recorded_at`` is left out: a row known by then is known, whenever it came. Of a time that lies ahead the print
+    says so, so that it changes when the time has come.
+    """
+    moment = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
+    parts = []
+    for number, (name, table) in enumerate(tables.items()):
+        rows = known(table, TABLES[name].time, as_of).drop("recorded_at")
+        times = [c for c, kind in rows.schema().items() if kind.is_timestamp()]
+        ahead = "".join(f', "{c}" >= {moment}' for c in times)
+        parts.append(
+            f"SELECT customer_id, hash({number}, bit_xor(row_print), count(*)) AS part FROM "
+            f"(SELECT customer_id, hash(t{ahead}) AS row_print FROM ({backend.compile(rows)}) t) GROUP BY customer_id"
+        )
+    people = backend.compile(customers_as_of(tables["customers"], as_of).select("customer_id"))
+    backend.raw_sql(
+        "CREATE OR REPLACE TEMP TABLE prints AS SELECT customer_id, bit_xor(part) AS print "
+        f"FROM ({' UNION ALL '.join(parts)}) SEMI JOIN ({people}) USING (customer_id) GROUP BY customer_id"
+    )
+
+
+def _changed(backend: BaseBackend, before: Path, everyone: bool) -> tuple[list[str], list[str]]:
+    """Customers whose print is new or another than before, and customers who have none any more."""
+    if not before.is_file():
+        raise NotReadyError("it is not known what the features online rest on: run `staycast features --again` once")
+    old = f"read_parquet('{str(before).replace(chr(39), chr(39) * 2)}')"
+    differ = f"SELECT customer_id FROM prints ANTI JOIN {old} old USING (customer_id, print) ORDER BY customer_id"
+    touched = "SELECT customer_id FROM prints ORDER BY customer_id" if everyone else differ
+    gone = f"SELECT customer_id FROM {old} old ANTI JOIN prints USING (customer_id) ORDER BY customer_id"
+    first, second = ([row[0] for row in backend.raw_sql(query).fetchall()] for query in (touched, gone))
+    return first, second
+
+
+def _keep_prints(backend: BaseBackend, workspace: Workspace, without: Sequence[str] = ()) -> None:
+    """Remember what is known now; not of those whose row was not written, so that they count as touched again."""
+    if without:
+        hold(backend, "kept", pd.DataFrame({"customer_id": without}, dtype=object))
+        backend.raw_sql("DELETE FROM prints WHERE customer_id IN (SELECT customer_id FROM kept)")
+    workspace.refresh.mkdir(parents=True, exist_ok=True)
+    part = workspace.refresh / f".{PRINTS}.part"
+    backend.con.table("prints").write_parquet(str(part))
+    part.replace(workspace.refresh / PRINTS)
+
+
+def _pick(backend: BaseBackend, tables: Mapping[str, ir.Table], ids: list[str]) -> dict[str, str]:
+    """For each table the SQL that gives the rows of these customers."""
+    touched = hold(backend, "touched", pd.DataFrame({"customer_id": ids}, dtype=object))
+    return {n: str(backend.compile(t.semi_join(touched, "customer_id"))) for n, t in tables.items()}
+
+
+def _sort_tables(backend: BaseBackend, tables: Mapping[str, ir.Table], workspace: Workspace) -> None:
+    """Keep a copy of the tables sorted by customer: the rows of one are then found without reading all."""
+    with replacing(workspace.refresh / SORTED) as folder:
+        for name, table in tables.items():
+            to = str(folder / f"{name}.parquet").replace("'", "''")
+            query = f"SELECT * FROM ({backend.compile(table)}) ORDER BY customer_id"
+            backend.raw_sql(f"COPY ({query}) TO '{to}' (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})")
+        (folder / "of.txt").write_text(_marks(workspace.tables), "utf-8")
+
+
+def _marked(folder: Path) -> str:
+    return (folder / "of.txt").read_text("utf-8")
+
+
+def _marks(folder: Path) -> str:
+    """Names, sizes and times of the tables: changes whenever an ingest replaces them."""
+    files = [(p.name, p.stat()) for p in sorted(folder.glob("*.parquet"))]
+    return repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
+
+
+def _stamp(workspace: Workspace) -> tuple[Any, ...]:
+    """Changes whenever tables, features or their registration change."""
+    schema = workspace.features / "schema.json"
+    sorted_ = workspace.refresh / SORTED / "of.txt"
+    files = [(p.stat().st_mtime_ns, p.stat().st_ino) if p.is_file() else None for p in (schema, sorted_)]
+    return (_marks(workspace.tables), *files)
+
+
+def _among(ids: Sequence[str]) -> str:
+    told = ", ".join("'" + i.replace("'", "''") + "'" for i in ids)
+    return f"customer_id IN ({told})" if told else "false"

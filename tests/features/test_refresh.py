@@ -1,0 +1,173 @@
+"""A refresh gives what a full build gives, for whoever is touched; over a real workspace and the real store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+from configs.errors import NotReadyError, StaycastError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features import refresh, store
+from features.build import features_as_of
+from features.engine import connect, read_tables
+from features.events import Event, EventLog, everything_known
+from features.schema import feature_columns
+from features.store import OnlineFeatures, materialize
+
+NOW = datetime(2024, 9, 5, 12, 0, 0, 250_000, tzinfo=UTC)
+MOMENT = datetime(2024, 9, 5, 12, 0, 1)
+
+
+@pytest.fixture
+def log(fresh: Workspace) -> Iterator[EventLog]:
+    with EventLog(fresh.events) as opened:
+        yield opened
+
+
+def people(workspace: Workspace) -> list[str]:
+    return sorted(pd.read_parquet(workspace.tables / "customers.parquet")["customer_id"])
+
+
+def order(number: int, customer: str, at: str = "2024-09-05T11:30:00.5Z", **more: object) -> Event:
+    row = {"order_id": f"new-{number}", "customer_id": customer, "ordered_at": at, "amount": 10.0 + number}
+    return Event(f"event-{number}", "orders", {**row, **more})
+
+
+def full(workspace: Workspace, settings: Settings, as_of: datetime = MOMENT) -> pd.DataFrame:
+    """All customers from all that is known, the slow way."""
+    backend = connect()
+    tables, _ = everything_known(backend, read_tables(backend, workspace.tables), settings, workspace)
+    columns = feature_columns(tables, settings.columns.attributes)
+    return features_as_of(tables, columns, as_of).to_pandas().set_index("customer_id").sort_index()
+
+
+def online(workspace: Workspace, ids: list[str]) -> pd.DataFrame:
+    return OnlineFeatures(workspace).read(ids).set_index("customer_id").sort_index()
+
+
+def same(left: pd.DataFrame, right: pd.DataFrame) -> None:
+    left = left[right.columns].astype(dict.fromkeys(("region",), object))
+    pd.testing.assert_frame_equal(
+        left, right.astype({"region": object}), check_dtype=False, check_names=False, rtol=1e-9, atol=1e-9
+    )
+
+
+def test_a_refresh_of_everyone_is_a_full_build(fresh: Workspace, few: Settings, log: EventLog) -> None:
+    ids = people(fresh)
+    log.append([order(1, ids[0]), order(2, ids[1], amount=-4.0)], NOW)
+    told = refresh.refresh(few, fresh, NOW, everyone=True)
+    assert told == {"as_of": "2024-09-05T12:00:01Z", "customers": 120, "touched": 120, "online": 120, "gone": 0}
+    found = online(fresh, ids)
+    assert (found["as_of"] == pd.Timestamp(MOMENT, tz="UTC")).all()
+    same(found, full(fresh, few))
+
+
+def test_only_who_is_touched_is_computed_again(fresh: Workspace, few: Settings, log: EventLog) -> None:
+    ids = people(fresh)
+    refresh.refresh(few, fresh, NOW)
+    assert refresh.refresh(few, fresh, NOW)["touched"] == 0
+    log.append([order(1, ids[3])], NOW)
+    assert refresh.refresh(few, fresh, NOW)["touched"] == 1
+    same(online(fresh, [ids[3]]), full(fresh, few).loc[[ids[3]]])
+
+
+def test_a_row_changed_added_or_lost_in_a_table_touches_its_customer(fresh: Workspace, few: Settings) -> None:
+    refresh.refresh(few, fresh, NOW)
+    path = fresh.tables / "orders.parquet"
+    orders = pd.read_parquet(path)
+    a, b, c = orders.groupby("customer_id").head(1).index[:3]
+    orders.loc[a, "amount"] += 1
+    orders = pd.concat([orders.drop(index=b), orders.loc[[c]].assign(order_id="another")], ignore_index=True)
+    touched = set(pd.read_parquet(path).loc[[a, b, c], "customer_id"])
+    orders.to_parquet(path, index=False)
+    assert refresh.refresh(few, fresh, NOW)["touched"] == 3
+    same(online(fresh, sorted(touched)), full(fresh, few).loc[sorted(touched)])
+
+
+def test_who_is_not_touched_keeps_the_row_and_the_moment(fresh: Workspace, few: Settings) -> None:
+    refresh.refresh(few, fresh, NOW)
+    ids = people(fresh)
+    before = online(fresh, ids)
+    told = refresh.refresh(few, fresh, datetime(2024, 10, 5, tzinfo=UTC))
+    assert told["touched"] == 0
+    pd.testing.assert_frame_equal(online(fresh, ids), before)
+
+
+def test_a_customer_no_longer_known_goes_offline(fresh: Workspace, few: Settings) -> None:
+    refresh.refresh(few, fresh, NOW)
+    lost = people(fresh)[0]
+    for path in fresh.tables.glob("*.parquet"):
+        frame = pd.read_parquet(path)
+        frame[frame["customer_id"] != lost].to_parquet(path, index=False)
+    assert refresh.refresh(few, fresh, NOW)["gone"] == 1
+    assert online(fresh, [lost])["as_of"].isna().all()
+
+
+def test_a_moment_before_what_is_online_changes_nothing_and_forgets_nobody(
+    fresh: Workspace, few: Settings, log: EventLog
+) -> None:
+    refresh.refresh(few, fresh, NOW, everyone=True)
+    ids = people(fresh)
+    log.append([order(1, ids[0])], NOW)
+    told = refresh.refresh(few, fresh, NOW, as_of=datetime(2024, 8, 20), everyone=True)
+    assert told["online"] == 0
+    assert refresh.refresh(few, fresh, NOW)["touched"] >= 1
+    same(online(fresh, ids), full(fresh, few))
+
+
+def test_one_by_one_is_the_full_build_too(fresh: Workspace, few: Settings, log: EventLog) -> None:
+    ids = people(fresh)[:3]
+    at_once = refresh.OneByOne(few, fresh, log)
+    assert at_once.known([*ids, "nobody", "x' OR true --"]) == set(ids)
+    log.append([order(1, ids[0]), order(2, ids[2], discount=3.0, channel="web")], NOW)
+    assert at_once(ids, lambda: NOW) == MOMENT.replace(tzinfo=UTC)
+    same(online(fresh, ids), full(fresh, few).loc[ids])
+    log.append([order(3, ids[1])], NOW)
+    at_once(ids[1:2], lambda: NOW)
+    same(online(fresh, ids), full(fresh, few).loc[ids])
+    at_once.close()
+
+
+def test_a_new_build_takes_no_event_back(fresh: Workspace, few: Settings, log: EventLog) -> None:
+    one = people(fresh)[0]
+    at_once = refresh.OneByOne(few, fresh, log)
+    log.append([order(1, one)], NOW)
+    at_once([one], lambda: NOW)
+    at_once.close()
+    held = online(fresh, [one])
+    materialize(fresh)
+    pd.testing.assert_frame_equal(online(fresh, [one]), held)
+    later = datetime(2024, 9, 6, tzinfo=UTC)
+    assert refresh.after_build(few, fresh, later) == 1
+    same(online(fresh, [one]), full(fresh, few, datetime(2024, 9, 6)).loc[[one]])
+
+
+def test_what_feast_writes_itself_and_what_we_write_are_read_alike(fresh: Workspace) -> None:
+    rows = pd.read_parquet(fresh.features / "rows.parquet")
+    newest = rows[rows["as_of"] == rows["as_of"].max()]
+    ours = online(fresh, sorted(newest["customer_id"]))
+    same(ours, newest.set_index("customer_id").sort_index()[list(ours)])
+    registered = store._store(fresh)
+    with store._quiet():
+        for view in registered.list_feature_views():
+            names = [f.name for f in view.features]
+            part = newest.assign(as_of=newest["as_of"] + pd.Timedelta(days=1))
+            registered.write_to_online_store(view.name, part[["customer_id", "as_of", "known_at", *names]])
+    theirs = online(fresh, sorted(newest["customer_id"]))
+    assert (theirs["as_of"] - ours["as_of"] == pd.Timedelta(days=1)).all()
+    pd.testing.assert_frame_equal(theirs.drop(columns="as_of"), ours.drop(columns="as_of"), check_exact=True)
+
+
+def test_other_columns_than_were_built_are_refused(fresh: Workspace, few: Settings) -> None:
+    other = few.model_copy(update={"columns": few.columns.model_copy(update={"attributes": ()})})
+    with pytest.raises(NotReadyError, match="run `staycast features` once without --refresh"):
+        refresh.refresh(other, fresh, NOW)
+
+
+def test_a_moment_within_a_second_is_refused(fresh: Workspace, few: Settings) -> None:
+    with pytest.raises(StaycastError, match="whole second"):
+        refresh.refresh(few, fresh, NOW, as_of=NOW)
