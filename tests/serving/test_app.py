@@ -339,17 +339,20 @@ def counted(client: Any) -> dict[str, float]:
 
 def test_metrics_count_requests_and_customers(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)  # Feast sets it when it is imported
-    before = counted(client)
-    client.post("/v1/predictions", json={"customer_ids": ["c1", "c2", "nobody"]})
-    client.get(f"/{SECRET}")
-    after = counted(client)
+
+    def bring() -> dict[str, float]:
+        client.post("/v1/predictions", json={"customer_ids": ["c1", "c2", "nobody"]})
+        client.get(f"/{SECRET}")
+        return counted(client)
+
+    before, after = bring(), bring()
     for series, more in (
         ('staycast_requests_total{route="/v1/predictions",status="200"}', 1),
         ('staycast_requests_total{route="other",status="404"}', 1),
         ('staycast_customers_total{outcome="scored"}', 2),
         ('staycast_customers_total{outcome="not_found"}', 1),
     ):
-        assert after[series] - before.get(series, 0) == more
+        assert after[series] - before[series] == more
     assert SECRET not in client.get("/metrics").text
 
 
