@@ -182,28 +182,11 @@ def moments(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
     return newest_first[:: settings.every_months][::-1]
 
 
-def data_until(orders: ir.Table, settings: Settings) -> datetime:
-    """The end of what is known: as set, or just after the newest order."""
-    if settings.data_until is not None:
-        return pd.Timestamp(settings.data_until).tz_convert("UTC").tz_localize(None).to_pydatetime()
-    return (pd.Timestamp(orders.ordered_at.max().execute()) + pd.Timedelta(microseconds=1)).to_pydatetime()
-
-
-def first_order(orders: ir.Table) -> datetime:
-    """When the first order was placed."""
-    return pd.Timestamp(orders.ordered_at.min().execute()).to_pydatetime()
-
-
 def _naive(time: datetime | None) -> datetime | None:
     if time is None:
         return None
     stamp = pd.Timestamp(time)
     return (stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp).to_pydatetime()
-
-
-def _stamp(frame: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
-    frame.insert(1, "as_of", pd.Series(pd.Timestamp(as_of, tz="UTC"), index=frame.index).astype("datetime64[us, UTC]"))
-    return frame
 
 
 def _tidy(rows: pd.DataFrame, columns: list[Column]) -> pd.DataFrame:
