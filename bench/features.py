@@ -1,7 +1,7 @@
 """How fast rows are checked and features computed, and how both grow with the orders.
 
 python bench/features.py [--data ../shared/data] [--customers 1000000] [--orders 5000000 15000000 50000000]
-                         [--parts check retail scale pandas] [--json features.json]
+                         [--parts check retail scale pandas] [--dir FOLDER] [--json features.json]
 
 check    500,000 order rows through `features.check.check_table`, the median of five
 retail   all features and labels of Online Retail, every first of a month of 2011 (needs the folder of the file)
@@ -9,7 +9,8 @@ scale    synthetic orders of the customers over two years: features and labels a
          stored rows, each size in a process of its own
 pandas   the order columns of the smallest size written the usual way in pandas, beside Staycast's; both must agree
 
-Everything is written to a temporary folder, which is removed at the end.
+Synthetic tables are written once under ``--dir`` and used again; without it, to a temporary folder that is removed.
+The column "against the smallest" says how many times the rows and the time of the smallest size it is.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -68,7 +70,9 @@ CUSTOMERS = """
 def make(folder: Path, orders: int, customers: int) -> Path:
     """Write the tables of a synthetic business into a workspace of its own."""
     tables = folder / "state" / "tables"
-    tables.mkdir(parents=True)
+    if (tables / "customers.parquet").is_file():
+        return folder
+    tables.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as connection:
         connection.execute(f"set preserve_insertion_order = false; set temp_directory = '{folder / 'spill'}'")
         made = CLOCK.format(orders=ORDERS.format(orders=orders, customers=customers))
@@ -230,7 +234,7 @@ def in_pandas(orders: pd.DataFrame, customers: pd.DataFrame, as_of: datetime) ->
         known, pace = spent.notna(), tenure.clip(upper=days)
         out[f"spend_change_{days}d"] = out[f"spend_{days}d"] - tell(last(o, 2 * days, days), "amount", "sum", 0)
         out[f"orders_pace_{days}d"] = out[f"orders_{days}d"] / pace / (number / tenure)
-        out[f"spend_pace_{days}d"] = out[f"spend_{days}d"].where(known) / pace / (spent / tenure).replace(0, np.nan)
+        out[f"spend_pace_{days}d"] = out[f"spend_{days}d"].where(known) / pace / (spent.where(spent.abs() >= 1e-4) / tenure)
     for days in (14, 30, 90):
         out[f"orders_change_{days}d"] = out[f"orders_{days}d"] - tell(last(p, 2 * days, days), "buys", "size", 0)
     return pd.DataFrame(out)
@@ -271,16 +275,20 @@ def measure(options: argparse.Namespace, place: Path) -> list[dict[str, object]]
         os.environ["STAYCAST_DATA"] = environment["STAYCAST_DATA"]
         orders = pd.read_parquet(place / "retail" / "state" / "tables" / "orders.parquet", columns=["order_id"])
         keep("retail", len(orders), **child("retail", place / "retail"))
+    smallest: dict[str, float] = {}
     for number in sorted(options.orders) if {"scale", "pandas"} & set(options.parts) else []:
-        with tempfile.TemporaryDirectory(dir=place) as folder:
-            make(Path(folder), number, options.customers)
-            told = child("scale", folder)
-            keep(f"scale {number:,}", number, **told)
-            if "pandas" in options.parts and number == min(options.orders):
-                other = child("pandas", folder)
-                columns = compare(Path(folder))
-                ratio = other["wall_seconds"] / told["wall_seconds"]
-                keep("pandas", number, **other, columns=columns, times_staycast=ratio)
+        folder = make(place / f"{number}-orders-{options.customers}-customers", number, options.customers)
+        told = child("scale", folder)
+        smallest = smallest or {"rows": number, **told}
+        times = {"rows_times": number / smallest["rows"], "time_times": told["wall_seconds"] / smallest["wall_seconds"]}
+        keep(f"scale {number:,}", number, **told, **times)
+        if "pandas" in options.parts and number == min(options.orders):
+            other = child("pandas", folder)
+            columns = compare(folder)
+            ratio = other["wall_seconds"] / told["wall_seconds"]
+            keep("pandas", number, **other, columns=columns, times_staycast=ratio)
+        if options.dir is None:
+            shutil.rmtree(folder)
     return records
 
 
@@ -290,6 +298,7 @@ def main() -> None:
     parser.add_argument("--customers", type=int, default=1_000_000)
     parser.add_argument("--orders", type=int, nargs="+", default=[5_000_000, 15_000_000, 50_000_000])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--dir", type=Path, help="keep the synthetic tables here, and use those that are there")
     parser.add_argument("--json", type=Path, help="write the records here")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -299,9 +308,10 @@ def main() -> None:
         print(*sorted(timed(work) for _ in range(5 if part == "check" else 1))[2 if part == "check" else 0])
         return
     with tempfile.TemporaryDirectory() as place:
-        records = measure(options, Path(place))
+        records = measure(options, options.dir or Path(place))
     title = f"{options.customers:,} customers, {os.cpu_count()} cores, CPython {platform.python_version()}"
-    table = Table("part", "rows", "wall s", "cpu s", "peak MiB", "us a row", "target", title=title)
+    heads = ("part", "rows", "wall s", "cpu s", "peak MiB", "us a row", "against the smallest", "target")
+    table = Table(*heads, title=title)
     for record in records:
         wall, cpu, peak, rows = (float(str(record[k])) for k in ("wall_seconds", "cpu_seconds", "peak_mib", "rows"))
         target = TARGETS.get(str(record["part"]))
@@ -317,6 +327,7 @@ def main() -> None:
             f"{cpu:.2f}",
             f"{peak:,.0f}",
             f"{1e6 * wall / rows:.2f}",
+            f"{record['rows_times']:.1f} rows, {record['time_times']:.1f} time" if "rows_times" in record else "",
             wanted,
         )
     Console().print(table)

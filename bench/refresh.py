@@ -2,8 +2,9 @@
 
 python bench/refresh.py [--customers 200000 1000000] [--touched 10000] [--orders 8] [--json refresh.json]
 
-The customers are made once, in DuckDB, in a temporary folder. The way online that Feast goes itself (its SQLite store
-and ``write_to_online_store``) is measured on few rows beside it.
+The customers are made once, in DuckDB, in a temporary folder. Putting all online and the refresh are measured on
+SQLite and, if ``redis-server`` is installed, on a Redis of its own. The way online that Feast goes itself (its own
+SQLite store and ``write_to_online_store``) is measured on few rows beside it.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import argparse
 import os
 import platform
 import resource
+import shutil
+import socket
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -134,6 +138,10 @@ def measure(
         store.apply(place)
         with timed(record, "materialize_seconds"):
             store.materialize(place)
+        if shutil.which("redis-server"):
+            measure_redis(record, place, settings)
+            store.apply(place, settings)
+            store.materialize(place)
         with timed(record, "after_build_seconds"):
             refresh.after_build(settings, place, NOW)
         with EventLog(place.events) as log:
@@ -152,6 +160,40 @@ def measure(
         record["feast_bytes_a_customer"] = pages / min(FEAST_ROWS, customers)
     record["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return record
+
+
+def measure_redis(record: dict[str, Any], place: Workspace, settings: Settings) -> None:
+    """Put all online in a Redis that lives only so long, and read from both stores."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    record["sqlite_read_ms"] = read_ms(place, record["customers"])
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        told = settings.redis.model_copy(update={"url": f"redis://127.0.0.1:{port}/0", "read_timeout_ms": 5000})
+        store.apply(place, settings.model_copy(update={"online_store": "redis", "redis": told}))
+        with timed(record, "redis_materialize_seconds"):
+            store.materialize(place)
+        record["redis_read_ms"] = read_ms(place, record["customers"])
+        asked = ["redis-cli", "-p", str(port), "info", "memory"]
+        info = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+        used = next(line for line in info.splitlines() if line.startswith("used_memory:"))
+        record["redis_bytes_a_customer"] = int(used.split(":")[1]) / record["customers"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def read_ms(place: Workspace, customers: int) -> float:
+    """Middle of some reads of one customer through Feast."""
+    reader, seconds = store.OnlineFeatures(place), []
+    for number in range(EVENTS):
+        start = time.perf_counter()
+        found = reader.read([f"c{number * (customers // EVENTS):07}"])
+        seconds.append(time.perf_counter() - start)
+        assert found["as_of"].notna().all()
+    return 1000 * statistics.median(seconds)
 
 
 def one_event(settings: Settings, place: Workspace, log: EventLog, customers: int) -> dict[str, float]:

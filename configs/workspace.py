@@ -47,7 +47,7 @@ class Workspace:
 
     @property
     def feast(self) -> Path:
-        """Feast's registry and the SQLite online store."""
+        """Feast's registry, and the SQLite online store or where the Redis one is."""
         return self.state / "feast"
 
     @property
@@ -84,6 +84,11 @@ class Workspace:
     def refresh(self) -> Path:
         """What is known of each customer in short, and the tables sorted by customer."""
         return self.state / "refresh"
+
+    @property
+    def erased(self) -> Path:
+        """Who was erased, as keyed hashes, and the record of who asked for it."""
+        return self.state / "erased"
 
     @property
     def mlruns(self) -> Path:

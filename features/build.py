@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pandas as pd
+from ibis.backends import BaseBackend
 
 from configs.errors import NotEnoughDataError
 from configs.settings import AsOf, Settings
 from configs.workspace import Workspace, files_fingerprint, fingerprint, replacing
-from features import snapshot
+from features import quality_gate, snapshot
 from features.column import Column
-from features.engine import batches, connect, merge, read_tables, save
+from features.engine import Hold, batches, connect, holding, merge, read_tables, save, workers
 from features.events import everything_known, position_of
 from features.kinds import end_of_known, first_event, labels_at, require_amounts
 from features.schema import FeatureSchema, feature_columns, schema_of
@@ -26,6 +33,7 @@ from features.windows import AS_OF, known
 ROWS = "rows.parquet"
 LABELS = "labels.parquet"
 KEYS = ("customer_id", "as_of")
+COLUMNS_A_PASS = 10
 
 
 def mark(settings: Settings, workspace: Workspace) -> str:
@@ -61,7 +69,10 @@ def build(
         Nothing was ingested yet.
     NotEnoughDataError
         The history is too short for a single moment.
+    QualityError
+        The newest load is not good enough, and nobody accepted it.
     """
+    quality_gate.require(workspace)
     backend = connect(settings.engine)
     tables = read_tables(backend, workspace.tables)
     if settings.churn.kind == "label":
@@ -70,27 +81,84 @@ def build(
     require_amounts(tables, settings)
     until = end_of_known(tables, settings)
     when = moments(first_event(tables, settings), until, settings.as_of)
-    tables, _ = everything_known(backend, tables, settings, workspace)
     columns = feature_columns(tables, settings.columns.attributes)
     schema = schema_of(columns)
     with replacing(workspace.features) as folder:
         parts = folder / "parts"
         parts.mkdir()
-        some = batches(backend, tables)
-        for done, as_of in enumerate(when):
-            step(done, len(when))
-            for number, batch in enumerate(some):
-                people = customers_as_of(batch["customers"], as_of)
-                told = features_as_of(batch, columns, as_of)
-                save(backend, _stamped(told, as_of), parts / f"rows-{done}-{number}.parquet")
-                outcome = labels_at(batch, people, as_of, until, settings)
-                save(backend, _stamped(outcome, as_of), parts / f"labels-{done}-{number}.parquet")
-        step(len(when), len(when))
-        rows = merge(sorted(parts.glob("rows-*")), folder / ROWS, _typed(told, known_at=True), KEYS)
-        merge(sorted(parts.glob("labels-*")), folder / LABELS, _typed(outcome), KEYS)
+        told, outcome = _compute(settings, workspace, columns, when, until, parts, step)
+        rows = merge(sorted(parts.glob("rows-*")), folder / ROWS, told, KEYS)
+        merge(sorted(parts.glob("labels-*")), folder / LABELS, outcome, KEYS)
         shutil.rmtree(parts)
         schema.save(folder)
     return _told(rows, schema, when, until)
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """One connection with the tables open, cut into batches of customers."""
+
+    backend: BaseBackend
+    batches: list[dict[str, ir.Table]]
+
+    @staticmethod
+    def open(settings: Settings, workspace: Workspace, beside: int) -> _Worker:
+        backend = connect(settings.engine, beside)
+        tables = read_tables(backend, workspace.tables)
+        known, _ = everything_known(backend, tables, settings, workspace)
+        return _Worker(backend, batches(backend, known, beside))
+
+
+def _compute(
+    settings: Settings,
+    workspace: Workspace,
+    columns: list[Column],
+    when: list[datetime],
+    until: datetime,
+    parts: Path,
+    step: Callable[[int, int], None],
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Write rows and labels of every moment and batch, on all cores; the SQL of their columns, see `_typed`."""
+    beside = workers(settings.engine)
+    first = _Worker.open(settings, workspace, beside)
+    jobs = list(product(range(len(when)), range(len(first.batches))))
+    free: SimpleQueue[_Worker] = SimpleQueue()
+    for number in range(min(beside, len(jobs))):
+        free.put(_Worker.open(settings, workspace, beside) if number else first)
+
+    def work(job: tuple[int, int]) -> tuple[dict[str, str], dict[str, str]]:
+        (moment, number), mine = job, free.get()
+        try:
+            return _write_part(mine, number, columns, when[moment], until, settings, parts / f"{moment}-{number}")
+        finally:
+            free.put(mine)
+
+    step(0, len(when))
+    with ThreadPoolExecutor(beside) as pool:
+        typed = []
+        for told in (map if beside == 1 else pool.map)(work, jobs):
+            typed.append(told)
+            step(len(typed) * len(when) // len(jobs), len(when))
+    return typed[0]
+
+
+def _write_part(
+    worker: _Worker,
+    number: int,
+    columns: list[Column],
+    as_of: datetime,
+    until: datetime,
+    settings: Settings,
+    path: Path,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Write rows and labels of one batch at one moment beside `path`."""
+    batch, backend = worker.batches[number], worker.backend
+    with holding(backend) as hold:
+        told = features_as_of(batch, columns, as_of, hold)
+        save(backend, _stamped(told, as_of), path.with_name(f"rows-{path.name}.parquet"))
+    outcome = labels_at(batch, customers_as_of(batch["customers"], as_of), as_of, until, settings)
+    save(backend, _stamped(outcome, as_of), path.with_name(f"labels-{path.name}.parquet"))
+    return _typed(told, known_at=True), _typed(outcome)
 
 
 def _stamped(table: ir.Table, as_of: datetime) -> ir.Table:
@@ -134,8 +202,25 @@ def _told(rows: int, schema: FeatureSchema, when: list[datetime], until: datetim
     }
 
 
-def features_as_of(tables: dict[str, ir.Table], columns: Iterable[Column], as_of: datetime) -> ir.Table:
-    """All columns at one moment. One row per customer known at it: ``customer_id``, then the columns in order."""
+def features_as_of(
+    tables: dict[str, ir.Table], columns: Iterable[Column], as_of: datetime, hold: Hold | None = None
+) -> ir.Table:
+    """All columns at one moment. One row per customer known at it: ``customer_id``, then the columns in order.
+
+    Parameters
+    ----------
+    tables
+        Checked tables by name.
+    columns
+        The features.
+    as_of
+        The moment, UTC without a zone.
+    hold
+        Computes an expression now and keeps it, see `features.engine.holding`. The rows as of the moment are then
+        computed once, and the columns are told from them few at a time: a group-by of a hundred aggregates keeps
+        kilobytes a customer and no longer fits a processor's cache. None: everything in one expression, which is
+        the better way for few rows.
+    """
     columns = list(columns)
     people = customers_as_of(tables["customers"], as_of)
     out = people.select(
@@ -144,10 +229,29 @@ def features_as_of(tables: dict[str, ir.Table], columns: Iterable[Column], as_of
     for name in dict.fromkeys(c.table for c in columns if c.table != "customers"):
         own = [c for c in columns if c.table == name]
         rows = AS_OF[name](tables[name], as_of)
-        told = rows.group_by("customer_id").agg(**{c.name: c.aggregate(rows).cast(c.dtype) for c in own})
-        out = out.left_join(told, "customer_id").drop("customer_id_right")
+        for told in [_told_from(rows, own)] if hold is None else _in_passes(rows, own, hold):
+            out = out.left_join(told, "customer_id").drop("customer_id_right")
     filled = {c.name: out[c.name] if c.empty is None else out[c.name].fill_null(c.empty) for c in columns}
     return out.select("customer_id", **filled)
+
+
+def _told_from(rows: ir.Table, columns: Iterable[Column]) -> ir.Table:
+    """Columns from their as-of table. One row a customer who has one there."""
+    return rows.group_by("customer_id").agg(**{c.name: c.aggregate(rows).cast(c.dtype) for c in columns})
+
+
+def _in_passes(rows: ir.Table, columns: Sequence[Column], hold: Hold) -> list[ir.Table]:
+    """As `_told_from`, a few columns at a time, each from no older rows than it looks at."""
+    read = _told_from(rows, columns).op().find(ops.Field)
+    names = {"customer_id", "days_ago"} | {f.name for f in read if f.rel == rows.op()}
+    held = hold(rows.select(*(n for n in rows.columns if n in names)))
+    order = sorted(columns, key=lambda c: c.reach_days or math.inf)
+    told = []
+    for start in range(0, len(order), COLUMNS_A_PASS):
+        some = order[start : start + COLUMNS_A_PASS]
+        reach = max(c.reach_days or math.inf for c in some)
+        told.append(hold(_told_from(held if reach == math.inf else held.filter(held.days_ago <= reach), some)))
+    return told
 
 
 def customers_as_of(customers: ir.Table, as_of: datetime) -> ir.Table:

@@ -8,7 +8,7 @@ from features.column import column
 from features.windows import within
 
 
-@column("contacts", "{value:count campaign} in the last {days} days", windows=(90,), empty=0)
+@column("contacts", "{value:count campaign} in the last {days} days", windows=(90,), reach=1, empty=0)
 def campaigns(c: ir.Table, days: int) -> ir.Value:
     """Campaign contacts in the last `days` days."""
     return c.count(where=within(c, days))

@@ -43,6 +43,8 @@ class Column:
         ``float64`` or ``string``.
     doc
         What it means, for the feature list.
+    reach_days
+        Rows older than this change nothing; None: all rows count.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Column:
     empty: float | None = None
     dtype: str = "float64"
     doc: str = ""
+    reach_days: int | None = None
 
     def say(self, row: Mapping[str, Any]) -> str:
         """Say the value of this column for one customer in plain words."""
@@ -63,9 +66,18 @@ class Column:
 
 
 def column(
-    table: str, *texts: str, windows: tuple[int, ...] = (), empty: float | None = None, dtype: str = "float64"
+    table: str,
+    *texts: str,
+    windows: tuple[int, ...] = (),
+    reach: int | None = None,
+    empty: float | None = None,
+    dtype: str = "float64",
 ) -> Callable[[Aggregate], Aggregate]:
-    """Declare a function as a column, or as one column for each window in days."""
+    """Declare a function as a column, or as one column for each window in days.
+
+    `reach` says, in windows, how far back the function looks: a large build then leaves older rows out. None: to the
+    first row. A customer without a row within reach has the value `empty`, so the function must give that too.
+    """
 
     def declare(function: Aggregate) -> Aggregate:
         doc = (function.__doc__ or "").strip().split("\n")[0]
@@ -78,6 +90,7 @@ def column(
                 empty=empty,
                 dtype=dtype,
                 doc=doc.replace("`days`", str(days)),
+                reach_days=None if reach is None else reach * days,
             )
             for days in windows
         ]

@@ -110,7 +110,7 @@ def paid_total(s: ir.Table) -> ir.Value:
     return s.paid.sum()
 
 
-@column("interactions", "{value:count failed payment} in the last {days} days", windows=(30, 90), empty=0)
+@column("interactions", "{value:count failed payment} in the last {days} days", windows=(30, 90), reach=1, empty=0)
 def failed_payments(i: ir.Table, days: int) -> ir.Value:
     """Payments that failed in the last `days` days."""
     return i.count(where=(i.kind == "payment_failed") & within(i, days))

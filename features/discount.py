@@ -14,7 +14,11 @@ def _share(o: ir.Table, where: ir.Value) -> ir.Value:
 
 
 @column(
-    "orders", "Discounts took {value:percent} off in the last {days} days", "No order in {days} days", windows=(30, 90)
+    "orders",
+    "Discounts took {value:percent} off in the last {days} days",
+    "No order in {days} days",
+    windows=(30, 90),
+    reach=1,
 )
 def discount_share(o: ir.Table, days: int) -> ir.Value:
     """Discount as a share of the list price in the last `days` days."""
@@ -32,6 +36,7 @@ def discount_share_total(o: ir.Table) -> ir.Value:
     "{value:percent} of the orders of the last {days} days had a discount",
     "No order in {days} days",
     windows=(90,),
+    reach=1,
 )
 def discounted_orders_share(o: ir.Table, days: int) -> ir.Value:
     """Share of purchases with a discount in the last `days` days."""

@@ -12,7 +12,7 @@ def _visits(i: ir.Table) -> ir.Value:
     return i.kind.isin(["login", "visit"])
 
 
-@column("interactions", "{value:count visit} in the last {days} days", windows=(7, 30, 90), empty=0)
+@column("interactions", "{value:count visit} in the last {days} days", windows=(7, 30, 90), reach=1, empty=0)
 def visits(i: ir.Table, days: int) -> ir.Value:
     """Logins and visits in the last `days` days."""
     return i.count(where=_visits(i) & within(i, days))
@@ -24,7 +24,7 @@ def days_since_last_visit(i: ir.Table) -> ir.Value:
     return i.days_ago.min(where=_visits(i))
 
 
-@column("interactions", "{value:+.0f} visits against the {days} days before", windows=(30,), empty=0)
+@column("interactions", "{value:+.0f} visits against the {days} days before", windows=(30,), reach=2, empty=0)
 def visits_change(i: ir.Table, days: int) -> ir.Value:
     """Visits of the last `days` days less those of as many days before."""
     recent = i.count(where=_visits(i) & within(i, days))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,22 @@ from ibis.backends import BaseBackend
 
 from configs.errors import ConfigError, NotReadyError
 from configs.settings import Engine
+from features.identity import FILE as PEOPLE_FILE
 
-MEMORY_GIB = 5
-ROWS_A_BATCH = 10_000_000
-CUSTOMERS_A_BATCH = 250_000
+MEMORY_GIB = 6
+ROWS_AT_ONCE = 20_000_000
+CUSTOMERS_AT_ONCE = 1_000_000
+FEW_ROWS = 500_000
+MAX_WORKERS = 8
+Hold = Callable[[ir.Table], ir.Table]
 
 
-def connect(engine: Engine = "duckdb") -> BaseBackend:
+def workers(engine: Engine) -> int:
+    """How many connections compute side by side: one a core, on Spark one."""
+    return 1 if engine == "spark" else min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+
+
+def connect(engine: Engine = "duckdb", beside: int = 0) -> BaseBackend:
     """Open the backend that the key ``engine`` names.
 
     Parameters
@@ -34,30 +45,34 @@ def connect(engine: Engine = "duckdb") -> BaseBackend:
     engine
         ``duckdb``: in this process, in memory, spilling to a temporary folder; ``spark``: the session that is there,
         or one on two local cores (the environment variable ``MASTER`` names another master).
+    beside
+        It is one of so many that compute side by side: it gets its part of the memory and one thread, and adds up
+        the rows of a customer in one order, so that the same tables give the same numbers to the last bit. 0: it is
+        alone and uses all cores, each of which adds up a part.
 
     Raises
     ------
     ConfigError
         Spark is asked for, and PySpark or Java is not there.
     """
-    return _spark() if engine == "spark" else _duckdb()
+    return _spark() if engine == "spark" else _duckdb(beside)
 
 
-def _duckdb() -> BaseBackend:
+def _duckdb(beside: int) -> BaseBackend:
     backend = ibis.duckdb.connect()
-    for statement in _settings():
+    for statement in [*_settings(max(1, beside)), *(["SET threads = 1"] if beside else [])]:
         backend.raw_sql(statement)
     return backend
 
 
-def _settings() -> list[str]:
+def _settings(share: int = 1) -> list[str]:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return [
         "SET TimeZone = 'UTC'",
         "SET ieee_floating_point_ops = false",  # a division by zero is null, as on Spark
         "SET preserve_insertion_order = false",
-        f"SET memory_limit = '{min(MEMORY_GIB, 0.8 * there):.1f}GiB'",
-        f"SET temp_directory = '{Path(tempfile.gettempdir()) / f'staycast-{os.getpid()}'}'",
+        f"SET memory_limit = '{min(MEMORY_GIB, 0.8 * there) / share:.2f}GiB'",
+        f"SET temp_directory = '{Path(tempfile.gettempdir()) / f'staycast-{os.getpid()}-{uuid.uuid4().hex[:8]}'}'",
     ]
 
 
@@ -68,6 +83,7 @@ SPARK = {
     "spark.driver.memory": "2g",
     "spark.log.level": "ERROR",
     "spark.sql.ansi.enabled": "false",  # a division by zero is null, as on DuckDB
+    "spark.sql.execution.arrow.pyspark.enabled": "true",  # frames go over as they are, without Python on the workers
     "spark.sql.parquet.inferTimestampNTZ.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.shuffle.partitions": "4",
@@ -111,7 +127,7 @@ def _doubles(compiler: Any) -> Any:
 
 
 def read_tables(backend: BaseBackend, folder: Path) -> dict[str, ir.Table]:
-    """Open every checked table of a workspace, by name.
+    """Open every checked table of a workspace, by name; not the one that says who is whom: ids are resolved in all.
 
     Raises
     ------
@@ -121,27 +137,30 @@ def read_tables(backend: BaseBackend, folder: Path) -> dict[str, ir.Table]:
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise NotReadyError(f"no tables at {folder}: run `staycast ingest` first")
-    return {f.stem: backend.read_parquet(f, table_name=f"table_{f.stem}") for f in files}
+    return {f.stem: backend.read_parquet(f, table_name=f"table_{f.stem}") for f in files if f.name != PEOPLE_FILE}
 
 
 def batches(
     backend: BaseBackend,
     tables: dict[str, ir.Table],
-    rows_a_batch: int = ROWS_A_BATCH,
-    customers_a_batch: int = CUSTOMERS_A_BATCH,
+    beside: int = 1,
+    rows_at_once: int = ROWS_AT_ONCE,
+    few_rows: int = FEW_ROWS,
 ) -> list[dict[str, ir.Table]]:
-    """Cut the tables by customer, so that the memory of one computation is bounded.
+    """Cut the tables by customer, so that memory is bounded and `beside` connections have the same to do.
 
     Every customer is in exactly one batch, with all rows of all tables. Rows cost memory where they are sorted,
     customers where the columns of each are held: of the two, what asks for more batches counts, for the largest
-    table and for the customers. On Spark, which cuts by itself, there is one batch.
+    table and for the customers. On Spark, which cuts by itself, and for few rows there is one batch.
     """
     if backend.name == "pyspark":
         return [tables]
     rows = {name: int(table.count().execute()) for name, table in tables.items()}
-    number = max(-(-max(rows.values()) // rows_a_batch), -(-rows["customers"] // customers_a_batch))
-    if number <= 1:
+    most = max(rows.values())
+    if most <= few_rows:
         return [tables]
+    rounds = max(-(-most // rows_at_once), -(-rows["customers"] // CUSTOMERS_AT_ONCE))
+    number = rounds * beside
     return [
         {
             name: table.filter(_hash(table.customer_id) % _whole(number) == _whole(batch))
@@ -158,6 +177,27 @@ def _hash(text):  # type: ignore[no-untyped-def]
 
 def _whole(number: int) -> ir.Value:
     return ibis.literal(number, type="uint64").cast("uint64")
+
+
+@contextmanager
+def holding(backend: BaseBackend) -> Iterator[Hold | None]:
+    """Give a function that computes an expression at once and keeps the result as a table until the body ends.
+
+    What several columns are told from is then computed once. On Spark, which plans for itself, there is None: all
+    stays one expression.
+    """
+    made: list[str] = []
+
+    def hold(expression: ir.Table) -> ir.Table:
+        made.append(f"held_{len(made)}")
+        backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {made[-1]} AS {backend.compile(expression)}")
+        return backend.table(made[-1])
+
+    try:
+        yield None if backend.name == "pyspark" else hold
+    finally:
+        for name in made:
+            backend.raw_sql(f"DROP TABLE IF EXISTS {name}")
 
 
 def save(backend: BaseBackend, table: ir.Table, path: Path) -> None:

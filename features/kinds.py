@@ -12,7 +12,7 @@ from datetime import datetime
 import ibis.expr.types as ir
 import pandas as pd
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, NotEnoughDataError
 from configs.settings import Settings
 from features.contract_labels import contract_labels_as_of
 from features.labels import labels_as_of
@@ -27,9 +27,18 @@ EVENTS = (
 
 
 def first_event(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:
-    """When the first order was placed, or the first contract began."""
+    """When the first order was placed, or the first contract began.
+
+    Raises
+    ------
+    NotEnoughDataError
+        There is not a single usable one.
+    """
     name, time = BEGINS[settings.churn.kind]
-    return pd.Timestamp(tables[name][time].min().execute()).to_pydatetime()
+    first = pd.Timestamp(tables[name][time].min().execute())
+    if pd.isna(first):
+        raise NotEnoughDataError(f"{name}: not a single row can be used; the quarantine says why, row by row")
+    return first.to_pydatetime()
 
 
 def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:

@@ -1,4 +1,6 @@
-"""The online store in one SQLite file: one row a customer and view, one column a feature.
+"""The online store: rows of customers in one SQLite file, or in Redis by one key.
+
+In the file it is one row a customer and view, one column a feature; for Redis see `features.redis_rows`.
 
 Feast's own SQLite store keeps one row for each single value, its number as text beside it, and two indexes: at 77
 features 18 KB a customer and 77 inserts. Here a customer is one row of plain numbers, some 30 times smaller, and
@@ -10,12 +12,13 @@ an event, or a build of a past moment, cannot take back what the event brought.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from feast import Entity, FeatureView, RepoConfig
 from feast.infra.online_stores.online_store import OnlineStore
@@ -24,23 +27,122 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel
 from feast.types import String
 
+from configs.errors import ConfigError
+from configs.settings import Settings
+from configs.workspace import Workspace, fingerprint, write_text
+from features.sources.mapping import expand
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 BUSY_SECONDS = 30.0
+LAST = 2**63 - 1
 KEYS = ("customer_id", "event_ts", "created_ts")
 MAX_VARIABLES = 30_000
+FILE, ELSEWHERE = "online.db", "online.json"
 Stored = tuple[datetime | None, dict[str, Value] | None]
 
 
+class Rows(Protocol):
+    """Rows of customers, in a file or in Redis; to be used by one thread at a time."""
+
+    def make(self, table: str, names: Sequence[str]) -> None:
+        """Make a table, or add the columns that it lacks."""
+        ...
+
+    def drop(self, table: str) -> None:
+        """Drop a table, if it is there."""
+        ...
+
+    def require(self) -> None:
+        """NotReadyError unless all customers were put online."""
+        ...
+
+    def filled(self) -> None:
+        """Say that all customers are online now."""
+        ...
+
+    def write(self, tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]) -> int:
+        """Write rows, but where there is a newer one; how many were written, see `CustomerRows.write`."""
+        ...
+
+    def read(self, table: str, names: Sequence[str], ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        """Rows by customer: ``event_ts``, then the features asked."""
+        ...
+
+    def newer_than(self, table: str, moment: int) -> list[str]:
+        """Customers whose row is of a later moment than this, in microseconds since 1970."""
+        ...
+
+    def drop_older_than(self, tables: Sequence[str], moment: int) -> None:
+        """Delete the rows of earlier moments than this."""
+        ...
+
+    def forget(self, tables: Sequence[str], ids: Iterable[str], moment: int) -> int:
+        """Delete the rows of these customers, but those of later moments than this; how many customers had one."""
+        ...
+
+    def erase(self, tables: Sequence[str], ids: Iterable[str]) -> int:
+        """Delete the rows of these customers, of whatever moment; how many customers had one."""
+        ...
+
+    def close(self) -> None:
+        """Close file or connections."""
+        ...
+
+
+def settle(workspace: Workspace, settings: Settings) -> None:
+    """Note in the workspace where its online store is, for all who open it: `open_rows`, and Feast.
+
+    The address is noted as the configuration has it: a password stays in the environment. The file of a store that
+    moves to Redis is deleted; rows in a Redis that is left stay there until its owner deletes them.
+    """
+    elsewhere = workspace.feast / ELSEWHERE
+    if settings.online_store == "sqlite":
+        elsewhere.unlink(missing_ok=True)
+        return
+    told = settings.redis.model_dump()
+    told["prefix"] = told["prefix"] or f"staycast:{fingerprint(str(workspace.root.resolve()))[:8]}"
+    write_text(elsewhere, json.dumps(told, indent=1))
+    for file in workspace.feast.glob(f"{FILE}*"):
+        file.unlink()
+
+
+def open_rows(folder: Path) -> Rows:
+    """The online store of the workspace whose Feast folder this is.
+
+    Raises
+    ------
+    ConfigError
+        It is in Redis, and the extra `redis` is not installed, or the address cannot be used.
+    """
+    elsewhere = folder / ELSEWHERE
+    if not elsewhere.is_file():
+        return CustomerRows(folder / FILE)
+    try:
+        from features.redis_rows import Place, RedisRows
+    except ImportError as error:
+        raise ConfigError(
+            f"online_store is redis, but its client cannot be imported ({error}): install the extra `redis`, "
+            "or set online_store: sqlite"
+        ) from None
+    told = json.loads(elsewhere.read_text("utf-8"))
+    return RedisRows(Place(**{**told, "url": expand(told["url"], "redis.url")}))
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a workspace has an online store at all; if it is in Redis, it may still be empty."""
+    return (folder / FILE).is_file() or (folder / ELSEWHERE).is_file()
+
+
 class CustomerOnlineStoreConfig(FeastConfigBaseModel):
-    """Where the file is."""
+    """Where the file is; a file ``online.json`` beside it says that the rows are elsewhere, see `settle`."""
 
     type: Literal["features.online.CustomerOnlineStore"] = "features.online.CustomerOnlineStore"
     path: str
 
 
 class CustomerOnlineStore(OnlineStore):
-    """Feast's online store over `CustomerRows`; for views of the one entity ``customer``."""
+    """Feast's online store over `Rows`; for views of the one entity ``customer``."""
 
     def __init__(self) -> None:
         self._own = threading.local()
@@ -98,21 +200,28 @@ class CustomerOnlineStore(OnlineStore):
         for view in tables:
             self._rows(config).drop(table_name(config.project, view.name))
 
-    def _rows(self, config: RepoConfig) -> CustomerRows:
-        """The file, opened once by each thread."""
+    def _rows(self, config: RepoConfig) -> Rows:
+        """The rows, opened once by each thread."""
         if not hasattr(self._own, "rows"):
-            self._own.rows = CustomerRows(Path(config.online_store.path))
+            self._own.rows = open_rows(Path(config.online_store.path).parent)
         return self._own.rows
 
 
 class CustomerRows:
-    """The file itself; to be used by one thread at a time."""
+    """Rows in one SQLite file."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("PRAGMA secure_delete=ON")
+
+    def require(self) -> None:
+        """Nothing: a file is not emptied behind its owner's back."""
+
+    def filled(self) -> None:
+        """Nothing, see `require`."""
 
     def make(self, table: str, names: Sequence[str]) -> None:
         """Make a table, or add the columns that it lacks; a table of another layout is made anew."""
@@ -172,14 +281,30 @@ class CustomerRows:
         query = f"SELECT customer_id FROM {quoted(table)} WHERE event_ts > ? ORDER BY customer_id"
         return [row[0] for row in self._connection.execute(query, [moment])]
 
-    def drop_older_than(self, table: str, moment: int) -> None:
+    def drop_older_than(self, tables: Sequence[str], moment: int) -> None:
         """Delete the rows of earlier moments than this."""
-        self._connection.execute(f"DELETE FROM {quoted(table)} WHERE event_ts < ?", [moment])
+        for table in tables:
+            self._connection.execute(f"DELETE FROM {quoted(table)} WHERE event_ts < ?", [moment])
 
-    def forget(self, table: str, ids: Iterable[str], moment: int) -> None:
-        """Delete the rows of these customers, but those of later moments than this."""
-        query = f"DELETE FROM {quoted(table)} WHERE customer_id = ? AND event_ts <= ?"
-        self._connection.executemany(query, [(i, moment) for i in ids])
+    def forget(self, tables: Sequence[str], ids: Iterable[str], moment: int) -> int:
+        """Delete the rows of these customers, but those of later moments than this; how many customers had one."""
+        keys = [(i, moment) for i in ids]
+        gone = [
+            self._connection.executemany(
+                f"DELETE FROM {quoted(table)} WHERE customer_id = ? AND event_ts <= ?", keys
+            ).rowcount
+            for table in tables
+        ]
+        return max([0, *gone])
+
+    def erase(self, tables: Sequence[str], ids: Iterable[str]) -> int:
+        """Delete the rows of these customers, of whatever moment; how many customers had one.
+
+        Their bytes are overwritten, in the log of changes too, unless another process reads the file at that moment.
+        """
+        gone = self.forget(tables, ids, LAST)
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return gone
 
     def close(self) -> None:
         """Close the file."""

@@ -8,6 +8,9 @@ The row of a touched customer gets the moment of the refresh as its ``as_of``, a
 from what happened before it and was recorded by then. It is a whole second, the first one that lies not before the
 present, because Feast tells moments in seconds. ``features.age_seconds`` of an answer counts from there.
 
+Ready-made profiles (``churn.kind: label``) have no events in time: there a customer is touched whose columns differ,
+and the row gets the moment of the export.
+
 A customer who is not touched keeps the row of an earlier moment. Nothing new is known of them, but time has passed:
 ``days_since_last_order`` and all that depends on the moment are those of that ``as_of``, which every answer names.
 ``everyone`` recomputes all of them.
@@ -29,6 +32,7 @@ from ibis.backends import BaseBackend
 from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace, replacing
+from features import quality_gate
 from features.build import customers_as_of, features_as_of
 from features.column import Column
 from features.engine import connect, read_tables
@@ -45,7 +49,9 @@ from features.events import (
     no_events,
     union_of,
 )
+from features.identity import load_people
 from features.schema import TABLES, feature_columns, load_schema, schema_of
+from features.snapshot import tell
 from features.store import OnlineWriter
 from features.windows import known
 
@@ -173,10 +179,15 @@ def refresh(
     ------
     NotReadyError
         No features were built yet, or they have other columns than this code and these tables give.
+    QualityError
+        The newest load is not good enough, and nobody accepted it.
     StaycastError
-        The business has no events in time to refresh from (``churn.kind: label``).
+        A moment is given, and the business has none but that of the export (``churn.kind: label``).
     """
+    quality_gate.require(workspace)
     began = now or datetime.now(UTC)
+    if settings.churn.kind == "label":
+        return _refresh_profiles(settings, workspace, began, as_of, everyone)
     backend = connect()
     tables, columns = opened(backend, workspace.tables, settings, workspace)
     tables, position = everything_known(backend, tables, settings, workspace)
@@ -214,9 +225,9 @@ def after_build(settings: Settings, workspace: Workspace, now: datetime | None =
     int
         How many customers were computed again.
     """
-    if settings.churn.kind == "label":
-        return 0
     began = now or datetime.now(UTC)
+    if settings.churn.kind == "label":
+        return _refresh_profiles(settings, workspace, began, None, everyone=True, first=True)["online"]
     backend = connect()
     base, columns = opened(backend, workspace.tables, settings, workspace)
     tables, position = everything_known(backend, base, settings, workspace)
@@ -233,6 +244,33 @@ def after_build(settings: Settings, workspace: Workspace, now: datetime | None =
         online.forget(sorted(set(later) - set(found["customer_id"])), moment)
     online.close()
     return len(later)
+
+
+def _refresh_profiles(
+    settings: Settings,
+    workspace: Workspace,
+    began: datetime,
+    as_of: datetime | None,
+    everyone: bool,
+    first: bool = False,
+) -> dict[str, Any]:
+    """As `refresh`, for a table of profiles: customers whose columns differ from those of the last run."""
+    if as_of is not None:
+        raise StaycastError("profiles have one moment, that of their export: leave --as-of out")
+    backend = connect()
+    told = tell(read_tables(backend, workspace.tables)["profiles"].to_pandas(), settings)
+    _require_registered(workspace, told.columns)
+    hold(backend, "profiles_now", told.rows.drop(columns="as_of"))
+    backend.raw_sql("CREATE OR REPLACE TEMP TABLE prints AS SELECT customer_id, hash(t) AS print FROM profiles_now t")
+    before = workspace.refresh / PRINTS
+    touched, gone = (list(told.rows["customer_id"]), []) if first else _changed(backend, before, everyone)
+    online = OnlineWriter(workspace)
+    written = online.write(told.rows[told.rows["customer_id"].isin(touched)], (began - EPOCH) // MICROSECOND)
+    online.forget(gone, began)
+    online.close()
+    _keep_prints(backend, workspace)
+    counts = {"customers": len(told.rows), "touched": len(touched), "online": written, "gone": len(gone)}
+    return {"as_of": f"{told.as_of.isoformat()}Z", **counts}
 
 
 class OneByOne:
@@ -269,8 +307,20 @@ class OneByOne:
             query = f"SELECT customer_id FROM {self._sql('customers')} WHERE {_among(customer_ids)}"
             return {row[0] for row in self._backend.raw_sql(query).fetchall()}
 
+    def persons(self, customer_ids: Sequence[str]) -> list[str]:
+        """The person behind each id; an id that is no alias is its own."""
+        return load_people(self._workspace.tables).of(customer_ids)
+
+    def owners(self, table: str, row_ids: Sequence[str]) -> dict[str, str]:
+        """Of these rows, those that stand in a table, and whose they are there."""
+        with self._busy:
+            self._open()
+            key = TABLES[table].key
+            query = f"SELECT {key}, customer_id FROM {self._sql(table)} WHERE {_among(row_ids, key)}"
+            return dict(self._backend.raw_sql(query).fetchall())
+
     def __call__(self, customer_ids: Sequence[str], clock: Callable[[], datetime]) -> datetime:
-        """Recompute these customers from all that is known, and put them online; their moment, UTC.
+        """Recompute these persons from all that is known, and put them online; their moment, UTC.
 
         The clock is read before the log: of two that run at once for one customer, the one that read further has
         no earlier moment, and its row is the one that stays.
@@ -279,7 +329,7 @@ class OneByOne:
         with self._busy:
             self._open()
             began = clock()
-            rows, position = self._log.read(ids)
+            rows, position = self._log.read(self._people.all_ids(ids))
             moment = moment_after(began, position)
             self._hold(ids, rows)
             self._online.write(self._rows.at(self._picked, moment), position)
@@ -305,6 +355,7 @@ class OneByOne:
         self._tables, columns = opened(self._backend, place or self._workspace.tables, self._settings, self._workspace)
         self._rows = Rows(self._backend, self._tables, columns)
         self._online = OnlineWriter(self._workspace)
+        self._people = load_people(self._workspace.tables)
         self._superseded = self._in_tables()
         self._backend.raw_sql("SET threads = 1")
         self._none = {name: no_events(name, self._zone) for name in KINDS.values() if name in self._tables}
@@ -316,7 +367,7 @@ class OneByOne:
 
     def _in_tables(self) -> dict[str, set[str]]:
         """Ids of the rows of events that stand in the tables too, whoever's they are there."""
-        told = frames(self._log.read()[0], self._zone)
+        told = frames(self._log.read()[0], self._zone, self._people)
         found = {}
         for name, frame in told.items():
             key = TABLES[name].key
@@ -336,7 +387,7 @@ class OneByOne:
 
     def _hold(self, ids: list[str], events: Iterable[Any]) -> None:
         """Keep all rows of these customers, and their events, where the union of both looks for them."""
-        told = frames(events, self._zone)
+        told = frames(events, self._zone, self._people)
         for name in self._tables:
             self._own(name, ids)
             if name in self._none:
@@ -364,18 +415,22 @@ def opened(
     """
     if settings.churn.kind == "label":
         raise StaycastError(
-            "churn.kind is 'label': a table of profiles has no events to refresh from; "
-            "ingest the new export and run `staycast features`"
+            "churn.kind is 'label': a table of profiles takes no events; ingest the new export and run "
+            "`staycast features --refresh`"
         )
     tables = read_tables(backend, folder)
     columns = feature_columns(tables, settings.columns.attributes)
+    _require_registered(workspace, columns)
+    return tables, columns
+
+
+def _require_registered(workspace: Workspace, columns: Sequence[Column]) -> None:
     have, wanted = load_schema(workspace.features).hash, schema_of(columns).hash
     if have != wanted:
         raise NotReadyError(
             f"the features of workspace '{workspace.root}' have other columns ({have}) than the tables and the code "
             f"give now ({wanted}): run `staycast features` once without --refresh"
         )
-    return tables, columns
 
 
 def _whole_second(as_of: datetime) -> datetime:
@@ -447,6 +502,17 @@ def _sort_tables(backend: BaseBackend, tables: Mapping[str, ir.Table], workspace
         (folder / "of.txt").write_text(_marks(workspace.tables), "utf-8")
 
 
+def is_sorted_copy(workspace: Workspace) -> bool:
+    """True if the copy of the tables that is sorted by customer holds what the tables hold."""
+    folder = workspace.refresh / SORTED
+    return folder.is_dir() and _marked(folder) == _marks(workspace.tables)
+
+
+def tell_sorted(workspace: Workspace) -> None:
+    """Say that the sorted copy holds what the tables hold: the same rows were taken out of both."""
+    (workspace.refresh / SORTED / "of.txt").write_text(_marks(workspace.tables), "utf-8")
+
+
 def _marked(folder: Path) -> str:
     return (folder / "of.txt").read_text("utf-8")
 
@@ -465,6 +531,6 @@ def _stamp(workspace: Workspace) -> tuple[Any, ...]:
     return (_marks(workspace.tables), *files)
 
 
-def _among(ids: Sequence[str]) -> str:
+def _among(ids: Sequence[str], column: str = "customer_id") -> str:
     told = ", ".join("'" + i.replace("'", "''") + "'" for i in ids)
-    return f"customer_id IN ({told})" if told else "false"
+    return f"{column} IN ({told})" if told else "false"

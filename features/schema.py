@@ -51,6 +51,8 @@ MODULES = (
 )
 SCHEMA_FILE = "schema.json"
 REASON = "source_reason"  # a column of a raw table in which its source says why a row cannot be used
+SOURCE_ROWS = "source_rows"  # a column of a raw table: of how many rows of the source each row was made
+SOURCE_GRAIN = "source_grain"  # in ``attrs`` of such a table: what one row of the source is
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from configs.errors import DataError, nearest
 from configs.settings import Columns, Settings
 from features.column import Column
 from features.profile import attribute_columns
-from features.schema import PROFILES, REASON, Field, Kind, Table
+from features.schema import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
 
 RESERVED = (
     "as_of",
@@ -100,7 +100,7 @@ def table_of(profiles: pd.DataFrame, declared: Columns) -> Table:
     extra = tuple(
         Field(name, "text" if name in declared.sensitive else _kind(profiles[name]), nullable=True)
         for name in map(str, profiles)
-        if name not in (*OWN, REASON)
+        if name not in (*OWN, REASON, SOURCE_ROWS)
     )
     return replace(PROFILES, fields=PROFILES.fields + extra)
 

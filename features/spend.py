@@ -8,7 +8,7 @@ from features.column import column
 from features.windows import within
 
 
-@column("orders", "Spent {value:money} in the last {days} days", windows=(30, 60, 90, 180), empty=0)
+@column("orders", "Spent {value:money} in the last {days} days", windows=(30, 60, 90, 180), reach=1, empty=0)
 def spend(o: ir.Table, days: int) -> ir.Value:
     """Net revenue in the last `days` days, returns subtracted."""
     return o.amount.sum(where=within(o, days))
@@ -26,7 +26,13 @@ def mean_order(o: ir.Table) -> ir.Value:
     return o.amount.mean(where=o.is_purchase)
 
 
-@column("orders", "An order of the last {days} days was worth {value:money}", "No order in {days} days", windows=(90,))
+@column(
+    "orders",
+    "An order of the last {days} days was worth {value:money}",
+    "No order in {days} days",
+    windows=(90,),
+    reach=1,
+)
 def mean_order_recent(o: ir.Table, days: int) -> ir.Value:
     """Mean amount of a purchase in the last `days` days."""
     return o.amount.mean(where=o.is_purchase & within(o, days))
@@ -44,13 +50,13 @@ def sd_order(o: ir.Table) -> ir.Value:
     return o.amount.std(where=o.is_purchase, how="sample")
 
 
-@column("orders", "Bought {value:count unit} in the last {days} days", windows=(90,), empty=0)
+@column("orders", "Bought {value:count unit} in the last {days} days", windows=(90,), reach=1, empty=0)
 def units(o: ir.Table, days: int) -> ir.Value:
     """Units bought, less those returned, in the last `days` days."""
     return o.quantity.sum(where=within(o, days))
 
 
-@column("orders", "{value:count return} in the last {days} days", windows=(90,), empty=0)
+@column("orders", "{value:count return} in the last {days} days", windows=(90,), reach=1, empty=0)
 def returns(o: ir.Table, days: int) -> ir.Value:
     """Returns in the last `days` days."""
     return o.count(where=~o.is_purchase & within(o, days))

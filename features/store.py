@@ -19,7 +19,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from configs.errors import NotReadyError
+from configs.settings import Settings
 from configs.workspace import Workspace
+from features.identity import load_people
 from features.schema import load_schema
 
 REPO = Path(__file__).parent.parent / "feature_repo"
@@ -30,14 +32,21 @@ with warnings.catch_warnings():
     from feast import FeatureStore
     from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL as EVENT_TIME
 
-    from features.online import CustomerRows, micros, table_name
+    from features.online import is_there, micros, open_rows, settle, table_name
 
 logging.getLogger("feast").setLevel(logging.WARNING)
 CHUNK = 20_000
 
 
-def apply(workspace: Workspace) -> None:
+def apply(workspace: Workspace, settings: Settings | None = None) -> None:
     """Register the entity, the views and the services that the feature schema asks for.
+
+    Parameters
+    ----------
+    workspace
+        Holds the features.
+    settings
+        Of the business: they say where the online store is. None: where it was, at first in SQLite.
 
     Raises
     ------
@@ -46,6 +55,8 @@ def apply(workspace: Workspace) -> None:
     """
     load_schema(workspace.features)
     workspace.feast.mkdir(parents=True, exist_ok=True)
+    if settings is not None:
+        settle(workspace, settings)
     with _environment(workspace), _quiet():
         wanted = runpy.run_path(str(REPO / "definitions.py"))
         store = FeatureStore(repo_path=str(REPO))
@@ -61,7 +72,7 @@ def materialize(workspace: Workspace) -> int:
     """
     path = workspace.features / "rows.parquet"
     newest = pd.read_parquet(path, columns=["as_of"])["as_of"].max()
-    online = OnlineWriter(workspace)
+    online = OnlineWriter(workspace, filling=True)
     file = pq.ParquetFile(path)
     count = 0
     for batch in file.iter_batches(CHUNK):
@@ -70,6 +81,7 @@ def materialize(workspace: Workspace) -> int:
         count += len(rows)
         online.write(rows, micros(newest))
     online.drop_older_than(newest)
+    online.filled()
     online.close()
     return count
 
@@ -84,18 +96,25 @@ class OnlineWriter:
     ----------
     workspace
         Holds the registered features.
+    filling
+        All customers are about to be written. Otherwise they must be there: a Redis that was emptied is not filled
+        by the few that are touched.
 
     Raises
     ------
     NotReadyError
-        Nothing was registered yet.
+        Nothing was registered yet, or not all customers are online.
+    StoreError
+        The online store does not answer; so from every method.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, filling: bool = False) -> None:
         store = _store(workspace)
         views = store.list_feature_views()
         self._views = {table_name(store.project, v.name): [f.name for f in v.features] for v in views}
-        self._rows = CustomerRows(Path(store.config.online_store.path))
+        self._rows = open_rows(workspace.feast)
+        if not filling:
+            self._rows.require()
 
     def write(self, rows: pd.DataFrame, position: int) -> int:
         """Write feature rows; one that is older than what is online is left out.
@@ -129,16 +148,22 @@ class OnlineWriter:
 
     def drop_older_than(self, moment: datetime) -> None:
         """Take the rows of earlier moments than this one offline."""
-        for table in self._views:
-            self._rows.drop_older_than(table, micros(moment))
+        self._rows.drop_older_than(list(self._views), micros(moment))
 
     def forget(self, customer_ids: list[str], moment: datetime) -> None:
         """Take these customers offline, but whose row is of a later moment than this one."""
-        for table in self._views:
-            self._rows.forget(table, customer_ids, micros(moment))
+        self._rows.forget(list(self._views), customer_ids, micros(moment))
+
+    def erase(self, customer_ids: Sequence[str]) -> int:
+        """Take these customers offline, whatever moment their row is of; how many were online."""
+        return self._rows.erase(list(self._views), customer_ids)
+
+    def filled(self) -> None:
+        """Say that all customers are online now."""
+        self._rows.filled()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, or the connections."""
         self._rows.close()
 
 
@@ -193,14 +218,17 @@ class OnlineFeatures:
     Raises
     ------
     NotReadyError
-        Nothing was materialized yet.
+        Nothing was materialized yet; from `read`: Redis was emptied.
+    StoreError
+        From `read`: the online store does not answer in time.
     """
 
     def __init__(self, workspace: Workspace, service: str = "churn") -> None:
-        if not (workspace.feast / "online.db").is_file():
+        if not is_there(workspace.feast):
             raise NotReadyError(f"no online features in workspace '{workspace.root}': run `staycast features` first")
         self._schema = load_schema(workspace.features)
         self._store = _store(workspace)
+        self._tables = workspace.tables
         self._service = self._store.get_feature_service(service)
         self._numbers = [f.name for f in self._schema.features if f.dtype == "float64"]
 
@@ -212,9 +240,10 @@ class OnlineFeatures:
     def read(self, customer_ids: list[str]) -> pd.DataFrame:
         """Return one row per id in the order asked: ``customer_id, as_of``, then the features in schema order.
 
-        ``as_of`` is NaT where the id is unknown. The online store returns old values as if they were new; the
-        moment tells their age.
+        An alias gets the row of the person, whose ``customer_id`` it carries (`features.identity`). ``as_of`` is NaT
+        where the id is unknown. The online store returns old values as if they were new; the moment tells their age.
         """
+        customer_ids = load_people(self._tables).of(customer_ids)
         answer = self._store.get_online_features(
             features=self._service, entity_rows=[{"customer_id": i} for i in customer_ids]
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ibis
 import ibis.expr.types as ir
 
 from features.column import column
 from features.windows import within
+
+NOTHING = 1e-4  # in currency: a smaller sum of amounts is none
 
 
 def _orders(o: ir.Table, new: int, old: int) -> ir.Value:
@@ -21,13 +24,13 @@ def _spend(o: ir.Table, new: int, old: int) -> ir.Value:
     return o.amount.sum(where=(o.days_ago <= old) & (o.days_ago > new)).fill_null(0)
 
 
-@column("orders", "{value:+.0f} orders against the {days} days before", windows=(14, 30, 90), empty=0)
+@column("orders", "{value:+.0f} orders against the {days} days before", windows=(14, 30, 90), reach=2, empty=0)
 def orders_change(o: ir.Table, days: int) -> ir.Value:
     """Purchases of the last `days` days less those of as many days before."""
     return _orders(o, 0, days) - _orders(o, days, 2 * days)
 
 
-@column("orders", "Spend changed by {value:+,.2f} against the {days} days before", windows=(30, 90), empty=0)
+@column("orders", "Spend changed by {value:+,.2f} against the {days} days before", windows=(30, 90), reach=2, empty=0)
 def spend_change(o: ir.Table, days: int) -> ir.Value:
     """Net revenue of the last `days` days less that of as many days before."""
     return _spend(o, 0, days) - _spend(o, days, 2 * days)
@@ -49,8 +52,12 @@ def orders_pace(o: ir.Table, days: int) -> ir.Value:
     "orders", "Spend of the last {days} days: {value:percent} of the usual pace", "No spend on record", windows=(30, 90)
 )
 def spend_pace(o: ir.Table, days: int) -> ir.Value:
-    """Net revenue a day in the last `days` days over net revenue a day since the first purchase."""
-    usual = (o.amount.sum() / _tenure(o)).nullif(0)
+    """Net revenue a day in the last `days` days over net revenue a day since the first purchase.
+
+    Unknown where returns took back all: a sum of amounts that should be 0 is often a little off.
+    """
+    total = o.amount.sum()
+    usual = ibis.ifelse(total.abs() < NOTHING, ibis.null("float64"), total) / _tenure(o)
     return _spend(o, 0, days) / _tenure(o).clip(upper=float(days)) / usual
 
 

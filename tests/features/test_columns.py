@@ -103,6 +103,8 @@ def test_interactions_and_contacts_are_counted_in_their_windows(
     assert (ann["visits_7d"], ann["visits_30d"], ann["visits_change_30d"]) == (1, 2, 2)
     assert (ann["complaints_30d"], ann["days_since_last_complaint"]) == (1, 10)
     assert ann["mean_survey_score"] == 4
+    assert ann["survey_score_90d"] == 4
+    assert np.isnan(ann["survey_score_change_90d"])  # no survey 90 to 180 days ago to compare with
     assert (ann["campaigns_90d"], ann["redemptions_total"], ann["redemption_share"]) == (2, 1, 0.5)
     assert ann["days_since_last_redemption"] == 20
 
@@ -169,3 +171,18 @@ def test_rows_are_the_same_however_often_they_are_told(features: Features, shop:
     for name, frame in shop.items():
         pd.testing.assert_frame_equal(frame, before[name])
     assert np.isfinite(features(shop, AS_OF).loc["ann", "gap_z"])
+
+
+def test_the_survey_score_is_told_by_window_and_how_it_changed(
+    features: Features, shop: dict[str, pd.DataFrame]
+) -> None:
+    answered = [("2024-02-20", 2.0), ("2024-01-20", 4.0), ("2023-11-01", 9.0), ("2023-10-01", 7.0), ("2023-04-01", 1.0)]
+    surveys = pd.DataFrame(
+        [(f"s{n}", "ann", at, "survey", value) for n, (at, value) in enumerate(answered)],
+        columns=["interaction_id", "customer_id", "occurred_at", "kind", "value"],
+    )
+    ann = features({**shop, "interactions": surveys}, AS_OF).loc["ann"]
+    assert ann["survey_score_90d"] == 3
+    assert ann["survey_score_365d"] == (2 + 4 + 9 + 7 + 1) / 5
+    assert ann["survey_score_change_90d"] == 3 - 8
+    assert ann["survey_score_change_180d"] == (2 + 4 + 9 + 7) / 4 - 1

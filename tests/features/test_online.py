@@ -61,8 +61,8 @@ def test_a_table_of_another_layout_is_made_anew(tmp_path: Path) -> None:
 
 def test_older_rows_and_forgotten_customers_go(rows: CustomerRows) -> None:
     rows.write({"t": (NAMES, [(c, at, 0, 1.0, None) for c, at in (("ann", 1), ("bob", 2), ("cid", 3))])})
-    rows.drop_older_than("t", 2)
+    rows.drop_older_than(["t"], 2)
     assert rows.newer_than("t", 0) == ["bob", "cid"]
     assert rows.newer_than("t", 2) == ["cid"]
-    rows.forget("t", ["bob", "cid"], 2)
+    assert rows.forget(["t"], ["bob", "cid"], 2) == 1
     assert rows.newer_than("t", 0) == ["cid"]

@@ -8,13 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.errors import DataError
+from configs.errors import DataError, StaycastError
 from configs.settings import Columns, Settings
+from configs.workspace import Workspace
+from features import build, refresh, store
+from features import ingest as module
 from features.check import check_tables
 from features.schema import describe
 from features.snapshot import prepare, tell
 
 NOW = datetime(2026, 5, 4, 13, tzinfo=UTC)
+NAMES = ["a", "b", "c"]
 
 
 @pytest.fixture
@@ -91,3 +95,31 @@ def test_a_reason_says_the_customers_own_value() -> None:
     assert describe("MonthlyCharges", {"MonthlyCharges": 29.85}) == "Monthly charges: 29.85"
     assert describe("Monthly_charges", {"Monthly_charges": 1234.0}) == "Monthly charges: 1,234"
     assert describe("Plan", {"Plan": None}) == "Plan unknown"
+
+
+def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
+    ready: Settings, export: pd.DataFrame, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought = {"profiles": export.head(3)}
+    source = type("Source", (), {"load": lambda options: dict(brought), "mark": lambda options: "x"})
+    monkeypatch.setattr(module, "loader", lambda name: source)
+    lenient = ready.quality.model_copy(update={"accept_rules": ("table_missing",)})
+    ready = ready.model_copy(update={"quality": lenient, "data_until": NOW - pd.Timedelta(hours=1)})
+    module.ingest(ready, workspace, NOW)
+    build.build(ready, workspace)
+    store.apply(workspace)
+    assert store.materialize(workspace) == refresh.after_build(ready, workspace, NOW) == 3
+    assert refresh.refresh(ready, workspace, NOW)["touched"] == 0
+
+    brought["profiles"] = export.head(3).assign(Plan=["basic", "pro", "pro"])
+    module.ingest(ready, workspace, NOW)
+    told = refresh.refresh(ready, workspace, NOW)
+    assert told == {"as_of": "2026-05-04T12:00:00Z", "customers": 3, "touched": 1, "online": 1, "gone": 0}
+    assert store.OnlineFeatures(workspace).read(NAMES)["Plan"].tolist() == ["basic", "pro", "pro"]
+
+    brought["profiles"] = export.iloc[[0, 2]]
+    module.ingest(ready, workspace, NOW)
+    assert refresh.refresh(ready, workspace, NOW)["gone"] == 1
+    assert store.OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [False, True, False]
+    with pytest.raises(StaycastError, match="leave --as-of out"):
+        refresh.refresh(ready, workspace, NOW, as_of=NOW)

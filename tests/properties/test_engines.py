@@ -20,6 +20,7 @@ from configs.settings import load
 from configs.workspace import Workspace
 from features.build import build, features_as_of
 from features.engine import batches, connect, read_tables
+from features.events import Event, EventLog, everything_known
 from features.ingest import ingest
 from features.schema import feature_columns
 
@@ -187,8 +188,35 @@ def test_batches_by_customer_change_no_feature(
     backend, as_of = connect(), datetime(2024, 3, 1)
     tables = read_tables(backend, folder)
     columns = feature_columns(tables, ())
-    cut = batches(backend, tables, rows_a_batch=4)
+    cut = batches(backend, tables, rows_at_once=4, few_rows=0)
     assert len(cut) == 4
     parts = [features_as_of(batch, columns, as_of).to_pandas() for batch in cut]
     together = pd.concat(parts).set_index("customer_id").sort_index()
     pd.testing.assert_frame_equal(together, rows(backend, folder, as_of), rtol=1e-12)
+
+
+def test_a_posted_event_is_in_the_features_of_both(
+    spark: BaseBackend, shop: dict[str, pd.DataFrame], opened: Any, workspace: Workspace
+) -> None:
+    workspace.tables.mkdir(parents=True)
+    write(workspace.tables, {name: table.to_pandas() for name, table in opened(shop).items()})
+    link = {"customer_id": ["bob"], "alias": ["web-7"], "seen_at": [pd.Timestamp("2024-02-25")]}
+    write(workspace.tables, {"identities": pd.DataFrame(link)})
+    row = {"order_id": "n1", "ordered_at": "2024-02-28T10:00:00.5Z", "amount": 7.5, "channel": "app"}
+    with EventLog(workspace.events) as log:
+        came = [
+            Event(f"e{n}", "orders", {**row, "order_id": f"n{n}", "customer_id": c})
+            for n, c in ((1, "ann"), (2, "web-7"))
+        ]
+        log.append(came, datetime(2024, 2, 28, 12, tzinfo=UTC))
+    told = []
+    for backend in (connect(), spark):
+        tables, _ = everything_known(backend, read_tables(backend, workspace.tables), load("test"), workspace)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = features_as_of(tables, feature_columns(tables, ()), datetime(2024, 3, 1)).to_pandas()
+        told.append(found.set_index("customer_id").sort_index())
+    here, there = told
+    assert here["orders_total"].to_dict() == there["orders_total"].to_dict() == {"ann": 5, "bob": 2, "new": 0}
+    assert there.loc["bob", "spend_total"] == 107.5
+    pd.testing.assert_frame_equal(here, there, rtol=1e-9, atol=1e-9)
