@@ -27,14 +27,14 @@ Severity = Literal["stop", "warn"]
 Profile = dict[str, Any]
 
 FELL, Z = 0.02, 4.0
-UNSEEN, OPEN = 0.02, 0.2
+UNSEEN, OPEN, BY_CHANCE = 0.02, 0.2, 0.001
 MOVED, RATIO, BLOCK_RATIO, BLOCKS = 0.2, 3.0, 8.0, 10
 RUN, REPEATED, NEGATIVE, BEFORE = 0.05, 0.02, 0.03, 0.02
 FEWER, MORE, LATE_DAYS = 0.25, 3.0, 3.0
 FUTURE, DAMAGED, EARLY_RETURNS = 0.001, 0.005, 0.05
-SHIFT_GAIN, SHIFT_GAIN_A_ROW, SHIFT_EXPLAINS = 15.0, 0.004, 0.5
+SHIFT_GAIN, SHIFT_GAIN_A_ROW, SHIFT_EXPLAINS = 15.0, 0.008, 0.5
 CUTS = (0.5, 0.65, 0.8, 0.9)
-IDS_SEEN = 20_000
+IDS_SEEN, PROFILED = 20_000, 4_000_000
 MIN_ROWS, SHARES_KEPT, GRID = 50, 500, np.linspace(0, 1, 101)
 DAMAGE = (
     r"\ufffd|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|Ã[\u0080-\u00bf\u0152-\u2122]"
@@ -107,8 +107,9 @@ def profile(checked: Mapping[str, Checked], time_zone: str) -> Profile:
     Returns
     -------
     dict
-        Per table: rows, days, repeated rows, times out of order; per column: how full, how often its most common
-        value comes, its longest run, and by kind: quantiles and signs, shares of values, shapes of ids, hours.
+        Of at most about `PROFILED` rows of each: those of customers drawn by their id. Per table: rows, days, repeated
+        rows, times out of order; per column: how full, how often its most common value comes, its longest run, and by
+        kind: quantiles and signs, shares of values, shapes of ids, hours.
     """
     tables = {name: _table(one, ZoneInfo(time_zone)) for name, one in checked.items()}
     ends = [t["newest"] for t in tables.values() if t["newest"] is not None]
@@ -160,7 +161,8 @@ def _finding(table: str, column: str, rule: str, got: str, expected: str) -> Fin
 
 
 def _table(one: Checked, zone: ZoneInfo) -> Profile:
-    spec, used, read = one.table, one.used, len(one.used) + len(one.quarantined)
+    spec, read = one.table, one.rows_judged
+    used = one.used if len(one.used) <= PROFILED else _some_customers(one.used)
     times = used[spec.time]
     in_time = used.loc[times.sort_values(kind="stable").index]
     content = [c for c in spec.names if c != spec.key and used[c].notna().any()]
@@ -172,10 +174,10 @@ def _table(one: Checked, zone: ZoneInfo) -> Profile:
     return {
         "time": spec.time,
         "rows_read": read,
-        "rows_used": len(used),
-        "future_rows": int(reasons.str.contains("lies in the future", regex=False).sum()),
+        "rows_used": len(one.used),
+        "future_rows": int(one.weights[reasons.str.contains("lies in the future", regex=False)].sum()),
         "newest": None if times.isna().all() else times.max().isoformat(),
-        "rows_a_day": len(used) / span if span else 0.0,
+        "rows_a_day": len(one.used) / span if span else 0.0,
         "widest_gap_days": float(gaps[widest]),
         "days_before_gap": float((days[widest] - days[0]) / np.timedelta64(1, "D")) if len(days) > 1 else 0.0,
         "rows_after_gap": float((times > days[widest] + np.timedelta64(1, "D")).mean()) if len(days) > 1 else 0.0,
@@ -184,6 +186,14 @@ def _table(one: Checked, zone: ZoneInfo) -> Profile:
         "early_returns": _early_returns(in_time) if spec.name == "orders" else 0.0,
         "columns": {f.name: _column(f, used, in_time, spec.key, zone) for f in spec.fields},
     }
+
+
+def _some_customers(used: pd.DataFrame) -> pd.DataFrame:
+    """The rows of as many customers as have about `PROFILED` rows: all of each, so that nobody's story has gaps."""
+    codes, ids = pd.factorize(used["customer_id"])
+    share = PROFILED / len(used)
+    drawn = pd.util.hash_array(np.asarray(ids, dtype=object)) < np.uint64(share * 2**64)
+    return used[drawn[codes] & (codes >= 0)]
 
 
 def _before(used: pd.DataFrame, time: str, names: Iterable[str]) -> dict[str, float]:
@@ -431,7 +441,7 @@ def _values(table: str, column: str, new: Profile, old: Profile) -> list[Finding
     unseen = {v: s for v, s in new["shares"].items() if v not in old["shares"]}
     limit = UNSEEN + 2 * old["novelty"]
     found = []
-    if sum(unseen.values()) > limit:
+    if sum(unseen.values()) > limit and _all_new(unseen, new["filled"], old["filled"]) < BY_CHANCE:
         most = max(unseen, key=lambda v: unseen[v])
         got = f"{sum(unseen.values()):.1%} of the rows hold values never seen, most of them {most[:40]!r}"
         found.append(_finding(table, column, "unseen_values", got, f"at most {limit:.1%}"))
@@ -440,6 +450,11 @@ def _values(table: str, column: str, new: Profile, old: Profile) -> list[Finding
         got = f"{apart:.0%} of the rows would have to change their value to be as before"
         found.append(_finding(table, column, "shares_moved", got, f"at most {MOVED + 2 * old['novelty']:.0%}"))
     return found
+
+
+def _all_new(unseen: Mapping[str, float], new: int, old: int) -> float:
+    """How likely it is that rows of rare values, shared out by chance over both loads, all fall into the new one."""
+    return float((new / (new + old)) ** (sum(unseen.values()) * new))
 
 
 def _shape(table: str, column: str, new: Profile, old: Profile) -> list[Finding]:

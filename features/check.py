@@ -20,7 +20,17 @@ from pandera.errors import SchemaErrors
 
 from configs.errors import DataError, nearest
 from configs.settings import Columns
-from features.schema import IDENTITIES, REASON, REQUIRED, TABLES, Field, Table, customers_table
+from features.schema import (
+    IDENTITIES,
+    REASON,
+    REQUIRED,
+    SOURCE_GRAIN,
+    SOURCE_ROWS,
+    TABLES,
+    Field,
+    Table,
+    customers_table,
+)
 from features.snapshot import table_of
 
 BLANKS = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
@@ -29,17 +39,63 @@ FLAGS = {"yes": 1.0, "true": 1.0, "1": 1.0, "y": 1.0, "no": 0.0, "false": 0.0, "
 
 @dataclass(frozen=True)
 class Checked:
-    """A table after its check: the rows to use, and the others with a column ``reason``."""
+    """A table after its check: the rows to use, and the others with a column ``reason``.
+
+    Where a source makes one row of several of its own (an order of its lines), all counts are in rows of the source,
+    so that they add up to what was read.
+
+    Attributes
+    ----------
+    table
+        What the table should look like.
+    used, quarantined
+        Rows of this table; a row in quarantine may stand for several of the source (`SOURCE_ROWS`).
+    made_of
+        Of how many rows of the source each used row was made; None: of one.
+    grain
+        What one row of the source is, where it is not one row of this table.
+    erased
+        Rows of the source about erased persons: counted, kept nowhere.
+    """
 
     table: Table
     used: pd.DataFrame
     quarantined: pd.DataFrame
+    made_of: pd.Series | None = None
+    grain: str = ""
+    erased: int = 0
+
+    @property
+    def weights(self) -> pd.Series:
+        """Of each row in quarantine: how many rows of the source it stands for."""
+        if SOURCE_ROWS in self.quarantined:
+            return self.quarantined[SOURCE_ROWS].astype("int64")
+        return pd.Series(1, index=self.quarantined.index)
+
+    @property
+    def rows_used(self) -> int:
+        """Rows of the source that are used."""
+        return len(self.used) if self.made_of is None else int(self.made_of.sum())
+
+    @property
+    def rows_quarantined(self) -> int:
+        """Rows of the source that are in quarantine."""
+        return int(self.weights.sum())
+
+    @property
+    def rows_judged(self) -> int:
+        """Rows of the source that were used or put into quarantine: those that shares are told of."""
+        return self.rows_used + self.rows_quarantined
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of the source that were read: used, in quarantine, or left out because their person was erased."""
+        return self.rows_judged + self.erased
 
     @property
     def valid_share(self) -> float:
-        """Share of the rows read that can be used."""
-        read = len(self.used) + len(self.quarantined)
-        return len(self.used) / read if read else 0.0
+        """Share of the rows judged that can be used."""
+        return self.rows_used / self.rows_judged if self.rows_judged else 0.0
 
 
 def check_tables(
@@ -113,15 +169,18 @@ def check_table(spec: Table, raw: pd.DataFrame, now: datetime, customers: set[st
     if raw.empty:
         raise DataError(f"{spec.name}: the table is empty; one row per {spec.grain} is expected")
     _require_columns(spec, raw)
+    grain = raw.attrs.get(SOURCE_GRAIN, "")
     raw = raw.set_axis(pd.RangeIndex(len(raw)), axis=0)
     frame, unread = read_values(spec, raw)
     told = _told(raw)
     unread = unread[~unread.index.isin(told.index)]
-    broken = _broken_rules(spec, frame, now, customers)
-    reasons = _join([told, unread, broken[~broken.index.isin(told.index.append(unread.index))]])
+    lost = told.index.union(unread.index)
+    broken = _broken_rules(spec, frame.drop(index=lost) if len(lost) else frame, now, customers)
+    reasons = _join([told, unread, broken])
     bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
     used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
-    return Checked(spec, used, bad.reset_index(drop=True))
+    made_of = raw[SOURCE_ROWS].drop(index=reasons.index).reset_index(drop=True) if SOURCE_ROWS in raw else None
+    return Checked(spec, used, bad.reset_index(drop=True), made_of, grain)
 
 
 def _told(raw: pd.DataFrame) -> pd.Series:
@@ -134,7 +193,12 @@ def _told(raw: pd.DataFrame) -> pd.Series:
 def _join(parts: list[pd.Series]) -> pd.Series:
     """All reasons against each row in one text, by the row's index."""
     filled = [part for part in parts if len(part)]
-    return pd.concat(filled).groupby(level=0).agg("; ".join) if filled else pd.Series(dtype=object)
+    if not filled:
+        return pd.Series(dtype=object)
+    together = pd.concat(filled)
+    several = together.index.duplicated(keep=False)
+    joined = together[several].groupby(level=0).agg("; ".join) if several.any() else together[several]
+    return pd.concat([together[~several], joined]).sort_index()
 
 
 def read_values(spec: Table, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
@@ -166,8 +230,8 @@ def _read(field: Field, given: pd.Series) -> pd.Series:
     if field.kind == "time":
         return _utc(given)
     if field.kind == "flag":
-        return _text(given).str.lower().map(FLAGS).astype("float64")
-    return _text(given)
+        return as_text(given).str.lower().map(FLAGS).astype("float64")
+    return as_text(given)
 
 
 def _finite(numbers: pd.Series) -> pd.Series:
@@ -181,22 +245,25 @@ def _utc(given: pd.Series) -> pd.Series:
     return times.astype("datetime64[us]")
 
 
-def _text(given: pd.Series) -> pd.Series:
-    """Text without blanks around it; what is blank is missing."""
+def as_text(given: pd.Series) -> pd.Series:
+    """Values as the text of an id: without blanks around it; what is blank is missing, 7.0 is 7."""
     if pd.api.types.is_float_dtype(given) and (given.dropna() % 1 == 0).all():
         given = given.astype("Int64")
-    text = arrow.array(_texts(given), type=arrow.string(), from_pandas=True)
+    text = _texts(given)
     trimmed = pc.utf8_trim(text, characters=BLANKS)
     blank = pc.fill_null(pc.equal(trimmed, ""), False)
-    filled = pc.replace_with_mask(trimmed, blank, arrow.scalar(None, arrow.string()))
+    filled = pc.if_else(blank, arrow.scalar(None, trimmed.type), trimmed)
     return pd.Series(pd.arrays.ArrowStringArray(filled), index=given.index, name=given.name)
 
 
-def _texts(given: pd.Series) -> np.ndarray:
-    """Values as Python texts; a column that holds nothing else is taken as it is."""
+def _texts(given: pd.Series) -> arrow.Array | arrow.ChunkedArray:
+    """Values as texts in Arrow; a column that lies there already, as files do, makes no Python object of any row."""
+    if isinstance(given.array, pd.arrays.ArrowStringArray):
+        return _arrow(given)
     if given.dtype == object and pd.api.types.infer_dtype(given, skipna=True) in ("string", "empty"):
-        return given.to_numpy()
-    return given.astype("string").to_numpy(dtype=object, na_value=cast(Any, None))
+        return arrow.array(given.to_numpy(), type=arrow.string(), from_pandas=True)
+    objects = given.astype("string").to_numpy(dtype=object, na_value=cast(Any, None))
+    return arrow.array(objects, type=arrow.string(), from_pandas=True)
 
 
 def _given(values: pd.Series) -> pd.Series:
@@ -241,7 +308,7 @@ _RULES = {
 def _rules(spec: Table, now: datetime, customers: set[str] | None) -> pa.DataFrameSchema:
     moment = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
     past = pa.Check(lambda times: times < moment, name="past", error="past")
-    ids = arrow.array(list(customers or ()), type=arrow.string())
+    ids = arrow.array(list(customers or ()), type=arrow.large_string())
     known = pa.Check(lambda given: _among(given, ids), name="known_customer", error="known_customer")
     first = pa.Check(_first, name="field_uniqueness", error="field_uniqueness", ignore_na=False)
 
@@ -269,7 +336,7 @@ def _rules(spec: Table, now: datetime, customers: set[str] | None) -> pa.DataFra
 
 def _among(given: pd.Series, ids: arrow.Array) -> pd.Series:
     """True where an id is one of those."""
-    return pd.Series(pc.is_in(_arrow(given), value_set=ids).to_numpy(zero_copy_only=False), index=given.index)
+    return pd.Series(np.asarray(pc.is_in(_arrow(given), value_set=ids)), index=given.index)
 
 
 def _first(keys: pd.Series) -> pd.Series:
@@ -279,5 +346,7 @@ def _first(keys: pd.Series) -> pd.Series:
     return ~pd.Series(keys.to_numpy(dtype=object, na_value=cast(Any, None)), index=keys.index).duplicated()
 
 
-def _arrow(texts: pd.Series) -> arrow.Array:
-    return arrow.array(texts, type=arrow.string(), from_pandas=True)
+def _arrow(texts: pd.Series) -> arrow.Array | arrow.ChunkedArray:
+    if isinstance(texts.array, pd.arrays.ArrowStringArray):
+        return texts.array.__arrow_array__().cast(arrow.large_string())
+    return arrow.array(texts, type=arrow.large_string(), from_pandas=True)

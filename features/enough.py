@@ -20,6 +20,7 @@ from features.check import Checked
 from features.engine import connect, read_tables
 from features.ingest import checked_tables, with_local_time
 from features.kinds import end_of_known, first_event, labels_at
+from features.quality import counted
 from features.sources import loader
 
 REMEDIES = {
@@ -53,10 +54,7 @@ def trial(settings: Settings, say: Callable[[str], None] = lambda text: None) ->
     checked = checked_tables(raw, settings, datetime.now(UTC))
     say("counting what can be learned from")
     return {
-        "tables": [
-            {"name": n, "rows_read": len(c.used) + len(c.quarantined), "rows_used": len(c.used)}
-            for n, c in checked.items()
-        ],
+        "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
         "problems": [p for one in checked.values() for p in problems(one)],
         "enough": _enough(checked, settings),
     }
@@ -70,7 +68,7 @@ def problems(one: Checked) -> list[dict[str, Any]]:
     said = said[said.str.contains(": ", regex=False)]
     rules = said.str.replace(r"'.*?'", "…", regex=True)
     out = []
-    for rule, rows in rules.value_counts().items():
+    for rule, rows in counted(one, said).items():
         column, _, broken = str(rule).partition(": ")
         remedy = next((do for part, do in REMEDIES.items() if part in broken), "see the quarantine for the rows")
         example = str(said[rules == rule].iloc[0]).partition(": ")[2]

@@ -1,9 +1,9 @@
 """Orders and interactions that arrive between two ingests: a durable log, and its union with the checked tables.
 
-The log is SQLite in WAL mode with full syncs: an event that was acknowledged survives a crash of the process and of
-the machine. An event is told apart by its ``event_id``: the same again is ignored, the same id with other content is
-a conflict. When it became known (``recorded_at``) is set here, at arrival, and rises strictly along the log, so that
-the newest one read says how far the log was read.
+An event that was acknowledged survives a crash of the process and of the machine (`features.durable`). An event is
+told apart by its ``event_id``: the same again is ignored, the same id with other content is a conflict. When it became
+known (``recorded_at``) is set here, at arrival, and rises strictly along the log, so that the newest one read says how
+far the log was read.
 
 An order that stands in the log and in a table (the same ``order_id``) is one order: the table's row is taken, because
 a later export knows better, and it counts as known from the earlier of the two on.
@@ -14,13 +14,11 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import ibis
@@ -32,13 +30,14 @@ from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.check import Checked, check_table
+from features.durable import DurableFile
+from features.identity import NOBODY, People, load_people
 from features.ingest import with_local_time
 from features.schema import TABLES, Table
 
 KINDS: Mapping[str, str] = {"order": "orders", "interaction": "interactions"}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
-BUSY_SECONDS = 5.0
 MAX_VARIABLES = 30_000
 Status = Literal["accepted", "known"]
 _TABLE = """
@@ -134,7 +133,7 @@ def _faults(spec: Table, raw: pd.DataFrame, customers: set[str], now: datetime) 
     return [Fault(int(i), *part.split(": ", 1)) for i, reason in told for part in parts.split(reason)]
 
 
-class EventLog:
+class EventLog(DurableFile):
     """A log in one file. All methods may be called from several threads, and several processes may write to one file.
 
     Parameters
@@ -144,14 +143,8 @@ class EventLog:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.executescript(_TABLE)
+        super().__init__(path, _TABLE)
         self._waiting: list[_Batch] = []
-        self._queueing = threading.Lock()
-        self._writing = threading.Lock()
 
     def append(self, events: Sequence[Event], now: datetime) -> list[Status]:
         """Write events, all or none; they are on disk when this returns.
@@ -212,6 +205,12 @@ class EventLog:
             finally:
                 self._connection.execute("COMMIT")
 
+    def known(self, event_ids: Sequence[str]) -> set[str]:
+        """Of these events, those that stand in the log."""
+        with self._writing:
+            asked = "SELECT event_id FROM events WHERE event_id = ?"
+            return {i for i in event_ids if self._connection.execute(asked, [i]).fetchone()}
+
     def _rows(self, customers: Sequence[str] | None) -> Iterable[Any]:
         query = "SELECT table_name, content, recorded_at FROM events"
         if customers is None:
@@ -221,19 +220,6 @@ class EventLog:
             some = list(customers[start : start + MAX_VARIABLES])
             asked = f"{query} WHERE customer_id IN ({','.join('?' * len(some))}) ORDER BY recorded_at"
             yield from self._connection.execute(asked, some)
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._writing:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _write_waiting(self) -> None:
         """Write all that waits in one transaction; a batch with a conflict is left out and told so."""
@@ -305,12 +291,17 @@ def _value(kind: str, value: Any) -> Any:
     return float(value) if kind == "number" else str(value).strip()
 
 
-def frames(rows: Iterable[Any], zone: ZoneInfo) -> dict[str, pd.DataFrame]:
-    """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row."""
+def frames(rows: Iterable[Any], zone: ZoneInfo, people: People = NOBODY) -> dict[str, pd.DataFrame]:
+    """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
+
+    An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
+    link that is found later holds for earlier events, too.
+    """
     by_table: dict[str, list[dict[str, Any]]] = {}
     for table, content, recorded in rows:
         by_table.setdefault(table, []).append({**json.loads(content), "recorded_at": recorded})
-    return {name: _frame(TABLES[name], found, zone) for name, found in by_table.items()}
+    told = {name: _frame(TABLES[name], found, zone) for name, found in by_table.items()}
+    return {name: people.give(frame, TABLES[name].time) for name, frame in told.items()}
 
 
 def no_events(name: str, zone: ZoneInfo) -> pd.DataFrame:
@@ -340,7 +331,8 @@ def everything_known(
         return dict(tables), 0
     with EventLog(workspace.events) as log:
         rows, position = log.read()
-    return with_events(backend, tables, frames(rows, ZoneInfo(settings.time_zone))), position
+    told = frames(rows, ZoneInfo(settings.time_zone), load_people(workspace.tables))
+    return with_events(backend, tables, told), position
 
 
 def position_of(workspace: Workspace) -> int:

@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 
 import pandas as pd
 
@@ -21,6 +24,75 @@ from features.check import Checked
 
 CONTACT_COLUMNS = ("email", "phone")
 MIN_DIGITS = 7
+FILE = "identities.parquet"
+
+
+@dataclass(frozen=True)
+class People:
+    """The person behind each alias, and since when that is known (UTC without a zone).
+
+    Examples
+    --------
+    >>> people = People({"web-7": "ann"}, {"web-7": pd.Timestamp("2024-02-20")})
+    >>> people.of(["web-7", "bob"]), people.all_ids(["web-7", "bob"])
+    (['ann', 'bob'], ['ann', 'bob', 'web-7'])
+    """
+
+    person: Mapping[str, str] = field(default_factory=dict)
+    since: Mapping[str, pd.Timestamp] = field(default_factory=dict)
+
+    def of(self, ids: Iterable[str]) -> list[str]:
+        """The person behind each id; an id that is no alias is its own."""
+        return [self.person.get(i, i) for i in ids]
+
+    def all_ids(self, ids: Iterable[str]) -> list[str]:
+        """The persons behind these ids with all their aliases, sorted."""
+        persons = set(self.of(ids))
+        return sorted(persons.union(alias for alias, person in self.person.items() if person in persons))
+
+    def aliases(self) -> dict[str, list[str]]:
+        """The aliases of each person who has one, sorted."""
+        found: dict[str, list[str]] = {}
+        for alias in sorted(self.person):
+            found.setdefault(self.person[alias], []).append(alias)
+        return found
+
+    def give(self, rows: pd.DataFrame, time: str) -> pd.DataFrame:
+        """Rows with a ``customer_id``, given to their persons; known no earlier than the alias was.
+
+        Parameters
+        ----------
+        rows
+            Rows of one table; it is not changed.
+        time
+            Name of the column that says when a row happened.
+        """
+        linked = rows["customer_id"].isin(list(self.person))
+        if not linked.any():
+            return rows
+        seen = rows["customer_id"].map(self.since).astype("datetime64[us]")
+        recorded = rows["recorded_at"].fillna(rows[time]) if "recorded_at" in rows else rows[time]
+        return rows.assign(
+            customer_id=rows["customer_id"].map(self.person).fillna(rows["customer_id"]),
+            recorded_at=rows.get("recorded_at", seen).where(~linked, recorded.where(recorded > seen, seen)),
+        )
+
+
+NOBODY = People()
+
+
+def load_people(tables: Path) -> People:
+    """Who is whom, from the folder of the checked tables; nobody has an alias where there is no such table."""
+    path = tables / FILE
+    if not path.is_file():
+        return NOBODY
+    stat = path.stat()
+    return _load(path, stat.st_mtime_ns, stat.st_ino)
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path, changed: int, inode: int) -> People:
+    return people_of(pd.read_parquet(path, columns=["customer_id", "alias", "seen_at"]))
 
 
 def resolve_if_given(checked: Mapping[str, Checked]) -> dict[str, Checked]:
@@ -50,9 +122,9 @@ def resolve(checked: Mapping[str, Checked], identities: pd.DataFrame) -> dict[st
     DataError
         An alias belongs to two persons, or aliases go round in a circle.
     """
-    person, since = _people(identities)
-    out = {name: one if name == "identities" else _give(one, person, since) for name, one in checked.items()}
-    return out | {"customers": _one_row_a_person(checked["customers"], person)}
+    people = people_of(identities)
+    out = {name: one if name in ("identities", "customers") else _give(one, people) for name, one in checked.items()}
+    return out | {"customers": _one_row_a_person(checked["customers"], people.person)}
 
 
 def propose(customers: pd.DataFrame) -> pd.DataFrame:
@@ -84,8 +156,8 @@ def propose(customers: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True).drop_duplicates(["customer_id", "alias"], ignore_index=True)
 
 
-def _people(identities: pd.DataFrame) -> tuple[dict[str, str], dict[str, pd.Timestamp]]:
-    """The person behind each alias, and since when that is known."""
+def people_of(identities: pd.DataFrame) -> People:
+    """The person behind each alias, and since when that is known; arguments and errors as of `resolve`."""
     twice = identities.groupby("alias")["customer_id"].nunique()
     if (twice > 1).any():
         raise DataError(f"identities: alias '{twice.idxmax()}' belongs to {twice.max()} customers; keep one of them")
@@ -99,26 +171,14 @@ def _people(identities: pd.DataFrame) -> tuple[dict[str, str], dict[str, pd.Time
                 raise DataError(f"identities: {' -> '.join([*passed, now])} goes round in a circle; break it")
             passed, known, now = [*passed, now], max(known, seen[now]), step[now]
         person[alias], since[alias] = now, known
-    return person, since
+    return People(person, since)
 
 
-def _give(one: Checked, person: dict[str, str], since: dict[str, pd.Timestamp]) -> Checked:
-    used = one.used
-    linked = used["customer_id"].isin(list(person))
-    if one.table.name == "customers" or not linked.any():
-        return one
-    seen = used["customer_id"].map(since).astype("datetime64[us]")
-    recorded = used["recorded_at"].fillna(used[one.table.time]) if "recorded_at" in used else used[one.table.time]
-    return dataclasses.replace(
-        one,
-        used=used.assign(
-            customer_id=used["customer_id"].map(person).fillna(used["customer_id"]),
-            recorded_at=used.get("recorded_at", seen).where(~linked, recorded.where(recorded > seen, seen)),
-        ),
-    )
+def _give(one: Checked, people: People) -> Checked:
+    return dataclasses.replace(one, used=people.give(one.used, one.table.time))
 
 
-def _one_row_a_person(one: Checked, person: dict[str, str]) -> Checked:
+def _one_row_a_person(one: Checked, person: Mapping[str, str]) -> Checked:
     aliases = one.used["customer_id"].isin(list(person))
     reasons = "customer_id: an alias of " + one.used.loc[aliases, "customer_id"].map(person)
     aside = one.used[aliases].assign(reason=reasons)

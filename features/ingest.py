@@ -1,23 +1,27 @@
 """From a source to checked tables: every row is either used, or stands in quarantine with its reason.
 
-A table with too few usable rows is refused before anything is written.
+Rows of erased persons are the exception: they are counted and kept nowhere, see `features.tombstones`.
+
+Whatever was read is told: tables, quarantine and report are written even if they are not good enough to use. Whether
+they are is one question with one answer, see `features.quality_gate`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace, fingerprint, replacing
 from features import quality, quality_gate, snapshot
 from features.check import Checked, check_tables
 from features.identity import propose, resolve_if_given
 from features.sources import loader
+from features.tombstones import leave_out, load_tombstones
 
 CODE_VERSION = 2
 
@@ -49,7 +53,7 @@ def ingest(
     settings
         Of the business.
     workspace
-        Where tables, quarantine and report go; what was there stays if anything is refused.
+        Where tables, quarantine and report go; what was there stays if the source cannot be read.
     now
         The present, in UTC; a row that happened later is not believed.
     say
@@ -63,16 +67,17 @@ def ingest(
     Raises
     ------
     DataError
-        A required table or column is missing, a table is empty, or too many of its rows cannot be used.
+        A required table or column is missing, or a table is empty.
     """
     workspace.claim(settings.name)
     say(f"Reading {settings.source.loader}")
     raw = loader(settings.source.loader).load(settings.source.options)
     say("Checking every row")
     now = now or datetime.now(UTC)
+    raw, erased = leave_out(raw, load_tombstones(workspace))
     checked = checked_tables(raw, settings, now)
+    checked = {name: replace(one, erased=erased.get(name, 0)) for name, one in checked.items()}
     report = quality.report(checked, settings) | {"same_person": _proposals(raw), "reading": _reading(raw)}
-    _refuse_bad(checked, settings)
     verdict, told = quality_gate.judge(checked, settings, quality_gate.reference(workspace), now, mark(settings))
     report |= quality_gate.chapter(workspace, verdict, settings)
     say("Writing tables, quarantine and report")
@@ -85,18 +90,6 @@ def checked_tables(raw: dict[str, pd.DataFrame], settings: Settings, now: dateti
     """Check raw tables and give the rows of aliases to their persons."""
     prepared = snapshot.prepare(raw, settings, now)
     return resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind))
-
-
-def _refuse_bad(checked: dict[str, Checked], settings: Settings) -> None:
-    for name, one in checked.items():
-        if one.valid_share < settings.quality.min_valid_share:
-            top = one.quarantined["reason"].value_counts()
-            raise DataError(
-                f"{name}: only {one.valid_share:.1%} of {len(one.used) + len(one.quarantined):,} rows can be used, "
-                f"{settings.quality.min_valid_share:.0%} are needed (quality.min_valid_share). "
-                f"Most common reason ({top.iloc[0]:,} rows): {top.index[0]}. "
-                "Correct the export or the column mapping; nothing was changed"
-            )
 
 
 def _reading(raw: dict[str, pd.DataFrame]) -> list[str]:

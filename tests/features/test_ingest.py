@@ -12,8 +12,10 @@ import pytest
 from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features import quality_gate
 from features.check import check_table, check_tables
 from features.ingest import ingest
+from features.quality_gate import QualityError
 from features.schema import ORDERS
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -117,17 +119,31 @@ def test_customers_and_orders_are_both_needed(settings: Settings, shop: dict[str
         )
 
 
-def test_what_was_there_stays_when_a_table_is_refused(
+def test_what_was_there_stays_when_the_source_cannot_be_read(
     workspace: Workspace, business: Callable[..., Settings], shop: dict[str, pd.DataFrame]
 ) -> None:
     ingest(business(**shop), workspace, NOW)
     before = {p: p.read_bytes() for p in workspace.state.rglob("*") if p.is_file()}
-    text = shop["orders"].assign(amount="many")
-    with pytest.raises(DataError) as error:
-        ingest(business(customers=shop["customers"], orders=text), workspace, NOW)
-    assert "only 0.0% of 7 rows can be used" in str(error.value)
-    assert "amount: 'many' is not a number" in str(error.value)
+    with pytest.raises(DataError, match="column 'amount' is missing"):
+        ingest(business(customers=shop["customers"], orders=shop["orders"].drop(columns="amount")), workspace, NOW)
     assert {p: p.read_bytes() for p in workspace.state.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("good", [0, 3])
+def test_a_table_with_too_few_usable_rows_is_told_in_full_and_stops_what_comes_after(
+    workspace: Workspace, business: Callable[..., Settings], shop: dict[str, pd.DataFrame], good: int
+) -> None:
+    text = shop["orders"].assign(amount=["1"] * good + ["many"] * (7 - good))
+    made = ingest(business(customers=shop["customers"], orders=text), workspace, NOW)
+    told = {t["name"]: t for t in made["tables"]}["orders"]
+    assert (told["rows_read"], told["rows_used"], told["rows_quarantined"]) == (7, good, 7 - good)
+    kept = pd.read_parquet(workspace.quarantine / "orders.parquet")
+    assert kept["reason"].tolist() == ["amount: 'many' is not a number"] * (7 - good)
+    with pytest.raises(QualityError) as error:
+        quality_gate.require(workspace)
+    said = f"orders.*: only {good / 7:.1%} of 7 rows can be used, most often ({7 - good:,} rows): amount: … is not a"
+    assert said in str(error.value)
+    assert "--accept-quality" in str(error.value)
 
 
 def test_the_report_adds_up_and_is_written_for_people_and_programs(

@@ -133,8 +133,9 @@ def test_a_share_under_its_threshold_names_the_column_and_the_reason(shop: Table
     raw = {**shop, "orders": shop["orders"].assign(customer_id=changed(shop, "customer_id", "nobody"))}
     checked: dict[str, Checked] = check_tables(raw, columns, NOW)
     low = [f for f in quality_gate.judge(checked, settings, None, NOW)[0].stops if f.table == "orders"]
-    assert [(f.column, f.rule) for f in low] == [("customer_id", "consistency")]
-    assert "85.71% (1 rows: customer_id: is no known customer)" in low[0].got
+    assert [(f.column, f.rule) for f in low] == [("*", "usable_rows"), ("customer_id", "consistency")]
+    assert low[0].got == "only 85.7% of 7 rows can be used, most often (1 rows): customer_id: is no known customer"
+    assert "85.71% (1 rows: customer_id: is no known customer)" in low[1].got
 
 
 def test_a_workspace_without_a_verdict_is_let_pass(workspace: Workspace) -> None:

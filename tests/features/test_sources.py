@@ -8,7 +8,10 @@ import pytest
 
 from configs.errors import ConfigError, DataError
 from configs.settings import load
+from configs.workspace import Workspace
+from features import quality_gate
 from features.check import check_table, check_tables
+from features.ingest import ingest
 from features.schema import ORDERS
 from features.sources import READY, files, loader
 
@@ -101,18 +104,49 @@ def test_online_retail_agrees_with_its_published_totals() -> None:
     found = loader("online_retail").load({"path": data("online_retail.parquet")})
     orders = found["orders"]
     assert len(found["customers"]) == found["customers"]["customer_id"].nunique() == 4372
-    assert len(orders) == orders["order_id"].nunique() == 25_900
+    assert orders["order_id"].nunique() == 25_900
     assert orders["amount"].sum() == pytest.approx(9_747_747.934, abs=1e-3)
     assert (orders.loc[orders["order_id"].str.startswith("C"), "amount"] <= 0).all()
+    assert orders["source_rows"].sum() == 541_909
 
 
-def test_every_invoice_without_a_customer_stands_in_quarantine_and_says_so() -> None:
+def test_every_line_of_online_retail_is_in_an_order_or_in_quarantine_with_its_reason() -> None:
     settings = load("online_retail")
     raw = loader("online_retail").load({"path": data("online_retail.parquet")})
     orders = check_tables(raw, settings.columns, NOW)["orders"]
-    assert (len(orders.used), len(orders.quarantined)) == (25_900 - 3_710, 3_710)
-    assert set(orders.quarantined["reason"]) == {"customer_id: is empty, the invoice names no customer"}
-    assert orders.valid_share > settings.quality.min_valid_share
+    assert (orders.grain, orders.rows_read) == ("invoice line", 541_909)
+    assert (orders.rows_used, orders.rows_quarantined) == (541_909 - 135_080 - 40, 135_080 + 40)
+    assert len(orders.used) == 22_190 - 4  # four invoices hold nothing but lines with a price of 0
+    nobody, free = "customer_id: is empty, the invoice names no customer", "the price is 0"
+    lines = orders.quarantined["reason"]
+    assert lines.str.contains(nobody).sum() == 135_080
+    assert lines.str.contains(free).sum() == 2_515
+    assert (lines.str.contains(nobody) | lines.str.contains(free)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "lines", "rows", "grain"),
+    [
+        ("online_retail", (541_909, 406_789, 135_120), 22_186, "invoice line"),
+        ("completejourney", (1_469_307, 1_469_307, 0), 155_848, "basket line"),
+        ("cdnow", (69_659, 69_659, 0), 69_659, "order"),
+    ],
+)
+def test_the_report_of_a_ready_business_adds_up_to_the_rows_of_its_source(
+    name: str,
+    lines: tuple[int, int, int],
+    rows: int,
+    grain: str,
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = {"online_retail": "online_retail.parquet", "cdnow": "CDNOW_master.txt"}
+    monkeypatch.setenv("STAYCAST_DATA", str(Path(data(files[name])).parent) if name in files else "")
+    told = {t["name"]: t for t in ingest(load(name), workspace, NOW)["tables"]}["orders"]
+    assert (told["rows_read"], told["rows_used"], told["rows_quarantined"]) == lines
+    assert (told["rows_made"], told["source_grain"]) == (rows, grain)
+    assert sum(told["reasons"].values()) == lines[2]
+    quality_gate.require(workspace)
 
 
 def test_invoice_lines_become_orders_on_the_shops_clock(tmp_path: Path) -> None:
@@ -124,9 +158,10 @@ def test_invoice_lines_become_orders_on_the_shops_clock(tmp_path: Path) -> None:
         "3,a,x,1,2011-12-01 10:00:00,1.5,,Spain\n"
     )
     found = loader("online_retail").load({"path": str(tmp_path / "r.csv")})
-    orders = found["orders"].set_index("order_id")
-    assert orders["amount"].to_dict() == {"1": 3.0, "C2": -3.0, "3": 1.5}
-    assert orders["quantity"].to_dict() == {"1": 5.0, "C2": -2.0, "3": 1.0}
+    orders = found["orders"][found["orders"]["source_reason"].isna()].set_index("order_id")
+    assert orders["amount"].to_dict() == {"1": 3.0, "C2": -3.0}
+    assert orders["quantity"].to_dict() == {"1": 2.0, "C2": -2.0}
+    assert orders["source_rows"].to_dict() == {"1": 1, "C2": 1}
     assert orders.loc["1", "ordered_at"] == pd.Timestamp("2011-07-01 09:00")
     assert orders.loc["C2", "ordered_at"] == pd.Timestamp("2011-12-01 10:00")
     assert found["customers"].to_dict("records") == [

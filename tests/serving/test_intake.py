@@ -18,7 +18,7 @@ from serving.app import create_app
 from serving.champion import Champions
 from serving.intake import Intake
 from serving.prediction_log import PredictionLog
-from serving.schema import EventsTaken, Problem
+from serving.schema import Answer, EventsTaken, Problem
 
 NOW = datetime(2024, 9, 5, 12, 0, 0, 250_000, tzinfo=UTC)
 ORDER = {
@@ -164,6 +164,73 @@ def test_a_bad_event_is_refused_by_field_and_nothing_is_stored(
     told = problem(service.send(events=[good, bad]), 422)
     assert [e.pointer for e in told.errors] == [f"/events/1{pointer}"]
     assert service.send(**good).json()["events"][0]["status"] == "accepted"
+
+
+def link(place: Workspace, person: str, alias: str) -> None:
+    """Say that an alias is a person's, as an ingest would."""
+    row = {"customer_id": [person], "alias": [alias], "source": ["web"], "seen_at": [pd.Timestamp("2024-05-01")]}
+    pd.DataFrame(row).to_parquet(place.tables / "identities.parquet", index=False)
+
+
+def test_an_event_of_an_alias_is_the_persons_and_so_is_the_answer(start: Callable, place: Workspace, one: str) -> None:
+    service = start()
+    problem(service.send(**ORDER, customer_id="web-7"), 422)
+    link(place, one, "web-7")
+    assert service.send(**ORDER, customer_id="web-7").json()["events"][0]["status"] == "accepted"
+    assert service.send(**ORDER, customer_id="web-7").json()["events"][0]["status"] == "known"
+    assert service.recency(one) == service.recency("web-7") == pytest.approx(3601 / 86_400)
+    answer = service.http.post("/v1/predictions", json={"customer_ids": ["web-7", one, "web-8"]}).json()
+    assert [(a["customer_id"], a.get("alias")) for a in answer["predictions"]] == [(one, "web-7"), (one, None)]
+    assert answer["not_found"] == ["web-8"]
+    for told in answer["predictions"]:
+        Answer.model_validate(told)
+    assert set(service.log.read()["customer_id"]) == {one}
+
+
+def test_an_event_of_an_alias_is_in_a_refresh_of_everyone(
+    start: Callable, place: Workspace, few: Settings, one: str
+) -> None:
+    link(place, one, "web-7")
+    service = start()
+    service.send(**ORDER, customer_id="web-7")
+    before = OnlineFeatures(place).read([one])
+    refresh.refresh(few, place, NOW, everyone=True)
+    pd.testing.assert_frame_equal(OnlineFeatures(place).read([one]), before, rtol=1e-9)
+
+
+def test_an_order_id_that_stands_in_the_tables_as_another_customers_is_a_conflict(
+    start: Callable, place: Workspace, one: str
+) -> None:
+    orders = pd.read_parquet(place.tables / "orders.parquet")
+    others = orders.loc[orders["customer_id"] != one, "order_id"].iloc[0]
+    own = orders.loc[orders["customer_id"] == one, "order_id"].iloc[0]
+    service = start()
+    before = service.recency(one)
+    told = problem(service.send(**{**ORDER, "order_id": others}, customer_id=one), 409)
+    assert [e.pointer for e in told.errors] == ["/order_id"]
+    assert "another customer's" in told.detail
+    good = {**ORDER, "event_id": "e2", "order_id": "new-2", "customer_id": one}
+    several = problem(service.send(events=[good, {**ORDER, "order_id": others, "customer_id": one}]), 409)
+    assert [e.pointer for e in several.errors] == ["/events/1/order_id"]
+    assert service.recency(one) == before
+    assert service.send(**{**ORDER, "order_id": own}, customer_id=one).status_code == 200
+    assert service.recency(one) > 1  # the row of the table is taken, not the event
+
+
+def test_an_order_that_an_export_gives_to_another_later_counts_once_and_is_no_conflict_when_sent_again(
+    start: Callable, place: Workspace, few: Settings
+) -> None:
+    first, second = sorted(pd.read_parquet(place.features / "rows.parquet")["customer_id"].unique())[:2]
+    service = start()
+    service.send(**ORDER, customer_id=first)
+    orders = pd.read_parquet(place.tables / "orders.parquet")
+    row = orders.iloc[[0]].assign(order_id="new-1", customer_id=second, ordered_at=pd.Timestamp("2024-08-30"))
+    pd.concat([orders, row], ignore_index=True).to_parquet(place.tables / "orders.parquet", index=False)
+    assert service.send(**ORDER, customer_id=first).json()["events"][0]["status"] == "known"
+    assert service.recency(first) > 1
+    told = OnlineFeatures(place).read([first])
+    refresh.refresh(few, place, NOW, everyone=True)
+    pd.testing.assert_frame_equal(OnlineFeatures(place).read([first]), told, rtol=1e-9)
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{", b'{"events": []}', b'{"events": {}}', b'{"events": [], "x": 1}'])

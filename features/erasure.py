@@ -1,0 +1,146 @@
+"""Erase persons from what this package stores: tables, quarantine, events, feature rows, labels, online rows, reports.
+
+A person is erased with all aliases. `serving.erasure` erases the answers, too, and keeps the record.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from configs.workspace import Workspace, write_text
+from features import quality, refresh
+from features.events import EventLog
+from features.identity import FILE as PEOPLE_FILE
+from features.identity import load_people
+from features.store import OnlineWriter
+from features.tombstones import IDS, WORDS
+
+
+def everybody(workspace: Workspace, ids: Iterable[str]) -> list[str]:
+    """The persons behind these ids, with all aliases that are known of them, sorted."""
+    given = [i.strip() for i in ids]
+    return sorted({*given, *load_people(workspace.tables).all_ids(given)})
+
+
+def forget(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
+    """Remove every row about these ids; who is whom goes last, so that what was broken off can be done again.
+
+    Parameters
+    ----------
+    workspace
+        Holds what is to be erased.
+    ids
+        All ids of the persons, see `everybody`.
+
+    Returns
+    -------
+    dict
+        Rows removed, by the file they stood in.
+    """
+    gone = set(ids)
+    in_step = refresh.is_sorted_copy(workspace)
+    files = [
+        *workspace.tables.glob("*.parquet"),
+        *workspace.features.glob("*.parquet"),
+        *workspace.refresh.rglob("*.parquet"),
+    ]
+    rows = {_name(workspace, p): drop_rows(p, gone) for p in sorted(files, key=lambda p: p.name == PEOPLE_FILE)}
+    quarantine = sorted(workspace.quarantine.glob("*.parquet"))
+    rows |= {_name(workspace, p): drop_rows(p, gone, quoted=True) for p in quarantine}
+    if in_step:
+        refresh.tell_sorted(workspace)
+    if workspace.events.is_file():
+        with EventLog(workspace.events) as log:
+            rows["events"] = log.erase("events", gone)
+    if (workspace.feast / "registry.db").is_file():
+        online = OnlineWriter(workspace, filling=True)
+        rows["online"] = online.erase(sorted(gone))
+        online.close()
+    rows["reports"] = _clean_reports(workspace, gone)
+    return rows
+
+
+def drop_rows(path: Path, gone: set[str], quoted: bool = False) -> int:
+    """Write a parquet file anew without the rows of some ids, row group by row group; how many there were.
+
+    Parameters
+    ----------
+    path
+        The file; one without such a row stays as it is.
+    gone
+        Ids to be dropped, wherever they stand in ``customer_id`` or ``alias``.
+    quoted
+        Also drop rows that name one of them in any other column: quarantine holds rows as they came.
+    """
+    file = pq.ParquetFile(path)
+    groups = range(file.num_row_groups)
+    if not any(_hits(file.read_row_group(n), gone, quoted) for n in groups):
+        return 0
+    part, dropped = path.with_name(f".{path.name}.part"), 0
+    with pq.ParquetWriter(part, file.schema_arrow) as writer:
+        for n in groups:
+            table = file.read_row_group(n)
+            mask = _about(table, gone, quoted)
+            dropped += int(pc.sum(mask).as_py() or 0)
+            writer.write_table(table.filter(pc.invert(mask)))
+    file.close()
+    os.replace(part, path)
+    return dropped
+
+
+def clean(content: Any, gone: set[str]) -> tuple[Any, int]:
+    """Leave entries about some ids out of nested JSON; how many there were.
+
+    >>> clean({"same_person": [{"customer_id": "ann", "alias": "a2"}, {"customer_id": "bob"}]}, {"a2"})
+    ({'same_person': [{'customer_id': 'bob'}]}, 1)
+    """
+    if isinstance(content, dict):
+        parts = {key: clean(value, gone) for key, value in content.items()}
+        return {key: value for key, (value, _) in parts.items()}, sum(n for _, n in parts.values())
+    if not isinstance(content, list):
+        return content, 0
+    kept = [one for one in content if not (isinstance(one, dict) and gone & {str(one.get(c)) for c in IDS})]
+    inner = [clean(one, gone) for one in kept]
+    return [value for value, _ in inner], len(content) - len(kept) + sum(n for _, n in inner)
+
+
+def _hits(table: pa.Table, gone: set[str], quoted: bool) -> bool:
+    return bool(pc.any(_about(table, gone, quoted)).as_py())
+
+
+def _about(table: pa.Table, gone: set[str], quoted: bool) -> pa.ChunkedArray | pa.Array:
+    """True for each row that is about one of these ids."""
+    mask = pa.array([False] * table.num_rows) if table.num_rows else pa.array([], type=pa.bool_())
+    wanted = pa.array(sorted(gone | {f"{i}.0" for i in gone}) if quoted else sorted(gone), type=pa.string())
+    for name in table.column_names if quoted else [c for c in IDS if c in table.column_names]:
+        column = table.column(name).cast(pa.string())
+        mask = pc.or_(mask, pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(column), value_set=wanted), False))
+    if quoted and "reason" in table.column_names:
+        said = [bool(gone.intersection(WORDS.findall(text or ""))) for text in table.column("reason").to_pylist()]
+        mask = pc.or_(mask, pa.array(said, type=pa.bool_()))
+    return mask
+
+
+def _clean_reports(workspace: Workspace, gone: set[str]) -> int:
+    """Leave the persons out of the quality report, for people and for programs, and of what the stages recorded."""
+    report, count = workspace.reports / "quality" / "quality.json", 0
+    for path in [report, *sorted((workspace.state / "stages").glob("*.json"))]:
+        content, found = clean(json.loads(path.read_text("utf-8")), gone) if path.is_file() else ({}, 0)
+        if found and path == report:
+            quality.write(content, report.parent)
+        elif found:
+            write_text(path, json.dumps(content, indent=1))
+        count += found
+    return count
+
+
+def _name(workspace: Workspace, path: Path) -> str:
+    return str(path.relative_to(workspace.state).with_suffix(""))

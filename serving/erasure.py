@@ -1,0 +1,125 @@
+"""Erase persons from a workspace for good: who asked, when and why is kept, who they were is not.
+
+Everything about them goes: see `features.erasure` for what features rest on; here the answers, in the files of all
+customers and in the log of those that were served. A keyed hash of each id stays, so that the next ingest of the same
+export leaves them out and counts them (`features.tombstones`).
+
+What stays is said: models learned from data that included them, and what lies outside the workspace.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from configs.errors import ConfigError
+from configs.workspace import Workspace
+from features import erasure
+from features.tombstones import bury
+from serving.batch import JSON_LINES, PARQUET
+from serving.prediction_log import PredictionLog
+
+REMAINS = (
+    "models trained before keep parameters that were learned from data with this person in it: "
+    "train again to learn without",
+    "the files or the database the data comes from: erase the person there, too; until then every ingest leaves the "
+    "person's rows out",
+    "copies and backups of this workspace, and what other systems took from it",
+)
+
+
+def erase(
+    workspace: Workspace, ids: Sequence[str], by: str, reason: str, now: datetime | None = None
+) -> dict[str, Any]:
+    """Remove persons, with all their aliases, from everything the workspace holds.
+
+    Doing it again is no error. A server that runs answers 404 for them from then on.
+
+    Parameters
+    ----------
+    workspace
+        Of the business.
+    ids
+        Customer ids or aliases, at least one.
+    by, reason
+        Who asked for it and why; both are kept, so they must not name the person.
+    now
+        The present, UTC.
+
+    Returns
+    -------
+    dict
+        The entry of the record: ``at``, ``by``, ``reason``, ``ids`` (how many ids the persons had), ``rows`` (rows
+        removed, by place), and ``remains``: what could not be removed.
+
+    Raises
+    ------
+    ConfigError
+        No id, or no reason is given, or the reason names one of the ids.
+    """
+    _require(ids, reason)
+    gone = erasure.everybody(workspace, ids)
+    _require_unnamed(gone, by, reason)
+    bury(workspace, gone)
+    rows = _forget_answers(workspace, set(gone)) | erasure.forget(workspace, gone)
+    entry = {
+        "at": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "by": by,
+        "reason": reason,
+        "ids": len(gone),
+        "rows": {place: count for place, count in rows.items() if count},
+    }
+    _append(workspace.erased / "record.jsonl", entry)
+    return {**entry, "remains": list(REMAINS)}
+
+
+def record(workspace: Workspace) -> list[dict[str, Any]]:
+    """Every erasure, oldest first; empty if there was none."""
+    path = workspace.erased / "record.jsonl"
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+
+
+def _require(ids: Sequence[str], reason: str) -> None:
+    if not any(i.strip() for i in ids):
+        raise ConfigError("say who is to be erased: give a customer id or an alias")
+    if not reason.strip():
+        raise ConfigError("say why with --reason: the record keeps it for whoever asks later")
+
+
+def _require_unnamed(gone: Iterable[str], by: str, reason: str) -> None:
+    words = set(f"{by} {reason}".replace(",", " ").replace(".", " ").split())
+    if words.intersection(gone):
+        raise ConfigError("--reason and --by are kept: leave the person's id out of them")
+
+
+def _forget_answers(workspace: Workspace, gone: set[str]) -> dict[str, int]:
+    rows = {}
+    for folder in sorted(p for p in workspace.scores.glob("*") if p.is_dir()):
+        rows[f"scores/{folder.name}"] = erasure.drop_rows(folder / PARQUET, gone)
+        _drop_lines(folder / JSON_LINES, gone)
+    if workspace.prediction_log.is_file():
+        with PredictionLog(workspace.prediction_log) as log:
+            rows["predictions"] = log.erase("predictions", gone)
+    return rows
+
+
+def _drop_lines(path: Path, gone: set[str]) -> None:
+    """Write a file of answers anew without some customers."""
+    part = path.with_name(f".{path.name}.part")
+    with path.open("rb") as lines, part.open("wb") as kept:
+        kept.writelines(line for line in lines if orjson.loads(line)["customer_id"] not in gone)
+    os.replace(part, path)
+
+
+def _append(path: Path, entry: dict[str, Any]) -> None:
+    """Add a line and sync it to disk."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,141 @@
+"""A person who was erased is nowhere in the workspace, does not come back, and is unknown to the service."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from configs.errors import ConfigError
+from configs.settings import Settings, load
+from configs.workspace import Workspace
+from features import refresh
+from features.events import Event, EventLog
+from features.ingest import ingest
+from features.store import OnlineFeatures
+from serving import erasure
+from serving.app import create_app
+from serving.prediction_log import PredictionLog
+
+NOW = datetime(2024, 9, 5, 12, tzinfo=UTC)
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def places_of(root: Path, one: str) -> list[str]:
+    """Files that hold an id: as bytes, in a parquet column, or in a table of SQLite."""
+    return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and holds(p, one))
+
+
+def holds(path: Path, one: str) -> bool:
+    if one.encode() in path.read_bytes():
+        return True
+    if path.suffix == ".parquet":
+        table = pq.read_table(path)
+        texts = [c for c, f in zip(table.columns, table.schema, strict=True) if pa.types.is_string(f.type)]
+        return any(one in str(value) for column in texts for value in column.unique().to_pylist())
+    if path.suffix == ".db":
+        with sqlite3.connect(path) as connection:
+            return any(one in line for line in connection.iterdump())
+    return False
+
+
+def order(event: str, customer: str) -> Event:
+    at = "2024-09-05T11:00:00Z"
+    return Event(event, "orders", {"order_id": event, "customer_id": customer, "ordered_at": at, "amount": 5.0})
+
+
+@pytest.fixture
+def person(copied: Workspace) -> str:
+    """A customer with an alias who left a trace everywhere: events, answers, quarantine, reports."""
+    rows = pd.read_parquet(copied.features / "rows.parquet")
+    one = str(rows.loc[rows["as_of"] == rows["as_of"].max(), "customer_id"].min())
+    link = {"customer_id": [one], "alias": ["web-7777"], "source": ["web"], "seen_at": [pd.Timestamp("2024-05-01")]}
+    pd.DataFrame(link).to_parquet(copied.tables / "identities.parquet", index=False)
+    bad = {"order_id": "x", "customer_id": f" {one} ", "amount": "ten", "reason": "amount: 'ten' is not a number"}
+    pd.DataFrame([bad]).to_parquet(copied.quarantine / "orders.parquet", index=False)
+    with EventLog(copied.events) as log:
+        log.append([order("e1", one), order("e2", "web-7777")], NOW)
+    answer = json.loads((next(copied.scores.iterdir()) / "scores.jsonl").read_text().splitlines()[0])
+    with PredictionLog(copied.prediction_log) as log:
+        log.append([{**answer, "customer_id": one}])
+    report = copied.reports / "quality" / "quality.json"
+    told = json.loads(report.read_text()) | {
+        "same_person": [{"customer_id": one, "alias": "web-7777", "source": "email"}]
+    }
+    report.write_text(json.dumps(told))
+    return one
+
+
+@pytest.mark.slow
+def test_nothing_in_the_workspace_names_an_erased_person_and_an_export_does_not_bring_them_back(
+    copied: Workspace, person: str, staycast: Run, settings: Settings, holder: object, calling: Callable
+) -> None:
+    before = places_of(copied.root, person)
+    assert len(before) >= 10
+    others = len(pd.read_parquet(copied.tables / "customers.parquet"))
+    business = load("test")
+    refresh.refresh(business, copied, NOW, everyone=True)
+
+    done = staycast(
+        "erase", "web-7777", "--reason", "asked by letter", "--by", "ada", "-c", "test", "-w", copied.root, "--json"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert places_of(copied.root, person) == places_of(copied.root, "web-7777") == []
+    told = json.loads(done.stdout)
+    assert {"tables/customers", "tables/orders", "features/rows", "events", "predictions", "online"} <= set(
+        told["rows"]
+    )
+    assert told["rows"]["events"] == 2 and told["rows"]["quarantine/orders"] == 1
+    assert any("trained" in one for one in told["remains"])
+    (entry,) = erasure.record(copied)
+    assert (entry["by"], entry["reason"], entry["ids"]) == ("ada", "asked by letter", 2)
+    assert len(pd.read_parquet(copied.tables / "customers.parquet")) == others - 1
+
+    with PredictionLog(copied.prediction_log) as log:
+        http: httpx.Client = calling(create_app(holder, OnlineFeatures(copied), log, settings))
+        for one in (person, "web-7777"):
+            assert http.post("/v1/predictions", json={"customer_id": one}).status_code == 404
+
+    report = ingest(business, copied)
+    for table in report["tables"]:
+        assert table["rows_read"] == table["rows_used"] + table["rows_quarantined"] + table["rows_erased"]
+    assert {t["name"]: t["rows_erased"] for t in report["tables"]}["customers"] == 1
+    assert person not in set(pd.read_parquet(copied.tables / "customers.parquet")["customer_id"])
+    assert places_of(copied.root, person) == []
+
+
+def test_erasing_again_is_no_error_and_finds_nothing(fresh: Workspace) -> None:
+    rows = pd.read_parquet(fresh.features / "rows.parquet")
+    one = str(rows.loc[rows["as_of"] == rows["as_of"].max(), "customer_id"].min())
+    first = erasure.erase(fresh, [one], "ada", "asked")
+    assert first["rows"]["tables/customers"] == first["rows"]["online"] == 1
+    assert refresh.is_sorted_copy(fresh)
+    assert erasure.erase(fresh, [one], "ada", "asked again")["rows"] == {}
+    assert len(erasure.record(fresh)) == 2
+
+
+def test_an_unknown_id_is_kept_out_of_later_exports(fresh: Workspace, few: Settings) -> None:
+    told = erasure.erase(fresh, ["nobody-yet"], "ada", "asked")
+    assert told["rows"] == {} and told["ids"] == 1
+
+
+@pytest.mark.parametrize(
+    ("ids", "reason", "said"),
+    [([" "], "asked", "say who"), (["c1"], " ", "say why"), (["c1"], "c1 asked for it", "leave the person's id out")],
+)
+def test_an_erasure_needs_a_person_and_a_reason_that_does_not_name_them(
+    fresh: Workspace, ids: list[str], reason: str, said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        erasure.erase(fresh, ids, "ada", reason)
+    assert not fresh.erased.exists()
