@@ -1,0 +1,154 @@
+"""The hybrid: its columns, what it learns, and that it never looks ahead."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.errors import DataError, NotEnoughDataError
+from training.hybrid import (
+    BASKET,
+    Correction,
+    OrdersHybrid,
+    basket_columns,
+    earlier_windows,
+    fit_correction,
+    matched_level,
+    orders_within,
+    prior_columns,
+    prior_rows,
+)  # fmt: skip
+from training.probabilistic import Probabilistic, summarise
+
+FIRST = pd.Timestamp("2024-01-01")
+AS_OF = FIRST + pd.Timedelta(days=200)
+
+
+def simulate(n=400, seed=0, days=300):
+    """Customers who buy two units or one at a time; the former order three times as often."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(n):
+        units = 1 + i % 2
+        rate = rng.gamma(1.0, 1 / 60) * (1.7 if units == 2 else 0.6)
+        times = np.sort(np.r_[rng.uniform(0, 10), rng.uniform(10, days, rng.poisson(rate * (days - 10)))])
+        rows += [(f"c{i:04}", FIRST + pd.Timedelta(days=float(t)), 10.0 * units, float(units)) for t in times]
+    return pd.DataFrame(rows, columns=["customer_id", "ordered_at", "amount", "quantity"])
+
+
+@pytest.fixture(scope="module")
+def orders():
+    return simulate()
+
+
+@pytest.fixture(scope="module")
+def hybrid(orders):
+    return OrdersHybrid.fit(orders, AS_OF, 100)
+
+
+def test_columns_are_those_of_the_model_and_unknown_for_who_never_ordered(orders):
+    summary = summarise(orders, AS_OF)
+    m = Probabilistic.fit(summary)
+    told = prior_columns(summary.reindex([*summary.index, "nobody"]), m, [30, 90])
+    assert list(told) == ["p_alive", "p_none_30d", "expected_orders_30d", "expected_value_30d",
+                          "p_none_90d", "expected_orders_90d", "expected_value_90d"]  # fmt: skip
+    assert told.loc["nobody"].isna().all()
+    np.testing.assert_allclose(told["expected_value_90d"].iloc[:-1], m.value(summary, 90))
+    assert (told["p_none_90d"] <= told["p_none_30d"]).iloc[:-1].all()
+
+
+def test_rows_of_each_moment_rest_on_what_was_known_then(orders):
+    moments = [FIRST + pd.Timedelta(days=d) for d in (100, 150)]
+    whole = prior_rows(orders, moments, [30])
+    cut = prior_rows(orders[orders["ordered_at"] < moments[1]], moments, [30])
+    pd.testing.assert_frame_equal(whole, cut)
+    assert whole.groupby("as_of").size().tolist() == [400, 400]
+
+
+def test_moments_before_any_order_are_refused(orders):
+    with pytest.raises(NotEnoughDataError, match="take later ones"):
+        prior_rows(orders, [FIRST], [30])
+
+
+def test_basket_columns_of_the_hand_made_shop(shop):
+    told = basket_columns(shop["orders"], pd.Timestamp("2024-03-01"))
+    assert list(told) == list(BASKET)
+    assert np.expm1(told.loc["ann"]).to_numpy()[:6] == pytest.approx([25, 40, 10, 2.5, 1, 10])
+    assert told.loc["ann", "orders_same_day"] == 0
+    assert "new" not in told.index
+
+
+def test_every_earlier_window_has_matured_at_the_moment():
+    for days in (3, 30, 273):
+        as_of = FIRST + pd.Timedelta(days=days)
+        windows = earlier_windows(FIRST, as_of)
+        assert all(FIRST <= moment < moment + pd.Timedelta(days=h) <= as_of for moment, h in windows)
+
+
+def test_nothing_at_or_after_the_moment_changes_the_hybrid(orders, hybrid):
+    later = orders["ordered_at"] >= AS_OF
+    other = orders.assign(quantity=orders["quantity"].where(~later, 99), amount=orders["amount"].where(~later, 999))
+    told = hybrid.expected_orders(orders, AS_OF)
+    for changed in (other, orders[~later]):
+        pd.testing.assert_series_equal(OrdersHybrid.fit(changed, AS_OF, 100).expected_orders(changed, AS_OF), told)
+
+
+def test_what_was_bought_improves_on_the_model_while_little_is_known(orders):
+    as_of = FIRST + pd.Timedelta(days=80)
+    found = OrdersHybrid.fit(orders, as_of, 80)
+    summary = summarise(orders, as_of)
+    y = orders_within(orders, as_of, 80, summary.index)
+
+    def deviance(expected):
+        return float(np.sum(expected - y * np.log(expected)))
+
+    told = found.expected_orders(orders, as_of).to_numpy() / found.level
+    assert deviance(told) < deviance(found.model.expected_orders(summary, 80)) - 5
+
+
+def test_the_correction_keeps_the_total_of_the_prior_and_zero_stays_zero():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.random(500)})
+    prior = rng.random(500)
+    actual = rng.poisson(prior * np.exp(2 * frame["a"]))
+    learned = fit_correction(frame, prior, actual, np.zeros(500), ["a"])
+    told = learned(np.r_[0.0, prior[1:]], frame)
+    assert told.sum() == pytest.approx(prior[1:].sum()) and told[0] == 0
+    factor = told[1:] / prior[1:]
+    assert factor[frame["a"][1:] > 0.8].mean() > 1.3 * factor[frame["a"][1:] < 0.2].mean()
+    again = Correction.from_dict(json.loads(json.dumps(learned.to_dict())))
+    assert (again(prior, frame) == learned(prior, frame)).all()
+    assert learned(np.zeros(0), frame.head(0)).shape == (0,)
+
+
+def test_a_window_that_lay_above_as_a_whole_teaches_nothing():
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"a": np.r_[np.zeros(400), np.ones(400)]})
+    prior = np.full(800, 2.0)
+    actual = rng.poisson(prior * np.r_[np.ones(400), np.full(400, 3.0)])
+    learned = fit_correction(frame, prior, actual, frame["a"], ["a"])
+    np.testing.assert_allclose(learned(prior, frame), prior, rtol=0.05)
+
+
+def test_windows_without_any_order_and_wrong_priors_are_refused():
+    frame = pd.DataFrame({"a": [1.0, 2.0]})
+    with pytest.raises(NotEnoughDataError, match="nothing came"):
+        fit_correction(frame, [1.0, 1.0], [0.0, 0.0], [0, 0], ["a"])
+    for prior in ([1.0], [1.0, -1.0], [1.0, np.nan]):
+        with pytest.raises(DataError, match="one finite prior"):
+            fit_correction(frame, prior, [1.0, 0.0], [0, 0], ["a"])
+
+
+def test_where_everyone_ordered_once_the_forecast_is_the_models(orders):
+    once = orders.drop_duplicates("customer_id")
+    found = OrdersHybrid.fit(once, AS_OF, 100)
+    assert found.correction is None
+    expected = found.model.expected_orders(summarise(once, AS_OF), 100) * found.level
+    np.testing.assert_allclose(found.expected_orders(once, AS_OF), expected)
+
+
+def test_the_level_is_one_for_newcomers_and_near_one_for_a_steady_shop(orders):
+    assert matched_level(orders, AS_OF, 200) == pytest.approx(1, abs=0.12)
+    fresh = orders.assign(customer_id=orders["customer_id"] + orders["ordered_at"].dt.strftime("%j"))
+    assert matched_level(fresh, AS_OF, 200) == 1.0
