@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from configs.errors import ConfigError, NotReadyError, StaycastError
 from configs.settings import Settings, load
-from configs.workspace import Workspace, write_text
+from configs.workspace import Workspace, fingerprint, write_text
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
@@ -67,20 +68,31 @@ class Session:
     reason: str = ""
     by: str = ""
 
-    def require_quality(self) -> None:
-        """Stop if the newest load is not good enough, unless it is accepted, which is recorded first."""
-        from features import quality_gate
-
+    def pass_on_acceptance(self) -> None:
+        """Put on record that the newest load is accepted, if so told; each stage asks for itself if it may go on."""
         if self.accept_quality:
             from training.acceptance import accept_quality
 
             accept_quality(self.workspace, self.by or getpass.getuser(), self.reason)
-        quality_gate.require(self.workspace)
 
-    def stage(self, name: str, mark: str, body: Callable[[Step], dict[str, Any]]) -> dict[str, Any]:
-        """Run one stage under a progress bar, or reuse what it made if its mark has not changed."""
+    def gated(self, name: str, mark: str, body: Callable[[Step], dict[str, Any]]) -> dict[str, Any]:
+        """As `stage`, for one that stops at a load that is not good enough: what it made before is no way around."""
+        from features import quality_gate
+
+        self.pass_on_acceptance()
+        return self.stage(name, mark, body, lambda: quality_gate.require(self.workspace))
+
+    def stage(
+        self,
+        name: str,
+        mark: str,
+        body: Callable[[Step], dict[str, Any]],
+        gate: Callable[[], None] = lambda: None,
+    ) -> dict[str, Any]:
+        """Run one stage under a progress bar, or reuse what it made if its mark has not changed and `gate` passes."""
         found = None if self.again else self.workspace.done(name, mark)
         if found is not None:
+            gate()
             screen.print(f"[green]✓[/] {name}: nothing changed since the last time, reused")
             return found
         with progress(name) as step:
@@ -137,20 +149,20 @@ def do_features(s: Session) -> dict[str, Any]:
 
         made = build.build(s.settings, s.workspace, lambda done, of: step("moments", done, of))
         step("feature store", 0, 1)
-        store.apply(s.workspace)
+        store.apply(s.workspace, s.settings)
         made["online"] = store.materialize(s.workspace)
         made["refreshed"] = refresh.after_build(s.settings, s.workspace)
         return made
 
-    s.require_quality()
-    return s.stage("features", build.mark(s.settings, s.workspace), body)
+    online = [s.settings.online_store, s.settings.redis.model_dump()]
+    return s.gated("features", fingerprint(build.mark(s.settings, s.workspace), online), body)
 
 
 def do_refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any]:
     """Recompute who was touched since the last time and put them online."""
     from features import refresh
 
-    s.require_quality()
+    s.pass_on_acceptance()
     with progress("refresh") as step:
         result = refresh.refresh(s.settings, s.workspace, as_of=as_of, everyone=everyone, step=step)
     s.workspace.record("refresh", result["as_of"], result)
@@ -171,8 +183,7 @@ def do_train(s: Session, task: ModelName, by: str) -> dict[str, Any]:
             **trained.examination.to_dict(),
         }
 
-    s.require_quality()
-    return s.stage(f"train {task}", run.mark(s.settings, s.workspace, task), body)
+    return s.gated(f"train {task}", run.mark(s.settings, s.workspace, task), body)
 
 
 def do_score(s: Session) -> dict[str, Any]:
@@ -182,8 +193,7 @@ def do_score(s: Session) -> dict[str, Any]:
     def body(step: Step) -> dict[str, Any]:
         return run.score_newest(s.settings, s.workspace, lambda done, of: step("customers", done, of))
 
-    s.require_quality()
-    return s.stage("score", run.mark(s.settings, s.workspace), body)
+    return s.gated("score", run.mark(s.settings, s.workspace), body)
 
 
 def do_monitor(s: Session) -> dict[str, Any]:
@@ -314,16 +324,54 @@ def train(
 
 
 @app.command()
-def evaluate(config: Config = DEFAULT_CONFIG, workspace: Place = DEFAULT_PLACE, as_json: AsJson = False) -> None:
+def evaluate(
+    config: Config = DEFAULT_CONFIG,
+    workspace: Place = DEFAULT_PLACE,
+    as_json: AsJson = False,
+    rolling: Annotated[
+        int, typer.Option(min=0, help="Instead: the whole recipe at this many past moments, as if each were today.")
+    ] = 0,
+) -> None:
     """Examine both champions on the hold-out, beside the plain baselines."""
     from monitoring import overview
-    from training.run import examine_champion
+    from training.rolling import roll
+    from training.run import examine_champion, labelled
 
     s = session(config, workspace)
+    if rolling:
+        told = {}
+        for task in s.settings.tasks:
+            with progress(f"evaluate {task}") as step:
+                data = labelled(s.settings, s.workspace, task)
+                told[task] = roll(data, s.settings, rolling, partial(step, "moment")).summary(s.settings.tuning.seed)
+        show(told, as_json, overview.rolled)
+        return
     with progress("evaluate") as step:
         step("", 0, 1)
         result = {task: examine_champion(s.settings, s.workspace, task) for task in s.settings.tasks}
     show(result, as_json, overview.trained)
+
+
+@app.command()
+def reproduce(
+    run: Annotated[str, typer.Argument(help="A model, as churn/3, or the id of the MLflow run that made it.")],
+    given_search: Annotated[
+        bool, typer.Option("--given-search", help="Take what the first search chose; prove the fit alone.")
+    ] = False,
+    config: Config = DEFAULT_CONFIG,
+    workspace: Place = DEFAULT_PLACE,
+    as_json: AsJson = False,
+) -> None:
+    """Make a registered model again from the same data and seed, and compare every file; ends with 1 if one differs."""
+    from monitoring import overview
+    from training import reproduce as module
+
+    s = session(config, workspace)
+    with progress("reproduce") as step:
+        result = module.reproduce(s.workspace, run, step, given_search).to_dict()
+    show(result, as_json, overview.reproduced)
+    if not result["identical"]:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -400,6 +448,23 @@ def rollback(
     s = session(config, workspace)
     made = registry.rollback(s.workspace, model, by or getpass.getuser(), reason)
     show(vars(made), as_json, lambda r: f"{r['model']}/{r['version']} is the champion again")
+
+
+@app.command()
+def erase(
+    ids: Annotated[list[str], typer.Argument(help="Customer ids or aliases; a person goes with all aliases.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; the record keeps it, so do not name the person.")] = "",
+    by: Annotated[str, typer.Option("--by", help="Who asks for it.", show_default="your user name")] = "",
+    config: Config = DEFAULT_CONFIG,
+    workspace: Place = DEFAULT_PLACE,
+    as_json: AsJson = False,
+) -> None:
+    """Erase persons from everything that is stored; later exports do not bring them back."""
+    from monitoring import overview
+    from serving import erasure
+
+    s = session(config, workspace)
+    show(erasure.erase(s.workspace, ids, by or getpass.getuser(), reason), as_json, overview.erased)
 
 
 @app.command()

@@ -5,6 +5,7 @@
     ├── DataError            the input tables cannot be used
     ├── NotEnoughDataError   too few customers, labels or months to learn from
     ├── NotReadyError        a step that must come first has not run; HTTP 503
+    ├── StoreError           the online store does not answer; HTTP 503
     └── RegistryError        a model version or alias that is asked for does not exist; HTTP 503
 
 Serving adds its own in ``serving.errors``. A message says what is wrong, where, what was got and what to do.
@@ -37,6 +38,12 @@ class NotEnoughDataError(DataError):
 
 class NotReadyError(StaycastError):
     """A step that must come first has not run in this workspace."""
+
+    status = 503
+
+
+class StoreError(StaycastError):
+    """The online store does not answer."""
 
     status = 503
 

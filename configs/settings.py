@@ -6,6 +6,7 @@ one another key by key. Units stand in the names: ``horizon_days``, ``deadline_m
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,8 +21,10 @@ HERE = Path(__file__).parent
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(gt=0, le=3660)]
 Count = Annotated[int, Field(gt=0)]
+Amount = Annotated[float, Field(ge=0)]
 Task = Literal["churn", "clv"]
 Engine = Literal["duckdb", "spark"]
+OnlineStore = Literal["sqlite", "redis"]
 
 
 class Section(BaseModel):
@@ -56,6 +59,22 @@ class Quality(Section):
     accept_rules: tuple[str, ...]
 
 
+class Redis(Section):
+    """Where the online store is, if it is a Redis, and how long it may take."""
+
+    url: str
+    prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]*$")]
+    read_timeout_ms: Count
+    write_timeout_seconds: Annotated[float, Field(gt=0)]
+
+    @field_validator("url")
+    @classmethod
+    def _no_password(cls, url: str) -> str:
+        if re.search(r"://[^/@]*:[^/@]+@", re.sub(r"\$\{\w+\}", "", url)) or re.search(r"[?&]password=[^$]", url):
+            raise ValueError("the address holds a password: write ${NAME} there and set that environment variable")
+        return url
+
+
 class AsOf(Section):
     """The moments at which customers are looked at."""
 
@@ -70,10 +89,16 @@ class Churn(Section):
 
     kind: Literal["inactivity", "contract", "label"]
     horizon_days: Days
+    horizons_days: tuple[Days, ...]
     activity_days: Days
     grace_days: Annotated[int, Field(ge=0, le=3660)]
     holdout_as_ofs: Count
     holdout_share: Annotated[float, Field(gt=0, lt=1)]
+
+    @property
+    def all_horizons(self) -> tuple[int, ...]:
+        """Every horizon that is answered for, rising; a ready label has its own alone."""
+        return tuple(sorted({self.horizon_days, *(() if self.kind == "label" else self.horizons_days)}))
 
 
 class Clv(Section):
@@ -187,12 +212,53 @@ class Rule(Section):
     stage: tuple[Literal["new", "growing", "mature", "declining", "lapsed"], ...] = ()
 
 
+class Campaign(Section):
+    """What it costs and brings to contact a customer who may leave, see `configs.campaign`."""
+
+    contact_cost: Amount | None
+    offer_cost: Amount | None
+    success_rate: Share | None
+    success_alpha: Annotated[float, Field(gt=0)]
+    success_beta: Annotated[float, Field(gt=0)]
+    margin: Annotated[float, Field(gt=0, le=1)] | None
+    value_per_customer: Annotated[float, Field(gt=0)] | None
+    leaver_value_share: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Campaign:
+        if (self.contact_cost is None) != (self.offer_cost is None):
+            raise ValueError("a campaign needs both contact_cost and offer_cost; give both, or neither")
+        return self
+
+    @property
+    def planned(self) -> bool:
+        """Whether costs are given."""
+        return self.contact_cost is not None
+
+    @property
+    def contact(self) -> float:
+        """Cost of one contact; 0 if none is given."""
+        return self.contact_cost or 0.0
+
+    @property
+    def offer(self) -> float:
+        """Cost of one offer that is taken; 0 if none is given."""
+        return self.offer_cost or 0.0
+
+    @property
+    def success(self) -> float:
+        """The success rate, or the mean of its prior if none is given."""
+        mean = self.success_alpha / (self.success_alpha + self.success_beta)
+        return mean if self.success_rate is None else self.success_rate
+
+
 class Decisions(Section):
     """From numbers to words and actions."""
 
     bands: Bands
     tiers: Tiers
     stages: Stages
+    campaign: Campaign
     actions: Annotated[tuple[Rule, ...], Field(min_length=1)]
 
     @field_validator("actions")
@@ -238,6 +304,8 @@ class Settings(Section):
     data_until: datetime | None
     source: Source
     quality: Quality
+    online_store: OnlineStore
+    redis: Redis
     as_of: AsOf
     churn: Churn
     clv: Clv
@@ -257,8 +325,25 @@ class Settings(Section):
 
     def outcome_days(self, task: Task) -> int:
         """Days after a moment from which its outcome is known: the horizon, and for contracts the grace after it."""
-        grace = self.churn.grace_days if task == "churn" and self.churn.kind == "contract" else 0
-        return (self.churn if task == "churn" else self.clv).horizon_days + grace
+        return (self.churn if task == "churn" else self.clv).horizon_days + self.grace_days(task)
+
+    def grace_days(self, task: Task) -> int:
+        """Days after the horizon that an outcome still waits for: a contract may be renewed late."""
+        return self.churn.grace_days if task == "churn" and self.churn.kind == "contract" else 0
+
+    @model_validator(mode="after")
+    def _campaign_fits(self) -> Settings:
+        campaign = self.decisions.campaign
+        if campaign.planned and campaign.value_per_customer is None and "clv" not in self.tasks:
+            raise ValueError(
+                "decisions.campaign needs value_per_customer, as this business has no value model: give what is lost "
+                "with one customer"
+            )
+        if campaign.margin is not None and campaign.value_per_customer is None and self.clv.margin != 1:
+            raise ValueError(
+                "the margin is given twice: leave decisions.campaign.margin null, clv.margin is in the value"
+            )
+        return self
 
     @field_validator("time_zone")
     @classmethod
@@ -282,11 +367,28 @@ def load(config: str | Path) -> Settings:
         The file is missing, is not YAML, or holds an unknown key or a value out of its range.
     """
     path = _find(config)
-    merged = overlay(_read(HERE / "default.yaml"), _read(path))
+    return laid_over_default(_read(path), str(path))
+
+
+def laid_over_default(content: dict[str, Any], where: str) -> Settings:
+    """Settings that say what differs from ``default.yaml``, checked.
+
+    Parameters
+    ----------
+    content
+        The nested settings.
+    where
+        What an error calls them.
+
+    Raises
+    ------
+    ConfigError
+        An unknown key, or a value out of its range.
+    """
     try:
-        return Settings.model_validate(merged)
+        return Settings.model_validate(overlay(_read(HERE / "default.yaml"), content))
     except ValidationError as error:
-        raise ConfigError(f"{path}: " + "; ".join(_explain(e) for e in error.errors())) from None
+        raise ConfigError(f"{where}: " + "; ".join(_explain(e) for e in error.errors())) from None
 
 
 def overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

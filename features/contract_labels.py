@@ -8,16 +8,15 @@ horizon *and* the grace have passed. What was written down after `data_until` co
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
 
 from configs.settings import Churn, Clv
-from features.labels import DAYS_A_YEAR, matured
-from features.windows import DAYS_A_MONTH, days_before, recorded_by, subscriptions_as_of
+from features.labels import DAYS_A_YEAR, further, matured
+from features.windows import DAYS_A_MONTH, SECONDS_A_DAY, days_before, recorded_by, subscriptions_as_of
 
-SECONDS_A_DAY = 86_400
 ENDLESS = datetime(9000, 1, 1)
 
 
@@ -43,22 +42,27 @@ def contract_labels_as_of(
         ``active`` (bool): a contract was alive, as far as was known at the moment; ``churned`` (0/1): all contracts
         ended in ``[as_of, as_of + horizon)`` at one time or another with none following within the grace, null if
         not active or not yet known; ``clv``: what contracts cost over the horizon, null if not yet known, or if a
-        contract alive then has no price.
+        contract alive then has no price; and ``churned_<days>`` for every further horizon.
     """
     written = recorded_by(subscriptions, data_until)
     alive = subscriptions_as_of(subscriptions, as_of)
     active = alive.filter(alive.alive).select("customer_id").distinct().mutate(active=True)
     rows = customers.select("customer_id").left_join(active, "customer_id").drop("customer_id_right")
-    rows = rows.left_join(_left(written, as_of, churn), "customer_id").drop("customer_id_right")
+    rows = rows.left_join(_leaves(written, as_of, churn.grace_days), "customer_id").drop("customer_id_right")
     rows = rows.left_join(_value(written, as_of, clv), "customer_id").drop("customer_id_right")
-    here = rows.active.fill_null(False)
-    churned = ibis.ifelse(here, ibis.ifelse(rows.left.fill_null(False), 1.0, 0.0), ibis.null("float64"))
-    value = ibis.ifelse(rows.unpriced.fill_null(False), ibis.null("float64"), rows.value.fill_null(0.0))
+    here, none = rows.active.fill_null(False), ibis.null("float64")
+    value = ibis.ifelse(rows.unpriced.fill_null(False), none, rows.value.fill_null(0.0))
+
+    def left(days: int) -> ir.Value:
+        told = ibis.ifelse(here, ibis.ifelse((rows.leaves_in < days).fill_null(False), 1.0, 0.0), none)
+        return told if matured(as_of, days + churn.grace_days, data_until) else none
+
     return rows.select(
         "customer_id",
         active=here,
-        churned=churned if matured(as_of, churn.horizon_days + churn.grace_days, data_until) else ibis.null("float64"),
-        clv=value if matured(as_of, clv.horizon_days, data_until) else ibis.null("float64"),
+        churned=left(churn.horizon_days),
+        clv=value if matured(as_of, clv.horizon_days, data_until) else none,
+        **{further(days): left(days) for days in churn.all_horizons if days != churn.horizon_days},
     )
 
 
@@ -69,18 +73,17 @@ def _ends(subscriptions: ir.Table) -> ir.Table:
     return s.mutate(end=ibis.coalesce(s.ended_at, s.cancelled_at, s.renews_at, never))
 
 
-def _left(subscriptions: ir.Table, as_of: datetime, churn: Churn) -> ir.Table:
-    """Customers whose contracts, in their order, break off for longer than the grace within the horizon."""
+def _leaves(subscriptions: ir.Table, as_of: datetime, grace_days: int) -> ir.Table:
+    """Days from the moment until contracts, in their order, first break off for longer than the grace."""
     rows = _ends(subscriptions)
     order = [rows.started_at, rows.subscription_id]
     so_far = ibis.cumulative_window(group_by=rows.customer_id, order_by=order)
     following = ibis.window(group_by=rows.customer_id, order_by=order)
     rows = rows.mutate(end=rows.end.max().over(so_far), begins=rows.started_at.lead().over(following))
     gap = (rows.begins.epoch_seconds() - rows.end.epoch_seconds()) / SECONDS_A_DAY
-    breaks = rows.filter(rows.begins.isnull() | (gap > churn.grace_days))
-    start, end = (ibis.literal(as_of + timedelta(days=days), type="timestamp(6)") for days in (0, churn.horizon_days))
-    within = breaks.filter(breaks.end >= start, breaks.end < end)
-    return within.select("customer_id").distinct().mutate(left=True)
+    breaks = rows.filter(rows.begins.isnull() | (gap > grace_days))
+    breaks = breaks.filter(breaks.end >= ibis.literal(as_of, type="timestamp(6)"))
+    return breaks.group_by("customer_id").agg(leaves_in=-days_before(breaks.end, as_of).max())
 
 
 def _value(subscriptions: ir.Table, as_of: datetime, clv: Clv) -> ir.Table:

@@ -38,22 +38,38 @@ def labels_as_of(
     -------
     ibis.expr.types.Table
         ``active`` (bool): ordered within `activity_days` before; ``churned`` (0/1): ordered nothing within the
-        horizon, null if not active or not yet known; ``clv``: net revenue over the horizon, null if not yet known.
+        horizon, null if not active or not yet known; ``clv``: net revenue over the horizon, null if not yet known;
+        and ``churned_<days>`` for every further horizon.
     """
     written = recorded_by(orders, data_until)
     rows = customers.select("customer_id")
     rows = rows.left_join(_active(orders, as_of, churn), "customer_id").drop("customer_id_right")
-    rows = rows.left_join(_returned(written, as_of, churn), "customer_id").drop("customer_id_right")
+    rows = rows.left_join(_next_order(written, as_of), "customer_id").drop("customer_id_right")
     rows = rows.left_join(_value(written, as_of, clv), "customer_id").drop("customer_id_right")
-    active = rows.active.fill_null(False)
-    churned = ibis.ifelse(active, ibis.ifelse(rows.came_back.fill_null(False), 0.0, 1.0), ibis.null("float64"))
+    active, none = rows.active.fill_null(False), ibis.null("float64")
     value = rows.value.fill_null(0.0)
+
+    def silent(days: int) -> ir.Value:
+        came_back = (rows.comes_in < days).fill_null(False)
+        told = ibis.ifelse(active, ibis.ifelse(came_back, 0.0, 1.0), none)
+        return told if matured(as_of, days, data_until) else none
+
     return rows.select(
         "customer_id",
         active=active,
-        churned=churned if matured(as_of, churn.horizon_days, data_until) else ibis.null("float64"),
-        clv=value if matured(as_of, clv.horizon_days, data_until) else ibis.null("float64"),
+        churned=silent(churn.horizon_days),
+        clv=value if matured(as_of, clv.horizon_days, data_until) else none,
+        **{further(days): silent(days) for days in churn.all_horizons if days != churn.horizon_days},
     )
+
+
+def further(days: int | str) -> str:
+    """The label column of a horizon beside the main one.
+
+    >>> further(60)
+    'churned_60'
+    """
+    return f"churned_{days}"
 
 
 def matured(as_of: datetime, horizon_days: int, data_until: datetime) -> bool:
@@ -71,9 +87,10 @@ def _active(orders: ir.Table, as_of: datetime, churn: Churn) -> ir.Table:
     )
 
 
-def _returned(orders: ir.Table, as_of: datetime, churn: Churn) -> ir.Table:
-    coming = after(orders, "ordered_at", as_of, churn.horizon_days)
-    return coming.filter(coming.amount >= 0).select("customer_id").distinct().mutate(came_back=True)
+def _next_order(orders: ir.Table, as_of: datetime) -> ir.Table:
+    """Days from the moment to the first purchase from then on."""
+    coming = orders.filter(orders.ordered_at >= ibis.literal(as_of, type="timestamp(6)"), orders.amount >= 0)
+    return coming.group_by("customer_id").agg(comes_in=-days_before(coming.ordered_at, as_of).max())
 
 
 def _value(orders: ir.Table, as_of: datetime, clv: Clv) -> ir.Table:

@@ -27,6 +27,7 @@ METRICS = {
         "brier": ("Brier score", "lower"),
         "expected_calibration_error": ("calibration error", "lower"),
         "top_decile_lift": ("lift in the top decile", "higher"),
+        "empc": ("EMPC (profit a customer)", "higher"),
     },
     "clv": {
         "total_error": ("total error", "near 0"),
@@ -52,7 +53,56 @@ def whole(result: Mapping[str, Any], settings: Settings, workspace: Workspace, c
 
 def trained(result: Mapping[str, Any]) -> Group:
     """Hold-out metrics of each model beside its baseline, and what the gates said."""
-    return Group(*[part for task, shown in result.items() for part in (_metrics(task, shown), _verdict(shown))])
+    return Group(*[part for task, shown in result.items() for part in _shown(task, shown)])
+
+
+def rolled(result: Mapping[str, Any]) -> Group:
+    """What each model of its own time showed at several moments, and over all of them with its interval."""
+    return Group(*[part for task, told in result.items() for part in _rolled(task, told)])
+
+
+def _rolled(task: str, told: Mapping[str, Any]) -> tuple[Any, ...]:
+    moments = told["as_ofs"]
+    title = f"{HEADS[task]}: at each moment the whole recipe, as if that were today"
+    table = _table(title, "metric", *moments, "all", told["baseline_name"])
+    for key, (name, _) in METRICS[task].items():
+        own = [_number(m.get(key)) for m in moments.values()]
+        table.add_row(name, *own, _number(told["model"].get(key)), _number(told["baseline"].get(key)))
+    for days, metrics in told["horizons"].items():
+        table.add_row(f"calibration error, {days} days", *[""] * len(moments), _ece(metrics), "")
+    edges = told["model_less_baseline_95"].items()
+    words = "; ".join(
+        f"{METRICS[task][k][0]} {low:+.4g} to {high:+.4g}" for k, (low, high) in edges if k in METRICS[task]
+    )
+    notes = [f"  model less {told['baseline_name']}, 95 %: {words}"]
+    if told["by_customer"]:
+        notes.append(f"  tuned by groups of customers, the past being too short: {', '.join(told['by_customer'])}")
+    return table, Text("\n".join(notes) + "\n")
+
+
+def _ece(metrics: Mapping[str, float]) -> str:
+    return _number(metrics.get("expected_calibration_error"))
+
+
+def _shown(task: str, shown: Mapping[str, Any]) -> tuple[Any, ...]:
+    campaign = shown.get("campaign")
+    played = () if campaign is None else (_played(campaign),)
+    return (_metrics(task, shown), *played, _verdict(shown))
+
+
+def _played(campaign: Mapping[str, Any]) -> Table:
+    """What a campaign would have brought on the hold-out, by whom it contacts."""
+    edge = _share(campaign["break_even_probability"])
+    title = f"Campaign on the same customers (value from {campaign['value_from']}; break-even at its mean: {edge})"
+    table = _table(title, "contact", "customers", "expected", "came", "95 %")
+    for one in campaign["policies"]:
+        numbers = (f"{one[k]:,.0f}" for k in ("contacted", "expected", "realised"))
+        table.add_row(one["rule"], *numbers, f"{one['low']:,.0f} to {one['high']:,.0f}")
+    return table
+
+
+def _share(value: float | None) -> str:
+    return "never" if value is None else f"{value:.0%}"
 
 
 def _metrics(task: str, shown: Mapping[str, Any]) -> Table:
@@ -117,7 +167,20 @@ def scored(result: Mapping[str, Any], workspace: Workspace, settings: Settings) 
     for kind in ("bands", "tiers", "stages", "actions"):
         for name, count in result[kind].items():
             table.add_row(f"{kind[:-1]}: {name}", f"{count:,}")
-    return Group(table, at_risk(workspace, result, settings), Text(f"  all answers: {result['folder']}"))
+    told = (*_campaign(result, settings.currency), Text(f"  all answers: {result['folder']}"))
+    return Group(table, at_risk(workspace, result, settings), *told)
+
+
+def _campaign(result: Mapping[str, Any], currency: str) -> tuple[Text, ...]:
+    """Whom it pays to contact, in one line; nothing if no campaign is planned."""
+    best = result.get("campaign")
+    if best is None:
+        return ()
+    if not best["contacts"]:
+        return (Text("  campaign: contacting nobody is expected to pay at these costs"),)
+    brings = f"expected profit {best['expected_profit']:,.0f} {currency}"
+    least = f"each more than 0; the lowest probability among them is {best['lowest_probability']:.0%}"
+    return (Text(f"  campaign: contact {best['contacts']:,} customers, {brings}, {least}"),)
 
 
 def quality(result: Mapping[str, Any], workspace: Workspace) -> Group:
@@ -127,8 +190,20 @@ def quality(result: Mapping[str, Any], workspace: Workspace) -> Group:
     )
     for one in result["tables"]:
         counts = (f"{one[k]:,}" for k in ("rows_read", "rows_used", "rows_quarantined"))
-        table.add_row(one["name"], *counts, str(one["newest"]))
+        lines = one["source_grain"] != one["grain"]
+        made = f" ({one['rows_made']:,} from one row per {one['source_grain']})" if lines else ""
+        table.add_row(one["name"] + made, *counts, str(one["newest"]))
     return Group(table, Text(f"  report: {workspace.reports / 'quality' / 'quality.html'}"))
+
+
+def erased(result: Mapping[str, Any]) -> Group:
+    """Where rows were removed, and what stays."""
+    table = _table(f"Erased: {result['ids']} ids of persons", "from", "rows")
+    for place, count in result["rows"].items():
+        table.add_row(place, f"{count:,}")
+    nothing = Text("  nothing was found about them; later exports will leave them out")
+    stays = "\n".join(f"  - {one}" for one in result["remains"])
+    return Group(table if result["rows"] else nothing, Text(f"What is not removed:\n{stays}"))
 
 
 def proposed(result: Mapping[str, Any]) -> Group:
@@ -173,6 +248,21 @@ def refreshed(result: Mapping[str, Any]) -> Table:
     table.add_row("put online", f"{result['online']:,}")
     table.add_row("no longer known, taken offline", f"{result['gone']:,}")
     return table
+
+
+def reproduced(result: Mapping[str, Any]) -> Group:
+    """Every file of a model beside the one made again, and what else has changed since."""
+    table = _table(f"{result['version']} made again: SHA-256", "file", "registered", "made again", "")
+    for one in result["files"]:
+        verdict = "[green]same[/]" if one["same"] else "[red]differs[/]"
+        table.add_row(one["file"], *((one[side] or "none")[:16] for side in ("then", "now")), verdict)
+    differ = sum(not one["same"] for one in result["files"])
+    end = "  identical, byte by byte" if result["identical"] else f"  {differ} of {len(result['files'])} files differ"
+    again = "tried again" if result["searched"] else "tried the first time, not again"
+    facts = f"  features {result['data_fingerprint']}, {result['trials']} configurations {again}"
+    changed = [f"  search {line}" for line in result["search_changed"]] + [f"  {line}" for line in result["changed"]]
+    since = ["  changed since the first time:", *changed] if changed else []
+    return Group(table, Text(end, style="green" if result["identical"] else "red"), Text("\n".join([facts, *since])))
 
 
 def watched(result: Mapping[str, Any]) -> Group:

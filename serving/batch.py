@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace, replacing
+from features import quality_gate
+from features.identity import load_people
 from serving.champion import Champions
 from serving.prediction_log import flat
 from serving.score import iso, score
@@ -27,10 +29,13 @@ SCHEMA = pa.schema(
     [
         ("prediction_id", pa.string()),
         ("customer_id", pa.string()),
+        ("aliases", pa.list_(pa.string())),
         ("as_of", _MOMENT),
         ("scored_at", _MOMENT),
         ("probability", pa.float64()),
         ("churn_percentile", pa.int64()),
+        ("churn_by_horizon", pa.map_(pa.string(), pa.float64())),
+        ("event_expected_at", _MOMENT),
         ("band", pa.string()),
         ("expected", pa.float64()),
         ("low", pa.float64()),
@@ -39,6 +44,8 @@ SCHEMA = pa.schema(
         ("tier", pa.string()),
         ("stage", pa.string()),
         ("action", pa.string()),
+        ("expected_profit", pa.float64()),
+        ("contact", pa.bool_()),
         ("reasons", pa.list_(pa.string())),
         ("clv_reasons", pa.list_(pa.string())),
         ("churn_model", pa.string()),
@@ -58,6 +65,8 @@ def score_all(
 ) -> dict[str, Any]:
     """Answer for every row of a feature frame and write the answers into ``scores/<date of as_of>/``.
 
+    A person has one row; the parquet file names all aliases of theirs beside it.
+
     Parameters
     ----------
     frame
@@ -75,18 +84,24 @@ def score_all(
     -------
     dict
         What was written, as JSON can hold it: the folder, counts of customers by band, tier, stage and action,
-        the sum of expected values (None without a value model).
+        the sum of expected values (None without a value model), and of the campaign how many customers to contact, what
+        that is expected to bring, and the lowest probability among them (None if no campaign is planned).
 
     Raises
     ------
     DataError
         The frame is empty, or holds more than one ``as_of``.
+    QualityError
+        The newest load is not good enough, and nobody accepted it.
     """
+    quality_gate.require(workspace)
     as_of = _only_moment(frame)
     folder = workspace.scores / as_of.strftime("%Y-%m-%d")
-    tally = _Tally()
+    tally = _Tally(settings.decisions.campaign.planned)
     with replacing(folder) as part:
-        for answers in _write(part, _chunks(frame, champions, settings, now, chunk_rows)):
+        aliases = load_people(workspace.tables).aliases()
+        chunks = _chunks(frame, champions, settings, now, chunk_rows)
+        for answers in _write(part, aliases, chunks):
             tally.add(answers)
             if progress:
                 progress(tally.customers, len(frame))
@@ -102,8 +117,10 @@ def score_all(
 class _Tally:
     """Counts answers as they pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, campaign_planned: bool) -> None:
         self.customers = 0
+        self._campaign_planned = campaign_planned
+        self._listed: list[tuple[float, float]] = []
         self._expected: float | None = None
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in ("band", "tier", "stage", "action")}
 
@@ -113,12 +130,22 @@ class _Tally:
         valued = [r["expected"] for r in rows if r["expected"] is not None]
         if valued:
             self._expected = (self._expected or 0.0) + sum(valued)
+        listed = [a for a in answers if a["campaign"] and a["campaign"]["contact"]]
+        self._listed += [(a["campaign"]["expected_profit"], a["churn"]["probability"]) for a in listed]
         for name, counter in self._counts.items():
             counter.update(r[name] for r in rows if r[name] is not None)
 
     def summary(self) -> dict[str, Any]:
         counts = {f"{name}s": dict(counter.most_common()) for name, counter in self._counts.items()}
-        return {"customers": self.customers, "expected_total": self._expected, **counts}
+        whole = {"customers": self.customers, "expected_total": self._expected, **counts}
+        return {**whole, "campaign": self._best_list() if self._campaign_planned else None}
+
+    def _best_list(self) -> dict[str, Any]:
+        return {
+            "contacts": len(self._listed),
+            "expected_profit": sum(profit for profit, _ in self._listed),
+            "lowest_probability": min((probability for _, probability in self._listed), default=None),
+        }
 
 
 def _only_moment(frame: pd.DataFrame) -> datetime:
@@ -137,11 +164,14 @@ def _chunks(
         yield score(frame.iloc[start : start + rows], champions, settings, now, settings.serving.top_reasons)
 
 
-def _write(folder: Path, chunks: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+def _write(
+    folder: Path, aliases: Mapping[str, list[str]], chunks: Iterator[list[dict[str, Any]]]
+) -> Iterator[list[dict[str, Any]]]:
     """Write both files chunk by chunk, and pass every chunk on."""
     with pq.ParquetWriter(folder / PARQUET, SCHEMA) as table, (folder / JSON_LINES).open("wb") as lines:
         for answers in chunks:
-            table.write_table(pa.Table.from_pylist([_row(a) for a in answers], schema=SCHEMA))
+            rows = [{**_row(a), "aliases": aliases.get(a["customer_id"], [])} for a in answers]
+            table.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
             lines.writelines(orjson.dumps(a, option=orjson.OPT_APPEND_NEWLINE) for a in answers)
             yield answers
 
@@ -149,8 +179,17 @@ def _write(folder: Path, chunks: Iterator[list[dict[str, Any]]]) -> Iterator[lis
 def _row(answer: dict[str, Any]) -> dict[str, Any]:
     return {
         **flat(answer),
+        **(answer["campaign"] or {}),
+        "churn_by_horizon": list(answer["churn"]["by_horizon"].items()) if answer["churn"] else None,
+        "event_expected_at": _event_at(answer),
         "churn_percentile": answer["churn"]["percentile"] if answer["churn"] else None,
         "clv_percentile": answer["clv"]["percentile"] if answer["clv"] else None,
         "reasons": [reason["text"] for reason in answer["reasons"]],
         "clv_reasons": [reason["text"] for reason in answer["clv_reasons"]],
     }
+
+
+def _event_at(answer: dict[str, Any]) -> pd.Timestamp | None:
+    """When the next order, or the end of the contract, is expected; None if not within the longest horizon."""
+    expected = answer["churn"]["expected"] if answer["churn"] else None
+    return pd.Timestamp(expected["at"]) if expected and expected["at"] else None

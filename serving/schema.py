@@ -78,6 +78,14 @@ class ManyCustomers(Closed):
 Asked = OneCustomer | ManyCustomers
 
 
+class ExpectedPart(Closed):
+    """When what ends the waiting is expected: as likely as not, it has come by then."""
+
+    event: Literal["next_order", "contract_end"]
+    days: Annotated[float | None, Field(ge=0, description="Null: later than the longest horizon.")]
+    at: Annotated[Moment | None, Field(description="The same as a moment.")]
+
+
 class ChurnPart(Closed):
     """The risk that the customer leaves."""
 
@@ -85,6 +93,15 @@ class ChurnPart(Closed):
     horizon_days: Annotated[int, Field(gt=0)]
     band: Literal["low", "watch", "high", "critical"]
     percentile: Percentile
+    by_horizon: Annotated[
+        dict[str, Annotated[float, Field(ge=0, le=1)]],
+        Field(
+            description="Probability of leaving within each number of days: of no order until then, so never rising "
+            "with the days; or of the end of the contract, never falling.",
+            examples=[{"30": 0.31, "60": 0.22, "90": 0.17}],
+        ),
+    ]
+    expected: Annotated[ExpectedPart | None, Field(description="Null where the data has no dates.")]
 
 
 class ClvPart(Closed):
@@ -118,6 +135,13 @@ class ActionPart(Closed):
     text: str
 
 
+class CampaignPart(Closed):
+    """Whether it pays to contact the customer, under the assumptions of ``decisions.campaign``."""
+
+    expected_profit: Annotated[float, Field(description="Of contacting the customer, in the currency of the answer.")]
+    contact: Annotated[bool, Field(description="On the list that brings most: the expected profit is above zero.")]
+
+
 class FeaturesPart(Closed):
     """How old the facts are that the answer rests on."""
 
@@ -136,6 +160,10 @@ class Answer(Closed):
     """All that is told about one customer."""
 
     customer_id: CustomerId
+    alias: Annotated[
+        CustomerId | None,
+        Field(description="The id that was asked, where that is an alias of this customer; else it is left out."),
+    ] = None
     as_of: Annotated[Moment, Field(description="The moment the facts are from.")]
     scored_at: Moment
     prediction_id: Annotated[str, Field(pattern="^[0-9A-HJKMNP-TV-Z]{26}$", description="ULID.")]
@@ -150,6 +178,9 @@ class Answer(Closed):
     reasons: Annotated[list[Reason], Field(description="Of the churn probability, the largest effect first.")]
     clv_reasons: Annotated[list[Reason], Field(description="Of the expected value, the largest effect first.")]
     action: ActionPart
+    campaign: Annotated[
+        CampaignPart | None, Field(description="Null where no campaign is planned, or for who is not a customer now.")
+    ]
     basis: Literal["model"]
     features: FeaturesPart
     model: ModelPart

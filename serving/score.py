@@ -17,10 +17,12 @@ from configs.settings import Settings
 from features.schema import describe
 from features.standing import is_customer
 from serving import decide
+from serving.campaign import offer
 from serving.champion import Champions
 from training.bundle import Bundle
 
 Row = dict[str, Any]
+EVENTS = {"inactivity": "next_order", "contract": "contract_end", "label": None}
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ def _answer(
         "reasons": churn.reasons if churn else [],
         "clv_reasons": clv.reasons if clv else [],
         "action": {"code": rule.code, "text": rule.text},
+        "campaign": offer(churn.body if churn else None, clv.body if clv else None, settings.decisions.campaign),
         "basis": "model",
         "features": {"age_seconds": age, "stale": age > settings.serving.stale_after_hours * 3600},
         "model": dict(whole["model"]),
@@ -161,12 +164,42 @@ def _churn(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settin
     probability = _finite(bundle.predict(matrix), bundle.task)
     bands = decide.bands(probability, settings.decisions.bands)
     places = bundle.percentile(probability).tolist()
+    times = _times(bundle, matrix, probability, rows, settings)
     return [
-        Part({"probability": p, "horizon_days": bundle.horizon_days, "band": band, "percentile": place}, reasons)
-        for p, band, place, reasons in zip(
-            probability.tolist(), bands, places, _reasons(bundle, matrix, rows, top), strict=True
+        Part(
+            {"probability": p, "horizon_days": bundle.horizon_days, "band": band, "percentile": place, **time}, reasons
+        )
+        for p, band, place, time, reasons in zip(
+            probability.tolist(), bands, places, times, _reasons(bundle, matrix, rows, top), strict=True
         )
     ]
+
+
+def _times(
+    bundle: Bundle, matrix: np.ndarray, probability: np.ndarray, rows: list[Row], settings: Settings
+) -> list[dict[str, Any]]:
+    """The probability at every horizon, and when the next order or the end is expected."""
+    curve = bundle.survival(matrix, probability)
+    left = bundle.by_horizon(curve)
+    names = [str(days) for days in left]
+    every = np.column_stack(list(left.values())).tolist()
+    half = bundle.event_days(curve).tolist()
+    return [
+        {
+            "by_horizon": dict(zip(names, own, strict=True)),
+            "expected": _expected(EVENTS[settings.churn.kind], days, row["as_of"]),
+        }
+        for own, days, row in zip(every, half, rows, strict=True)
+    ]
+
+
+def _expected(event: str | None, days: float, as_of: pd.Timestamp) -> dict[str, Any] | None:
+    if event is None:
+        return None
+    if math.isnan(days):
+        return {"event": event, "days": None, "at": None}
+    at = (as_of + pd.Timedelta(days=days)).floor("s")
+    return {"event": event, "days": days, "at": iso(at.to_pydatetime())}
 
 
 def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, top: int) -> list[Part]:

@@ -24,6 +24,7 @@ from features.engine import connect, read_tables
 from features.ingest import with_local_time
 from features.schema import TABLES, customers_table, feature_columns
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # LightGBM's threads get in each other's way where tests run side by side
 ROOT = Path(__file__).parent.parent
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,27 +11,14 @@ import pandas as pd
 from configs.settings import Settings
 from training.bundle import Bundle, Score
 from training.dataset import Dataset, Encoder, learn_encoder
+from training.horizons import learn_steps
 from training.intervals import fit_interval
-from training.models import Fitted, calibrate, fit, predict
+from training.models import Fitted, Scored, calibrate, fit, predict
 from training.split import Fold, Moments
-from training.tune import FoldData, Found
+from training.tune import FoldData, Found, blocks_of
 
 QUANTILES = 101
 MAX_REFERENCE_ROWS = 20_000
-
-
-@dataclass(frozen=True)
-class OutOfTime:
-    """Raw scores of rows that came later than all that their model was learned from.
-
-    ``raw`` has shape (n, J), ``y`` shape (n,).
-    """
-
-    raw: np.ndarray
-    y: np.ndarray
-
-    def __add__(self, other: OutOfTime) -> OutOfTime:
-        return OutOfTime(np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y]))
 
 
 def fold_data(data: Dataset, folds: Sequence[Fold]) -> list[FoldData]:
@@ -41,16 +27,17 @@ def fold_data(data: Dataset, folds: Sequence[Fold]) -> list[FoldData]:
     for fold in folds:
         rows = data.at(fold.train)
         encoder = learn_encoder(rows, data.schema)
-        out.append(FoldData(encoder(rows), encoder(data.at([fold.valid])), encoder))
+        valid = data.at([fold.valid])
+        out.append(FoldData(encoder(rows), encoder(valid), encoder, blocks_of(valid["customer_id"].tolist())))
     return out
 
 
-def out_of_time(folds: Sequence[FoldData], found: Found, seed: int) -> OutOfTime:
+def out_of_time(folds: Sequence[FoldData], found: Found, seed: int) -> Scored:
     """Score the later rows of every fold with a model of its earlier ones."""
     parts = []
     for fold in folds:
         fitted = fit(found.form, fold.train, fold.encoder, found.params, seed=seed, trees=found.trees)
-        parts.append(OutOfTime(fitted.raw(fold.valid.x), fold.valid.y))
+        parts.append(Scored(fitted.raw(fold.valid.x), fold.valid.y, np.zeros(len(fold.valid.y), dtype=int)))
     return sum(parts[1:], parts[0])
 
 
@@ -61,18 +48,19 @@ def learn(data: Dataset, moments: Moments, found: Found, seed: int) -> tuple[Fit
     return fit(found.form, encoder(rows), encoder, found.params, seed=seed, trees=found.trees), encoder
 
 
-def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> OutOfTime:
-    """Raw scores of labelled rows."""
+def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> Scored:
+    """Raw scores of labelled rows; every moment is a fold of its own."""
     matrix = encoder(rows)
-    return OutOfTime(fitted.raw(matrix.x), matrix.y)
+    return Scored(fitted.raw(matrix.x), matrix.y, pd.factorize(rows["as_of"])[0])
 
 
 def assemble(
     fitted: Fitted,
     encoder: Encoder,
-    later: OutOfTime,
+    later: Scored,
     data: Dataset,
     trained: Moments,
+    until: pd.Timestamp | None,
     population: pd.DataFrame,
     settings: Settings,
 ) -> Bundle:
@@ -88,15 +76,19 @@ def assemble(
         The labelled rows.
     trained
         The moments (or groups of customers) the boosters learned from; the newest gives the reference rows for drift.
+    until
+        No outcome past this moment may be seen; None: all that is labelled.
     population
         Feature rows of the customers whose predictions make the scale of percentiles and tiers.
     settings
         Of the business.
     """
-    affine = calibrate(fitted.form, later.raw, later.y)
+    affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.at(trained)))
     expected = predict(fitted.form, later.raw, affine)
     interval = fit_interval(expected, later.y, settings.clv.coverage) if data.task == "clv" else None
-    scores = tuple(Score(p.name, b, a) for p, b, a in zip(fitted.form.parts, fitted.boosters, affine, strict=True))
+    parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
+    scores = tuple(Score(part.name, booster, own, prior) for part, booster, own, prior in parts)
+    steps, left_out = learn_steps(data, trained, until, encoder, fitted, settings)
     bundle = Bundle(
         task=data.task,
         link=fitted.form.link,
@@ -109,7 +101,9 @@ def assemble(
         interval=interval,
         quantiles=(),
         reference=pd.DataFrame(),
-        info=_info(fitted, data, settings),
+        info=_info(fitted, data, settings) | ({"horizons_left_out": left_out} if left_out else {}),
+        event="order" if settings.churn.kind == "inactivity" else "end",
+        steps=steps,
     )
     return _with_reference(bundle, data.newest(trained), population, settings.tuning.seed)
 

@@ -15,24 +15,51 @@ from typing import Any, Literal
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from configs.errors import RegistryError
 from training.calibrate import Affine
+from training.credibility import Credibility
 from training.explain import Link, effects, link
 from training.intervals import Interval
+from training.survival import Curve, chain, median_days
 
-FORMAT = 1
+FORMAT = 2
 Task = Literal["churn", "clv"]
+Event = Literal["order", "end"]
 SINGLE_THREAD_ROWS = 64
 
 
 @dataclass(frozen=True)
 class Score:
-    """One booster and the affine map of its raw score."""
+    """One booster, the prior that it corrects if it does, and the affine map of the raw score of both."""
 
     name: str
     booster: lgb.Booster
     affine: Affine
+    prior: Credibility | None = None
+
+    def __call__(self, matrix: np.ndarray) -> np.ndarray:
+        """The calibrated raw score, shape (n,)."""
+        raw = np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=_threads(matrix)))
+        return self.affine(raw + self.prior(matrix) if self.prior else raw)
+
+    def split(self, matrix: np.ndarray) -> tuple[float, np.ndarray]:
+        """The calibrated raw score as a base and one value a feature, shape (n, features)."""
+        contrib = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=_threads(matrix)))
+        base, phi = float(contrib[0, -1]), contrib[:, :-1]
+        if self.prior:
+            phi[:, list(self.prior.places)] += self.prior.terms(matrix) - np.asarray(self.prior.means)
+            base += self.prior.base
+        return float(self.affine(np.asarray([base]))[0]), phi * self.affine.slope
+
+
+@dataclass(frozen=True)
+class Step:
+    """The model of a further horizon: how likely nothing happens until then, told from its neighbour."""
+
+    days: int
+    score: Score
 
 
 @dataclass(frozen=True)
@@ -73,6 +100,10 @@ class Bundle:
         Features and prediction of the reference customers, without ids: what drift is measured against.
     info
         Facts for people: data fingerprint, settings name, number of trees.
+    event
+        What the time of is told by a churn model: the next ``order``, or the ``end`` of the contract.
+    steps
+        Models of the further horizons of a churn model.
     """
 
     task: Task
@@ -87,6 +118,8 @@ class Bundle:
     quantiles: tuple[float, ...]
     reference: pd.DataFrame
     info: dict[str, Any]
+    event: Event = "order"
+    steps: tuple[Step, ...] = ()
 
     def encode(self, frame: pd.DataFrame) -> np.ndarray:
         """Turn a feature frame into the boosters' matrix, shape (n, features), float64.
@@ -100,13 +133,32 @@ class Bundle:
 
     def raw_scores(self, matrix: np.ndarray) -> np.ndarray:
         """Calibrated raw scores, shape (n, J)."""
-        threads = 1 if len(matrix) <= SINGLE_THREAD_ROWS else 0
-        raw = [np.asarray(s.booster.predict(matrix, raw_score=True, num_threads=threads)) for s in self.scores]
-        return np.column_stack([s.affine(r) for s, r in zip(self.scores, raw, strict=True)])
+        return np.column_stack([score(matrix) for score in self.scores])
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """The prediction that is served, shape (n,): a calibrated probability, or an expected value."""
         return link(self.link, self.raw_scores(matrix))
+
+    def survival(self, matrix: np.ndarray, prediction: np.ndarray) -> Curve:
+        """Chance that the event has not come by each horizon, shape (n,) each, the shortest horizon first.
+
+        Parameters
+        ----------
+        matrix
+            Encoded rows, shape (n, features).
+        prediction
+            Their probability of leaving at the main horizon, as `predict` gives it.
+        """
+        nothing = prediction if self.event == "order" else 1 - prediction
+        return chain(self.horizon_days, nothing, {s.days: expit(s.score(matrix)) for s in self.steps})
+
+    def by_horizon(self, curve: Curve) -> Curve:
+        """Probability of leaving by horizon: no order until then, or the end of the contract before."""
+        return curve if self.event == "order" else {days: 1 - nothing for days, nothing in curve.items()}
+
+    def event_days(self, curve: Curve) -> np.ndarray:
+        """Days until the event is as likely as not to have come; NaN: past the longest horizon."""
+        return median_days(curve)
 
     def bounds(self, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends of the value interval, each of shape (n,)."""
@@ -116,12 +168,7 @@ class Bundle:
 
     def explain(self, matrix: np.ndarray) -> Explanation:
         """Split every prediction by features, in the unit of the prediction; sums are exact."""
-        threads = 1 if len(matrix) <= SINGLE_THREAD_ROWS else 0
-        bases, parts = [], []
-        for score in self.scores:
-            contrib = np.asarray(score.booster.predict(matrix, pred_contrib=True, num_threads=threads))
-            parts.append(contrib[:, :-1] * score.affine.slope)
-            bases.append(float(score.affine(contrib[:1, -1])[0]))
+        bases, parts = zip(*(score.split(matrix) for score in self.scores), strict=True)
         base, split = effects(self.link, np.asarray(bases), np.stack(parts, axis=1))
         return Explanation(base, split)
 
@@ -136,14 +183,16 @@ class Bundle:
     def save(self, folder: Path) -> Path:
         """Write the bundle as plain files into a new folder and return it."""
         folder.mkdir(parents=True)
-        for score in self.scores:
+        for score in (*self.scores, *(step.score for step in self.steps)):
             (folder / f"{score.name}.txt").write_text(score.booster.model_to_string(), "utf-8")
         self.reference.to_parquet(folder / "reference.parquet", index=False)
         content = {
             "format": FORMAT,
             "task": self.task,
             "link": self.link,
-            "scores": [{"name": s.name, "affine": asdict(s.affine)} for s in self.scores],
+            "scores": [_plain(s) for s in self.scores],
+            "event": self.event,
+            "steps": [{"days": s.days, **_plain(s.score)} for s in self.steps],
             "features": self.features,
             "categories": self.categories,
             "schema_hash": self.schema_hash,
@@ -187,6 +236,8 @@ def load(folder: Path) -> Bundle:
         quantiles=tuple(content["quantiles"]),
         reference=pd.read_parquet(folder / "reference.parquet"),
         info=content["info"],
+        event=content["event"],
+        steps=tuple(Step(s["days"], _load_score(folder, s)) for s in content["steps"]),
     )
 
 
@@ -223,13 +274,27 @@ def _check_file(path: Path, wanted: str) -> None:
         )
 
 
+def _threads(matrix: np.ndarray) -> int:
+    """One thread for few rows, where starting more costs more than it brings; else as many as there are."""
+    return 1 if len(matrix) <= SINGLE_THREAD_ROWS else 0
+
+
+def _tuples(content: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+
+
+def _plain(score: Score) -> dict[str, Any]:
+    prior = asdict(score.prior) if score.prior else None
+    return {"name": score.name, "affine": asdict(score.affine), "prior": prior}
+
+
 def _load_score(folder: Path, content: dict[str, Any]) -> Score:
     booster = lgb.Booster(model_file=str(folder / f"{content['name']}.txt"))
-    return Score(content["name"], booster, Affine(**content["affine"]))
+    prior = Credibility(**_tuples(content["prior"])) if content["prior"] else None
+    return Score(content["name"], booster, Affine(**content["affine"]), prior)
 
 
 def _load_interval(content: dict[str, Any] | None) -> Interval | None:
     if content is None:
         return None
-    fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-    return Interval(**fields)
+    return Interval(**_tuples(content))

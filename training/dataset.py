@@ -13,6 +13,7 @@ import pandas as pd
 from configs.errors import NotEnoughDataError, NotReadyError
 from configs.settings import Minimum
 from configs.workspace import Workspace, files_fingerprint
+from features.labels import further
 from features.schema import FeatureSchema, load_schema
 from training.bundle import Task, encode
 
@@ -28,7 +29,7 @@ class Dataset:
     task
         ``churn`` or ``clv``.
     frame
-        ``customer_id, as_of``, the features, and ``label``.
+        ``customer_id, as_of``, the features, and ``label``; for churn also ``churned_<days>`` of further horizons.
     schema
         Of the feature rows.
     fingerprint
@@ -108,7 +109,8 @@ def load(workspace: Workspace, task: Task) -> Dataset:
     labels = pd.read_parquet(path)
     known = labels[labels[LABEL[task]].notna()]
     rows = store.training_rows(workspace, known, task)
-    merged = rows.merge(known[["customer_id", "as_of", LABEL[task]]], on=["customer_id", "as_of"], validate="1:1")
+    told = [name for name in known if name == LABEL[task] or (task == "churn" and str(name).startswith(further("")))]
+    merged = rows.merge(known[["customer_id", "as_of", *told]], on=["customer_id", "as_of"], validate="1:1")
     frame = merged.rename(columns={LABEL[task]: "label"}).sort_values(["as_of", "customer_id"], ignore_index=True)
     return Dataset(
         task, frame, load_schema(workspace.features), files_fingerprint(workspace.features.glob("*.parquet"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from configs.settings import Settings
 from training.assemble import forecast
 from training.baselines import numbers_rule, past_rate, present_price, recency_rule
 from training.bundle import Bundle
+from training.horizons import left_by
 from training.metrics import (
     auc,
     bootstrap_interval,
@@ -56,6 +57,8 @@ class Examination:
         Which rule of thumb the baseline is.
     note
         What a reader must know of how the rows were held out; empty: later moments, as it should be.
+    horizons
+        Churn: metrics at every horizon whose outcome is known of hold-out rows, by days.
     """
 
     rows: pd.DataFrame
@@ -65,6 +68,7 @@ class Examination:
     slices: pd.DataFrame
     baseline_name: str
     note: str = ""
+    horizons: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As values that JSON can hold; NaN becomes None."""
@@ -77,6 +81,7 @@ class Examination:
             "note": self.note,
             "model_less_baseline_95": {k: list(v) for k, v in self.margins.items()},
             "slices": slices,
+            "horizons": {days: _plain(metrics) for days, metrics in self.horizons.items()},
         }
 
 
@@ -109,7 +114,16 @@ def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings
         slices=table[["slice", "value", *[c for c in table.columns if c not in ("slice", "value")]]],
         baseline_name=baseline_name,
         note=NO_DATES if settings.churn.kind == "label" else "",
+        horizons=_horizons(bundle, holdout, settings) if bundle.task == "churn" else {},
     )
+
+
+def _horizons(bundle: Bundle, holdout: pd.DataFrame, settings: Settings) -> dict[str, dict[str, float]]:
+    """Metrics at every horizon of the model, of the rows whose outcome is known there."""
+    matrix = bundle.encode(holdout)
+    left = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
+    came = {days: left_by(holdout, days, settings) for days in left}
+    return {str(d): churn_metrics(came[d], p) for d, p in left.items() if not np.isnan(came[d]).all()}
 
 
 def measure_rows(rows: pd.DataFrame, task: str, column: str = "forecast") -> dict[str, float]:

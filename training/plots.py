@@ -6,6 +6,7 @@ order. The same input gives the same picture.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -138,6 +139,43 @@ def gains(y: ArrayLike, p: ArrayLike, baseline: ArrayLike | None = None, baselin
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, decimals=0))
     _legend(axes, "lower right")
+    return _clean(figure)
+
+
+def profit(curve: pd.DataFrame, facts: Mapping[str, float], currency: str) -> Figure:
+    """Draw what a campaign brings by how many customers it contacts, expected and come, against other orders.
+
+    Parameters
+    ----------
+    curve
+        ``share, expected, realised, low, high, probability, random``, see `training.profit.Exercise`.
+    facts
+        ``customers, contacted, share_contacted, expected_profit, realised_profit`` of the best list.
+    currency
+        ISO code, for the labels.
+
+    Notes
+    -----
+    Drawn are lists up to three times as long as the best one, and at least a tenth of the customers.
+    """
+    limit = min(1.0, max(0.1, 3 * facts["share_contacted"]))
+    curve = curve[curve["share"] <= limit]
+    figure = _figure(7.2, 5.4)
+    axes = figure.subplots()
+    best = f"{_count(int(facts['contacted']))} of {_count(int(facts['customers']))} customers"
+    brings = f"expected {_money(facts['expected_profit'])}, came {_money(facts['realised_profit'])} {currency}"
+    _title(axes, "Whom does it pay to contact?", f"Best list: {best}; {brings}")
+    axes.fill_between(curve["share"], curve["low"], curve["high"], color=BAND, linewidth=0, label="What came, 95% band")
+    axes.plot(curve["share"], curve["realised"], MODEL, linewidth=2, zorder=4, label="What came, by expected profit")
+    axes.plot(curve["share"], curve["expected"], MODEL, linewidth=1.4, linestyle=(0, (4, 3)), label="Expected")
+    axes.plot(curve["share"], curve["probability"], ACTUAL, linewidth=2, zorder=3, label="What came, by probability")
+    axes.plot(curve["share"], curve["random"], SOFT, linewidth=1, linestyle=(0, (1, 2)), label="At random")
+    axes.axhline(0, color=SOFT, linewidth=0.8)
+    axes.axvline(facts["share_contacted"], color=MODEL, linewidth=0.8)
+    axes.set(xlim=(0, limit), xlabel="Customers contacted", ylabel=f"Profit ({currency})")
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _money(v)))
+    _legend(axes, "lower left")
     return _clean(figure)
 
 
@@ -309,7 +347,7 @@ def _title(axes: Axes, question: str, answer: str) -> None:
     below.set(fontsize=9.5, color=SOFT, verticalalignment="bottom")
 
 
-def _legend(axes: Axes, place: Literal["upper left", "lower right"], columns: int = 1) -> None:
+def _legend(axes: Axes, place: Literal["upper left", "lower left", "lower right"], columns: int = 1) -> None:
     axes.legend(loc=place, ncols=columns, labelcolor=INK, facecolor=PAPER, edgecolor=PAPER, framealpha=0.85)
 
 

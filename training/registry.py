@@ -11,7 +11,6 @@ import json
 import logging
 import math
 import os
-import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,6 +36,7 @@ from configs.workspace import Workspace
 from training import ledger
 from training.bundle import Bundle, Task
 from training.bundle import load as load_bundle
+from training.environment import code, environment
 from training.gates import Decision
 from training.plots import save as save_figure
 
@@ -46,6 +46,7 @@ for _name in ("mlflow", "alembic"):
 TASKS: tuple[Task, ...] = ("churn", "clv")
 CHAMPION, CHALLENGER = "champion", "challenger"
 MODEL_FILE = Path(__file__).parent / "pyfunc_model.py"
+ENVIRONMENT, FEATURES = "environment.json", "features.json"
 PINNED = ("lightgbm", "mlflow", "numpy", "pandas", "scipy")
 
 
@@ -87,8 +88,10 @@ def run(workspace: Workspace, experiment: str, name: str, tags: Mapping[str, str
     found = connection.get_experiment_by_name(experiment)
     place = (workspace.mlruns.resolve() / "artifacts").as_uri()
     number = found.experiment_id if found else connection.create_experiment(experiment, artifact_location=place)
-    with mlflow.start_run(experiment_id=number, run_name=name, tags={**tags, **_git()}) as active:
-        yield Run(connection, number, active.info.run_id)
+    with mlflow.start_run(experiment_id=number, run_name=name, tags={**tags, **code()}) as active:
+        opened = Run(connection, number, active.info.run_id)
+        opened.document(environment(), ENVIRONMENT)
+        yield opened
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,7 @@ class Run:
                 input_example=rows,
                 pip_requirements=[f"{name}=={package_version(name)}" for name in PINNED],
             )
+        self.document({"features": bundle.features, "categories": bundle.categories}, FEATURES)
         number = self._version(bundle.task, logged.model_uri)
         for key, value in tags.items():
             self.client.set_model_version_tag(bundle.task, number, key, value)
@@ -272,9 +276,39 @@ def champion(workspace: Workspace, model: str) -> Version | None:
 
 def bundles(workspace: Workspace, model: str, version: str) -> tuple[Bundle, Bundle]:
     """The model of a version, and the one of the same recipe that was judged on the hold-out."""
-    client(workspace)
-    folder = Path(mlflow.artifacts.download_artifacts(f"models:/{model}/{version}")) / "artifacts"
+    folder = files(workspace, model, version)
     return load_bundle(folder / "bundle"), load_bundle(folder / "judged")
+
+
+def files(workspace: Workspace, model: str, version: str) -> Path:
+    """The folder of a version's files: ``bundle`` and ``judged``."""
+    client(workspace)
+    return Path(mlflow.artifacts.download_artifacts(f"models:/{model}/{version}")) / "artifacts"
+
+
+def find(workspace: Workspace, name: str) -> Version:
+    """The version that a person means: by ``churn/3``, or by the id of the run that made it.
+
+    Raises
+    ------
+    RegistryError
+        There is none.
+    """
+    model, _, number = name.partition("/")
+    if number:
+        return get(workspace, model, number)
+    found = [v for task in TASKS for v in versions(workspace, task) if v.run_id == name]
+    if not found:
+        raise RegistryError(f"no run '{name}' that made a model: give its id, or churn/3; see `staycast models`")
+    return found[0]
+
+
+def documents(workspace: Workspace, run_id: str) -> dict[str, Any]:
+    """The JSON documents of a run, by their name without ending."""
+    connection = client(workspace)
+    names = [f.path for f in connection.list_artifacts(run_id) if f.path.endswith(".json")]
+    texts = {name: mlflow.artifacts.load_text(f"runs:/{run_id}/{name}") for name in names}
+    return {name.removesuffix(".json"): json.loads(text) for name, text in texts.items()}
 
 
 def attach(workspace: Workspace, run_id: str, folder: Path, path: str) -> None:
@@ -309,17 +343,6 @@ def _decide(
 def _require_reason(reason: str) -> None:
     if not reason.strip():
         raise ConfigError("say why with --reason: the ledger keeps it for whoever asks later")
-
-
-def _git() -> dict[str, str]:
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"],  # noqa: S607 - the user's own git
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return {"git_commit": found.stdout.strip()} if found.returncode == 0 else {}
 
 
 def _millis(time: Any) -> int:

@@ -18,8 +18,9 @@ from optuna.visualization import matplotlib as visualization
 from configs.errors import ConfigError, RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace, files_fingerprint, fingerprint
+from features import quality_gate
 from features.standing import is_customer
-from training import acceptance, assemble, evaluate, gates, plots, registry, tune
+from training import acceptance, assemble, evaluate, exercise, gates, plots, registry, tune
 from training.bundle import Bundle, Task
 from training.dataset import Dataset, load, open_question, require_enough
 from training.evaluate import Examination, examine
@@ -36,6 +37,16 @@ class Trained:
     version: registry.Version
     examination: Examination
     decision: gates.Decision
+
+
+@dataclass(frozen=True)
+class Made:
+    """What search and fit came to: the plan, the choice, the model that was judged and the one that serves."""
+
+    parts: Plan
+    found: tune.Found
+    judged: Bundle
+    final: Bundle
 
 
 def mark(settings: Settings, workspace: Workspace, task: Task) -> str:
@@ -79,23 +90,16 @@ def train(
         No features were built yet, or too little to learn from.
     LeakError
         A column predicts the label too well to be honest, and is not accepted.
+    QualityError
+        The newest load is not good enough, and nobody accepted it (`training.acceptance.accept_quality`).
     """
+    quality_gate.require(workspace)
     step("read", 0, 1)
     data = labelled(settings, workspace, task)
     require_enough(data, settings.minimum)
     acceptance.check_leaks(settings, workspace, open_question(data), by, accepted_leaks, reason)
-    parts = _share_out(data, settings)
-    folds = assemble.fold_data(data, parts.folds)
-    found = tune.search(
-        task,
-        folds,
-        settings.tuning,
-        workspace,
-        mark(settings, workspace, task),
-        lambda done, of: step("search", done, of),
-    )
-    step("fit", 0, 3)
-    judged, final = _fit(data, parts, folds, found, settings, workspace, step)
+    made = make(settings, workspace, data, step, workspace)
+    parts, found, judged, final = made.parts, made.found, made.judged, made.final
     examination = examine(judged, data.at(parts.holdout), data.at(parts.train_for_holdout), settings)
     decision = _judge(task, examination, _champion_metrics(workspace, data, parts, settings), settings)
     step("record", 0, 1)
@@ -103,6 +107,48 @@ def train(
     registry.settle(workspace, version, decision, by)
     step("record", 1, 1)
     return Trained(version, examination, decision)
+
+
+def make(
+    settings: Settings,
+    workspace: Workspace,
+    data: Dataset,
+    step: Step,
+    search_in: Workspace,
+    chosen: tune.Found | None = None,
+) -> Made:
+    """Search and fit: all of a training that data, settings and seed decide. Nothing is judged or recorded.
+
+    Parameters
+    ----------
+    settings
+        Of the business.
+    workspace
+        Holds the features.
+    data
+        The labelled rows of one task, see `labelled`.
+    step
+        Told what is being done, and how far it is.
+    search_in
+        Holds the search's storage: one that was cut off goes on there.
+    chosen
+        What a search chose already; None: search.
+    """
+    parts = _share_out(data, settings)
+    folds = assemble.fold_data(data, parts.folds)
+    name = mark(settings, workspace, data.task)
+    found = chosen or tune.search(
+        data.task, folds, settings.tuning, search_in, name, lambda done, of: step("search", done, of)
+    )
+    step("fit", 0, 3)
+    judged, final = _fit(data, parts, folds, found, settings, workspace, step)
+    return Made(parts, found, judged, final)
+
+
+def search_facts(found: tune.Found) -> dict[str, Any]:
+    """What a search came to, as JSON can hold it: the choice, its loss, and how many configurations were tried."""
+    told = {name: value for name, value in vars(found).items() if name != "study"}
+    return {**told, "form": found.form.name, "trials": len(tune.history(found.study))}
 
 
 def _fit(
@@ -119,11 +165,12 @@ def _fit(
     earlier = assemble.out_of_time(folds, found, seed)
     step("fit", 1, 3)
     fitted, encoder = assemble.learn(data, parts.train_for_holdout, found, seed)
-    judged = assemble.assemble(fitted, encoder, earlier, data, parts.train_for_holdout, people, settings)
+    begins = min(parts.holdout) if data.by == "as_of" else None
+    judged = assemble.assemble(fitted, encoder, earlier, data, parts.train_for_holdout, begins, people, settings)
     later = earlier + assemble.score_rows(fitted, encoder, data.at(parts.holdout))
     step("fit", 2, 3)
     fitted, encoder = assemble.learn(data, parts.final, found, seed)
-    final = assemble.assemble(fitted, encoder, later, data, parts.final, people, settings)
+    final = assemble.assemble(fitted, encoder, later, data, parts.final, None, people, settings)
     step("fit", 3, 3)
     return judged, final
 
@@ -194,7 +241,12 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
             f"{task}/{present.version} learned from outcomes up to {_seen_until(judged):%Y-%m-%d}, the hold-out starts "
             f"at {kept['as_of'].min():%Y-%m-%d}: features were rebuilt on less data; train again"
         )
-    return {"version": f"{task}/{present.version}", **examine(judged, kept, train, settings).to_dict()}
+    shown = examine(judged, kept, train, settings)
+    told: dict[str, Any] = {"version": f"{task}/{present.version}", **shown.to_dict()}
+    if task == "churn":
+        played = exercise.exercise(settings, workspace, kept, shown.rows["forecast"].to_numpy())
+        told["campaign"] = exercise.told(played, workspace, settings.currency)
+    return told
 
 
 def _require_same_lot(judged: Bundle, present: registry.Version, settings: Settings) -> None:
@@ -256,6 +308,9 @@ def _record(
         run.document(shown.to_dict(), "evaluation.json")
         run.document(settings.model_dump(mode="json"), "settings.json")
         run.document(_describe(parts), "plan.json")
+        run.document(search_facts(found), "search.json")
+        if data.task == "churn":
+            _record_campaign(run, settings, workspace, data.at(parts.holdout), shown)
         run.document(decision.to_dict(), "gates.json")
         for path, figure in _figures(judged, shown, found.study, data.at(parts.holdout), settings).items():
             run.figure(figure, path)
@@ -264,6 +319,18 @@ def _record(
         if not decision.promote:
             verdict["gate_reasons"] = "; ".join(decision.reasons)
         return run.register(final, judged, data.frame.head(5), {**tags, **verdict})
+
+
+def _record_campaign(
+    run: registry.Run, settings: Settings, workspace: Workspace, rows: pd.DataFrame, shown: Examination
+) -> None:
+    """The profit curve of the planned campaign, if there is one."""
+    played = exercise.exercise(settings, workspace, rows, shown.rows["forecast"].to_numpy())
+    if played is None:
+        return
+    run.metrics(exercise.metrics(played))
+    run.document(played.to_dict(), "campaign.json")
+    run.figure(exercise.picture(played, settings.currency), "plots/profit.png")
 
 
 def _figures(

@@ -2,6 +2,11 @@
 
 A trial learns on the earlier moments of each fold and is judged on its later one. It is given up early when
 its mean loss falls behind the others' at the same fold.
+
+Trees cost time at every answer, so the search does not take the least loss at any price: of all trials within one
+standard error of the best, the one with the fewest trees is taken (Breiman et al. 1984). The error is that of the
+*difference* to the best on the same customers; the error of one loss alone, mostly common to all trials, would let
+clearly worse models pass.
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 from sklearn.metrics import log_loss, mean_tweedie_deviance
 
@@ -21,10 +27,11 @@ from configs.workspace import Workspace
 from training.bundle import Task
 from training.dataset import Encoder, Matrix
 from training.explain import link
-from training.models import FORMS, Form, fit, form
+from training.models import Form, fit, form, forms
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 VALUE_POWER = 1.5
+BLOCKS = 50
 DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 FIRST = {
     "learning_rate": 0.05,
@@ -38,11 +45,15 @@ FIRST = {
 
 @dataclass(frozen=True)
 class FoldData:
-    """Encoded rows of one fold, with the encoder that its training rows taught."""
+    """Encoded rows of one fold, with the encoder that its training rows taught.
+
+    ``block`` puts every customer of the validation rows into one of 50 blocks, the same in all folds, shape (n,).
+    """
 
     train: Matrix
     valid: Matrix
     encoder: Encoder
+    block: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,8 @@ class Found:
         Number of trees of each part: the mean of what early stopping found on the folds.
     loss
         Mean loss over the folds: log loss (churn), Tweedie deviance of power 1.5 (value).
+    least_loss
+        That of the best trial: the one taken has fewer trees and is within one standard error of it.
     study
         All trials.
     """
@@ -67,6 +80,7 @@ class Found:
     params: dict[str, Any]
     trees: dict[str, int]
     loss: float
+    least_loss: float
     study: optuna.Study
 
 
@@ -95,24 +109,49 @@ def search(
     step
         Told how many trials are done, of how many.
     """
-    study = _study(task, settings, workspace, mark)
+    candidates = forms(task, [fold.encoder for fold in folds])
+    study = _study(task, candidates, settings, workspace, mark)
     todo = settings.trials - sum(t.state in DONE for t in study.trials)
     step(settings.trials - todo, settings.trials)
     if todo > 0:
         study.optimize(
-            lambda trial: _loss_of_trial(trial, task, folds, settings),
+            lambda trial: _loss_of_trial(trial, task, candidates, folds, settings),
             n_trials=todo,
             timeout=settings.timeout_seconds,
             callbacks=[lambda s, _: step(sum(t.state in DONE for t in s.trials), settings.trials)],
         )
-    best = study.best_trial
+    taken = fewest_trees([t for t in study.trials if t.state == TrialState.COMPLETE])
     return Found(
-        form(best.user_attrs["form"]),
-        best.user_attrs["params"],
-        best.user_attrs["trees"],
-        float(best.value or 0.0),
+        form(taken.user_attrs["form"]),
+        taken.user_attrs["params"],
+        taken.user_attrs["trees"],
+        float(taken.value or 0.0),
+        float(study.best_value),
         study,
     )
+
+
+def fewest_trees(trials: Sequence[FrozenTrial]) -> FrozenTrial:
+    """Of the trials within one standard error of the least loss, the one with the fewest trees.
+
+    The error is that of the difference to the best trial, over blocks of customers.
+    """
+    best = min(trials, key=lambda t: (t.value, t.number))
+    least = np.asarray(best.user_attrs["blocks"])
+
+    def close(trial: FrozenTrial) -> bool:
+        more = np.asarray(trial.user_attrs["blocks"]) - least
+        if len(more) < 2:
+            return False
+        return bool(more.mean() <= more.std(ddof=1) / np.sqrt(len(more)))
+
+    near = [t for t in trials if t is best or close(t)]
+    return min(near, key=lambda t: (sum(t.user_attrs["trees"].values()), t.value, t.number))
+
+
+def blocks_of(customer_ids: Sequence[str]) -> np.ndarray:
+    """The block of each customer, by a hash of the id, shape (n,)."""
+    return (pd.util.hash_array(np.asarray(customer_ids, dtype=object)) % BLOCKS).astype(int)
 
 
 def loss(task: Task, y: np.ndarray, forecast: np.ndarray) -> float:
@@ -125,7 +164,14 @@ def loss(task: Task, y: np.ndarray, forecast: np.ndarray) -> float:
     return float(mean_tweedie_deviance(np.maximum(y, 0), np.maximum(forecast, 1e-6), power=VALUE_POWER))
 
 
-def _study(task: Task, settings: Tuning, workspace: Workspace, mark: str) -> optuna.Study:
+def _block_losses(task: Task, folds: Sequence[FoldData], forecasts: Sequence[np.ndarray]) -> list[float]:
+    """Mean loss of each block of customers over all folds; blocks without a customer are left out."""
+    block = np.concatenate([fold.block for fold in folds])
+    y, forecast = np.concatenate([fold.valid.y for fold in folds]), np.concatenate(forecasts)
+    return [loss(task, y[block == b], forecast[block == b]) for b in np.unique(block)]
+
+
+def _study(task: Task, candidates: Sequence[Form], settings: Tuning, workspace: Workspace, mark: str) -> optuna.Study:
     workspace.tuning.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -137,16 +183,18 @@ def _study(task: Task, settings: Tuning, workspace: Workspace, mark: str) -> opt
             load_if_exists=True,
         )
     if not study.trials:
-        for which in FORMS[task]:
-            study.enqueue_trial(FIRST | ({"form": which.name} if len(FORMS[task]) > 1 else {}))
+        for which in candidates:
+            study.enqueue_trial(FIRST | ({"form": which.name} if len(candidates) > 1 else {}))
     return study
 
 
-def _loss_of_trial(trial: optuna.Trial, task: Task, folds: Sequence[FoldData], settings: Tuning) -> float:
-    which = _suggest_form(trial, task)
+def _loss_of_trial(
+    trial: optuna.Trial, task: Task, candidates: Sequence[Form], folds: Sequence[FoldData], settings: Tuning
+) -> float:
+    which = _suggest_form(trial, candidates)
     params = _suggest(trial, which)
     limit = {p.name: settings.max_trees for p in which.parts}
-    losses, trees = [], []
+    losses, trees, forecasts = [], [], []
     for number, fold in enumerate(folds):
         fitted = fit(
             which,
@@ -158,20 +206,23 @@ def _loss_of_trial(trial: optuna.Trial, task: Task, folds: Sequence[FoldData], s
             valid=fold.valid,
             stop_after=settings.early_stopping_trees,
         )
-        losses.append(loss(task, fold.valid.y, link(which.link, fitted.raw(fold.valid.x))))
+        forecasts.append(link(which.link, fitted.raw(fold.valid.x)))
+        losses.append(loss(task, fold.valid.y, forecasts[-1]))
         trees.append(fitted.trees)
         trial.report(float(np.mean(losses)), number)
         if number < len(folds) - 1 and trial.should_prune():
             raise optuna.TrialPruned
     trial.set_user_attr("form", which.name)
     trial.set_user_attr("params", params)
+    trial.set_user_attr("blocks", _block_losses(task, folds, forecasts))
     trial.set_user_attr("trees", {p.name: max(1, round(np.mean([t[p.name] for t in trees]))) for p in which.parts})
     return float(np.mean(losses))
 
 
-def _suggest_form(trial: optuna.Trial, task: Task) -> Form:
-    forms = FORMS[task]
-    return forms[0] if len(forms) == 1 else form(trial.suggest_categorical("form", [f.name for f in forms]))
+def _suggest_form(trial: optuna.Trial, candidates: Sequence[Form]) -> Form:
+    if len(candidates) == 1:
+        return candidates[0]
+    return form(trial.suggest_categorical("form", [f.name for f in candidates]))
 
 
 def _suggest(trial: optuna.Trial, which: Form) -> dict[str, Any]:
@@ -183,8 +234,10 @@ def _suggest(trial: optuna.Trial, which: Form) -> dict[str, Any]:
         "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
         "lambda_l2": trial.suggest_float("lambda_l2", 1e-2, 100.0, log=True),
     }
-    if which.name == "tweedie":
+    if any(part.objective == "tweedie" for part in which.parts):
         params["tweedie_variance_power"] = trial.suggest_float("tweedie_variance_power", 1.1, 1.9)
+    if any(part.corrects for part in which.parts):
+        params["prior_days"] = trial.suggest_float("prior_days", 15.0, 240.0, log=True)
     return params
 
 

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from empulse.metrics import empc_score
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
@@ -264,3 +265,47 @@ def test_bootstrap_gives_the_same_interval_for_the_same_seed():
 def test_bootstrap_of_an_undefined_metric_is_nan():
     assert np.isnan(metrics.bootstrap_interval(metrics.auc, np.zeros(20), np.ones(20), seed=1)).all()
     assert np.isnan(metrics.bootstrap_interval(metrics.auc, np.zeros(0), np.zeros(0), seed=1)).all()
+
+
+CASES = ({}, {"value": 80.0, "offer_cost": 25.0, "contact_cost": 3.0, "alpha": 2.0, "beta": 5.0}, {"contact_cost": 0.0})
+
+
+@pytest.mark.parametrize("case", CASES, ids=["defaults", "dear offer", "free contact"])
+def test_empc_equals_empulse(case):
+    ours = {"value": "clv", "offer_cost": "incentive_cost"}
+    for seed, n in ((1, 60), (2, 500), (3, 3000)):
+        y, p = sample(n, seed)
+        theirs = empc_score(y, p.round(2), **{ours.get(k, k): v for k, v in case.items()})
+        assert metrics.empc(y, p.round(2), **case) == pytest.approx(float(theirs), abs=1e-9)
+
+
+def test_empc_equals_the_best_cut_off_at_each_success_rate_integrated():
+    y, p = sample(300, 4)
+    p = p + 1e-6 * np.arange(len(p))
+    order = np.argsort(-p)
+    left = np.concatenate([[0.0], np.cumsum(y[order])])
+    contacted = np.arange(len(y) + 1)
+
+    def best(rate):
+        return (rate * 190 * left - 10 * (contacted - left) - contacted).max() / len(y) * stats.beta(6, 14).pdf(rate)
+
+    rates = np.linspace(0, 1, 20_001)
+    integrated = np.trapezoid([best(rate) for rate in rates], rates)
+    assert metrics.empc(y, p) == pytest.approx(integrated, rel=1e-5)
+
+
+def test_empc_counts_the_order_alone_and_a_perfect_one_brings_most():
+    y, p = sample(400, 5)
+    assert metrics.empc(y, p) == pytest.approx(metrics.empc(y, p**3))
+    assert metrics.empc(y, -y) <= metrics.empc(y, p) <= metrics.empc(y, y)
+
+
+def test_empc_of_a_perfect_order_and_a_sure_rate_is_the_profit_of_its_leavers():
+    y = np.array([1.0, 0.0, 0.0, 1.0])
+    sure = {"alpha": 3e6, "beta": 7e6}
+    assert metrics.empc(y, y, **sure) == pytest.approx(0.5 * (0.3 * 190 - 1), rel=1e-3)
+
+
+def test_nobody_is_worth_an_offer_that_costs_more_than_he_brings():
+    y, p = sample(100)
+    assert math.isnan(metrics.empc(y, p, value=5.0))

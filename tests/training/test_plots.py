@@ -33,11 +33,22 @@ def effects(n=200):
     return rng.normal(size=(n, 27)) / np.arange(1, 28), frame
 
 
+def campaign():
+    share = np.linspace(0, 1, 201)
+    names = ("expected", "realised", "low", "high", "probability", "random")
+    curve = pd.DataFrame(
+        {"share": share} | {name: 100 * share * (0.5 + 0.1 * i - share) for i, name in enumerate(names)}
+    )
+    facts = {"customers": 1000.0, "contacted": 250.0, "share_contacted": 0.25}
+    return curve, facts | {"expected_profit": 6.25, "realised_profit": 8.75}
+
+
 DRAW = {
     "calibration": lambda: plots.calibration(*churn()),
     "gains": lambda: plots.gains(*churn(), baseline=churn()[1].round(1)),
     "decile_bars": lambda: plots.decile_bars(*value()[:2], "EUR"),
     "interval": lambda: plots.interval_plot(*value(), 0.9, "EUR"),
+    "profit": lambda: plots.profit(*campaign(), "EUR"),
     "shap_summary": lambda: plots.shap_summary(*effects()),
 }
 

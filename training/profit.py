@@ -1,0 +1,232 @@
+"""What a campaign would have brought on customers whose fate is known, by whom it contacts. Pure.
+
+Of a leaver it is known that he left, never what he would have brought had he stayed: so what came is the fate, and
+what was at stake stays the forecast. Realised profit of a contact is therefore ``g (m L - d) - c`` for who left and
+``-d - c`` for who stayed, in the letters of `configs.campaign`, whose assumptions hold here, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from configs.campaign import at_stake, break_even, expected_profit, kept_profit
+from configs.errors import NotEnoughDataError
+from configs.settings import Campaign
+from training.metrics import Array, empc
+
+Flags = NDArray[np.bool_]
+STEPS = 200
+DRAWS = 200
+EDGES = (0.025, 0.975)
+HALF = 0.5
+POLICIES = {
+    "profit": "expected profit above zero",
+    "probability": "probability above the break-even of the mean value",
+    "riskiest": "as many, the likeliest to leave",
+    "random": "as many, at random",
+    "half": "probability above 0.5",
+    "everybody": "everybody",
+}
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A campaign played through on customers whose fate is known.
+
+    Attributes
+    ----------
+    rows
+        One row per customer and moment: ``customer_id, left, probability, stake, expected, realised`` (the latter two
+        the profit of contacting that customer) and ``contact``, whether he is on the best list.
+    curve
+        One row per share of the customers contacted, from 0 to 1: ``share``; ``expected, realised, low, high``, in the
+        order of expected profit, with a 95 % band of what is realised by bootstrap over customers; ``probability``,
+        ``ideal`` and ``random``, realised in the order of probability, of hindsight, and of none.
+    policies
+        One row per rule of whom to contact: ``policy, rule, contacted, expected, realised, low, high`` (95 %), and
+        ``less_low, less_high``: 95 % of the best list's realised profit less this one's.
+    facts
+        ``customers, contacted, share_contacted, lowest_probability`` on the list, ``break_even_probability`` at the
+        mean stake, ``mean_stake``, ``expected_profit, realised_profit`` of the list, and ``empc`` with the campaign's
+        own costs and mean stake.
+    value_from
+        Where the values come from.
+    """
+
+    rows: pd.DataFrame
+    curve: pd.DataFrame
+    policies: pd.DataFrame
+    facts: dict[str, float]
+    value_from: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As values that JSON can hold; NaN becomes None."""
+        tables = {"policies": self.policies, "curve": self.curve}
+        told = {name: [_plain(row) for row in table.to_dict("records")] for name, table in tables.items()}
+        return {**_plain(self.facts), "value_from": self.value_from, **told}
+
+
+def play(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int) -> Exercise:
+    """Play a campaign through.
+
+    Parameters
+    ----------
+    rows
+        One row per customer and moment: ``customer_id``, ``label`` (1 left, 0 stayed), ``forecast`` (probability of
+        leaving) and ``value`` (expected value over its horizon; not looked at with ``value_per_customer``). Rows with
+        an unknown label are left out.
+    campaign
+        A planned one.
+    value_from
+        Where the values come from, for people.
+    seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    NotEnoughDataError
+        No label is known.
+    """
+    rows = rows[rows["label"].notna()]
+    if rows.empty:
+        raise NotEnoughDataError("campaign: needs customers of whom it is known whether they left, found none")
+    told = judge(rows, campaign)
+    lists = whom(told, campaign)
+    return Exercise(told, curve(told, seed), _policies(told, lists, seed), _facts(told, campaign), value_from)
+
+
+def judge(rows: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
+    """What contacting each customer is expected to bring, and what it would have brought, see `Exercise.rows`."""
+    p, left = rows["forecast"].to_numpy(np.float64), rows["label"].to_numpy(np.float64)
+    stake = at_stake(p, rows["value"], campaign)
+    expected = expected_profit(p, stake, campaign)
+    realised = left * kept_profit(stake, campaign) - (1 - left) * campaign.offer - campaign.contact
+    columns = {"left": left, "probability": p, "stake": stake, "expected": expected, "realised": realised}
+    return pd.DataFrame({"customer_id": rows["customer_id"].to_numpy(), **columns, "contact": expected > 0})
+
+
+def whom(told: pd.DataFrame, campaign: Campaign) -> dict[str, Array]:
+    """Whom each rule contacts: a weight for each row, 0 or 1; at random, the chance of being drawn. Shape (n,) each.
+
+    The best list is everybody with an expected profit above zero: contacts do not change one another's profit, so no
+    list of any length is expected to bring more.
+    """
+    p, best = told["probability"].to_numpy(), told["contact"].to_numpy()
+    number, one_for_all = int(best.sum()), float(break_even(told["stake"].mean(), campaign))
+    flags: dict[str, Flags] = {
+        "profit": best,
+        "probability": p > one_for_all,
+        "riskiest": _first(p, number),
+        "half": p > HALF,
+        "everybody": np.ones(len(p), dtype=bool),
+    }
+    chance = np.full(len(p), number / len(p))
+    return {name: chance if name == "random" else flags[name].astype(np.float64) for name in POLICIES}
+
+
+def curve(told: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Profit by the share of customers contacted, see `Exercise.curve`; the last row contacts everybody."""
+    share = np.linspace(0, 1, STEPS + 1)
+    expected, realised = told["expected"].to_numpy(), told["realised"].to_numpy()
+    order, one = np.argsort(-expected, kind="stable"), np.ones(len(told))
+    low, high = _band(realised[order], told["customer_id"].to_numpy()[order], share, seed)
+    risk, hindsight = np.argsort(-told["probability"].to_numpy(), kind="stable"), np.argsort(-realised, kind="stable")
+    return pd.DataFrame(
+        {
+            "share": share,
+            "expected": _cumulative(expected[order], one, share),
+            "realised": _cumulative(realised[order], one, share),
+            "low": low,
+            "high": high,
+            "probability": _cumulative(realised[risk], one, share),
+            "ideal": _cumulative(realised[hindsight], one, share),
+            "random": share * realised.sum(),
+        }
+    )
+
+
+def _policies(told: pd.DataFrame, lists: dict[str, Array], seed: int) -> pd.DataFrame:
+    expected, realised = told["expected"].to_numpy(), told["realised"].to_numpy()
+    weights = np.column_stack(list(lists.values()))
+    gains = weights * realised[:, None]
+    drawn = np.array([times @ gains for times in _draws(told["customer_id"].to_numpy(), seed)])
+    low, high = np.quantile(drawn, EDGES, axis=0)
+    less_low, less_high = np.quantile(drawn[:, :1] - drawn, EDGES, axis=0)
+    return pd.DataFrame(
+        {
+            "policy": list(lists),
+            "rule": [POLICIES[name] for name in lists],
+            "contacted": weights.sum(axis=0).round().astype(int),
+            "expected": expected @ weights,
+            "realised": gains.sum(axis=0),
+            "low": low,
+            "high": high,
+            "less_low": less_low,
+            "less_high": less_high,
+        }
+    )
+
+
+def _facts(told: pd.DataFrame, campaign: Campaign) -> dict[str, float]:
+    listed, stake = told[told["contact"]], float(told["stake"].mean())
+    share = 1.0 if campaign.margin is None else campaign.margin
+    whole = empc(
+        told["left"],
+        told["probability"],
+        value=share * stake,
+        offer_cost=campaign.offer,
+        contact_cost=campaign.contact,
+        alpha=campaign.success_alpha,
+        beta=campaign.success_beta,
+    )
+    return {
+        "customers": float(len(told)),
+        "contacted": float(len(listed)),
+        "share_contacted": len(listed) / len(told),
+        "lowest_probability": float(listed["probability"].min()),
+        "break_even_probability": float(break_even(stake, campaign)),
+        "mean_stake": stake,
+        "expected_profit": float(listed["expected"].sum()),
+        "realised_profit": float(listed["realised"].sum()),
+        "empc": whole,
+    }
+
+
+def _first(score: Array, number: int) -> Flags:
+    """The rows of the highest scores; of equal ones the first in the order of the rows."""
+    out = np.zeros(len(score), dtype=bool)
+    out[np.argsort(-score, kind="stable")[:number]] = True
+    return out
+
+
+def _cumulative(profit: Array, weight: Array, share: Array) -> Array:
+    """Profit of the first rows up to each share of the weight; between two rows, in proportion."""
+    reached = np.concatenate([[0.0], np.cumsum(weight)])
+    earned = np.concatenate([[0.0], np.cumsum(weight * profit)])
+    return np.interp(share * reached[-1], reached, earned)
+
+
+def _band(profit: Array, customer: NDArray[Any], share: Array, seed: int) -> tuple[Array, Array]:
+    """95 % band of `_cumulative`, by drawing customers again with all their rows; the order stays as it is."""
+    drawn = np.array([_cumulative(profit, times, share) for times in _draws(customer, seed)])
+    low, high = np.quantile(drawn, EDGES, axis=0)
+    return low, high
+
+
+def _draws(customer: NDArray[Any], seed: int) -> Iterator[Array]:
+    """How often each row counts in a draw of the customers with replacement; scaled to as many rows as there are."""
+    codes, rng = pd.factorize(customer)[0], np.random.default_rng(seed)
+    size = int(codes.max()) + 1
+    for _ in range(DRAWS):
+        times = np.bincount(rng.integers(size, size=size), minlength=size)[codes].astype(np.float64)
+        yield times * (len(times) / times.sum())
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(k): None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}

@@ -1,0 +1,73 @@
+"""Probabilities at several horizons that cannot contradict one another, and the time they tell of. Pure.
+
+Let ``S(h)`` be the chance that nothing has happened by day ``h``: no order, or no end of the contract. One model gives
+S at the main horizon; each further horizon has a model of the step from its neighbour, so that rising horizons give
+falling S whatever the models say (a discrete-time hazard; Cox 1972, Singer and Willett 1993):
+
+- outwards, ``S(90) = S(60) * P(nothing until 90 | nothing until 60)``;
+- inwards, ``S(14) = S(30) + (1 - S(30)) * P(nothing until 14 | something until 30)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+
+import numpy as np
+
+Curve = dict[int, np.ndarray]
+
+
+def outwards(days: int, others: tuple[int, ...] | list[int]) -> list[tuple[int, int]]:
+    """Pairs of a horizon and the neighbour it is told from, nearest to the main horizon first.
+
+    >>> outwards(30, (7, 14, 30, 60, 90))
+    [(14, 30), (7, 14), (60, 30), (90, 60)]
+    """
+    shorter = [days, *sorted((d for d in others if d < days), reverse=True)]
+    longer = [days, *sorted(d for d in others if d > days)]
+    return [(d, near) for side in (shorter, longer) for near, d in pairwise(side)]
+
+
+def chain(days: int, nothing: np.ndarray, steps: Mapping[int, np.ndarray]) -> Curve:
+    """The curve of S at all horizons.
+
+    Parameters
+    ----------
+    days
+        The main horizon.
+    nothing
+        S there, shape (n,).
+    steps
+        For every further horizon the conditional probability of nothing, see above, shape (n,).
+
+    Returns
+    -------
+    dict
+        S by horizon, the shortest first; no later value is larger than an earlier one.
+    """
+    out = {days: nothing}
+    for d, near in outwards(days, list(steps)):
+        out[d] = out[near] * steps[d] if d > near else np.minimum(out[near] + (1 - out[near]) * steps[d], 1.0)
+    return dict(sorted(out.items()))
+
+
+def median_days(curve: Curve) -> np.ndarray:
+    """Days until it is as likely as not to have happened, shape (n,); NaN where that lies past the longest horizon.
+
+    Between two horizons the hazard is taken to be constant (piecewise exponential).
+
+    >>> half = median_days({30: np.array([0.25, 0.9]), 60: np.array([0.1, 0.8])})
+    >>> [round(float(h), 9) for h in half]
+    [15.0, nan]
+    """
+    days = np.array([0, *curve])
+    logs = np.log(np.clip(np.column_stack([np.ones(len(next(iter(curve.values())))), *curve.values()]), 1e-12, 1.0))
+    half = np.log(0.5)
+    passed = logs <= half
+    upper = np.where(passed.any(axis=1), passed.argmax(axis=1), 1)
+    rows = np.arange(len(logs))
+    before, behind = logs[rows, upper - 1], logs[rows, upper]
+    width = np.where(behind < before, before - behind, 1.0)
+    found = days[upper - 1] + (before - half) / width * (days[upper] - days[upper - 1])
+    return np.where(passed.any(axis=1), found, np.nan)
