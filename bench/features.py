@@ -228,13 +228,14 @@ def in_pandas(orders: pd.DataFrame, customers: pd.DataFrame, as_of: datetime) ->
         out[f"orders_{days}d"] = tell(last(p, days), "buys", "size", 0)
     for days in (30, 60, 90, 180):
         out[f"spend_{days}d"] = tell(last(o, days), "amount", "sum", 0)
+    usual = spent.where(spent.abs() >= 1e-4) / tenure
     for days in (30, 90):
         out[f"order_days_{days}d"] = tell(last(p, days), "local_day", "nunique", 0)
         out[f"discount_share_{days}d"] = discount_share(last(p, days))
         known, pace = spent.notna(), tenure.clip(upper=days)
         out[f"spend_change_{days}d"] = out[f"spend_{days}d"] - tell(last(o, 2 * days, days), "amount", "sum", 0)
         out[f"orders_pace_{days}d"] = out[f"orders_{days}d"] / pace / (number / tenure)
-        out[f"spend_pace_{days}d"] = out[f"spend_{days}d"].where(known) / pace / (spent.where(spent.abs() >= 1e-4) / tenure)
+        out[f"spend_pace_{days}d"] = out[f"spend_{days}d"].where(known) / pace / usual
     for days in (14, 30, 90):
         out[f"orders_change_{days}d"] = out[f"orders_{days}d"] - tell(last(p, 2 * days, days), "buys", "size", 0)
     return pd.DataFrame(out)

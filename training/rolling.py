@@ -128,9 +128,9 @@ def roll(data: Dataset, settings: Settings, count: int, step: Step = lambda done
     rows, names, by_customer = [], set(), []
     for done, v in enumerate(moments):
         step(done, len(moments))
-        bundle, by_time = learn_at(data, settings, v)
-        asked = data.at([v])
-        shown = examine(bundle, asked, _known_at(data, settings, v).frame, settings)
+        past, asked = known_at(data, settings, v), data.at([v])
+        bundle, by_time = learn_from(past, settings, v)
+        shown = examine(bundle, asked, past.frame, settings)
         names.add(shown.baseline_name)
         rows.append(shown.rows.assign(**_further(bundle, asked, settings)))
         by_customer += [] if by_time else [v]
@@ -138,23 +138,30 @@ def roll(data: Dataset, settings: Settings, count: int, step: Step = lambda done
     return Rolled(pd.concat(rows, ignore_index=True), data.task, names.pop(), tuple(by_customer))
 
 
-def learn_at(data: Dataset, settings: Settings, moment: pd.Timestamp) -> tuple[Bundle, bool]:
-    """Search and fit with what was known at a moment; and whether the search could go by time."""
-    past = _known_at(data, settings, moment)
+def learn_from(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> tuple[Bundle, bool]:
+    """Search and fit on all rows of a data set; and whether the search could go by time.
+
+    Parameters
+    ----------
+    past
+        Labelled rows, all of which may be learned from.
+    settings
+        Of the business; the search takes its budget.
+    until
+        No outcome of a further horizon past this moment may be seen; None: all that is labelled.
+    """
     searched, plans, by_time = _folds(past, settings)
     folds = assemble.fold_data(searched, plans)
-    seed = settings.tuning.seed
+    seed, moments = settings.tuning.seed, tuple(past.as_ofs)
     with tempfile.TemporaryDirectory() as place:
-        found = tune.search(data.task, folds, settings.tuning, Workspace(Path(place)), "rolling")
-    fitted, encoder = assemble.learn(past, tuple(past.as_ofs), found, seed)
+        found = tune.search(past.task, folds, settings.tuning, Workspace(Path(place)), "rolling")
+    fitted, encoder = assemble.learn(past, moments, found, seed)
     later = assemble.out_of_time(folds, found, seed)
-    bundle = assemble.assemble(
-        fitted, encoder, later, past, tuple(past.as_ofs), moment, past.newest(past.as_ofs), settings
-    )
-    return bundle, by_time
+    people = past.newest(moments)
+    return assemble.assemble(fitted, encoder, later, past, moments, until, people, settings), by_time
 
 
-def _known_at(data: Dataset, settings: Settings, moment: pd.Timestamp) -> Dataset:
+def known_at(data: Dataset, settings: Settings, moment: pd.Timestamp) -> Dataset:
     """The rows whose outcome was known at a moment."""
     seen = matured(data.as_ofs, settings.outcome_days(data.task), by=moment)
     return replace(data, frame=data.at(seen))

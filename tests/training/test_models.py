@@ -18,7 +18,6 @@ from features.schema import Feature, FeatureSchema
 from training import bundle as bundles
 from training.assemble import assemble, fold_data, learn, out_of_time
 from training.dataset import Dataset, Matrix, learn_encoder, require_enough
-from training.horizons import learn_steps
 from training.metrics import auc, expected_calibration_error, total_error
 from training.models import CHURN, TWEEDIE, TWO_PART, Scored, calibrate, fit, predict
 from training.split import plan
@@ -141,17 +140,6 @@ def test_a_longer_silence_is_never_likelier_and_every_horizon_is_calibrated(
     assert np.array_equal(left[30], trained.predict(matrix))
     for days, name in ((60, "churned_60"), (90, "churned_90")):
         assert expected_calibration_error(later[name], left[days]) < 0.04
-
-
-def test_a_horizon_that_the_history_is_too_short_for_is_left_out_and_named(data: Dataset, settings: Settings) -> None:
-    if data.task == "clv":
-        return
-    moments = data.as_ofs
-    encoder = learn_encoder(data.frame, SCHEMA)
-    main = fit(CHURN, encoder(data.frame), encoder, FIRST, seed=0, trees={"churn": 5})
-    steps, left_out = learn_steps(data, moments, moments[0] + pd.Timedelta(days=92), encoder, main, settings)
-    assert [s.days for s in steps] == [60]
-    assert list(left_out) == ["90"]
 
 
 def test_one_row_is_scored_as_it_is_among_many(trained: bundles.Bundle, data: Dataset) -> None:

@@ -1,0 +1,329 @@
+"""How good the forecasts are, beside what else a company could use, on real customers: one table, one run, fixed seeds.
+
+python bench/accuracy.py [--sets completejourney online_retail telco cdnow synthetic] [--origins 4] [--trials 24]
+                         [--data FOLDER] [--json accuracy.json]
+
+At every moment all contestants learn from what was known at that moment and forecast the same customers. A cell is the
+number over all moments, and the median of the moments; below it the 95 % interval of ours less theirs, by bootstrap
+over customers. Telco has no dates: two times five folds. CDNOW: 39 weeks are learned, 39 held out (see bench/cdnow.py).
+Synthetic: the truth is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import yaml
+from rich.console import Console
+from rich.table import Table
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from table import write_records
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+import cdnow as cdnow_bench  # noqa: E402
+
+from configs import settings as configs  # noqa: E402
+from configs.settings import Settings  # noqa: E402
+from configs.workspace import Workspace  # noqa: E402
+from features.synthetic import generate, true_churn_probability  # noqa: E402
+from training import metrics  # noqa: E402
+from training.baselines import numbers_rule, past_rate, recency_rule  # noqa: E402
+from training.dataset import Dataset, learn_encoder  # noqa: E402
+from training.metrics import bootstrap_interval  # noqa: E402
+from training.probabilistic import Probabilistic  # noqa: E402
+from training.purchases import Prior  # noqa: E402
+from training.rolling import known_at, learn_from, origins  # noqa: E402
+from training.run import labelled  # noqa: E402
+
+RFM = ["days_since_last_order", "orders_total", "spend_total", "tenure_days"]
+DRAWS = 400
+Forecast = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
+CHURN = {
+    "AUC": (metrics.auc, "higher"),
+    "log loss": (metrics.log_loss, "lower"),
+    "calibration error": (metrics.expected_calibration_error, "lower"),
+    "EMPC": (metrics.empc, "higher"),
+}
+VALUE = {
+    "normalised Gini": (metrics.normalised_gini, "higher"),
+    "MAE": (metrics.mae, "lower"),
+    "decile error": (metrics.decile_calibration_error, "lower"),
+    "total error": (lambda y, p: abs(metrics.total_error(y, p)), "lower"),
+}
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One question asked of one company's customers."""
+
+    name: str
+    measures: dict[str, tuple[Callable[..., float], str]]
+    rows: pd.DataFrame  # customer_id, as_of, label, one column a contestant; "Staycast" is ours
+
+
+def prepare(config: str, changes: dict[str, Any], place: Path, data: Path) -> tuple[Settings, Workspace]:
+    """Ingest a business and build its features in a workspace of its own."""
+    own = yaml.safe_load((ROOT / "configs" / f"{config}.yaml").read_text("utf-8"))
+    path = place / f"{config}.yaml"
+    path.write_text(yaml.safe_dump(configs.overlay(own, changes)), "utf-8")
+    os.environ["STAYCAST_DATA"] = str(data.resolve())
+    for verb in ("ingest", "features"):
+        command = [sys.executable, str(ROOT / "staycast.py"), verb, "-c", str(path), "-w", str(place / config)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return configs.load(path), Workspace(place / config)
+
+
+def summary_of(rows: pd.DataFrame) -> pd.DataFrame:
+    """What the probabilistic models take, from feature rows; who never ordered counts as one who just did."""
+    orders = rows["orders_total"].fillna(1).clip(lower=1).to_numpy(float)
+    age = np.maximum(rows["tenure_days"].fillna(0).to_numpy(float), 0.5)
+    since = rows["days_since_last_order"].fillna(0).to_numpy(float)
+    recency = np.where(orders == 1, 0.0, np.clip(age - since, 0.0, None))
+    return pd.DataFrame(
+        {
+            "repeats": orders - 1,
+            "recency_days": recency,
+            "age_days": np.maximum(age, recency + 0.5),
+            "orders": orders,
+            "mean_amount": rows["spend_total"].fillna(0).to_numpy(float) / orders,
+        },
+        index=rows.index,
+    )
+
+
+def plain_trees(objective: str, data: Dataset, seed: int) -> Forecast:
+    """LightGBM as it comes: 100 trees of 31 leaves, nothing tuned, nothing calibrated."""
+
+    def told(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+        encoder = learn_encoder(train, data.schema)
+        matrix = encoder(train)
+        y = matrix.y if objective == "binary" else np.maximum(matrix.y, 0)
+        made = lgb.Dataset(matrix.x, y, categorical_feature=encoder.category_places, params={"verbosity": -1})
+        booster = lgb.train({"objective": objective, "verbosity": -1, "seed": seed, "deterministic": True}, made, 100)
+        return np.asarray(booster.predict(encoder(asked).x))
+
+    return told
+
+
+def churn_others(data: Dataset, settings: Settings) -> dict[str, Forecast]:
+    days, seed = settings.churn.horizon_days, settings.tuning.seed
+
+    def recency(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+        return recency_rule(asked[RFM[0]], train[RFM[0]], train["label"])
+
+    def regression(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+        return numbers_rule(asked[RFM], train[RFM], train["label"])
+
+    def pareto(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+        made = Probabilistic.fit(summary_of(asked), prior=Prior.flat())
+        return made.p_none(summary_of(asked), [days])[:, 0]
+
+    return {
+        "recency rule": recency,
+        "logistic regression on RFM": regression,
+        "plain LightGBM": plain_trees("binary", data, seed),
+        "Pareto/NBD": pareto,
+    }
+
+
+def value_others(data: Dataset, settings: Settings) -> dict[str, Forecast]:
+    days, seed = settings.clv.horizon_days, settings.tuning.seed
+
+    def rate(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+        return past_rate(asked["spend_total"], asked["tenure_days"], days, settings.clv.margin)
+
+    def pareto(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+        return Probabilistic.fit(summary_of(asked), prior=Prior.flat()).value(summary_of(asked), days)
+
+    def bg_nbd(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+        summary = summary_of(asked)
+        history = [summary[c].to_numpy() for c in ("repeats", "recency_days", "age_days")]
+        spend = Probabilistic.fit(summary).spend
+        assert spend is not None
+        fitted = cdnow_bench.BgNbd(*history)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            orders = fitted.expected(*history, float(days))
+        usable = np.where(np.isfinite(orders) & (orders >= 0), orders, 0.0)
+        return usable * spend.expected(summary["orders"], summary["mean_amount"])
+
+    return {
+        "past rate": rate,
+        "plain LightGBM, squared error": plain_trees("regression", data, seed),
+        "plain LightGBM, Tweedie": plain_trees("tweedie", data, seed),
+        "Pareto/NBD x gamma-gamma": pareto,
+        "BG/NBD x gamma-gamma": bg_nbd,
+    }
+
+
+def over_time(name: str, settings: Settings, workspace: Workspace, task: str, count: int, say: Console) -> Contest:
+    """All contestants at the newest moments, each from what was known there."""
+    data = labelled(settings, workspace, task)
+    others = (churn_others if task == "churn" else value_others)(data, settings)
+    parts = []
+    for moment in origins(data, settings, count):
+        say.print(f"{name} {task}: {moment:%Y-%m-%d}")
+        past, asked = known_at(data, settings, moment), data.at([moment])
+        bundle, _ = learn_from(past, settings, moment)
+        told = asked[["customer_id", "as_of", "label"]].assign(Staycast=bundle.predict(bundle.encode(asked)))
+        if task == "clv":
+            low, high = bundle.bounds(told["Staycast"].to_numpy())
+            told = told.assign(low=low, high=high)
+        parts.append(told.assign(**{k: f(past.frame, asked) for k, f in others.items()}))
+    horizon = getattr(settings, task).horizon_days
+    title = f"{name}: {'churn' if task == 'churn' else 'value'} within {horizon} days"
+    return Contest(title, CHURN if task == "churn" else VALUE, pd.concat(parts, ignore_index=True))
+
+
+def by_folds(settings: Settings, workspace: Workspace, say: Console) -> Contest:
+    """Telco: twice five folds of customers."""
+    data = labelled(settings, workspace, "churn")
+    frame = data.frame.drop(columns="part")
+    numbers = [n for n in data.schema.names if n not in data.schema.categories]
+    parts = []
+    for repeat in range(2):
+        shared = StratifiedKFold(5, shuffle=True, random_state=repeat).split(frame, frame["label"])
+        for number, (train, test) in enumerate(shared):
+            say.print(f"telco: repetition {repeat + 1}, fold {number + 1}")
+            past, asked = frame.iloc[train].reset_index(drop=True), frame.iloc[test].reset_index(drop=True)
+            bundle, _ = learn_from(replace(data, frame=past, by="as_of"), settings, None)
+            told = asked[["customer_id", "label"]].assign(as_of=repeat, fold=number)
+            forecasts = {
+                "Staycast": bundle.predict(bundle.encode(asked)),
+                "logistic regression": regression_of_all(past, asked, numbers, list(data.schema.categories)),
+                "plain LightGBM": plain_trees("binary", data, settings.tuning.seed)(past, asked),
+            }
+            parts.append(told.assign(**forecasts))
+    return Contest("telco: ready label, 2x5 folds", CHURN, pd.concat(parts, ignore_index=True))
+
+
+def regression_of_all(
+    train: pd.DataFrame, asked: pd.DataFrame, numbers: list[str], categories: list[str]
+) -> np.ndarray:
+    """Logistic regression on all columns, categories one-hot."""
+    both = pd.get_dummies(pd.concat([train, asked])[numbers + categories], columns=categories, dtype=float)
+    made = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(max_iter=2000))
+    made.fit(both.iloc[: len(train)].to_numpy(float), train["label"].astype(int))
+    return made.predict_proba(both.iloc[len(train) :].to_numpy(float))[:, 1]
+
+
+def truth(settings: Settings, workspace: Workspace, options: dict[str, int], count: int, say: Console) -> Contest:
+    """The synthetic business, beside an oracle that knows every customer's hidden state."""
+    contest = over_time("synthetic", settings, workspace, "churn", count, say)
+    hidden = generate(options["customers"], options["months"], options["seed"]).truth
+    told = []
+    for moment, rows in contest.rows.groupby("as_of"):
+        known = true_churn_probability(hidden, moment, settings.churn.horizon_days)
+        told.append(rows.assign(**{"oracle (knows the hidden truth)": rows["customer_id"].map(known).to_numpy()}))
+    return replace(contest, rows=pd.concat(told, ignore_index=True))
+
+
+def judge(contest: Contest) -> list[dict[str, Any]]:
+    """One record a contestant: every measure over all rows, its median over moments, and ours less theirs."""
+    rows = contest.rows
+    names = [c for c in rows if c not in ("customer_id", "as_of", "label", "low", "high", "fold")]
+    groups = [rows["as_of"], rows["fold"]] if "fold" in rows else [rows["as_of"]]
+    records = []
+    for name in names:
+        record: dict[str, Any] = {"contest": contest.name, "model": name, "rows": len(rows)}
+        for key, (measure, _) in contest.measures.items():
+            record[key] = measure(rows["label"].to_numpy(), rows[name].to_numpy())
+            each = [measure(g["label"].to_numpy(), g[name].to_numpy()) for _, g in rows.groupby(groups)]
+            record[f"{key}, median"], record[f"{key}, mean"] = float(np.median(each)), float(np.mean(each))
+            if name != "Staycast":
+                less = partial(_less, measure)
+                record[f"{key}, ours less"] = bootstrap_interval(
+                    less, *(rows[c].to_numpy() for c in ("label", "Staycast", name)),
+                    groups=rows["customer_id"], seed=0, n=DRAWS,
+                )  # fmt: skip
+        records.append(record)
+    if "low" in rows:
+        records[0]["coverage"] = metrics.coverage(rows["label"], rows["low"], rows["high"])
+    return records
+
+
+def _less(measure: Callable[..., float], y: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> float:
+    return measure(y, ours) - measure(y, theirs)
+
+
+def shown(records: list[dict[str, Any]], measures: dict[str, tuple[Callable[..., float], str]]) -> Table:
+    head = [f"{key} ({better})" for key, (_, better) in measures.items()]
+    table = Table("model", *head, title=f"{records[0]['contest']}, {records[0]['rows']:,} rows", show_lines=True)
+    for record in records:
+        cells = []
+        for key in measures:
+            text = f"{record[key]:.4g} (median {record[f'{key}, median']:.4g})"
+            low, high = record.get(f"{key}, ours less", (None, None))
+            cells.append(text if low is None else f"{text}\n[{low:+.4g} {high:+.4g}]")
+        extra = f"\ncoverage {record['coverage']:.3f}" if "coverage" in record else ""
+        table.add_row(record["model"] + extra, *cells)
+    return table
+
+
+def contests(options: argparse.Namespace, place: Path, say: Console) -> Iterator[Contest]:
+    budget = {"tuning": {"trials": options.trials}}
+    if "completejourney" in options.sets:
+        made = prepare("completejourney", budget, place, options.data)
+        for task in ("churn", "clv"):
+            yield over_time("completejourney", *made, task, options.origins, say)
+    if "online_retail" in options.sets:
+        changes = {"churn": {"horizon_days": 30}, "clv": {"horizon_days": 90}, **budget}
+        made = prepare("online_retail", changes, place, options.data)
+        for task in ("churn", "clv"):
+            yield over_time("online_retail", *made, task, options.origins, say)
+    if "telco" in options.sets:
+        yield by_folds(*prepare("telco", {"tuning": {"trials": min(options.trials, 12)}}, place, options.data), say)
+    if "synthetic" in options.sets:
+        world = {"customers": 5000, "months": 14, "seed": 11}
+        changes = {"source": {"options": world}, "tuning": {"trials": options.trials, "max_trees": 200, "folds": 3}}
+        made = prepare("test", changes, place, options.data)
+        yield truth(*made, world, options.origins, say)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    folder = os.environ.get("STAYCAST_DATA", ROOT.parent / "shared" / "data")
+    sets = ["completejourney", "online_retail", "telco", "cdnow", "synthetic"]
+    parser.add_argument("--sets", nargs="+", choices=sets, default=sets)
+    parser.add_argument("--origins", type=int, default=4, help="moments in time, the newest")
+    parser.add_argument("--trials", type=int, default=24, help="of our search, at each moment")
+    parser.add_argument("--data", type=Path, default=Path(folder), help="folder of the public data")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    screen, say = Console(), Console(stderr=True)
+    records: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as place:
+        for contest in contests(options, Path(place), say):
+            told = judge(contest)
+            screen.print(shown(told, contest.measures))
+            records += told
+    if "cdnow" in options.sets:
+        for name in cdnow_bench.FILES:
+            orders = cdnow_bench.read(options.data, name)
+            told = cdnow_bench.compare(orders, cdnow_bench.AS_OF, cdnow_bench.HORIZON, 1000)
+            screen.print(cdnow_bench.shown(told, f"CDNOW {name}: 39 weeks learned, 39 held out"))
+            records += [{"contest": f"CDNOW {name}", **record} for record in told]
+    write_records(records, options.json)
+
+
+if __name__ == "__main__":
+    main()
