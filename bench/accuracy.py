@@ -88,7 +88,7 @@ def prepare(config: str, changes: dict[str, Any], place: Path, data: Path) -> tu
     os.environ["STAYCAST_DATA"] = str(data.resolve())
     for verb in ("ingest", "features"):
         command = [sys.executable, str(ROOT / "staycast.py"), verb, "-c", str(path), "-w", str(place / config)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return configs.load(path), Workspace(place / config)
 
 

@@ -75,6 +75,39 @@ def test_shifting_everything_by_a_week_changes_no_feature(features: Features, sh
     pd.testing.assert_frame_equal(features(moved, AS_OF + week), features(shop, AS_OF), rtol=1e-12)
 
 
+@slow
+@given(st.lists(st.text("abcXYZ019-_", min_size=1, max_size=9), min_size=6, max_size=6, unique=True))
+def test_renaming_customers_and_orders_changes_no_feature(features: Features, shop: Shop, names: list[str]) -> None:
+    renamed = dict(zip(shop["customers"]["customer_id"], names, strict=False))
+    orders = shop["orders"]
+    told = features(
+        {
+            "customers": shop["customers"].assign(customer_id=shop["customers"]["customer_id"].map(renamed)),
+            "orders": orders.assign(
+                customer_id=orders["customer_id"].map(renamed), order_id=[f"{names[0]}{i}" for i in range(len(orders))]
+            ),
+        },
+        AS_OF,
+    )
+    plain = features(shop, AS_OF).rename(index=renamed)
+    pd.testing.assert_frame_equal(told.sort_index(), plain.sort_index(), rtol=1e-12)
+
+
+@slow
+@given(st.integers(1, 6))
+def test_shifting_everything_by_days_changes_only_which_days_are_weekends(
+    features: Features, shop: Shop, number: int
+) -> None:
+    days = pd.Timedelta(days=number)
+    moved = {
+        "customers": shop["customers"].assign(signed_up_at=shop["customers"]["signed_up_at"] + days),
+        "orders": shop["orders"].assign(ordered_at=shop["orders"]["ordered_at"] + days),
+    }
+    free = ["weekend_share"]
+    told, plain = features(moved, AS_OF + days), features(shop, AS_OF)
+    pd.testing.assert_frame_equal(told.drop(columns=free), plain.drop(columns=free), rtol=1e-12)
+
+
 def test_a_redemption_after_the_moment_is_not_known_yet(features: Features, shop: Shop) -> None:
     contact = {"contact_id": "c", "customer_id": "ann", "contacted_at": "2024-02-01", "campaign": "A"}
     rows = features({**shop, "contacts": pd.DataFrame([{**contact, "redeemed_at": "2024-03-01"}])}, AS_OF)
