@@ -7,7 +7,8 @@ A value is first read as what its column holds (`read_values`), then the table's
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -73,9 +74,14 @@ class Checked:
         return pd.Series(1, index=self.quarantined.index)
 
     @property
+    def rows_made(self) -> int:
+        """Rows of this table that are used."""
+        return len(self.used)
+
+    @property
     def rows_used(self) -> int:
         """Rows of the source that are used."""
-        return len(self.used) if self.made_of is None else int(self.made_of.sum())
+        return self.rows_made if self.made_of is None else int(self.made_of.sum())
 
     @property
     def rows_quarantined(self) -> int:
@@ -97,9 +103,36 @@ class Checked:
         """Share of the rows judged that can be used."""
         return self.rows_used / self.rows_judged if self.rows_judged else 0.0
 
+    def column(self, name: str) -> pd.Series:
+        """One column of the used rows."""
+        return self.used[name]
+
+    def filled(self, name: str) -> int:
+        """Used rows in which a column is filled."""
+        return int(self.used[name].notna().sum())
+
+    def distinct(self, name: str) -> int:
+        """Different values of a column of the used rows."""
+        return int(self.used[name].nunique())
+
+    def where(self, pick: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+        """The used rows that a rule picks by what stands in each row alone."""
+        return pick(self.used)
+
+    def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Checked:
+        """The same table with its used rows changed, each by what stands in it alone."""
+        return replace(self, used=change(self.used))
+
+
+Check = Callable[[Table, Any, datetime, set[str]], Checked]
+
 
 def check_tables(
-    raw: dict[str, pd.DataFrame], declared: Columns, now: datetime, kind: str = "inactivity"
+    raw: Mapping[str, Any],
+    declared: Columns,
+    now: datetime,
+    kind: str = "inactivity",
+    check: Check | None = None,
 ) -> dict[str, Checked]:
     """Check every table, customers first: rows of other tables must belong to a known customer.
 
@@ -113,6 +146,9 @@ def check_tables(
         A row that happened at or after this moment is not believed.
     kind
         What counts as churn (``churn.kind``): which tables there must be.
+    check
+        Checks one table whose rows belong to customers; None: `check_table`. Customers, aliases and profiles are
+        frames and checked at once.
 
     Raises
     ------
@@ -132,11 +168,12 @@ def check_tables(
     ids = set(customers.used["customer_id"].to_numpy())
     aliases = {"identities": check_table(IDENTITIES, raw["identities"], now, ids)} if "identities" in raw else {}
     ids |= {alias for one in aliases.values() for alias in one.used["alias"]}
-    rest = {n: check_table(specs[n], raw[n], now, ids) for n in TABLES if n in raw and n != "customers"}
+    check = check or check_table
+    rest = {n: check(specs[n], raw[n], now, ids) for n in TABLES if n in raw and n != "customers"}
     return {"customers": customers, **rest, **aliases}
 
 
-def _refuse_mix(raw: dict[str, pd.DataFrame], kind: str) -> None:
+def _refuse_mix(raw: Mapping[str, Any], kind: str) -> None:
     """Profiles have no dates: nothing that has goes with them."""
     if kind == "label" and (others := sorted(set(raw) - {"profiles"})):
         raise DataError(f"churn by label reads the table profiles alone: remove {', '.join(others)} from the source")
@@ -147,7 +184,55 @@ def _refuse_mix(raw: dict[str, pd.DataFrame], kind: str) -> None:
         )
 
 
-def check_table(spec: Table, raw: pd.DataFrame, now: datetime, customers: set[str] | None = None) -> Checked:
+def plain(reasons: pd.Series) -> pd.Series:
+    """Reasons without what they quote: of one kind each, to be counted."""
+    return reasons.astype(str).str.replace(r"'.*?'", "…", regex=True)
+
+
+class KeysSeen:
+    """The keys of the parts of a table that were checked already, eight bytes each.
+
+    A key is kept as a 64-bit hash (SipHash): among forty million keys, two different ones are taken for one with a
+    probability of 0.00005.
+
+    Examples
+    --------
+    >>> seen = KeysSeen()
+    >>> seen.add(pd.Series(["a", None]))
+    >>> seen.among(pd.Series(["a", "b", None])).tolist()
+    [True, False, True]
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[np.ndarray] = []  # sorted, each larger than the next: few of them, and few merges
+
+    def among(self, keys: pd.Series) -> np.ndarray:
+        """True where a key, or an empty one, was seen."""
+        wanted, found = _hashes(keys), np.zeros(len(keys), dtype=bool)
+        for run in self._runs:
+            found |= run[np.minimum(np.searchsorted(run, wanted), len(run) - 1)] == wanted
+        return found
+
+    def add(self, keys: pd.Series) -> None:
+        """Remember keys."""
+        new = np.sort(_hashes(keys))
+        while self._runs and len(self._runs[-1]) <= len(new):
+            new = np.sort(np.concatenate([self._runs.pop(), new]), kind="stable")
+        self._runs += [new] if len(new) else []
+
+
+def _hashes(keys: pd.Series) -> np.ndarray:
+    texts = keys.to_numpy(dtype=object, na_value=cast(Any, None))
+    return np.where(keys.isna(), np.uint64(0), pd.util.hash_array(texts, categorize=False))
+
+
+def check_table(
+    spec: Table,
+    raw: pd.DataFrame,
+    now: datetime,
+    customers: Collection[str] | arrow.Array | None = None,
+    seen: KeysSeen | None = None,
+) -> Checked:
     """Split one table into rows to use and rows with a reason against them.
 
     Parameters
@@ -160,6 +245,8 @@ def check_table(spec: Table, raw: pd.DataFrame, now: datetime, customers: set[st
         A row that happened at or after this moment is not believed.
     customers
         Ids a row's ``customer_id`` must be among; None for the customers themselves.
+    seen
+        Where `raw` is one part of a table: the keys of the parts before it. Those of this part are added.
 
     Raises
     ------
@@ -175,7 +262,10 @@ def check_table(spec: Table, raw: pd.DataFrame, now: datetime, customers: set[st
     told = _told(raw)
     unread = unread[~unread.index.isin(told.index)]
     lost = told.index.union(unread.index)
-    broken = _broken_rules(spec, frame.drop(index=lost) if len(lost) else frame, now, customers)
+    readable = frame.drop(index=lost) if len(lost) else frame
+    broken = _broken_rules(spec, readable, now, customers, seen)
+    if seen is not None:
+        seen.add(readable[spec.key])
     reasons = _join([told, unread, broken])
     bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
     used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
@@ -282,13 +372,20 @@ def _require_columns(spec: Table, raw: pd.DataFrame) -> None:
             )
 
 
-def _broken_rules(spec: Table, frame: pd.DataFrame, now: datetime, customers: set[str] | None) -> pd.Series:
+def _broken_rules(
+    spec: Table,
+    frame: pd.DataFrame,
+    now: datetime,
+    customers: Collection[str] | arrow.Array | None,
+    seen: KeysSeen | None,
+) -> pd.Series:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # pandera's own, while it collects what failed
-            _rules(spec, now, customers).validate(frame, lazy=True)
+            _rules(spec, now, customers, seen).validate(frame, lazy=True)
     except SchemaErrors as errors:
         cases = errors.failure_cases.dropna(subset=["index"])
+        cases = cases.assign(place=cases["column"].map(spec.names.index)).sort_values(["place", "check"], kind="stable")
         return pd.Series(
             [f"{c}: {_RULES.get(r, r)}" for c, r in zip(cases["column"], cases["check"], strict=True)],
             index=cases["index"].astype(int),
@@ -305,12 +402,20 @@ _RULES = {
 }
 
 
-def _rules(spec: Table, now: datetime, customers: set[str] | None) -> pa.DataFrameSchema:
+def id_array(ids: Collection[str] | arrow.Array) -> arrow.Array:
+    """Ids as `check_table` compares them; made once where several parts are checked."""
+    return ids if isinstance(ids, arrow.Array) else arrow.array(list(ids), type=arrow.large_string())
+
+
+def _rules(
+    spec: Table, now: datetime, customers: Collection[str] | arrow.Array | None, seen: KeysSeen | None
+) -> pa.DataFrameSchema:
     moment = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
     past = pa.Check(lambda times: times < moment, name="past", error="past")
-    ids = arrow.array(list(customers or ()), type=arrow.large_string())
+    ids = id_array(() if customers is None else customers)
     known = pa.Check(lambda given: _among(given, ids), name="known_customer", error="known_customer")
-    first = pa.Check(_first, name="field_uniqueness", error="field_uniqueness", ignore_na=False)
+    again = "field_uniqueness"
+    first = pa.Check(lambda keys: _first(keys, seen), name=again, error=again, ignore_na=False)
 
     def checks(field: Field) -> list[pa.Check]:
         found = [first] if field.name == spec.key else []
@@ -339,11 +444,12 @@ def _among(given: pd.Series, ids: arrow.Array) -> pd.Series:
     return pd.Series(np.asarray(pc.is_in(_arrow(given), value_set=ids)), index=given.index)
 
 
-def _first(keys: pd.Series) -> pd.Series:
+def _first(keys: pd.Series, seen: KeysSeen | None) -> pd.Series:
     """True for the first row with each key; counting keys is cheaper than looking for repeated ones."""
+    new = pd.Series(True if seen is None else ~seen.among(keys), index=keys.index)
     if len(pc.unique(_arrow(keys))) == len(keys):
-        return pd.Series(True, index=keys.index)
-    return ~pd.Series(keys.to_numpy(dtype=object, na_value=cast(Any, None)), index=keys.index).duplicated()
+        return new
+    return new & ~pd.Series(keys.to_numpy(dtype=object, na_value=cast(Any, None)), index=keys.index).duplicated()
 
 
 def _arrow(texts: pd.Series) -> arrow.Array | arrow.ChunkedArray:

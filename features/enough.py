@@ -18,10 +18,11 @@ from configs.settings import Settings
 from features.build import customers_as_of, moments
 from features.check import Checked
 from features.engine import connect, read_tables
-from features.ingest import checked_tables, with_local_time
+from features.ingest import checked_tables, keep_used
 from features.kinds import end_of_known, first_event, labels_at
+from features.parts import PART_ROWS
 from features.quality import counted
-from features.sources import loader
+from features.sources import loader, opened
 
 REMEDIES = {
     "is not a number": "correct the export, or tell how numbers are written",
@@ -48,16 +49,17 @@ def trial(settings: Settings, say: Callable[[str], None] = lambda text: None) ->
     DataError
         A required table or column is missing, or a table is empty.
     """
-    say("reading")
-    raw = loader(settings.source.loader).load(settings.source.options)
-    say("checking every row")
-    checked = checked_tables(raw, settings, datetime.now(UTC))
-    say("counting what can be learned from")
-    return {
-        "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
-        "problems": [p for one in checked.values() for p in problems(one)],
-        "enough": _enough(checked, settings),
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        say("reading")
+        with opened(loader(settings.source.loader), settings.source.options, PART_ROWS) as raw:
+            say("checking every row")
+            checked = checked_tables(raw, settings, datetime.now(UTC), Path(folder))
+        say("counting what can be learned from")
+        return {
+            "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
+            "problems": [p for one in checked.values() for p in problems(one)],
+            "enough": _enough(checked, settings),
+        }
 
 
 def problems(one: Checked) -> list[dict[str, Any]]:
@@ -111,7 +113,7 @@ def _enough(checked: Mapping[str, Checked], settings: Settings) -> list[dict[str
         return _enough_profiles(checked["profiles"], settings)
     with tempfile.TemporaryDirectory() as folder:
         for name, one in checked.items():
-            with_local_time(one, ZoneInfo(settings.time_zone)).to_parquet(Path(folder) / f"{name}.parquet", index=False)
+            keep_used(one, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")
         return enough(read_tables(connect(), Path(folder)), settings)
 
 

@@ -175,7 +175,7 @@ def people_of(identities: pd.DataFrame) -> People:
 
 
 def _give(one: Checked, people: People) -> Checked:
-    return dataclasses.replace(one, used=people.give(one.used, one.table.time))
+    return one.changed(lambda rows: people.give(rows, one.table.time))
 
 
 def _one_row_a_person(one: Checked, person: Mapping[str, str]) -> Checked:

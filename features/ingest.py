@@ -4,13 +4,19 @@ Rows of erased persons are the exception: they are counted and kept nowhere, see
 
 Whatever was read is told: tables, quarantine and report are written even if they are not good enough to use. Whether
 they are is one question with one answer, see `features.quality_gate`.
+
+A table of events of more than `features.parts.PART_ROWS` rows goes the same way part by part, see `features.parts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -20,7 +26,9 @@ from configs.workspace import Workspace, fingerprint, replacing
 from features import quality, quality_gate, snapshot
 from features.check import Checked, check_tables
 from features.identity import propose, resolve_if_given
-from features.sources import loader
+from features.parts import PART_ROWS, CheckedInParts, CheckInParts
+from features.sources import loader, opened
+from features.sources.mapping import Raw
 from features.tombstones import leave_out, load_tombstones
 
 CODE_VERSION = 2
@@ -45,6 +53,7 @@ def ingest(
     workspace: Workspace,
     now: datetime | None = None,
     say: Callable[[str], None] = lambda text: None,
+    part_rows: int = PART_ROWS,
 ) -> dict[str, object]:
     """Load, check and store the tables of a business; write the quarantine and the quality report.
 
@@ -58,6 +67,8 @@ def ingest(
         The present, in UTC; a row that happened later is not believed.
     say
         Told what is being done.
+    part_rows
+        Of a larger table, so many rows stand in memory at once; the result does not depend on it.
 
     Returns
     -------
@@ -70,38 +81,54 @@ def ingest(
         A required table or column is missing, or a table is empty.
     """
     workspace.claim(settings.name)
-    say(f"Reading {settings.source.loader}")
-    raw = loader(settings.source.loader).load(settings.source.options)
-    say("Checking every row")
     now = now or datetime.now(UTC)
-    raw, erased = leave_out(raw, load_tombstones(workspace))
-    checked = checked_tables(raw, settings, now)
-    checked = {name: replace(one, erased=erased.get(name, 0)) for name, one in checked.items()}
-    report = quality.report(checked, settings) | {"same_person": _proposals(raw), "reading": _reading(raw)}
-    verdict, told = quality_gate.judge(checked, settings, quality_gate.reference(workspace), now, mark(settings))
-    report |= quality_gate.chapter(workspace, verdict, settings)
-    say("Writing tables, quarantine and report")
-    _write(checked, report, settings, workspace)
+    with tempfile.TemporaryDirectory(dir=workspace.state, prefix=".ingest-") as folder:
+        say(f"Reading {settings.source.loader}")
+        with opened(loader(settings.source.loader), settings.source.options, part_rows) as raw:
+            say("Checking every row")
+            left, erased = leave_out(raw, load_tombstones(workspace))
+            raw.clear()
+            checked = checked_tables(left, settings, now, Path(folder))
+            checked = {name: replace(one, erased=erased.get(name, 0)) for name, one in checked.items()}
+            told_of_raw = {"same_person": _proposals(left), "reading": _reading(left)}
+            del left
+        report = quality.report(checked, settings) | told_of_raw
+        verdict, told = quality_gate.judge(checked, settings, quality_gate.reference(workspace), now, mark(settings))
+        report |= quality_gate.chapter(workspace, verdict, settings)
+        say("Writing tables, quarantine and report")
+        _write(checked, report, settings, workspace)
     quality_gate.keep(workspace, verdict, told)
     return report
 
 
-def checked_tables(raw: dict[str, pd.DataFrame], settings: Settings, now: datetime) -> dict[str, Checked]:
-    """Check raw tables and give the rows of aliases to their persons."""
+def checked_tables(raw: Mapping[str, Raw], settings: Settings, now: datetime, folder: Path) -> dict[str, Checked]:
+    """Check raw tables and give the rows of aliases to their persons.
+
+    Parameters
+    ----------
+    raw
+        Frames, and tables in parts; they are not changed.
+    settings, now
+        As of `ingest`.
+    folder
+        Where the rows of tables in parts are kept for as long as the result is used.
+    """
     prepared = snapshot.prepare(raw, settings, now)
-    return resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind))
+    check = CheckInParts(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
+    return resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind, check))
 
 
-def _reading(raw: dict[str, pd.DataFrame]) -> list[str]:
+def _reading(raw: Mapping[str, Raw]) -> list[str]:
     """How the files were read, with every guess, as their source tells it."""
     return [f"{name}: {note}" for name, frame in raw.items() for note in frame.attrs.get("notes", ())]
 
 
-def _proposals(raw: dict[str, pd.DataFrame]) -> list[dict[str, str]]:
+def _proposals(raw: Mapping[str, Raw]) -> list[dict[str, str]]:
     """Customers with the same e-mail or telephone number: reported, never merged; without the number itself."""
-    customers = raw.get("customers", pd.DataFrame())
-    asked = {"customer_id", "signed_up_at"} <= set(customers.columns)
-    found = propose(customers).astype(str).to_numpy().tolist() if asked else []
+    customers = raw.get("customers")
+    if not isinstance(customers, pd.DataFrame) or not {"customer_id", "signed_up_at"} <= set(customers.columns):
+        return []
+    found = propose(customers).astype(str).to_numpy().tolist()
     return [dict(zip(("customer_id", "alias", "source"), row, strict=True)) for row in found]
 
 
@@ -109,11 +136,23 @@ def _write(checked: dict[str, Checked], report: dict[str, object], settings: Set
     zone = ZoneInfo(settings.time_zone)
     with replacing(workspace.quarantine) as folder:
         for name, one in checked.items():
-            one.quarantined.astype(str).to_parquet(folder / f"{name}.parquet", index=False)
+            to = folder / f"{name}.parquet"
+            if isinstance(one, CheckedInParts):
+                shutil.move(one.quarantine_file, to)
+            else:
+                one.quarantined.astype(str).to_parquet(to, index=False)
     quality.write(report, workspace.reports / "quality")
     with replacing(workspace.tables) as folder:
         for name, one in checked.items():
-            with_local_time(one, zone).to_parquet(folder / f"{name}.parquet", index=False)
+            keep_used(one, zone, folder / f"{name}.parquet")
+
+
+def keep_used(one: Checked, zone: ZoneInfo, to: Path) -> None:
+    """Put the used rows where they are kept; a file of theirs moves there."""
+    if isinstance(one, CheckedInParts):
+        shutil.move(one.used_file, to)
+    else:
+        with_local_time(one, zone).to_parquet(to, index=False)
 
 
 def with_local_time(one: Checked, zone: ZoneInfo) -> pd.DataFrame:

@@ -25,7 +25,8 @@ from pandas._libs.tslibs.nattype import NaTType
 
 from configs.settings import Settings
 from configs.workspace import replacing
-from features.check import Checked
+from features.check import Checked, plain
+from features.schema import Field
 
 DIMENSIONS = {
     "completeness": "Share of the rows read in which every column that must be filled is filled.",
@@ -70,7 +71,7 @@ def dimensions(checked: Mapping[str, Checked], settings: Settings) -> dict[str, 
 def worst(one: Checked, dimension: str) -> tuple[str, str]:
     """The column to which most of what a dimension lacks goes back, and the reason in brackets."""
     if dimension == "freshness":
-        return one.table.time, f" (newest row {_iso(one.used[one.table.time].max())})"
+        return one.table.time, f" (newest row {_iso(one.column(one.table.time).max())})"
     reasons = one.quarantined["reason"].astype(str)
     top = counted(one, reasons[reasons.str.contains(_SIGNS[dimension])].str.split("; ").explode())
     top = top[top.index.str.contains(_SIGNS[dimension])]
@@ -89,8 +90,8 @@ def counted(one: Checked, reasons: pd.Series) -> pd.Series:
     reasons
         Texts, by the rows in quarantine.
     """
-    plain = reasons.astype(str).str.replace(r"'.*?'", "…", regex=True)
-    return one.weights.reindex(plain.index).groupby(plain.to_numpy()).sum().sort_values(ascending=False, kind="stable")
+    kinds = plain(reasons)
+    return one.weights.reindex(kinds.index).groupby(kinds.to_numpy()).sum().sort_values(ascending=False, kind="stable")
 
 
 def _dimensions(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, float]:
@@ -104,14 +105,14 @@ def _dimensions(one: Checked, until: pd.Timestamp | NaTType, settings: Settings)
 
 def _before(one: Checked, column: str) -> float:
     """Rows in which a later time lies before the event itself."""
-    if column not in one.used:
+    if column not in one.used or not one.filled(column):
         return 0.0
-    early = one.used[column] < one.used[one.table.time]
+    early = one.column(column) < one.column(one.table.time)
     return float(early.sum() if one.made_of is None else one.made_of[early].sum())
 
 
 def _freshness(one: Checked, until: pd.Timestamp | NaTType, max_age_days: int) -> float:
-    times = one.used[one.table.time].dropna()
+    times = one.column(one.table.time).dropna()
     if one.table.name in ("customers", "profiles") or times.empty or pd.isna(until):
         return 1.0
     age = (until - times.max()).total_seconds() / 86_400
@@ -124,12 +125,12 @@ def _freshness(one: Checked, until: pd.Timestamp | NaTType, max_age_days: int) -
 def _until(checked: Mapping[str, Checked], settings: Settings) -> pd.Timestamp | NaTType:
     if settings.data_until is not None:
         return pd.Timestamp(settings.data_until).tz_convert("UTC").tz_localize(None)
-    newest = [one.used[one.table.time].max() for one in checked.values() if len(one.used)]
+    newest = [one.column(one.table.time).max() for one in checked.values() if one.rows_made]
     return max((t for t in newest if pd.notna(t)), default=pd.NaT)
 
 
 def _table(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, Any]:
-    times = one.used[one.table.time]
+    times = one.column(one.table.time)
     age = (until - times.max()).total_seconds() / 86_400 if len(times) else None
     reasons = {str(reason): int(n) for reason, n in counted(one, one.quarantined["reason"]).items()}
     reasons |= {"the person was erased": one.erased} if one.erased else {}
@@ -138,7 +139,7 @@ def _table(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> d
         "name": one.table.name,
         "grain": one.table.grain,
         "source_grain": one.grain or one.table.grain,
-        "rows_made": len(one.used),
+        "rows_made": one.rows_made,
         "rows_read": one.rows_read,
         "rows_used": one.rows_used,
         "rows_quarantined": one.rows_quarantined,
@@ -150,22 +151,23 @@ def _table(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> d
         "newest": _iso(times.max()),
         "age_days": age,
         "fresh": age is not None and (one.table.name == "customers" or age <= settings.quality.max_age_days),
-        "columns": [_column(name, one.used[name]) for name in one.table.names],
+        "columns": [_column(one, field) for field in one.table.fields],
     }
 
 
-def _column(name: str, values: pd.Series) -> dict[str, Any]:
-    filled = values.dropna()
+def _column(one: Checked, field: Field) -> dict[str, Any]:
+    rows = one.filled(field.name)
     out: dict[str, Any] = {
-        "name": name,
-        "completeness": len(filled) / len(values) if len(values) else 0.0,
-        "distinct": int(filled.nunique()),
+        "name": field.name,
+        "completeness": rows / one.rows_made if one.rows_made else 0.0,
+        "distinct": one.distinct(field.name) if rows else 0,
     }
-    if len(filled) and pd.api.types.is_numeric_dtype(filled):
-        out |= {"min": float(filled.min()), "median": float(filled.median()), "max": float(filled.max())}
-    elif len(filled) and pd.api.types.is_datetime64_any_dtype(filled):
-        out |= {"min": _iso(filled.min()), "median": _iso(filled.quantile(0.5)), "max": _iso(filled.max())}
-    return out
+    if not rows or field.kind in ("id", "text"):
+        return out
+    filled = one.column(field.name).dropna()
+    if field.kind == "time":
+        return out | {"min": _iso(filled.min()), "median": _iso(filled.quantile(0.5)), "max": _iso(filled.max())}
+    return out | {"min": float(filled.min()), "median": float(filled.median()), "max": float(filled.max())}
 
 
 def _iso(time: Any) -> str | None:

@@ -7,8 +7,10 @@ float64, anything else as text. Nothing here can tell whether a column was known
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import pandas as pd
 
@@ -44,7 +46,7 @@ class Told:
     as_of: datetime
 
 
-def prepare(raw: dict[str, pd.DataFrame], settings: Settings, now: datetime) -> dict[str, pd.DataFrame]:
+def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[str, Any]:
     """Give the profiles plain column names and the moment they were exported; other tables pass as they are.
 
     A name keeps letters, digits and underscores; anything else in it becomes an underscore. Rows without
@@ -56,7 +58,7 @@ def prepare(raw: dict[str, pd.DataFrame], settings: Settings, now: datetime) -> 
         Two columns would have one name, or a name that Staycast uses itself.
     """
     if "profiles" not in raw:
-        return raw
+        return dict(raw)
     profiles = raw["profiles"].rename(columns=plain_name)
     names = list(profiles.columns)
     twice, taken = sorted({n for n in names if names.count(n) > 1}), sorted(set(names) & set(RESERVED))

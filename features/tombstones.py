@@ -12,16 +12,20 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from configs.workspace import Workspace, write_text
 from features.check import as_text
 from features.schema import REASON, SOURCE_ROWS
+from features.sources.mapping import Parts
 
+T = TypeVar("T")
 IDS = ("customer_id", "alias")
 WORDS = re.compile(r"[^;,|\t\"'\s]+")
 
@@ -64,9 +68,7 @@ def bury(workspace: Workspace, ids: Iterable[str]) -> None:
     write_text(listed, json.dumps(sorted(known.hashes.union(map(known.hash_of, ids))), indent=0))
 
 
-def leave_out(
-    raw: Mapping[str, pd.DataFrame], tombstones: Tombstones
-) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+def leave_out(raw: Mapping[str, T], tombstones: Tombstones) -> tuple[dict[str, T], dict[str, int]]:
     """Take the rows of erased persons out of raw tables.
 
     An alias that is new in the table of identities is erased with its person.
@@ -74,22 +76,46 @@ def leave_out(
     Parameters
     ----------
     raw
-        The tables as their source gave them; they are not changed.
+        The tables as their source gave them, whole or in parts; they are not changed.
     tombstones
         Who was erased.
 
     Returns
     -------
     dict of str to pandas.DataFrame, dict of str to int
-        The other rows, and for each table how many rows of the source were left out.
+        The other rows, and for each table how many rows of the source were left out. Of a table in parts that is known
+        when it was read to its end.
     """
     if not tombstones.hashes:
         return dict(raw), {}
+    whole = {name: table for name, table in raw.items() if isinstance(table, pd.DataFrame)}
+    out, counts, aliases = _leave_out(whole, tombstones)
+    for name, table in raw.items():
+        if isinstance(table, Parts):
+            out[name] = replace(table, read=partial(_left_parts, name, table, tombstones, aliases, counts))
+    return {name: out[name] for name in raw}, counts
+
+
+def _left_parts(
+    name: str, table: Parts, tombstones: Tombstones, aliases: set[str], counts: dict[str, int]
+) -> Iterator[pd.DataFrame]:
+    counts[name] = 0
+    for part in table.read():
+        kept, gone, _ = _leave_out({name: part}, tombstones, aliases)
+        counts[name] += gone[name]
+        yield kept[name]
+
+
+def _leave_out(
+    raw: Mapping[str, pd.DataFrame], tombstones: Tombstones, also: Iterable[str] = ()
+) -> tuple[dict[str, Any], dict[str, int], set[str]]:
+    """As `leave_out`, with the aliases of erased persons; rows of the ids in `also` are left out too."""
     told = {name: {c: as_text(frame[c]) for c in IDS if c in frame} for name, frame in raw.items()}
     erased = tombstones.among(
         {i for columns in told.values() for ids in columns.values() for i in ids.dropna().unique()}
     )
-    erased |= _aliases_of(erased, told.get("identities", {}))
+    aliases = _aliases_of(erased, told.get("identities", {}))
+    erased |= aliases.union(also)
     out, counts = {}, {}
     for name, frame in raw.items():
         gone = _quoting(frame, tombstones)
@@ -98,7 +124,7 @@ def leave_out(
         counts[name] = int(frame.loc[gone, SOURCE_ROWS].sum()) if SOURCE_ROWS in frame else int(gone.sum())
         out[name] = frame[~gone] if gone.any() else frame
         out[name].attrs = frame.attrs
-    return out, counts
+    return out, counts, aliases
 
 
 def _aliases_of(erased: set[str], told: Mapping[str, pd.Series]) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -9,6 +11,7 @@ from typing import Any, Protocol, cast
 import pandas as pd
 
 from configs.errors import ConfigError, nearest
+from features.sources.mapping import Raw
 
 READY = tuple(sorted(p.stem for p in Path(__file__).parent.glob("*.py") if p.stem not in ("__init__", "mapping")))
 
@@ -34,3 +37,24 @@ def loader(name: str) -> Loader:
     if name not in READY:
         raise ConfigError(f"source.loader: no source '{name}'{nearest(name, READY)}; there are {', '.join(READY)}")
     return cast(Loader, import_module(f"features.sources.{name}"))
+
+
+@contextmanager
+def opened(source: Loader, options: dict[str, Any], part_rows: int) -> Iterator[dict[str, Raw]]:
+    """Read the raw tables of a source; those of more than `part_rows` rows in parts, where the source can do so.
+
+    Parameters
+    ----------
+    source
+        As `loader` gives it.
+    options
+        ``source.options``.
+    part_rows
+        Most rows of a table, or of a part of one, that stand in memory at once. A made-up or a public source is read
+        whole, as are customers.
+    """
+    if not hasattr(source, "opened"):
+        yield dict(source.load(options))
+        return
+    with source.opened(options, part_rows) as tables:
+        yield tables

@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 import duckdb
@@ -39,7 +39,7 @@ from sqlalchemy.engine import URL, make_url
 from configs.errors import ConfigError, DataError
 from configs.settings import Section
 from configs.workspace import files_fingerprint, fingerprint
-from features.sources.mapping import Part, TableMapping, check_names, expand, known_table, parse, read, staging
+from features.sources.mapping import Part, Raw, TableMapping, check_names, expand, known_table, parse, read, staging
 
 BLOCK_ROWS = 20_000
 SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "api_key", "access_key")
@@ -90,9 +90,18 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     DataError
         The database cannot be reached, a query fails, or a told column is missing.
     """
+    with opened(options, None) as tables:
+        return cast(dict[str, pd.DataFrame], tables)
+
+
+@contextmanager
+def opened(options: dict[str, Any], part_rows: int | None) -> Iterator[dict[str, Raw]]:
+    """As `load`, but a table of events of more than `part_rows` rows is given in parts, while the context is open."""
     told, entries = _entries(options)
-    with _opened(told) as source, staging() as (connection, _):
-        return {name: _load(source, connection, name, entry) for name, entry in entries.items()}
+    with staging() as (connection, _):
+        with _opened(told) as source:
+            tables = {name: _load(source, connection, name, entry, part_rows) for name, entry in entries.items()}
+        yield tables
 
 
 def mark(options: dict[str, Any]) -> str:
@@ -169,7 +178,9 @@ def _opened(told: Database) -> Iterator[_Source]:
         source.close()
 
 
-def _load(source: _Source, connection: duckdb.DuckDBPyConnection, name: str, entry: DatabaseTable) -> pd.DataFrame:
+def _load(
+    source: _Source, connection: duckdb.DuckDBPyConnection, name: str, entry: DatabaseTable, part_rows: int | None
+) -> Raw:
     label = f"the query of {name}" if entry.query else f"table {entry.table}"
     relation = f"raw_{name}"
     names, reader = source.rows(name, entry)
@@ -182,7 +193,7 @@ def _load(source: _Source, connection: duckdb.DuckDBPyConnection, name: str, ent
         connection.unregister("incoming")
     types = [str(row[1]) for row in connection.execute(f"describe {relation}").fetchall()]
     columns = {n: (f"c{k}", t) for k, (n, t) in enumerate(zip(names, types, strict=True))}
-    return read(connection, name, entry, [Part(label, relation, columns)])
+    return read(connection, name, entry, [Part(label, relation, columns)], part_rows=part_rows)
 
 
 class _Source:

@@ -25,8 +25,11 @@ from __future__ import annotations
 
 import glob
 import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import duckdb
 import pandas as pd
@@ -39,6 +42,8 @@ from features.delimited import open_delimited
 from features.sources.mapping import (
     Join,
     Part,
+    Parts,
+    Raw,
     TableMapping,
     check_names,
     expand,
@@ -99,7 +104,15 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     DataError
         A file is missing or unreadable, or lacks a column that is told.
     """
-    return {name: _load(name, entry) for name, entry in _entries(options).items()}
+    with opened(options, None) as tables:
+        return cast(dict[str, pd.DataFrame], tables)
+
+
+@contextmanager
+def opened(options: dict[str, Any], part_rows: int | None) -> Iterator[dict[str, Raw]]:
+    """As `load`, but a table of events of more than `part_rows` rows is given in parts, while the context is open."""
+    with ExitStack() as stack:
+        yield {name: _load(name, entry, part_rows, stack) for name, entry in _entries(options).items()}
 
 
 def mark(options: dict[str, Any]) -> str:
@@ -163,9 +176,10 @@ def _all_paths(name: str, entry: FileTable) -> list[Path]:
     return _paths(name, entry.path) + [p for join in entry.join for p in _paths(name, (join.path,))]
 
 
-def _load(name: str, entry: FileTable) -> pd.DataFrame:
+def _load(name: str, entry: FileTable, part_rows: int | None, stack: ExitStack) -> Raw:
     notes: list[str] = []
-    with staging() as (connection, folder):
+    with ExitStack() as own:
+        connection, folder = own.enter_context(staging())
         copies = folder / "copies"
         copies.mkdir()
         parts = [
@@ -178,9 +192,12 @@ def _load(name: str, entry: FileTable) -> pd.DataFrame:
             if side.rejected:
                 raise DataError(f"{name}: '{other}' has lines that are no rows: {side.rejected[0]}; correct it")
             parts = [_joined(connection, name, part, side, join, entry) for part in parts]
-        frame = read(connection, name, entry, parts, [c for join in entry.join for c in join.columns])
-    frame.attrs["notes"] = notes + frame.attrs["notes"]
-    return frame
+        found = read(connection, name, entry, parts, [c for join in entry.join for c in join.columns], part_rows)
+        if isinstance(found, Parts):
+            stack.push(own.pop_all())
+            return replace(found, attrs={"notes": notes + found.attrs["notes"]})
+    found.attrs["notes"] = notes + found.attrs["notes"]
+    return found
 
 
 def _one(paths: list[Path], name: str, pattern: str) -> Path:

@@ -28,10 +28,11 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import available_timezones
@@ -161,6 +162,31 @@ class Seeded(Section):
 
 
 Model = TypeVar("Model", bound=Section)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A raw table too large for memory: it stands on disk and is read in parts, one frame after the other.
+
+    All that is found out of values (decimal signs, which columns hold something unreadable) is found out of the whole
+    table, so that a row is read alike whatever part it comes in.
+
+    Attributes
+    ----------
+    rows
+        How many there are, lines that are no rows among them.
+    read
+        Gives the frames in the order of the source, each with the same columns.
+    attrs
+        As of a frame.
+    """
+
+    rows: int
+    read: Callable[[], Iterator[pd.DataFrame]]
+    attrs: Mapping[str, Any]
+
+
+Raw = pd.DataFrame | Parts
 
 
 @contextmanager
@@ -342,7 +368,8 @@ def read(
     mapping: TableMapping,
     parts: Sequence[Part],
     joined: Iterable[str] = (),
-) -> pd.DataFrame:
+    part_rows: int | None = None,
+) -> Raw:
     """Stack the parts of one table, and read every value as the mapping says.
 
     Parameters
@@ -357,10 +384,13 @@ def read(
         In the order in which rows shall come.
     joined
         Columns that a join brought, which therefore already have our names.
+    part_rows
+        A table of more rows is given in parts of so many; None: no table is. Tables that may have columns of any name
+        (customers) never are.
 
     Returns
     -------
-    pandas.DataFrame
+    pandas.DataFrame or Parts
         One row per row of the parts and per rejected line. Columns that were read whole have their type (times in
         UTC); a column with an unreadable value is text. Columns that the table does not know are left out, unless
         they may be attributes. ``attrs["notes"]`` tells what was guessed.
@@ -374,12 +404,19 @@ def read(
     names = _names(table, mapping, parts, set(joined), notes)
     pieces = [_Piece(connection, table, mapping, part, names, notes) for part in parts]
     texts = {n for n in names if len({p.kinds[n] for p in pieces if p.kinds[n]}) > 1}
-    connection.execute("create temp table staged as " + " union all ".join(p.select(texts) for p in pieces))
-    frame = _fetch(connection, names)
-    connection.execute("drop table staged")
+    relation = f"staged_{table}"
+    connection.execute(f"create table {relation} as " + " union all ".join(p.select(texts) for p in pieces))
     rejected = [reason for part in parts for reason in part.rejected]
-    if rejected:
-        frame = pd.concat([frame, pd.DataFrame({REASON: rejected})], ignore_index=True)
+    rows = _count(connection, f"select count(*) from {relation}")[0] + len(rejected)
+    columns = _columns(connection, relation, names)
+    if part_rows is not None and rows > part_rows and table not in OPEN_TABLES:
+        numbers = {f.name for f in TABLES[table].fields if f.kind in ("number", "time")}
+        odd = _with_fractions(connection, relation, {n: s for n, s in columns.items() if n not in numbers})
+        frames = partial(_in_parts, connection, relation, columns, odd, rejected, part_rows)
+        return Parts(rows, frames, {"notes": notes})
+    frame = _fetch(connection, relation, columns)
+    connection.execute(f"drop table {relation}")
+    frame = _with_rejected(frame, rejected)
     frame.attrs["notes"] = notes
     return frame
 
@@ -666,17 +703,65 @@ def _reason(name: str, text: str, when: str, said: str) -> str:
     return f"case when {when} then concat({quote(name + ': ')}, {value}, {quote(' ' + said)}) end"
 
 
-def _fetch(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> pd.DataFrame:
-    """The staged rows as a frame, column by column."""
+def _columns(connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str]) -> dict[str, str]:
+    """SQL of each column of the staged rows: typed if every value could be read, else text."""
     counts = ", ".join(f"count(t{k})" for k in range(len(names)))
-    lost = connection.execute(f"select {counts}, count(why) from staged").fetchone() or ()
-    columns: dict[str, pd.Series] = {}
-    for k, name in enumerate(names):
-        sql = f"coalesce(t{k}, cast(v{k} as varchar))" if lost[k] else f"v{k}"
-        columns[name] = _series(connection.sql(f"select {sql} from staged").to_arrow_table().column(0))
-    if lost and lost[-1]:
-        columns[REASON] = _series(connection.sql("select why from staged").to_arrow_table().column(0))
-    return pd.DataFrame(columns)
+    lost = _count(connection, f"select {counts}, count(why) from {relation}")
+    columns = {n: f"coalesce(t{k}, cast(v{k} as varchar))" if lost[k] else f"v{k}" for k, n in enumerate(names)}
+    return {**columns, REASON: "why"} if lost[-1] else columns
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+    return connection.execute(query).fetchone() or ()
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, relation: str, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The staged rows as a frame, column by column."""
+    return pd.DataFrame(
+        {
+            name: _series(connection.sql(f"select {sql} from {relation}").to_arrow_table().column(0))
+            for name, sql in columns.items()
+        }
+    )
+
+
+def _with_rejected(frame: pd.DataFrame, rejected: Sequence[str]) -> pd.DataFrame:
+    return pd.concat([frame, pd.DataFrame({REASON: rejected})], ignore_index=True) if rejected else frame
+
+
+def _with_fractions(connection: duckdb.DuckDBPyConnection, relation: str, columns: Mapping[str, str]) -> frozenset[str]:
+    """Columns of floats that are ids or texts and not all whole: then none of their values is told as whole."""
+    kinds = {n: connection.sql(f"select {sql} as one from {relation} limit 0").types[0] for n, sql in columns.items()}
+    floats = {n: sql for n, sql in columns.items() if str(kinds[n]) in ("DOUBLE", "FLOAT")}
+    return frozenset(
+        n
+        for n, sql in floats.items()
+        if _count(connection, f"select count_if({sql} <> floor({sql})) from {relation}")[0]
+    )
+
+
+def _in_parts(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    columns: Mapping[str, str],
+    fractions: frozenset[str],
+    rejected: Sequence[str],
+    rows: int,
+) -> Iterator[pd.DataFrame]:
+    """The staged rows in their order, in frames of at most so many rows; the lines that are no rows come last."""
+    chosen = ", ".join(f"{sql} as f{k}" for k, sql in enumerate(columns.values()))
+    reader = connection.sql(f"select {chosen} from {relation}").to_arrow_reader(rows)
+
+    def framed(table: pa.Table) -> pd.DataFrame:
+        frame = pd.DataFrame({n: _series(table.column(k)) for k, n in enumerate(columns)})
+        return frame.assign(**{n: frame[n].map(str, na_action="ignore").astype(object) for n in fractions})
+
+    for batch in reader:
+        yield framed(pa.Table.from_batches([batch]))
+    empty = framed(reader.schema.empty_table())
+    for start in range(0, len(rejected), rows):
+        lines = rejected[start : start + rows]
+        yield empty.reindex(range(len(lines))).assign(**{REASON: lines})
 
 
 def _series(column: pa.ChunkedArray) -> pd.Series:
