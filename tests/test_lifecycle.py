@@ -29,7 +29,9 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def snapshot(place: Workspace) -> dict[Path, bytes]:
-    return {p: p.read_bytes() for p in (place.root / "state").rglob("*") if p.is_file()}
+    """All files but SQLite's own, which come and go with the last reader."""
+    files = (p for p in (place.root / "state").rglob("*") if p.is_file() and not p.name.endswith(("-wal", "-shm")))
+    return {p: p.read_bytes() for p in files}
 
 
 def test_both_champions_beat_their_baseline_on_the_holdout(lived: Workspace, staycast: Run) -> None:
@@ -145,8 +147,6 @@ def test_broken_files_are_refused_and_what_was_there_still_works(
     before = snapshot(Workspace(tmp_path / "shop"))
     orders = shop["orders"]
     for broken, said in (
-        (orders.assign(amount="many"), "amount: 'many' is not a number"),
-        (orders.assign(ordered_at="2199-01-01"), "ordered_at: lies in the future"),
         (orders.drop(columns="amount"), "column 'amount' is missing"),
         (orders.head(0), "the table is empty"),
     ):
@@ -155,3 +155,7 @@ def test_broken_files_are_refused_and_what_was_there_still_works(
     (tmp_path / "orders.csv").unlink()
     assert "no file at" in refused(staycast("ingest", *where))
     assert snapshot(Workspace(tmp_path / "shop")) == before
+    for useless in (orders.assign(amount="many"), orders.assign(ordered_at="2199-01-01")):
+        useless.to_csv(tmp_path / "orders.csv", index=False)
+        assert staycast("ingest", *where).returncode == 0
+        assert "orders.*: only 0.0% of" in refused(staycast("features", *where))

@@ -43,10 +43,10 @@ def learned(data: Dataset, until: pd.Timestamp | None, settings: Settings):
 def test_each_step_learns_the_chance_of_going_on_in_silence(data: Dataset, settings: Settings) -> None:
     (steps, left_out), encoder = learned(data, None, settings)
     assert [s.days for s in steps] == [60, 90] and left_out == {}
-    asked = encoder(pd.DataFrame({"gap": [0.1, 0.9], "spend": 0.0, "label": 0.0}))
+    asked = encoder(pd.DataFrame({"gap": [0.25, 0.75], "spend": 0.0, "label": 0.0}))
     for step in steps:
         chance = 1 / (1 + np.exp(-step.score(asked.x)))
-        assert chance == pytest.approx(np.exp(-30 / (20 + 120 * np.array([0.1, 0.9]))), abs=0.12)
+        assert chance == pytest.approx(np.exp(-30 / (20 + 120 * np.array([0.25, 0.75]))), abs=0.12)
 
 
 def test_no_outcome_past_the_limit_is_learned_from(data: Dataset, settings: Settings) -> None:
