@@ -63,7 +63,7 @@ def test_the_command_line_stops_at_a_bad_load_and_goes_on_once_it_is_accepted(bu
     told = {t["name"]: t for t in business.ingest()["tables"]}["orders"]
     assert told["rows_read"] == told["rows_used"] + told["rows_quarantined"]
     assert (business.place.quarantine / "orders.parquet").is_file()
-    for words in (("features",), ("features", "--refresh"), ("train", "churn"), ("score",)):
+    for words in (("features",), ("features", "--refresh"), ("train", "churn")):
         code, said = business.do(*words)
         assert code == 2, said
         assert "the newest load is not good enough: orders.*: only 70.0% of" in said

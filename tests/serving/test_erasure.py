@@ -42,7 +42,7 @@ def holds(path: Path, one: str) -> bool:
         table = pq.read_table(path)
         texts = [c for c, f in zip(table.columns, table.schema, strict=True) if pa.types.is_string(f.type)]
         return any(one in str(value) for column in texts for value in column.unique().to_pylist())
-    if path.suffix == ".db":
+    if path.read_bytes().startswith(b"SQLite format 3"):
         with sqlite3.connect(path) as connection:
             return any(one in line for line in connection.iterdump())
     return False
