@@ -312,7 +312,11 @@ def test_a_whole_run_with_redis_gives_what_one_with_sqlite_gives(
     own = Workspace(tmp_path / "own")
     done = staycast("run", "--config", config, "--workspace", own.root, "--by", "the tests")
     assert done.returncode == 0, done.stderr
+    ids = sorted(pd.read_parquet(lived.tables / "customers.parquet")["customer_id"])
+    before = OnlineFeatures(own).read(ids)
+    same(before, OnlineFeatures(lived).read(ids))
     done = staycast("features", "--refresh", "--config", config, "--workspace", own.root)
     assert done.returncode == 0, done.stderr
-    ids = sorted(pd.read_parquet(lived.tables / "customers.parquet")["customer_id"])
-    same(OnlineFeatures(own).read(ids), OnlineFeatures(lived).read(ids))
+    after = OnlineFeatures(own).read(ids)
+    assert after["as_of"].notna().all()
+    assert after["as_of"].max() > before["as_of"].max()
