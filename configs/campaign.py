@@ -59,7 +59,7 @@ def at_stake(probability: ArrayLike, expected: ArrayLike, campaign: Campaign) ->
     if campaign.value_per_customer is not None:
         return np.full_like(p, campaign.value_per_customer)
     share = campaign.leaver_value_share
-    stays = np.maximum(1 - p + p * share, np.finfo(float).tiny)
+    stays = np.maximum(1 - p + p * share, np.finfo(float).epsneg)
     return np.maximum(np.asarray(expected, dtype=np.float64), 0.0) * (1 - share) / stays
 
 

@@ -5,6 +5,7 @@ Two workspaces never share anything, so that two businesses, or two experiments,
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError
+
+SCRATCH = ".scratch-"
 
 
 @dataclass(frozen=True)
@@ -171,15 +174,78 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
     """Give an empty folder to fill, which takes the place of `folder` only if the body succeeds."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    tag = uuid.uuid4().hex[:8]
-    part, old = folder.with_name(f".{folder.name}.{tag}.part"), folder.with_name(f".{folder.name}.{tag}.old")
-    part.mkdir()
-    try:
-        yield part
+    with scratch(folder.parent) as place:
+        new = place / "new"
+        new.mkdir()
+        yield new
         if folder.exists():
-            os.replace(folder, old)
-        os.replace(part, folder)
+            os.replace(folder, place / "old")
+        os.replace(new, folder)
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """Give the path of a file to write, which takes the place of `path` only if the body succeeds."""
+    with scratch(path.parent) as place:
+        yield place / path.name
+        os.replace(place / path.name, path)
+
+
+@contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """Give an empty folder in `parent` that is gone when the body ends; those that killed processes left go first.
+
+    The folder is locked for as long as it is used, which ends with the process at the latest: that tells it from one
+    that was left.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / f"{SCRATCH}{uuid.uuid4().hex[:8]}"
+    with _locked(parent):  # nobody sweeps between the making and the lock
+        _sweep(parent)
+        folder.mkdir()
+        lock = _lock(folder)
+    try:
+        yield folder
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def sweep(root: Path) -> None:
+    """Remove the scratch folders that killed processes left anywhere under a folder."""
+    for at, folders, _ in os.walk(root):
+        others = [name for name in folders if not name.startswith(SCRATCH)]
+        if len(others) < len(folders):
+            with _locked(Path(at)):
+                _sweep(Path(at))
+        folders[:] = others
+
+
+def _sweep(parent: Path) -> None:
+    for folder in parent.glob(f"{SCRATCH}*"):
+        try:
+            lock = _lock(folder, wait=False)
+        except OSError:  # in use, or gone meanwhile
+            continue
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    lock = _lock(folder)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _lock(folder: Path, wait: bool = True) -> int:
+    """Lock a folder; the lock lasts until the number that is returned is closed."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(opened)
+        raise
+    return opened

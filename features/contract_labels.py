@@ -14,27 +14,32 @@ import ibis
 import ibis.expr.types as ir
 
 from configs.settings import Churn, Clv
-from features.labels import DAYS_A_YEAR, further, matured
+from features.labels import DAYS_A_YEAR, outcomes, with_contacted
 from features.windows import DAYS_A_MONTH, SECONDS_A_DAY, days_before, recorded_by, subscriptions_as_of
 
 ENDLESS = datetime(9000, 1, 1)
 
 
 def contract_labels_as_of(
-    customers: ir.Table, subscriptions: ir.Table, as_of: datetime, data_until: datetime, churn: Churn, clv: Clv
+    customers: ir.Table,
+    subscriptions: ir.Table,
+    as_of: datetime,
+    data_until: datetime,
+    churn: Churn,
+    clv: Clv,
+    contacts: ir.Table | None = None,
 ) -> ir.Table:
-    """Labels at one moment. One row per customer: ``customer_id, active, churned, clv``.
+    """Labels at one moment. One row per customer: ``customer_id, active, churned, clv, contacted``.
 
     Parameters
     ----------
-    customers
-        The customers known at the moment, one row each.
     subscriptions
         All checked contracts.
-    as_of, data_until
-        The moment, and the end of what is known, UTC without a zone.
-    churn, clv
-        What counts as leaving, and as value.
+    customers, as_of, data_until, churn, clv
+        See `features.labels.labels_as_of`.
+    contacts
+        All checked contacts, if there are any. One within the grace, after the horizon, does not count: such a one
+        often goes to those who have left, because they have.
 
     Returns
     -------
@@ -42,7 +47,8 @@ def contract_labels_as_of(
         ``active`` (bool): a contract was alive, as far as was known at the moment; ``churned`` (0/1): all contracts
         ended in ``[as_of, as_of + horizon)`` at one time or another with none following within the grace, null if
         not active or not yet known; ``clv``: what contracts cost over the horizon, null if not yet known, or if a
-        contract alive then has no price; and ``churned_<days>`` for every further horizon.
+        contract alive then has no price; ``contacted``, see `features.labels.with_contacted`; and ``churned_<days>``
+        for every further horizon.
     """
     written = recorded_by(subscriptions, data_until)
     alive = subscriptions_as_of(subscriptions, as_of)
@@ -50,20 +56,13 @@ def contract_labels_as_of(
     rows = customers.select("customer_id").left_join(active, "customer_id").drop("customer_id_right")
     rows = rows.left_join(_leaves(written, as_of, churn.grace_days), "customer_id").drop("customer_id_right")
     rows = rows.left_join(_value(written, as_of, clv), "customer_id").drop("customer_id_right")
-    here, none = rows.active.fill_null(False), ibis.null("float64")
-    value = ibis.ifelse(rows.unpriced.fill_null(False), none, rows.value.fill_null(0.0))
+    value = ibis.ifelse(rows.unpriced.fill_null(False), ibis.null("float64"), rows.value.fill_null(0.0))
 
-    def left(days: int) -> ir.Value:
-        told = ibis.ifelse(here, ibis.ifelse((rows.leaves_in < days).fill_null(False), 1.0, 0.0), none)
-        return told if matured(as_of, days + churn.grace_days, data_until) else none
+    def left(days: int) -> ir.BooleanValue:
+        return (rows.leaves_in < days).fill_null(False)
 
-    return rows.select(
-        "customer_id",
-        active=here,
-        churned=left(churn.horizon_days),
-        clv=value if matured(as_of, clv.horizon_days, data_until) else none,
-        **{further(days): left(days) for days in churn.all_horizons if days != churn.horizon_days},
-    )
+    told = outcomes(rows, left, value, as_of, data_until, churn, clv, churn.grace_days)
+    return with_contacted(told, contacts, as_of, data_until, churn)
 
 
 def _ends(subscriptions: ir.Table) -> ir.Table:

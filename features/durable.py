@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 BUSY_SECONDS = 5.0
+Batch = TypeVar("Batch")
 
 
-class DurableFile:
+class DurableFile(Generic[Batch]):
     """The file, opened; to be derived from. All methods may be called from several threads.
+
+    Batches that come while another thread writes wait in a queue and go to disk together, with one sync.
 
     Parameters
     ----------
@@ -36,6 +40,24 @@ class DurableFile:
         self._connection.executescript(tables)
         self._queueing = threading.Lock()
         self._writing = threading.Lock()
+        self._waiting: list[Batch] = []
+
+    def _enqueue(self, batch: Batch) -> None:
+        """Let a batch wait for the next who writes."""
+        with self._queueing:
+            self._waiting.append(batch)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Write what the body writes, all or nothing; `_writing` must be held."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
 
     def erase(self, table: str, customer_ids: Iterable[str]) -> int:
         """Delete all rows of these customers from a table with a ``customer_id``; how many there were.
@@ -44,10 +66,9 @@ class DurableFile:
         """
         with self._writing:
             before = self._connection.total_changes
-            self._connection.execute("BEGIN IMMEDIATE")
-            query = f"DELETE FROM {table} WHERE customer_id = ?"
-            self._connection.executemany(query, [(i,) for i in customer_ids])
-            self._connection.execute("COMMIT")
+            with self._transaction():
+                query = f"DELETE FROM {table} WHERE customer_id = ?"
+                self._connection.executemany(query, [(i,) for i in customer_ids])
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             return self._connection.total_changes - before
 

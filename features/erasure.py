@@ -6,7 +6,6 @@ A person is erased with all aliases. `serving.erasure` erases the answers, too, 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from configs.workspace import Workspace, write_text
+from configs.workspace import Workspace, replacing_file, sweep, write_text
 from features import quality, refresh
 from features.events import EventLog
 from features.identity import FILE as PEOPLE_FILE
@@ -33,6 +32,8 @@ def everybody(workspace: Workspace, ids: Iterable[str]) -> list[str]:
 def forget(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
     """Remove every row about these ids; who is whom goes last, so that what was broken off can be done again.
 
+    What killed processes left half done goes whole, see `configs.workspace.scratch`.
+
     Parameters
     ----------
     workspace
@@ -46,6 +47,7 @@ def forget(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
         Rows removed, by the file they stood in.
     """
     gone = set(ids)
+    sweep(workspace.state)
     in_step = refresh.is_sorted_copy(workspace)
     files = [
         *workspace.tables.glob("*.parquet"),
@@ -84,15 +86,14 @@ def drop_rows(path: Path, gone: set[str], quoted: bool = False) -> int:
     groups = range(file.num_row_groups)
     if not any(_hits(file.read_row_group(n), gone, quoted) for n in groups):
         return 0
-    part, dropped = path.with_name(f".{path.name}.part"), 0
-    with pq.ParquetWriter(part, file.schema_arrow) as writer:
+    dropped = 0
+    with replacing_file(path) as part, pq.ParquetWriter(part, file.schema_arrow) as writer:
         for n in groups:
             table = file.read_row_group(n)
             mask = _about(table, gone, quoted)
             dropped += int(pc.sum(mask).as_py() or 0)
             writer.write_table(table.filter(pc.invert(mask)))
     file.close()
-    os.replace(part, path)
     return dropped
 
 

@@ -133,18 +133,11 @@ def _faults(spec: Table, raw: pd.DataFrame, customers: set[str], now: datetime) 
     return [Fault(int(i), *part.split(": ", 1)) for i, reason in told for part in parts.split(reason)]
 
 
-class EventLog(DurableFile):
-    """A log in one file. All methods may be called from several threads, and several processes may write to one file.
-
-    Parameters
-    ----------
-    path
-        The file; it and its folder are made if they do not exist.
-    """
+class EventLog(DurableFile["_Batch"]):
+    """The log in its file, opened as a `DurableFile`; several processes may write to one file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _TABLE)
-        self._waiting: list[_Batch] = []
 
     def append(self, events: Sequence[Event], now: datetime) -> list[Status]:
         """Write events, all or none; they are on disk when this returns.
@@ -171,8 +164,7 @@ class EventLog(DurableFile):
             They could not be written.
         """
         mine = _Batch(list(events), (now - EPOCH) // MICROSECOND)
-        with self._queueing:
-            self._waiting.append(mine)
+        self._enqueue(mine)
         with self._writing:
             if not mine.done:
                 self._write_waiting()
@@ -226,13 +218,10 @@ class EventLog(DurableFile):
         with self._queueing:
             batches, self._waiting = self._waiting, []
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for batch in batches:
-                self._try_store(batch)
-            self._connection.execute("COMMIT")
+            with self._transaction():
+                for batch in batches:
+                    self._try_store(batch)
         except BaseException as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
             for batch in batches:
                 batch.error = error
         for batch in batches:

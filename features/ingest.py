@@ -11,7 +11,6 @@ A table of events of more than `features.parts.PART_ROWS` rows goes the same way
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +21,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from configs.settings import Settings
-from configs.workspace import Workspace, fingerprint, replacing
+from configs.workspace import Workspace, fingerprint, replacing, scratch
 from features import quality, quality_gate, snapshot
 from features.check import Checked, check_tables
 from features.identity import propose, resolve_if_given
@@ -82,13 +81,13 @@ def ingest(
     """
     workspace.claim(settings.name)
     now = now or datetime.now(UTC)
-    with tempfile.TemporaryDirectory(dir=workspace.state, prefix=".ingest-") as folder:
+    with scratch(workspace.state) as folder:
         say(f"Reading {settings.source.loader}")
         with opened(loader(settings.source.loader), settings.source.options, part_rows) as raw:
             say("Checking every row")
             left, erased = leave_out(raw, load_tombstones(workspace))
             raw.clear()
-            checked = checked_tables(left, settings, now, Path(folder))
+            checked = checked_tables(left, settings, now, folder)
             checked = {name: replace(one, erased=erased.get(name, 0)) for name, one in checked.items()}
             told_of_raw = {"same_person": _proposals(left), "reading": _reading(left)}
             del left

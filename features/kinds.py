@@ -56,7 +56,7 @@ def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime
 def labels_at(
     tables: Mapping[str, ir.Table], people: ir.Table, as_of: datetime, until: datetime, settings: Settings
 ) -> ir.Table:
-    """Labels at one moment, one row per customer: ``customer_id, active, churned, clv``.
+    """Labels at one moment, one row per customer: ``customer_id, active, churned, clv, contacted``.
 
     Where there are orders, value is their net revenue; else what contracts cost.
 
@@ -71,9 +71,10 @@ def labels_at(
     settings
         Of the business.
     """
+    contacts = tables.get("contacts")
     if settings.churn.kind == "inactivity":
-        return labels_as_of(people, tables["orders"], as_of, until, settings.churn, settings.clv)
-    told = contract_labels_as_of(people, tables["subscriptions"], as_of, until, settings.churn, settings.clv)
+        return labels_as_of(people, tables["orders"], as_of, until, settings.churn, settings.clv, contacts)
+    told = contract_labels_as_of(people, tables["subscriptions"], as_of, until, settings.churn, settings.clv, contacts)
     if "orders" not in tables:
         return told
     orders = labels_as_of(people, tables["orders"], as_of, until, settings.churn, settings.clv)

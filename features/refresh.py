@@ -31,7 +31,7 @@ from ibis.backends import BaseBackend
 
 from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings
-from configs.workspace import Workspace, replacing
+from configs.workspace import Workspace, replacing, replacing_file
 from features import quality_gate
 from features.build import customers_as_of, features_as_of
 from features.column import Column
@@ -480,10 +480,8 @@ def _keep_prints(backend: BaseBackend, workspace: Workspace, without: Sequence[s
     if without:
         hold(backend, "kept", pd.DataFrame({"customer_id": without}, dtype=object))
         backend.raw_sql("DELETE FROM prints WHERE customer_id IN (SELECT customer_id FROM kept)")
-    workspace.refresh.mkdir(parents=True, exist_ok=True)
-    part = workspace.refresh / f".{PRINTS}.part"
-    backend.con.table("prints").write_parquet(str(part))
-    part.replace(workspace.refresh / PRINTS)
+    with replacing_file(workspace.refresh / PRINTS) as part:
+        backend.con.table("prints").write_parquet(str(part))
 
 
 def _pick(backend: BaseBackend, tables: Mapping[str, ir.Table], ids: list[str]) -> dict[str, str]:

@@ -98,6 +98,12 @@ def _optional(name: str, kind: Kind, at_least: float | None = None) -> Field:
     return Field(name, kind, required=False, nullable=True, at_least=at_least)
 
 
+def _happening(name: str, grain: str, key: str, time: str, *own: Field) -> Table:
+    """A table of what happens to customers: which row, to whom, when, what, and when it became known."""
+    first = (Field(key, "id"), Field("customer_id", "id"), Field(time, "time"))
+    return Table(name, grain, key, time, (*first, *own, _optional("recorded_at", "time")))
+
+
 CUSTOMERS = Table(
     "customers",
     "customer",
@@ -105,70 +111,46 @@ CUSTOMERS = Table(
     time="signed_up_at",
     fields=(Field("customer_id", "id"), Field("signed_up_at", "time"), _optional("recorded_at", "time")),
 )
-ORDERS = Table(
+ORDERS = _happening(
     "orders",
     "order",
-    key="order_id",
-    time="ordered_at",
-    fields=(
-        Field("order_id", "id"),
-        Field("customer_id", "id"),
-        Field("ordered_at", "time"),
-        Field("amount", "number"),
-        _optional("quantity", "number"),
-        _optional("channel", "text"),
-        _optional("category", "text"),
-        _optional("discount", "number", at_least=0),
-        _optional("recorded_at", "time"),
-    ),
+    "order_id",
+    "ordered_at",
+    Field("amount", "number"),
+    _optional("quantity", "number"),
+    _optional("channel", "text"),
+    _optional("category", "text"),
+    _optional("discount", "number", at_least=0),
 )
-INTERACTIONS = Table(
+INTERACTIONS = _happening(
     "interactions",
     "contact by the customer",
-    key="interaction_id",
-    time="occurred_at",
-    fields=(
-        Field("interaction_id", "id"),
-        Field("customer_id", "id"),
-        Field("occurred_at", "time"),
-        Field("kind", "text"),
-        _optional("value", "number"),
-        _optional("channel", "text"),
-        _optional("recorded_at", "time"),
-    ),
+    "interaction_id",
+    "occurred_at",
+    Field("kind", "text"),
+    _optional("value", "number"),
+    _optional("channel", "text"),
 )
-CONTACTS = Table(
+CONTACTS = _happening(
     "contacts",
     "treatment by the company",
-    key="contact_id",
-    time="contacted_at",
-    fields=(
-        Field("contact_id", "id"),
-        Field("customer_id", "id"),
-        Field("contacted_at", "time"),
-        Field("campaign", "text"),
-        _optional("arm", "text"),
-        _optional("cost", "number", at_least=0),
-        _optional("redeemed_at", "time"),
-        _optional("recorded_at", "time"),
-    ),
+    "contact_id",
+    "contacted_at",
+    Field("campaign", "text"),
+    _optional("arm", "text"),
+    _optional("cost", "number", at_least=0),
+    _optional("redeemed_at", "time"),
 )
-SUBSCRIPTIONS = Table(
+SUBSCRIPTIONS = _happening(
     "subscriptions",
     "contract period",
-    key="subscription_id",
-    time="started_at",
-    fields=(
-        Field("subscription_id", "id"),
-        Field("customer_id", "id"),
-        Field("started_at", "time"),
-        _optional("ended_at", "time"),
-        _optional("cancelled_at", "time"),
-        _optional("renews_at", "time"),
-        _optional("plan", "text"),
-        _optional("price_per_month", "number", at_least=0),
-        _optional("recorded_at", "time"),
-    ),
+    "subscription_id",
+    "started_at",
+    _optional("ended_at", "time"),
+    _optional("cancelled_at", "time"),
+    _optional("renews_at", "time"),
+    _optional("plan", "text"),
+    _optional("price_per_month", "number", at_least=0),
 )
 PROFILES = Table(
     "profiles",

@@ -25,6 +25,8 @@ RESERVED = (
     "known_at",
     "active",
     "churned",
+    "contacted",
+    "training_weight",
     "clv",
     "forecast",
     "baseline",

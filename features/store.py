@@ -198,6 +198,9 @@ def training_rows(workspace: Workspace, keys: pd.DataFrame, service: str) -> pd.
     """
     schema = load_schema(workspace.features)
     store = _store(workspace)
+    if _rows_elsewhere(store, workspace):
+        apply(workspace)
+        store = _store(workspace)
     asked = keys[["customer_id", "as_of"]].rename(columns={"as_of": EVENT_TIME})
     with _environment(workspace), _quiet():
         wanted = store.get_feature_service(service)
@@ -260,6 +263,12 @@ class OnlineFeatures:
         frame["as_of"] = pd.DatetimeIndex(known.astype("datetime64[us]")).tz_localize("UTC")
         frame["customer_id"] = customer_ids
         return frame[["customer_id", "as_of", *self._schema.names]]
+
+
+def _rows_elsewhere(store: FeatureStore, workspace: Workspace) -> bool:
+    """True if the workspace was moved or copied since: Feast keeps the whole path, and would read the old rows."""
+    wanted = workspace.features.resolve() / "rows.parquet"
+    return any(getattr(view.batch_source, "path", "") != str(wanted) for view in store.list_feature_views())
 
 
 def _store(workspace: Workspace) -> FeatureStore:

@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from configs.errors import ConfigError
-from configs.workspace import Workspace
+from configs.workspace import Workspace, replacing_file, sweep
 from features import erasure
 from features.tombstones import bury
 from serving.batch import JSON_LINES, PARQUET
@@ -100,7 +100,8 @@ def _require_unnamed(gone: Iterable[str], by: str, reason: str) -> None:
 
 def _forget_answers(workspace: Workspace, gone: set[str]) -> dict[str, int]:
     rows = {}
-    for folder in sorted(p for p in workspace.scores.glob("*") if p.is_dir()):
+    sweep(workspace.scores)
+    for folder in sorted(p for p in workspace.scores.glob("[!.]*") if p.is_dir()):
         rows[f"scores/{folder.name}"] = erasure.drop_rows(folder / PARQUET, gone)
         _drop_lines(folder / JSON_LINES, gone)
     if workspace.prediction_log.is_file():
@@ -111,10 +112,8 @@ def _forget_answers(workspace: Workspace, gone: set[str]) -> dict[str, int]:
 
 def _drop_lines(path: Path, gone: set[str]) -> None:
     """Write a file of answers anew without some customers."""
-    part = path.with_name(f".{path.name}.part")
-    with path.open("rb") as lines, part.open("wb") as kept:
+    with path.open("rb") as lines, replacing_file(path) as part, part.open("wb") as kept:
         kept.writelines(line for line in lines if orjson.loads(line)["customer_id"] not in gone)
-    os.replace(part, path)
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:

@@ -81,18 +81,11 @@ def flat(answer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class PredictionLog(DurableFile):
-    """A log in one file. All methods may be called from several threads at once.
-
-    Parameters
-    ----------
-    path
-        The file; it and its folder are made if they do not exist.
-    """
+class PredictionLog(DurableFile[list[Row]]):
+    """The log in its file, opened as a `DurableFile`."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _TABLE)
-        self._waiting: list[list[Row]] = []
 
     def append(self, answers: Sequence[dict[str, Any]]) -> None:
         """Write answers, all or none; they are on disk when this returns.
@@ -105,8 +98,7 @@ class PredictionLog(DurableFile):
             They could not be written.
         """
         mine = [_row(a) for a in answers]
-        with self._queueing:
-            self._waiting.append(mine)
+        self._enqueue(mine)
         with self._writing:
             self._write_waiting(mine)
 
@@ -157,14 +149,8 @@ class PredictionLog(DurableFile):
             self._insert(mine)
 
     def _insert(self, rows: list[Row]) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._transaction():
             self._connection.executemany(_INSERT, rows)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
 
 
 def _row(answer: dict[str, Any]) -> Row:

@@ -417,6 +417,39 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def margin_interval(
+    metric: Callable[..., float],
+    y: ArrayLike,
+    ours: ArrayLike,
+    theirs: ArrayLike,
+    *,
+    seed: int,
+    groups: Sequence[Hashable] | ArrayLike | None = None,
+    n: int = 200,
+) -> tuple[float, float]:
+    """Bound by how much a metric of our forecasts exceeds that of others', both measured on the same draws.
+
+    Parameters
+    ----------
+    metric
+        Takes outcomes and forecasts, returns a float.
+    y, ours, theirs
+        Outcomes and the two forecasts, shape (n,).
+    seed, groups, n
+        See `bootstrap_interval`.
+
+    Returns
+    -------
+    tuple of float
+        Lower and upper 95 % bound of ``metric(y, ours) - metric(y, theirs)``.
+    """
+
+    def margin(y: Array, ours: Array, theirs: Array) -> float:
+        return metric(y, ours) - metric(y, theirs)
+
+    return bootstrap_interval(margin, y, ours, theirs, seed=seed, groups=groups, n=n)
+
+
 def _draws(customer: NDArray[np.intp], n: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
     """Row numbers of each draw: all rows of a customer as often as the customer was drawn."""
     rows, size = np.arange(len(customer)), customer.max() + 1

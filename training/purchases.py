@@ -33,8 +33,8 @@ from training.pareto_nbd import (
     nbd,
     parameters,
 )
+from training.posterior import Loss, lowest, penalised, row_weights
 
-Loss = Callable[[Array], tuple[float, Array]]
 STARTS = ((0.0, 0.0, 0.0, 0.0), (-1.0, 0.5, -0.7, 1.0), (0.7, -0.3, 0.7, -1.0))
 EVIDENCE = 3.0
 MAX_ROWS = 100_000
@@ -256,11 +256,11 @@ def fit_purchases(
     h = Histories.of(x, t_x, age)
     if not len(h.x):
         raise NotEnoughDataError("a model of orders needs at least one customer with an order, found none")
-    h, w = _collapse(h, np.ones(len(h.x)) if weights is None else np.asarray(weights, dtype=np.float64))
+    h, w = _collapse(h, row_weights(weights, len(h.x)))
     centre, sd = _prior_logs(prior, h, w)
 
     found, agreeing = _search(lambda rows, n: _posterior(rows, n, centre, sd), h, w, centre)
-    without = _minimize(_penalised(lambda logs: nbd(logs, h, w), centre[:2], sd[:2]), centre[:2])
+    without = _minimize(penalised(lambda logs: nbd(logs, h, w), centre[:2], sd[:2]), centre[:2])
     level, level_without = float(log_likelihood(found, h, w)[0]), -float(nbd(without[0], h, w)[0])
     told = level - level_without >= EVIDENCE
     gain = f"that customers leave raises the log-likelihood by {level - level_without:.2f}"
@@ -285,8 +285,7 @@ def _search(make: Callable[[Histories, Array], Loss], h: Histories, w: Array, ce
     """The minimum of a loss, and how many of the starts led to it."""
     few, n = (h, w) if len(w) <= SEARCH_ROWS else _draw(h, w, SEARCH_ROWS)
     ends = [_minimize(make(few, n), centre + np.asarray(start)) for start in STARTS]
-    best, low = min(ends, key=lambda end: end[1])
-    agreeing = sum(value - low < 1e-3 * max(1.0, 1e-4 * abs(low)) for _, value in ends)
+    best, agreeing = lowest(ends)
     return (best if few is h else _minimize(make(h, w), best)[0]), agreeing
 
 
@@ -295,16 +294,7 @@ def _posterior(h: Histories, w: Array, centre: Array, sd: Array) -> Loss:
         value, slope = log_likelihood(logs, h, w)
         return -value, -slope
 
-    return _penalised(loss, centre, sd)
-
-
-def _penalised(loss: Loss, centre: Array, sd: Array) -> Loss:
-    def with_prior(logs: Array) -> tuple[float, Array]:
-        value, slope = loss(logs)
-        off = (logs - centre) / sd
-        return value + 0.5 * float(off @ off), slope + off / sd
-
-    return with_prior
+    return penalised(loss, centre, sd)
 
 
 def _collapse(h: Histories, weights: Array) -> tuple[Histories, Array]:

@@ -19,8 +19,8 @@ from scipy.optimize import minimize
 from scipy.special import digamma, gammaln
 
 from configs.errors import DataError
+from training.posterior import Array, lowest, penalised, row_weights
 
-Array = NDArray[np.float64]
 SMALLEST = 1e-6
 STARTS = ((0.0, 0.0, 0.0), (1.5, 1.0, 0.2), (-1.0, -0.5, -0.2))
 
@@ -136,10 +136,8 @@ def fit_spend(
     ----------
     orders, mean_amount
         Orders of each customer and their mean in currency, shape (n,).
-    weights
-        How many customers each row stands for, shape (n,).
-    prior
-        What is believed beforehand; the weak default where None.
+    weights, prior
+        See `training.purchases.fit_purchases`.
 
     Raises
     ------
@@ -148,7 +146,7 @@ def fit_spend(
     """
     prior = prior or SpendPrior()
     n, mean = _checked(orders, mean_amount)
-    w = np.ones(len(n)) if weights is None else np.asarray(weights, dtype=np.float64)
+    w = row_weights(weights, len(n))
     kept = (n > 0) & (mean > SMALLEST) & (w > 0)
     n, mean, w = n[kept], mean[kept], w[kept]
     level = prior.mean_amount or (float(w @ mean / w.sum()) if len(w) else 1.0)
@@ -157,15 +155,14 @@ def fit_spend(
 
     def loss(logs: Array) -> tuple[float, Array]:
         value, slope = _log_likelihood(logs, n, mean, w)
-        off = (logs - centre) / sd
-        return -value + 0.5 * float(off @ off), -slope + off / sd
+        return -value, -slope
 
     bounds = [(prior.log_p - 8, prior.log_p + 8), (prior.log_q - 8, prior.log_q + 8), (centre[2] - 8, centre[2] + 8)]
-    ends = [minimize(loss, centre + np.asarray(s), jac=True, method="L-BFGS-B", bounds=bounds) for s in STARTS]
-    best = min(ends, key=lambda end: float(end.fun))
-    p, q, gamma = _parameters(best.x)
-    agreeing = sum(bool(end.fun - best.fun < 1e-3 * max(1.0, 1e-4 * abs(best.fun))) for end in ends)
-    return SpendModel(p, q, gamma, float(w.sum()), _log_likelihood(best.x, n, mean, w)[0], agreeing)
+    told = penalised(loss, centre, sd)
+    ends = [minimize(told, centre + np.asarray(s), jac=True, method="L-BFGS-B", bounds=bounds) for s in STARTS]
+    best, agreeing = lowest([(end.x, float(end.fun)) for end in ends])
+    p, q, gamma = _parameters(best)
+    return SpendModel(p, q, gamma, float(w.sum()), _log_likelihood(best, n, mean, w)[0], agreeing)
 
 
 def _parameters(logs: Array) -> tuple[float, float, float]:

@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -99,7 +100,7 @@ def opened(options: dict[str, Any], part_rows: int | None) -> Iterator[dict[str,
     """As `load`, but a table of events of more than `part_rows` rows is given in parts, while the context is open."""
     told, entries = _entries(options)
     with staging() as (connection, _):
-        with _opened(told) as source:
+        with closing(_open(told)) as source:
             tables = {name: _load(source, connection, name, entry, part_rows) for name, entry in entries.items()}
         yield tables
 
@@ -114,10 +115,10 @@ def mark(options: dict[str, Any]) -> str:
     file = _file(told)
     kept = {name: entry.model_dump() for name, entry in entries.items()}
     where = told.duckdb or told.url
-    if file is not None and file.is_file():
+    if file is not None:
         beside = file.with_name(file.name + "-wal")
         return fingerprint(where, kept, files_fingerprint([file, *([beside] if beside.is_file() else [])]))
-    with _opened(told) as source:
+    with closing(_Sql(_url(told))) as source:
         return fingerprint(where, kept, {name: source.mark(name, entry) for name, entry in entries.items()})
 
 
@@ -158,24 +159,22 @@ def _url(told: Database) -> URL:
 def _file(told: Database) -> Path | None:
     """The file that is the database, if it is one."""
     if told.duckdb is not None:
-        return Path(expand(told.duckdb, "source.options.duckdb"))
-    url = _url(told)
-    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
-
-
-@contextmanager
-def _opened(told: Database) -> Iterator[_Source]:
-    file = _file(told)
-    if file is not None and not file.is_file():
-        key = "duckdb" if told.duckdb is not None else "url"
+        key, file = "duckdb", Path(expand(told.duckdb, "source.options.duckdb"))
+    else:
+        url = _url(told)
+        if url.get_backend_name() != "sqlite" or not url.database:
+            return None
+        key, file = "url", Path(url.database)
+    if not file.is_file():
         raise DataError(
             f"no database file at '{file}'; correct source.options.{key} (it is read from the current folder)"
         )
-    source = _DuckDb(file) if told.duckdb is not None and file is not None else _Sql(_url(told))
-    try:
-        yield source
-    finally:
-        source.close()
+    return file
+
+
+def _open(told: Database) -> _Source:
+    file = _file(told)
+    return _DuckDb(file) if told.duckdb is not None and file is not None else _Sql(_url(told))
 
 
 def _load(
@@ -196,23 +195,20 @@ def _load(
     return read(connection, name, entry, [Part(label, relation, columns)], part_rows=part_rows)
 
 
-class _Source:
+class _Source(ABC):
     """A database that answers queries."""
 
+    @abstractmethod
     def rows(self, name: str, entry: DatabaseTable) -> tuple[list[str], pa.RecordBatchReader]:
         """Names of the columns, and the rows with columns ``c0``, ``c1``, ..."""
-        raise NotImplementedError
 
-    def mark(self, name: str, entry: DatabaseTable) -> str:
-        """A text that changes when the rows do."""
-        raise NotImplementedError
+    @abstractmethod
+    def close(self) -> None:
+        """Let the database go."""
 
     def clean(self, error: Exception) -> str:
         """One line of the error, without secrets."""
         return " ".join(str(error).split("\n[SQL")[0].split())[:400]
-
-    def close(self) -> None:
-        """Let the database go."""
 
 
 class _DuckDb(_Source):
@@ -274,6 +270,7 @@ class _Sql(_Source):
         return names, pa.RecordBatchReader.from_batches(schema, batches)
 
     def mark(self, name: str, entry: DatabaseTable) -> str:
+        """A text that changes when the rows do."""
         if entry.mark is not None:
             return repr(
                 [tuple(map(_told, row)) for row in self._ask(name, DatabaseTable(query=entry.mark)).fetchmany(100)]

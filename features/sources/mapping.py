@@ -34,7 +34,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, Protocol, TypeVar, get_args
 from zoneinfo import available_timezones
 
 import duckdb
@@ -44,6 +44,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from configs.errors import ConfigError, DataError, nearest
 from configs.settings import Section
+from configs.workspace import fingerprint
 from features.schema import REASON, TABLES
 
 MEMORY = "1GB"
@@ -159,6 +160,38 @@ class Seeded(Section):
     customers: Annotated[int, Field(gt=0)]
     months: Annotated[int, Field(gt=0)]
     seed: int
+
+
+class MadeUp(Protocol):
+    """Made-up customers; their truth stands beside."""
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """The raw tables."""
+
+
+def load_seeded(generate: Callable[..., MadeUp], options: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
+    """Generate the tables of a source that makes its customers up.
+
+    Parameters
+    ----------
+    generate
+        Takes the options of `Seeded`.
+    options
+        ``source.options``.
+
+    Raises
+    ------
+    ConfigError
+        An option is missing, unknown or out of its range.
+    """
+    return dict(generate(**parse(Seeded, options, "source.options").model_dump()).tables)
+
+
+def mark_seeded(name: str, options: Mapping[str, Any]) -> str:
+    """Hash of the options of the source of this name: they say everything. Errors as of `load_seeded`."""
+    parse(Seeded, options, "source.options")
+    return fingerprint(name, options)
 
 
 Model = TypeVar("Model", bound=Section)

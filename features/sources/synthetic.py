@@ -6,24 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from configs.workspace import fingerprint
-from features.sources.mapping import Seeded, parse
+from features.sources.mapping import load_seeded, mark_seeded
 
 
 def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """Generate the tables.
-
-    Raises
-    ------
-    ConfigError
-        An option is missing, unknown or out of its range.
-    """
+    """Generate the tables, see `load_seeded`."""
     from features.synthetic import generate
 
-    return dict(generate(**parse(Seeded, options, "source.options").model_dump()).tables)
+    return load_seeded(generate, options)
 
 
 def mark(options: dict[str, Any]) -> str:
-    """Hash of the options: they say everything."""
-    parse(Seeded, options, "source.options")
-    return fingerprint("synthetic", options)
+    """Hash of the options, see `mark_seeded`."""
+    return mark_seeded("synthetic", options)

@@ -1,11 +1,33 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from configs.errors import ConfigError
-from configs.workspace import Workspace, files_fingerprint, fingerprint, replacing, write_text
+from configs.workspace import (
+    Workspace,
+    files_fingerprint,
+    fingerprint,
+    replacing,
+    replacing_file,
+    scratch,
+    sweep,
+    write_text,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+KILLED = """
+import os, sys
+from pathlib import Path
+from configs.workspace import scratch
+with scratch(Path(sys.argv[1])) as folder:
+    (folder / "orders").write_text("ann")
+    os.kill(os.getpid(), 9)
+"""
 
 
 def test_a_workspace_holds_one_business(workspace: Workspace) -> None:
@@ -38,6 +60,39 @@ def test_replacing_leaves_nothing_of_what_was_there(tmp_path: Path) -> None:
         with replacing(tmp_path / "tables") as folder:
             write_text(folder / name, name)
     assert [p.name for p in (tmp_path / "tables").iterdir()] == ["new"]
+
+
+def test_a_file_is_replaced_only_when_the_body_succeeds(tmp_path: Path) -> None:
+    with replacing_file(tmp_path / "deep" / "prints") as new:
+        new.write_text("first")
+    with pytest.raises(RuntimeError), replacing_file(tmp_path / "deep" / "prints") as new:
+        new.write_text("second")
+        raise RuntimeError
+    assert [(p.name, p.read_text()) for p in (tmp_path / "deep").iterdir()] == [("prints", "first")]
+
+
+def killed(parent: Path) -> None:
+    """A process that is killed while it uses a scratch folder."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(parent)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [p.read_text() for p in parent.glob(".scratch-*/orders")] == ["ann"]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_that_needs_a_folder_there(tmp_path: Path) -> None:
+    killed(tmp_path)
+    with scratch(tmp_path) as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sweeping_finds_what_was_left_at_any_depth_and_takes_no_folder_in_use(tmp_path: Path) -> None:
+    killed(tmp_path)
+    killed(tmp_path / "scores" / "2024-03-01")
+    with scratch(tmp_path) as first, scratch(tmp_path / "scores") as second:
+        killed(tmp_path / "scores")
+        sweep(tmp_path)
+        assert sorted(tmp_path.rglob(".scratch-*")) == sorted([first, second])
+    sweep(tmp_path / "nowhere")
 
 
 def test_a_fingerprint_follows_content_not_order_of_keys(tmp_path: Path) -> None:

@@ -171,6 +171,16 @@ def test_a_label_is_unknown_until_horizon_and_grace_have_passed(opened, business
     assert business.outcome_days("churn") == 44 and business.outcome_days("clv") == 30
 
 
+def test_a_contact_within_the_horizon_is_told_and_one_within_the_grace_after_it_is_not(opened, business) -> None:
+    contacts = pd.DataFrame(
+        [("k1", "ann", "2024-07-30", "stay"), ("k2", "dan", "2024-07-31", "come back")],
+        columns=["contact_id", "customer_id", "contacted_at", "campaign"],
+    )
+    found = told(opened, {**company(*ROWS), "contacts": contacts}, business, AS_OF, datetime(2024, 8, 14))
+    assert found["contacted"].to_dict() == {"ann": 1.0, "bob": 0.0, "cat": 0.0, "dan": 0.0}
+    assert told(opened, company(*ROWS), business, AS_OF, datetime(2024, 8, 14))["contacted"].isna().all()
+
+
 def test_value_is_the_price_of_the_days_alive(opened, business: Settings) -> None:
     found = told(opened, company(*ROWS), business, AS_OF, datetime(2024, 8, 14))["clv"]
     month = 30.4375

@@ -1,12 +1,7 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
-import socket
 import sqlite3
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -52,40 +47,6 @@ def sqlite(tmp_path: Path) -> str:
     with closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
         connection.executescript(DDL)
     return f"sqlite:///{tmp_path / 'shop.db'}"
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[sqlalchemy.URL]:
-    """A private PostgreSQL cluster that asks for a password, on a port of the loopback."""
-    home = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
-    if home is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("PostgreSQL is not installed: apt-get install -y postgresql")
-        pytest.skip("PostgreSQL is not installed")
-    programs = Path(home).resolve().parent
-    user = "nobody" if os.geteuid() == 0 else None
-    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        (folder / "password").write_text(SECRET)
-        if user:
-            owner = pwd.getpwnam(user)
-            for path in (folder, folder / "password"):
-                os.chown(path, owner.pw_uid, owner.pw_gid)
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            port = free.getsockname()[1]
-
-        def run(program: str, *arguments: str) -> None:
-            command = [str(programs / program), "-D", str(folder / "data"), *arguments]
-            with (folder / "out").open("a") as out:  # a pipe would stay open in the server
-                done = subprocess.run(command, user=user, cwd=folder, stdout=out, stderr=out, check=False, timeout=120)
-            assert done.returncode == 0, (folder / "out").read_text()
-
-        run("initdb", "-U", "shop", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}", "--no-sync", "-E", "UTF8")
-        run("pg_ctl", "-w", "-o", f"-p {port} -h 127.0.0.1 -k {folder} -F", "-l", str(folder / "log"), "start")
-        try:
-            yield sqlalchemy.URL.create("postgresql+psycopg", "shop", SECRET, "127.0.0.1", port, "postgres")
-        finally:
-            run("pg_ctl", "-w", "-m", "immediate", "stop")
 
 
 @pytest.fixture

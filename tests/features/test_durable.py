@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ def test_what_was_written_is_there_for_the_next_who_opens_it(path: Path) -> None
         assert again._connection.execute("SELECT * FROM said").fetchall() == [("ann", "hello")]
         assert again._connection.execute("PRAGMA synchronous").fetchone() == (2,)
         assert again._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_transaction_that_fails_writes_nothing_and_leaves_the_file_usable(path: Path) -> None:
+    insert = "INSERT INTO said VALUES (?, ?)"
+    with write(path, ("ann", "hello")) as file:
+        with pytest.raises(sqlite3.IntegrityError), file._transaction():
+            file._connection.execute(insert, ("bob", "good day"))
+            file._connection.execute(insert, ("eve", None))
+        with file._transaction():
+            file._connection.execute(insert, ("cat", "again"))
+        assert file._connection.execute("SELECT customer_id FROM said").fetchall() == [("ann",), ("cat",)]
 
 
 def test_an_erased_customer_leaves_no_bytes_in_any_of_its_files(path: Path) -> None:

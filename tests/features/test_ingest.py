@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +22,18 @@ from features.quality_gate import QualityError
 from features.schema import ORDERS
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
+ROOT = Path(__file__).parent.parent.parent
+KILLED = """
+import os, sys
+from pathlib import Path
+from configs.settings import load
+from configs.workspace import Workspace
+from features import ingest
+
+keep = ingest.keep_used
+ingest.keep_used = lambda *arguments: (keep(*arguments), os.kill(os.getpid(), 9))
+ingest.ingest(load("test"), Workspace(Path(sys.argv[1])))
+"""
 GOOD = {"order_id": "o1", "customer_id": "ann", "ordered_at": "2024-01-01", "amount": "10.5"}
 
 
@@ -174,3 +189,14 @@ def test_local_hours_follow_the_customers_own_clock(
     ingest(business(**shop).model_copy(update={"time_zone": "America/New_York"}), workspace, NOW)
     orders = pd.read_parquet(workspace.tables / "orders.parquet").set_index("order_id")
     assert orders.loc["o6", ["local_hour", "local_weekday"]].tolist() == [15, 3]
+
+
+def test_an_ingest_that_was_killed_leaves_its_rows_only_until_the_next(
+    workspace: Workspace, settings: Settings
+) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(workspace.root)], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert list(workspace.state.glob(".*/new/*.parquet"))
+    ingest(settings, workspace)
+    assert list(workspace.state.glob(".*")) == []
+    assert len(list(workspace.tables.glob("*.parquet"))) > 1

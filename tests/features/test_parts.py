@@ -131,7 +131,7 @@ def test_the_size_of_the_parts_changes_nothing(
     whole, in_parts = ingest(ready, one, NOW), ingest(ready, other, NOW, part_rows=part_rows)
     assert whole == in_parts
     assert_same(one, other)
-    assert not list(other.state.glob(".ingest-*"))
+    assert not list(other.state.glob(".*"))
 
 
 def test_rows_of_all_parts_are_used_or_in_quarantine(tmp_path: Path, business: Business) -> None:

@@ -22,7 +22,8 @@ from features.build import build, features_as_of
 from features.engine import batches, connect, read_tables
 from features.events import Event, EventLog, everything_known
 from features.ingest import ingest
-from features.schema import feature_columns
+from features.kinds import labels_at
+from features.schema import TABLES, feature_columns
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -123,16 +124,7 @@ def everything(shop: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
             ("s2", "ann", "2024-02-01", None, None, "2024-08-01", "plus", 12.5),
             ("s3", "bob", "2024-01-15 06:00:00.5", "2024-04-15", "2024-02-05 09:30", "2024-04-15", "basic", None),
         ],
-        columns=[
-            "subscription_id",
-            "customer_id",
-            "started_at",
-            "ended_at",
-            "cancelled_at",
-            "renews_at",
-            "plan",
-            "price_per_month",
-        ],
+        columns=[name for name in TABLES["subscriptions"].names if name != "recorded_at"],
     )
     return {
         "customers": customers,
@@ -179,6 +171,22 @@ def test_a_whole_build_on_spark_stores_what_duckdb_stores(
         stored.append([pd.read_parquet(workspace.features / f"{name}.parquet") for name in ("rows", "labels")])
     for here, there in zip(*stored, strict=True):
         pd.testing.assert_frame_equal(here, there, rtol=1e-9)
+
+
+def test_who_was_contacted_is_told_alike_on_both(
+    spark: BaseBackend, everything: dict[str, pd.DataFrame], opened: Any, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, {name: table.to_pandas() for name, table in opened(everything).items()})
+    moment, test = datetime(2024, 2, 1), load("test")
+    contacts = test.churn.contacts.model_copy(update={"campaigns": ("B*", "no (such) one")})
+    settings = test.model_copy(update={"churn": test.churn.model_copy(update={"contacts": contacts})})
+    found = []
+    for backend in (connect(), spark):
+        tables = read_tables(backend, folder)
+        told = labels_at(tables, tables["customers"], moment, datetime(2024, 6, 1), settings)
+        found.append(told.to_pandas().set_index("customer_id").sort_index()[["contacted", "contacted_60"]])
+    pd.testing.assert_frame_equal(*found)
+    assert set(found[0].to_numpy().ravel()) == {0.0, 1.0}
 
 
 def test_batches_by_customer_change_no_feature(

@@ -26,6 +26,14 @@ def test_offline_equals_snapshot_at_every_moment(lived: Workspace, snapshot: pd.
     same(training_rows(lived, snapshot[["customer_id", "as_of"]], "churn"), snapshot)
 
 
+def test_a_copied_workspace_learns_from_its_own_rows(fresh: Workspace) -> None:
+    path = fresh.features / "rows.parquet"
+    rows = pd.read_parquet(path)
+    rows.assign(tenure_days=rows["tenure_days"] + 1000.0).to_parquet(path, index=False)
+    found = training_rows(fresh, rows[["customer_id", "as_of"]], "clv")
+    assert found["tenure_days"].dropna().min() >= 1000.0
+
+
 def test_online_equals_snapshot_for_every_customer(lived: Workspace, snapshot: pd.DataFrame) -> None:
     newest = snapshot[snapshot["as_of"] == snapshot["as_of"].max()].reset_index(drop=True)
     same(OnlineFeatures(lived).read(newest["customer_id"].tolist()), newest)

@@ -17,7 +17,7 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.settings import Settings, load
-from configs.workspace import Workspace
+from configs.workspace import Workspace, scratch, write_text
 from features import refresh
 from features.events import Event, EventLog
 from features.ingest import ingest
@@ -139,3 +139,12 @@ def test_an_erasure_needs_a_person_and_a_reason_that_does_not_name_them(
     with pytest.raises(ConfigError, match=said):
         erasure.erase(fresh, ids, "ada", reason)
     assert not fresh.erased.exists()
+
+
+def test_erasing_removes_what_killed_processes_left_and_takes_nothing_from_one_that_runs(workspace: Workspace) -> None:
+    left = [workspace.state / ".scratch-1" / "new", workspace.scores / ".scratch-2" / "new"]
+    for folder in left:
+        write_text(folder / "orders.parquet", "half of ann's orders")
+    with scratch(workspace.state) as running:
+        erasure.erase(workspace, ["ann"], "the tests", "asked for it")
+        assert list(workspace.state.rglob(".scratch-*")) == [running]

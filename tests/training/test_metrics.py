@@ -267,6 +267,19 @@ def test_bootstrap_of_an_undefined_metric_is_nan():
     assert np.isnan(metrics.bootstrap_interval(metrics.auc, np.zeros(0), np.zeros(0), seed=1)).all()
 
 
+def test_a_margin_is_the_difference_on_the_same_draws():
+    y, p = sample(100)
+    rng = np.random.default_rng(3)
+    other, groups = rng.random(100), np.repeat(np.arange(50), 2)
+
+    def less(*arrays):
+        return metrics.auc(arrays[0], arrays[1]) - metrics.auc(arrays[0], arrays[2])
+
+    found = metrics.margin_interval(metrics.auc, y, p, other, seed=7, groups=groups, n=150)
+    assert found == metrics.bootstrap_interval(less, y, p, other, seed=7, groups=groups, n=150)
+    assert metrics.margin_interval(metrics.auc, y, p, p, seed=7) == (0.0, 0.0)
+
+
 CASES = ({}, {"value": 80.0, "offer_cost": 25.0, "contact_cost": 3.0, "alpha": 2.0, "beta": 5.0}, {"contact_cost": 0.0})
 
 
