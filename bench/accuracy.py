@@ -1,17 +1,22 @@
 """How good the forecasts are, beside what else a company could use, on real customers: one table, one run, fixed seeds.
 
-python bench/accuracy.py [--sets completejourney online_retail telco cdnow synthetic] [--origins 4] [--trials 24]
+python bench/accuracy.py [--sets completejourney online_retail telco cdnow synthetic] [--tasks churn clv]
+                         [--origins 4] [--trials 24] [--draws 400] [--rivals PYTHON [--rival-seconds 30]]
                          [--data FOLDER] [--json accuracy.json]
 
 At every moment all contestants learn from what was known at that moment and forecast the same customers. A cell is the
 number over all moments, and the median of the moments; below it the 95 % interval of ours less theirs, by bootstrap
 over customers. Telco has no dates: two times five folds. CDNOW: 39 weeks are learned, 39 held out (see bench/cdnow.py).
-Synthetic: the truth is known.
+Below churn stands how far its probabilities are off at every horizon, beside what a perfect model would show by chance.
+Synthetic: the truth is known. Two oracles stand beside ours: one knows the hidden state of every customer, which no
+data tells; the other knows how customers are made, and of each what was recorded: no model can do better than this one.
+Rivals are FLAML and AutoGluon, from an environment of their own (see bench/rivals.py); they search on our early folds.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +24,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +46,27 @@ sys.path.insert(0, str(ROOT))
 import cdnow as cdnow_bench  # noqa: E402
 
 from configs import settings as configs  # noqa: E402
+from configs.errors import NotEnoughDataError  # noqa: E402
 from configs.settings import Settings  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
 from features.synthetic import generate, true_churn_probability  # noqa: E402
+from features.synthetic_posterior import churn_probability_given_history  # noqa: E402
 from training import metrics  # noqa: E402
 from training.baselines import numbers_rule, past_rate, recency_rule  # noqa: E402
+from training.bundle import Bundle  # noqa: E402
 from training.dataset import Dataset, learn_encoder  # noqa: E402
-from training.metrics import bootstrap_interval  # noqa: E402
+from training.horizons import left_by  # noqa: E402
+from training.metrics import margin_interval  # noqa: E402
 from training.probabilistic import Probabilistic  # noqa: E402
 from training.purchases import Prior  # noqa: E402
 from training.rolling import known_at, learn_from, origins  # noqa: E402
 from training.run import labelled  # noqa: E402
+from training.split import rolling_origin  # noqa: E402
 
 RFM = ["days_since_last_order", "orders_total", "spend_total", "tenure_days"]
-DRAWS = 400
+PERFECT = 500
+RIVALS = ("FLAML", "AutoGluon")
+KEYS = ("customer_id", "as_of", "label", "low", "high", "fold")
 Forecast = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
 CHURN = {
     "AUC": (metrics.auc, "higher"),
@@ -78,6 +89,19 @@ class Contest:
     name: str
     measures: dict[str, tuple[Callable[..., float], str]]
     rows: pd.DataFrame  # customer_id, as_of, label, one column a contestant; "Staycast" is ours
+    horizons: pd.DataFrame | None = None  # churn: customer_id, as_of, days, forecast, churned of every horizon of ours
+
+    @property
+    def models(self) -> list[str]:
+        return [str(c) for c in self.rows if c not in KEYS]
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """Where FLAML and AutoGluon live, and how long each may search at each moment."""
+
+    python: Path
+    seconds: int
 
 
 def prepare(config: str, changes: dict[str, Any], place: Path, data: Path) -> tuple[Settings, Workspace]:
@@ -120,6 +144,39 @@ def plain_trees(objective: str, data: Dataset, seed: int) -> Forecast:
         made = lgb.Dataset(matrix.x, y, categorical_feature=encoder.category_places, params={"verbosity": -1})
         booster = lgb.train({"objective": objective, "verbosity": -1, "seed": seed, "deterministic": True}, made, 100)
         return np.asarray(booster.predict(encoder(asked).x))
+
+    return told
+
+
+def rival(name: str, data: Dataset, settings: Settings, where: Rivals) -> Forecast:
+    """A rival's forecasts from the same rows and columns; the search sees no fold that ours does not."""
+
+    def told(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+        encoder = learn_encoder(train, data.schema)
+        kinds = {c: "category" if c in encoder.categories else "float64" for c in encoder.features}
+        rows = (
+            train[list(kinds)].astype(kinds).assign(label=train["label"].astype(float), **early_folds(train, settings))
+        )
+        with tempfile.TemporaryDirectory() as place:
+            rows.to_parquet(f"{place}/train.parquet")
+            asked[list(kinds)].astype(kinds).to_parquet(f"{place}/asked.parquet")
+            task = {"task": data.task, "seconds": where.seconds, "seed": settings.tuning.seed}
+            Path(place, "task.json").write_text(json.dumps(task), "utf-8")
+            command = [str(where.python), str(ROOT / "bench" / "rivals.py"), name, place]
+            done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=place)
+            if done.returncode != 0:
+                raise RuntimeError(f"{name} failed:\n{done.stderr[-2000:]}")
+            return np.load(f"{place}/forecast.npy")
+
+    def early_folds(train: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
+        n_folds = settings.tuning.folds
+        try:
+            folds = rolling_origin(train["as_of"].unique(), settings.outcome_days(data.task), n_folds)
+            parts = [(train["as_of"].isin(fold.train), train["as_of"] == fold.valid) for fold in folds]
+        except NotEnoughDataError:
+            lot = pd.util.hash_array(train["customer_id"].to_numpy(object)) % n_folds
+            parts = [(lot != i, lot == i) for i in range(n_folds)]
+        return {f"fold_{i}": np.select(list(map(np.asarray, p)), ["train", "valid"], "") for i, p in enumerate(parts)}
 
     return told
 
@@ -175,26 +232,48 @@ def value_others(data: Dataset, settings: Settings) -> dict[str, Forecast]:
     }
 
 
-def over_time(name: str, settings: Settings, workspace: Workspace, task: str, count: int, say: Console) -> Contest:
+def over_time(
+    name: str,
+    settings: Settings,
+    workspace: Workspace,
+    task: str,
+    count: int,
+    say: Console,
+    rivals: Rivals | None = None,
+) -> Contest:
     """All contestants at the newest moments, each from what was known there."""
     data = labelled(settings, workspace, task)
     others = (churn_others if task == "churn" else value_others)(data, settings)
-    parts = []
+    others |= {n: rival(n, data, settings, rivals) for n in RIVALS if rivals}
+    parts, further = [], []
     for moment in origins(data, settings, count):
         say.print(f"{name} {task}: {moment:%Y-%m-%d}")
         past, asked = known_at(data, settings, moment), data.at([moment])
         bundle, _ = learn_from(past, settings, moment)
-        told = asked[["customer_id", "as_of", "label"]].assign(Staycast=bundle.predict(bundle.encode(asked)))
+        matrix = bundle.encode(asked)
+        told = asked[["customer_id", "as_of", "label"]].assign(Staycast=bundle.predict(matrix))
         if task == "clv":
-            low, high = bundle.bounds(told["Staycast"].to_numpy())
+            low, high = bundle.bounds(told["Staycast"].to_numpy(), matrix)
             told = told.assign(low=low, high=high)
+        else:
+            further.append(all_horizons(bundle, asked, settings))
         parts.append(told.assign(**{k: f(past.frame, asked) for k, f in others.items()}))
     horizon = getattr(settings, task).horizon_days
     title = f"{name}: {'churn' if task == 'churn' else 'value'} within {horizon} days"
-    return Contest(title, CHURN if task == "churn" else VALUE, pd.concat(parts, ignore_index=True))
+    horizons = pd.concat(further, ignore_index=True) if further else None
+    return Contest(title, CHURN if task == "churn" else VALUE, pd.concat(parts, ignore_index=True), horizons)
 
 
-def by_folds(settings: Settings, workspace: Workspace, say: Console) -> Contest:
+def all_horizons(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Ours at every horizon, beside what came; rows whose outcome is not known there are left out."""
+    matrix = bundle.encode(rows)
+    left = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
+    keys = rows[["customer_id", "as_of"]]
+    parts = [keys.assign(days=d, forecast=p, churned=left_by(rows, d, settings)) for d, p in left.items()]
+    return pd.concat(parts, ignore_index=True).dropna(subset="churned")
+
+
+def by_folds(settings: Settings, workspace: Workspace, say: Console, rivals: Rivals | None) -> Contest:
     """Telco: twice five folds of customers."""
     data = labelled(settings, workspace, "churn")
     frame = data.frame.drop(columns="part")
@@ -207,13 +286,17 @@ def by_folds(settings: Settings, workspace: Workspace, say: Console) -> Contest:
             past, asked = frame.iloc[train].reset_index(drop=True), frame.iloc[test].reset_index(drop=True)
             bundle, _ = learn_from(replace(data, frame=past, by="as_of"), settings, None)
             told = asked[["customer_id", "label"]].assign(as_of=repeat, fold=number)
+            automatic = {n: rival(n, data, settings, rivals)(past, asked) for n in RIVALS if rivals}
             forecasts = {
                 "Staycast": bundle.predict(bundle.encode(asked)),
                 "logistic regression": regression_of_all(past, asked, numbers, list(data.schema.categories)),
                 "plain LightGBM": plain_trees("binary", data, settings.tuning.seed)(past, asked),
             }
-            parts.append(told.assign(**forecasts))
-    return Contest("telco: ready label, 2x5 folds", CHURN, pd.concat(parts, ignore_index=True))
+            parts.append(told.assign(**forecasts, **automatic))
+    rows = pd.concat(parts, ignore_index=True)
+    named = {"label": "churned", "Staycast": "forecast"}
+    horizons = rows[["customer_id", "as_of", *named]].rename(columns=named).assign(days=settings.churn.horizon_days)
+    return Contest("telco: ready label, 2x5 folds", CHURN, rows, horizons)
 
 
 def regression_of_all(
@@ -226,43 +309,46 @@ def regression_of_all(
     return made.predict_proba(both.iloc[len(train) :].to_numpy(float))[:, 1]
 
 
+BEST, HIDDEN = "oracle (knows what was recorded)", "oracle (knows the hidden state)"
+
+
 def truth(settings: Settings, workspace: Workspace, options: dict[str, int], count: int, say: Console) -> Contest:
-    """The synthetic business, beside an oracle that knows every customer's hidden state."""
+    """The synthetic business, beside the best that its data allows, and an oracle that knows the hidden state."""
     contest = over_time("synthetic", settings, workspace, "churn", count, say)
-    hidden = generate(options["customers"], options["months"], options["seed"]).truth
+    world, days = generate(options["customers"], options["months"], options["seed"]), settings.churn.horizon_days
     told = []
     for moment, rows in contest.rows.groupby("as_of"):
-        known = true_churn_probability(hidden, moment, settings.churn.horizon_days)
-        told.append(rows.assign(**{"oracle (knows the hidden truth)": rows["customer_id"].map(known).to_numpy()}))
+        best, hidden = (
+            churn_probability_given_history(world, moment, days),
+            true_churn_probability(world.truth, moment, days),
+        )
+        known = (
+            pd.DataFrame({BEST: best, HIDDEN: hidden}).set_index(world.truth["customer_id"]).loc[rows["customer_id"]]
+        )
+        told.append(rows.assign(**{name: known[name].to_numpy() for name in known}))
     return replace(contest, rows=pd.concat(told, ignore_index=True))
 
 
-def judge(contest: Contest) -> list[dict[str, Any]]:
+def judge(contest: Contest, draws: int) -> list[dict[str, Any]]:
     """One record a contestant: every measure over all rows, its median over moments, and ours less theirs."""
     rows = contest.rows
-    names = [c for c in rows if c not in ("customer_id", "as_of", "label", "low", "high", "fold")]
     groups = [rows["as_of"], rows["fold"]] if "fold" in rows else [rows["as_of"]]
     records = []
-    for name in names:
+    for name in contest.models:
         record: dict[str, Any] = {"contest": contest.name, "model": name, "rows": len(rows)}
         for key, (measure, _) in contest.measures.items():
             record[key] = measure(rows["label"].to_numpy(), rows[name].to_numpy())
             each = [measure(g["label"].to_numpy(), g[name].to_numpy()) for _, g in rows.groupby(groups)]
             record[f"{key}, median"], record[f"{key}, mean"] = float(np.median(each)), float(np.mean(each))
             if name != "Staycast":
-                less = partial(_less, measure)
-                record[f"{key}, ours less"] = bootstrap_interval(
-                    less, *(rows[c].to_numpy() for c in ("label", "Staycast", name)),
-                    groups=rows["customer_id"], seed=0, n=DRAWS,
+                record[f"{key}, ours less"] = margin_interval(
+                    measure, *(rows[c].to_numpy() for c in ("label", "Staycast", name)),
+                    groups=rows["customer_id"], seed=0, n=draws,
                 )  # fmt: skip
         records.append(record)
     if "low" in rows:
         records[0]["coverage"] = metrics.coverage(rows["label"], rows["low"], rows["high"])
     return records
-
-
-def _less(measure: Callable[..., float], y: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> float:
-    return measure(y, ours) - measure(y, theirs)
 
 
 def shown(records: list[dict[str, Any]], measures: dict[str, tuple[Callable[..., float], str]]) -> Table:
@@ -279,19 +365,80 @@ def shown(records: list[dict[str, Any]], measures: dict[str, tuple[Callable[...,
     return table
 
 
+def chance_of_ece(rows: pd.DataFrame, days: int, seed: int = 0) -> np.ndarray:
+    """Calibration errors that a perfect model would show on so many rows: outcomes drawn from its own forecasts.
+
+    One customer's outcomes at two moments whose horizons overlap are not independent. So a customer keeps the draw of
+    the moment before with a chance of the share of the horizon that both have in common: without dates, of all of it.
+    Shape (500,).
+    """
+    rows = rows.sort_values(["customer_id", "as_of"])
+    p, same = rows["forecast"].to_numpy(), (rows["customer_id"] == rows["customer_id"].shift()).to_numpy()
+    common = np.where(same, 1.0, 0.0)
+    if isinstance(rows["as_of"].dtype, pd.DatetimeTZDtype):
+        apart = rows["as_of"].diff().dt.total_seconds().to_numpy() / 86_400
+        common = np.where(same, np.clip(1 - apart / days, 0, 1), 0.0)
+    rng, row, found = np.random.default_rng(seed), np.arange(len(rows)), []
+    for _ in range(PERFECT):
+        own = np.where(rng.random(len(rows)) < common, 0, row)
+        drawn = rng.random(len(rows))[np.maximum.accumulate(own)]
+        found.append(metrics.expected_calibration_error((drawn < p).astype(float), p))
+    return np.array(found)
+
+
+def calibration(contest: Contest) -> list[dict[str, Any]]:
+    """One record a horizon: calibration error of ours over all moments, and what a perfect model would show."""
+    records = []
+    for days, rows in [] if contest.horizons is None else contest.horizons.groupby("days"):
+        chance = chance_of_ece(rows, int(days))
+        moments = [g for _, g in rows.groupby("as_of")]
+        error = metrics.expected_calibration_error(rows["churned"], rows["forecast"])
+        records.append(
+            {
+                "contest": contest.name,
+                "horizon_days": int(days),
+                "rows": len(rows),
+                "moments": len(moments),
+                "came": float(rows["churned"].mean()),
+                "forecast": float(rows["forecast"].mean()),
+                "ECE": error,
+                "ECE of a perfect model": float(chance.mean()),
+                "95 % of perfect models under": float(np.quantile(chance, 0.95)),
+                "perfect models with more": float((chance >= error).mean()),
+                "ECE, median moment": float(
+                    np.median([metrics.expected_calibration_error(g["churned"], g["forecast"]) for g in moments])
+                ),
+                "of a perfect model, median moment": float(
+                    np.median([chance_of_ece(g, int(days)).mean() for g in moments])
+                ),
+            }
+        )
+    return records
+
+
+def shown_calibration(records: list[dict[str, Any]]) -> Table:
+    names = [name for name in records[0] if name != "contest"]
+    table = Table(*names, title=f"{records[0]['contest']}: calibration of Staycast at every horizon")
+    for record in records:
+        table.add_row(*(f"{record[n]:,}" if isinstance(record[n], int) else f"{record[n]:.4f}" for n in names))
+    return table
+
+
 def contests(options: argparse.Namespace, place: Path, say: Console) -> Iterator[Contest]:
     budget = {"tuning": {"trials": options.trials}}
+    rivals = Rivals(options.rivals.absolute(), options.rival_seconds) if options.rivals else None
     if "completejourney" in options.sets:
         made = prepare("completejourney", budget, place, options.data)
-        for task in ("churn", "clv"):
-            yield over_time("completejourney", *made, task, options.origins, say)
+        for task in options.tasks:
+            yield over_time("completejourney", *made, task, options.origins, say, rivals)
     if "online_retail" in options.sets:
         changes = {"churn": {"horizon_days": 30}, "clv": {"horizon_days": 90}, **budget}
         made = prepare("online_retail", changes, place, options.data)
-        for task in ("churn", "clv"):
-            yield over_time("online_retail", *made, task, options.origins, say)
+        for task in options.tasks:
+            yield over_time("online_retail", *made, task, options.origins, say, rivals)
     if "telco" in options.sets:
-        yield by_folds(*prepare("telco", {"tuning": {"trials": min(options.trials, 12)}}, place, options.data), say)
+        changes = {"tuning": {"trials": min(options.trials, 12)}}
+        yield by_folds(*prepare("telco", changes, place, options.data), say, rivals)
     if "synthetic" in options.sets:
         world = {"customers": 5000, "months": 14, "seed": 11}
         changes = {"source": {"options": world}, "tuning": {"trials": options.trials, "max_trees": 200, "folds": 3}}
@@ -304,8 +451,12 @@ def main() -> None:
     folder = os.environ.get("STAYCAST_DATA", ROOT.parent / "shared" / "data")
     sets = ["completejourney", "online_retail", "telco", "cdnow", "synthetic"]
     parser.add_argument("--sets", nargs="+", choices=sets, default=sets)
+    parser.add_argument("--tasks", nargs="+", choices=["churn", "clv"], default=["churn", "clv"])
     parser.add_argument("--origins", type=int, default=4, help="moments in time, the newest")
     parser.add_argument("--trials", type=int, default=24, help="of our search, at each moment")
+    parser.add_argument("--rivals", type=Path, metavar="PYTHON", help="of FLAML and AutoGluon, see bench/rivals.py")
+    parser.add_argument("--rival-seconds", type=int, default=30, help="of each rival's search, at each moment")
+    parser.add_argument("--draws", type=int, default=400, help="of the bootstrap")
     parser.add_argument("--data", type=Path, default=Path(folder), help="folder of the public data")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -313,9 +464,12 @@ def main() -> None:
     records: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as place:
         for contest in contests(options, Path(place), say):
-            told = judge(contest)
+            told = judge(contest, options.draws)
             screen.print(shown(told, contest.measures))
-            records += told
+            off = calibration(contest)
+            if off:
+                screen.print(shown_calibration(off))
+            records += told + off
     if "cdnow" in options.sets:
         for name in cdnow_bench.FILES:
             orders = cdnow_bench.read(options.data, name)

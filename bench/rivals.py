@@ -1,0 +1,90 @@
+"""Automatic machine learning beside ours, each in an environment of its own; `bench/accuracy.py --rivals` calls this.
+
+Neither can live in ours: AutoGluon 1.6.3 wants pyarrow under 25, and FLAML 2.7.0, once it sees PySpark, starts a Java
+machine on import. So make one for both, by hand:
+
+uv venv --python 3.11 /tmp/rivals
+uv pip install --python /tmp/rivals/bin/python "autogluon.tabular[lightgbm]==1.6.3" flaml==2.7.0 xgboost-cpu pyarrow
+
+RIVALS_PYTHON bench/rivals.py NAME FOLDER: reads FOLDER/{train,asked}.parquet and FOLDER/task.json (task, seconds, seed,
+folds); writes FOLDER/forecast.npy. Column ``label`` is the outcome; ``fold_<i>`` says who teaches ("train") and who
+judges ("valid") in the search. All columns else are features. After the search both learn once more from all rows.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+class Folds:
+    """Folds as columns tell them, in the form that scikit-learn's splitters have."""
+
+    def __init__(self, marks: pd.DataFrame) -> None:
+        self.marks = marks
+
+    def get_n_splits(self, *_: object) -> int:
+        return self.marks.shape[1]
+
+    def split(self, *_: object, **__: object) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for name in self.marks:
+            yield tuple(np.flatnonzero(self.marks[name] == part) for part in ("train", "valid"))
+
+
+def flaml(train: pd.DataFrame, asked: pd.DataFrame, marks: pd.DataFrame, task: dict) -> np.ndarray:
+    """All its estimators, judged on our folds by log loss or squared error until the time is over."""
+    from flaml import AutoML
+
+    churn = task["task"] == "churn"
+    model = AutoML()
+    model.fit(
+        X_train=train.drop(columns="label"),
+        y_train=train["label"].to_numpy(int if churn else float),
+        task="classification" if churn else "regression",
+        metric="log_loss" if churn else "mse",
+        time_budget=task["seconds"],
+        eval_method="cv",
+        split_type=Folds(marks),
+        seed=task["seed"],
+        n_jobs=1,
+        verbose=0,
+    )
+    return model.predict_proba(asked)[:, 1] if churn else model.predict(asked)
+
+
+def autogluon(train: pd.DataFrame, asked: pd.DataFrame, marks: pd.DataFrame, task: dict) -> np.ndarray:
+    """Its medium preset with the newest fold as tuning data, then refitted on all rows."""
+    from autogluon.tabular import TabularPredictor
+
+    churn, newest = task["task"] == "churn", marks.iloc[:, -1]
+    model = TabularPredictor(
+        label="label",
+        problem_type="binary" if churn else "regression",
+        eval_metric="log_loss" if churn else "root_mean_squared_error",
+        path=f"{task['folder']}/autogluon",
+        verbosity=0,
+    )
+    rows = train.astype({"label": int}) if churn else train
+    parts = {part: rows[newest == part] for part in ("train", "valid")}
+    model.fit(parts["train"], parts["valid"], time_limit=task["seconds"], presets="medium_quality", num_cpus=1)
+    rest = rows[~newest.isin(["train", "valid"])]
+    model.refit_full(train_data_extra=rest if len(rest) else None, num_cpus=1)
+    return (model.predict_proba(asked)[1] if churn else model.predict(asked)).to_numpy()
+
+
+def main() -> None:
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    task = json.loads((folder / "task.json").read_text("utf-8")) | {"folder": str(folder)}
+    train, asked = (pd.read_parquet(folder / f"{part}.parquet") for part in ("train", "asked"))
+    folds = [c for c in train if c.startswith("fold_")]
+    made = {"FLAML": flaml, "AutoGluon": autogluon}[name](train.drop(columns=folds), asked, train[folds], task)
+    np.save(folder / "forecast.npy", np.asarray(made, dtype=float))
+
+
+if __name__ == "__main__":
+    main()
