@@ -6,6 +6,7 @@ The command line. One short function a verb; what is heavy is imported inside.
 from __future__ import annotations
 
 import getpass
+import inspect
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -53,27 +54,50 @@ AcceptLeaks = Annotated[
 ]
 PAGE_WIDTH = 110
 DEFAULT_CONFIG, DEFAULT_PLACE = "completejourney", Path(".")
+SHARED: dict[str, tuple[Any, Any]] = {
+    "config": (Config, DEFAULT_CONFIG),
+    "workspace": (Place, DEFAULT_PLACE),
+    "as_json": (AsJson, False),
+    "again": (Again, False),
+    "by": (By, ""),
+    "accept_quality": (AcceptQuality, False),
+    "accept_leaks": (AcceptLeaks, ""),
+    "reason": (Reason, ""),
+}
+EVERYWHERE = ("config", "workspace", "as_json")
 Step = Callable[[str, int, int], None]
+Verb = Callable[..., None]
 
 
 @dataclass(frozen=True)
 class Session:
-    """What every verb works with."""
+    """What a verb works with: the business, where its state is, and what was decided for this once."""
 
+    config: str
     settings: Settings
     workspace: Workspace
+    as_json: bool = False
     again: bool = False
     accept_quality: bool = False
     accept_leaks: str = ""
     reason: str = ""
     by: str = ""
 
+    @property
+    def who(self) -> str:
+        """Who decides: as told, or the user of the machine."""
+        return self.by or getpass.getuser()
+
+    def show(self, result: Any, table: Callable[[Any], Any]) -> None:
+        """Print the result of the verb, see `show`."""
+        show(result, self.as_json, table)
+
     def pass_on_acceptance(self) -> None:
         """Put on record that the newest load is accepted, if so told; each stage asks for itself if it may go on."""
         if self.accept_quality:
             from training.acceptance import accept_quality
 
-            accept_quality(self.workspace, self.by or getpass.getuser(), self.reason)
+            accept_quality(self.workspace, self.who, self.reason)
 
     def gated(self, name: str, mark: str, body: Callable[[Step], dict[str, Any]]) -> dict[str, Any]:
         """As `stage`, for one that stops at a load that is not good enough: what it made before is no way around."""
@@ -101,11 +125,39 @@ class Session:
         return result
 
 
-def session(config: str, place: Path, again: bool = False, **decided: Any) -> Session:
+def session(config: str, workspace: Path, **decided: Any) -> Session:
     """Read the settings and claim the workspace for their business."""
-    settings, workspace = load(config), Workspace(place)
-    workspace.claim(settings.name)
-    return Session(settings, workspace, again, **decided)
+    settings, place = load(config), Workspace(workspace)
+    place.claim(settings.name)
+    return Session(config, settings, place, **decided)
+
+
+def verb(*decided: str) -> Callable[[Verb], Verb]:
+    """Make a verb of a function of a session: on the command line, the options that make the session stand for it.
+
+    Parameters
+    ----------
+    decided
+        Of the options in `SHARED`, those that the verb takes beside the ones of every verb.
+    """
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in SHARED.items()
+        if name in (*EVERYWHERE, *decided)
+    ]
+
+    def made(body: Verb) -> Verb:
+        _, *own = inspect.signature(body, eval_str=True).parameters.values()
+
+        @wraps(body)
+        def command(**given: Any) -> None:
+            body(session(**{p.name: given.pop(p.name) for p in shared}), **given)
+
+        keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        command.__signature__ = inspect.Signature([*shared, *keywords])  # type: ignore[attr-defined]
+        return app.command()(command)
+
+    return made
 
 
 @contextmanager
@@ -169,18 +221,19 @@ def do_refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, 
     return result
 
 
-def do_train(s: Session, task: ModelName, by: str) -> dict[str, Any]:
+def do_train(s: Session, task: ModelName) -> dict[str, Any]:
     """Train, judge and register one model."""
     from training import run
 
     def body(step: Step) -> dict[str, Any]:
         accepted = [name.strip() for name in s.accept_leaks.split(",") if name.strip()]
-        trained = run.train(s.settings, s.workspace, task, by, step, accepted, s.reason)
+        trained = run.train(s.settings, s.workspace, task, s.who, step, accepted, s.reason)
         return {
             "version": f"{task}/{trained.version.version}",
             "run_id": trained.version.run_id,
+            "basis": trained.basis,
             **trained.decision.to_dict(),
-            **trained.examination.to_dict(),
+            **(trained.examination.to_dict() if trained.examination else {}),
         }
 
     return s.gated(f"train {task}", run.mark(s.settings, s.workspace, task), body)
@@ -205,30 +258,19 @@ def do_monitor(s: Session) -> dict[str, Any]:
     )
 
 
-@app.command()
-def run(
-    config: Config = DEFAULT_CONFIG,
-    workspace: Place = DEFAULT_PLACE,
-    as_json: AsJson = False,
-    again: Again = False,
-    by: By = "",
-    accept_quality: AcceptQuality = False,
-    accept_leaks: AcceptLeaks = "",
-    reason: Reason = "",
-) -> None:
+@verb("again", "by", "accept_quality", "accept_leaks", "reason")
+def run(s: Session) -> None:
     """Do everything: ingest, features, train, score and monitor; what has not changed is reused."""
     from monitoring import overview
 
-    decided = {"accept_quality": accept_quality, "accept_leaks": accept_leaks, "reason": reason, "by": by}
-    s = session(config, workspace, again, **decided)
     result = {
         "ingest": do_ingest(s),
         "features": do_features(s),
-        "train": {task: do_train(s, task, by or getpass.getuser()) for task in s.settings.tasks},
+        "train": {task: do_train(s, task) for task in s.settings.tasks},
         "score": do_score(s),
         "monitor": do_monitor(s),
     }
-    show(result, as_json, lambda r: overview.whole(r, s.settings, s.workspace, config))
+    s.show(result, lambda r: overview.whole(r, s.settings, s.workspace, s.config))
 
 
 @app.command()
@@ -269,16 +311,13 @@ def ingest(
             told = trial(load(config), lambda text: step(text, 0, 1))
         show(told, as_json, overview.trial)
         return
-    s = session(config, workspace, again)
-    show(do_ingest(s), as_json, lambda r: overview.quality(r, s.workspace))
+    s = session(config, workspace, as_json=as_json, again=again)
+    s.show(do_ingest(s), lambda r: overview.quality(r, s.workspace))
 
 
-@app.command()
+@verb("again", "by", "accept_quality", "reason")
 def features(
-    config: Config = DEFAULT_CONFIG,
-    workspace: Place = DEFAULT_PLACE,
-    as_json: AsJson = False,
-    again: Again = False,
+    s: Session,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Only customers of whom something new is known, as of now.")
     ] = False,
@@ -286,48 +325,46 @@ def features(
     as_of: Annotated[
         datetime | None, typer.Option(help="With --refresh: as of this moment instead, UTC.", show_default="now")
     ] = None,
-    accept_quality: AcceptQuality = False,
-    reason: Reason = "",
-    by: By = "",
 ) -> None:
     """Build feature rows at every moment, and put the newest online."""
     from monitoring import overview
 
-    s = session(config, workspace, again, accept_quality=accept_quality, reason=reason, by=by)
     if refresh:
-        show(do_refresh(s, everyone, as_of), as_json, overview.refreshed)
+        s.show(do_refresh(s, everyone, as_of), overview.refreshed)
     elif everyone or as_of:
         raise ConfigError("--all and --as-of belong to --refresh: give it too, or leave them out")
     else:
-        show(do_features(s), as_json, overview.features)
+        s.show(do_features(s), overview.features)
 
 
-@app.command()
+@verb("again", "by", "accept_quality", "accept_leaks", "reason")
 def train(
-    model: Annotated[Literal["churn", "clv", "all"], typer.Argument(help="Which model.")] = "all",
-    config: Config = DEFAULT_CONFIG,
-    workspace: Place = DEFAULT_PLACE,
-    as_json: AsJson = False,
-    again: Again = False,
-    by: By = "",
-    accept_quality: AcceptQuality = False,
-    accept_leaks: AcceptLeaks = "",
-    reason: Reason = "",
+    s: Session, model: Annotated[Literal["churn", "clv", "all"], typer.Argument(help="Which model.")] = "all"
 ) -> None:
     """Search, learn and judge a model; it becomes the champion if it passes every gate."""
     from monitoring import overview
 
-    decided = {"accept_quality": accept_quality, "accept_leaks": accept_leaks, "reason": reason, "by": by}
-    s = session(config, workspace, again, **decided)
     tasks = s.settings.tasks if model == "all" else (model,)
-    show({task: do_train(s, task, by or getpass.getuser()) for task in tasks}, as_json, overview.trained)
+    s.show({task: do_train(s, task) for task in tasks}, overview.trained)
 
 
-@app.command()
+@verb()
+def tune(
+    s: Session, model: Annotated[Literal["churn", "clv", "all"], typer.Argument(help="Which model.")] = "all"
+) -> None:
+    """Take part in a search that runs elsewhere on the same tuning.storage, or begin it; `train` goes on from there."""
+    from monitoring import overview
+    from training.run import search_along
+
+    with progress("tune") as step:
+        tasks = s.settings.tasks if model == "all" else (model,)
+        found = {task: search_along(s.settings, s.workspace, task, step) for task in tasks}
+    s.show(found, overview.searched)
+
+
+@verb()
 def evaluate(
-    config: Config = DEFAULT_CONFIG,
-    workspace: Place = DEFAULT_PLACE,
-    as_json: AsJson = False,
+    s: Session,
     rolling: Annotated[
         int, typer.Option(min=0, help="Instead: the whole recipe at this many past moments, as if each were today.")
     ] = 0,
@@ -337,134 +374,101 @@ def evaluate(
     from training.rolling import roll
     from training.run import examine_champion, labelled
 
-    s = session(config, workspace)
     if rolling:
         told = {}
         for task in s.settings.tasks:
             with progress(f"evaluate {task}") as step:
                 data = labelled(s.settings, s.workspace, task)
                 told[task] = roll(data, s.settings, rolling, partial(step, "moment")).summary(s.settings.tuning.seed)
-        show(told, as_json, overview.rolled)
+        s.show(told, overview.rolled)
         return
     with progress("evaluate") as step:
         step("", 0, 1)
         result = {task: examine_champion(s.settings, s.workspace, task) for task in s.settings.tasks}
-    show(result, as_json, overview.trained)
+    s.show(result, overview.trained)
 
 
-@app.command()
+@verb()
 def reproduce(
+    s: Session,
     run: Annotated[str, typer.Argument(help="A model, as churn/3, or the id of the MLflow run that made it.")],
     given_search: Annotated[
         bool, typer.Option("--given-search", help="Take what the first search chose; prove the fit alone.")
     ] = False,
-    config: Config = DEFAULT_CONFIG,
-    workspace: Place = DEFAULT_PLACE,
-    as_json: AsJson = False,
 ) -> None:
     """Make a registered model again from the same data and seed, and compare every file; ends with 1 if one differs."""
     from monitoring import overview
     from training import reproduce as module
 
-    s = session(config, workspace)
     with progress("reproduce") as step:
         result = module.reproduce(s.workspace, run, step, given_search).to_dict()
-    show(result, as_json, overview.reproduced)
+    s.show(result, overview.reproduced)
     if not result["identical"]:
         raise typer.Exit(1)
 
 
-@app.command()
-def score(
-    config: Config = DEFAULT_CONFIG,
-    workspace: Place = DEFAULT_PLACE,
-    as_json: AsJson = False,
-    again: Again = False,
-    accept_quality: AcceptQuality = False,
-    reason: Reason = "",
-    by: By = "",
-) -> None:
+@verb("again", "by", "accept_quality", "reason")
+def score(s: Session) -> None:
     """Answer for every customer: probability, value, tier, reasons, action; as parquet and JSON lines."""
     from monitoring import overview
 
-    s = session(config, workspace, again, accept_quality=accept_quality, reason=reason, by=by)
-    show(do_score(s), as_json, lambda r: overview.scored(r, s.workspace, s.settings))
+    s.show(do_score(s), lambda r: overview.scored(r, s.workspace, s.settings))
 
 
-@app.command()
-def monitor(
-    config: Config = DEFAULT_CONFIG, workspace: Place = DEFAULT_PLACE, as_json: AsJson = False, again: Again = False
-) -> None:
+@verb("again")
+def monitor(s: Session) -> None:
     """Report drift since training, and how groups of customers fare."""
     from monitoring import overview
 
-    show(do_monitor(session(config, workspace, again)), as_json, overview.watched)
+    s.show(do_monitor(s), overview.watched)
 
 
-@app.command()
-def models(config: Config = DEFAULT_CONFIG, workspace: Place = DEFAULT_PLACE, as_json: AsJson = False) -> None:
+@verb()
+def models(s: Session) -> None:
     """List model versions, which one serves, and who decided what."""
     from monitoring import overview
     from training import ledger, registry
 
-    s = session(config, workspace)
     found = [vars(v) for task in s.settings.tasks for v in registry.versions(s.workspace, task)]
     decided = [ledger.to_dict(record) for record in ledger.read(s.workspace.ledger)]
-    show({"versions": found, "ledger": decided}, as_json, overview.models)
+    s.show({"versions": found, "ledger": decided}, overview.models)
 
 
-@app.command()
+@verb("by", "reason")
 def promote(
+    s: Session,
     model: Model,
     version: Annotated[str, typer.Argument(help="The number of the version.")],
-    reason: Reason = "",
-    by: By = "",
     override: Annotated[bool, typer.Option("--override", help="Although it did not pass the gates.")] = False,
-    config: Config = DEFAULT_CONFIG,
-    workspace: Place = DEFAULT_PLACE,
-    as_json: AsJson = False,
 ) -> None:
     """Make a version the champion."""
     from training import registry
 
-    s = session(config, workspace)
-    who = by or getpass.getuser()
-    made = registry.promote(s.workspace, model, version, who, reason, override)
-    show(vars(made), as_json, lambda r: f"{r['model']}/{r['version']} is the champion now")
+    made = registry.promote(s.workspace, model, version, s.who, s.reason, override)
+    s.show(vars(made), lambda r: f"{r['model']}/{r['version']} is the champion now")
 
 
-@app.command()
-def rollback(
-    model: Model,
-    reason: Reason = "",
-    by: By = "",
-    config: Config = DEFAULT_CONFIG,
-    workspace: Place = DEFAULT_PLACE,
-    as_json: AsJson = False,
-) -> None:
+@verb("by", "reason")
+def rollback(s: Session, model: Model) -> None:
     """Go back to the champion before the present one."""
     from training import registry
 
-    s = session(config, workspace)
-    made = registry.rollback(s.workspace, model, by or getpass.getuser(), reason)
-    show(vars(made), as_json, lambda r: f"{r['model']}/{r['version']} is the champion again")
+    made = registry.rollback(s.workspace, model, s.who, s.reason)
+    s.show(vars(made), lambda r: f"{r['model']}/{r['version']} is the champion again")
 
 
-@app.command()
+@verb()
 def erase(
+    s: Session,
     ids: Annotated[list[str], typer.Argument(help="Customer ids or aliases; a person goes with all aliases.")],
     reason: Annotated[str, typer.Option("--reason", help="Why; the record keeps it, so do not name the person.")] = "",
     by: Annotated[str, typer.Option("--by", help="Who asks for it.", show_default="your user name")] = "",
-    config: Config = DEFAULT_CONFIG,
-    workspace: Place = DEFAULT_PLACE,
-    as_json: AsJson = False,
 ) -> None:
     """Erase persons from everything that is stored; later exports do not bring them back."""
     from monitoring import overview
     from serving import erasure
 
-    s = session(config, workspace)
-    show(erasure.erase(s.workspace, ids, by or getpass.getuser(), reason), as_json, overview.erased)
+    s.show(erasure.erase(s.workspace, ids, by or s.who, reason), overview.erased)
 
 
 @app.command()
@@ -495,6 +499,7 @@ def mlflow_ui(
 
 def main() -> None:
     """Run the command line; an error the user can mend ends in one message and exit code 2."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait spinning slow LightGBM down up to 20 times
     try:
         app()
     except StaycastError as error:

@@ -25,6 +25,7 @@ Amount = Annotated[float, Field(ge=0)]
 Task = Literal["churn", "clv"]
 Engine = Literal["duckdb", "spark"]
 OnlineStore = Literal["sqlite", "redis"]
+Treatment = Literal["keep", "drop", "weight"]
 
 
 class Section(BaseModel):
@@ -59,6 +60,13 @@ class Quality(Section):
     accept_rules: tuple[str, ...]
 
 
+def without_password(url: str) -> str:
+    """An address as it is told, refused if a password stands in it: settings are kept with every model."""
+    if re.search(r"://[^/@]*:[^/@]+@", re.sub(r"\$\{\w+\}", "", url)) or re.search(r"[?&]password=[^$]", url):
+        raise ValueError("the address holds a password: write ${NAME} there and set that environment variable")
+    return url
+
+
 class Redis(Section):
     """Where the online store is, if it is a Redis, and how long it may take."""
 
@@ -70,9 +78,7 @@ class Redis(Section):
     @field_validator("url")
     @classmethod
     def _no_password(cls, url: str) -> str:
-        if re.search(r"://[^/@]*:[^/@]+@", re.sub(r"\$\{\w+\}", "", url)) or re.search(r"[?&]password=[^$]", url):
-            raise ValueError("the address holds a password: write ${NAME} there and set that environment variable")
-        return url
+        return without_password(url)
 
 
 class AsOf(Section):
@@ -82,6 +88,13 @@ class AsOf(Section):
     min_history_days: Days
     first: datetime | None
     last: datetime | None
+
+
+class Contacts(Section):
+    """Which rows of the table contacts are retention contacts."""
+
+    campaigns: Annotated[tuple[str, ...], Field(min_length=1)]
+    untreated_arms: tuple[str, ...]
 
 
 class Churn(Section):
@@ -94,6 +107,9 @@ class Churn(Section):
     grace_days: Annotated[int, Field(ge=0, le=3660)]
     holdout_as_ofs: Count
     holdout_share: Annotated[float, Field(gt=0, lt=1)]
+    treatment: Treatment
+    contacts: Contacts
+    max_weight_quantile: Annotated[float, Field(gt=0.5, le=1)]
 
     @property
     def all_horizons(self) -> tuple[int, ...]:
@@ -110,6 +126,7 @@ class Clv(Section):
     margin: Annotated[float, Field(gt=0, le=1)]
     annual_discount_rate: Annotated[float, Field(ge=0, lt=1)]
     coverage: Annotated[float, Field(gt=0.5, lt=1)]
+    season_allowance: Share
 
 
 class Columns(Section):
@@ -137,6 +154,32 @@ class Tuning(Section):
     max_trees: Count
     early_stopping_trees: Count
     seed: Annotated[int, Field(ge=0)]
+    storage: str | None
+    workers: Count
+
+    @field_validator("storage")
+    @classmethod
+    def _no_password(cls, url: str | None) -> str | None:
+        return url if url is None else without_password(url)
+
+    @property
+    def alone(self) -> Tuning:
+        """The same search by one process in a storage of its own."""
+        return self.model_copy(update={"storage": None, "workers": 1})
+
+
+class Training(Section):
+    """Where the final models are learned."""
+
+    engine: Literal["local", "processes", "dask"]
+    workers: Count
+    scheduler: str | None
+
+    @model_validator(mode="after")
+    def _told_where(self) -> Training:
+        if self.engine == "dask" and self.scheduler is None:
+            raise ValueError("engine: dask needs `scheduler`, the address of a Dask scheduler: tcp://host:8786")
+        return self
 
 
 class Minimum(Section):
@@ -145,6 +188,8 @@ class Minimum(Section):
     customers: Count
     labels_of_each_kind: Count
     as_ofs: Count
+    below: Literal["prior", "stop"]
+    few_customers: Count
 
 
 class Leaks(Section):
@@ -311,6 +356,7 @@ class Settings(Section):
     clv: Clv
     columns: Columns
     tuning: Tuning
+    training: Training
     minimum: Minimum
     leaks: Leaks
     gates: Gates

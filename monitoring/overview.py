@@ -56,6 +56,12 @@ def trained(result: Mapping[str, Any]) -> Group:
     return Group(*[part for task, shown in result.items() for part in _shown(task, shown)])
 
 
+def searched(result: Mapping[str, Any]) -> Group:
+    """How far the search for each model is, over all processes that take part."""
+    lines = (f"{HEADS[task]}: {f['trials']} of {f['of']} trials in search {f['search']}" for task, f in result.items())
+    return Group(*lines)
+
+
 def rolled(result: Mapping[str, Any]) -> Group:
     """What each model of its own time showed at several moments, and over all of them with its interval."""
     return Group(*[part for task, told in result.items() for part in _rolled(task, told)])
@@ -87,7 +93,10 @@ def _ece(metrics: Mapping[str, float]) -> str:
 def _shown(task: str, shown: Mapping[str, Any]) -> tuple[Any, ...]:
     campaign = shown.get("campaign")
     played = () if campaign is None else (_played(campaign),)
-    return (_metrics(task, shown), *played, _verdict(shown))
+    basis = (Text(f"  basis: {shown['basis']}"),) if shown.get("basis", "model") != "model" else ()
+    if "model" not in shown:
+        return (Text(f"{HEADS[task]}: {shown['version']}, nothing has matured to judge it by"), *basis, _verdict(shown))
+    return (_metrics(task, shown), *basis, *played, _verdict(shown))
 
 
 def _played(campaign: Mapping[str, Any]) -> Table:
@@ -122,7 +131,10 @@ def _verdict(shown: Mapping[str, Any]) -> Text:
     if "promote" not in shown:
         return Text()
     if shown["promote"]:
-        return Text("  passed every gate: champion\n", style="green")
+        few = (
+            ", by the rules for little history: " + "; ".join(shown["reasons"]) if shown.get("basis") == "prior" else ""
+        )
+        return Text(f"  passed every gate: champion{few}\n", style="green")
     return Text("  not promoted: " + "; ".join(shown["reasons"]) + "\n", style="red")
 
 
@@ -318,7 +330,7 @@ def _drifted(drift: Mapping[str, Any]) -> str:
 
 def _fairness(fairness: Mapping[str, Any] | None) -> str:
     if fairness is None:
-        return "no sensitive column declared"
+        return "no sensitive column declared, or nothing has matured"
     return "\n".join(f"{column}: {found['verdict']}" for column, found in fairness["summary"].items())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from configs.errors import NotReadyError
+from configs.errors import NotEnoughDataError, NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace, files_fingerprint, fingerprint
 from features.schema import load_schema
@@ -95,9 +95,13 @@ def _drift(task: Task, bundle: Bundle, settings: Settings, workspace: Workspace)
 
 
 def _fairness(task: Task, version: str, settings: Settings, workspace: Workspace) -> dict[str, Any] | None:
+    """How groups fare on the hold-out; None without a sensitive column, or before anything has matured to hold out."""
     if not settings.columns.sensitive:
         return None
-    rows, _ = holdout(settings, workspace, task)
+    try:
+        rows, _ = holdout(settings, workspace, task)
+    except NotEnoughDataError:
+        return None
     _, judged = registry.bundles(workspace, task, version)
     told = forecast(judged, rows).merge(_sensitive(settings, workspace), on="customer_id", how="left")
     if task == "churn":

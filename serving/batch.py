@@ -50,6 +50,7 @@ SCHEMA = pa.schema(
         ("clv_reasons", pa.list_(pa.string())),
         ("churn_model", pa.string()),
         ("clv_model", pa.string()),
+        ("basis", pa.string()),
     ]
 )
 
@@ -180,6 +181,7 @@ def _row(answer: dict[str, Any]) -> dict[str, Any]:
     return {
         **flat(answer),
         **(answer["campaign"] or {}),
+        "basis": answer["basis"],
         "churn_by_horizon": list(answer["churn"]["by_horizon"].items()) if answer["churn"] else None,
         "event_expected_at": _event_at(answer),
         "churn_percentile": answer["churn"]["percentile"] if answer["churn"] else None,

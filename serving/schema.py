@@ -29,22 +29,16 @@ Reasons = Annotated[
         description="How many reasons to give; 0: all of them. Left out: what the service is set to.",
     ),
 ]
-Moment = Annotated[
-    str,
-    Field(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$",
-        json_schema_extra={"format": "date-time"},
-        description="ISO 8601, UTC.",
-    ),
-]
-Happened = Annotated[
-    str,
-    Field(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$",
-        json_schema_extra={"format": "date-time"},
-        description="When it happened: ISO 8601, UTC, in the past.",
-    ),
-]
+
+
+def _time(decimals: str, said: str) -> Any:
+    """A time as text; `decimals` says how many digits a second may have behind its point."""
+    pattern = rf"^\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{decimals})?Z$"
+    return Field(pattern=pattern, json_schema_extra={"format": "date-time"}, description=said)
+
+
+Moment = Annotated[str, _time("+", "ISO 8601, UTC.")]
+Happened = Annotated[str, _time("{1,6}", "When it happened: ISO 8601, UTC, in the past.")]
 EventId = Annotated[
     str, Field(min_length=1, max_length=MAX_ID_LENGTH, description="Given by the sender, once for each event.")
 ]
@@ -86,6 +80,26 @@ class ExpectedPart(Closed):
     at: Annotated[Moment | None, Field(description="The same as a moment.")]
 
 
+BasisKind = Literal["model", "hybrid", "prior"]
+
+
+class BasisPart(Closed):
+    """What a number rests on, and what it cannot know."""
+
+    kind: Annotated[
+        BasisKind,
+        Field(
+            description="model: trees; hybrid: trees that correct a prior; prior: a model of orders, or a regression, "
+            "as there is too little history for trees."
+        ),
+    ]
+    full_season: Annotated[
+        bool,
+        Field(description="False: the outcomes learned from cover less than a year; the value's interval is wider."),
+    ]
+    text: str
+
+
 class ChurnPart(Closed):
     """The risk that the customer leaves."""
 
@@ -102,6 +116,7 @@ class ChurnPart(Closed):
         ),
     ]
     expected: Annotated[ExpectedPart | None, Field(description="Null where the data has no dates.")]
+    basis: BasisPart
 
 
 class ClvPart(Closed):
@@ -117,6 +132,7 @@ class ClvPart(Closed):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217.")]
     tier: Literal["diamond", "gold", "silver", "bronze"]
     percentile: Percentile
+    basis: BasisPart
 
 
 class Reason(Closed):
@@ -181,7 +197,7 @@ class Answer(Closed):
     campaign: Annotated[
         CampaignPart | None, Field(description="Null where no campaign is planned, or for who is not a customer now.")
     ]
-    basis: Literal["model"]
+    basis: Annotated[BasisKind, Field(description="The weakest of the two below: prior before hybrid before model.")]
     features: FeaturesPart
     model: ModelPart
 

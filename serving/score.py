@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +22,13 @@ from serving.champion import Champions
 from training.bundle import Bundle
 
 Row = dict[str, Any]
+BASES = ("prior", "hybrid", "model")
+RESTS_ON = {
+    "model": "Trees, learned from this company's outcomes",
+    "hybrid": "A prior from each customer's own past, corrected by trees learned from this company's outcomes",
+    "prior": "A prior alone, as there is too little history for trees; the uncertainty is larger",
+}
+NO_SEASON = "; the outcomes learned from cover less than a year, so no season is known"
 EVENTS = {"inactivity": "next_order", "contract": "contract_end", "label": None}
 
 
@@ -95,7 +102,7 @@ def score(
         "model": champions.labels,
     }
     return [
-        _answer(row, risk, value, stage, settings, now, whole, make_id)
+        _answer(row, risk, value, stage, settings, now, {**whole, "basis": _weakest((risk, value), champions)}, make_id)
         for row, risk, value, stage in zip(rows, churn, clv, stages, strict=True)
     ]
 
@@ -152,10 +159,22 @@ def _answer(
         "clv_reasons": clv.reasons if clv else [],
         "action": {"code": rule.code, "text": rule.text},
         "campaign": offer(churn.body if churn else None, clv.body if clv else None, settings.decisions.campaign),
-        "basis": "model",
+        "basis": whole["basis"],
         "features": {"age_seconds": age, "stale": age > settings.serving.stale_after_hours * 3600},
         "model": dict(whole["model"]),
     }
+
+
+def basis_of(bundle: Bundle) -> dict[str, Any]:
+    """What the predictions of a model rest on, as answers tell it."""
+    text = RESTS_ON[bundle.basis] + ("." if bundle.full_season else f"{NO_SEASON}.")
+    return {"kind": bundle.basis, "full_season": bundle.full_season, "text": text}
+
+
+def _weakest(parts: Iterable[Part | None], champions: Champions) -> str:
+    """The weakest basis of what is told; of the churn model where nothing is."""
+    kinds = [part.body["basis"]["kind"] for part in parts if part] or [champions.churn.bundle.basis]
+    return min(kinds, key=BASES.index)
 
 
 def _churn(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, top: int) -> list[Part]:
@@ -165,9 +184,18 @@ def _churn(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settin
     bands = decide.bands(probability, settings.decisions.bands)
     places = bundle.percentile(probability).tolist()
     times = _times(bundle, matrix, probability, rows, settings)
+    basis = basis_of(bundle)
     return [
         Part(
-            {"probability": p, "horizon_days": bundle.horizon_days, "band": band, "percentile": place, **time}, reasons
+            {
+                "probability": p,
+                "horizon_days": bundle.horizon_days,
+                "band": band,
+                "percentile": place,
+                **time,
+                "basis": basis,
+            },
+            reasons,
         )
         for p, band, place, time, reasons in zip(
             probability.tolist(), bands, places, times, _reasons(bundle, matrix, rows, top), strict=True
@@ -204,15 +232,16 @@ def _expected(event: str | None, days: float, as_of: pd.Timestamp) -> dict[str, 
 
 def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, top: int) -> list[Part]:
     expected = _finite(bundle.predict(matrix), bundle.task)
-    low, high = bundle.bounds(expected)
+    low, high = bundle.bounds(expected, matrix)
     tiers = decide.tiers(expected, decide.tier_edges(bundle, settings.decisions.tiers))
+    basis = basis_of(bundle)
     promise = {
         "coverage": bundle.interval.coverage if bundle.interval else None,
         "horizon_days": bundle.horizon_days,
         "currency": settings.currency,
     }
     bodies = (
-        {"expected": e, "low": lo, "high": hi, **promise, "tier": tier, "percentile": place}
+        {"expected": e, "low": lo, "high": hi, **promise, "tier": tier, "percentile": place, "basis": basis}
         for e, lo, hi, tier, place in zip(
             expected.tolist(), low.tolist(), high.tolist(), tiers, bundle.percentile(expected).tolist(), strict=True
         )

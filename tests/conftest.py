@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,6 +18,7 @@ from zoneinfo import ZoneInfo
 import ibis.expr.types as ir
 import pandas as pd
 import pytest
+import sqlalchemy
 from filelock import FileLock
 
 from configs.settings import Settings, load
@@ -26,6 +31,7 @@ from features.schema import TABLES, customers_table, feature_columns
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # LightGBM's threads get in each other's way where tests run side by side
 ROOT = Path(__file__).parent.parent
+DATABASE_SECRET = "s3cr&t/p@ss"
 
 
 @pytest.fixture(scope="session")
@@ -156,3 +162,37 @@ def features(opened: Open) -> Callable[..., pd.DataFrame]:
         return found.set_index("customer_id").sort_index()
 
     return told
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[sqlalchemy.URL]:
+    """A private PostgreSQL cluster that asks for a password, on a port of the loopback."""
+    home = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    if home is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("PostgreSQL is not installed: apt-get install -y postgresql")
+        pytest.skip("PostgreSQL is not installed")
+    programs = Path(home).resolve().parent
+    user = "nobody" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        (folder / "password").write_text(DATABASE_SECRET)
+        if user:
+            owner = pwd.getpwnam(user)
+            for path in (folder, folder / "password"):
+                os.chown(path, owner.pw_uid, owner.pw_gid)
+        with closing(socket.create_server(("127.0.0.1", 0))) as free:
+            port = free.getsockname()[1]
+
+        def run(program: str, *arguments: str) -> None:
+            command = [str(programs / program), "-D", str(folder / "data"), *arguments]
+            with (folder / "out").open("a") as out:  # a pipe would stay open in the server
+                done = subprocess.run(command, user=user, cwd=folder, stdout=out, stderr=out, check=False, timeout=120)
+            assert done.returncode == 0, (folder / "out").read_text()
+
+        run("initdb", "-U", "shop", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}", "--no-sync", "-E", "UTF8")
+        run("pg_ctl", "-w", "-o", f"-p {port} -h 127.0.0.1 -k {folder} -F", "-l", str(folder / "log"), "start")
+        try:
+            yield sqlalchemy.URL.create("postgresql+psycopg", "shop", DATABASE_SECRET, "127.0.0.1", port, "postgres")
+        finally:
+            run("pg_ctl", "-w", "-m", "immediate", "stop")

@@ -9,49 +9,87 @@ import numpy as np
 import pandas as pd
 
 from configs.settings import Settings
-from training.bundle import Bundle, Score
-from training.dataset import Dataset, Encoder, learn_encoder
+from training.bundle import Bundle, Score, Task, encode
+from training.dataset import Dataset, Encoder, Matrix, learn_encoder
+from training.distributed import Trainer, trainer
+from training.expectation import COLUMNS as ORDERS
+from training.expectation import Expectation, fit_expectation
 from training.horizons import learn_steps
-from training.intervals import fit_interval
+from training.intervals import fit_intervals, known_days
 from training.models import Fitted, Scored, calibrate, fit, predict
 from training.split import Fold, Moments
 from training.tune import FoldData, Found, blocks_of
 
 QUANTILES = 101
 MAX_REFERENCE_ROWS = 20_000
+YEAR_DAYS = 365
 
 
-def fold_data(data: Dataset, folds: Sequence[Fold]) -> list[FoldData]:
+def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[FoldData]:
     """Encode the rows of each fold with what its training rows teach."""
     out = []
     for fold in folds:
-        rows = data.at(fold.train)
+        rows = data.teaching(fold.train)
         encoder = learn_encoder(rows, data.schema)
-        valid = data.at([fold.valid])
-        out.append(FoldData(encoder(rows), encoder(valid), encoder, blocks_of(valid["customer_id"].tolist())))
+        valid = data.teaching([fold.valid])
+        expectation = _expectation(data, fold.train, encoder, settings)
+        block = blocks_of(valid["customer_id"].tolist())
+        out.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation))
     return out
+
+
+def _expectation(data: Dataset, moments: Moments, encoder: Encoder, settings: Settings) -> Expectation | None:
+    """The model of orders of the customers at the newest of some moments; None where orders are not known."""
+    if data.by == "part" or not set(ORDERS) <= set(encoder.features):
+        return None
+    return expectation_of(data.newest(moments), data.task, encoder, settings)
+
+
+def expectation_of(rows: pd.DataFrame, task: Task, encoder: Encoder, settings: Settings) -> Expectation | None:
+    """The model of orders, fitted to the customers of one moment."""
+    places = tuple(encoder.features.index(name) for name in ORDERS)
+    x = encode(rows, encoder.features, encoder.categories)
+    clv, days = settings.clv, getattr(settings, task).horizon_days
+    return fit_expectation(x, places, task, days, clv.margin, clv.annual_discount_rate)  # type: ignore[arg-type]
 
 
 def out_of_time(folds: Sequence[FoldData], found: Found, seed: int) -> Scored:
     """Score the later rows of every fold with a model of its earlier ones."""
     parts = []
     for fold in folds:
-        fitted = fit(found.form, fold.train, fold.encoder, found.params, seed=seed, trees=found.trees)
-        parts.append(Scored(fitted.raw(fold.valid.x), fold.valid.y, np.zeros(len(fold.valid.y), dtype=int)))
+        fitted = _fit(found, fold.train, fold.encoder, fold.expectation, seed)
+        one = np.zeros(len(fold.valid.y), dtype=int)
+        days = known_days(fold.valid.x, fold.encoder.features)
+        parts.append(Scored(fitted.raw(fold.valid.x), fold.valid.y, one, fold.valid.weight, days))
     return sum(parts[1:], parts[0])
 
 
-def learn(data: Dataset, moments: Moments, found: Found, seed: int) -> tuple[Fitted, Encoder]:
+def learn(data: Dataset, moments: Moments, found: Found, settings: Settings) -> tuple[Fitted, Encoder]:
     """Fit what the search found on all rows of some moments."""
-    rows = data.at(moments)
+    rows = data.teaching(moments)
     encoder = learn_encoder(rows, data.schema)
-    return fit(found.form, encoder(rows), encoder, found.params, seed=seed, trees=found.trees), encoder
+    expectation = _expectation(data, moments, encoder, settings)
+    elsewhere = trainer(settings.training)
+    return _fit(found, encoder(rows), encoder, expectation, settings.tuning.seed, elsewhere), encoder
+
+
+def _fit(
+    found: Found,
+    train: Matrix,
+    encoder: Encoder,
+    expectation: Expectation | None,
+    seed: int,
+    elsewhere: Trainer | None = None,
+) -> Fitted:
+    given = {"expectation": expectation, "elsewhere": elsewhere}
+    return fit(found.form, train, encoder, found.params, seed=seed, trees=found.trees, **given)  # type: ignore[arg-type]
 
 
 def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> Scored:
     """Raw scores of labelled rows; every moment is a fold of its own."""
     matrix = encoder(rows)
-    return Scored(fitted.raw(matrix.x), matrix.y, pd.factorize(rows["as_of"])[0])
+    days = known_days(matrix.x, encoder.features)
+    return Scored(fitted.raw(matrix.x), matrix.y, pd.factorize(rows["as_of"])[0], matrix.weight, days)
 
 
 def assemble(
@@ -83,9 +121,14 @@ def assemble(
     settings
         Of the business.
     """
-    affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.at(trained)))
+    affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.teaching(trained)))
     expected = predict(fitted.form, later.raw, affine)
-    interval = fit_interval(expected, later.y, settings.clv.coverage) if data.task == "clv" else None
+    season = full_season(data, trained, settings)
+    clv, allowance = settings.clv, 0.0 if season else settings.clv.season_allowance
+    new = settings.decisions.stages.new_days
+    interval = (
+        fit_intervals(expected, later.y, later.known_days, new, clv.coverage, allowance) if data.task == "clv" else None
+    )
     parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
     scores = tuple(Score(part.name, booster, own, prior) for part, booster, own, prior in parts)
     steps, left_out = learn_steps(data, trained, until, encoder, fitted, settings)
@@ -101,14 +144,26 @@ def assemble(
         interval=interval,
         quantiles=(),
         reference=pd.DataFrame(),
-        info=_info(fitted, data, settings) | ({"horizons_left_out": left_out} if left_out else {}),
+        info=info_of(fitted, data, settings) | ({"horizons_left_out": left_out} if left_out else {}),
         event="order" if settings.churn.kind == "inactivity" else "end",
         steps=steps,
+        basis=fitted.form.basis,
+        full_season=season,
     )
-    return _with_reference(bundle, data.newest(trained), population, settings.tuning.seed)
+    return with_reference(bundle, data.newest(trained), population, settings.tuning.seed)
 
 
-def _with_reference(bundle: Bundle, rows: pd.DataFrame, population: pd.DataFrame, seed: int) -> Bundle:
+def full_season(data: Dataset, moments: Moments, settings: Settings) -> bool:
+    """Whether the outcomes of some moments cover a whole year; what has no dates has no season."""
+    if data.by == "part":
+        return True
+    seen = data.at(moments)["as_of"]
+    covered = seen.max() - seen.min() + pd.Timedelta(days=settings.outcome_days(data.task))
+    return bool(covered >= pd.Timedelta(days=YEAR_DAYS))
+
+
+def with_reference(bundle: Bundle, rows: pd.DataFrame, population: pd.DataFrame, seed: int) -> Bundle:
+    """The bundle with its reference rows for drift, and with the scale of percentiles and tiers."""
     sample = rows.sample(min(len(rows), MAX_REFERENCE_ROWS), random_state=seed).sort_index()
     reference = sample[list(bundle.features)].reset_index(drop=True)
     reference = reference.assign(prediction=bundle.predict(bundle.encode(sample)))
@@ -116,7 +171,8 @@ def _with_reference(bundle: Bundle, rows: pd.DataFrame, population: pd.DataFrame
     return Bundle(**{**vars(bundle), "quantiles": tuple(float(q) for q in scale), "reference": reference})
 
 
-def _info(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]:
+def info_of(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]:
+    """Facts of a model for people."""
     return {
         "business": settings.name,
         "form": fitted.form.name,
@@ -125,6 +181,7 @@ def _info(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]:
         "rows": len(data.frame),
         "outcome_days": settings.outcome_days(data.task),
         "holdout": holdout_rule(settings) if data.by == "part" else None,
+        **({"treatment": data.treatment} if data.treatment else {}),
     }
 
 
@@ -138,5 +195,5 @@ def forecast(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
     out = rows[["customer_id", "as_of", "label"]].assign(forecast=bundle.predict(bundle.encode(rows)))
     if bundle.interval is None:
         return out
-    low, high = bundle.bounds(out["forecast"].to_numpy())
+    low, high = bundle.bounds(out["forecast"].to_numpy(), bundle.encode(rows))
     return out.assign(low=low, high=high)

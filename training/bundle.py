@@ -19,38 +19,45 @@ from scipy.special import expit
 
 from configs.errors import RegistryError
 from training.calibrate import Affine
-from training.credibility import Credibility
 from training.explain import Link, effects, link
-from training.intervals import Interval
+from training.intervals import Interval, known_days
+from training.priors import Prior
+from training.priors import dump as dump_prior
+from training.priors import load as load_prior
 from training.survival import Curve, chain, median_days
 
-FORMAT = 2
+FORMAT = 3
 Task = Literal["churn", "clv"]
 Event = Literal["order", "end"]
+Basis = Literal["model", "hybrid", "prior"]
 SINGLE_THREAD_ROWS = 64
 
 
 @dataclass(frozen=True)
 class Score:
-    """One booster, the prior that it corrects if it does, and the affine map of the raw score of both."""
+    """A booster, a prior that it corrects, or either alone; and the affine map of their raw score."""
 
     name: str
-    booster: lgb.Booster
+    booster: lgb.Booster | None
     affine: Affine
-    prior: Credibility | None = None
+    prior: Prior | None = None
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
         """The calibrated raw score, shape (n,)."""
-        raw = np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=_threads(matrix)))
+        raw = np.zeros(len(matrix))
+        if self.booster:
+            raw += np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=_threads(matrix)))
         return self.affine(raw + self.prior(matrix) if self.prior else raw)
 
     def split(self, matrix: np.ndarray) -> tuple[float, np.ndarray]:
         """The calibrated raw score as a base and one value a feature, shape (n, features)."""
-        contrib = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=_threads(matrix)))
-        base, phi = float(contrib[0, -1]), contrib[:, :-1]
+        base, phi = 0.0, np.zeros(matrix.shape)
+        if self.booster:
+            contrib = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=_threads(matrix)))
+            base, phi = float(contrib[0, -1]), contrib[:, :-1]
         if self.prior:
-            phi[:, list(self.prior.places)] += self.prior.terms(matrix) - np.asarray(self.prior.means)
-            base += self.prior.base
+            start, told = self.prior.split(matrix)
+            base, phi = base + start, phi + told
         return float(self.affine(np.asarray([base]))[0]), phi * self.affine.slope
 
 
@@ -104,6 +111,10 @@ class Bundle:
         What the time of is told by a churn model: the next ``order``, or the ``end`` of the contract.
     steps
         Models of the further horizons of a churn model.
+    basis
+        What the prediction rests on: trees (``model``), trees that correct a prior (``hybrid``), or a ``prior`` alone.
+    full_season
+        Whether the outcomes learned from cover a whole year, so that a season could be learned.
     """
 
     task: Task
@@ -120,6 +131,8 @@ class Bundle:
     info: dict[str, Any]
     event: Event = "order"
     steps: tuple[Step, ...] = ()
+    basis: Basis = "model"
+    full_season: bool = True
 
     def encode(self, frame: pd.DataFrame) -> np.ndarray:
         """Turn a feature frame into the boosters' matrix, shape (n, features), float64.
@@ -160,11 +173,11 @@ class Bundle:
         """Days until the event is as likely as not to have come; NaN: past the longest horizon."""
         return median_days(curve)
 
-    def bounds(self, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper ends of the value interval, each of shape (n,)."""
+    def bounds(self, expected: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends of the value interval of expected values and their encoded rows, each of shape (n,)."""
         if self.interval is None:
             raise RegistryError(f"the {self.task} model holds no interval")
-        return self.interval(expected)
+        return self.interval(expected, known_days(matrix, self.features))
 
     def explain(self, matrix: np.ndarray) -> Explanation:
         """Split every prediction by features, in the unit of the prediction; sums are exact."""
@@ -184,7 +197,8 @@ class Bundle:
         """Write the bundle as plain files into a new folder and return it."""
         folder.mkdir(parents=True)
         for score in (*self.scores, *(step.score for step in self.steps)):
-            (folder / f"{score.name}.txt").write_text(score.booster.model_to_string(), "utf-8")
+            if score.booster:
+                (folder / f"{score.name}.txt").write_text(score.booster.model_to_string(), "utf-8")
         self.reference.to_parquet(folder / "reference.parquet", index=False)
         content = {
             "format": FORMAT,
@@ -201,6 +215,8 @@ class Bundle:
             "interval": asdict(self.interval) if self.interval else None,
             "quantiles": self.quantiles,
             "info": self.info,
+            "basis": self.basis,
+            "full_season": self.full_season,
             "sha256": {p.name: sha256(p) for p in sorted(folder.iterdir())},
         }
         (folder / "bundle.json").write_text(json.dumps(content, indent=1), "utf-8")
@@ -236,6 +252,8 @@ def load(folder: Path) -> Bundle:
         quantiles=tuple(content["quantiles"]),
         reference=pd.read_parquet(folder / "reference.parquet"),
         info=content["info"],
+        basis=content["basis"],
+        full_season=content["full_season"],
         event=content["event"],
         steps=tuple(Step(s["days"], _load_score(folder, s)) for s in content["steps"]),
     )
@@ -284,17 +302,17 @@ def _tuples(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(score: Score) -> dict[str, Any]:
-    prior = asdict(score.prior) if score.prior else None
-    return {"name": score.name, "affine": asdict(score.affine), "prior": prior}
+    told = {"name": score.name, "trees": score.booster is not None, "affine": asdict(score.affine)}
+    return {**told, "prior": dump_prior(score.prior)}
 
 
 def _load_score(folder: Path, content: dict[str, Any]) -> Score:
-    booster = lgb.Booster(model_file=str(folder / f"{content['name']}.txt"))
-    prior = Credibility(**_tuples(content["prior"])) if content["prior"] else None
-    return Score(content["name"], booster, Affine(**content["affine"]), prior)
+    booster = lgb.Booster(model_file=str(folder / f"{content['name']}.txt")) if content["trees"] else None
+    return Score(content["name"], booster, Affine(**content["affine"]), load_prior(content["prior"]))
 
 
 def _load_interval(content: dict[str, Any] | None) -> Interval | None:
     if content is None:
         return None
-    return Interval(**_tuples(content))
+    newcomers = _load_interval(content["newcomers"])
+    return Interval(**{**_tuples(content), "newcomers": newcomers})

@@ -24,7 +24,7 @@ class Affine:
         return self.slope * score + self.intercept
 
 
-def fit_log_odds(score: np.ndarray, label: np.ndarray, fold: np.ndarray) -> Affine:
+def fit_log_odds(score: np.ndarray, label: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None) -> Affine:
     """Fit how far log-odds must be stretched or flattened, on later rows than the model was learned from.
 
     The slope is Platt's (1999), with an own level for every fold: some months are better than others, and a slope that
@@ -44,6 +44,8 @@ def fit_log_odds(score: np.ndarray, label: np.ndarray, fold: np.ndarray) -> Affi
         1 where the customer left, else 0, shape (n,).
     fold
         Which fold each row is of, shape (n,); whole numbers from 0.
+    weight
+        How much each row counts, shape (n,); None: all alike.
 
     Examples
     --------
@@ -54,26 +56,27 @@ def fit_log_odds(score: np.ndarray, label: np.ndarray, fold: np.ndarray) -> Affi
     (0.5, 0.0)
     """
     folds = int(fold.max()) + 1
+    counts = np.ones(len(score)) if weight is None else weight
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         z = theta[0] * score + theta[1:][fold]
-        gap = expit(z) - label
+        gap = counts * (expit(z) - label)
         prior = np.concatenate([[(theta[0] - 1) / SLOPE_SD**2], theta[1:] / LEVEL_SD**2])
         off = np.concatenate([[(theta[0] - 1) / SLOPE_SD], theta[1:] / LEVEL_SD])
         slope = np.concatenate([[np.sum(gap * score)], np.bincount(fold, gap, folds)])
-        return float(np.sum(np.logaddexp(0, z) - label * z) + np.sum(off**2) / 2), slope + prior
+        return float(np.sum(counts * (np.logaddexp(0, z) - label * z)) + np.sum(off**2) / 2), slope + prior
 
     start = np.concatenate([[1.0], np.zeros(folds)])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(FLOOR, None)] + [(None, None)] * folds)
-    return _same_mean(float(found.x[0]), score)
+    return _same_mean(float(found.x[0]), score, counts)
 
 
-def _same_mean(slope: float, score: np.ndarray) -> Affine:
+def _same_mean(slope: float, score: np.ndarray, counts: np.ndarray) -> Affine:
     """The affine map of this slope that leaves the mean probability as it is."""
-    wanted, reach = float(np.mean(expit(score))), abs(slope - 1) * float(np.abs(score).max()) + 1.0
+    wanted, reach = float(np.average(expit(score), weights=counts)), abs(slope - 1) * float(np.abs(score).max()) + 1.0
 
     def miss(intercept: float) -> float:
-        return float(np.mean(expit(slope * score + intercept))) - wanted
+        return float(np.average(expit(slope * score + intercept), weights=counts)) - wanted
 
     return Affine(slope, float(brentq(miss, -reach, reach)))
 

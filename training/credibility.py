@@ -13,7 +13,9 @@ The logarithm is a sum of a term of spend and a term of time, so the prior is ex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -39,6 +41,8 @@ class Credibility:
         Means of the two terms over the training rows: what the effects of the columns are told against.
     """
 
+    kind: ClassVar[str] = "credibility"
+
     places: tuple[int, int]
     days: float
     rate: float
@@ -54,10 +58,21 @@ class Credibility:
         """Logarithm of the prior value, shape (n,)."""
         return self.log_scale + self.terms(x).sum(axis=1)
 
-    @property
-    def base(self) -> float:
-        """What the effects of the two columns are told against."""
-        return self.log_scale + sum(self.means)
+    def split(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """The logarithm as a base and one effect a column, shape (n, columns)."""
+        out = np.zeros(x.shape)
+        out[:, list(self.places)] = self.terms(x) - np.asarray(self.means)
+        return self.log_scale + sum(self.means), out
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Credibility:
+        """The inverse of `to_dict`."""
+        told: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        return cls(**told)
 
 
 def fit_credibility(x: np.ndarray, y: np.ndarray, places: tuple[int, int], days: float) -> Credibility:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,11 +13,12 @@ import pandas as pd
 from configs.errors import NotEnoughDataError, NotReadyError
 from configs.settings import Minimum
 from configs.workspace import Workspace, files_fingerprint
-from features.labels import further
+from features.labels import CONTACTED, further
 from features.schema import FeatureSchema, load_schema
 from training.bundle import Task, encode
 
 LABEL = {"churn": "churned", "clv": "clv"}
+WEIGHT = "training_weight"
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,16 @@ class Dataset:
     task
         ``churn`` or ``clv``.
     frame
-        ``customer_id, as_of``, the features, and ``label``; for churn also ``churned_<days>`` of further horizons.
+        ``customer_id, as_of``, the features, and ``label``; for churn also ``contacted``, and ``churned_<days>`` and
+        ``contacted_<days>`` of further horizons, and what `training.treatment` adds.
     schema
         Of the feature rows.
     fingerprint
         A hash of the feature rows and labels.
     by
         The column that folds and hold-out go by: ``as_of``, or ``part`` where the data has no dates.
+    treatment
+        What was done about customers who were contacted, in numbers, see `training.treatment`.
     """
 
     task: Task
@@ -43,6 +47,7 @@ class Dataset:
     schema: FeatureSchema
     fingerprint: str
     by: Literal["as_of", "part"] = "as_of"
+    treatment: dict[str, Any] = field(default_factory=dict)
 
     @property
     def as_ofs(self) -> list[pd.Timestamp]:
@@ -53,6 +58,11 @@ class Dataset:
         """The rows of some moments, or of some groups of customers where the data has no dates."""
         return self.frame[self.frame[self.by].isin(list(moments))].reset_index(drop=True)
 
+    def teaching(self, moments: Iterable[Any], weight: str = WEIGHT) -> pd.DataFrame:
+        """As `at`, without the rows that shall teach nothing: those of weight 0 in a column, where it exists."""
+        rows = self.at(moments)
+        return rows[rows[weight] > 0].reset_index(drop=True) if weight in rows else rows
+
     def newest(self, moments: Iterable[Any]) -> pd.DataFrame:
         """The rows of the newest of some moments; without dates, of all groups."""
         rows = self.at(moments)
@@ -61,10 +71,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows as a model takes them: ``x`` of shape (n, features), ``y`` of shape (n,)."""
+    """Rows as a model takes them: ``x`` of shape (n, features), ``y`` and ``weight`` of shape (n,); None: all alike."""
 
     x: np.ndarray
     y: np.ndarray
+    weight: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,20 @@ class Encoder:
 
     def __call__(self, rows: pd.DataFrame) -> Matrix:
         """Encode labelled rows."""
-        return Matrix(encode(rows, self.features, self.categories), rows["label"].to_numpy(np.float64))
+        x = encode(rows, self.features, self.categories)
+        return Matrix(x, rows["label"].to_numpy(np.float64), weight_of(rows))
+
+
+def weight_of(rows: pd.DataFrame) -> np.ndarray | None:
+    """The weight of each row, shape (n,); None if all weigh alike."""
+    if WEIGHT not in rows or (rows[WEIGHT] == 1).all():
+        return None
+    return rows[WEIGHT].to_numpy(np.float64)
+
+
+def weight_column(days: int, main: int) -> str:
+    """The column of weights for a horizon: ``training_weight``, or ``training_weight_60`` of a further one."""
+    return WEIGHT if days == main else f"{WEIGHT}_{days}"
 
 
 def learn_encoder(rows: pd.DataFrame, schema: FeatureSchema) -> Encoder:
@@ -108,13 +132,24 @@ def load(workspace: Workspace, task: Task) -> Dataset:
         raise NotReadyError(f"no labels in workspace '{workspace.root}': run `staycast features` first")
     labels = pd.read_parquet(path)
     known = labels[labels[LABEL[task]].notna()]
+    if known.empty:
+        return _unlabelled(workspace, task)
     rows = store.training_rows(workspace, known, task)
-    told = [name for name in known if name == LABEL[task] or (task == "churn" and str(name).startswith(further("")))]
+    beside = (further(""), CONTACTED) if task == "churn" else ()
+    told = [name for name in known if name == LABEL[task] or str(name).startswith(beside)]
     merged = rows.merge(known[["customer_id", "as_of", *told]], on=["customer_id", "as_of"], validate="1:1")
     frame = merged.rename(columns={LABEL[task]: "label"}).sort_values(["as_of", "customer_id"], ignore_index=True)
     return Dataset(
         task, frame, load_schema(workspace.features), files_fingerprint(workspace.features.glob("*.parquet"))
     )
+
+
+def _unlabelled(workspace: Workspace, task: Task) -> Dataset:
+    """No outcome is known yet: the columns of the rows, without a row."""
+    schema = load_schema(workspace.features)
+    rows = pd.read_parquet(workspace.features / "rows.parquet", columns=["customer_id", "as_of", *schema.names])
+    mark = files_fingerprint(workspace.features.glob("*.parquet"))
+    return Dataset(task, rows.head(0).assign(label=pd.Series(dtype=float)), schema, mark)
 
 
 def open_question(data: Dataset) -> Dataset:
@@ -130,31 +165,33 @@ def open_question(data: Dataset) -> Dataset:
     return replace(data, frame=rows.assign(label=(share < 0.98 * share.median()).astype(float)))
 
 
+def shortage(data: Dataset, minimum: Minimum) -> list[str]:
+    """What trees would need more of; empty: it is enough. One sentence each: what was found, and the least."""
+    moments = data.as_ofs
+    newest = int((data.frame["as_of"] == moments[-1]).sum()) if moments else 0
+    happened = int((data.frame["label"] > 0).sum())
+    found = {"customers at the newest labelled moment": (newest, minimum.customers)}
+    if data.by == "as_of":
+        found["labelled moments"] = (len(moments), minimum.as_ofs)
+    kinds = {"churn": ("customers who left", "customers who stayed"), "clv": ("customers who bought", "")}[data.task]
+    for name, count in zip(kinds, (happened, len(data.frame) - happened), strict=True):
+        if name:
+            found[f"labels of {name}"] = (count, minimum.labels_of_each_kind)
+    return [f"{count:,} {name}, {least:,} are needed" for name, (count, least) in found.items() if count < least]
+
+
 def require_enough(data: Dataset, minimum: Minimum) -> None:
-    """Check that a model can be learned at all.
+    """Check that trees can learn at all.
 
     Raises
     ------
     NotEnoughDataError
-        Too few moments, customers or labels of a kind; says the minimum, what was found and what to do.
+        Too few moments, customers or labels of a kind; says what was found, the least and what to do.
     """
-    moments = data.as_ofs
-    if data.by == "as_of":
-        remedy = "a longer history, or a shorter horizon_days"
-        _require(data.task, "labelled moments", len(moments), minimum.as_ofs, remedy)
-    newest = int((data.frame["as_of"] == moments[-1]).sum()) if moments else 0
-    _require(data.task, "labelled customers", newest, min(1, minimum.customers), "customers with a known label")
-    _require(data.task, f"customers at {moments[-1]:%Y-%m-%d}", newest, minimum.customers, "more customers")
-    happened = int((data.frame["label"] > 0).sum())
-    kinds = {"churn": ("customers who left", "customers who stayed"), "clv": ("customers who bought", None)}[data.task]
-    for name, count in zip(kinds, (happened, len(data.frame) - happened), strict=True):
-        if name:
-            _require(data.task, f"labels of {name}", count, minimum.labels_of_each_kind, "a longer history")
-
-
-def _require(task: str, what: str, found: int, least: int, remedy: str) -> None:
-    if found < least:
+    lack = shortage(data, minimum)
+    if lack:
         raise NotEnoughDataError(
-            f"{task}: found {found} {what}, at least {least} are needed to learn from: give {remedy}, "
-            "or lower it under `minimum` in the configuration if you accept a weaker model"
+            f"{data.task}: too little to learn from: {'; '.join(lack)}. Give a longer history or more customers, a "
+            "shorter horizon_days, or lower the limits under `minimum` if you accept a weaker model; with "
+            "`minimum.below: prior` the service answers from priors instead"
         )

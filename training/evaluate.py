@@ -10,22 +10,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from configs.settings import Settings
+from configs.settings import Settings, Tiers
 from training.assemble import forecast
 from training.baselines import numbers_rule, past_rate, present_price, recency_rule
 from training.bundle import Bundle
 from training.horizons import left_by
 from training.metrics import (
     auc,
-    bootstrap_interval,
     by_slice,
     churn_metrics,
     log_loss,
     mae,
+    margin_interval,
     normalised_gini,
     rmse,
     value_metrics,
 )
+from training.treatment import judged_untreated, weighted_metrics
 
 HEADLINE: dict[str, dict[str, Callable[..., float]]] = {
     "churn": {"auc": auc, "log_loss": log_loss},
@@ -35,6 +36,8 @@ NO_DATES = (
     "The data has no dates: customers were held out by a seeded lot, in no order of time. "
     "Expect worse on customers of a later time."
 )
+NEW = "new"
+PROMISED = ("tier", "custom")
 TENURE_DAYS = (0, 90, 180, np.inf)
 TENURE_NAMES = ("under 90 days", "90 to 180 days", "over 180 days")
 
@@ -59,6 +62,9 @@ class Examination:
         What a reader must know of how the rows were held out; empty: later moments, as it should be.
     horizons
         Churn: metrics at every horizon whose outcome is known of hold-out rows, by days.
+    untreated
+        Churn, where customers were contacted within the horizon: metrics of model and baseline over those who were
+        not, weighted so that they stand for all, see `training.treatment`.
     """
 
     rows: pd.DataFrame
@@ -69,6 +75,7 @@ class Examination:
     baseline_name: str
     note: str = ""
     horizons: dict[str, dict[str, float]] = field(default_factory=dict)
+    untreated: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As values that JSON can hold; NaN becomes None."""
@@ -82,6 +89,7 @@ class Examination:
             "model_less_baseline_95": {k: list(v) for k, v in self.margins.items()},
             "slices": slices,
             "horizons": {days: _plain(metrics) for days, metrics in self.horizons.items()},
+            "untreated": {name: _plain(metrics) for name, metrics in self.untreated.items()},
         }
 
 
@@ -100,8 +108,11 @@ def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings
         Of the business.
     """
     baseline_name, baseline = _baseline(bundle, holdout, train, settings)
-    cuts = {**_tenure(holdout, settings.churn.kind), **{name: holdout[name] for name in bundle.categories}}
+    cuts = {**_tenure(holdout, settings), **{name: holdout[name] for name in bundle.categories}}
     rows = forecast(bundle, holdout).assign(baseline=baseline, **cuts)
+    if bundle.task == "clv":
+        cuts["tier"] = _tiers(rows, settings.decisions.tiers)
+        rows = rows.assign(tier=cuts["tier"])
     measure = partial(measure_rows, task=bundle.task)
     slices = [by_slice(rows, name, measure).rename(columns={name: "value"}) for name in cuts]
     named = [part.assign(slice=name) for part, name in zip(slices, cuts, strict=True)]
@@ -115,7 +126,19 @@ def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings
         baseline_name=baseline_name,
         note=NO_DATES if settings.churn.kind == "label" else "",
         horizons=_horizons(bundle, holdout, settings) if bundle.task == "churn" else {},
+        untreated=_untreated(bundle, holdout, rows, settings) if bundle.task == "churn" else {},
     )
+
+
+def _untreated(
+    bundle: Bundle, holdout: pd.DataFrame, rows: pd.DataFrame, settings: Settings
+) -> dict[str, dict[str, float]]:
+    """Metrics over the rows that were not contacted, weighted to all; none if nobody was, or nobody knows."""
+    weight = judged_untreated(bundle, holdout, settings)
+    if weight is None:
+        return {}
+    y, named = rows["label"].to_numpy(), {"model": "forecast", "baseline": "baseline"}
+    return {name: weighted_metrics(y, rows[column].to_numpy(), weight) for name, column in named.items()}
 
 
 def _horizons(bundle: Bundle, holdout: pd.DataFrame, settings: Settings) -> dict[str, dict[str, float]]:
@@ -150,22 +173,38 @@ def _baseline(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settin
 
 
 def _margins(task: str, rows: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
-    def less(metric: Callable[..., float], y: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> float:
-        return metric(y, ours) - metric(y, theirs)
-
-    arrays = [rows[c].to_numpy() for c in ("label", "forecast", "baseline")]
+    y, ours, theirs = (rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
     return {
-        name: bootstrap_interval(partial(less, metric), *arrays, groups=rows["customer_id"], seed=seed)
+        name: margin_interval(metric, y, ours, theirs, groups=rows["customer_id"], seed=seed)
         for name, metric in HEADLINE[task].items()
     }
 
 
-def _tenure(rows: pd.DataFrame, kind: str) -> dict[str, pd.Series]:
-    """The slice by length of custom, under its name; none where nothing is dated."""
+def coverage_groups(shown: Examination) -> dict[str, tuple[float, int]]:
+    """Coverage of the interval and number of rows, in each tier and of new customers; empty without an interval."""
+    told = shown.slices[shown.slices["slice"].isin(PROMISED)]
+    if "coverage" not in told:
+        return {}
+    rows = told[(told["slice"] == "tier") | (told["value"] == NEW)]
+    return {str(r["value"]): (float(r["coverage"]), int(r["n"])) for r in rows.to_dict("records")}
+
+
+def _tiers(rows: pd.DataFrame, tiers: Tiers) -> pd.Series:
+    """The tier of each forecast among those of its moment, by the shares that each tier takes."""
+    rank = rows.groupby("as_of")["forecast"].rank(pct=True, ascending=False, method="first")
+    edges = np.cumsum([0.0, tiers.diamond, tiers.gold, tiers.silver])
+    return pd.cut(rank, [*edges, 1.0], labels=["diamond", "gold", "silver", "bronze"]).astype(object)
+
+
+def _tenure(rows: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:
+    """The slices by length of custom, under their names; none where nothing is dated."""
+    kind = settings.churn.kind
     if kind == "label":
         return {}
     days = rows["tenure_days" if kind == "inactivity" else "subscribed_days"]
-    return {"tenure": pd.cut(days, bins=list(TENURE_DAYS), labels=list(TENURE_NAMES), right=False).astype(object)}
+    tenure = pd.cut(days, bins=list(TENURE_DAYS), labels=list(TENURE_NAMES), right=False).astype(object)
+    new = pd.Series(np.where(days < settings.decisions.stages.new_days, NEW, "known longer"), index=rows.index)
+    return {"tenure": tenure, "custom": new}
 
 
 def _plain(metrics: dict[str, float]) -> dict[str, float | None]:

@@ -16,19 +16,26 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit
 
-Link = Literal["sigmoid", "exp", "sigmoid_exp"]
+Link = Literal["sigmoid", "exp", "sigmoid_exp", "mean_exp", "ziln"]
+MOST_VARIANCE = 4.0
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
 
 def link(name: Link, scores: np.ndarray) -> np.ndarray:
     """Turn raw scores, shape (n, J), into predictions, shape (n,).
 
-    ``sigmoid`` and ``exp`` take one score; ``sigmoid_exp`` takes two: log-odds of buying, log of the amount.
+    ``sigmoid`` and ``exp`` take one score; ``sigmoid_exp`` takes two: log-odds of buying, log of the amount;
+    ``ziln`` takes a third, the logarithm of the variance of the log of the amount, at most 4 (zero-inflated lognormal);
+    ``mean_exp`` takes logarithms of several forecasts of one amount, and gives the mean of the forecasts.
     """
     if name == "sigmoid":
         return expit(scores[:, 0])
     if name == "exp":
         return np.exp(scores[:, 0])
+    if name == "mean_exp":
+        return np.exp(scores).mean(axis=1)
+    if name == "ziln":
+        return expit(scores[:, 0]) * np.exp(scores[:, 1] + np.minimum(np.exp(scores[:, 2]), MOST_VARIANCE) / 2)
     return expit(scores[:, 0]) * np.exp(scores[:, 1])
 
 
@@ -68,9 +75,16 @@ def _mean_slope(name: Link, base: np.ndarray, steps: np.ndarray) -> np.ndarray:
 def _slope(name: Link, scores: np.ndarray) -> np.ndarray:
     if name == "exp":
         return np.exp(scores)
+    if name == "mean_exp":
+        return np.exp(scores) / scores.shape[1]
     share = expit(scores[:, :1])
     if name == "sigmoid":
         return share * (1 - share)
+    if name == "ziln":
+        variance = np.exp(scores[:, 2:3])
+        amount = np.exp(scores[:, 1:2] + np.minimum(variance, MOST_VARIANCE) / 2)
+        spread = share * amount * variance / 2 * (variance < MOST_VARIANCE)
+        return np.hstack([share * (1 - share) * amount, share * amount, spread])
     amount = np.exp(scores[:, 1:2])
     return np.hstack([share * (1 - share) * amount, share * amount])
 

@@ -18,6 +18,8 @@ Metrics = Mapping[str, float]
 RELATIONS = {"at least": operator.ge, "at most": operator.le, "above": operator.gt, "below": operator.lt}
 ERRORS = {"mae": "mean absolute error", "rmse": "root mean squared error"}
 ROUNDING = 1e-12
+MIN_GROUP = 30
+RISING = ("auc", "normalised_gini")
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def judge_value(
     target_coverage: float,
     rule_name: str = "past rate",
     error: Literal["mae", "rmse"] = "mae",
+    groups: Mapping[str, tuple[float, int]] | None = None,
 ) -> Decision:
     """Decide on a value model.
 
@@ -128,12 +131,19 @@ def judge_value(
     error
         What the baseline is beaten in. Where most customers pay one known price, the mean absolute error is least for
         the price itself, the median, whoever leaves; there the squared error, least for the mean, must judge.
+    groups
+        Coverage and number of rows of each tier and of new customers: each must keep the promise, but for what chance
+        explains (two standard errors of a share of so many rows). A group under 30 rows is not judged.
     """
     gini, mae = _number(candidate, "normalised_gini"), _number(candidate, "mae")
     checks = [
         _check("min_gini", "normalised Gini", gini, "at least", gates.min_gini),
         _coverage_check(_number(candidate, "coverage"), target_coverage, gates.coverage_tolerance),
     ]
+    for name, (covered, n) in sorted((groups or {}).items()):
+        if n >= MIN_GROUP:
+            chance = 2 * math.sqrt(target_coverage * (1 - target_coverage) / n)
+            checks.append(_coverage_check(covered, target_coverage, gates.coverage_tolerance + chance, name))
     if gates.must_beat_baseline:
         rule = f"the {rule_name}'s "
         theirs = _number(baseline, "normalised_gini")
@@ -153,6 +163,37 @@ def judge_value(
     return _decide(checks)
 
 
+def judge_few(
+    margins: Mapping[str, tuple[float, float]], champion_is_prior: bool | None, rule_name: str = "recency rule"
+) -> Decision:
+    """Decide on a model that had little to learn from: it must not be shown to be worse than the rule of thumb.
+
+    With few customers every number is noise, and limits for many would refuse good models and pass bad ones.
+
+    Parameters
+    ----------
+    margins
+        The 95 % interval of model less rule in each headline metric, see `training.evaluate.Examination`; empty:
+        nothing has matured to judge by. An interval that is not defined (one outcome alone) tells nothing.
+    champion_is_prior
+        Whether the champion had little to learn from, too; None: there is none.
+    rule_name
+        Which rule of thumb the baseline is.
+    """
+    allowed = champion_is_prior is not False
+    said = "no champion learned from more" if allowed else "the champion learned from enough data, this one did not"
+    checks = [Check("champion_had_no_more", float(allowed), 1.0, allowed, said)]
+    for name, (low, high) in margins.items():
+        better = name in RISING
+        worse = high < 0 if better else low > 0
+        text = f"{name.replace('_', ' ')} less the {rule_name}'s: {low:+.4g} to {high:+.4g}"
+        verdict = "worse" if worse else "not shown to be worse"
+        checks.append(Check(f"not_worse_{name}", high if better else low, 0.0, not worse, f"{text}, {verdict}"))
+    if not margins:
+        checks.append(Check("matured", 0.0, 0.0, True, "nothing has matured to judge by: it answers from a prior"))
+    return _decide(checks)
+
+
 def _decide(checks: list[Check]) -> Decision:
     failed = [check for check in checks if not check.passed]
     return Decision(not failed, tuple(checks), tuple(check.text for check in failed or checks))
@@ -164,12 +205,13 @@ def _check(name: str, what: str, value: float, relation: str, limit: float, whos
     return Check(name, value, limit, passed, f"{what} {got} {_is(passed)} {relation} {whose}{wanted}")
 
 
-def _coverage_check(value: float, target: float, tolerance: float) -> Check:
+def _coverage_check(value: float, target: float, tolerance: float, group: str = "") -> Check:
     miss = abs(value - target)
     passed = miss <= tolerance + ROUNDING
     got, wanted = _show(value, target)
-    text = f"interval coverage {got} {_is(passed)} within {tolerance:.4g} of its target {wanted}"
-    return Check("coverage_tolerance", miss, tolerance, passed, text)
+    whose = f" of {group} customers" if group else ""
+    text = f"interval coverage{whose} {got} {_is(passed)} within {tolerance:.4g} of its target {wanted}"
+    return Check(f"coverage_tolerance{'_' + group if group else ''}", miss, tolerance, passed, text)
 
 
 def _champion_check(what: str, value: float, theirs: float, slack: float) -> Check:

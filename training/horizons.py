@@ -16,7 +16,8 @@ from configs.settings import Settings
 from features.labels import further
 from training.bundle import Score, Step
 from training.calibrate import Affine, fit_log_odds
-from training.dataset import Dataset, Encoder
+from training.dataset import WEIGHT, Dataset, Encoder, weight_column
+from training.distributed import trainer
 from training.models import CHURN, Fitted, fit
 from training.split import Fold, Moments, matured, rolling_origin
 from training.survival import outwards
@@ -103,9 +104,11 @@ def _learn(
             stop_after=settings.tuning.early_stopping_trees,
         )
         found.append(fitted.trees["churn"])
-        later.append((fitted.raw(valid.x)[:, 0], valid.y, np.full(len(valid.y), len(later))))
+        weight = np.ones(len(valid.y)) if valid.weight is None else valid.weight
+        later.append((fitted.raw(valid.x)[:, 0], valid.y, np.full(len(valid.y), len(later)), weight))
     trees = {"churn": max(1, round(np.mean(found)))} if found else main.trees
-    whole = fit(CHURN, encoder(rows), encoder, main.params, seed=seed, trees=trees)
+    where = trainer(settings.training)
+    whole = fit(CHURN, encoder(rows), encoder, main.params, seed=seed, trees=trees, elsewhere=where)
     affine = fit_log_odds(*(np.concatenate(c) for c in zip(*later, strict=True))) if later else Affine()
     return Step(days, Score(f"until_{days}_days", whole.boosters[0], affine))
 
@@ -118,8 +121,13 @@ def _folds(seen: Moments, wait: int, n_folds: int) -> Sequence[Fold]:
 
 
 def _at_risk(data: Dataset, moments: Moments | list, days: int, near: int, settings: Settings) -> pd.DataFrame:
-    """Rows that a step is asked of; ``label`` is 1 where nothing happened until its horizon."""
-    rows = data.at(moments)
+    """Rows that a step is asked of; ``label`` is 1 where nothing happened until its horizon.
+
+    They teach as much as the longer horizon lets them: who was contacted only after the shorter one teaches that alone.
+    """
+    weight = weight_column(max(days, near), settings.churn.horizon_days)
+    rows = data.teaching(moments, weight)
+    rows = rows.assign(**{WEIGHT: rows[weight]}) if weight in rows else rows
     inner, outer = (nothing_until(rows, d, settings) for d in (near, days))
     asked = (inner == 1) if days > near else (inner == 0)
     return rows.assign(label=outer)[asked & ~np.isnan(outer)].reset_index(drop=True)

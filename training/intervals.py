@@ -6,7 +6,8 @@ in Vovk, Lindsay, Nouretdinov and Gammerman 2003, so that the promise holds for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,7 @@ from configs.errors import NotEnoughDataError
 
 MIN_PER_BIN = 50
 MAX_BINS = 8
+KNOWN = ("tenure_days", "subscribed_days")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Interval:
         Keeps the unit above zero for customers of little value, in currency.
     floor
         No lower end lies under this, in currency: 0, or less where returns made negative totals.
+    allowance
+        Both ends lie further out by this share of themselves, for what the past could not show.
+    newcomers, new_days
+        The interval of customers known for fewer days; None: the same.
     """
 
     coverage: float
@@ -41,17 +47,72 @@ class Interval:
     high: tuple[float, ...]
     offset: float
     floor: float
+    allowance: float = 0.0
+    newcomers: Interval | None = None
+    new_days: float = 0.0
 
-    def __call__(self, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the lower and upper ends for expected values of shape (n,), in currency."""
+    def __call__(self, expected: np.ndarray, known_days: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return the lower and upper ends for expected values of shape (n,), in currency.
+
+        Parameters
+        ----------
+        expected
+            In currency, shape (n,).
+        known_days
+            Since when each customer has been known, shape (n,); None or NaN: long enough.
+        """
+        low, high = self._ends(expected)
+        if self.newcomers is None or known_days is None:
+            return low, high
+        new = known_days < self.new_days
+        lower, higher = self.newcomers._ends(expected)
+        return np.where(new, lower, low), np.where(new, higher, high)
+
+    def _ends(self, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bins = np.searchsorted(np.asarray(self.edges), expected, side="right")
         unit = np.abs(expected) + self.offset
         low = np.maximum(expected + np.asarray(self.low)[bins] * unit, self.floor)
         high = expected + np.asarray(self.high)[bins] * unit
+        low, high = low - self.allowance * np.abs(low), high + self.allowance * np.abs(high)
         return np.minimum(low, expected), np.maximum(high, expected)
 
 
-def fit_interval(expected: np.ndarray, actual: np.ndarray, coverage: float) -> Interval:
+def known_days(matrix: np.ndarray, features: Sequence[str]) -> np.ndarray | None:
+    """Since when each customer has been known, in days, shape (n,); None where the data does not tell."""
+    found = [features.index(name) for name in KNOWN if name in features]
+    return matrix[:, found[0]] if found else None
+
+
+def fit_intervals(
+    expected: np.ndarray,
+    actual: np.ndarray,
+    known: np.ndarray | None,
+    new_days: float,
+    coverage: float,
+    allowance: float = 0.0,
+) -> Interval:
+    """Learn the interval of all, and that of new customers apart where at least 50 were seen.
+
+    Parameters
+    ----------
+    expected, actual, coverage, allowance
+        See `fit_interval`.
+    known
+        Since when each customer has been known, in days, shape (n,); None: the data does not tell.
+    new_days
+        A customer known for fewer days is new.
+    """
+    whole = fit_interval(expected, actual, coverage, allowance)
+    new = np.zeros(len(expected), dtype=bool) if known is None else known < new_days
+    if not MIN_PER_BIN <= new.sum() <= len(new) - MIN_PER_BIN:
+        return whole
+    others = fit_interval(expected[~new], actual[~new], coverage, allowance)
+    return replace(others, newcomers=fit_interval(expected[new], actual[new], coverage, allowance), new_days=new_days)
+
+
+def fit_interval(
+    expected: np.ndarray, actual: np.ndarray, coverage: float, allowance: float = 0.0, least: int = MIN_PER_BIN
+) -> Interval:
     """Learn the interval from forecasts and what came, on rows that the model was not learned from.
 
     Parameters
@@ -60,15 +121,19 @@ def fit_interval(expected: np.ndarray, actual: np.ndarray, coverage: float) -> I
         Forecast and true value of each customer, shape (n,), in currency.
     coverage
         Share of true values that shall lie inside, between 0.5 and 1.
+    allowance
+        See `Interval`.
+    least
+        Rows without which the tails are not told; with few rows the ends are the farthest seen.
 
     Raises
     ------
     NotEnoughDataError
-        Fewer than 50 rows: the tails of the interval could not be told.
+        Fewer rows.
     """
-    if len(expected) < MIN_PER_BIN:
+    if len(expected) < least:
         raise NotEnoughDataError(
-            f"a value interval needs at least {MIN_PER_BIN} matured forecasts, found {len(expected)}: "
+            f"a value interval needs at least {least} matured forecasts, found {len(expected)}: "
             "wait for more months to pass, or widen the history"
         )
     offset = float(max(np.mean(np.abs(actual)) * 0.05, 1e-9))
@@ -84,6 +149,7 @@ def fit_interval(expected: np.ndarray, actual: np.ndarray, coverage: float) -> I
         high=tuple(_conformal(g, tail) for g in groups),
         offset=offset,
         floor=float(min(actual.min(), 0.0)),
+        allowance=allowance,
     )
 
 
@@ -100,6 +166,9 @@ def _each_bin_filled(expected: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def _conformal(ratio: np.ndarray, tail: float) -> float:
-    """The upper conformal quantile: the ceil((n + 1)(1 - tail))-th smallest of n, at most the largest."""
-    rank = int(np.ceil((len(ratio) + 1) * (1 - tail)))
-    return float(np.sort(ratio)[min(rank, len(ratio)) - 1])
+    """The upper conformal quantile, the (n + 1)(1 - tail)-th smallest of n, at most the largest.
+
+    Between two ranks it is interpolated (Weibull's plotting position). The next rank above, which promises *at least*
+    the coverage, gives clearly more of it in bins of fifty: 96 % where 90 % was asked.
+    """
+    return float(np.quantile(ratio, 1 - tail, method="weibull"))

@@ -1,21 +1,30 @@
 """The LightGBM models: which boosters a forecast is made of, what each learns, and how it is fitted.
 
+The zero-inflated lognormal (Wang, Liu and Miao 2019) is fitted block by block. Its likelihood falls apart into that of
+buying (binary), of the logarithm of the amount (squared error), and of the spread about it: with ``u`` the logarithm of
+the variance and ``r`` the miss, ``u + r^2 exp(-u)``, which is the gamma deviance of ``r^2``.
+
 Weights that spoil probabilities (``is_unbalance``, ``scale_pos_weight``) are never used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import lightgbm as lgb
 import numpy as np
 
 from training.calibrate import Affine, fit_level, fit_log_odds
-from training.credibility import COLUMNS, Credibility, fit_credibility
+from training.credibility import COLUMNS, fit_credibility
 from training.dataset import Encoder, Matrix
+from training.distributed import Rows, Trainer
+from training.expectation import COLUMNS as ORDERS
+from training.expectation import Expectation
 from training.explain import Link, link
+from training.linear import fit_linear
+from training.priors import Prior
 
 Params = Mapping[str, Any]
 Trees = Mapping[str, int]
@@ -31,12 +40,27 @@ FIXED = {
 
 @dataclass(frozen=True)
 class Part:
-    """One booster of a form: its LightGBM objective, the rows and target it learns from, if it corrects a prior."""
+    """One raw score of a form.
+
+    Attributes
+    ----------
+    name
+        Of its booster.
+    objective
+        The booster's LightGBM objective; empty: there is no booster, the prior speaks alone.
+    target
+        From labels to the rows it learns from, shape (n,), and what it learns of them.
+    prior
+        The kind of prior that the booster corrects (`training.priors.KINDS`); empty: none.
+    spread_of
+        The part before whose squared miss this one learns, in place of the label; empty: none.
+    """
 
     name: str
     objective: str
     target: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-    corrects: bool = False
+    prior: Literal["", "credibility", "expectation", "linear"] = ""
+    spread_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +70,13 @@ class Form:
     name: str
     link: Link
     parts: tuple[Part, ...]
+
+    @property
+    def basis(self) -> Literal["model", "hybrid", "prior"]:
+        """What the forecast rests on: trees alone, trees and a prior, or a prior alone."""
+        if not any(part.objective for part in self.parts):
+            return "prior"
+        return "hybrid" if any(part.prior for part in self.parts) else "model"
 
 
 def _all(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,37 +95,97 @@ def _amount(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return y > 0, y[y > 0]
 
 
+def _log_all(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(len(y), dtype=bool), np.log1p(np.maximum(y, 0.0))
+
+
+def _log(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return y > 0, np.log(y[y > 0])
+
+
 CHURN = Form("churn", "sigmoid", (Part("churn", "binary", _all),))
 TWEEDIE = Form("tweedie", "exp", (Part("value", "tweedie", _not_negative),))
 TWO_PART = Form("two_part", "sigmoid_exp", (Part("buys", "binary", _buys), Part("amount", "gamma", _amount)))
-HYBRID = Form("hybrid", "exp", (Part("value", "tweedie", _not_negative, corrects=True),))
-FORMS = {"churn": (CHURN,), "clv": (TWEEDIE, TWO_PART, HYBRID)}
+LOGNORMAL = Form("lognormal", "sigmoid_exp", (Part("buys", "binary", _buys), Part("log_amount", "regression", _log)))
+ZILN = Form(
+    "zero_inflated_lognormal",
+    "ziln",
+    (
+        Part("buys", "binary", _buys),
+        Part("log_amount", "regression", _log),
+        Part("spread", "gamma", _amount, spread_of="log_amount"),
+    ),
+)
+MEDIAN = Form("quantile", "exp", (Part("log_median", "quantile", _log_all),))
+HYBRID = Form("hybrid", "exp", (Part("value", "tweedie", _not_negative, "credibility"),))
+BLEND = Form(
+    "blend",
+    "mean_exp",
+    (
+        Part("value", "tweedie", _not_negative),
+        Part("corrected", "tweedie", _not_negative, "credibility"),
+        Part("expected", "", _not_negative, "expectation"),
+    ),
+)
+CHURN_ORDERS = Form("churn_orders", "sigmoid", (Part("churn", "", _all, "expectation"),))
+CHURN_LINEAR = Form("churn_linear", "sigmoid", (Part("churn", "", _all, "linear"),))
+VALUE_ORDERS = Form("value_orders", "exp", (Part("value", "", _not_negative, "expectation"),))
+VALUE_LINEAR = Form("value_linear", "exp", (Part("value", "", _not_negative, "linear"),))
+FORMS = {"churn": (CHURN,), "clv": (TWEEDIE, TWO_PART, LOGNORMAL, ZILN, MEDIAN, HYBRID, BLEND)}
+FEW = {"churn": (CHURN_ORDERS, CHURN_LINEAR), "clv": (VALUE_ORDERS, VALUE_LINEAR)}
+NEEDS: dict[str, tuple[str, ...]] = {"credibility": COLUMNS, "expectation": ORDERS}
 PRIOR_DAYS = 60.0
-OWN = {"tweedie_variance_power": "tweedie", "prior_days": ""}
+SMALLEST_MISS = 1e-6
+OWN = {"tweedie_variance_power": "tweedie", "alpha": "quantile", "prior_days": ""}
 
 
 def form(name: str) -> Form:
     """The form of this name."""
-    return next(f for forms in FORMS.values() for f in forms if f.name == name)
+    every = [f for kinds in (FORMS, FEW) for forms in kinds.values() for f in forms]
+    return next(f for f in every if f.name == name)
 
 
 def forms(task: str, encoders: Sequence[Encoder]) -> tuple[Form, ...]:
-    """The forms that these columns allow: a prior needs what a customer spent, and how long it took."""
-    known = all(set(COLUMNS) <= set(encoder.features) for encoder in encoders)
-    return tuple(f for f in FORMS[task] if known or not any(part.corrects for part in f.parts))
+    """The forms that these columns allow: a prior needs to know what a customer ordered, and when."""
+    return tuple(f for f in FORMS[task] if all(_allowed(f, encoder) for encoder in encoders))
+
+
+def form_for_few(task: str, encoder: Encoder) -> Form:
+    """The form that needs little to learn from: a model of orders where they are known, else a ridge regression."""
+    return next(f for f in FEW[task] if _allowed(f, encoder))
+
+
+def _allowed(which: Form, encoder: Encoder) -> bool:
+    return all(set(NEEDS.get(part.prior, ())) <= set(encoder.features) for part in which.parts)
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Raw scores of labelled rows: ``raw`` of shape (n, J), ``y`` and ``fold`` of shape (n,), folds numbered from 0."""
+    """Raw scores of labelled rows: ``raw`` of shape (n, J), ``y`` and ``fold`` of shape (n,), folds numbered from 0.
+
+    ``weight`` of shape (n,) says how much a row counts, None: all alike; ``known_days`` of shape (n,) since when each
+    customer has been known, None: the data does not tell.
+    """
 
     raw: np.ndarray
     y: np.ndarray
     fold: np.ndarray
+    weight: np.ndarray | None = None
+    known_days: np.ndarray | None = None
 
     def __add__(self, other: Scored) -> Scored:
         fold = np.concatenate([self.fold, other.fold + self.fold.max() + 1])
-        return Scored(np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y]), fold)
+        weight = joined_weights([self.weight, other.weight], [len(self.y), len(other.y)])
+        days = None if self.known_days is None or other.known_days is None else (self.known_days, other.known_days)
+        known = None if days is None else np.concatenate(days)
+        return Scored(np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y]), fold, weight, known)
+
+
+def joined_weights(weights: Sequence[np.ndarray | None], lengths: Sequence[int]) -> np.ndarray | None:
+    """Weights of rows put one under another; where none are given a row weighs 1, and None if none are given at all."""
+    if all(weight is None for weight in weights):
+        return None
+    return np.concatenate([np.ones(n) if w is None else w for w, n in zip(weights, lengths, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -102,19 +193,19 @@ class Fitted:
     """Boosters of one form, in the order of its parts, and the LightGBM parameters they were fitted with."""
 
     form: Form
-    boosters: tuple[lgb.Booster, ...]
-    priors: tuple[Credibility | None, ...]
+    boosters: tuple[lgb.Booster | None, ...]
+    priors: tuple[Prior | None, ...]
     params: Params
 
     @property
     def trees(self) -> dict[str, int]:
-        """Number of trees of each part."""
-        return {p.name: b.current_iteration() for p, b in zip(self.form.parts, self.boosters, strict=True)}
+        """Number of trees of each part that has some."""
+        return {p.name: b.current_iteration() for p, b in zip(self.form.parts, self.boosters, strict=True) if b}
 
     def raw(self, x: np.ndarray) -> np.ndarray:
         """Raw scores before calibration, shape (n, J)."""
-        found = zip(self.boosters, self.priors, strict=True)
-        return np.column_stack([np.asarray(b.predict(x, raw_score=True)) + (p(x) if p else 0.0) for b, p in found])
+        parts = zip(self.boosters, self.priors, strict=True)
+        return np.column_stack([_raw(booster, prior, x) for booster, prior in parts])
 
 
 def fit(
@@ -127,6 +218,8 @@ def fit(
     trees: Trees,
     valid: Matrix | None = None,
     stop_after: int = 0,
+    expectation: Expectation | None = None,
+    elsewhere: Trainer | None = None,
 ) -> Fitted:
     """Fit the boosters of a form.
 
@@ -146,41 +239,70 @@ def fit(
         Number of trees of each part; with `valid`, the most.
     valid, stop_after
         Later rows: stop adding trees when `stop_after` of them brought nothing there.
+    expectation
+        The model of orders, for parts that start from it.
+    elsewhere
+        Learns the boosters instead of this process, see `training.distributed`; not with `valid`.
     """
-    priors = tuple(_prior(part, train, encoder, params) for part in which.parts)
-    boosters = [
-        _fit_part(p, prior, train, encoder, {**params, "seed": seed}, trees[p.name], valid, stop_after)
-        for p, prior in zip(which.parts, priors, strict=True)
-    ]
-    return Fitted(which, tuple(boosters), priors, params)
+    priors = tuple(_prior(part, train, encoder, params, expectation) for part in which.parts)
+    boosters: dict[str, lgb.Booster | None] = {}
+    for p, prior in zip(which.parts, priors, strict=True):
+        rows = (train, valid)
+        if p.spread_of:
+            rows = (_misses(boosters[p.spread_of], train), _misses(boosters[p.spread_of], valid) if valid else None)
+        told = {**params, "seed": seed}
+        boosters[p.name] = (
+            _fit_part(p, prior, rows[0], encoder, told, trees[p.name], rows[1], stop_after, elsewhere)
+            if p.objective
+            else None
+        )
+    return Fitted(which, tuple(boosters.values()), priors, params)
 
 
-def _prior(part: Part, train: Matrix, encoder: Encoder, params: Params) -> Credibility | None:
-    if not part.corrects:
-        return None
-    spend, time = (encoder.features.index(name) for name in COLUMNS)
-    return fit_credibility(train.x, part.target(train.y)[1], (spend, time), params.get("prior_days", PRIOR_DAYS))
+def _misses(booster: lgb.Booster | None, rows: Matrix) -> Matrix:
+    """The squared miss of the logarithm of each amount, above zero; rows without an amount stay at 0."""
+    miss = np.log(np.where(rows.y > 0, rows.y, 1.0)) - _raw(booster, None, rows.x)
+    return replace(rows, y=np.where(rows.y > 0, np.maximum(miss**2, SMALLEST_MISS), 0.0))
+
+
+def _prior(
+    part: Part, train: Matrix, encoder: Encoder, params: Params, expectation: Expectation | None
+) -> Prior | None:
+    if part.prior == "credibility":
+        spend, time = (encoder.features.index(name) for name in COLUMNS)
+        return fit_credibility(train.x, part.target(train.y)[1], (spend, time), params.get("prior_days", PRIOR_DAYS))
+    if part.prior == "linear":
+        task = "churn" if part.name == "churn" else "clv"
+        return fit_linear(train.x, part.target(train.y)[1], task, encoder.category_places)
+    return expectation if part.prior == "expectation" else None
 
 
 def _fit_part(
     part: Part,
-    prior: Credibility | None,
+    prior: Prior | None,
     train: Matrix,
     encoder: Encoder,
     params: Params,
     trees: int,
     valid: Matrix | None,
     stop_after: int,
+    elsewhere: Trainer | None,
 ) -> lgb.Booster:
+    told = {**FIXED, **_own(params, part), "objective": part.objective}
+    if elsewhere is not None and valid is None:
+        return elsewhere(told, _rows(part, prior, train, encoder), trees)
     data = _lgb_data(part, prior, train, encoder)
     watched = [] if valid is None else [_lgb_data(part, prior, valid, encoder, data)]
     stop: list[Callable[..., Any]] = [lgb.early_stopping(stop_after, verbose=False)] if watched else []
-    booster = lgb.train(
-        {**FIXED, **_own(params, part), "objective": part.objective}, data, trees, valid_sets=watched, callbacks=stop
-    )
+    booster = lgb.train(told, data, trees, valid_sets=watched, callbacks=stop)
     if booster.best_iteration > 0:
         return lgb.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
     return booster
+
+
+def _raw(booster: lgb.Booster | None, prior: Prior | None, x: np.ndarray) -> np.ndarray:
+    trees = np.asarray(booster.predict(x, raw_score=True)) if booster else np.zeros(len(x))
+    return trees + prior(x) if prior else trees
 
 
 def _own(params: Params, part: Part) -> dict[str, Any]:
@@ -188,13 +310,21 @@ def _own(params: Params, part: Part) -> dict[str, Any]:
     return {k: v for k, v in params.items() if OWN.get(k, part.objective) == part.objective}
 
 
+def _rows(part: Part, prior: Prior | None, matrix: Matrix, encoder: Encoder) -> Rows:
+    rows, target = part.target(matrix.y)
+    x, weight = matrix.x[rows], None if matrix.weight is None else matrix.weight[rows]
+    start = prior(x) if prior else None
+    return Rows(x, target, weight, start, tuple(encoder.features), tuple(encoder.category_places))
+
+
 def _lgb_data(
-    part: Part, prior: Credibility | None, matrix: Matrix, encoder: Encoder, reference: lgb.Dataset | None = None
+    part: Part, prior: Prior | None, matrix: Matrix, encoder: Encoder, reference: lgb.Dataset | None = None
 ) -> lgb.Dataset:
     rows, target = part.target(matrix.y)
     return lgb.Dataset(
         matrix.x[rows],
         target,
+        weight=None if matrix.weight is None else matrix.weight[rows],
         init_score=prior(matrix.x[rows]) if prior else None,
         feature_name=list(encoder.features),
         categorical_feature=encoder.category_places,
@@ -217,11 +347,22 @@ def calibrate(which: Form, later: Scored, trained: Scored) -> tuple[Affine, ...]
         The rows that the boosters learned from.
     """
     if which.link == "sigmoid":
-        return (fit_log_odds(later.raw[:, 0], later.y, later.fold),)
-    first: tuple[Affine, ...] = ()
-    if which.link == "sigmoid_exp":
-        first = (fit_log_odds(later.raw[:, 0], (later.y > 0).astype(np.float64), later.fold),)
-    return *first, fit_level(predict(which, trained.raw, (*first, Affine())), trained.y)
+        return (fit_log_odds(later.raw[:, 0], later.y, later.fold, later.weight),)
+    if which.link in ("sigmoid_exp", "ziln"):
+        return balance(which, trained, fit_log_odds(later.raw[:, 0], (later.y > 0).astype(np.float64), later.fold))
+    return balance(which, trained)
+
+
+def balance(which: Form, trained: Scored, buys: Affine | None = None) -> tuple[Affine, ...]:
+    """Fit the levels of amounts on the rows that the boosters learned from.
+
+    Each of several forecasts of one amount (``mean_exp``) gets its own level; `buys` maps the log-odds of buying.
+    """
+    if which.link == "mean_exp":
+        return tuple(fit_level(np.exp(own), trained.y) for own in trained.raw.T)
+    first = (buys or Affine(),) if which.link in ("sigmoid_exp", "ziln") else ()
+    last = (Affine(),) if which.link == "ziln" else ()
+    return *first, fit_level(predict(which, trained.raw, (*first, Affine(), *last)), trained.y), *last
 
 
 def predict(which: Form, raw: np.ndarray, affine: tuple[Affine, ...]) -> np.ndarray:

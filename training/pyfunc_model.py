@@ -23,10 +23,11 @@ class StaycastModel(PythonModel):
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Forecast. One row per row in: ``probability``, or ``expected, low, high``."""
-        predicted = self.bundle.predict(self.bundle.encode(model_input))
+        matrix = self.bundle.encode(model_input)
+        predicted = self.bundle.predict(matrix)
         if self.bundle.interval is None:
             return pd.DataFrame({"probability": predicted})
-        low, high = self.bundle.bounds(predicted)
+        low, high = self.bundle.bounds(predicted, matrix)
         return pd.DataFrame({"expected": predicted, "low": low, "high": high})
 
 

@@ -129,7 +129,7 @@ def reproduce(
         chosen = _chosen(documents["search"]) if given_search else None
         made = make(settings, workspace, data, step, Workspace(Path(folder)), chosen)
         made.final.save(Path(folder) / "files" / "bundle")
-        made.judged.save(Path(folder) / "files" / "judged")
+        (made.judged or made.final).save(Path(folder) / "files" / "judged")
         files = compare(registry.files(workspace, version.model, version.version), Path(folder) / "files")
     return Reproduction(
         version=f"{version.model}/{version.version}",
@@ -171,9 +171,12 @@ def _require(documents: dict[str, Any], version: registry.Version) -> None:
 
 
 def _same_number_of_trials(settings: Settings, documents: dict[str, Any]) -> Settings:
-    """The settings with as many trials as there were, and no time limit: that may have ended the first search early."""
+    """The settings with as many trials as there were, in one process, and no time limit.
+
+    That may have ended the first search early.
+    """
     limits = {"trials": documents["search"]["trials"], "timeout_seconds": NO_LIMIT_SECONDS}
-    return settings.model_copy(update={"tuning": settings.tuning.model_copy(update=limits)})
+    return settings.model_copy(update={"tuning": settings.tuning.alone.model_copy(update=limits)})
 
 
 def _require_same_data(version: registry.Version, present: str, settings: Settings, documents: dict[str, Any]) -> None:

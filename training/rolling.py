@@ -28,8 +28,10 @@ from training.bundle import Bundle
 from training.dataset import Dataset
 from training.evaluate import HEADLINE, examine, measure_rows
 from training.horizons import left_by
-from training.metrics import bootstrap_interval
+from training.metrics import bootstrap_interval, margin_interval
 from training.split import customer_parts, matured, plan_customers, rolling_origin
+from training.treatment import treat
+from training.usable import require_learnable, require_values, usable_folds
 
 Step = Callable[[int, int], None]
 MIN_MOMENTS = 2
@@ -70,8 +72,7 @@ class Rolled:
             "baseline_name": self.baseline_name,
             "model_95": {n: bootstrap_interval(f, y, ours, groups=groups, seed=seed) for n, f in names.items()},
             "model_less_baseline_95": {
-                n: bootstrap_interval(partial(_less, f), y, ours, theirs, groups=groups, seed=seed)
-                for n, f in names.items()
+                n: margin_interval(f, y, ours, theirs, groups=groups, seed=seed) for n, f in names.items()
             },
             "as_ofs": {f"{v:%Y-%m-%d}": measure(rows) for v, rows in self.rows.groupby("as_of")},
             "by_customer": [f"{v:%Y-%m-%d}" for v in self.by_customer],
@@ -149,13 +150,21 @@ def learn_from(past: Dataset, settings: Settings, until: pd.Timestamp | None) ->
         Of the business; the search takes its budget.
     until
         No outcome of a further horizon past this moment may be seen; None: all that is labelled.
+
+    Raises
+    ------
+    DataError, NotEnoughDataError
+        There is nothing to learn, see `training.usable`.
     """
-    searched, plans, by_time = _folds(past, settings)
-    folds = assemble.fold_data(searched, plans)
+    require_values(past)
     seed, moments = settings.tuning.seed, tuple(past.as_ofs)
+    past = treat(past, moments, settings, until)
+    require_learnable(past, moments)
+    searched, plans, by_time = _folds(past, settings)
+    folds = assemble.fold_data(searched, usable_folds(searched, plans), settings)
     with tempfile.TemporaryDirectory() as place:
-        found = tune.search(past.task, folds, settings.tuning, Workspace(Path(place)), "rolling")
-    fitted, encoder = assemble.learn(past, moments, found, seed)
+        found = tune.search(past.task, folds, settings.tuning.alone, Workspace(Path(place)), "rolling")
+    fitted, encoder = assemble.learn(past, moments, found, settings)
     later = assemble.out_of_time(folds, found, seed)
     people = past.newest(moments)
     return assemble.assemble(fitted, encoder, later, past, moments, until, people, settings), by_time
@@ -188,7 +197,3 @@ def _further(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> dict[str
     others = [days for days in left if days != bundle.horizon_days]
     forecasts = {f"forecast_{days}": left[days] for days in others}
     return forecasts | {f"churned_{days}": left_by(rows, days, settings) for days in others}
-
-
-def _less(metric: Callable[..., float], y: np.ndarray, ours: np.ndarray, theirs: np.ndarray) -> float:
-    return metric(y, ours) - metric(y, theirs)

@@ -15,16 +15,18 @@ from matplotlib import pyplot
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as visualization
 
-from configs.errors import ConfigError, RegistryError
+from configs.errors import ConfigError, NotEnoughDataError, RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace, files_fingerprint, fingerprint
 from features import quality_gate
 from features.standing import is_customer
-from training import acceptance, assemble, evaluate, exercise, gates, plots, registry, tune
+from training import acceptance, assemble, evaluate, exercise, gates, plots, registry, treatment, tune
 from training.bundle import Bundle, Task
-from training.dataset import Dataset, load, open_question, require_enough
+from training.dataset import Dataset, load, open_question, require_enough, shortage
 from training.evaluate import Examination, examine
+from training.few import make_few
 from training.split import Moments, Plan, customer_parts, plan, plan_customers
+from training.usable import require_learnable, require_values, usable_folds
 
 SAMPLE = 1000
 Step = Callable[[str, int, int], None]
@@ -32,20 +34,24 @@ Step = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to."""
+    """What a training came to; no examination: nothing has matured to judge by."""
 
     version: registry.Version
-    examination: Examination
+    examination: Examination | None
     decision: gates.Decision
+    basis: Literal["model", "hybrid", "prior"]
 
 
 @dataclass(frozen=True)
 class Made:
-    """What search and fit came to: the plan, the choice, the model that was judged and the one that serves."""
+    """What search and fit came to: the plan, the choice, the model that was judged and the one that serves.
 
-    parts: Plan
+    Without a plan nothing has matured to judge by, and no model was judged.
+    """
+
+    parts: Plan | None
     found: tune.Found
-    judged: Bundle
+    judged: Bundle | None
     final: Bundle
 
 
@@ -53,8 +59,8 @@ def mark(settings: Settings, workspace: Workspace, task: Task) -> str:
     """A short hash of all that a model depends on: feature rows, settings and the code of this package."""
     code = files_fingerprint(Path(__file__).parent.glob("*.py"))
     rows = files_fingerprint(workspace.features.glob("*.parquet"))
-    knobs = (settings.churn, settings.clv, settings.columns, settings.tuning, settings.minimum, settings.gates)
-    dumped = [k.model_dump(mode="json") for k in (*knobs, settings.leaks)]
+    knobs = (settings.churn, settings.clv, settings.columns, settings.tuning.alone, settings.minimum, settings.gates)
+    dumped = [k.model_dump(mode="json") for k in (*knobs, settings.leaks, settings.training)]
     return fingerprint(task, code, rows, dumped)
 
 
@@ -86,8 +92,8 @@ def train(
 
     Raises
     ------
-    NotReadyError, NotEnoughDataError
-        No features were built yet, or too little to learn from.
+    NotReadyError, NotEnoughDataError, DataError
+        No features were built yet, too little to learn from, or nothing that can be, see `training.usable`.
     LeakError
         A column predicts the label too well to be honest, and is not accepted.
     QualityError
@@ -96,17 +102,20 @@ def train(
     quality_gate.require(workspace)
     step("read", 0, 1)
     data = labelled(settings, workspace, task)
-    require_enough(data, settings.minimum)
-    acceptance.check_leaks(settings, workspace, open_question(data), by, accepted_leaks, reason)
+    require_values(data)
+    if not answers_from_prior(data, settings):
+        require_enough(data, settings.minimum)
+        acceptance.check_leaks(settings, workspace, open_question(data), by, accepted_leaks, reason)
     made = make(settings, workspace, data, step, workspace)
-    parts, found, judged, final = made.parts, made.found, made.judged, made.final
-    examination = examine(judged, data.at(parts.holdout), data.at(parts.train_for_holdout), settings)
-    decision = _judge(task, examination, _champion_metrics(workspace, data, parts, settings), settings)
+    examination = None
+    if made.parts and made.judged:
+        examination = examine(made.judged, data.at(made.parts.holdout), data.at(made.parts.train_for_holdout), settings)
+    decision = _judge(workspace, data, made, examination, settings)
     step("record", 0, 1)
-    version = _record(settings, workspace, data, parts, found, (judged, final), examination, decision)
+    version = _record(settings, workspace, data, made, examination, decision)
     registry.settle(workspace, version, decision, by)
     step("record", 1, 1)
-    return Trained(version, examination, decision)
+    return Trained(version, examination, decision, made.final.basis)
 
 
 def make(
@@ -134,15 +143,66 @@ def make(
     chosen
         What a search chose already; None: search.
     """
-    parts = _share_out(data, settings)
-    folds = assemble.fold_data(data, parts.folds)
+    if answers_from_prior(data, settings):
+        few = make_few(settings, data, _plan_if_any(data, settings), population(workspace, data.task, settings))
+        return Made(few.parts, few.found, few.judged, few.final)
+    parts, early, folds = _prepare(data, settings)
     name = mark(settings, workspace, data.task)
     found = chosen or tune.search(
         data.task, folds, settings.tuning, search_in, name, lambda done, of: step("search", done, of)
     )
     step("fit", 0, 3)
-    judged, final = _fit(data, parts, folds, found, settings, workspace, step)
+    whole = treatment.treat(data, parts.final, settings)
+    judged, final = _fit((early, whole), parts, folds, found, settings, workspace, step)
     return Made(parts, found, judged, final)
+
+
+def answers_from_prior(data: Dataset, settings: Settings) -> bool:
+    """Whether there is too little for trees, and the settings let a prior answer instead."""
+    return settings.minimum.below == "prior" and bool(shortage(data, settings.minimum))
+
+
+def _plan_if_any(data: Dataset, settings: Settings) -> Plan | None:
+    try:
+        return _share_out(data, settings)
+    except NotEnoughDataError:
+        return None
+
+
+def _prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[tune.FoldData]]:
+    """What each moment is for, the rows as far as they were known before the hold-out, and the folds of the search."""
+    parts = _share_out(data, settings)
+    begins = min(parts.holdout) if data.by == "as_of" else None
+    early = treatment.treat(data, parts.train_for_holdout, settings, begins)
+    require_learnable(early, parts.train_for_holdout)
+    parts = replace(parts, folds=usable_folds(early, parts.folds))
+    return parts, early, assemble.fold_data(early, parts.folds, settings)
+
+
+def search_along(settings: Settings, workspace: Workspace, task: Task, step: Step) -> dict[str, Any]:
+    """Take part in the search for a model, or begin it; nothing is fitted, judged or recorded.
+
+    It is the same search wherever code, feature files and settings are the same, and the storage is.
+
+    Returns
+    -------
+    dict
+        ``search`` its name, ``trials`` that have ended over all processes, ``of`` how many, ``least_loss``.
+
+    Raises
+    ------
+    NotReadyError, NotEnoughDataError, DataError, QualityError
+        As in `train`; there is no search where priors answer.
+    """
+    quality_gate.require(workspace)
+    data = labelled(settings, workspace, task)
+    require_values(data)
+    require_enough(data, settings.minimum)
+    _, _, folds = _prepare(data, settings)
+    name = mark(settings, workspace, task)
+    found = tune.search(task, folds, settings.tuning, workspace, name, lambda done, of: step(task, done, of))
+    ended = len(tune.history(found.study))
+    return {"search": name, "trials": ended, "of": settings.tuning.trials, "least_loss": found.least_loss}
 
 
 def search_facts(found: tune.Found) -> dict[str, Any]:
@@ -152,7 +212,7 @@ def search_facts(found: tune.Found) -> dict[str, Any]:
 
 
 def _fit(
-    data: Dataset,
+    data: tuple[Dataset, Dataset],
     parts: Plan,
     folds: list[tune.FoldData],
     found: tune.Found,
@@ -160,17 +220,21 @@ def _fit(
     workspace: Workspace,
     step: Step,
 ) -> tuple[Bundle, Bundle]:
-    """The model that is judged on the hold-out, and the one that serves: refitted on all labelled moments."""
-    seed, people = settings.tuning.seed, population(workspace, data.task, settings)
+    """The model that is judged on the hold-out, and the one that serves: refitted on all labelled moments.
+
+    `data` comes twice: with what rows teach as far as was known before the hold-out, and as far as is known.
+    """
+    early, whole = data
+    seed, people = settings.tuning.seed, population(workspace, whole.task, settings)
     earlier = assemble.out_of_time(folds, found, seed)
     step("fit", 1, 3)
-    fitted, encoder = assemble.learn(data, parts.train_for_holdout, found, seed)
-    begins = min(parts.holdout) if data.by == "as_of" else None
-    judged = assemble.assemble(fitted, encoder, earlier, data, parts.train_for_holdout, begins, people, settings)
-    later = earlier + assemble.score_rows(fitted, encoder, data.at(parts.holdout))
+    fitted, encoder = assemble.learn(early, parts.train_for_holdout, found, settings)
+    begins = min(parts.holdout) if whole.by == "as_of" else None
+    judged = assemble.assemble(fitted, encoder, earlier, early, parts.train_for_holdout, begins, people, settings)
+    later = earlier + assemble.score_rows(fitted, encoder, whole.teaching(parts.holdout))
     step("fit", 2, 3)
-    fitted, encoder = assemble.learn(data, parts.final, found, seed)
-    final = assemble.assemble(fitted, encoder, later, data, parts.final, None, people, settings)
+    fitted, encoder = assemble.learn(whole, parts.final, found, settings)
+    final = assemble.assemble(fitted, encoder, later, whole, parts.final, None, people, settings)
     step("fit", 3, 3)
     return judged, final
 
@@ -215,7 +279,13 @@ def _share_out(data: Dataset, settings: Settings) -> Plan:
 
 
 def holdout(settings: Settings, workspace: Workspace, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The hold-out rows of a task, and the rows that may be learned from before them."""
+    """The hold-out rows of a task, and the rows that may be learned from before them.
+
+    Raises
+    ------
+    NotEnoughDataError
+        Too few moments have matured to hold any out.
+    """
     data = labelled(settings, workspace, task)
     parts = _share_out(data, settings)
     return data.at(parts.holdout), data.at(parts.train_for_holdout)
@@ -232,8 +302,11 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     present = registry.champion(workspace, task)
     if present is None:
         raise RegistryError(f"{task}: there is no champion to examine; run `staycast train`, or see `staycast models`")
+    whole, judged = registry.bundles(workspace, task, present.version)
+    told: dict[str, Any] = {"version": f"{task}/{present.version}", "basis": whole.basis}
+    if whole.basis == "prior" and _plan_if_any(labelled(settings, workspace, task), settings) is None:
+        return told
     kept, train = holdout(settings, workspace, task)
-    _, judged = registry.bundles(workspace, task, present.version)
     if settings.churn.kind == "label":
         _require_same_lot(judged, present, settings)
     elif _seen_until(judged) > kept["as_of"].min():
@@ -242,7 +315,7 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
             f"at {kept['as_of'].min():%Y-%m-%d}: features were rebuilt on less data; train again"
         )
     shown = examine(judged, kept, train, settings)
-    told: dict[str, Any] = {"version": f"{task}/{present.version}", **shown.to_dict()}
+    told |= shown.to_dict()
     if task == "churn":
         played = exercise.exercise(settings, workspace, kept, shown.rows["forecast"].to_numpy())
         told["campaign"] = exercise.told(played, workspace, settings.currency)
@@ -263,12 +336,21 @@ def _seen_until(bundle: Bundle) -> pd.Timestamp:
     return pd.Timestamp(bundle.trained_through) + pd.Timedelta(days=days)
 
 
-def _judge(task: Task, shown: Examination, champion: dict[str, float] | None, settings: Settings) -> gates.Decision:
+def _judge(
+    workspace: Workspace, data: Dataset, made: Made, shown: Examination | None, settings: Settings
+) -> gates.Decision:
+    task = data.task
+    if made.parts is None or shown is None or made.final.basis == "prior":
+        present = registry.champion(workspace, task)
+        before = None if present is None else registry.bundles(workspace, task, present.version)[0].basis == "prior"
+        return gates.judge_few(shown.margins if shown else {}, before, shown.baseline_name if shown else "")
+    champion = _champion_metrics(workspace, data, made.parts, settings)
     if task == "churn":
         return gates.judge_churn(shown.model, shown.baseline, champion, settings.gates, shown.baseline_name)
     name, coverage = shown.baseline_name, settings.clv.coverage
     error: Literal["mae", "rmse"] = "rmse" if name == "present price" else "mae"
-    return gates.judge_value(shown.model, shown.baseline, champion, settings.gates, coverage, name, error)
+    groups = evaluate.coverage_groups(shown)
+    return gates.judge_value(shown.model, shown.baseline, champion, settings.gates, coverage, name, error, groups)
 
 
 def _champion_metrics(workspace: Workspace, data: Dataset, parts: Plan, settings: Settings) -> dict[str, float] | None:
@@ -291,34 +373,52 @@ def _record(
     settings: Settings,
     workspace: Workspace,
     data: Dataset,
-    parts: Plan,
-    found: tune.Found,
-    models: tuple[Bundle, Bundle],
-    shown: Examination,
+    made: Made,
+    shown: Examination | None,
     decision: gates.Decision,
 ) -> registry.Version:
-    judged, final = models
+    found, final = made.found, made.final
     tags = {"task": data.task, "schema_hash": data.schema.hash, "data_fingerprint": data.fingerprint}
     with registry.run(workspace, settings.name, f"{data.task}", tags) as run:
         run.params({**found.params, "form": found.form.name, **{f"trees_{k}": v for k, v in found.trees.items()}})
         run.params({"horizon_days": final.horizon_days, "features": len(final.features), "seed": settings.tuning.seed})
-        run.metrics(
-            {**shown.model, **{f"baseline_{k}": v for k, v in shown.baseline.items()}, "search_loss": found.loss}
-        )
-        run.document(shown.to_dict(), "evaluation.json")
+        run.params({"basis": final.basis, "full_season": final.full_season})
         run.document(settings.model_dump(mode="json"), "settings.json")
-        run.document(_describe(parts), "plan.json")
         run.document(search_facts(found), "search.json")
-        if data.task == "churn":
-            _record_campaign(run, settings, workspace, data.at(parts.holdout), shown)
+        if data.task == "churn" and made.judged:
+            run.params(treatment.params(final.info, settings))
+            run.document(treatment.told(made.judged.info, final.info, settings), "treatment.json")
+        if shown and made.parts and made.judged:
+            run.document(_describe(made.parts), "plan.json")
+            _record_examination(run, settings, workspace, data.at(made.parts.holdout), (made.judged, made.found), shown)
         run.document(decision.to_dict(), "gates.json")
-        for path, figure in _figures(judged, shown, found.study, data.at(parts.holdout), settings).items():
-            run.figure(figure, path)
         run.trials(tune.history(found.study))
         verdict = {"gates": "passed" if decision.promote else "failed"}
         if not decision.promote:
             verdict["gate_reasons"] = "; ".join(decision.reasons)
-        return run.register(final, judged, data.frame.head(5), {**tags, **verdict})
+        example = data.frame if len(data.frame) else population(workspace, data.task, settings)
+        return run.register(final, made.judged or final, example.head(5), {**tags, **verdict})
+
+
+def _record_examination(
+    run: registry.Run,
+    settings: Settings,
+    workspace: Workspace,
+    rows: pd.DataFrame,
+    made: tuple[Bundle, tune.Found],
+    shown: Examination,
+) -> None:
+    """What the judged model showed on the hold-out rows, at every horizon, and its figures."""
+    judged, found = made
+    searched = {} if found.loss is None else {"search_loss": found.loss}
+    baseline = {f"baseline_{k}": v for k, v in shown.baseline.items()}
+    horizons = {f"{name}_{days}_days": v for days, told in shown.horizons.items() for name, v in told.items()}
+    run.metrics({**shown.model, **baseline, **horizons, **searched})
+    run.document(shown.to_dict(), "evaluation.json")
+    if judged.task == "churn":
+        _record_campaign(run, settings, workspace, rows, shown)
+    for path, figure in _figures(judged, shown, found.study, rows, settings).items():
+        run.figure(figure, path)
 
 
 def _record_campaign(
@@ -357,7 +457,9 @@ def _figures(
 
 
 def _search_figures(study: optuna.Study) -> dict[str, Any]:
-    """Optuna's own figures: how the loss fell, and which parameters mattered."""
+    """Optuna's own figures: how the loss fell, and which parameters mattered; none where nothing was searched."""
+    if not study.trials:
+        return {}
     matplotlib.use("Agg")
     with warnings.catch_warnings(), matplotlib.rc_context():
         warnings.simplefilter("ignore")

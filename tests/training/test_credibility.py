@@ -39,8 +39,8 @@ def test_the_longer_a_customer_is_known_the_more_the_own_past_counts() -> None:
 def test_its_two_terms_are_the_whole_of_it() -> None:
     rows = customers(200, 0)[["spend_total", "tenure_days"]].to_numpy()
     prior = fit_credibility(rows, np.ones(200), (0, 1), 60.0)
-    effects = prior.terms(rows) - np.asarray(prior.means)
-    assert prior.base + effects.sum(axis=1) == pytest.approx(prior(rows))
+    base, effects = prior.split(rows)
+    assert base + effects.sum(axis=1) == pytest.approx(prior(rows))
     assert effects.mean(axis=0) == pytest.approx(0, abs=1e-9)
 
 

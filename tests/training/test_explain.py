@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from training.explain import effects, link
 
-LINKS = {"sigmoid": 1, "exp": 1, "sigmoid_exp": 2}
+LINKS = {"sigmoid": 1, "exp": 1, "sigmoid_exp": 2, "mean_exp": 3, "ziln": 3}
 size = st.floats(-4, 4)
 
 
@@ -48,3 +48,10 @@ def test_two_scores_share_out_a_product_along_the_straight_path() -> None:
 def test_a_feature_without_influence_has_no_effect() -> None:
     _, split = effects("sigmoid_exp", np.zeros(2), np.array([[[1.0, 0.0], [0.5, 0.0]]]))
     assert split[0, 1] == 0
+
+
+def test_the_mean_of_several_forecasts_is_explained_by_the_mean_of_their_explanations() -> None:
+    base, phi = np.array([1.0, 2.0]), np.array([[[0.5, 0.0], [0.0, -1.0]]])
+    start, split = effects("mean_exp", base, phi)
+    assert start == pytest.approx((np.exp(1) + np.exp(2)) / 2)
+    assert split[0] == pytest.approx([(np.exp(1.5) - np.exp(1)) / 2, (np.exp(1) - np.exp(2)) / 2])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.settings import Gates
-from training.gates import judge_churn, judge_value
+from training.gates import judge_churn, judge_few, judge_value
 
 GATES = Gates(
     min_auc=0.6,
@@ -140,3 +140,29 @@ def test_better_model_is_never_rejected_where_a_worse_one_is_promoted(auc, bette
     worse = {"auc": auc, "log_loss": log_loss, "expected_calibration_error": error}
     improved = {"auc": max(auc, better), "log_loss": log_loss * 0.9, "expected_calibration_error": error * 0.9}
     assert churn(improved).promote or not churn(worse).promote
+
+
+def test_a_tier_or_new_customers_whose_interval_breaks_its_promise_fail_the_model():
+    groups = {"diamond": (0.80, 1000), "new": (0.93, 500), "gold": (0.5, 10)}
+    decision = judge_value(GOOD_VALUE, RATE, None, GATES, 0.9, groups=groups)
+    assert failed(decision) == ["coverage_tolerance_diamond"]
+    assert "of diamond customers 0.8 is not within 0.07897" in decision.reasons[0]
+
+
+def test_chance_among_few_rows_is_allowed_for():
+    assert judge_value(GOOD_VALUE, RATE, None, GATES, 0.9, groups={"diamond": (0.80, 100)}).promote
+
+
+def test_with_little_history_only_what_is_shown_to_be_worse_is_refused():
+    unsure, worse = {"auc": (-0.2, 0.3), "log_loss": (-0.1, 0.2)}, {"auc": (-0.2, -0.1), "log_loss": (0.05, 0.2)}
+    assert judge_few(unsure, None).promote
+    assert failed(judge_few(worse, None)) == ["not_worse_auc", "not_worse_log_loss"]
+    assert judge_few({"auc": (math.nan, math.nan)}, None).promote
+
+
+def test_what_nothing_judged_may_serve_but_not_in_place_of_a_model_that_learned_from_more():
+    first = judge_few({}, None)
+    assert first.promote
+    assert any("nothing has matured" in reason for reason in first.reasons)
+    assert judge_few({}, champion_is_prior=True).promote
+    assert failed(judge_few({}, champion_is_prior=False)) == ["champion_had_no_more"]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import NotEnoughDataError
-from training.intervals import fit_interval
+from training.intervals import fit_interval, fit_intervals
 
 
 def spenders(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -64,3 +64,32 @@ def test_equal_forecasts_make_one_bin() -> None:
 def test_too_few_forecasts_are_refused() -> None:
     with pytest.raises(NotEnoughDataError, match="at least 50 matured forecasts, found 49"):
         fit_interval(np.ones(49), np.ones(49), 0.9)
+
+
+def test_new_customers_have_an_interval_of_their_own_and_keep_their_promise_too() -> None:
+    expected, actual = spenders(4000, 0)
+    known = np.where(np.arange(4000) % 10 == 0, 10.0, 300.0)
+    actual = np.where(known < 60, actual * 3, actual)
+    made = fit_intervals(expected, actual, known, 60, 0.9)
+    assert made.newcomers is not None
+    low, high = made(expected, known)
+    inside = (low <= actual) & (actual <= high)
+    assert inside[known < 60].mean() == pytest.approx(0.9, abs=0.03)
+    assert inside[known > 60].mean() == pytest.approx(0.9, abs=0.03)
+    one_for_all = fit_interval(expected, actual, 0.9)(expected)
+    assert ((one_for_all[0] <= actual) & (actual <= one_for_all[1]))[known < 60].mean() < 0.8
+
+
+def test_with_few_new_customers_or_no_dates_all_share_one_interval() -> None:
+    expected, actual = spenders(1000, 0)
+    assert fit_intervals(expected, actual, None, 60, 0.9) == fit_interval(expected, actual, 0.9)
+    known = np.where(np.arange(1000) < 40, 1.0, 300.0)
+    assert fit_intervals(expected, actual, known, 60, 0.9).newcomers is None
+
+
+def test_what_the_past_could_not_show_makes_the_interval_wider_on_either_side() -> None:
+    rows, asked = spenders(1000, 0), np.array([5.0, 100.0, 1000.0])
+    low, high = fit_interval(*rows, 0.9)(asked)
+    lower, higher = fit_interval(*rows, 0.9, allowance=0.05)(asked)
+    assert higher == pytest.approx(high * 1.05)
+    assert lower == pytest.approx(low * 0.95)

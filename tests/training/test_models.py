@@ -19,7 +19,7 @@ from training import bundle as bundles
 from training.assemble import assemble, fold_data, learn, out_of_time
 from training.dataset import Dataset, Matrix, learn_encoder, require_enough
 from training.metrics import auc, expected_calibration_error, total_error
-from training.models import CHURN, TWEEDIE, TWO_PART, Scored, calibrate, fit, predict
+from training.models import CHURN, LOGNORMAL, TWEEDIE, TWO_PART, ZILN, Scored, calibrate, fit, predict
 from training.split import plan
 from training.tune import FIRST, fewest_trees, search
 
@@ -71,14 +71,14 @@ def data(request: pytest.FixtureRequest) -> Dataset:
 def trained(data: Dataset, tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> bundles.Bundle:
     place = Workspace(tmp_path_factory.mktemp("search"))
     parts = plan(data.as_ofs, 30, 1, 2)
-    folds = fold_data(data, parts.folds)
+    folds = fold_data(data, parts.folds, settings)
     found = search(data.task, folds, settings.tuning, place, "mark")
-    fitted, encoder = learn(data, parts.final, found, 0)
+    fitted, encoder = learn(data, parts.final, found, settings)
     later = out_of_time(folds, found, 0)
     return assemble(fitted, encoder, later, data, parts.final, None, data.at(parts.holdout), settings)
 
 
-@pytest.mark.parametrize("form", [CHURN, TWEEDIE, TWO_PART], ids=lambda f: f.name)
+@pytest.mark.parametrize("form", [CHURN, TWEEDIE, TWO_PART, LOGNORMAL, ZILN], ids=lambda f: f.name)
 def test_a_form_learns_what_moves_its_target(form) -> None:
     task = "churn" if form is CHURN else "clv"
     train, later = rows(20_000, 1, task), rows(20_000, 2, task)
@@ -196,7 +196,7 @@ def test_a_search_that_was_cut_off_goes_on_where_it_stood(settings: Settings, wo
     moments = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")
     frame = pd.concat([rows(200, i, "churn").assign(as_of=m, customer_id="c") for i, m in enumerate(moments)])
     data = Dataset("churn", frame, SCHEMA, "made up")
-    folds = fold_data(data, plan(data.as_ofs, 30, 1, 1).folds)
+    folds = fold_data(data, plan(data.as_ofs, 30, 1, 1).folds, settings)
     short = settings.tuning.model_copy(update={"trials": 2})
     search("churn", folds, short, workspace, "mark")
     counted: list[int] = []
@@ -217,9 +217,9 @@ def test_a_search_that_was_cut_off_goes_on_where_it_stood(settings: Settings, wo
 def test_too_little_to_learn_from_says_the_minimum_and_what_was_found(data: Dataset, settings: Settings) -> None:
     require_enough(data, settings.minimum)
     for change, said in (
-        ({"customers": 301}, "found 300 customers at 2024-09-01, at least 301"),
-        ({"as_ofs": 10}, "found 9 labelled moments, at least 10"),
-        ({"labels_of_each_kind": 9999}, "at least 9999 are needed"),
+        ({"customers": 301}, "300 customers at the newest labelled moment, 301 are needed"),
+        ({"as_ofs": 10}, "9 labelled moments, 10 are needed"),
+        ({"labels_of_each_kind": 9999}, "9,999 are needed"),
     ):
         with pytest.raises(NotEnoughDataError, match=said):
             require_enough(data, settings.minimum.model_copy(update=change))

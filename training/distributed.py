@@ -1,0 +1,198 @@
+"""One booster learned by several processes, each holding a share of the rows: LightGBM's data-parallel learning.
+
+The processes add up their histograms over sockets and all end with the same trees. They run on this machine
+(``training.engine: processes``) or on the workers of a Dask cluster (``dask``); the learning is the same.
+
+What makes the trees those of one process: the rows are dealt out one by one, and every process bins by the same sample
+of all rows. Left is one difference. LightGBM counts the rows of a leaf exactly in one process, and estimates them from
+the histograms in several, so a split that `min_data_in_leaf`, or the least rows of a category, just allows may fall
+otherwise; where no split is decided by a count, the trees are equal. Rows drawn for each tree (`bagging_fraction`
+under 1) are drawn in each share on its own: other rows than in one process, as with another seed.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+
+from configs.errors import ConfigError, NotEnoughDataError
+from configs.settings import Training
+
+BINNED_BY = 200_000
+TIMEOUT_MINUTES = 10
+BINNING = {"verbosity": -1, "feature_pre_filter": False, "pre_partition": True}
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that a booster learns from, with what LightGBM must know of them.
+
+    Attributes
+    ----------
+    x
+        Columns, shape (n, features).
+    y
+        What is learned, shape (n,).
+    weight, init
+        How much each row counts, and the raw score it starts from, shape (n,); None: all alike.
+    names, categories
+        Names of the columns, and where the categories stand.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray | None
+    init: np.ndarray | None
+    names: tuple[str, ...]
+    categories: tuple[int, ...]
+
+    def part(self, rows: slice) -> Rows:
+        """Some of the rows."""
+        weight = None if self.weight is None else self.weight[rows]
+        init = None if self.init is None else self.init[rows]
+        return Rows(self.x[rows], self.y[rows], weight, init, self.names, self.categories)
+
+
+Trainer = Callable[[Params, Rows, int], lgb.Booster]
+
+
+def trainer(settings: Training) -> Trainer | None:
+    """What fits the final models; None: this process."""
+    if settings.engine == "local":
+        return None
+    return {"processes": _on_processes, "dask": _on_dask}[settings.engine](settings)
+
+
+def _on_processes(settings: Training) -> Trainer:
+    def train(params: Params, rows: Rows, trees: int) -> lgb.Booster:
+        places = [f"127.0.0.1:{port}" for port in free_ports(settings.workers)]
+        params = {**params, "num_threads": max(1, (os.cpu_count() or 1) // len(places))}
+        shares = deal(rows, len(places))
+        with ProcessPoolExecutor(len(places), multiprocessing.get_context("spawn")) as pool:
+            jobs = [pool.submit(learn_share, params, s, sample(rows), trees, places, k) for k, s in enumerate(shares)]
+            return lgb.Booster(model_str=next(job.result() for job in jobs))
+
+    return train
+
+
+def _on_dask(settings: Training) -> Trainer:
+    def train(params: Params, rows: Rows, trees: int) -> lgb.Booster:
+        client_class = _client_class()
+        with client_class(settings.scheduler, set_as_default=False) as client:
+            client.wait_for_workers(settings.workers)
+            threads = {w: told["nthreads"] for w, told in client.scheduler_info(n_workers=-1)["workers"].items()}
+            workers = sorted(threads)[: settings.workers]
+            ports = [client.submit(free_ports, 1, workers=[w], pure=False) for w in workers]
+            hosts = [worker.split("://")[-1].rsplit(":", 1)[0] for worker in workers]
+            places = [f"{host}:{port.result()[0]}" for host, port in zip(hosts, ports, strict=True)]
+            known = client.scatter(sample(rows), broadcast=True)
+            shares = [client.scatter(s, workers=[w]) for s, w in zip(deal(rows, len(workers)), workers, strict=True)]
+            own = [{**params, "num_threads": threads[w]} for w in workers]
+            jobs = [
+                client.submit(learn_share, own[k], shares[k], known, trees, places, k, workers=[w], pure=False)
+                for k, w in enumerate(workers)
+            ]
+            return lgb.Booster(model_str=client.gather(jobs)[0])
+
+    return train
+
+
+def _client_class() -> Any:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigError(
+            "training.engine: dask needs the package 'distributed', which the extra 'dask' holds"
+        ) from None
+    return Client
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on, all different."""
+    with ExitStack() as stack:
+        listening = [stack.enter_context(socket.create_server(("", 0))) for _ in range(count)]
+        return [s.getsockname()[1] for s in listening]
+
+
+def deal(rows: Rows, count: int) -> list[Rows]:
+    """Deal rows out one by one, so that every share is like the whole.
+
+    Raises
+    ------
+    NotEnoughDataError
+        A share would get no row.
+    """
+    if len(rows.y) < count:
+        raise NotEnoughDataError(
+            f"{len(rows.y)} rows cannot be shared out to {count} processes: lower training.workers"
+        )
+    return [rows.part(slice(k, None, count)) for k in range(count)]
+
+
+def sample(rows: Rows) -> Rows:
+    """The rows that everyone bins by: all, or every k-th of more than 200,000."""
+    return rows.part(slice(None, None, -(-len(rows.y) // BINNED_BY)))
+
+
+def learn_share(params: Params, share: Rows, known: Rows, trees: int, places: Sequence[str], number: int) -> str:
+    """Learn together with the others that hold the other shares; gives the model's text, the same for all.
+
+    Parameters
+    ----------
+    params
+        Of LightGBM.
+    share
+        The rows of this process.
+    known
+        The rows that everyone bins by, see `sample`.
+    trees
+        How many.
+    places
+        ``host:port`` of every process, in the same order everywhere.
+    number
+        Which of them this one is.
+    """
+    lgb.register_logger(logging.getLogger("lightgbm"))  # what it says of its sockets is not the command line's answer
+    binning = BINNING | {k: params[k] for k in ("max_cat_to_onehot", "max_bin") if k in params}
+    bins = _dataset(known, binning, None).construct()
+    data = _dataset(share, binning, bins).construct()
+    network = {
+        "tree_learner": "data",
+        "machines": ",".join(places),
+        "num_machines": len(places),
+        "local_listen_port": int(places[number].rsplit(":", 1)[1]),
+        "time_out": TIMEOUT_MINUTES,
+        "pre_partition": True,
+    }
+    return without_network(lgb.train({**params, **network}, data, trees).model_to_string())
+
+
+def without_network(model: str) -> str:
+    """The text of a model without where its processes were: ports differ each time, and from process to process."""
+    told = ("[machines:", "[local_listen_port:", "[num_machines:", "[num_threads:")
+    return "".join(line for line in model.splitlines(keepends=True) if not line.startswith(told))
+
+
+def _dataset(rows: Rows, binning: Params, reference: lgb.Dataset | None) -> lgb.Dataset:
+    return lgb.Dataset(
+        rows.x,
+        rows.y,
+        weight=rows.weight,
+        init_score=rows.init,
+        feature_name=list(rows.names),
+        categorical_feature=list(rows.categories),
+        reference=reference,
+        params=dict(binning),
+        free_raw_data=False,
+    )
