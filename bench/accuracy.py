@@ -51,7 +51,7 @@ from configs.settings import Settings  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
 from features.synthetic import generate, true_churn_probability  # noqa: E402
 from features.synthetic_posterior import churn_probability_given_history  # noqa: E402
-from training import metrics  # noqa: E402
+from training import expectation, metrics  # noqa: E402
 from training.baselines import numbers_rule, past_rate, recency_rule  # noqa: E402
 from training.bundle import Bundle  # noqa: E402
 from training.dataset import Dataset, learn_encoder  # noqa: E402
@@ -118,19 +118,8 @@ def prepare(config: str, changes: dict[str, Any], place: Path, data: Path) -> tu
 
 def summary_of(rows: pd.DataFrame) -> pd.DataFrame:
     """What the probabilistic models take, from feature rows; who never ordered counts as one who just did."""
-    orders = rows["orders_total"].fillna(1).clip(lower=1).to_numpy(float)
-    age = np.maximum(rows["tenure_days"].fillna(0).to_numpy(float), 0.5)
-    since = rows["days_since_last_order"].fillna(0).to_numpy(float)
-    recency = np.where(orders == 1, 0.0, np.clip(age - since, 0.0, None))
-    return pd.DataFrame(
-        {
-            "repeats": orders - 1,
-            "recency_days": recency,
-            "age_days": np.maximum(age, recency + 0.5),
-            "orders": orders,
-            "mean_amount": rows["spend_total"].fillna(0).to_numpy(float) / orders,
-        },
-        index=rows.index,
+    return expectation.summary_of(rows[list(expectation.COLUMNS)].to_numpy(float, na_value=np.nan)).set_index(
+        rows.index
     )
 
 

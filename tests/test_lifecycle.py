@@ -126,13 +126,15 @@ def test_a_workspace_of_another_business_is_left_alone(lived: Workspace, staycas
     assert snapshot(lived) == before
 
 
-def test_too_few_customers_are_refused_with_the_minimum(tmp_path: Path, staycast: Run) -> None:
-    config = own(tmp_path, source={"loader": "synthetic", "options": {"customers": 60, "months": 8, "seed": 1}})
-    where = ("-c", config, "-w", tmp_path / "few")
+def test_too_few_customers_are_refused_with_the_minimum_where_priors_are_not_wanted(
+    tmp_path: Path, staycast: Run
+) -> None:
+    source = {"loader": "synthetic", "options": {"customers": 60, "months": 8, "seed": 1}}
+    where = ("-c", own(tmp_path, source=source, minimum={"below": "stop"}), "-w", tmp_path / "few")
     for verb in ("ingest", "features"):
         assert staycast(verb, *where).returncode == 0
     said = refused(staycast("train", *where))
-    assert "at least 200 are needed" in said
+    assert "200 are needed" in said
     assert not (tmp_path / "few" / "mlruns" / "mlflow.db").exists()
 
 

@@ -64,7 +64,9 @@ def test_few_contracts_are_answered_by_a_regression(staycast: Staycast, tmp_path
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["train"]["churn"]["basis"] == "prior"
     rows = scores(tmp_path / "place")
-    assert rows["probability"].between(0, 1).all()
+    told = rows["probability"].dropna()
+    assert len(told) > 5
+    assert told.between(0, 1).all()
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ amounts and counts, so its split between columns is exact.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from sklearn.model_selection import cross_val_score
 
 HELD = 0.05
-STRENGTHS = (0.02, 0.05, 0.2, 1.0)
+STRENGTHS = (0.02, 0.05, 0.2, 1.0, 5.0)
 LEAST_OF_EACH = 10
 FARTHEST = 3.0
 FLAT = 1e-9
@@ -90,22 +90,30 @@ def fit_linear(x: np.ndarray, y: np.ndarray, task: str, left_out: list[int]) -> 
     if task == "churn" and len(np.unique(y)) < 2:
         intercept = float(np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5)))
     elif task == "churn":
-        made = LogisticRegression(C=_strength(z, y > 0), max_iter=1000).fit(z, y > 0)
+        held = _strength(z, y > 0, _logistic, "neg_log_loss")
+        made = _logistic(held, len(y)).fit(z, y > 0)
         intercept, slopes[usable] = float(made.intercept_[0]), made.coef_[0]
     elif level > 0 and usable.any():
-        made = PoissonRegressor(alpha=1.0 / (HELD * len(y)), max_iter=1000).fit(z, y / level)
+        held = _strength(z, y / level, _poisson, "neg_mean_poisson_deviance")
+        made = _poisson(held, len(y)).fit(z, y / level)
         intercept, slopes[usable] = float(made.intercept_ + np.log(level)), made.coef_
     return Linear(intercept, *(tuple(float(v) for v in values) for values in (slopes, means, sds)))
 
 
-def _strength(z: np.ndarray, left: np.ndarray) -> float:
-    """How loosely the slopes are held: the best in five folds where either outcome came ten times, else tightly."""
-    if min(left.sum(), (~left).sum()) < LEAST_OF_EACH:
+def _logistic(strength: float, rows: int) -> LogisticRegression:
+    return LogisticRegression(C=strength, max_iter=1000)
+
+
+def _poisson(strength: float, rows: int) -> PoissonRegressor:
+    return PoissonRegressor(alpha=1.0 / (strength * rows), max_iter=1000)
+
+
+def _strength(z: np.ndarray, y: np.ndarray, make: Callable[[float, int], Any], scoring: str) -> float:
+    """How loosely the slopes are held: the best in five folds where each outcome came ten times, else tightly."""
+    came = int((y > 0).sum())
+    if came < LEAST_OF_EACH or (make is _logistic and len(y) - came < LEAST_OF_EACH):
         return HELD
-    losses = {
-        c: -cross_val_score(LogisticRegression(C=c, max_iter=1000), z, left, cv=5, scoring="neg_log_loss").mean()
-        for c in STRENGTHS
-    }
+    losses = {c: -cross_val_score(make(c, len(y)), z, y, cv=5, scoring=scoring).mean() for c in STRENGTHS}
     return min(losses, key=lambda c: losses[c])
 
 

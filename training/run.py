@@ -343,7 +343,7 @@ def _judge(
     if made.parts is None or shown is None or made.final.basis == "prior":
         present = registry.champion(workspace, task)
         before = None if present is None else registry.bundles(workspace, task, present.version)[0].basis == "prior"
-        return gates.judge_few(shown.margins if shown else {}, before, shown.baseline_name if shown else "")
+        return gates.judge_few(_margins(shown), before, shown.baseline_name if shown else "")
     champion = _champion_metrics(workspace, data, made.parts, settings)
     if task == "churn":
         return gates.judge_churn(shown.model, shown.baseline, champion, settings.gates, shown.baseline_name)
@@ -351,6 +351,14 @@ def _judge(
     error: Literal["mae", "rmse"] = "rmse" if name == "present price" else "mae"
     groups = evaluate.coverage_groups(shown)
     return gates.judge_value(shown.model, shown.baseline, champion, settings.gates, coverage, name, error, groups)
+
+
+def _margins(shown: Examination | None) -> dict[str, tuple[float, float]]:
+    """Those that judge where little was learned; of two errors of a value the one that `gates.judge_value` takes."""
+    if shown is None:
+        return {}
+    other = "mae" if shown.baseline_name == "present price" else "rmse"
+    return {name: interval for name, interval in shown.margins.items() if name != other}
 
 
 def _champion_metrics(workspace: Workspace, data: Dataset, parts: Plan, settings: Settings) -> dict[str, float] | None:

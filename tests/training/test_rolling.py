@@ -54,6 +54,7 @@ def test_what_came_after_a_moment_changes_nothing_that_is_forecast_at_it(task: s
     assert not np.array_equal(told.loc[~same, "forecast"], again.loc[~same, "forecast"])
 
 
+@pytest.mark.slow
 def test_the_summary_tells_every_moment_and_the_whole_with_intervals(quick: Settings) -> None:
     rolled = roll(made("churn"), quick, 4)
     told = rolled.summary()

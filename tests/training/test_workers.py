@@ -117,6 +117,7 @@ def test_a_process_killed_in_the_middle_of_a_trial_does_not_hold_up_the_others(
     while not any(s.n_trials and _running(storage) for s in optuna.get_all_study_summaries(storage)):
         assert time.monotonic() < until and victim.is_alive()
         time.sleep(0.1)
+    time.sleep(3)  # it has said once that it is alive
     victim.kill()
     victim.join()
     monkeypatch.setattr(workers, "ALIVE_SECONDS", 1)
