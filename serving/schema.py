@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.json_schema import models_json_schema
 
 from serving.errors import MEDIA_TYPE, FieldError, InvalidRequestError
+from training.bundle import Basis
 
 MAX_ID_LENGTH = 256
 MAX_REASONS = 1000
@@ -80,14 +81,11 @@ class ExpectedPart(Closed):
     at: Annotated[Moment | None, Field(description="The same as a moment.")]
 
 
-BasisKind = Literal["model", "hybrid", "prior"]
-
-
 class BasisPart(Closed):
     """What a number rests on, and what it cannot know."""
 
     kind: Annotated[
-        BasisKind,
+        Basis,
         Field(
             description="model: trees; hybrid: trees that correct a prior; prior: a model of orders, or a regression, "
             "as there is too little history for trees."
@@ -197,7 +195,7 @@ class Answer(Closed):
     campaign: Annotated[
         CampaignPart | None, Field(description="Null where no campaign is planned, or for who is not a customer now.")
     ]
-    basis: Annotated[BasisKind, Field(description="The weakest of the two below: prior before hybrid before model.")]
+    basis: Annotated[Basis, Field(description="The weakest of the two below: prior before hybrid before model.")]
     features: FeaturesPart
     model: ModelPart
 

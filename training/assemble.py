@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,26 @@ from training.expectation import COLUMNS as ORDERS
 from training.expectation import Expectation, fit_expectation
 from training.horizons import learn_steps
 from training.intervals import fit_intervals, known_days
-from training.models import Fitted, Scored, calibrate, fit, predict
-from training.split import Fold, Moments
+from training.models import Fitted, Form, Scored, calibrate, fit, forms, predict
+from training.split import Fold, Moments, Plan
 from training.tune import FoldData, Found, blocks_of
 
 QUANTILES = 101
 MAX_REFERENCE_ROWS = 20_000
 YEAR_DAYS = 365
+
+
+@dataclass(frozen=True)
+class Made:
+    """What search and fit came to: the plan, the choice, the model that was judged and the one that serves.
+
+    Without a plan nothing has matured to judge by, and no model was judged.
+    """
+
+    parts: Plan | None
+    found: Found
+    judged: Bundle | None
+    final: Bundle
 
 
 def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[FoldData]:
@@ -32,15 +46,17 @@ def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[
         rows = data.teaching(fold.train)
         encoder = learn_encoder(rows, data.schema)
         valid = data.teaching([fold.valid])
-        expectation = _expectation(data, fold.train, encoder, settings)
+        expectation = _expectation(data, fold.train, encoder, forms(data.task, [encoder]), settings)
         block = blocks_of(valid["customer_id"].tolist())
         out.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation))
     return out
 
 
-def _expectation(data: Dataset, moments: Moments, encoder: Encoder, settings: Settings) -> Expectation | None:
-    """The model of orders of the customers at the newest of some moments; None where orders are not known."""
-    if data.by == "part" or not set(ORDERS) <= set(encoder.features):
+def _expectation(
+    data: Dataset, moments: Moments, encoder: Encoder, wanted: Sequence[Form], settings: Settings
+) -> Expectation | None:
+    """The model of orders of the customers at the newest of some moments; None where no form wants it, or no dates."""
+    if data.by == "part" or not any(part.prior == "expectation" for which in wanted for part in which.parts):
         return None
     return expectation_of(data.newest(moments), data.task, encoder, settings)
 
@@ -68,7 +84,7 @@ def learn(data: Dataset, moments: Moments, found: Found, settings: Settings) -> 
     """Fit what the search found on all rows of some moments."""
     rows = data.teaching(moments)
     encoder = learn_encoder(rows, data.schema)
-    expectation = _expectation(data, moments, encoder, settings)
+    expectation = _expectation(data, moments, encoder, [found.form], settings)
     elsewhere = trainer(settings.training)
     return _fit(found, encoder(rows), encoder, expectation, settings.tuning.seed, elsewhere), encoder
 
@@ -81,8 +97,16 @@ def _fit(
     seed: int,
     elsewhere: Trainer | None = None,
 ) -> Fitted:
-    given = {"expectation": expectation, "elsewhere": elsewhere}
-    return fit(found.form, train, encoder, found.params, seed=seed, trees=found.trees, **given)  # type: ignore[arg-type]
+    return fit(
+        found.form,
+        train,
+        encoder,
+        found.params,
+        seed=seed,
+        trees=found.trees,
+        expectation=expectation,
+        elsewhere=elsewhere,
+    )
 
 
 def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> Scored:
@@ -192,8 +216,9 @@ def holdout_rule(settings: Settings) -> str:
 
 def forecast(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
     """Forecasts of labelled rows. ``customer_id, as_of, label, forecast`` and, for values, ``low, high``."""
-    out = rows[["customer_id", "as_of", "label"]].assign(forecast=bundle.predict(bundle.encode(rows)))
+    matrix = bundle.encode(rows)
+    out = rows[["customer_id", "as_of", "label"]].assign(forecast=bundle.predict(matrix))
     if bundle.interval is None:
         return out
-    low, high = bundle.bounds(out["forecast"].to_numpy(), bundle.encode(rows))
+    low, high = bundle.bounds(out["forecast"].to_numpy(), matrix)
     return out.assign(low=low, high=high)

@@ -24,6 +24,7 @@ from training.intervals import Interval, known_days
 from training.priors import Prior
 from training.priors import dump as dump_prior
 from training.priors import load as load_prior
+from training.stored import tuples
 from training.survival import Curve, chain, median_days
 
 FORMAT = 3
@@ -297,10 +298,6 @@ def _threads(matrix: np.ndarray) -> int:
     return 1 if len(matrix) <= SINGLE_THREAD_ROWS else 0
 
 
-def _tuples(content: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-
-
 def _plain(score: Score) -> dict[str, Any]:
     told = {"name": score.name, "trees": score.booster is not None, "affine": asdict(score.affine)}
     return {**told, "prior": dump_prior(score.prior)}
@@ -315,4 +312,4 @@ def _load_interval(content: dict[str, Any] | None) -> Interval | None:
     if content is None:
         return None
     newcomers = _load_interval(content["newcomers"])
-    return Interval(**{**_tuples(content), "newcomers": newcomers})
+    return Interval(**{**tuples(content), "newcomers": newcomers})

@@ -19,6 +19,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from training.stored import tuples
+
 COLUMNS = ("spend_total", "tenure_days")
 SMALLEST = 1e-9
 
@@ -71,8 +73,7 @@ class Credibility:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Credibility:
         """The inverse of `to_dict`."""
-        told: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
-        return cls(**told)
+        return cls(**tuples(stored))
 
 
 def fit_credibility(x: np.ndarray, y: np.ndarray, places: tuple[int, int], days: float) -> Credibility:

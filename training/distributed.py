@@ -165,8 +165,8 @@ def learn_share(params: Params, share: Rows, known: Rows, trees: int, places: Se
     """
     lgb.register_logger(logging.getLogger("lightgbm"))  # what it says of its sockets is not the command line's answer
     binning = BINNING | {k: params[k] for k in ("max_cat_to_onehot", "max_bin") if k in params}
-    bins = _dataset(known, binning, None).construct()
-    data = _dataset(share, binning, bins).construct()
+    bins = dataset(known, binning, None).construct()
+    data = dataset(share, binning, bins).construct()
     network = {
         "tree_learner": "data",
         "machines": ",".join(places),
@@ -184,7 +184,8 @@ def without_network(model: str) -> str:
     return "".join(line for line in model.splitlines(keepends=True) if not line.startswith(told))
 
 
-def _dataset(rows: Rows, binning: Params, reference: lgb.Dataset | None) -> lgb.Dataset:
+def dataset(rows: Rows, binning: Params, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    """The rows as LightGBM takes them, binned as told, or as a `reference` was."""
     return lgb.Dataset(
         rows.x,
         rows.y,

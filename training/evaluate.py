@@ -37,7 +37,6 @@ NO_DATES = (
     "Expect worse on customers of a later time."
 )
 NEW = "new"
-PROMISED = ("tier", "custom")
 TENURE_DAYS = (0, 90, 180, np.inf)
 TENURE_NAMES = ("under 90 days", "90 to 180 days", "over 180 days")
 
@@ -182,10 +181,10 @@ def _margins(task: str, rows: pd.DataFrame, seed: int) -> dict[str, tuple[float,
 
 def coverage_groups(shown: Examination) -> dict[str, tuple[float, int]]:
     """Coverage of the interval and number of rows, in each tier and of new customers; empty without an interval."""
-    told = shown.slices[shown.slices["slice"].isin(PROMISED)]
+    told = shown.slices
     if "coverage" not in told:
         return {}
-    rows = told[(told["slice"] == "tier") | (told["value"] == NEW)]
+    rows = told[(told["slice"] == "tier") | ((told["slice"] == "custom") & (told["value"] == NEW))]
     return {str(r["value"]): (float(r["coverage"]), int(r["n"])) for r in rows.to_dict("records")}
 
 

@@ -129,9 +129,8 @@ def fit_expectation(
     middle = np.nanmedian(columns[bought], axis=0)
     reference = tuple(float(v) for v in (max(np.rint(middle[0]), 1.0), *middle[1:]))
     plain = Expectation(places, task, horizon_days, model, 0.0, reference, margin, annual_discount_rate)  # type: ignore[arg-type]
-    once = plain._of(np.column_stack([columns[:, 0], *(columns[:, i] for i in (1, 2, 3))]))[bought]
-    least = float(once.max() if task == "churn" else once.min())
-    return Expectation(places, task, horizon_days, model, least, plain.reference, margin, annual_discount_rate)
+    told = plain._of(columns[bought])
+    return replace(plain, nothing=float(told.max() if task == "churn" else told.min()))
 
 
 def summary_of(columns: np.ndarray) -> pd.DataFrame:

@@ -7,7 +7,6 @@ Both go through the same bundle, so answers, reasons and reports stay as they ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ import pandas as pd
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from training import assemble
+from training.assemble import Made
 from training.bundle import Bundle, Score, Step, encode
 from training.calibrate import Affine
 from training.dataset import Dataset, Encoder, Matrix, learn_encoder
@@ -33,17 +33,7 @@ LEAST_FOR_INTERVAL = 10
 LEFT_OUT = "too little history: the prior was learned at the main horizon alone"
 
 
-@dataclass(frozen=True)
-class Few:
-    """What could be made of little: the model that was judged (None: nothing has matured), and the one that serves."""
-
-    parts: Plan | None
-    found: Found
-    judged: Bundle | None
-    final: Bundle
-
-
-def make_few(settings: Settings, data: Dataset, parts: Plan | None, people: pd.DataFrame) -> Few:
+def make_few(settings: Settings, data: Dataset, parts: Plan | None, people: pd.DataFrame) -> Made:
     """Make models of one task from a prior alone.
 
     Parameters
@@ -72,9 +62,9 @@ def make_few(settings: Settings, data: Dataset, parts: Plan | None, people: pd.D
     found = Found(which, {}, {}, None, None, optuna.create_study())
     judged = None
     if parts is not None:
-        judged = _bundle(which, settings, data, parts.train_for_holdout, data.at(parts.train_for_holdout), people)
+        judged = _bundle(which, settings, data, parts.train_for_holdout, people)
     moments = parts.final if parts else tuple(sorted(data.frame[data.by].unique()))
-    return Few(parts, found, judged, _bundle(which, settings, data, moments, data.at(moments), people, newest=True))
+    return Made(parts, found, judged, _bundle(which, settings, data, moments, people, newest=True))
 
 
 def form_for(data: Dataset, settings: Settings) -> Form:
@@ -90,11 +80,11 @@ def _bundle(
     settings: Settings,
     data: Dataset,
     moments: Moments,
-    rows: pd.DataFrame,
     people: pd.DataFrame,
     newest: bool = False,
 ) -> Bundle:
     """One model; the one that serves takes the model of orders from the newest moment, which needs no outcome."""
+    rows = data.at(moments)
     if which in (CHURN_ORDERS, VALUE_ORDERS):
         asked = people if newest else data.newest(moments)
         encoder = Encoder(ORDERS, {})

@@ -15,6 +15,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from sklearn.model_selection import cross_val_score
 
+from training.stored import tuples
+
 HELD = 0.05
 STRENGTHS = (0.02, 0.05, 0.2, 1.0, 5.0)
 LEAST_OF_EACH = 10
@@ -57,8 +59,7 @@ class Linear:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Linear:
         """The inverse of `to_dict`."""
-        told: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
-        return cls(**told)
+        return cls(**tuples(stored))
 
 
 def fit_linear(x: np.ndarray, y: np.ndarray, task: str, left_out: list[int]) -> Linear:

@@ -16,10 +16,11 @@ from typing import Any, Literal
 import lightgbm as lgb
 import numpy as np
 
+from training.bundle import Basis
 from training.calibrate import Affine, fit_level, fit_log_odds
 from training.credibility import COLUMNS, fit_credibility
 from training.dataset import Encoder, Matrix
-from training.distributed import Rows, Trainer
+from training.distributed import Rows, Trainer, dataset
 from training.expectation import COLUMNS as ORDERS
 from training.expectation import Expectation
 from training.explain import Link, link
@@ -72,7 +73,7 @@ class Form:
     parts: tuple[Part, ...]
 
     @property
-    def basis(self) -> Literal["model", "hybrid", "prior"]:
+    def basis(self) -> Basis:
         """What the forecast rests on: trees alone, trees and a prior, or a prior alone."""
         if not any(part.objective for part in self.parts):
             return "prior"
@@ -135,6 +136,7 @@ FORMS = {"churn": (CHURN,), "clv": (TWEEDIE, TWO_PART, LOGNORMAL, ZILN, MEDIAN, 
 FEW = {"churn": (CHURN_ORDERS, CHURN_LINEAR), "clv": (VALUE_ORDERS, VALUE_LINEAR)}
 NEEDS: dict[str, tuple[str, ...]] = {"credibility": COLUMNS, "expectation": ORDERS}
 PRIOR_DAYS = 60.0
+BINNING = {"verbosity": -1, "feature_pre_filter": False}
 SMALLEST_MISS = 1e-6
 OWN = {"tweedie_variance_power": "tweedie", "alpha": "quantile", "prior_days": ""}
 
@@ -289,10 +291,11 @@ def _fit_part(
     elsewhere: Trainer | None,
 ) -> lgb.Booster:
     told = {**FIXED, **_own(params, part), "objective": part.objective}
+    rows = _rows(part, prior, train, encoder)
     if elsewhere is not None and valid is None:
-        return elsewhere(told, _rows(part, prior, train, encoder), trees)
-    data = _lgb_data(part, prior, train, encoder)
-    watched = [] if valid is None else [_lgb_data(part, prior, valid, encoder, data)]
+        return elsewhere(told, rows, trees)
+    data = dataset(rows, BINNING)
+    watched = [] if valid is None else [dataset(_rows(part, prior, valid, encoder), BINNING, data)]
     stop: list[Callable[..., Any]] = [lgb.early_stopping(stop_after, verbose=False)] if watched else []
     booster = lgb.train(told, data, trees, valid_sets=watched, callbacks=stop)
     if booster.best_iteration > 0:
@@ -315,23 +318,6 @@ def _rows(part: Part, prior: Prior | None, matrix: Matrix, encoder: Encoder) -> 
     x, weight = matrix.x[rows], None if matrix.weight is None else matrix.weight[rows]
     start = prior(x) if prior else None
     return Rows(x, target, weight, start, tuple(encoder.features), tuple(encoder.category_places))
-
-
-def _lgb_data(
-    part: Part, prior: Prior | None, matrix: Matrix, encoder: Encoder, reference: lgb.Dataset | None = None
-) -> lgb.Dataset:
-    rows, target = part.target(matrix.y)
-    return lgb.Dataset(
-        matrix.x[rows],
-        target,
-        weight=None if matrix.weight is None else matrix.weight[rows],
-        init_score=prior(matrix.x[rows]) if prior else None,
-        feature_name=list(encoder.features),
-        categorical_feature=encoder.category_places,
-        reference=reference,
-        params={"verbosity": -1, "feature_pre_filter": False},
-        free_raw_data=False,
-    )
 
 
 def calibrate(which: Form, later: Scored, trained: Scored) -> tuple[Affine, ...]:

@@ -21,7 +21,8 @@ from configs.workspace import Workspace, files_fingerprint, fingerprint
 from features import quality_gate
 from features.standing import is_customer
 from training import acceptance, assemble, evaluate, exercise, gates, plots, registry, treatment, tune
-from training.bundle import Bundle, Task
+from training.assemble import Made
+from training.bundle import Basis, Bundle, Task
 from training.dataset import Dataset, load, open_question, require_enough, shortage
 from training.evaluate import Examination, examine
 from training.few import make_few
@@ -39,20 +40,7 @@ class Trained:
     version: registry.Version
     examination: Examination | None
     decision: gates.Decision
-    basis: Literal["model", "hybrid", "prior"]
-
-
-@dataclass(frozen=True)
-class Made:
-    """What search and fit came to: the plan, the choice, the model that was judged and the one that serves.
-
-    Without a plan nothing has matured to judge by, and no model was judged.
-    """
-
-    parts: Plan | None
-    found: tune.Found
-    judged: Bundle | None
-    final: Bundle
+    basis: Basis
 
 
 def mark(settings: Settings, workspace: Workspace, task: Task) -> str:
@@ -144,8 +132,7 @@ def make(
         What a search chose already; None: search.
     """
     if answers_from_prior(data, settings):
-        few = make_few(settings, data, _plan_if_any(data, settings), population(workspace, data.task, settings))
-        return Made(few.parts, few.found, few.judged, few.final)
+        return make_few(settings, data, _plan_if_any(data, settings), population(workspace, data.task, settings))
     parts, early, folds = _prepare(data, settings)
     name = mark(settings, workspace, data.task)
     found = chosen or tune.search(
