@@ -315,7 +315,7 @@ def shap_summary(effects: ArrayLike, values: pd.DataFrame, unit: str = "log-odds
     bars.barh(place, strength[strongest], height=0.55, color=BAND)
     for at, size in zip(place, strength[strongest], strict=True):
         bars.text(size, at, f" {size:.2g}", va="center", color=SOFT, fontsize=8)
-    bars.set(xlabel=f"Mean size ({unit})", xlim=(0, 1.35 * strength.max() or 1), xticks=[])
+    bars.set(xlabel=f"Mean size\n({unit})", xlim=(0, 1.35 * strength.max() or 1), xticks=[])
     _colour_key(figure)
     return _clean(figure, grid="x")
 
