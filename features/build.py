@@ -28,7 +28,7 @@ from features.engine import Hold, batches, connect, holding, merge, read_tables,
 from features.events import everything_known, position_of
 from features.kinds import end_of_known, first_event, labels_at, require_amounts
 from features.schema import FeatureSchema, feature_columns, schema_of
-from features.windows import AS_OF, known
+from features.windows import as_of_table, known
 
 ROWS = "rows.parquet"
 LABELS = "labels.parquet"
@@ -228,7 +228,7 @@ def features_as_of(
     )
     for name in dict.fromkeys(c.table for c in columns if c.table != "customers"):
         own = [c for c in columns if c.table == name]
-        rows = AS_OF[name](tables[name], as_of)
+        rows = as_of_table(name, tables, as_of)
         for told in [_told_from(rows, own)] if hold is None else _in_passes(rows, own, hold):
             out = out.left_join(told, "customer_id").drop("customer_id_right")
     filled = {c.name: out[c.name] if c.empty is None else out[c.name].fill_null(c.empty) for c in columns}

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from configs.errors import NotReadyError
 from features import (
+    activity,
     breadth,
     campaign,
     contract,
@@ -45,6 +46,7 @@ MODULES = (
     timing,
     breadth,
     engagement,
+    activity,
     support,
     campaign,
     contract,
@@ -198,6 +200,7 @@ def feature_columns(tables: Iterable[str], attributes: tuple[str, ...]) -> list[
     ['days_since_last_order', 'tenure_days', 'silent_share']
     """
     present = set(tables)
+    present |= {"activity"} if "interactions" in present else set()
     modules = [m for m in MODULES if m is not contract or "subscriptions" in present]
     told = [c for module in modules for c in columns_of(module) if c.table in present]
     return told + attribute_columns(attributes)

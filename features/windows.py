@@ -6,6 +6,7 @@ if it happened before the moment and had been recorded by then. All times are UT
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import ibis
@@ -119,12 +120,30 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     )
 
 
+def activity_as_of(tables: Mapping[str, ir.Table], as_of: datetime) -> ir.Table:
+    """What a customer is known to have done of own accord: purchases (if there are orders) and interactions.
+
+    One row each: ``customer_id, days_ago``. A payment that failed is an interaction, but none of the customer's doing.
+    """
+    told = interactions_as_of(tables["interactions"], as_of)
+    rows = told.filter(told.kind != "payment_failed").select("customer_id", "days_ago")
+    if "orders" not in tables:
+        return rows
+    orders = orders_as_of(tables["orders"], as_of)
+    return rows.union(orders.filter(orders.is_purchase).select("customer_id", "days_ago"))
+
+
 AS_OF = {
     "orders": orders_as_of,
     "subscriptions": subscriptions_as_of,
     "interactions": interactions_as_of,
     "contacts": contacts_as_of,
 }
+
+
+def as_of_table(name: str, tables: Mapping[str, ir.Table], as_of: datetime) -> ir.Table:
+    """What was known at a moment of one of the tables that columns are told from: an input table, or ``activity``."""
+    return activity_as_of(tables, as_of) if name == "activity" else AS_OF[name](tables[name], as_of)
 
 
 def after(table: ir.Table, happened: str, as_of: datetime, horizon_days: int) -> ir.Table:

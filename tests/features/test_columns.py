@@ -92,6 +92,7 @@ def test_interactions_and_contacts_are_counted_in_their_windows(
             ("i4", "ann", "2024-01-20", "survey", 3.0),
             ("i5", "ann", "2024-02-20", "survey", 5.0),
             ("i6", "ann", "2024-03-02", "complaint", None),
+            ("i7", "ann", "2024-02-29", "payment_failed", None),
         ],
         columns=["interaction_id", "customer_id", "occurred_at", "kind", "value"],
     )
@@ -107,6 +108,17 @@ def test_interactions_and_contacts_are_counted_in_their_windows(
     assert np.isnan(ann["survey_score_change_90d"])  # no survey 90 to 180 days ago to compare with
     assert (ann["campaigns_90d"], ann["redemptions_total"], ann["redemption_share"]) == (2, 1, 0.5)
     assert ann["days_since_last_redemption"] == 20
+    assert (ann["visits_total"], ann["visits_per_30d"], ann["visits_missed"]) == pytest.approx((2, 60 / 29, 4 / 29))
+    # nine signs of life: four orders, two visits, a complaint and two surveys; the failed payment is none
+    tenure = 59 + 14 / 24
+    assert ann["days_since_last_activity"] == 2
+    assert (ann["activity_per_30d"], ann["activity_missed"]) == pytest.approx((9 / tenure * 30, 9 / tenure * 2))
+
+
+def test_signs_of_life_are_told_without_orders_and_not_without_interactions() -> None:
+    names = {c.name for c in feature_columns(["subscriptions", "interactions"], ())}
+    assert "days_since_last_activity" in names
+    assert "days_since_last_activity" not in {c.name for c in feature_columns(["orders", "contacts"], ())}
 
 
 def test_an_attribute_is_a_text_column(features: Features, shop: dict[str, pd.DataFrame]) -> None:

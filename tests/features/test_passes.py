@@ -19,7 +19,7 @@ from features.build import features_as_of
 from features.column import Column, columns_of
 from features.engine import connect, holding, read_tables, save
 from features.schema import MODULES, feature_columns
-from features.windows import AS_OF
+from features.windows import as_of_table
 
 MOMENT = datetime(2024, 3, 1)
 REACHING = [c for module in MODULES for c in columns_of(module) if c.reach_days]
@@ -84,7 +84,7 @@ def test_most_columns_with_a_window_say_how_far_back_they_look() -> None:
 
 @pytest.mark.parametrize("column", REACHING, ids=lambda c: c.name)
 def test_rows_beyond_the_reach_of_a_column_change_nothing(tables: dict[str, ir.Table], column: Column) -> None:
-    rows = AS_OF[column.table](tables[column.table], MOMENT)
+    rows = as_of_table(column.table, tables, MOMENT)
     within = told(rows.filter(rows.days_ago <= column.reach_days), column)
     pd.testing.assert_series_equal(within, told(rows, column), rtol=1e-12)
     assert within.nunique() > 1
