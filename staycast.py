@@ -372,14 +372,15 @@ def evaluate(
     """Examine both champions on the hold-out, beside the plain baselines."""
     from monitoring import overview
     from training.rolling import roll
-    from training.run import examine_champion, labelled
+    from training.run import examine_champion, labelled, rows_of
 
     if rolling:
-        told = {}
+        told, known = {}, rows_of(s.workspace)
         for task in s.settings.tasks:
             with progress(f"evaluate {task}") as step:
                 data = labelled(s.settings, s.workspace, task)
-                told[task] = roll(data, s.settings, rolling, partial(step, "moment")).summary(s.settings.tuning.seed)
+                rolled = roll(data, s.settings, rolling, known, partial(step, "moment"))
+                told[task] = rolled.summary(s.settings.tuning.seed)
         s.show(told, overview.rolled)
         return
     with progress("evaluate") as step:

@@ -57,6 +57,7 @@ from training import expectation, metrics  # noqa: E402
 from training.baselines import numbers_rule, past_rate, recency_rule  # noqa: E402
 from training.bundle import Bundle  # noqa: E402
 from training.dataset import Dataset, learn_encoder  # noqa: E402
+from training.evaluate import tiers_at  # noqa: E402
 from training.horizons import left_by  # noqa: E402
 from training.metrics import margin_interval  # noqa: E402
 from training.probabilistic import Probabilistic  # noqa: E402
@@ -68,7 +69,7 @@ from training.split import rolling_origin  # noqa: E402
 RFM = ["days_since_last_order", "orders_total", "spend_total", "tenure_days"]
 PERFECT = 500
 RIVALS = ("FLAML", "AutoGluon")
-KEYS = ("customer_id", "as_of", "label", "low", "high", "fold")
+KEYS = ("customer_id", "as_of", "label", "low", "high", "tier", "custom", "fold")
 Forecast = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
 CHURN = {
     "AUC": (metrics.auc, "higher"),
@@ -172,7 +173,8 @@ def rival(name: str, data: Dataset, settings: Settings, where: Rivals) -> Foreca
     return told
 
 
-def churn_others(data: Dataset, settings: Settings) -> dict[str, Forecast]:
+def churn_others(data: Dataset, settings: Settings, everyone: pd.DataFrame) -> dict[str, Forecast]:
+    """The churn contestants; `everyone`: rows of all customers, also of those long silent, of whom nobody is asked."""
     days, seed = settings.churn.horizon_days, settings.tuning.seed
 
     def recency(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
@@ -182,7 +184,8 @@ def churn_others(data: Dataset, settings: Settings) -> dict[str, Forecast]:
         return numbers_rule(asked[RFM], train[RFM], train["label"])
 
     def pareto(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
-        made = Probabilistic.fit(summary_of(asked), prior=Prior.flat())
+        known = everyone[(everyone["as_of"] == asked["as_of"].max()) & (everyone["orders_total"] > 0)]
+        made = Probabilistic.fit(summary_of(known), prior=Prior.flat())
         return made.p_none(summary_of(asked), [days])[:, 0]
 
     return {
@@ -234,7 +237,8 @@ def over_time(
 ) -> Contest:
     """All contestants at the newest moments, each from what was known there."""
     data = labelled(settings, workspace, task)
-    others = (churn_others if task == "churn" else value_others)(data, settings)
+    everyone = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of", *expectation.COLUMNS])
+    others = churn_others(data, settings, everyone) if task == "churn" else value_others(data, settings)
     others |= {n: rival(n, data, settings, rivals) for n in RIVALS if rivals}
     parts, further = [], []
     for moment in origins(data, settings, count):
@@ -245,7 +249,9 @@ def over_time(
         told = asked[["customer_id", "as_of", "label"]].assign(Staycast=bundle.predict(matrix))
         if task == "clv":
             low, high = bundle.bounds(told["Staycast"].to_numpy(), matrix)
-            told = told.assign(low=low, high=high)
+            new = asked["tenure_days"] < settings.decisions.stages.new_days
+            tier = tiers_at(told.rename(columns={"Staycast": "forecast"}), settings.decisions.tiers)
+            told = told.assign(low=low, high=high, tier=tier, custom=np.where(new, "new", "known longer"))
         else:
             further.append(all_horizons(bundle, asked, settings))
         parts.append(told.assign(**{k: f(past.frame, asked) for k, f in others.items()}))
@@ -338,7 +344,8 @@ def judge(contest: Contest, draws: int) -> list[dict[str, Any]]:
                 )  # fmt: skip
         records.append(record)
     if "low" in rows:
-        records[0]["coverage"] = metrics.coverage(rows["label"], rows["low"], rows["high"])
+        for name, part in [("all", rows), *rows.groupby("tier"), *rows.groupby("custom")]:
+            records[0][f"coverage, {name}"] = metrics.coverage(part["label"], part["low"], part["high"])
     return records
 
 
@@ -351,8 +358,8 @@ def shown(records: list[dict[str, Any]], measures: dict[str, tuple[Callable[...,
             text = f"{record[key]:.4g} (median {record[f'{key}, median']:.4g})"
             low, high = record.get(f"{key}, ours less", (None, None))
             cells.append(text if low is None else f"{text}\n[{low:+.4g} {high:+.4g}]")
-        extra = f"\ncoverage {record['coverage']:.3f}" if "coverage" in record else ""
-        table.add_row(record["model"] + extra, *cells)
+        extra = [f"{key} {value:.3f}" for key, value in record.items() if key.startswith("coverage")]
+        table.add_row("\n".join([record["model"], *extra]), *cells)
     return table
 
 

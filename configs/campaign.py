@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from configs.settings import Campaign
 
 Array = NDArray[np.float64]
+LEAST_SHARE = 0.1
 
 
 def at_stake(probability: ArrayLike, expected: ArrayLike, campaign: Campaign) -> Array:
@@ -38,6 +39,11 @@ def at_stake(probability: ArrayLike, expected: ArrayLike, campaign: Campaign) ->
     value). Lost is ``(1 - k) S = expected (1 - k) / (1 - p + p k)``. A kept customer is credited with the revenue of
     one value horizon (``clv.horizon_days``) from the moment of the forecast and no more: further away nothing is
     forecast, and nothing could be checked. A negative expectation has nothing at stake.
+
+    ``1 - p + p k``, the share of S that is expected, is never taken to be less than a tenth (``LEAST_SHARE``), so S is
+    at most ten times the forecast. Of a smaller share neither part is known well enough to be divided: a p of .98 that
+    should be .96 halves S, and what little value is forecast for an almost certain leaver is mostly error. Unbounded,
+    such customers would lead every list. The bound is met only where k is under .1 and p over .9 (at k = 0).
 
     Parameters
     ----------
@@ -54,13 +60,16 @@ def at_stake(probability: ArrayLike, expected: ArrayLike, campaign: Campaign) ->
     >>> half = load("default").decisions.campaign.model_copy(update={"leaver_value_share": 0.5})
     >>> float(at_stake(0.5, 75.0, half))  # stays: 100, leaves: 50
     50.0
+    >>> none = half.model_copy(update={"leaver_value_share": 0.0})
+    >>> at_stake([0.5, 0.9, 0.98, 1.0], [60.0] * 4, none).round(6).tolist()
+    [120.0, 600.0, 600.0, 600.0]
     """
     p = np.asarray(probability, dtype=np.float64)
     if campaign.value_per_customer is not None:
         return np.full_like(p, campaign.value_per_customer)
     share = campaign.leaver_value_share
-    stays = np.maximum(1 - p + p * share, np.finfo(float).epsneg)
-    return np.maximum(np.asarray(expected, dtype=np.float64), 0.0) * (1 - share) / stays
+    stays = np.maximum(np.asarray(expected, dtype=np.float64), 0.0) / np.maximum(1 - p + p * share, LEAST_SHARE)
+    return stays * (1 - share)
 
 
 def expected_profit(probability: ArrayLike, stake: ArrayLike, campaign: Campaign) -> Array:

@@ -83,6 +83,8 @@ def _rolled(task: str, told: Mapping[str, Any]) -> tuple[Any, ...]:
     notes = [f"  model less {told['baseline_name']}, 95 %: {words}"]
     if told["by_customer"]:
         notes.append(f"  tuned by groups of customers, the past being too short: {', '.join(told['by_customer'])}")
+    if told["from_prior"]:
+        notes.append(f"  answered from a prior, as there was too little for trees: {', '.join(told['from_prior'])}")
     return table, Text("\n".join(notes) + "\n")
 
 

@@ -60,14 +60,6 @@ def tiers(expected: np.ndarray, edges: tuple[float, float, float]) -> list[str]:
     return [TIERS[i] for i in np.searchsorted(edges, expected, side="left")]
 
 
-def is_customer(frame: pd.DataFrame, activity_days: int) -> np.ndarray:
-    """Who counts as a customer: ordered within `activity_days`, the bound included; shape (n,), bool.
-
-    The churn model learned from these alone. Who never ordered is none.
-    """
-    return _numbers(frame, "days_since_last_order") <= activity_days
-
-
 def stages(frame: pd.DataFrame, edges: Stages, activity_days: int) -> list[str]:
     """Stage of life of each customer.
 

@@ -55,8 +55,8 @@ def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[
 def _expectation(
     data: Dataset, moments: Moments, encoder: Encoder, wanted: Sequence[Form], settings: Settings
 ) -> Expectation | None:
-    """The model of orders of the customers at the newest of some moments; None where no form wants it, or no dates."""
-    if data.by == "part" or not any(part.prior == "expectation" for which in wanted for part in which.parts):
+    """The model of orders of the customers at the newest of some moments; None where no form wants it."""
+    if not any(part.prior == "expectation" for which in wanted for part in which.parts):
         return None
     return expectation_of(data.newest(moments), data.task, encoder, settings)
 

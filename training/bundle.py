@@ -79,6 +79,22 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Survival:
+    """Chance that the event has not come by each horizon, and the probability of leaving that it was told from.
+
+    Attributes
+    ----------
+    nothing
+        Shape (n,) for each horizon, the shortest first.
+    prediction
+        Probability of leaving at the main horizon, shape (n,).
+    """
+
+    nothing: Curve
+    prediction: np.ndarray
+
+
+@dataclass(frozen=True)
 class Bundle:
     """One model, whole.
 
@@ -153,8 +169,8 @@ class Bundle:
         """The prediction that is served, shape (n,): a calibrated probability, or an expected value."""
         return link(self.link, self.raw_scores(matrix))
 
-    def survival(self, matrix: np.ndarray, prediction: np.ndarray) -> Curve:
-        """Chance that the event has not come by each horizon, shape (n,) each, the shortest horizon first.
+    def survival(self, matrix: np.ndarray, prediction: np.ndarray) -> Survival:
+        """Chance that the event has not come by each horizon.
 
         Parameters
         ----------
@@ -164,15 +180,25 @@ class Bundle:
             Their probability of leaving at the main horizon, as `predict` gives it.
         """
         nothing = prediction if self.event == "order" else 1 - prediction
-        return chain(self.horizon_days, nothing, {s.days: expit(s.score(matrix)) for s in self.steps})
+        steps = {s.days: expit(s.score(matrix)) for s in self.steps}
+        return Survival(chain(self.horizon_days, nothing, steps), prediction)
 
-    def by_horizon(self, curve: Curve) -> Curve:
-        """Probability of leaving by horizon: no order until then, or the end of the contract before."""
-        return curve if self.event == "order" else {days: 1 - nothing for days, nothing in curve.items()}
+    def by_horizon(self, told: Survival) -> Curve:
+        """Probability of leaving by horizon: no order until then, or the end of the contract before.
 
-    def event_days(self, curve: Curve) -> np.ndarray:
+        At the main horizon it is the prediction itself, to the last digit; no horizon contradicts another.
+        """
+        if self.event == "order":
+            return told.nothing
+        main, p = self.horizon_days, told.prediction
+        return {
+            days: np.clip(1 - nothing, p if days >= main else 0.0, p if days <= main else 1.0)
+            for days, nothing in told.nothing.items()
+        }
+
+    def event_days(self, told: Survival) -> np.ndarray:
         """Days until the event is as likely as not to have come; NaN: past the longest horizon."""
-        return median_days(curve)
+        return median_days(told.nothing)
 
     def bounds(self, expected: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends of the value interval of expected values and their encoded rows, each of shape (n,)."""

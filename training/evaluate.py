@@ -110,7 +110,7 @@ def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings
     cuts = {**_tenure(holdout, settings), **{name: holdout[name] for name in bundle.categories}}
     rows = forecast(bundle, holdout).assign(baseline=baseline, **cuts)
     if bundle.task == "clv":
-        cuts["tier"] = _tiers(rows, settings.decisions.tiers)
+        cuts["tier"] = tiers_at(rows, settings.decisions.tiers)
         rows = rows.assign(tier=cuts["tier"])
     measure = partial(measure_rows, task=bundle.task)
     slices = [by_slice(rows, name, measure).rename(columns={name: "value"}) for name in cuts]
@@ -188,7 +188,7 @@ def coverage_groups(shown: Examination) -> dict[str, tuple[float, int]]:
     return {str(r["value"]): (float(r["coverage"]), int(r["n"])) for r in rows.to_dict("records")}
 
 
-def _tiers(rows: pd.DataFrame, tiers: Tiers) -> pd.Series:
+def tiers_at(rows: pd.DataFrame, tiers: Tiers) -> pd.Series:
     """The tier of each forecast among those of its moment, by the shares that each tier takes."""
     rank = rows.groupby("as_of")["forecast"].rank(pct=True, ascending=False, method="first")
     edges = np.cumsum([0.0, tiers.diamond, tiers.gold, tiers.silver])

@@ -43,7 +43,7 @@ def exercise(settings: Settings, workspace: Workspace, rows: pd.DataFrame, proba
     if told is None:
         return None
     value, source = told
-    played = rows[["customer_id", "label"]].assign(forecast=probability, value=value)
+    played = rows[["customer_id", "as_of", "label"]].assign(forecast=probability, value=value)
     return play(played, campaign, source, settings.tuning.seed)
 
 

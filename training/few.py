@@ -13,13 +13,14 @@ import numpy as np
 import optuna
 import pandas as pd
 
-from configs.errors import NotEnoughDataError
+from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
+from features.standing import is_customer
 from training import assemble
 from training.assemble import Made
-from training.bundle import Bundle, Score, Step, encode
+from training.bundle import Bundle, Score, Step, Task, encode
 from training.calibrate import Affine
-from training.dataset import Dataset, Encoder, Matrix, learn_encoder
+from training.dataset import Dataset, Encoder, Matrix, learn_encoder, shortage
 from training.expectation import COLUMNS as ORDERS
 from training.expectation import Expectation, summary_of
 from training.intervals import MIN_PER_BIN, Interval, fit_interval
@@ -27,13 +28,20 @@ from training.models import CHURN_LINEAR, CHURN_ORDERS, VALUE_LINEAR, VALUE_ORDE
 from training.split import Moments, Plan
 from training.survival import outwards
 from training.tune import Found
+from training.usable import require_features
 
 LEVELS = tuple((np.arange(39) + 0.5) / 39)
 LEAST_FOR_INTERVAL = 10
+GROUPS = 5
 LEFT_OUT = "too little history: the prior was learned at the main horizon alone"
 
 
-def make_few(settings: Settings, data: Dataset, parts: Plan | None, people: pd.DataFrame) -> Made:
+def answers_from_prior(data: Dataset, settings: Settings) -> bool:
+    """Whether there is too little for trees, and the settings let a prior answer instead."""
+    return settings.minimum.below == "prior" and bool(shortage(data, settings.minimum))
+
+
+def make_few(settings: Settings, data: Dataset, parts: Plan | None, known: pd.DataFrame) -> Made:
     """Make models of one task from a prior alone.
 
     Parameters
@@ -44,27 +52,55 @@ def make_few(settings: Settings, data: Dataset, parts: Plan | None, people: pd.D
         The labelled rows, if any.
     parts
         What each labelled moment is for; None: too few have matured to hold any out.
-    people
-        Feature rows of the newest moment whose customers are asked about.
+    known
+        Feature rows of all customers at all moments, the newest too. Those of whom nobody is asked, because they were
+        silent for too long, tell a model of orders how customers leave.
 
     Raises
     ------
     NotEnoughDataError
         Fewer customers than ``minimum.few_customers``; or there is no label at all where one is needed.
+    DataError
+        A feature is infinite; or values are asked of customers whose orders bring nothing in total.
     """
+    people = asked_of(known, data.task, settings)
     least = settings.minimum.few_customers
     if len(people) < least:
         raise NotEnoughDataError(
             f"{data.task}: {len(people)} customers at the newest moment, and even a prior needs {least}: bring more "
             "customers, or lower minimum.few_customers"
         )
+    require_features(data.task, known, data.schema.names)
     which = form_for(data, settings)
     found = Found(which, {}, {}, None, None, optuna.create_study())
     judged = None
     if parts is not None:
-        judged = _bundle(which, settings, data, parts.train_for_holdout, people)
+        earlier = data.newest(parts.train_for_holdout)
+        judged = _bundle(which, settings, data, parts.train_for_holdout, known, (earlier, people))
     moments = parts.final if parts else tuple(sorted(data.frame[data.by].unique()))
-    return Made(parts, found, judged, _bundle(which, settings, data, moments, people, newest=True))
+    return Made(parts, found, judged, _bundle(which, settings, data, moments, known, (people, people)))
+
+
+def few_at(settings: Settings, past: Dataset, known: pd.DataFrame) -> Bundle:
+    """The model that would have answered at the newest moment of `known`, with the outcomes that had matured by then.
+
+    Parameters
+    ----------
+    settings, known
+        See `make_few`.
+    past
+        The labelled rows whose outcomes were known.
+    """
+    people = asked_of(known, past.task, settings)
+    return _bundle(form_for(past, settings), settings, past, tuple(past.as_ofs), known, (people, people))
+
+
+def asked_of(known: pd.DataFrame, task: Task, settings: Settings) -> pd.DataFrame:
+    """The rows of the newest moment whose customers a model is asked about."""
+    newest = known[known["as_of"] == known["as_of"].max()]
+    if task == "churn":
+        newest = newest[is_customer(newest, settings.churn)]
+    return newest.reset_index(drop=True)
 
 
 def form_for(data: Dataset, settings: Settings) -> Form:
@@ -80,15 +116,20 @@ def _bundle(
     settings: Settings,
     data: Dataset,
     moments: Moments,
-    people: pd.DataFrame,
-    newest: bool = False,
+    known: pd.DataFrame,
+    asked_and_scale: tuple[pd.DataFrame, pd.DataFrame],
 ) -> Bundle:
-    """One model; the one that serves takes the model of orders from the newest moment, which needs no outcome."""
+    """One model; the one that serves takes the model of orders from the newest moment, which needs no outcome.
+
+    The last argument: whom it is asked of at its own moment, and whose predictions make the scale of percentiles.
+    """
+    asked, people = asked_and_scale
     rows = data.at(moments)
-    if which in (CHURN_ORDERS, VALUE_ORDERS):
-        asked = people if newest else data.newest(moments)
+    orders = which in (CHURN_ORDERS, VALUE_ORDERS)
+    if orders:
         encoder = Encoder(ORDERS, {})
-        fitted = _from_orders(which, settings, data, asked, encoder)
+        everyone = known[known["as_of"] == asked["as_of"].max()]
+        fitted = _from_orders(which, settings, data, everyone, encoder)
         through = asked["as_of"].max()
         outcome_days = 0
     else:
@@ -100,6 +141,7 @@ def _bundle(
     scores = tuple(Score(p.name, None, Affine(), prior) for p, prior in zip(which.parts, fitted.priors, strict=True))
     steps, left_out = _steps(fitted, settings, data)
     facts = {**assemble.info_of(fitted, data, settings), "outcome_days": outcome_days, "horizons_left_out": left_out}
+    facts |= _dropout(fitted)
     bundle = Bundle(
         task=data.task,
         link=which.link,
@@ -109,31 +151,48 @@ def _bundle(
         schema_hash=data.schema.hash,
         horizon_days=getattr(settings, data.task).horizon_days,
         trained_through=through.isoformat(),
-        interval=_interval(fitted, encoder, rows, asked, settings) if data.task == "clv" else None,
+        interval=_interval(which, encoder, rows, asked, fitted, settings) if data.task == "clv" else None,
         quantiles=(),
         reference=pd.DataFrame(),
         info={name: value for name, value in facts.items() if value != {}},
         event="order" if settings.churn.kind == "inactivity" else "end",
         steps=steps,
         basis="prior",
-        full_season=len(rows) > 0 and assemble.full_season(data, moments, settings),
+        full_season=not orders and len(rows) > 0 and assemble.full_season(data, moments, settings),
     )
     return assemble.with_reference(bundle, asked, people, settings.tuning.seed)
 
 
-def _from_orders(which: Form, settings: Settings, data: Dataset, asked: pd.DataFrame, encoder: Encoder) -> Fitted:
-    expectation = assemble.expectation_of(asked, data.task, encoder, settings)
+def _from_orders(which: Form, settings: Settings, data: Dataset, everyone: pd.DataFrame, encoder: Encoder) -> Fitted:
+    expectation = assemble.expectation_of(everyone, data.task, encoder, settings)
+    when = f"{everyone['as_of'].max():%Y-%m-%d}"
     if expectation is None:
-        raise NotEnoughDataError(f"{data.task}: nobody had ordered by {asked['as_of'].max():%Y-%m-%d}: bring orders")
-    x = encode(asked, encoder.features, encoder.categories)
+        raise NotEnoughDataError(f"{data.task}: nobody had ordered by {when}: bring orders")
+    if data.task == "clv" and everyone["spend_total"].sum() <= 0:
+        raise DataError(
+            f"clv: the orders of {len(everyone)} customers by {when} have a net revenue of "
+            f"{everyone['spend_total'].sum():.2f} in total, and a value can be forecast only where customers bring "
+            "something: see whether amounts have the right sign, or set clv.forecast to false"
+        )
+    x = encode(everyone, encoder.features, encoder.categories)
     return fit(which, Matrix(x, np.zeros(len(x))), encoder, {}, seed=0, trees={}, expectation=expectation)
+
+
+def _dropout(fitted: Fitted) -> dict[str, Any]:
+    """Whether the orders tell that customers leave at all, as far as a model of orders was asked."""
+    prior = fitted.priors[0]
+    if not isinstance(prior, Expectation):
+        return {}
+    model = prior.model.purchases
+    return {"dropout_identifiable": model.dropout_identifiable, "dropout": model.reason}
 
 
 def _require_labels(data: Dataset, rows: pd.DataFrame) -> None:
     if rows.empty or (data.task == "clv" and rows["label"].sum() <= 0):
         raise NotEnoughDataError(
-            f"{data.task}: no outcome is known yet, and without orders nothing can be said beforehand: wait until a "
-            "horizon has passed, or set a shorter horizon_days"
+            f"{data.task}: {'no outcome is known yet' if rows.empty else 'no customer has brought anything yet'}, and "
+            "without orders nothing can be said beforehand: wait until a horizon has passed, or set a shorter "
+            "horizon_days"
         )
 
 
@@ -151,17 +210,27 @@ def _steps(fitted: Fitted, settings: Settings, data: Dataset) -> tuple[tuple[Ste
 
 
 def _interval(
-    fitted: Fitted, encoder: Encoder, rows: pd.DataFrame, asked: pd.DataFrame, settings: Settings
+    which: Form, encoder: Encoder, rows: pd.DataFrame, asked: pd.DataFrame, fitted: Fitted, settings: Settings
 ) -> Interval:
-    """What the model of orders draws for its customers, its own parameters too; a regression has what came to go by."""
+    """What the model of orders draws for its customers; a regression has what came to those it did not learn from."""
     clv, prior = settings.clv, fitted.priors[0]
     if isinstance(prior, Expectation):
-        expected, drawn = _drawn(prior, encode(asked, encoder.features, encoder.categories))
-        return fit_interval(expected, drawn, clv.coverage, clv.season_allowance)
-    matrix = encoder(rows)
-    expected = link(fitted.form.link, fitted.raw(matrix.x))
+        expected, came = _drawn(prior, encode(asked, encoder.features, encoder.categories))
+        return fit_interval(expected, came, clv.coverage, clv.season_allowance, min(MIN_PER_BIN, len(expected)))
+    expected, came = _held_out(which, encoder, rows, settings.tuning.seed)
     least = min(MIN_PER_BIN, max(LEAST_FOR_INTERVAL, len(expected)))
-    return fit_interval(expected, matrix.y, clv.coverage, clv.season_allowance, least)
+    return fit_interval(expected, came, clv.coverage, clv.season_allowance, least)
+
+
+def _held_out(which: Form, encoder: Encoder, rows: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Forecasts of each customer by a regression of the others, and what came; shape (n,) both."""
+    group = pd.factorize(rows["customer_id"])[0] % GROUPS
+    expected = np.zeros(len(rows))
+    for one in np.unique(group):
+        own = group == one
+        made = fit(which, encoder(rows[~own]), encoder, {}, seed=seed, trees={})
+        expected[own] = link(which.link, made.raw(encoder(rows[own]).x))
+    return expected, encoder(rows).y
 
 
 def _drawn(prior: Expectation, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

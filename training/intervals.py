@@ -34,9 +34,12 @@ class Interval:
     offset
         Keeps the unit above zero for customers of little value, in currency.
     floor
-        No lower end lies under this, in currency: 0, or less where returns made negative totals.
+        No lower end lies under this, in currency, but that of an expected value which itself does: 0, or less where
+        returns made negative totals.
     allowance
-        Both ends lie further out by this share of themselves, for what the past could not show.
+        Both ends lie further out by this share of themselves, for what the past could not show: a season sells more or
+        less by a share. So an end at 0 stays there, and an interval that holds only 0 is not made wider; the lower end
+        goes no further than the floor.
     newcomers, new_days
         The interval of customers known for fewer days; None: the same.
     """
@@ -71,10 +74,9 @@ class Interval:
     def _ends(self, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bins = np.searchsorted(np.asarray(self.edges), expected, side="right")
         unit = np.abs(expected) + self.offset
-        low = np.maximum(expected + np.asarray(self.low)[bins] * unit, self.floor)
-        high = expected + np.asarray(self.high)[bins] * unit
+        low, high = (expected + np.asarray(end)[bins] * unit for end in (self.low, self.high))
         low, high = low - self.allowance * np.abs(low), high + self.allowance * np.abs(high)
-        return np.minimum(low, expected), np.maximum(high, expected)
+        return np.minimum(np.maximum(low, self.floor), expected), np.maximum(high, expected)
 
 
 def known_days(matrix: np.ndarray, features: Sequence[str]) -> np.ndarray | None:

@@ -74,7 +74,8 @@ def fit_linear(x: np.ndarray, y: np.ndarray, task: str, left_out: list[int]) -> 
     y
         1 who left; or not negative amounts in currency; shape (n,).
     task
-        ``churn`` or ``clv``. Where nobody, or everybody, left, the rate alone is told, with half a customer of either.
+        ``churn`` or ``clv``. Where nobody, or everybody, left, or no number varies, the rate alone is told, with half a
+        customer of either.
     left_out
         Places of columns that are no numbers: codes of categories.
     """
@@ -88,7 +89,7 @@ def fit_linear(x: np.ndarray, y: np.ndarray, task: str, left_out: list[int]) -> 
     z = _standard(x, means, sds)[:, usable]
     level = float(np.mean(y))
     slopes, intercept = np.zeros(x.shape[1]), float(np.log(max(level, 1e-9)))
-    if task == "churn" and len(np.unique(y)) < 2:
+    if task == "churn" and (len(np.unique(y)) < 2 or not usable.any()):
         intercept = float(np.log((y.sum() + 0.5) / (len(y) - y.sum() + 0.5)))
     elif task == "churn":
         held = _strength(z, y > 0, _logistic, "neg_log_loss")

@@ -119,6 +119,7 @@ ZILN = Form(
 )
 MEDIAN = Form("quantile", "exp", (Part("log_median", "quantile", _log_all),))
 HYBRID = Form("hybrid", "exp", (Part("value", "tweedie", _not_negative, "credibility"),))
+HYBRID_ORDERS = Form("hybrid_orders", "exp", (Part("value", "tweedie", _not_negative, "expectation"),))
 BLEND = Form(
     "blend",
     "mean_exp",
@@ -132,7 +133,7 @@ CHURN_ORDERS = Form("churn_orders", "sigmoid", (Part("churn", "", _all, "expecta
 CHURN_LINEAR = Form("churn_linear", "sigmoid", (Part("churn", "", _all, "linear"),))
 VALUE_ORDERS = Form("value_orders", "exp", (Part("value", "", _not_negative, "expectation"),))
 VALUE_LINEAR = Form("value_linear", "exp", (Part("value", "", _not_negative, "linear"),))
-FORMS = {"churn": (CHURN,), "clv": (TWEEDIE, TWO_PART, LOGNORMAL, ZILN, MEDIAN, HYBRID, BLEND)}
+FORMS = {"churn": (CHURN,), "clv": (TWEEDIE, TWO_PART, LOGNORMAL, ZILN, MEDIAN, HYBRID, HYBRID_ORDERS, BLEND)}
 FEW = {"churn": (CHURN_ORDERS, CHURN_LINEAR), "clv": (VALUE_ORDERS, VALUE_LINEAR)}
 NEEDS: dict[str, tuple[str, ...]] = {"credibility": COLUMNS, "expectation": ORDERS}
 PRIOR_DAYS = 60.0
@@ -150,11 +151,6 @@ def form(name: str) -> Form:
 def forms(task: str, encoders: Sequence[Encoder]) -> tuple[Form, ...]:
     """The forms that these columns allow: a prior needs to know what a customer ordered, and when."""
     return tuple(f for f in FORMS[task] if all(_allowed(f, encoder) for encoder in encoders))
-
-
-def form_for_few(task: str, encoder: Encoder) -> Form:
-    """The form that needs little to learn from: a model of orders where they are known, else a ridge regression."""
-    return next(f for f in FEW[task] if _allowed(f, encoder))
 
 
 def _allowed(which: Form, encoder: Encoder) -> bool:

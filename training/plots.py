@@ -143,14 +143,14 @@ def gains(y: ArrayLike, p: ArrayLike, baseline: ArrayLike | None = None, baselin
 
 
 def profit(curve: pd.DataFrame, facts: Mapping[str, float], currency: str) -> Figure:
-    """Draw what a campaign brings by how many customers it contacts, expected and come, against other orders.
+    """Draw what one campaign brings by how many customers it contacts, expected and come, against other orders.
 
     Parameters
     ----------
     curve
         ``share, expected, realised, low, high, probability, random``, see `training.profit.Exercise`.
     facts
-        ``customers, contacted, share_contacted, expected_profit, realised_profit`` of the best list.
+        ``moments, customers, contacted, share_contacted, expected_profit, realised_profit`` of the best list.
     currency
         ISO code, for the labels.
 
@@ -162,9 +162,10 @@ def profit(curve: pd.DataFrame, facts: Mapping[str, float], currency: str) -> Fi
     curve = curve[curve["share"] <= limit]
     figure = _figure(7.2, 5.4)
     axes = figure.subplots()
-    best = f"{_count(int(facts['contacted']))} of {_count(int(facts['customers']))} customers"
+    best = f"{_count(round(facts['contacted']))} of {_count(round(facts['customers']))} customers"
     brings = f"expected {_money(facts['expected_profit'])}, came {_money(facts['realised_profit'])} {currency}"
-    _title(axes, "Whom does it pay to contact?", f"Best list: {best}; {brings}")
+    mean = f"; mean of {facts['moments']:.0f} moments" if facts["moments"] > 1 else ""
+    _title(axes, "Whom does it pay to contact?", f"Best list: {best}; {brings}{mean}")
     axes.fill_between(curve["share"], curve["low"], curve["high"], color=BAND, linewidth=0, label="What came, 95% band")
     axes.plot(curve["share"], curve["realised"], MODEL, linewidth=2, zorder=4, label="What came, by expected profit")
     axes.plot(curve["share"], curve["expected"], MODEL, linewidth=1.4, linestyle=(0, (4, 3)), label="Expected")
@@ -172,7 +173,7 @@ def profit(curve: pd.DataFrame, facts: Mapping[str, float], currency: str) -> Fi
     axes.plot(curve["share"], curve["random"], SOFT, linewidth=1, linestyle=(0, (1, 2)), label="At random")
     axes.axhline(0, color=SOFT, linewidth=0.8)
     axes.axvline(facts["share_contacted"], color=MODEL, linewidth=0.8)
-    axes.set(xlim=(0, limit), xlabel="Customers contacted", ylabel=f"Profit ({currency})")
+    axes.set(xlim=(0, limit), xlabel="Customers contacted", ylabel=f"Profit of one campaign ({currency})")
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _money(v)))
     _legend(axes, "lower left")

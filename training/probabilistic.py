@@ -2,7 +2,7 @@
 
 It takes three numbers of a customer's orders and the mean of their values, so it serves customers and companies with
 little history, where columns and trees have nothing to learn from. Where the data are few, the priors speak, and the
-interval is wide: it draws the parameters too.
+interval is wide: it draws the parameters of the orders too.
 """
 
 from __future__ import annotations
@@ -135,10 +135,6 @@ class Probabilistic:
         """Expected days with an order within one horizon, shape (n,), or several, shape (n, h)."""
         return self.purchases.expected_orders(*_history(summary), horizon_days)
 
-    def days_to_order(self, summary: pd.DataFrame, probability: float = 0.5) -> Array:
-        """Days until an order has come with a probability, shape (n,); infinite where that is not to be expected."""
-        return self.purchases.days_to_order(*_history(summary), probability)
-
     def value(
         self, summary: pd.DataFrame, horizon_days: float, margin: float = 1.0, annual_discount_rate: float = 0.0
     ) -> Array:
@@ -172,8 +168,10 @@ class Probabilistic:
     ) -> Array:
         """Quantiles of the predictive distribution of a customer's value, shape (n, quantiles), in currency.
 
-        Drawn: the parameters from their posterior (20 times), then orders and their values of each customer. All
-        orders of a draw are discounted alike, as if they came in the middle of the horizon.
+        Drawn: the four parameters of the orders from their posterior (20 times), then for each customer how many orders
+        come and what they are worth. The parameters of order values are the fitted ones in every draw: a customer's own
+        level is drawn, how unsure the fit itself is with few customers is not. All orders of a draw
+        are discounted alike, as if they came in the middle of the horizon.
 
         Parameters
         ----------

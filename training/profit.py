@@ -3,6 +3,9 @@
 Of a leaver it is known that he left, never what he would have brought had he stayed: so what came is the fate, and
 what was at stake stays the forecast. Realised profit of a contact is therefore ``g (m L - d) - c`` for who left and
 ``-d - c`` for who stayed, in the letters of `configs.campaign`, whose assumptions hold here, too.
+
+A campaign is run at one moment. Where customers are known at several, the same rule chooses at each of them, and
+numbers of customers and sums of money are those of one campaign: the mean over the moments.
 """
 
 from __future__ import annotations
@@ -39,11 +42,13 @@ POLICIES = {
 class Exercise:
     """A campaign played through on customers whose fate is known.
 
+    Numbers of customers and sums of money are means over the moments: those of one campaign.
+
     Attributes
     ----------
     rows
-        One row per customer and moment: ``customer_id, left, probability, stake, expected, realised`` (the latter two
-        the profit of contacting that customer) and ``contact``, whether he is on the best list.
+        One row per customer and moment: ``customer_id, as_of, left, probability, stake, expected, realised`` (the
+        latter two the profit of contacting that customer) and ``contact``, whether he is on the best list.
     curve
         One row per share of the customers contacted, from 0 to 1: ``share``; ``expected, realised, low, high``, in the
         order of expected profit, with a 95 % band of what is realised by bootstrap over customers; ``probability``,
@@ -52,9 +57,10 @@ class Exercise:
         One row per rule of whom to contact: ``policy, rule, contacted, expected, realised, low, high`` (95 %), and
         ``less_low, less_high``: 95 % of the best list's realised profit less this one's.
     facts
-        ``customers, contacted, share_contacted, lowest_probability`` on the list, ``break_even_probability`` at the
-        mean stake, ``mean_stake``, ``expected_profit, realised_profit`` of the list, and ``empc`` with the campaign's
-        own costs and mean stake.
+        ``moments``, over which the means are taken; ``customers, contacted`` at one of them; ``share_contacted,
+        lowest_probability`` on the list, ``break_even_probability`` at the mean stake, ``mean_stake``;
+        ``expected_profit, realised_profit`` of the list of one moment; and ``empc`` with the campaign's own costs and
+        mean stake.
     value_from
         Where the values come from.
     """
@@ -78,9 +84,9 @@ def play(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int) -> 
     Parameters
     ----------
     rows
-        One row per customer and moment: ``customer_id``, ``label`` (1 left, 0 stayed), ``forecast`` (probability of
-        leaving) and ``value`` (expected value over its horizon; not looked at with ``value_per_customer``). Rows with
-        an unknown label are left out.
+        One row per customer and moment: ``customer_id``, ``as_of``, ``label`` (1 left, 0 stayed), ``forecast``
+        (probability of leaving) and ``value`` (expected value over its horizon; not looked at with
+        ``value_per_customer``). Rows with an unknown label are left out.
     campaign
         A planned one.
     value_from
@@ -108,7 +114,8 @@ def judge(rows: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
     expected = expected_profit(p, stake, campaign)
     realised = left * kept_profit(stake, campaign) - (1 - left) * campaign.offer - campaign.contact
     columns = {"left": left, "probability": p, "stake": stake, "expected": expected, "realised": realised}
-    return pd.DataFrame({"customer_id": rows["customer_id"].to_numpy(), **columns, "contact": expected > 0})
+    who = rows[["customer_id", "as_of"]].reset_index(drop=True)
+    return who.assign(**columns, contact=expected > 0)
 
 
 def whom(told: pd.DataFrame, campaign: Campaign) -> dict[str, Array]:
@@ -133,7 +140,7 @@ def whom(told: pd.DataFrame, campaign: Campaign) -> dict[str, Array]:
 def curve(told: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Profit by the share of customers contacted, see `Exercise.curve`; the last row contacts everybody."""
     share = np.linspace(0, 1, STEPS + 1)
-    expected, realised = told["expected"].to_numpy(), told["realised"].to_numpy()
+    expected, realised = _profits(told)
     order, one = np.argsort(-expected, kind="stable"), np.ones(len(told))
     low, high = _band(realised[order], told["customer_id"].to_numpy()[order], share, seed)
     risk, hindsight = np.argsort(-told["probability"].to_numpy(), kind="stable"), np.argsort(-realised, kind="stable")
@@ -152,7 +159,7 @@ def curve(told: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def _policies(told: pd.DataFrame, lists: dict[str, Array], seed: int) -> pd.DataFrame:
-    expected, realised = told["expected"].to_numpy(), told["realised"].to_numpy()
+    expected, realised = _profits(told)
     weights = np.column_stack(list(lists.values()))
     gains = weights * realised[:, None]
     drawn = np.array([times @ gains for times in _draws(told["customer_id"].to_numpy(), seed)])
@@ -162,7 +169,7 @@ def _policies(told: pd.DataFrame, lists: dict[str, Array], seed: int) -> pd.Data
         {
             "policy": list(lists),
             "rule": [POLICIES[name] for name in lists],
-            "contacted": weights.sum(axis=0).round().astype(int),
+            "contacted": weights.sum(axis=0).round() / _moments(told),
             "expected": expected @ weights,
             "realised": gains.sum(axis=0),
             "low": low,
@@ -174,7 +181,7 @@ def _policies(told: pd.DataFrame, lists: dict[str, Array], seed: int) -> pd.Data
 
 
 def _facts(told: pd.DataFrame, campaign: Campaign) -> dict[str, float]:
-    listed, stake = told[told["contact"]], float(told["stake"].mean())
+    listed, stake, moments = told[told["contact"]], float(told["stake"].mean()), _moments(told)
     share = 1.0 if campaign.margin is None else campaign.margin
     whole = empc(
         told["left"],
@@ -186,16 +193,27 @@ def _facts(told: pd.DataFrame, campaign: Campaign) -> dict[str, float]:
         beta=campaign.success_beta,
     )
     return {
-        "customers": float(len(told)),
-        "contacted": float(len(listed)),
+        "moments": float(moments),
+        "customers": len(told) / moments,
+        "contacted": len(listed) / moments,
         "share_contacted": len(listed) / len(told),
         "lowest_probability": float(listed["probability"].min()),
         "break_even_probability": float(break_even(stake, campaign)),
         "mean_stake": stake,
-        "expected_profit": float(listed["expected"].sum()),
-        "realised_profit": float(listed["realised"].sum()),
+        "expected_profit": float(listed["expected"].sum()) / moments,
+        "realised_profit": float(listed["realised"].sum()) / moments,
         "empc": whole,
     }
+
+
+def _moments(told: pd.DataFrame) -> int:
+    return int(told["as_of"].nunique())
+
+
+def _profits(told: pd.DataFrame) -> tuple[Array, Array]:
+    """What each row adds to the profit of one campaign, expected and realised."""
+    expected, realised = (told[name].to_numpy() / _moments(told) for name in ("expected", "realised"))
+    return expected, realised
 
 
 def _first(score: Array, number: int) -> Flags:

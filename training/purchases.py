@@ -168,30 +168,6 @@ class PurchaseModel:
             + 1.0
         )
 
-    def days_to_order(
-        self, x: ArrayLike, t_x: ArrayLike, age: ArrayLike, probability: float = 0.5, within_days: float = 10 * YEAR
-    ) -> Array:
-        """Days until an order has come with a probability; infinite where none comes so surely within the limit.
-
-        Parameters
-        ----------
-        x, t_x, age
-            See `Histories`.
-        probability
-            0.5: the median day of the next order.
-        within_days
-            The limit.
-        """
-        grid = np.concatenate([[0.0], np.geomspace(0.25, within_days, 80)])
-        come = 1.0 - self.p_none(x, t_x, age, grid.tolist())
-        place = (come < probability).sum(axis=1)
-        right = np.minimum(place, len(grid) - 1)
-        left = np.maximum(right - 1, 0)
-        rows = np.arange(len(come))
-        low, high = come[rows, left], come[rows, right]
-        share = np.divide(probability - low, high - low, out=np.zeros_like(low), where=high > low)
-        return np.where(place < len(grid), grid[left] + share * (grid[right] - grid[left]), np.inf)
-
     def sample(
         self, x: ArrayLike, t_x: ArrayLike, age: ArrayLike, horizon: float, rng: np.random.Generator, draws: int,
         logs: ArrayLike | None = None,

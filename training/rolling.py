@@ -27,6 +27,7 @@ from training import assemble, tune
 from training.bundle import Bundle
 from training.dataset import Dataset
 from training.evaluate import HEADLINE, examine, measure_rows
+from training.few import answers_from_prior, few_at
 from training.horizons import left_by
 from training.metrics import bootstrap_interval, margin_interval
 from training.split import customer_parts, matured, plan_customers, rolling_origin
@@ -50,12 +51,15 @@ class Rolled:
         Which rule of thumb the baseline is.
     by_customer
         Moments whose search had to go by groups of customers.
+    from_prior
+        Moments with too little before them for trees, answered from a prior.
     """
 
     rows: pd.DataFrame
     task: str
     baseline_name: str
     by_customer: tuple[pd.Timestamp, ...]
+    from_prior: tuple[pd.Timestamp, ...] = ()
 
     def summary(self, seed: int = 0) -> dict[str, Any]:
         """Metrics over all moments and at each, of the model and the baseline, and 95 % bootstrap intervals.
@@ -76,6 +80,7 @@ class Rolled:
             },
             "as_ofs": {f"{v:%Y-%m-%d}": measure(rows) for v, rows in self.rows.groupby("as_of")},
             "by_customer": [f"{v:%Y-%m-%d}" for v in self.by_customer],
+            "from_prior": [f"{v:%Y-%m-%d}" for v in self.from_prior],
             "horizons": self._horizons(),
         }
 
@@ -111,7 +116,9 @@ def origins(data: Dataset, settings: Settings, count: int) -> list[pd.Timestamp]
     return found[-count:]
 
 
-def roll(data: Dataset, settings: Settings, count: int, step: Step = lambda done, of: None) -> Rolled:
+def roll(
+    data: Dataset, settings: Settings, count: int, known: pd.DataFrame, step: Step = lambda done, of: None
+) -> Rolled:
     """Forecast the newest `count` moments, each by a model of its own time.
 
     Parameters
@@ -122,21 +129,29 @@ def roll(data: Dataset, settings: Settings, count: int, step: Step = lambda done
         Of the business; the search at each moment takes its budget.
     count
         The most moments.
+    known
+        Feature rows of all customers at all moments; a moment with too little before it is answered from a prior, as
+        it would have been then (`training.few`).
     step
         Told how many moments are done, of how many.
     """
     moments = origins(data, settings, count)
-    rows, names, by_customer = [], set(), []
+    rows, names, by_customer, from_prior = [], set(), [], []
     for done, v in enumerate(moments):
         step(done, len(moments))
         past, asked = known_at(data, settings, v), data.at([v])
-        bundle, by_time = learn_from(past, settings, v)
+        if answers_from_prior(past, settings):
+            bundle, by_time = few_at(settings, past, known[known["as_of"] <= v]), True
+            from_prior.append(v)
+        else:
+            bundle, by_time = learn_from(past, settings, v)
         shown = examine(bundle, asked, past.frame, settings)
         names.add(shown.baseline_name)
         rows.append(shown.rows.assign(**_further(bundle, asked, settings)))
         by_customer += [] if by_time else [v]
     step(len(moments), len(moments))
-    return Rolled(pd.concat(rows, ignore_index=True), data.task, names.pop(), tuple(by_customer))
+    whole = pd.concat(rows, ignore_index=True)
+    return Rolled(whole, data.task, names.pop(), tuple(by_customer), tuple(from_prior))
 
 
 def learn_from(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> tuple[Bundle, bool]:

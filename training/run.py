@@ -19,13 +19,12 @@ from configs.errors import ConfigError, NotEnoughDataError, RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace, files_fingerprint, fingerprint
 from features import quality_gate
-from features.standing import is_customer
 from training import acceptance, assemble, evaluate, exercise, gates, plots, registry, treatment, tune
 from training.assemble import Made
 from training.bundle import Basis, Bundle, Task
-from training.dataset import Dataset, load, open_question, require_enough, shortage
+from training.dataset import Dataset, load, open_question, require_enough
 from training.evaluate import Examination, examine
-from training.few import make_few
+from training.few import answers_from_prior, asked_of, make_few
 from training.split import Moments, Plan, customer_parts, plan, plan_customers
 from training.usable import require_learnable, require_values, usable_folds
 
@@ -48,7 +47,7 @@ def mark(settings: Settings, workspace: Workspace, task: Task) -> str:
     code = files_fingerprint(Path(__file__).parent.glob("*.py"))
     rows = files_fingerprint(workspace.features.glob("*.parquet"))
     knobs = (settings.churn, settings.clv, settings.columns, settings.tuning.alone, settings.minimum, settings.gates)
-    dumped = [k.model_dump(mode="json") for k in (*knobs, settings.leaks, settings.training)]
+    dumped = [k.model_dump(mode="json") for k in (*knobs, settings.leaks, settings.training, settings.decisions.stages)]
     return fingerprint(task, code, rows, dumped)
 
 
@@ -132,7 +131,7 @@ def make(
         What a search chose already; None: search.
     """
     if answers_from_prior(data, settings):
-        return make_few(settings, data, _plan_if_any(data, settings), population(workspace, data.task, settings))
+        return make_few(settings, data, _plan_if_any(data, settings), rows_of(workspace))
     parts, early, folds = _prepare(data, settings)
     name = mark(settings, workspace, data.task)
     found = chosen or tune.search(
@@ -142,11 +141,6 @@ def make(
     whole = treatment.treat(data, parts.final, settings)
     judged, final = _fit((early, whole), parts, folds, found, settings, workspace, step)
     return Made(parts, found, judged, final)
-
-
-def answers_from_prior(data: Dataset, settings: Settings) -> bool:
-    """Whether there is too little for trees, and the settings let a prior answer instead."""
-    return settings.minimum.below == "prior" and bool(shortage(data, settings.minimum))
 
 
 def _plan_if_any(data: Dataset, settings: Settings) -> Plan | None:
@@ -226,13 +220,14 @@ def _fit(
     return judged, final
 
 
+def rows_of(workspace: Workspace) -> pd.DataFrame:
+    """Feature rows of all customers at all moments."""
+    return pd.read_parquet(workspace.features / "rows.parquet")
+
+
 def population(workspace: Workspace, task: Task, settings: Settings) -> pd.DataFrame:
     """Feature rows of the newest moment whose customers the model is asked about."""
-    rows = pd.read_parquet(workspace.features / "rows.parquet")
-    newest = rows[rows["as_of"] == rows["as_of"].max()]
-    if task == "churn":
-        newest = newest[is_customer(newest, settings.churn)]
-    return newest.reset_index(drop=True)
+    return asked_of(rows_of(workspace), task, settings)
 
 
 def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:

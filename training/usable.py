@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import DataError, NotEnoughDataError
+from training.bundle import Task
 from training.dataset import Dataset
 from training.split import Fold, Moments
 
@@ -28,13 +29,26 @@ def require_values(data: Dataset) -> None:
     """
     label = data.frame["label"].to_numpy(np.float64, na_value=np.nan)
     told = np.abs(label) < LARGEST  # False where it is missing
-    _refuse(data, ~told, "label", "a finite number", "correct the amounts or dates it is made of")
+    _refuse(data.task, data.frame, ~told, "label", "a finite number", "correct the amounts or dates it is made of")
     if data.task == "churn":
-        _refuse(data, ~np.isin(label, (0.0, 1.0)), "label", "0 (stayed) or 1 (left)", "correct the label column")
-    for name in data.schema.names:
-        if pd.api.types.is_numeric_dtype(data.frame[name]):
-            infinite = np.isinf(data.frame[name].to_numpy(np.float64, na_value=np.nan))
-            _refuse(data, infinite, name, "a finite number or none", "correct the table that this feature is told from")
+        wrong = ~np.isin(label, (0.0, 1.0))
+        _refuse(data.task, data.frame, wrong, "label", "0 (stayed) or 1 (left)", "correct the label column")
+    require_features(data.task, data.frame, data.schema.names)
+
+
+def require_features(task: Task, rows: pd.DataFrame, names: Iterable[str]) -> None:
+    """Check that features are finite or missing.
+
+    Raises
+    ------
+    DataError
+        One is infinite.
+    """
+    for name in names:
+        if pd.api.types.is_numeric_dtype(rows[name]):
+            infinite = np.isinf(rows[name].to_numpy(np.float64, na_value=np.nan))
+            todo = "correct the table that this feature is told from"
+            _refuse(task, rows, infinite, name, "a finite number or none", todo)
 
 
 def require_learnable(data: Dataset, moments: Moments) -> None:
@@ -68,16 +82,23 @@ def require_learnable(data: Dataset, moments: Moments) -> None:
 
 
 def usable_folds(data: Dataset, folds: Sequence[Fold]) -> tuple[Fold, ...]:
-    """Leave out folds whose training rows hold nothing to learn; they would judge every configuration alike.
+    """Leave out folds that cannot judge: nothing to learn in their training rows, or nobody to be judged by.
+
+    There is nobody where all customers of a month were contacted, and such customers teach nothing
+    (`training.treatment`).
 
     Raises
     ------
     DataError, NotEnoughDataError
         None is left; told of the newest fold, see `require_learnable`.
     """
-    kept = tuple(fold for fold in folds if _learnable(data, fold.train))
+    kept = tuple(fold for fold in folds if _learnable(data, fold.train) and len(data.teaching([fold.valid])))
     if not kept:
         require_learnable(data, folds[-1].train)
+        raise NotEnoughDataError(
+            f"{data.task}: no month is left to judge a search by, as every customer of those that could was contacted "
+            "within the horizon: bring a longer history, or set churn.treatment: keep"
+        )
     return kept
 
 
@@ -89,12 +110,12 @@ def _learnable(data: Dataset, moments: Moments) -> bool:
     return True
 
 
-def _refuse(data: Dataset, wrong: np.ndarray, name: str, wanted: str, remedy: str) -> None:
+def _refuse(task: Task, rows: pd.DataFrame, wrong: np.ndarray, name: str, wanted: str, remedy: str) -> None:
     if not wrong.any():
         return
-    row = data.frame.iloc[int(np.argmax(wrong))]
+    row = rows.iloc[int(np.argmax(wrong))]
     raise DataError(
-        f"{data.task}: {int(wrong.sum())} of {len(wrong)} rows have a {name} that is not {wanted}, the first that of "
+        f"{task}: {int(wrong.sum())} of {len(wrong)} rows have a {name} that is not {wanted}, the first that of "
         f"customer '{row['customer_id']}' at {row['as_of']:%Y-%m-%d}: {row[name]}; {remedy}"
     )
 

@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.campaign import at_stake, break_even, expected_profit
+from configs.campaign import LEAST_SHARE, at_stake, break_even, expected_profit
 from configs.errors import ConfigError
 from configs.settings import Campaign, load
 
@@ -41,7 +41,30 @@ def test_the_margin_scales_what_is_kept_and_not_the_costs() -> None:
 def test_both_fates_together_are_the_forecast(p: float, expected: float, share: float) -> None:
     lost = float(at_stake(p, expected, plan(leaver_value_share=share)))
     stays = lost / (1 - share)
-    assert (1 - p) * stays + p * share * stays == pytest.approx(expected, rel=1e-6, abs=1e-9) or p == 1
+    if 1 - p + p * share >= LEAST_SHARE:
+        assert (1 - p) * stays + p * share * stays == pytest.approx(expected, rel=1e-6, abs=1e-9)
+    else:
+        assert stays == pytest.approx(expected / LEAST_SHARE)
+
+
+def test_where_leavers_bring_nothing_the_stake_is_at_most_ten_times_the_forecast() -> None:
+    stake = at_stake([0.8, 0.9, 0.98, 0.999, 1.0], [60.0] * 5, plan(leaver_value_share=0.0))
+    assert stake.tolist() == pytest.approx([300, 600, 600, 600, 600])
+
+
+def test_a_forecast_of_next_to_nothing_does_not_lead_the_list_however_sure_the_leaving() -> None:
+    campaign = plan(leaver_value_share=0.0)
+    p, expected = np.array([0.5, 0.999, 1.0]), np.array([100.0, 1.0, 1.0])
+    told = expected_profit(p, at_stake(p, expected, campaign), campaign)
+    assert told[0] > 0 > max(told[1:])
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1000), st.floats(0, 0.95))
+def test_a_likelier_leaver_of_the_same_forecast_never_has_less_at_stake(
+    p: float, other: float, expected: float, share: float
+) -> None:
+    first, second = at_stake(sorted([p, other]), [expected] * 2, plan(leaver_value_share=share))
+    assert first <= second * (1 + 1e-12)
 
 
 def test_nothing_is_at_stake_with_who_is_expected_to_return_more_than_he_buys() -> None:

@@ -121,6 +121,13 @@ def test_signs_of_life_are_told_without_orders_and_not_without_interactions() ->
     assert "days_since_last_activity" not in {c.name for c in feature_columns(["orders", "contacts"], ())}
 
 
+def test_the_days_ahead_are_told_as_they_were_a_year_ago(features: Features, shop: dict[str, pd.DataFrame]) -> None:
+    ann = features(shop, datetime(2025, 1, 15)).loc["ann"]  # a year of 365 days before: 16 January 2024
+    assert (ann["orders_year_ago_30d"], ann["spend_year_ago_30d"]) == (1, 30)  # 31 January
+    assert (ann["orders_year_ago_90d"], ann["spend_year_ago_90d"]) == (3, 105)  # 20 February and March too
+    assert np.isnan(features(shop, AS_OF).loc["ann", "orders_year_ago_90d"])  # no customer yet
+
+
 def test_an_attribute_is_a_text_column(features: Features, shop: dict[str, pd.DataFrame]) -> None:
     customers = shop["customers"].assign(region=["north", None, " south "])
     rows = features({**shop, "customers": customers}, AS_OF, attributes=("region",))

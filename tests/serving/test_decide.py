@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from configs.errors import NotReadyError
 from configs.settings import Bands, Rule, Settings, Stages, Tiers
+from features.standing import is_customer
 from serving import decide
 from serving.champion import Champions
 
@@ -107,9 +108,10 @@ def test_stages_name_the_column_that_is_missing() -> None:
         decide.stages(pd.DataFrame({"days_since_last_order": [1.0]}), STAGES, 90)
 
 
-def test_who_never_ordered_is_no_customer() -> None:
+def test_who_never_ordered_is_no_customer(settings: Settings) -> None:
     frame = pd.DataFrame({"days_since_last_order": [90.0, 90.1, np.nan]})
-    assert decide.is_customer(frame, 90).tolist() == [True, False, False]
+    churn = settings.churn.model_copy(update={"activity_days": 90})
+    assert is_customer(frame, churn).tolist() == [True, False, False]
 
 
 def test_the_first_rule_that_matches_is_taken() -> None:

@@ -32,6 +32,11 @@ def test_an_offer_by_hand(plan: Campaign) -> None:
     assert offer({"probability": 0.01}, {"expected": 100.0}, plan)["contact"] is False  # type: ignore[index]
 
 
+def test_who_leaves_for_sure_is_told_no_more_than_ten_times_his_forecast(plan: Campaign) -> None:
+    told = offer({"probability": 1.0}, {"expected": 60.0}, plan)
+    assert told == {"expected_profit": pytest.approx(0.3 * (600 - 10) - 1), "contact": True}
+
+
 def test_nothing_is_told_without_a_plan_a_customer_or_a_value(settings: Settings, plan: Campaign) -> None:
     churn, clv = {"probability": 0.5}, {"expected": 100.0}
     assert offer(churn, clv, settings.decisions.campaign) is None

@@ -23,7 +23,7 @@ from training.dataset import Dataset
 from training.metrics import expected_calibration_error, quantile_bins
 from training.models import CHURN, fit
 from training.rolling import known_at, learn_from, origins, roll
-from training.run import labelled
+from training.run import labelled, rows_of
 from training.split import rolling_origin
 
 NAMES = ("days_since_last_order", "tenure_days", "spend_total", "visits", "noise")
@@ -167,7 +167,7 @@ def test_a_whole_company_with_few_or_many_leavers_is_calibrated(
     build.build(settings, workspace)
     store.apply(workspace)
     data = labelled(settings, workspace, "churn")
-    rows = roll(data, settings, 3).rows
+    rows = roll(data, settings, 3, rows_of(workspace)).rows
     assert rows["label"].mean() == pytest.approx(rate, rel=0.3)
     taught = int(known_at(data, settings, origins(data, settings, 3)[0]).frame["label"].sum())
     assert expected_calibration_error(rows["label"], rows["forecast"]) <= 0.02

@@ -52,6 +52,13 @@ def test_nothing_is_played_without_a_plan_or_without_any_value(rows: pd.DataFram
     assert exercise.told(None, workspace, "USD") is None
 
 
+def test_a_hold_out_of_two_moments_tells_of_one_campaign(rows: pd.DataFrame, workspace: Workspace) -> None:
+    later = rows.assign(as_of=rows["as_of"] + pd.Timedelta(days=30))
+    played = exercise.exercise(load("test"), workspace, pd.concat([rows, later]), np.array([0.5, 0.4, 0.5, 0.4]))
+    assert played is not None
+    assert (played.facts["moments"], played.facts["customers"], played.facts["contacted"]) == (2, 2, 1)
+
+
 def test_the_value_model_of_the_holdout_never_saw_what_came_after_it(lived: Workspace, settings: Settings) -> None:
     kept, _ = run.holdout(settings, lived, "churn")
     found = exercise.values(settings, lived, kept)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.errors import NotEnoughDataError
+from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings, load
 from features.schema import Feature, FeatureSchema
 from training import bundle as bundles
@@ -104,7 +104,8 @@ def test_what_customers_bring_lies_in_the_interval_as_often_as_promised_where_th
 
 def test_with_matured_moments_a_model_of_earlier_ones_is_judged(settings: Settings) -> None:
     data = labelled("churn", 8)
-    made = make_few(settings, data, plan(data.as_ofs, 30, 2, 2), people(30, 9, "2024-10-01"))
+    known = pd.concat([data.frame, people(30, 9, "2024-10-01")], ignore_index=True)
+    made = make_few(settings, data, plan(data.as_ofs, 30, 2, 2), known)
     assert made.judged is not None
     assert pd.Timestamp(made.judged.trained_through) < pd.Timestamp(made.final.trained_through)
 
@@ -129,7 +130,7 @@ def test_contracts_are_answered_by_a_regression_that_ranks_them(task: str, setti
     own = settings.model_copy(update={"churn": kind})
     assert form_for(data, own).name == {"churn": "churn_linear", "clv": "value_linear"}[task]
     asked = data.newest(data.as_ofs)
-    made = make_few(own, data, plan(data.as_ofs, 30, 1, 2), asked)
+    made = make_few(own, data, plan(data.as_ofs, 30, 1, 2), data.frame.assign(contracts_active=1.0))
     model, column = made.final, {"churn": "tickets", "clv": "price_now"}[task]
     told = model.predict(model.encode(asked))
     assert np.corrcoef(told, asked[column])[0, 1] > 0.5
@@ -145,6 +146,88 @@ def test_without_orders_and_without_an_outcome_nothing_is_made_up(settings: Sett
     nothing = dataclasses.replace(data, frame=data.frame.head(0))
     with pytest.raises(NotEnoughDataError, match="no outcome is known yet"):
         make_few(settings, nothing, None, data.newest(data.as_ofs))
+    poor = dataclasses.replace(data, frame=data.frame.assign(label=0.0))
+    with pytest.raises(NotEnoughDataError, match="no customer has brought anything yet"):
+        make_few(settings, poor, None, data.newest(data.as_ofs))
+
+
+def left_and_stayed(n: int, seed: int, days: int, horizon: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Customers of a company, some of whom have left for good, as rows of one moment; and who orders nothing more."""
+    rng = np.random.default_rng(seed)
+    rows, nothing = [], []
+    for i in range(n):
+        began, pace, stays = rng.uniform(0, days - 10), rng.gamma(2.0, 0.02), rng.exponential(120.0)
+        gaps = rng.exponential(1 / pace, 200)
+        times = np.concatenate([[0.0], np.cumsum(gaps)])
+        times = began + times[times <= stays]
+        seen, coming = times[times < days], times[(times >= days) & (times < days + horizon)]
+        since, tenure = days - seen[-1], days - seen[0]
+        rows.append((float(len(seen)), since, tenure, 30.0 * len(seen), f"c{i}"))
+        nothing.append(len(coming) == 0)
+    frame = pd.DataFrame(rows, columns=[*ORDERS, "customer_id"]).assign(as_of=pd.Timestamp("2024-06-01", tz="UTC"))
+    return frame, np.array(nothing)
+
+
+def test_churn_told_from_little_history_is_neither_too_low_nor_too_high(settings: Settings) -> None:
+    misses = []
+    for seed in range(4):
+        known, nothing = left_and_stayed(400, seed, 360, 30)
+        model = make_few(settings, labelled("churn", 0), None, known).final
+        asked = known["days_since_last_order"] <= settings.churn.activity_days
+        misses.append(model.predict(model.encode(known[asked])).mean() - nothing[asked].mean())
+    assert abs(np.mean(misses)) < 0.04
+
+
+def test_orders_that_bring_nothing_are_no_value_to_forecast(settings: Settings) -> None:
+    for amount in (0.0, -5.0):
+        with pytest.raises(DataError, match=r"net revenue of -?\d+\.00 in total"):
+            make_few(settings, labelled("clv", 0), None, people(30, 9).assign(spend_total=amount))
+
+
+def test_an_infinite_feature_of_whom_is_asked_is_refused(settings: Settings) -> None:
+    asked = people(30, 9)
+    asked.loc[3, "spend_total"] = np.inf
+    with pytest.raises(DataError, match=r"spend_total that is not a finite number .* customer 'c3'"):
+        make_few(settings, labelled("clv", 0), None, asked)
+
+
+def test_one_buyer_among_thirty_is_answered(settings: Settings) -> None:
+    asked = people(30, 9)
+    asked.loc[1:, list(ORDERS)] = (0.0, np.nan, np.nan, 0.0)
+    model = make_few(settings, labelled("clv", 0), None, asked).final
+    assert (model.predict(model.encode(asked)) > 0).all()
+
+
+def test_contracts_without_a_number_that_varies_are_told_the_rate(settings: Settings) -> None:
+    data = contracts(30, "churn")
+    flat = dataclasses.replace(data, frame=data.frame.assign(price_now=20.0, tickets=1.0))
+    flat.frame["plan"] = np.where(np.arange(len(flat.frame)) % 2, "a", "b")
+    own = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
+    model = make_few(own, flat, None, flat.frame.assign(contracts_active=1.0)).final
+    told = model.predict(model.encode(flat.newest(flat.as_ofs)))
+    assert told == pytest.approx(flat.frame["label"].mean(), abs=0.01)
+
+
+def test_a_regression_of_few_is_as_sure_as_it_is_of_customers_it_did_not_learn_from(settings: Settings) -> None:
+    own = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
+    columns = [f"x{i}" for i in range(12)]
+    schema = FeatureSchema(tuple(Feature(name, "subscriptions", "float64", "") for name in columns))
+    inside = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(130, 12)) * 20 + 60
+        frame = pd.DataFrame(x, columns=columns).assign(
+            customer_id=[f"c{i}" for i in range(130)],
+            as_of=pd.Timestamp("2024-06-01", tz="UTC"),
+            label=np.exp(x[:, 0] / 20 + rng.normal(size=130) * 0.5),
+            contracts_active=1.0,
+        )
+        data = Dataset("clv", frame.head(30), schema, "made up")
+        model = make_few(own, data, None, frame.head(30)).final
+        new = frame.tail(100)
+        low, high = model.bounds(model.predict(model.encode(new)), model.encode(new))
+        inside.append(((low <= new["label"]) & (new["label"] <= high)).mean())
+    assert np.mean(inside) > 0.9
 
 
 def test_a_handful_of_customers_is_refused_with_what_to_do(settings: Settings) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import NotEnoughDataError
-from training.intervals import fit_interval, fit_intervals
+from training.intervals import Interval, fit_interval, fit_intervals
 
 
 def spenders(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -93,3 +93,31 @@ def test_what_the_past_could_not_show_makes_the_interval_wider_on_either_side() 
     lower, higher = fit_interval(*rows, 0.9, allowance=0.05)(asked)
     assert higher == pytest.approx(high * 1.05)
     assert lower == pytest.approx(low * 0.95)
+
+
+def one_bin(low: float, high: float, floor: float = 0.0, allowance: float = 0.05) -> Interval:
+    return Interval(0.9, edges=(), low=(low,), high=(high,), offset=1.0, floor=floor, allowance=allowance)
+
+
+@given(st.floats(0, 1e4), st.floats(-5, 5), st.floats(-100, 0), st.floats(0, 0.5))
+def test_no_lower_end_lies_under_the_floor_however_wide_the_allowance(
+    expected: float, relative: float, floor: float, allowance: float
+) -> None:
+    low, _ = one_bin(relative, 1.0, floor, allowance)(np.array([expected]))
+    assert low[0] >= floor
+
+
+def test_the_allowance_ends_at_the_floor() -> None:
+    low, high = one_bin(-2.0, 1.0, floor=-30.0)(np.array([10.0, 15.0, 40.0]))
+    assert low.tolist() == pytest.approx([-12 * 1.05, -17 * 1.05, -30])
+    assert high.tolist() == pytest.approx([21 * 1.05, 31 * 1.05, 81 * 1.05])
+
+
+def test_an_end_at_nothing_stays_there_and_any_other_is_moved_by_the_allowance() -> None:
+    low, high = one_bin(0.0, 0.0)(np.array([0.0, 100.0]))
+    assert low.tolist() == pytest.approx([0, 95]) and high.tolist() == pytest.approx([0, 105])
+
+
+def test_an_expected_value_under_the_floor_is_its_own_lower_end() -> None:
+    low, high = one_bin(-0.5, 0.5, floor=-30.0)(np.array([-50.0]))
+    assert low[0] == -50 <= high[0]

@@ -39,7 +39,7 @@ def campaign():
     curve = pd.DataFrame(
         {"share": share} | {name: 100 * share * (0.5 + 0.1 * i - share) for i, name in enumerate(names)}
     )
-    facts = {"customers": 1000.0, "contacted": 250.0, "share_contacted": 0.25}
+    facts = {"moments": 1.0, "customers": 1000.0, "contacted": 250.0, "share_contacted": 0.25}
     return curve, facts | {"expected_profit": 6.25, "realised_profit": 8.75}
 
 
@@ -109,6 +109,14 @@ def test_interval_figure_says_the_coverage_of_all_and_draws_at_most_400():
     assert f"{share:.1%} of actual values" in axes.texts[0].get_text()
     assert "400 of 600 customers drawn" in axes.texts[0].get_text()
     assert len(axes.lines[0].get_xdata()) == 400
+
+
+def test_profit_figure_says_of_how_many_moments_it_is_the_mean():
+    curve, facts = campaign()
+    one, two = (plots.profit(curve, facts | {"moments": n}, "EUR").axes[0] for n in (1.0, 2.0))
+    assert one.get_ylabel() == two.get_ylabel() == "Profit of one campaign (EUR)"
+    assert one.texts[0].get_text() == "Best list: 250 of 1,000 customers; expected 6.25, came 8.75 EUR"
+    assert two.texts[0].get_text() == one.texts[0].get_text() + "; mean of 2 moments"
 
 
 def test_shap_summary_draws_the_strongest_features_first_with_their_mean_size():

@@ -13,6 +13,8 @@ from configs.settings import Campaign, load
 from training import plots
 from training.profit import POLICIES, curve, judge, play, whom
 
+MOMENTS = pd.to_datetime(["2024-03-01", "2024-04-01"], utc=True)
+
 
 @pytest.fixture(scope="module")
 def campaign() -> Campaign:
@@ -26,6 +28,7 @@ def four() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "customer_id": ["a", "b", "c", "d"],
+            "as_of": [MOMENTS[0]] * 4,
             "label": [1.0, 1.0, 0.0, 0.0],
             "forecast": [0.5, 0.9, 0.5, 0.5],
             "value": [100.0, 20.0, 40.0, 10.0],
@@ -34,13 +37,14 @@ def four() -> pd.DataFrame:
 
 
 def made_up(n: int, seed: int) -> pd.DataFrame:
-    """Customers whose forecasts are true: each leaves with the probability forecast; the valuable leave less."""
+    """Customers at two moments whose forecasts are true: each leaves with that probability; the valuable leave less."""
     rng = np.random.default_rng(seed)
     p = rng.beta(1, 4, n)
     value = rng.lognormal(4, 1, n) * (1 - p) ** 2
     customer = [f"c{i // 2}" for i in range(n)]
     left = (rng.random(n) < p).astype(float)
-    return pd.DataFrame({"customer_id": customer, "label": left, "forecast": p, "value": value})
+    as_of = MOMENTS[np.arange(n) % 2]
+    return pd.DataFrame({"customer_id": customer, "as_of": as_of, "label": left, "forecast": p, "value": value})
 
 
 def test_what_a_contact_is_expected_to_bring_and_brought_by_hand(four: pd.DataFrame, campaign: Campaign) -> None:
@@ -62,6 +66,27 @@ def test_facts_and_lists_of_four_customers_by_hand(four: pd.DataFrame, campaign:
     assert realised["half"] == pytest.approx(94)
 
 
+def test_of_several_moments_the_figures_are_those_of_one_campaign(campaign: Campaign) -> None:
+    first = made_up(200, 5).iloc[::2]
+    once = play(first, campaign, "truth", seed=1)
+    twice = play(pd.concat([first, first.assign(as_of=MOMENTS[1])]), campaign, "truth", seed=1)
+    assert (once.facts["moments"], twice.facts["moments"]) == (1, 2)
+    assert twice.facts == pytest.approx({**once.facts, "moments": 2})
+    pd.testing.assert_frame_equal(twice.policies, once.policies)
+    pd.testing.assert_frame_equal(twice.curve, once.curve)
+
+
+def test_the_campaigns_of_two_moments_are_averaged_and_chosen_by_one_rule(campaign: Campaign) -> None:
+    rows = made_up(200, 5)
+    whole, told = play(rows, campaign, "truth", seed=1), judge(rows, campaign)
+    own = [play(part, campaign, "truth", seed=1).facts for _, part in rows.groupby("as_of")]
+    for name in ("customers", "contacted", "expected_profit", "realised_profit"):
+        assert whole.facts[name] == pytest.approx(np.mean([facts[name] for facts in own]))
+    assert whole.facts["customers"] == 100
+    assert whole.facts["lowest_probability"] == min(facts["lowest_probability"] for facts in own)
+    assert whole.facts["share_contacted"] == told["contact"].mean()
+
+
 def test_no_shorter_or_longer_list_and_no_other_choice_is_expected_to_bring_more(campaign: Campaign) -> None:
     told = judge(made_up(12, 3), campaign)
     best = told.loc[told["contact"], "expected"].sum()
@@ -76,8 +101,8 @@ def test_the_curve_begins_at_nobody_and_ends_at_everybody(campaign: Campaign) ->
     assert (drawn.iloc[0][names] == 0).all()
     last = drawn.iloc[-1]
     for name in ("realised", "probability", "ideal", "random"):
-        assert last[name] == pytest.approx(told["realised"].sum())
-    assert last["expected"] == pytest.approx(told["expected"].sum())
+        assert last[name] == pytest.approx(told["realised"].sum() / 2)
+    assert last["expected"] == pytest.approx(told["expected"].sum() / 2)
     assert (drawn["ideal"] >= drawn["realised"] - 1e-9).all()
     assert (drawn["low"] <= drawn["high"]).all()
 
@@ -86,7 +111,7 @@ def test_the_expected_curve_is_highest_at_the_best_list(campaign: Campaign) -> N
     told = judge(made_up(2000, 2), campaign)
     drawn, share = curve(told, seed=1), told["contact"].mean()
     assert drawn["share"][drawn["expected"].idxmax()] == pytest.approx(share, abs=0.006)
-    assert drawn["expected"].max() == pytest.approx(told.loc[told["contact"], "expected"].sum(), rel=0.01)
+    assert drawn["expected"].max() == pytest.approx(told.loc[told["contact"], "expected"].sum() / 2, rel=0.01)
 
 
 def test_where_forecasts_are_true_the_best_list_brings_what_it_promises_and_more_than_the_others(

@@ -133,13 +133,6 @@ def test_json_holds_the_model(fitted):
     assert PurchaseModel.from_dict(json.loads(json.dumps(fitted[0].to_dict()))) == fitted[0]
 
 
-def test_the_median_day_of_the_next_order_is_where_half_have_ordered(fitted):
-    m, _, _ = fitted
-    days = m.days_to_order([20, 0], [300, 0], [301, 300])
-    assert m.p_none(20, 300, 301, [days[0]])[0, 0] == pytest.approx(0.5, abs=0.002)
-    assert np.isinf(days[1])
-
-
 REST = (True, "", ((0.0,) * 4,) * 4, 0.0, 0.0, 1.0, 3)
 models = st.builds(
     lambda *v: PurchaseModel(*np.exp([v[0], v[0] - v[1], v[2], v[2] - v[3]]).tolist(), *REST),
