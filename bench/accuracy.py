@@ -342,6 +342,9 @@ def judge(contest: Contest, draws: int) -> list[dict[str, Any]]:
                     measure, *(rows[c].to_numpy() for c in ("label", "Staycast", name)),
                     groups=rows["customer_id"], seed=0, n=draws,
                 )  # fmt: skip
+        if BEST in rows:
+            best = metrics.log_loss(rows["label"], rows[BEST])
+            record["log loss over the best possible, %"] = 100 * (record["log loss"] / best - 1)
         records.append(record)
     if "low" in rows:
         for name, part in [("all", rows), *rows.groupby("tier"), *rows.groupby("custom")]:
@@ -358,7 +361,7 @@ def shown(records: list[dict[str, Any]], measures: dict[str, tuple[Callable[...,
             text = f"{record[key]:.4g} (median {record[f'{key}, median']:.4g})"
             low, high = record.get(f"{key}, ours less", (None, None))
             cells.append(text if low is None else f"{text}\n[{low:+.4g} {high:+.4g}]")
-        extra = [f"{key} {value:.3f}" for key, value in record.items() if key.startswith("coverage")]
+        extra = [f"{k} {v:.3f}" for k, v in record.items() if k.startswith(("coverage", "log loss over"))]
         table.add_row("\n".join([record["model"], *extra]), *cells)
     return table
 

@@ -104,7 +104,8 @@ def _shown(task: str, shown: Mapping[str, Any]) -> tuple[Any, ...]:
 def _played(campaign: Mapping[str, Any]) -> Table:
     """What a campaign would have brought on the hold-out, by whom it contacts."""
     edge = _share(campaign["break_even_probability"])
-    title = f"Campaign on the same customers (value from {campaign['value_from']}; break-even at its mean: {edge})"
+    of = f"the mean of {campaign['moments']} moments; " if campaign["moments"] > 1 else ""
+    title = f"Campaign on the same customers ({of}value from {campaign['value_from']}; break-even at its mean: {edge})"
     table = _table(title, "contact", "customers", "expected", "came", "95 %")
     for one in campaign["policies"]:
         numbers = (f"{one[k]:,.0f}" for k in ("contacted", "expected", "realised"))

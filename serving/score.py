@@ -28,7 +28,8 @@ RESTS_ON = {
     "hybrid": "A prior from each customer's own past, corrected by trees learned from this company's outcomes",
     "prior": "A prior alone, as there is too little history for trees; the uncertainty is larger",
 }
-NO_SEASON = "; the outcomes learned from cover less than a year, so no season is known"
+NO_SEASON = "; no whole year of outcomes was learned from, so no season is known"
+NO_DROPOUT = "; the orders do not tell whether customers leave for good, or only order less"
 EVENTS = {"inactivity": "next_order", "contract": "contract_end", "label": None}
 
 
@@ -167,7 +168,9 @@ def _answer(
 
 def basis_of(bundle: Bundle) -> dict[str, Any]:
     """What the predictions of a model rest on, as answers tell it."""
-    text = RESTS_ON[bundle.basis] + ("." if bundle.full_season else f"{NO_SEASON}.")
+    season = "" if bundle.full_season else NO_SEASON
+    leaving = "" if bundle.info.get("dropout_identifiable", True) else NO_DROPOUT
+    text = f"{RESTS_ON[bundle.basis]}{season}{leaving}."
     return {"kind": bundle.basis, "full_season": bundle.full_season, "text": text}
 
 

@@ -121,7 +121,8 @@ def judge_value(
     ----------
     candidate, baseline, champion
         What :func:`training.metrics.value_metrics` says of each on the same hold-out rows; None: no champion yet.
-        The candidate's must hold its interval's coverage.
+        The candidate's must hold its interval's coverage, and should hold ``n``, the number of rows: of what the
+        coverage misses, two standard errors of a share of so many rows are left to chance.
     gates
         The limits.
     target_coverage
@@ -132,18 +133,22 @@ def judge_value(
         What the baseline is beaten in. Where most customers pay one known price, the mean absolute error is least for
         the price itself, the median, whoever leaves; there the squared error, least for the mean, must judge.
     groups
-        Coverage and number of rows of each tier and of new customers: each must keep the promise, but for what chance
-        explains (two standard errors of a share of so many rows). A group under 30 rows is not judged.
+        Coverage and number of rows of each tier and of new customers: each must keep the promise too. A group under 30
+        rows is not judged.
     """
+
+    def tolerance(rows: float | None) -> float:
+        chance = 2 * math.sqrt(target_coverage * (1 - target_coverage) / rows) if rows else 0.0
+        return gates.coverage_tolerance + chance
+
     gini, mae = _number(candidate, "normalised_gini"), _number(candidate, "mae")
     checks = [
         _check("min_gini", "normalised Gini", gini, "at least", gates.min_gini),
-        _coverage_check(_number(candidate, "coverage"), target_coverage, gates.coverage_tolerance),
+        _coverage_check(_number(candidate, "coverage"), target_coverage, tolerance(candidate.get("n"))),
     ]
     for name, (covered, n) in sorted((groups or {}).items()):
         if n >= MIN_GROUP:
-            chance = 2 * math.sqrt(target_coverage * (1 - target_coverage) / n)
-            checks.append(_coverage_check(covered, target_coverage, gates.coverage_tolerance + chance, name))
+            checks.append(_coverage_check(covered, target_coverage, tolerance(n), name))
     if gates.must_beat_baseline:
         rule = f"the {rule_name}'s "
         theirs = _number(baseline, "normalised_gini")

@@ -20,7 +20,7 @@ from configs.errors import NotReadyError, RegistryError
 from configs.settings import Settings
 from serving.champion import Champions
 from serving.schema import Answer
-from serving.score import new_id, score
+from serving.score import basis_of, new_id, score
 from training.bundle import Bundle
 
 quick = effort(max_examples=15, deadline=None)
@@ -187,6 +187,15 @@ def test_an_answer_names_versions_currency_and_horizons(
     assert answer["clv"]["horizon_days"] == 90
     assert answer["clv"]["currency"] == "USD"
     assert answer["clv"]["coverage"] == 0.9
+
+
+def test_an_answer_says_where_neither_a_season_nor_leaving_can_be_told(champions: Champions) -> None:
+    bare = replace(champions.churn, basis="prior", full_season=False, info={"dropout_identifiable": False})
+    told = basis_of(bare)
+    assert (told["kind"], told["full_season"]) == ("prior", False)
+    assert "no season is known" in told["text"] and "do not tell whether customers leave for good" in told["text"]
+    sure = basis_of(replace(bare, basis="model", full_season=True, info={}))["text"]
+    assert sure == "Trees, learned from this company's outcomes."
 
 
 def test_ids_are_ulids_of_the_moment_and_differ(now: datetime) -> None:

@@ -18,7 +18,7 @@ from features.schema import Feature, FeatureSchema
 from training import run
 from training.assemble import forecast
 from training.bundle import Bundle
-from training.dataset import Dataset, require_enough
+from training.dataset import WEIGHT, Dataset, require_enough
 from training.intervals import fit_interval
 from training.rolling import learn_from, origins
 from training.split import Fold, plan
@@ -153,6 +153,16 @@ def test_early_moments_with_one_outcome_judge_no_configuration_and_the_rest_teac
     told = sound(bundle, data)["forecast"]
     assert told.mean() == pytest.approx(data.frame["label"].mean(), abs=0.05)
     assert told.between(0.001, 0.999).all()
+
+
+def test_a_month_in_which_everyone_was_contacted_judges_nothing() -> None:
+    data = made("churn")
+    folds = [Fold(tuple(MOMENTS[:n]), MOMENTS[n + 1]) for n in (2, 3)]
+    weight = np.where(data.frame["as_of"] == MOMENTS[4], 0.0, 1.0)
+    blanket = replace(data, frame=data.frame.assign(**{WEIGHT: weight}))
+    assert usable_folds(blanket, folds) == (folds[0],)
+    with pytest.raises(NotEnoughDataError, match=r"every customer .* was contacted .* churn.treatment: keep"):
+        usable_folds(blanket, folds[1:])
 
 
 def test_folds_of_which_none_can_teach_say_why(quick: Settings) -> None:

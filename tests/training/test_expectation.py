@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 
-from training.expectation import Expectation, fit_expectation, summary_of
+from configs.settings import Settings
+from features.schema import Feature, FeatureSchema
+from training.assemble import fold_data
+from training.dataset import Dataset
+from training.expectation import COLUMNS, Expectation, fit_expectation, summary_of
+from training.split import Fold
 
 PLACES = (0, 1, 2, 3)
 
@@ -80,3 +86,15 @@ def test_steps_lead_from_one_horizon_to_the_next() -> None:
     longer, shorter = expit(main.step(180, 90)(x)), expit(main.step(30, 90)(x))
     assert none[:, 1] * longer == pytest.approx(none[:, 2], rel=1e-4)
     assert none[:, 1] + (1 - none[:, 1]) * shorter == pytest.approx(none[:, 0], rel=1e-4)
+
+
+def test_a_search_by_groups_of_customers_knows_the_model_of_orders(settings: Settings) -> None:
+    moment = pd.Timestamp("2024-06-01", tz="UTC")
+    frame = pd.DataFrame(customers(), columns=COLUMNS).assign(
+        customer_id=[f"c{i}" for i in range(200)], as_of=moment, label=1.0, part=np.arange(200) % 2
+    )
+    schema = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in COLUMNS))
+    by_part = Dataset("clv", frame, schema, "made up", by="part")
+    (fold,) = fold_data(by_part, [Fold((0,), 1)], settings)
+    assert fold.expectation is not None
+    assert (fold.expectation(fold.valid.x) > 0).all()

@@ -38,6 +38,11 @@ def failed(decision):
     return [check.name for check in decision.checks if not check.passed]
 
 
+def test_few_rows_may_miss_the_promised_coverage_by_chance_and_many_may_not():
+    assert failed(value(GOOD_VALUE | {"coverage": 0.83, "n": 100})) == []
+    assert failed(value(GOOD_VALUE | {"coverage": 0.83, "n": 10_000})) == ["coverage_tolerance"]
+
+
 def test_good_churn_model_is_promoted_with_every_check_as_reason():
     decision = churn()
     assert decision.promote and failed(decision) == []

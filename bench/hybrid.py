@@ -1,4 +1,4 @@
-"""The probabilistic forecast as a column, and as a prior that trees correct.
+"""A contestant on CDNOW, not part of the service: the probabilistic forecast as a prior that trees correct.
 
 The probabilistic model knows how orders and silence turn into a forecast over any horizon, also one longer than any
 that has matured. It does not know what was bought. Trees know that, but learn only from horizons that have passed. The
@@ -15,7 +15,7 @@ prior. On CDNOW, averages over unlike windows were worse than no level at all at
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -51,66 +51,6 @@ LIMIT = 2.0
 SMALLEST = 1e-9
 BASKET = ("mean_amount_log", "last_amount_log", "quantity_log", "mean_quantity_log", "first_quantity_log",
           "unit_price_log", "orders_same_day")  # fmt: skip
-
-
-def prior_columns(summary: pd.DataFrame, model: Probabilistic, horizons: Sequence[int]) -> pd.DataFrame:
-    """What the probabilistic model forecasts, as columns. One row per row of `summary`, with its index.
-
-    Parameters
-    ----------
-    summary
-        As `training.probabilistic.summarise` makes it; a row whose `repeats` is not known (a customer who never
-        ordered) has no forecast: NaN.
-    model
-        Fitted on nothing later than the moment of `summary`.
-    horizons
-        Days ahead.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``p_alive``, and for each horizon ``p_none_{h}d``, ``expected_orders_{h}d`` and, if the model knows amounts,
-        ``expected_value_{h}d`` in currency.
-    """
-    rows = summary[summary["repeats"].notna()]
-    none, orders = model.p_none(rows, horizons), model.expected_orders(rows, np.asarray(horizons))
-    out = {"p_alive": model.p_alive(rows)}
-    for place, days in enumerate(horizons):
-        out[f"p_none_{days}d"] = none[:, place]
-        out[f"expected_orders_{days}d"] = orders[:, place]
-        if model.spend is not None:
-            out[f"expected_value_{days}d"] = model.value(rows, days)
-    return pd.DataFrame(out, index=rows.index).reindex(summary.index)
-
-
-def prior_rows(
-    orders: pd.DataFrame, as_ofs: Iterable[Any], horizons: Sequence[int], prior: Prior | None = None
-) -> pd.DataFrame:
-    """Fit the probabilistic model at each moment on what was known then, and forecast. One row per customer and moment.
-
-    Parameters
-    ----------
-    orders
-        See `training.probabilistic.summarise`.
-    as_ofs
-        The moments; one at which nobody had ordered gives no rows.
-    horizons, prior
-        See `prior_columns` and `training.purchases.fit_purchases`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``customer_id, as_of`` and the columns of `prior_columns`.
-    """
-    parts = []
-    for as_of in as_ofs:
-        summary = summarise(orders, as_of)
-        if len(summary):
-            told = prior_columns(summary, Probabilistic.fit(summary, prior), horizons)
-            parts.append(told.rename_axis("customer_id").reset_index().assign(as_of=as_of))
-    if not parts:
-        raise NotEnoughDataError("probabilistic columns: nobody had ordered at any of the moments; take later ones")
-    return pd.concat(parts, ignore_index=True)
 
 
 def basket_columns(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:

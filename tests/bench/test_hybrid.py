@@ -1,13 +1,18 @@
-"""The hybrid: its columns, what it learns, and that it never looks ahead."""
+"""A contestant of the bench: what it learns from baskets, and that it never looks ahead."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from configs.errors import DataError, NotEnoughDataError
-from training.hybrid import (
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+
+from hybrid import (
     BASKET,
     Correction,
     OrdersHybrid,
@@ -16,10 +21,9 @@ from training.hybrid import (
     fit_correction,
     matched_level,
     orders_within,
-    prior_columns,
-    prior_rows,
-)  # fmt: skip
-from training.probabilistic import Probabilistic, summarise
+)
+
+from training.probabilistic import summarise
 
 FIRST = pd.Timestamp("2024-01-01")
 AS_OF = FIRST + pd.Timedelta(days=200)
@@ -45,30 +49,6 @@ def orders():
 @pytest.fixture(scope="module")
 def hybrid(orders):
     return OrdersHybrid.fit(orders, AS_OF, 100)
-
-
-def test_columns_are_those_of_the_model_and_unknown_for_who_never_ordered(orders):
-    summary = summarise(orders, AS_OF)
-    m = Probabilistic.fit(summary)
-    told = prior_columns(summary.reindex([*summary.index, "nobody"]), m, [30, 90])
-    assert list(told) == ["p_alive", "p_none_30d", "expected_orders_30d", "expected_value_30d",
-                          "p_none_90d", "expected_orders_90d", "expected_value_90d"]  # fmt: skip
-    assert told.loc["nobody"].isna().all()
-    np.testing.assert_allclose(told["expected_value_90d"].iloc[:-1], m.value(summary, 90))
-    assert (told["p_none_90d"] <= told["p_none_30d"]).iloc[:-1].all()
-
-
-def test_rows_of_each_moment_rest_on_what_was_known_then(orders):
-    moments = [FIRST + pd.Timedelta(days=d) for d in (100, 150)]
-    whole = prior_rows(orders, moments, [30])
-    cut = prior_rows(orders[orders["ordered_at"] < moments[1]], moments, [30])
-    pd.testing.assert_frame_equal(whole, cut)
-    assert whole.groupby("as_of").size().tolist() == [400, 400]
-
-
-def test_moments_before_any_order_are_refused(orders):
-    with pytest.raises(NotEnoughDataError, match="take later ones"):
-        prior_rows(orders, [FIRST], [30])
 
 
 def test_basket_columns_of_the_hand_made_shop(shop):
