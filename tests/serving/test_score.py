@@ -190,7 +190,7 @@ def test_an_answer_names_versions_currency_and_horizons(
 
 
 def test_an_answer_says_where_neither_a_season_nor_leaving_can_be_told(champions: Champions) -> None:
-    bare = replace(champions.churn, basis="prior", full_season=False, info={"dropout_identifiable": False})
+    bare = replace(champions.churn.bundle, basis="prior", full_season=False, info={"dropout_identifiable": False})
     told = basis_of(bare)
     assert (told["kind"], told["full_season"]) == ("prior", False)
     assert "no season is known" in told["text"] and "do not tell whether customers leave for good" in told["text"]
