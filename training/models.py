@@ -139,7 +139,7 @@ NEEDS: dict[str, tuple[str, ...]] = {"credibility": COLUMNS, "expectation": ORDE
 PRIOR_DAYS = 60.0
 BINNING = {"verbosity": -1, "feature_pre_filter": False}
 SMALLEST_MISS = 1e-6
-OWN = {"tweedie_variance_power": "tweedie", "alpha": "quantile", "prior_days": ""}
+OWN = {"tweedie_variance_power": "tweedie", "alpha": "quantile", "prior_days": "", "extra_trees": "binary"}
 
 
 def form(name: str) -> Form:
