@@ -475,6 +475,7 @@ def main() -> None:
             if off:
                 screen.print(shown_calibration(off))
             records += told + off
+            write_records(records, options.json)  # what is done is kept, if the rest is cut off
     if "cdnow" in options.sets:
         for name in cdnow_bench.FILES:
             orders = cdnow_bench.read(options.data, name)

@@ -24,7 +24,13 @@ class Affine:
         return self.slope * score + self.intercept
 
 
-def fit_log_odds(score: np.ndarray, label: np.ndarray, fold: np.ndarray, weight: np.ndarray | None = None) -> Affine:
+def fit_log_odds(
+    score: np.ndarray,
+    label: np.ndarray,
+    fold: np.ndarray,
+    weight: np.ndarray | None = None,
+    learned: np.ndarray | None = None,
+) -> Affine:
     """Fit how far log-odds must be stretched or flattened, on later rows than the model was learned from.
 
     The slope is Platt's (1999), with an own level for every fold: some months are better than others, and a slope that
@@ -46,6 +52,9 @@ def fit_log_odds(score: np.ndarray, label: np.ndarray, fold: np.ndarray, weight:
         Which fold each row is of, shape (n,); whole numbers from 0.
     weight
         How much each row counts, shape (n,); None: all alike.
+    learned
+        Raw log-odds of the rows that the model was learned from, whose mean probability is kept, shape (m,); None:
+        that of `score` is.
 
     Examples
     --------
@@ -68,7 +77,9 @@ def fit_log_odds(score: np.ndarray, label: np.ndarray, fold: np.ndarray, weight:
 
     start = np.concatenate([[1.0], np.zeros(folds)])
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(FLOOR, None)] + [(None, None)] * folds)
-    return _same_mean(float(found.x[0]), score, counts)
+    if learned is None:
+        return _same_mean(float(found.x[0]), score, counts)
+    return _same_mean(float(found.x[0]), learned, np.ones(len(learned)))
 
 
 def _same_mean(slope: float, score: np.ndarray, counts: np.ndarray) -> Affine:

@@ -108,8 +108,12 @@ def _learn(
         later.append((fitted.raw(valid.x)[:, 0], valid.y, np.full(len(valid.y), len(later)), weight))
     trees = {"churn": max(1, round(np.mean(found)))} if found else main.trees
     where = trainer(settings.training)
-    whole = fit(CHURN, encoder(rows), encoder, main.params, seed=seed, trees=trees, elsewhere=where)
-    affine = fit_log_odds(*(np.concatenate(c) for c in zip(*later, strict=True))) if later else Affine()
+    matrix = encoder(rows)
+    whole = fit(CHURN, matrix, encoder, main.params, seed=seed, trees=trees, elsewhere=where)
+    affine = Affine()
+    if later:
+        score, label, place, weight = (np.concatenate(c) for c in zip(*later, strict=True))
+        affine = fit_log_odds(score, label, place, weight, whole.raw(matrix.x)[:, 0])
     return Step(days, Score(f"until_{days}_days", whole.boosters[0], affine))
 
 

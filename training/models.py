@@ -329,9 +329,10 @@ def calibrate(which: Form, later: Scored, trained: Scored) -> tuple[Affine, ...]
         The rows that the boosters learned from.
     """
     if which.link == "sigmoid":
-        return (fit_log_odds(later.raw[:, 0], later.y, later.fold, later.weight),)
+        return (fit_log_odds(later.raw[:, 0], later.y, later.fold, later.weight, trained.raw[:, 0]),)
     if which.link in ("sigmoid_exp", "ziln"):
-        return balance(which, trained, fit_log_odds(later.raw[:, 0], (later.y > 0).astype(np.float64), later.fold))
+        bought = (later.y > 0).astype(np.float64)
+        return balance(which, trained, fit_log_odds(later.raw[:, 0], bought, later.fold, learned=trained.raw[:, 0]))
     return balance(which, trained)
 
 

@@ -45,3 +45,13 @@ def test_a_score_that_points_the_wrong_way_is_flattened_not_turned(drawn: tuple[
 def test_one_kind_of_label_gives_a_finite_map(label: float) -> None:
     found = fit_log_odds(np.linspace(-1, 1, 50), np.full(50, label), np.zeros(50, dtype=int))
     assert np.isfinite([found.slope, found.intercept]).all()
+
+
+def test_the_mean_probability_of_the_rows_learned_from_is_kept_where_later_rows_lie_elsewhere() -> None:
+    rng = np.random.default_rng(2)
+    later, learned = rng.normal(-3, 1, 5_000), rng.normal(0, 1, 5_000)
+    label = (rng.random(5_000) < 1 / (1 + np.exp(-2 * (later + 1)))).astype(float)
+    made = fit_log_odds(later, label, np.zeros(5_000, dtype=int), learned=learned)
+    assert made.slope > 1.5
+    kept = [1 / (1 + np.exp(-score)) for score in (made(learned), learned)]
+    assert np.mean(kept[0]) == pytest.approx(np.mean(kept[1]), abs=1e-6)
