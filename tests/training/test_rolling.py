@@ -72,6 +72,7 @@ def test_a_past_too_short_for_folds_by_time_goes_by_customers_and_says_so(quick:
     assert (rolled.by_customer, rolled.from_prior) == ((MOMENTS[3],), ())
 
 
+@pytest.mark.slow
 def test_a_moment_with_little_before_it_is_answered_as_it_would_have_been_then(quick: Settings) -> None:
     data = made("churn")
     rolled = roll(data, quick, 9, data.frame)
