@@ -9,13 +9,9 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from features.column import column
+from features.windows import a_day
 
 NONE = "Nothing heard so far"
-
-
-def _a_day(a: ir.Table) -> ir.Value:
-    """Signs of life a day since the first, counted as at least a day ago."""
-    return a.count() / a.days_ago.max().clip(lower=1.0)
 
 
 @column("activity", "Nothing heard for {value:days}", NONE)
@@ -27,10 +23,10 @@ def days_since_last_activity(a: ir.Table) -> ir.Value:
 @column("activity", "Heard of {value:.1f} times a month on average", NONE)
 def activity_per_30d(a: ir.Table) -> ir.Value:
     """Orders, visits and requests per 30 days since the first."""
-    return _a_day(a) * 30
+    return a_day(a) * 30
 
 
 @column("activity", "In the {days_since_last_activity:days} of silence {value:.1f} signs of life would be usual", NONE)
 def activity_missed(a: ir.Table) -> ir.Value:
     """Orders, visits and requests that the usual pace would have brought since the last."""
-    return _a_day(a) * a.days_ago.min()
+    return a_day(a) * a.days_ago.min()

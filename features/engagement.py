@@ -5,18 +5,13 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from features.column import column
-from features.windows import within
+from features.windows import a_day, within
 
 NONE = "No visit on record"
 
 
 def _visits(i: ir.Table) -> ir.Value:
     return i.kind.isin(["login", "visit"])
-
-
-def _a_day(i: ir.Table) -> ir.Value:
-    """Visits a day since the first, counted as at least a day ago."""
-    return i.count(where=_visits(i)) / i.days_ago.max(where=_visits(i)).clip(lower=1.0)
 
 
 @column("interactions", "{value:count visit} in the last {days} days", windows=(7, 30, 90), reach=1, empty=0)
@@ -40,13 +35,13 @@ def visits_total(i: ir.Table) -> ir.Value:
 @column("interactions", "{value:.1f} visits a month on average", NONE)
 def visits_per_30d(i: ir.Table) -> ir.Value:
     """Logins and visits per 30 days since the first."""
-    return _a_day(i) * 30
+    return a_day(i, _visits(i)) * 30
 
 
 @column("interactions", "No visit for {days_since_last_visit:days}, in which {value:.1f} would be usual", NONE)
 def visits_missed(i: ir.Table) -> ir.Value:
     """Logins and visits that the usual pace would have brought since the last."""
-    return _a_day(i) * i.days_ago.min(where=_visits(i))
+    return a_day(i, _visits(i)) * i.days_ago.min(where=_visits(i))
 
 
 @column("interactions", "{value:+.0f} visits against the {days} days before", windows=(30,), reach=2, empty=0)

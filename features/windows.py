@@ -156,3 +156,8 @@ def after(table: ir.Table, happened: str, as_of: datetime, horizon_days: int) ->
 def within(table: ir.Table, days: int) -> ir.Value:
     """True for rows of the window ``[as_of - days, as_of)``."""
     return table.days_ago <= days
+
+
+def a_day(table: ir.Table, where: ir.Value | None = None) -> ir.Value:
+    """Rows a day since the first of them, counted as at least a day ago: nobody has a pace within hours."""
+    return table.count(where=where) / table.days_ago.max(where=where).clip(lower=1.0)
