@@ -24,8 +24,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from configs.errors import ConfigError, NotReadyError, StaycastError
+from configs.fingerprint import fingerprint
 from configs.settings import Settings, load
-from configs.workspace import Workspace, fingerprint, write_text
+from configs.workspace import Workspace, write_text
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
@@ -95,13 +96,13 @@ class Session:
     def pass_on_acceptance(self) -> None:
         """Put on record that the newest load is accepted, if so told; each stage asks for itself if it may go on."""
         if self.accept_quality:
-            from training.acceptance import accept_quality
+            from training.registry.overrides import accept_quality
 
             accept_quality(self.workspace, self.who, self.reason)
 
     def gated(self, name: str, mark: str, body: Callable[[Step], dict[str, Any]]) -> dict[str, Any]:
         """As `stage`, for one that stops at a load that is not good enough: what it made before is no way around."""
-        from features import quality_gate
+        from features.quality import quality_gate
 
         self.pass_on_acceptance()
         return self.stage(name, mark, body, lambda: quality_gate.require(self.workspace))
@@ -197,12 +198,13 @@ def do_features(s: Session) -> dict[str, Any]:
     from features import build
 
     def body(step: Step) -> dict[str, Any]:
-        from features import refresh, store
+        from features import refresh
+        from features.store import feature_store
 
         made = build.build(s.settings, s.workspace, lambda done, of: step("moments", done, of))
         step("feature store", 0, 1)
-        store.apply(s.workspace, s.settings)
-        made["online"] = store.materialize(s.workspace)
+        feature_store.apply(s.workspace, s.settings)
+        made["online"] = feature_store.materialize(s.workspace)
         made["refreshed"] = refresh.after_build(s.settings, s.workspace)
         return made
 
@@ -241,7 +243,7 @@ def do_train(s: Session, task: ModelName) -> dict[str, Any]:
 
 def do_score(s: Session) -> dict[str, Any]:
     """Answer for every customer of the newest moment."""
-    from serving import run
+    from serving.bulk import run
 
     def body(step: Step) -> dict[str, Any]:
         return run.score_newest(s.settings, s.workspace, lambda done, of: step("customers", done, of))
@@ -261,7 +263,7 @@ def do_monitor(s: Session) -> dict[str, Any]:
 @verb("again", "by", "accept_quality", "accept_leaks", "reason")
 def run(s: Session) -> None:
     """Do everything: ingest, features, train, score and monitor; what has not changed is reused."""
-    from monitoring import overview
+    from cli import screens
 
     result = {
         "ingest": do_ingest(s),
@@ -270,7 +272,7 @@ def run(s: Session) -> None:
         "score": do_score(s),
         "monitor": do_monitor(s),
     }
-    s.show(result, lambda r: overview.whole(r, s.settings, s.workspace, s.config))
+    s.show(result, lambda r: screens.whole(r, s.settings, s.workspace, s.config))
 
 
 @app.command()
@@ -282,15 +284,15 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Look at your files and propose the configuration that reads them, each guess explained."""
-    from features.propose import propose_config
-    from monitoring import overview
+    from cli import screens
+    from features.sources.propose import propose_config
 
     if out.exists() and not force:
         raise ConfigError(f"'{out}' exists: give another --out, or --force to replace it")
     text, found = propose_config(files, name)
     write_text(out, text)
     tables = [{"table": g.table.name, "path": str(g.path), "missing": list(g.missing)} for g in found]
-    show({"config": str(out), "tables": tables}, as_json, overview.proposed)
+    show({"config": str(out), "tables": tables}, as_json, screens.proposed)
 
 
 @app.command()
@@ -302,17 +304,17 @@ def ingest(
     check: Annotated[bool, typer.Option("--check", help="Only say what is wrong, and whether it is enough.")] = False,
 ) -> None:
     """Read and check the tables; bad rows go to quarantine with their reason."""
-    from monitoring import overview
+    from cli import screens
 
     if check:
-        from features.enough import trial
+        from features.sufficiency import trial
 
         with progress("check") as step:
             told = trial(load(config), lambda text: step(text, 0, 1))
-        show(told, as_json, overview.trial)
+        show(told, as_json, screens.trial)
         return
     s = session(config, workspace, as_json=as_json, again=again)
-    s.show(do_ingest(s), lambda r: overview.quality(r, s.workspace))
+    s.show(do_ingest(s), lambda r: screens.quality(r, s.workspace))
 
 
 @verb("again", "by", "accept_quality", "reason")
@@ -327,14 +329,14 @@ def features(
     ] = None,
 ) -> None:
     """Build feature rows at every moment, and put the newest online."""
-    from monitoring import overview
+    from cli import screens
 
     if refresh:
-        s.show(do_refresh(s, everyone, as_of), overview.refreshed)
+        s.show(do_refresh(s, everyone, as_of), screens.refreshed)
     elif everyone or as_of:
         raise ConfigError("--all and --as-of belong to --refresh: give it too, or leave them out")
     else:
-        s.show(do_features(s), overview.features)
+        s.show(do_features(s), screens.features)
 
 
 @verb("again", "by", "accept_quality", "accept_leaks", "reason")
@@ -342,10 +344,10 @@ def train(
     s: Session, model: Annotated[Literal["churn", "clv", "all"], typer.Argument(help="Which model.")] = "all"
 ) -> None:
     """Search, learn and judge a model; it becomes the champion if it passes every gate."""
-    from monitoring import overview
+    from cli import screens
 
     tasks = s.settings.tasks if model == "all" else (model,)
-    s.show({task: do_train(s, task) for task in tasks}, overview.trained)
+    s.show({task: do_train(s, task) for task in tasks}, screens.trained)
 
 
 @verb()
@@ -353,13 +355,13 @@ def tune(
     s: Session, model: Annotated[Literal["churn", "clv", "all"], typer.Argument(help="Which model.")] = "all"
 ) -> None:
     """Take part in a search that runs elsewhere on the same tuning.storage, or begin it; `train` goes on from there."""
-    from monitoring import overview
+    from cli import screens
     from training.run import search_along
 
     with progress("tune") as step:
         tasks = s.settings.tasks if model == "all" else (model,)
         found = {task: search_along(s.settings, s.workspace, task, step) for task in tasks}
-    s.show(found, overview.searched)
+    s.show(found, screens.searched)
 
 
 @verb()
@@ -370,8 +372,8 @@ def evaluate(
     ] = 0,
 ) -> None:
     """Examine both champions on the hold-out, beside the plain baselines."""
-    from monitoring import overview
-    from training.rolling import roll
+    from cli import screens
+    from training.judge.rolling_origin import roll
     from training.run import examine_champion, labelled, rows_of
 
     if rolling:
@@ -381,12 +383,12 @@ def evaluate(
                 data = labelled(s.settings, s.workspace, task)
                 rolled = roll(data, s.settings, rolling, known, partial(step, "moment"))
                 told[task] = rolled.summary(s.settings.tuning.seed)
-        s.show(told, overview.rolled)
+        s.show(told, screens.rolled)
         return
     with progress("evaluate") as step:
         step("", 0, 1)
         result = {task: examine_champion(s.settings, s.workspace, task) for task in s.settings.tasks}
-    s.show(result, overview.trained)
+    s.show(result, screens.trained)
 
 
 @verb()
@@ -398,12 +400,12 @@ def reproduce(
     ] = False,
 ) -> None:
     """Make a registered model again from the same data and seed, and compare every file; ends with 1 if one differs."""
-    from monitoring import overview
+    from cli import screens
     from training import reproduce as module
 
     with progress("reproduce") as step:
         result = module.reproduce(s.workspace, run, step, given_search).to_dict()
-    s.show(result, overview.reproduced)
+    s.show(result, screens.reproduced)
     if not result["identical"]:
         raise typer.Exit(1)
 
@@ -411,28 +413,28 @@ def reproduce(
 @verb("again", "by", "accept_quality", "reason")
 def score(s: Session) -> None:
     """Answer for every customer: probability, value, tier, reasons, action; as parquet and JSON lines."""
-    from monitoring import overview
+    from cli import screens
 
-    s.show(do_score(s), lambda r: overview.scored(r, s.workspace, s.settings))
+    s.show(do_score(s), lambda r: screens.scored(r, s.workspace, s.settings))
 
 
 @verb("again")
 def monitor(s: Session) -> None:
     """Report drift since training, and how groups of customers fare."""
-    from monitoring import overview
+    from cli import screens
 
-    s.show(do_monitor(s), overview.watched)
+    s.show(do_monitor(s), screens.watched)
 
 
 @verb()
 def models(s: Session) -> None:
     """List model versions, which one serves, and who decided what."""
-    from monitoring import overview
-    from training import ledger, registry
+    from cli import screens
+    from training.registry import ledger, model_registry
 
-    found = [vars(v) for task in s.settings.tasks for v in registry.versions(s.workspace, task)]
+    found = [vars(v) for task in s.settings.tasks for v in model_registry.versions(s.workspace, task)]
     decided = [ledger.to_dict(record) for record in ledger.read(s.workspace.ledger)]
-    s.show({"versions": found, "ledger": decided}, overview.models)
+    s.show({"versions": found, "ledger": decided}, screens.models)
 
 
 @verb("by", "reason")
@@ -443,18 +445,18 @@ def promote(
     override: Annotated[bool, typer.Option("--override", help="Although it did not pass the gates.")] = False,
 ) -> None:
     """Make a version the champion."""
-    from training import registry
+    from training.registry import model_registry
 
-    made = registry.promote(s.workspace, model, version, s.who, s.reason, override)
+    made = model_registry.promote(s.workspace, model, version, s.who, s.reason, override)
     s.show(vars(made), lambda r: f"{r['model']}/{r['version']} is the champion now")
 
 
 @verb("by", "reason")
 def rollback(s: Session, model: Model) -> None:
     """Go back to the champion before the present one."""
-    from training import registry
+    from training.registry import model_registry
 
-    made = registry.rollback(s.workspace, model, s.who, s.reason)
+    made = model_registry.rollback(s.workspace, model, s.who, s.reason)
     s.show(vars(made), lambda r: f"{r['model']}/{r['version']} is the champion again")
 
 
@@ -466,10 +468,10 @@ def erase(
     by: Annotated[str, typer.Option("--by", help="Who asks for it.", show_default="your user name")] = "",
 ) -> None:
     """Erase persons from everything that is stored; later exports do not bring them back."""
-    from monitoring import overview
+    from cli import screens
     from serving import erasure
 
-    s.show(erasure.erase(s.workspace, ids, by or s.who, reason), overview.erased)
+    s.show(erasure.erase(s.workspace, ids, by or s.who, reason), screens.erased)
 
 
 @app.command()

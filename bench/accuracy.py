@@ -47,24 +47,25 @@ sys.path.insert(0, str(ROOT))
 
 import cdnow as cdnow_bench  # noqa: E402
 
+from bench.synthetic_posterior import churn_probability_given_history  # noqa: E402
 from configs import settings as configs  # noqa: E402
 from configs.errors import NotEnoughDataError  # noqa: E402
 from configs.settings import Settings  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
-from features.synthetic import generate, true_churn_probability  # noqa: E402
-from features.synthetic_posterior import churn_probability_given_history  # noqa: E402
-from training import expectation, metrics  # noqa: E402
-from training.baselines import numbers_rule, past_rate, recency_rule  # noqa: E402
-from training.bundle import Bundle  # noqa: E402
-from training.dataset import Dataset, learn_encoder  # noqa: E402
-from training.evaluate import tiers_at  # noqa: E402
-from training.horizons import left_by  # noqa: E402
+from features.simulation.shop import generate, true_churn_probability  # noqa: E402
+from training import metrics  # noqa: E402
+from training.data.dataset import Dataset, learn_encoder  # noqa: E402
+from training.data.split import rolling_origin  # noqa: E402
+from training.fit.horizons import left_by  # noqa: E402
+from training.judge.baselines import numbers_rule, past_rate, recency_rule  # noqa: E402
+from training.judge.examination import tiers_at  # noqa: E402
+from training.judge.rolling_origin import known_at, learn_from, origins  # noqa: E402
 from training.metrics import margin_interval  # noqa: E402
-from training.probabilistic import Probabilistic  # noqa: E402
-from training.purchases import Prior  # noqa: E402
-from training.rolling import known_at, learn_from, origins  # noqa: E402
+from training.model.bundle import Bundle  # noqa: E402
+from training.priors import expectation
+from training.priors.order_model import Probabilistic  # noqa: E402
+from training.priors.purchases import Prior  # noqa: E402
 from training.run import labelled  # noqa: E402
-from training.split import rolling_origin  # noqa: E402
 
 RFM = ["days_since_last_order", "orders_total", "spend_total", "tenure_days"]
 PERFECT = 500

@@ -43,10 +43,10 @@ from table import write_records
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from features.sources import cdnow
+from features.sources.data_sets import cdnow
 from training import metrics
-from training.probabilistic import summarise
-from training.purchases import Prior, PurchaseModel, fit_purchases
+from training.priors.order_model import summarise
+from training.priors.purchases import Prior, PurchaseModel, fit_purchases
 
 AS_OF, HORIZON = pd.Timestamp("1997-10-01"), 273
 FILES = {

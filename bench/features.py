@@ -3,7 +3,7 @@
 python bench/features.py [--data ../shared/data] [--customers 1000000] [--orders 5000000 15000000 50000000]
                          [--parts check retail scale pandas] [--dir FOLDER] [--json features.json]
 
-check    500,000 order rows through `features.check.check_table`, the median of five
+check    500,000 order rows through `features.quality.check.check_table`, the median of five
 retail   all features and labels of Online Retail, every first of a month of 2011 (needs the folder of the file)
 scale    synthetic orders of the customers over two years: features and labels at one moment, from stored tables to
          stored rows, each size in a process of its own
@@ -139,7 +139,7 @@ def usual(place: str) -> Callable[[], object]:
 
 def check(_: str) -> Callable[[], object]:
     """The check of 500,000 orders, as a database gives them."""
-    from features.check import check_table
+    from features.quality.check import check_table
     from features.schema import ORDERS as SPEC
 
     with duckdb.connect() as connection:

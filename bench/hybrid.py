@@ -26,8 +26,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from configs.errors import DataError, NotEnoughDataError
-from training.probabilistic import Probabilistic, summarise
-from training.purchases import Array, Prior
+from training.priors.order_model import Probabilistic, summarise
+from training.priors.purchases import Array, Prior
 
 FIXED = {
     "objective": "poisson",
@@ -61,7 +61,7 @@ def basket_columns(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
     orders
         ``customer_id, ordered_at, amount, quantity`` and, if known, ``recorded_at``; returns are left out.
     as_of
-        The moment; see `training.probabilistic.summarise`.
+        The moment; see `training.priors.order_model.summarise`.
 
     Returns
     -------
@@ -285,7 +285,7 @@ class OrdersHybrid:
         as_of, horizon_days
             The moment, and days ahead.
         prior, seed
-            See `training.purchases.fit_purchases` and `fit_correction`.
+            See `training.priors.purchases.fit_purchases` and `fit_correction`.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """How often seeded corruptions are caught, and clean loads let pass: synthetic customers and Complete Journey in turn.
 
 A trial takes a clean load, accepted before (the reference), and another load of the same business, which is clean or
-has one thing wrong (`features.corruptions`). Caught: the ingest refuses, or a finding stops. Synthetic: the other load
+has one thing wrong (`bench.corruptions`). Caught: the ingest refuses, or a finding stops. Synthetic: the other load
 is another seed, in every second trial also a month longer, and half of the businesses write their categories with
 letters outside ASCII. Complete Journey: each load is half a year of 400 households drawn at random. (Drawn with
 replacement, one of them would stand twice in `customers`, which is rightly found.)
@@ -30,13 +30,13 @@ from table import write_records
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from bench.corruptions import KINDS, corrupt
 from configs.errors import DataError
 from configs.settings import Settings, load
-from features import anomalies, quality_gate
-from features.check import check_tables
-from features.corruptions import KINDS, corrupt
-from features.sources import completejourney
-from features.synthetic import generate
+from features.quality import anomalies, quality_gate
+from features.quality.check import check_tables
+from features.simulation.shop import generate
+from features.sources.data_sets import completejourney
 
 CUSTOMERS, MONTHS, HOUSEHOLDS = 500, 6, 400
 BUSINESSES = ("synthetic", "completejourney")

@@ -36,10 +36,11 @@ from table import write_records
 
 from configs.settings import Settings, load
 from configs.workspace import Workspace
-from features import refresh, store
+from features import refresh
 from features.engine import connect, read_tables
-from features.events import Event, EventLog
 from features.schema import feature_columns, schema_of
+from features.store import feature_store
+from features.store.event_log import Event, EventLog
 
 NEWEST = datetime(2024, 6, 1)
 NOW = datetime(2024, 6, 15, 12, tzinfo=UTC)
@@ -91,7 +92,7 @@ def feast_seconds_a_row(place: Workspace, folder: Path) -> float:
     """Seconds a customer of Feast's own way into its own SQLite store."""
     from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 
-    registered = store._store(place)
+    registered = feature_store._store(place)
     views = registered.list_feature_views()
     config = registered.config.model_copy()
     config.online_config = SqliteOnlineStoreConfig(path=str(folder / "feast.db"))
@@ -135,13 +136,13 @@ def measure(
             make(place, customers, orders)
         with timed(record, "newest_moment_seconds"):
             build_newest(place, settings)
-        store.apply(place)
+        feature_store.apply(place)
         with timed(record, "materialize_seconds"):
-            store.materialize(place)
+            feature_store.materialize(place)
         if shutil.which("redis-server"):
             measure_redis(record, place, settings)
-            store.apply(place, settings)
-            store.materialize(place)
+            feature_store.apply(place, settings)
+            feature_store.materialize(place)
         with timed(record, "after_build_seconds"):
             refresh.after_build(settings, place, NOW)
         with EventLog(place.events) as log:
@@ -172,9 +173,9 @@ def measure_redis(record: dict[str, Any], place: Workspace, settings: Settings) 
     try:
         time.sleep(1)
         told = settings.redis.model_copy(update={"url": f"redis://127.0.0.1:{port}/0", "read_timeout_ms": 5000})
-        store.apply(place, settings.model_copy(update={"online_store": "redis", "redis": told}))
+        feature_store.apply(place, settings.model_copy(update={"online_store": "redis", "redis": told}))
         with timed(record, "redis_materialize_seconds"):
-            store.materialize(place)
+            feature_store.materialize(place)
         record["redis_read_ms"] = read_ms(place, record["customers"])
         asked = ["redis-cli", "-p", str(port), "info", "memory"]
         info = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
@@ -187,7 +188,7 @@ def measure_redis(record: dict[str, Any], place: Workspace, settings: Settings) 
 
 def read_ms(place: Workspace, customers: int) -> float:
     """Middle of some reads of one customer through Feast."""
-    reader, seconds = store.OnlineFeatures(place), []
+    reader, seconds = feature_store.OnlineFeatures(place), []
     for number in range(EVENTS):
         start = time.perf_counter()
         found = reader.read([f"c{number * (customers // EVENTS):07}"])

@@ -55,9 +55,9 @@ def make_rows(place: Path, n: int, features: int, seed: int = 1) -> None:
 
 def train_one(place: Path, task: str, trees: int) -> dict[str, object]:
     """Learn one final model of the rows in a folder; seconds with reading, and the peak memory of this process."""
-    from training.dataset import Encoder, Matrix
-    from training.models import fit, form
-    from training.tune import FIRST
+    from training.data.dataset import Encoder, Matrix
+    from training.fit.boosters import fit, form
+    from training.fit.search import FIRST
 
     start = time.perf_counter()
     x, y = np.load(place / "x.npy"), np.load(place / f"{task}.npy")

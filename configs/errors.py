@@ -8,7 +8,7 @@
     ├── StoreError           the online store does not answer; HTTP 503
     └── RegistryError        a model version or alias that is asked for does not exist; HTTP 503
 
-Serving adds its own in ``serving.errors``. A message says what is wrong, where, what was got and what to do.
+Serving adds its own in ``serving.api.problems``. A message says what is wrong, where, what was got and what to do.
 """
 
 from __future__ import annotations

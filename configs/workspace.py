@@ -6,12 +6,11 @@ Two workspaces never share anything, so that two businesses, or two experiments,
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,27 +139,6 @@ class Workspace:
 
     def _record(self, stage: str) -> Path:
         return self.state / "stages" / f"{stage}.json"
-
-
-def fingerprint(*parts: Any) -> str:
-    """A short hash of values that JSON can hold.
-
-    >>> fingerprint({"a": 1}) == fingerprint({"a": 1}) != fingerprint({"a": 2})
-    True
-    """
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def files_fingerprint(paths: Iterable[Path]) -> str:
-    """A short hash of the names and the contents of files."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(path.name.encode())
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()[:16]
 
 
 def write_text(path: Path, text: str) -> None:

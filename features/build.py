@@ -20,14 +20,16 @@ import pandas as pd
 from ibis.backends import BaseBackend
 
 from configs.errors import NotEnoughDataError
+from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import AsOf, Settings
-from configs.workspace import Workspace, files_fingerprint, fingerprint, replacing
-from features import quality_gate, snapshot
-from features.column import Column
+from configs.workspace import Workspace, replacing
+from features.columns.column import Column
 from features.engine import Hold, batches, connect, holding, merge, read_tables, save, workers
-from features.events import everything_known, position_of
-from features.kinds import end_of_known, first_event, labels_at, require_amounts
+from features.labels import ready_label
+from features.labels.by_kind import end_of_known, first_event, labels_at, require_amounts
+from features.quality import quality_gate
 from features.schema import FeatureSchema, feature_columns, schema_of
+from features.store.event_log import everything_known, position_of
 from features.windows import as_of_table, known
 
 ROWS = "rows.parquet"
@@ -37,8 +39,8 @@ COLUMNS_A_PASS = 10
 
 
 def mark(settings: Settings, workspace: Workspace) -> str:
-    """A short hash of all that the feature rows depend on: tables, settings and the code of this package."""
-    code = files_fingerprint(Path(__file__).parent.glob("*.py"))
+    """A short hash of all that the feature rows depend on: tables, settings and code."""
+    code = code_fingerprint("features")
     tables = files_fingerprint(workspace.tables.glob("*.parquet"))
     knobs = [k.model_dump(mode="json") for k in (settings.as_of, settings.churn, settings.clv, settings.columns)]
     return fingerprint(code, tables, knobs, settings.data_until, settings.engine, position_of(workspace))
@@ -76,7 +78,7 @@ def build(
     backend = connect(settings.engine)
     tables = read_tables(backend, workspace.tables)
     if settings.churn.kind == "label":
-        found = snapshot.tell(tables["profiles"].to_pandas(), settings)
+        found = ready_label.tell(tables["profiles"].to_pandas(), settings)
         return _write(workspace, found.columns, found.rows, found.labels, found.as_of)
     require_amounts(tables, settings)
     until = end_of_known(tables, settings)

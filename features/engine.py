@@ -22,7 +22,7 @@ from ibis.backends import BaseBackend
 
 from configs.errors import ConfigError, NotReadyError
 from configs.settings import Engine
-from features.identity import FILE as PEOPLE_FILE
+from features.people.identity import FILE as PEOPLE_FILE
 
 MEMORY_GIB = 6
 ROWS_AT_ONCE = 20_000_000

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from configs.workspace import Workspace, replacing_file, sweep, write_text
-from features import quality, refresh
-from features.events import EventLog
-from features.identity import FILE as PEOPLE_FILE
-from features.identity import load_people
-from features.store import OnlineWriter
-from features.tombstones import IDS, WORDS
+from features import refresh
+from features.people.identity import FILE as PEOPLE_FILE
+from features.people.identity import load_people
+from features.people.suppression_list import IDS, WORDS
+from features.quality import quality_report
+from features.store.event_log import EventLog
+from features.store.feature_store import OnlineWriter
 
 
 def everybody(workspace: Workspace, ids: Iterable[str]) -> list[str]:
@@ -136,7 +137,7 @@ def _clean_reports(workspace: Workspace, gone: set[str]) -> int:
     for path in [report, *sorted((workspace.state / "stages").glob("*.json"))]:
         content, found = clean(json.loads(path.read_text("utf-8")), gone) if path.is_file() else ({}, 0)
         if found and path == report:
-            quality.write(content, report.parent)
+            quality_report.write(content, report.parent)
         elif found:
             write_text(path, json.dumps(content, indent=1))
         count += found

@@ -1,11 +1,12 @@
 """From a source to checked tables: every row is either used, or stands in quarantine with its reason.
 
-Rows of erased persons are the exception: they are counted and kept nowhere, see `features.tombstones`.
+Rows of erased persons are the exception: they are counted and kept nowhere, see `features.people.suppression_list`.
 
 Whatever was read is told: tables, quarantine and report are written even if they are not good enough to use. Whether
-they are is one question with one answer, see `features.quality_gate`.
+they are is one question with one answer, see `features.quality.quality_gate`.
 
-A table of events of more than `features.parts.PART_ROWS` rows goes the same way part by part, see `features.parts`.
+A table of events of more than `features.quality.chunks.PART_ROWS` rows goes the same way part by part, see
+`features.quality.chunks`.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from configs.fingerprint import fingerprint
 from configs.settings import Settings
-from configs.workspace import Workspace, fingerprint, replacing, scratch
-from features import quality, quality_gate, snapshot
-from features.check import Checked, check_tables
-from features.identity import propose, resolve_if_given
-from features.parts import PART_ROWS, CheckedInParts, CheckInParts
-from features.sources import loader, opened
+from configs.workspace import Workspace, replacing, scratch
+from features.labels import ready_label
+from features.people.identity import propose, resolve_if_given
+from features.people.suppression_list import leave_out, load_tombstones
+from features.quality import quality_gate, quality_report
+from features.quality.check import Checked, check_tables
+from features.quality.chunks import PART_ROWS, CheckedInParts, CheckInParts
+from features.sources.loaders import loader, opened
 from features.sources.mapping import Raw
-from features.tombstones import leave_out, load_tombstones
 
 CODE_VERSION = 2
 
@@ -72,7 +75,7 @@ def ingest(
     Returns
     -------
     dict
-        The quality report, see `features.quality.report`.
+        The quality report, see `features.quality.quality_report`.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def ingest(
             checked = {name: replace(one, erased=erased.get(name, 0)) for name, one in checked.items()}
             told_of_raw = {"same_person": _proposals(left), "reading": _reading(left)}
             del left
-        report = quality.report(checked, settings) | told_of_raw
+        report = quality_report.report(checked, settings) | told_of_raw
         verdict, told = quality_gate.judge(checked, settings, quality_gate.reference(workspace), now, mark(settings))
         report |= quality_gate.chapter(workspace, verdict, settings)
         say("Writing tables, quarantine and report")
@@ -112,7 +115,7 @@ def checked_tables(raw: Mapping[str, Raw], settings: Settings, now: datetime, fo
     folder
         Where the rows of tables in parts are kept for as long as the result is used.
     """
-    prepared = snapshot.prepare(raw, settings, now)
+    prepared = ready_label.prepare(raw, settings, now)
     check = CheckInParts(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
     return resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind, check))
 
@@ -140,7 +143,7 @@ def _write(checked: dict[str, Checked], report: dict[str, object], settings: Set
                 shutil.move(one.quarantine_file, to)
             else:
                 one.quarantined.astype(str).to_parquet(to, index=False)
-    quality.write(report, workspace.reports / "quality")
+    quality_report.write(report, workspace.reports / "quality")
     with replacing(workspace.tables) as folder:
         for name, one in checked.items():
             keep_used(one, zone, folder / f"{name}.parquet")

@@ -32,11 +32,14 @@ from ibis.backends import BaseBackend
 from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace, replacing, replacing_file
-from features import quality_gate
 from features.build import customers_as_of, features_as_of
-from features.column import Column
+from features.columns.column import Column
 from features.engine import connect, read_tables
-from features.events import (
+from features.labels.ready_label import tell
+from features.people.identity import load_people
+from features.quality import quality_gate
+from features.schema import TABLES, feature_columns, load_schema, schema_of
+from features.store.event_log import (
     EPOCH,
     KINDS,
     MICROSECOND,
@@ -49,10 +52,7 @@ from features.events import (
     no_events,
     union_of,
 )
-from features.identity import load_people
-from features.schema import TABLES, feature_columns, load_schema, schema_of
-from features.snapshot import tell
-from features.store import OnlineWriter
+from features.store.feature_store import OnlineWriter
 from features.windows import known
 
 PRINTS = "prints.parquet"

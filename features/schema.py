@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from configs.errors import NotReadyError
-from features import (
+from features.columns import (
     activity,
     breadth,
     campaign,
@@ -33,8 +33,8 @@ from features import (
     timing,
     trend,
 )
-from features.column import Column, columns_of
-from features.profile import attribute_columns
+from features.columns.attributes import attribute_columns
+from features.columns.column import Column, columns_of
 
 Kind = Literal["id", "time", "number", "text", "flag"]
 MODULES = (

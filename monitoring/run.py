@@ -10,16 +10,17 @@ from typing import Any
 import pandas as pd
 
 from configs.errors import NotEnoughDataError, NotReadyError
+from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import Settings
-from configs.workspace import Workspace, files_fingerprint, fingerprint
+from configs.workspace import Workspace
 from features.schema import load_schema
-from monitoring.drift import DRIFTED, drift_table
-from monitoring.report import drift_report, fairness_report
-from serving.champion import Champions
-from training import registry
-from training.assemble import forecast
-from training.bundle import Bundle, Task
-from training.fairness import churn_fairness, fairness_table, select_top, value_fairness
+from monitoring.report.pages import drift_report, fairness_report
+from monitoring.watch.drift import DRIFTED, drift_table
+from serving.answer.champion import Champions
+from training.fit.assembly import forecast
+from training.judge.fairness import churn_fairness, fairness_table, select_top, value_fairness
+from training.model.bundle import Bundle, Task
+from training.registry import model_registry
 from training.run import holdout, population
 
 Step = Callable[[str, int, int], None]
@@ -32,10 +33,10 @@ MEASURED = {
 
 def mark(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the reports depend on: features, champions, settings and code."""
-    code = files_fingerprint([*Path(__file__).parent.glob("*.py"), *Path(__file__).parent.glob("templates/*")])
+    code = code_fingerprint("monitoring")
     people = (workspace.tables / f"{_people(settings)}.parquet",)
     rows = files_fingerprint([*workspace.features.glob("*.parquet"), *(p for p in people if p.is_file())])
-    versions = [getattr(registry.champion(workspace, task), "version", None) for task in settings.tasks]
+    versions = [getattr(model_registry.champion(workspace, task), "version", None) for task in settings.tasks]
     return fingerprint(code, rows, versions, settings.monitoring.model_dump(), settings.columns.model_dump())
 
 
@@ -70,8 +71,8 @@ def monitor(settings: Settings, workspace: Workspace, step: Step = lambda name, 
         drift = _drift(task, loaded.bundle, settings, workspace)
         step(f"{task} fairness", 2 * number + 1, steps)
         fairness = _fairness(task, loaded.version, settings, workspace)
-        run_id = registry.get(workspace, task, loaded.version).run_id
-        registry.attach(workspace, run_id, workspace.reports / task, f"monitoring/{drift['as_of']}")
+        run_id = model_registry.get(workspace, task, loaded.version).run_id
+        model_registry.attach(workspace, run_id, workspace.reports / task, f"monitoring/{drift['as_of']}")
         out[task] = {"model": f"{task}/{loaded.version}", "drift": drift, "fairness": fairness}
     step("done", steps, steps)
     return out
@@ -102,7 +103,7 @@ def _fairness(task: Task, version: str, settings: Settings, workspace: Workspace
         rows, _ = holdout(settings, workspace, task)
     except NotEnoughDataError:
         return None
-    _, judged = registry.bundles(workspace, task, version)
+    _, judged = model_registry.bundles(workspace, task, version)
     told = forecast(judged, rows).merge(_sensitive(settings, workspace), on="customer_id", how="left")
     if task == "churn":
         share = settings.monitoring.fairness_selection_share

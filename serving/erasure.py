@@ -2,7 +2,7 @@
 
 Everything about them goes: see `features.erasure` for what features rest on; here the answers, in the files of all
 customers and in the log of those that were served. A keyed hash of each id stays, so that the next ingest of the same
-export leaves them out and counts them (`features.tombstones`).
+export leaves them out and counts them (`features.people.suppression_list`).
 
 What stays is said: models learned from data that included them, and what lies outside the workspace.
 """
@@ -21,9 +21,9 @@ import orjson
 from configs.errors import ConfigError
 from configs.workspace import Workspace, replacing_file, sweep
 from features import erasure
-from features.tombstones import bury
-from serving.batch import JSON_LINES, PARQUET
-from serving.prediction_log import PredictionLog
+from features.people.suppression_list import bury
+from serving.bulk.batch import JSON_LINES, PARQUET
+from serving.records.prediction_log import PredictionLog
 
 REMAINS = (
     "models trained before keep parameters that were learned from data with this person in it: "

@@ -1,4 +1,4 @@
-"""The service under BentoML: one service around a mounted Starlette app, see `serving.app`.
+"""The service under BentoML: one service around a mounted Starlette app, see `serving.api.app`.
 
     export STAYCAST_WORKSPACE=. STAYCAST_CONFIG=completejourney BENTOML_DO_NOT_TRACK=True
     bentoml serve serving.service:Staycast
@@ -30,11 +30,11 @@ from configs.errors import StaycastError
 from configs.workspace import Workspace
 from features.schema import load_schema
 from serving import launch
-from serving.app import Reader, create_app
-from serving.champion import ChampionHolder
-from serving.intake import Intake
+from serving.answer.champion import ChampionHolder
+from serving.api.app import Reader, create_app
+from serving.api.intake import Intake
 from serving.launch import serve
-from serving.prediction_log import PredictionLog
+from serving.records.prediction_log import PredictionLog
 
 logger = logging.getLogger(__name__)
 __all__ = ["Staycast", "serve"]
@@ -59,13 +59,13 @@ class LateReader:
             logger.warning("%s", error)
 
     def read(self, customer_ids: list[str]) -> pd.DataFrame:
-        """Read the newest features, see `serving.app.Reader`."""
+        """Read the newest features, see `serving.api.app.Reader`."""
         return self._opened().read(customer_ids)
 
     def _opened(self) -> Reader:
         with self._opening:
             if self._reader is None:
-                from features.store import OnlineFeatures
+                from features.store.feature_store import OnlineFeatures
 
                 self._reader = OnlineFeatures(self._workspace)
                 _settle()

@@ -24,9 +24,9 @@ from filelock import FileLock
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 from features.build import features_as_of
-from features.check import Checked, read_values
 from features.engine import connect, read_tables
 from features.ingest import with_local_time
+from features.quality.check import Checked, read_values
 from features.schema import TABLES, customers_table, feature_columns
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # LightGBM's threads get in each other's way where tests run side by side
@@ -88,14 +88,15 @@ def few() -> Settings:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, few: Settings) -> Workspace:
     """A workspace of few customers with tables, features and online rows, without models; not to be changed."""
-    from features import build, refresh, store
+    from features import build, refresh
     from features.ingest import ingest
+    from features.store import feature_store
 
     place = Workspace(tmp_path_factory.mktemp("built"))
     ingest(few, place)
     build.build(few, place)
-    store.apply(place)
-    store.materialize(place)
+    feature_store.apply(place)
+    feature_store.materialize(place)
     refresh.after_build(few, place)
     return place
 

@@ -15,11 +15,11 @@ import yaml
 
 from configs.settings import load
 from configs.workspace import Workspace
-from features.store import OnlineFeatures
-from serving.champion import Champions
-from serving.prediction_log import PredictionLog
-from serving.schema import Answer
-from serving.score import score
+from features.store.feature_store import OnlineFeatures
+from serving.answer.champion import Champions
+from serving.answer.score import score
+from serving.api.schema import Answer
+from serving.records.prediction_log import PredictionLog
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("STAYCAST_DATA", ROOT / "../shared/data")).resolve()

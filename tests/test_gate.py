@@ -14,12 +14,14 @@ import yaml
 
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features import build, quality_gate, refresh
-from features.anomalies import Finding
-from features.quality_gate import QualityError, Verdict
-from features.synthetic import generate
-from serving import batch
-from training import ledger, run
+from features import build, refresh
+from features.quality import quality_gate
+from features.quality.anomalies import Finding
+from features.quality.quality_gate import QualityError, Verdict
+from features.simulation.shop import generate
+from serving.bulk import batch
+from training import run
+from training.registry import ledger
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -69,14 +69,14 @@ def test_scores_hold_every_customer_known_at_the_newest_moment(lived: Workspace)
 
 
 def test_every_report_is_written_and_attached_to_its_run(lived: Workspace) -> None:
-    from training import registry
+    from training.registry import model_registry
 
-    for task in registry.TASKS:
-        version = registry.champion(lived, task)
+    for task in model_registry.TASKS:
+        version = model_registry.champion(lived, task)
         assert version is not None
         reports = {p.name for p in (lived.reports / task).rglob("*.html")}
         assert reports == {"drift.html", "fairness.html"}
-        attached = registry.client(lived).list_artifacts(version.run_id, "monitoring")
+        attached = model_registry.client(lived).list_artifacts(version.run_id, "monitoring")
         assert len(attached) == 1
 
 

@@ -17,12 +17,12 @@ import optuna
 from configs.errors import DataError, RegistryError
 from configs.settings import Settings, laid_over_default
 from configs.workspace import Workspace
-from training import registry
-from training.bundle import Task, sha256
-from training.environment import differences, environment
-from training.models import form
+from training.fit.boosters import form
+from training.fit.search import Found
+from training.model.bundle import Task, sha256
+from training.registry import model_registry
+from training.registry.environment import differences, environment
 from training.run import labelled, make, search_facts
-from training.tune import Found
 
 NO_LIMIT_SECONDS = 10**9
 NEEDED = ("settings", "search", "environment")
@@ -117,8 +117,8 @@ def reproduce(
     DataError
         The workspace's features are not those that the model learned from.
     """
-    version = registry.find(workspace, name)
-    documents = registry.documents(workspace, version.run_id)
+    version = model_registry.find(workspace, name)
+    documents = model_registry.documents(workspace, version.run_id)
     _require(documents, version)
     task: Task = "churn" if version.model == "churn" else "clv"
     settings = _same_number_of_trials(laid_over_default(documents["settings"], f"run {version.run_id}"), documents)
@@ -130,7 +130,7 @@ def reproduce(
         made = make(settings, workspace, data, step, Workspace(Path(folder)), chosen)
         made.final.save(Path(folder) / "files" / "bundle")
         (made.judged or made.final).save(Path(folder) / "files" / "judged")
-        files = compare(registry.files(workspace, version.model, version.version), Path(folder) / "files")
+        files = compare(model_registry.files(workspace, version.model, version.version), Path(folder) / "files")
     return Reproduction(
         version=f"{version.model}/{version.version}",
         run_id=version.run_id,
@@ -161,7 +161,7 @@ def _chosen(search: dict[str, Any]) -> Found:
     return Found(**{**facts, "form": form(search["form"]), "study": optuna.create_study()})
 
 
-def _require(documents: dict[str, Any], version: registry.Version) -> None:
+def _require(documents: dict[str, Any], version: model_registry.Version) -> None:
     missing = [f"{name}.json" for name in NEEDED if name not in documents]
     if missing:
         raise RegistryError(
@@ -179,7 +179,9 @@ def _same_number_of_trials(settings: Settings, documents: dict[str, Any]) -> Set
     return settings.model_copy(update={"tuning": settings.tuning.alone.model_copy(update=limits)})
 
 
-def _require_same_data(version: registry.Version, present: str, settings: Settings, documents: dict[str, Any]) -> None:
+def _require_same_data(
+    version: model_registry.Version, present: str, settings: Settings, documents: dict[str, Any]
+) -> None:
     wanted = version.tags.get("data_fingerprint", "unknown")
     if wanted == present:
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
@@ -16,17 +15,21 @@ from optuna.trial import TrialState
 from optuna.visualization import matplotlib as visualization
 
 from configs.errors import ConfigError, NotEnoughDataError, RegistryError
+from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import Settings
-from configs.workspace import Workspace, files_fingerprint, fingerprint
-from features import quality_gate
-from training import acceptance, assemble, evaluate, exercise, gates, plots, registry, treatment, tune
-from training.assemble import Made
-from training.bundle import Basis, Bundle, Task
-from training.dataset import Dataset, load, open_question, require_enough
-from training.evaluate import Examination, examine
-from training.few import answers_from_prior, asked_of, make_few
-from training.split import Moments, Plan, customer_parts, plan, plan_customers
-from training.usable import require_learnable, require_values, usable_folds
+from configs.workspace import Workspace
+from features.quality import quality_gate
+from training.data import treatment
+from training.data.dataset import Dataset, load, open_question, require_enough
+from training.data.preconditions import require_learnable, require_values, usable_folds
+from training.data.split import Moments, Plan, customer_parts, plan, plan_customers
+from training.fit import assembly, search
+from training.fit.assembly import Made
+from training.fit.small_data import answers_from_prior, asked_of, make_few
+from training.judge import campaign_backtest, examination, gates, plots
+from training.judge.examination import Examination, examine
+from training.model.bundle import Basis, Bundle, Task
+from training.registry import model_registry, overrides
 
 SAMPLE = 1000
 Step = Callable[[str, int, int], None]
@@ -36,15 +39,15 @@ Step = Callable[[str, int, int], None]
 class Trained:
     """What a training came to; no examination: nothing has matured to judge by."""
 
-    version: registry.Version
+    version: model_registry.Version
     examination: Examination | None
     decision: gates.Decision
     basis: Basis
 
 
 def mark(settings: Settings, workspace: Workspace, task: Task) -> str:
-    """A short hash of all that a model depends on: feature rows, settings and the code of this package."""
-    code = files_fingerprint(Path(__file__).parent.glob("*.py"))
+    """A short hash of all that a model depends on: feature rows, settings and code."""
+    code = code_fingerprint("training")
     rows = files_fingerprint(workspace.features.glob("*.parquet"))
     knobs = (settings.churn, settings.clv, settings.columns, settings.tuning.alone, settings.minimum, settings.gates)
     dumped = [k.model_dump(mode="json") for k in (*knobs, settings.leaks, settings.training, settings.decisions.stages)]
@@ -80,11 +83,11 @@ def train(
     Raises
     ------
     NotReadyError, NotEnoughDataError, DataError
-        No features were built yet, too little to learn from, or nothing that can be, see `training.usable`.
+        No features were built yet, too little to learn from, or nothing that can be, see `training.data.preconditions`.
     LeakError
         A column predicts the label too well to be honest, and is not accepted.
     QualityError
-        The newest load is not good enough, and nobody accepted it (`training.acceptance.accept_quality`).
+        The newest load is not good enough, and nobody accepted it (`training.registry.overrides.accept_quality`).
     """
     quality_gate.require(workspace)
     step("read", 0, 1)
@@ -92,17 +95,17 @@ def train(
     require_values(data)
     if not answers_from_prior(data, settings):
         require_enough(data, settings.minimum)
-        acceptance.check_leaks(settings, workspace, open_question(data), by, accepted_leaks, reason)
+        overrides.check_leaks(settings, workspace, open_question(data), by, accepted_leaks, reason)
     made = make(settings, workspace, data, step, workspace)
-    examination = None
+    examined = None
     if made.parts and made.judged:
-        examination = examine(made.judged, data.at(made.parts.holdout), data.at(made.parts.train_for_holdout), settings)
-    decision = _judge(workspace, data, made, examination, settings)
+        examined = examine(made.judged, data.at(made.parts.holdout), data.at(made.parts.train_for_holdout), settings)
+    decision = _judge(workspace, data, made, examined, settings)
     step("record", 0, 1)
-    version = _record(settings, workspace, data, made, examination, decision)
-    registry.settle(workspace, version, decision, by)
+    version = _record(settings, workspace, data, made, examined, decision)
+    model_registry.settle(workspace, version, decision, by)
     step("record", 1, 1)
-    return Trained(version, examination, decision, made.final.basis)
+    return Trained(version, examined, decision, made.final.basis)
 
 
 def make(
@@ -111,7 +114,7 @@ def make(
     data: Dataset,
     step: Step,
     search_in: Workspace,
-    chosen: tune.Found | None = None,
+    chosen: search.Found | None = None,
 ) -> Made:
     """Search and fit: all of a training that data, settings and seed decide. Nothing is judged or recorded.
 
@@ -134,7 +137,7 @@ def make(
         return make_few(settings, data, _plan_if_any(data, settings), rows_of(workspace))
     parts, early, folds = _prepare(data, settings)
     name = mark(settings, workspace, data.task)
-    found = chosen or tune.search(
+    found = chosen or search.search(
         data.task, folds, settings.tuning, search_in, name, lambda done, of: step("search", done, of)
     )
     step("fit", 0, 3)
@@ -150,14 +153,14 @@ def _plan_if_any(data: Dataset, settings: Settings) -> Plan | None:
         return None
 
 
-def _prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[tune.FoldData]]:
+def _prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[search.FoldData]]:
     """What each moment is for, the rows as far as they were known before the hold-out, and the folds of the search."""
     parts = _share_out(data, settings)
     begins = min(parts.holdout) if data.by == "as_of" else None
     early = treatment.treat(data, parts.train_for_holdout, settings, begins)
     require_learnable(early, parts.train_for_holdout)
     parts = replace(parts, folds=usable_folds(early, parts.folds))
-    return parts, early, assemble.fold_data(early, parts.folds, settings)
+    return parts, early, assembly.fold_data(early, parts.folds, settings)
 
 
 def search_along(settings: Settings, workspace: Workspace, task: Task, step: Step) -> dict[str, Any]:
@@ -181,22 +184,22 @@ def search_along(settings: Settings, workspace: Workspace, task: Task, step: Ste
     require_enough(data, settings.minimum)
     _, _, folds = _prepare(data, settings)
     name = mark(settings, workspace, task)
-    found = tune.search(task, folds, settings.tuning, workspace, name, lambda done, of: step(task, done, of))
-    ended = len(tune.history(found.study))
+    found = search.search(task, folds, settings.tuning, workspace, name, lambda done, of: step(task, done, of))
+    ended = len(search.history(found.study))
     return {"search": name, "trials": ended, "of": settings.tuning.trials, "least_loss": found.least_loss}
 
 
-def search_facts(found: tune.Found) -> dict[str, Any]:
+def search_facts(found: search.Found) -> dict[str, Any]:
     """What a search came to, as JSON can hold it: the choice, its loss, and how many configurations were tried."""
     told = {name: value for name, value in vars(found).items() if name != "study"}
-    return {**told, "form": found.form.name, "trials": len(tune.history(found.study))}
+    return {**told, "form": found.form.name, "trials": len(search.history(found.study))}
 
 
 def _fit(
     data: tuple[Dataset, Dataset],
     parts: Plan,
-    folds: list[tune.FoldData],
-    found: tune.Found,
+    folds: list[search.FoldData],
+    found: search.Found,
     settings: Settings,
     workspace: Workspace,
     step: Step,
@@ -207,15 +210,15 @@ def _fit(
     """
     early, whole = data
     seed, people = settings.tuning.seed, population(workspace, whole.task, settings)
-    earlier = assemble.out_of_time(folds, found, seed)
+    earlier = assembly.out_of_time(folds, found, seed)
     step("fit", 1, 3)
-    fitted, encoder = assemble.learn(early, parts.train_for_holdout, found, settings)
+    fitted, encoder = assembly.learn(early, parts.train_for_holdout, found, settings)
     begins = min(parts.holdout) if whole.by == "as_of" else None
-    judged = assemble.assemble(fitted, encoder, earlier, early, parts.train_for_holdout, begins, people, settings)
-    later = earlier + assemble.score_rows(fitted, encoder, whole.teaching(parts.holdout))
+    judged = assembly.assemble(fitted, encoder, earlier, early, parts.train_for_holdout, begins, people, settings)
+    later = earlier + assembly.score_rows(fitted, encoder, whole.teaching(parts.holdout))
     step("fit", 2, 3)
-    fitted, encoder = assemble.learn(whole, parts.final, found, settings)
-    final = assemble.assemble(fitted, encoder, later, whole, parts.final, None, people, settings)
+    fitted, encoder = assembly.learn(whole, parts.final, found, settings)
+    final = assembly.assemble(fitted, encoder, later, whole, parts.final, None, people, settings)
     step("fit", 3, 3)
     return judged, final
 
@@ -281,10 +284,10 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     RegistryError
         There is no champion, or it has seen these rows.
     """
-    present = registry.champion(workspace, task)
+    present = model_registry.champion(workspace, task)
     if present is None:
         raise RegistryError(f"{task}: there is no champion to examine; run `staycast train`, or see `staycast models`")
-    whole, judged = registry.bundles(workspace, task, present.version)
+    whole, judged = model_registry.bundles(workspace, task, present.version)
     told: dict[str, Any] = {"version": f"{task}/{present.version}", "basis": whole.basis}
     if whole.basis == "prior" and _plan_if_any(labelled(settings, workspace, task), settings) is None:
         return told
@@ -299,16 +302,16 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     shown = examine(judged, kept, train, settings)
     told |= shown.to_dict()
     if task == "churn":
-        played = exercise.exercise(settings, workspace, kept, shown.rows["forecast"].to_numpy())
-        told["campaign"] = exercise.told(played, workspace, settings.currency)
+        played = campaign_backtest.exercise(settings, workspace, kept, shown.rows["forecast"].to_numpy())
+        told["campaign"] = campaign_backtest.told(played, workspace, settings.currency)
     return told
 
 
-def _require_same_lot(judged: Bundle, present: registry.Version, settings: Settings) -> None:
-    if judged.info["holdout"] != assemble.holdout_rule(settings):
+def _require_same_lot(judged: Bundle, present: model_registry.Version, settings: Settings) -> None:
+    if judged.info["holdout"] != assembly.holdout_rule(settings):
         raise RegistryError(
             f"{present.model}/{present.version} held out customers by '{judged.info['holdout']}', the settings say "
-            f"'{assemble.holdout_rule(settings)}': it may have learned from those to be examined; train again"
+            f"'{assembly.holdout_rule(settings)}': it may have learned from those to be examined; train again"
         )
 
 
@@ -323,15 +326,17 @@ def _judge(
 ) -> gates.Decision:
     task = data.task
     if made.parts is None or shown is None or made.final.basis == "prior":
-        present = registry.champion(workspace, task)
-        before = None if present is None else registry.bundles(workspace, task, present.version)[0].basis == "prior"
+        present = model_registry.champion(workspace, task)
+        before = (
+            None if present is None else model_registry.bundles(workspace, task, present.version)[0].basis == "prior"
+        )
         return gates.judge_few(_margins(shown), before, shown.baseline_name if shown else "")
     champion = _champion_metrics(workspace, data, made.parts, settings)
     if task == "churn":
         return gates.judge_churn(shown.model, shown.baseline, champion, settings.gates, shown.baseline_name)
     name, coverage = shown.baseline_name, settings.clv.coverage
     error: Literal["mae", "rmse"] = "rmse" if name == "present price" else "mae"
-    groups = evaluate.coverage_groups(shown)
+    groups = examination.coverage_groups(shown)
     return gates.judge_value(shown.model, shown.baseline, champion, settings.gates, coverage, name, error, groups)
 
 
@@ -345,17 +350,17 @@ def _margins(shown: Examination | None) -> dict[str, tuple[float, float]]:
 
 def _champion_metrics(workspace: Workspace, data: Dataset, parts: Plan, settings: Settings) -> dict[str, float] | None:
     """Metrics of the champion on the hold-out rows, by a model of it that has not seen them; None without one."""
-    present = registry.champion(workspace, data.task)
+    present = model_registry.champion(workspace, data.task)
     if present is None:
         return None
-    whole, judged = registry.bundles(workspace, data.task, present.version)
+    whole, judged = model_registry.bundles(workspace, data.task, present.version)
     if data.by == "part":
-        unseen = [judged] if judged.info.get("holdout") == assemble.holdout_rule(settings) else []
+        unseen = [judged] if judged.info.get("holdout") == assembly.holdout_rule(settings) else []
     else:
         unseen = [b for b in (whole, judged) if _seen_until(b) <= min(parts.holdout)]
     for bundle in unseen:
         if set(bundle.features) <= set(data.frame.columns):
-            return evaluate.measure_rows(assemble.forecast(bundle, data.at(parts.holdout)), data.task)
+            return examination.measure_rows(assembly.forecast(bundle, data.at(parts.holdout)), data.task)
     return None
 
 
@@ -366,10 +371,10 @@ def _record(
     made: Made,
     shown: Examination | None,
     decision: gates.Decision,
-) -> registry.Version:
+) -> model_registry.Version:
     found, final = made.found, made.final
     tags = {"task": data.task, "schema_hash": data.schema.hash, "data_fingerprint": data.fingerprint}
-    with registry.run(workspace, settings.name, f"{data.task}", tags) as run:
+    with model_registry.run(workspace, settings.name, f"{data.task}", tags) as run:
         run.params({**found.params, "form": found.form.name, **{f"trees_{k}": v for k, v in found.trees.items()}})
         run.params({"horizon_days": final.horizon_days, "features": len(final.features), "seed": settings.tuning.seed})
         run.params({"basis": final.basis, "full_season": final.full_season})
@@ -382,7 +387,7 @@ def _record(
             run.document(_describe(made.parts), "plan.json")
             _record_examination(run, settings, workspace, data.at(made.parts.holdout), (made.judged, made.found), shown)
         run.document(decision.to_dict(), "gates.json")
-        run.trials(tune.history(found.study))
+        run.trials(search.history(found.study))
         verdict = {"gates": "passed" if decision.promote else "failed"}
         if not decision.promote:
             verdict["gate_reasons"] = "; ".join(decision.reasons)
@@ -391,11 +396,11 @@ def _record(
 
 
 def _record_examination(
-    run: registry.Run,
+    run: model_registry.Run,
     settings: Settings,
     workspace: Workspace,
     rows: pd.DataFrame,
-    made: tuple[Bundle, tune.Found],
+    made: tuple[Bundle, search.Found],
     shown: Examination,
 ) -> None:
     """What the judged model showed on the hold-out rows, at every horizon, and its figures."""
@@ -412,15 +417,15 @@ def _record_examination(
 
 
 def _record_campaign(
-    run: registry.Run, settings: Settings, workspace: Workspace, rows: pd.DataFrame, shown: Examination
+    run: model_registry.Run, settings: Settings, workspace: Workspace, rows: pd.DataFrame, shown: Examination
 ) -> None:
     """The profit curve of the planned campaign, if there is one."""
-    played = exercise.exercise(settings, workspace, rows, shown.rows["forecast"].to_numpy())
+    played = campaign_backtest.exercise(settings, workspace, rows, shown.rows["forecast"].to_numpy())
     if played is None:
         return
-    run.metrics(exercise.metrics(played))
+    run.metrics(campaign_backtest.metrics(played))
     run.document(played.to_dict(), "campaign.json")
-    run.figure(exercise.picture(played, settings.currency), "plots/profit.png")
+    run.figure(campaign_backtest.picture(played, settings.currency), "plots/profit.png")
 
 
 def _figures(

@@ -38,8 +38,8 @@ from pydantic import model_validator
 from sqlalchemy.engine import URL, make_url
 
 from configs.errors import ConfigError, DataError
+from configs.fingerprint import files_fingerprint, fingerprint
 from configs.settings import Section
-from configs.workspace import files_fingerprint, fingerprint
 from features.sources.mapping import Part, Raw, TableMapping, check_names, expand, known_table, parse, read, staging
 
 BLOCK_ROWS = 20_000

@@ -37,8 +37,8 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from configs.errors import ConfigError, DataError
-from configs.workspace import files_fingerprint, fingerprint
-from features.delimited import open_delimited
+from configs.fingerprint import files_fingerprint, fingerprint
+from features.sources.delimited import open_delimited
 from features.sources.mapping import (
     Join,
     Part,

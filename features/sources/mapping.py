@@ -43,8 +43,8 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from configs.errors import ConfigError, DataError, nearest
+from configs.fingerprint import fingerprint
 from configs.settings import Section
-from configs.workspace import fingerprint
 from features.schema import REASON, TABLES
 
 MEMORY = "1GB"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from configs.errors import DataError, NotEnoughDataError
-from training.probabilistic import summarise
+from training.priors.order_model import summarise
 
 # by its path: were the folder on the search path, bench/features.py would hide the package in processes started here
 spec = importlib.util.spec_from_file_location("bench_hybrid", Path(__file__).parents[2] / "bench" / "hybrid.py")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.column import columns_of
+from features.columns.column import columns_of
 from features.schema import MODULES, describe, feature_columns, schema_of
 
 AS_OF = datetime(2024, 3, 1)

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy
 
 from configs.errors import ConfigError, DataError
-from features.check import check_tables
+from features.quality.check import check_tables
 from features.sources import database
 
 SECRET = "s3cr&t/p@ss"

@@ -15,10 +15,10 @@ import pytest
 from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features import quality_gate
-from features.check import check_table, check_tables
 from features.ingest import ingest
-from features.quality_gate import QualityError
+from features.quality import quality_gate
+from features.quality.check import check_table, check_tables
+from features.quality.quality_gate import QualityError
 from features.schema import ORDERS
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ConfigError, DataError
-from features.check import Checked, check_table
+from features.quality.check import Checked, check_table
 from features.schema import ORDERS, REASON
 from features.sources import files
 from features.sources.mapping import expand

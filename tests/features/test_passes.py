@@ -16,7 +16,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features import build, engine
 from features.build import features_as_of
-from features.column import Column, columns_of
+from features.columns.column import Column, columns_of
 from features.engine import connect, holding, read_tables, save
 from features.schema import MODULES, feature_columns
 from features.windows import as_of_table

@@ -11,12 +11,13 @@ import pytest
 from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features import refresh, store
+from features import refresh
 from features.build import features_as_of
 from features.engine import connect, read_tables
-from features.events import Event, EventLog, everything_known
 from features.schema import feature_columns
-from features.store import OnlineFeatures, materialize
+from features.store import feature_store
+from features.store.event_log import Event, EventLog, everything_known
+from features.store.feature_store import OnlineFeatures, materialize
 
 NOW = datetime(2024, 9, 5, 12, 0, 0, 250_000, tzinfo=UTC)
 MOMENT = datetime(2024, 9, 5, 12, 0, 1)
@@ -151,8 +152,8 @@ def test_what_feast_writes_itself_and_what_we_write_are_read_alike(fresh: Worksp
     newest = rows[rows["as_of"] == rows["as_of"].max()]
     ours = online(fresh, sorted(newest["customer_id"]))
     same(ours, newest.set_index("customer_id").sort_index()[list(ours)])
-    registered = store._store(fresh)
-    with store._quiet():
+    registered = feature_store._store(fresh)
+    with feature_store._quiet():
         for view in registered.list_feature_views():
             names = [f.name for f in view.features]
             part = newest.assign(as_of=newest["as_of"] + pd.Timedelta(days=1))

@@ -20,10 +20,10 @@ from configs.settings import load
 from configs.workspace import Workspace
 from features.build import build, features_as_of
 from features.engine import batches, connect, read_tables
-from features.events import Event, EventLog, everything_known
 from features.ingest import ingest
-from features.kinds import labels_at
+from features.labels.by_kind import labels_at
 from features.schema import TABLES, feature_columns
+from features.store.event_log import Event, EventLog, everything_known
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

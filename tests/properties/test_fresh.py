@@ -14,11 +14,11 @@ from configs.settings import Settings, load
 from configs.workspace import Workspace
 from features import refresh
 from features.build import features_as_of
-from features.check import Checked, read_values
 from features.engine import connect, read_tables
-from features.events import Event, EventLog, everything_known
 from features.ingest import with_local_time
+from features.quality.check import Checked, read_values
 from features.schema import TABLES, feature_columns
+from features.store.event_log import Event, EventLog, everything_known
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 AS_OF = datetime(2024, 3, 1, 12)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features import store
-from features.labels import labels_as_of
+from features.labels.inactivity import labels_as_of
 from features.schema import Feature, FeatureSchema
+from features.store import feature_store
 
 MOMENTS = [pd.Timestamp(f"2024-0{month}-01", tz="UTC") for month in (1, 2, 3)]
 CUSTOMERS = ("ann", "bob")
@@ -43,7 +43,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     told = (Feature("orders_total", "orders", "float64", ""), Feature("region", "customers", "string", ""))
     FeatureSchema(told).save(workspace.features)
     write(workspace.features, original())
-    store.apply(workspace)
+    feature_store.apply(workspace)
     return workspace
 
 
@@ -69,9 +69,9 @@ def with_corrections(rows: list[dict]) -> pd.DataFrame:
 @given(st.lists(correction, min_size=1, max_size=4))
 def test_a_row_corrected_later_changes_no_past_training_row(place: Workspace, rows: list[dict]) -> None:
     write(place.features, original())
-    before = store.training_rows(place, KEYS, "churn")
+    before = feature_store.training_rows(place, KEYS, "churn")
     write(place.features, with_corrections(rows))
-    after = store.training_rows(place, KEYS, "churn")
+    after = feature_store.training_rows(place, KEYS, "churn")
     pd.testing.assert_frame_equal(after, before, check_exact=True)
     pd.testing.assert_frame_equal(
         before, original().drop(columns="known_at").sort_values(["as_of", "customer_id"], ignore_index=True)
@@ -84,7 +84,7 @@ def test_the_answer_does_change_once_the_correction_was_known(place: Workspace) 
     asked = pd.DataFrame(
         {"customer_id": ["ann"] * 2, "as_of": [MOMENTS[0] + pd.Timedelta(minutes=m) for m in (59, 60)]}
     )
-    assert store.training_rows(place, asked, "churn")["orders_total"].tolist() == [1.0, 99.0]
+    assert feature_store.training_rows(place, asked, "churn")["orders_total"].tolist() == [1.0, 99.0]
 
 
 order = st.tuples(

@@ -8,7 +8,7 @@ import pytest
 from configs.errors import NotReadyError
 from configs.workspace import Workspace
 from features.schema import load_schema
-from features.store import OnlineFeatures, training_rows
+from features.store.feature_store import OnlineFeatures, training_rows
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ from starlette.applications import Starlette
 from configs import settings as configs
 from configs.settings import Settings
 from configs.workspace import Workspace
-from serving.champion import Champions, Loaded
-from training.bundle import Bundle, Score, encode
-from training.calibrate import Affine
-from training.intervals import fit_interval
+from serving.answer.champion import Champions, Loaded
+from training.model.bundle import Bundle, Score, encode
+from training.model.calibration import Affine
+from training.model.intervals import fit_interval
 
 AS_OF = pd.Timestamp("2024-03-01", tz="UTC")
 NOW = datetime(2024, 3, 1, 1, 30, tzinfo=UTC)
@@ -196,9 +196,9 @@ def register_champion(workspace: Workspace, bundle: Bundle, name: str | None = N
     """As training does it: a models-from-code pyfunc with the bundle's folder as artifact."""
     import mlflow
 
-    from training import registry
+    from training.registry import model_registry
 
-    client = registry.client(workspace)
+    client = model_registry.client(workspace)
     if client.get_experiment_by_name("test") is None:
         client.create_experiment("test", artifact_location=(workspace.mlruns / "artifacts").as_uri())
     mlflow.set_experiment("test")

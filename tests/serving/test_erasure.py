@@ -19,12 +19,12 @@ from configs.errors import ConfigError
 from configs.settings import Settings, load
 from configs.workspace import Workspace, scratch, write_text
 from features import refresh
-from features.events import Event, EventLog
 from features.ingest import ingest
-from features.store import OnlineFeatures
+from features.store.event_log import Event, EventLog
+from features.store.feature_store import OnlineFeatures
 from serving import erasure
-from serving.app import create_app
-from serving.prediction_log import PredictionLog
+from serving.api.app import create_app
+from serving.records.prediction_log import PredictionLog
 
 NOW = datetime(2024, 9, 5, 12, tzinfo=UTC)
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -7,12 +7,12 @@ from datetime import datetime
 import pandas as pd
 import pytest
 
+from cli import screens
 from configs.settings import Campaign, Settings
 from configs.workspace import Workspace
-from monitoring import overview
-from serving.batch import score_all
-from serving.campaign import offer
-from serving.champion import Champions
+from serving.answer.campaign import offer
+from serving.answer.champion import Champions
+from serving.bulk.batch import score_all
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_batch_scores_say_whom_to_contact_and_the_summary_adds_them_up(
     assert 0 < best["contacts"] == len(listed) < known.sum()
     assert best["expected_profit"] == pytest.approx(listed["expected_profit"].sum())
     assert best["lowest_probability"] == listed["probability"].min()
-    (line,) = overview._campaign(summary, "USD")
+    (line,) = screens._campaign(summary, "USD")
     assert f"contact {len(listed)} customers" in line.plain
 
 
@@ -69,9 +69,9 @@ def test_without_a_plan_the_columns_are_empty_and_nothing_is_said(
     summary = score_all(customers, champions, settings, workspace, now)
     table = pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")
     assert summary["campaign"] is None and table[["expected_profit", "contact"]].isna().all(axis=None)
-    assert overview._campaign(summary, "USD") == ()
+    assert screens._campaign(summary, "USD") == ()
 
 
 def test_costs_that_nobody_is_worth_are_said_in_one_line(planned: Settings) -> None:
-    (line,) = overview._campaign({"campaign": {"contacts": 0, "expected_profit": 0, "lowest_probability": None}}, "USD")
+    (line,) = screens._campaign({"campaign": {"contacts": 0, "expected_profit": 0, "lowest_probability": None}}, "USD")
     assert "nobody" in line.plain

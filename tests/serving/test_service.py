@@ -15,10 +15,10 @@ import pytest
 from configs.errors import ConfigError
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
-from serving.champion import Champions
+from serving.answer.champion import Champions
+from serving.api.schema import Answer, Problem
 from serving.launch import command
-from serving.prediction_log import PredictionLog
-from serving.schema import Answer, Problem
+from serving.records.prediction_log import PredictionLog
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """

@@ -16,13 +16,13 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from training import run
-from training.assemble import forecast
-from training.bundle import Bundle
-from training.dataset import WEIGHT, Dataset, require_enough
-from training.intervals import fit_interval
-from training.rolling import learn_from, origins
-from training.split import Fold, plan
-from training.usable import require_learnable, require_values, usable_folds
+from training.data.dataset import WEIGHT, Dataset, require_enough
+from training.data.preconditions import require_learnable, require_values, usable_folds
+from training.data.split import Fold, plan
+from training.fit.assembly import forecast
+from training.judge.rolling_origin import learn_from, origins
+from training.model.bundle import Bundle
+from training.model.intervals import fit_interval
 
 NUMBERS = ("days_since_last_order", "tenure_days", "spend_total")
 SCHEMA = FeatureSchema(

@@ -15,16 +15,16 @@ from configs import settings as configs
 from configs.errors import ConfigError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features import synthetic
 from features.schema import Feature, FeatureSchema
-from training import tune
-from training.assemble import fold_data
-from training.dataset import Dataset
+from features.simulation import shop
+from training.data.dataset import Dataset
+from training.data.split import rolling_origin
+from training.fit import search
+from training.fit.assembly import fold_data
+from training.fit.boosters import CHURN, fit
+from training.judge.rolling_origin import known_at, learn_from, origins, roll
 from training.metrics import expected_calibration_error, quantile_bins
-from training.models import CHURN, fit
-from training.rolling import known_at, learn_from, origins, roll
 from training.run import labelled, rows_of
-from training.split import rolling_origin
 
 NAMES = ("days_since_last_order", "tenure_days", "spend_total", "visits", "noise")
 SCHEMA = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in NAMES))
@@ -132,7 +132,7 @@ def test_no_model_that_is_learned_bears_such_a_weight(quick: Settings) -> None:
 def test_the_search_suggests_no_such_weight(quick: Settings, tmp_path: Path) -> None:
     data = drawn(LEVELS[0.4])
     folds = fold_data(data, rolling_origin(data.as_ofs, 30, 1), quick)
-    found = tune.search("churn", folds, quick.tuning, Workspace(tmp_path), "weights")
+    found = search.search("churn", folds, quick.tuning, Workspace(tmp_path), "weights")
     assert not {name for trial in found.study.trials for name in trial.params} & set(BY_WEIGHT)
 
 
@@ -155,17 +155,18 @@ def test_a_whole_company_with_few_or_many_leavers_is_calibrated(
     rate: float, quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From orders to forecasts; the features are those of every business."""
-    from features import build, store
+    from features import build
     from features.ingest import ingest
+    from features.store import feature_store
 
     for name, value in WORLDS[rate].items():
-        monkeypatch.setattr(synthetic, name, value)
+        monkeypatch.setattr(shop, name, value)
     options = {"customers": 4000, "months": 11, "seed": 23}
     source = quick.source.model_copy(update={"options": options})
     settings, workspace = quick.model_copy(update={"source": source}), Workspace(tmp_path)
     ingest(settings, workspace)
     build.build(settings, workspace)
-    store.apply(workspace)
+    feature_store.apply(workspace)
     data = labelled(settings, workspace, "churn")
     rows = roll(data, settings, 3, rows_of(workspace)).rows
     assert rows["label"].mean() == pytest.approx(rate, rel=0.3)

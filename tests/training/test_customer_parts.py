@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from training.baselines import numbers_rule, present_price
-from training.split import HOLDOUT, customer_parts, plan_customers
+from training.data.split import HOLDOUT, customer_parts, plan_customers
+from training.judge.baselines import numbers_rule, present_price
 
 IDS = [f"c{i}" for i in range(2000)]
 Y = (np.arange(2000) % 4 == 0).astype(float)

@@ -12,7 +12,7 @@ import pytest
 
 from configs.errors import DataError, RegistryError
 from configs.workspace import Workspace
-from training import registry
+from training.registry import model_registry
 from training.reproduce import _chosen, compare, reproduce
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -20,7 +20,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def test_a_model_made_again_is_the_same_in_every_byte_and_nothing_is_written(lived: Workspace, staycast: Run) -> None:
     before = {p: p.read_bytes() for p in (lived.root / "state").rglob("*") if p.is_file()}
-    versions = registry.versions(lived, "churn")
+    versions = model_registry.versions(lived, "churn")
     done = staycast("reproduce", "churn/1", "--config", "test", "-w", lived.root, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
@@ -28,7 +28,7 @@ def test_a_model_made_again_is_the_same_in_every_byte_and_nothing_is_written(liv
     assert [line for line in told["changed"] if not line.startswith(("code:", "git_"))] == []
     names = {one["file"] for one in told["files"]}
     assert {"bundle/bundle.json", "bundle/churn.txt", "bundle/reference.parquet", "judged/churn.txt"} <= names
-    assert registry.versions(lived, "churn") == versions
+    assert model_registry.versions(lived, "churn") == versions
     assert {p: p.read_bytes() for p in (lived.root / "state").rglob("*") if p.is_file()} == before
 
 
@@ -38,14 +38,14 @@ def test_the_fit_alone_is_proved_from_the_recorded_choice(lived: Workspace) -> N
 
 
 def test_a_run_holds_all_that_is_needed_to_make_its_model_again(lived: Workspace, settings) -> None:
-    version = registry.find(lived, registry.get(lived, "clv", "1").run_id)
+    version = model_registry.find(lived, model_registry.get(lived, "clv", "1").run_id)
     assert (version.model, version.version) == ("clv", "1")
-    documents = registry.documents(lived, version.run_id)
+    documents = model_registry.documents(lived, version.run_id)
     assert documents["settings"] == settings.model_dump(mode="json")
-    assert documents["features"]["features"] == list(registry.bundles(lived, "clv", "1")[0].features)
+    assert documents["features"]["features"] == list(model_registry.bundles(lived, "clv", "1")[0].features)
     assert documents["environment"]["packages"]["lightgbm"]
     assert documents["search"]["trials"] <= settings.tuning.trials
-    tags = registry.client(lived).get_run(version.run_id).data.tags
+    tags = model_registry.client(lived).get_run(version.run_id).data.tags
     assert {"data_fingerprint", "schema_hash", "code"} <= set(tags)
 
 

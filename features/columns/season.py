@@ -1,0 +1,32 @@
+"""The season: what came a year ago in the days that are ahead now. Unknown of who had not ordered yet by then."""
+
+from __future__ import annotations
+
+import ibis
+import ibis.expr.types as ir
+
+from features.columns.column import column
+
+YEAR_DAYS = 365
+NONE = "Was no customer yet a year ago"
+
+
+def _a_year_ago(o: ir.Table, value: ir.Value) -> ir.Value:
+    return ibis.ifelse(o.days_ago.max() >= YEAR_DAYS, value.cast("float64").fill_null(0.0), ibis.null("float64"))
+
+
+def _ahead(o: ir.Table, days: int) -> ir.Value:
+    """True for rows of the window ``[as_of - 365 days, as_of - 365 days + days)``."""
+    return (o.days_ago <= YEAR_DAYS) & (o.days_ago > YEAR_DAYS - days)
+
+
+@column("orders", "A year ago, the next {days} days brought {value:count order}", NONE, windows=(30, 90))
+def orders_year_ago(o: ir.Table, days: int) -> ir.Value:
+    """Purchases within the next `days` days as they were a year ago."""
+    return _a_year_ago(o, o.count(where=o.is_purchase & _ahead(o, days)))
+
+
+@column("orders", "A year ago, the next {days} days brought {value:money}", NONE, windows=(30, 90))
+def spend_year_ago(o: ir.Table, days: int) -> ir.Value:
+    """Net revenue within the next `days` days as they were a year ago, returns subtracted."""
+    return _a_year_ago(o, o.amount.sum(where=_ahead(o, days)))

@@ -1,0 +1,98 @@
+"""What each kind of churn needs of the tables: when the data begins and ends, and how labels are told.
+
+``inactivity`` rests on orders, ``contract`` on subscriptions; either may have the other table beside it. ``label`` has
+no dates and goes its own way, see `features.labels.ready_label`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from configs.errors import ConfigError, NotEnoughDataError
+from configs.settings import Settings
+from features.labels.contract import contract_labels_as_of
+from features.labels.inactivity import labels_as_of
+
+BEGINS = {"inactivity": ("orders", "ordered_at"), "contract": ("subscriptions", "started_at")}
+EVENTS = (
+    ("orders", "ordered_at"),
+    ("subscriptions", "started_at"),
+    ("subscriptions", "cancelled_at"),
+    ("interactions", "occurred_at"),
+)
+
+
+def first_event(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:
+    """When the first order was placed, or the first contract began.
+
+    Raises
+    ------
+    NotEnoughDataError
+        There is not a single usable one.
+    """
+    name, time = BEGINS[settings.churn.kind]
+    first = pd.Timestamp(tables[name][time].min().execute())
+    if pd.isna(first):
+        raise NotEnoughDataError(f"{name}: not a single row can be used; the quarantine says why, row by row")
+    return first.to_pydatetime()
+
+
+def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:
+    """The end of what is known: as set; else just after the newest order, or for contracts the newest event.
+
+    The end of a contract may be set in advance, so it does not tell that the data goes so far.
+    """
+    if settings.data_until is not None:
+        return pd.Timestamp(settings.data_until).tz_convert("UTC").tz_localize(None).to_pydatetime()
+    wanted = EVENTS if settings.churn.kind == "contract" else (BEGINS["inactivity"],)
+    newest = [pd.Timestamp(tables[name][time].max().execute()) for name, time in wanted if name in tables]
+    return (max(t for t in newest if pd.notna(t)) + pd.Timedelta(microseconds=1)).to_pydatetime()
+
+
+def labels_at(
+    tables: Mapping[str, ir.Table], people: ir.Table, as_of: datetime, until: datetime, settings: Settings
+) -> ir.Table:
+    """Labels at one moment, one row per customer: ``customer_id, active, churned, clv, contacted``.
+
+    Where there are orders, value is their net revenue; else what contracts cost.
+
+    Parameters
+    ----------
+    tables
+        All checked tables by name.
+    people
+        The customers known at the moment, one row each.
+    as_of, until
+        The moment, and the end of what is known, UTC without a zone.
+    settings
+        Of the business.
+    """
+    contacts = tables.get("contacts")
+    if settings.churn.kind == "inactivity":
+        return labels_as_of(people, tables["orders"], as_of, until, settings.churn, settings.clv, contacts)
+    told = contract_labels_as_of(people, tables["subscriptions"], as_of, until, settings.churn, settings.clv, contacts)
+    if "orders" not in tables:
+        return told
+    orders = labels_as_of(people, tables["orders"], as_of, until, settings.churn, settings.clv)
+    return told.drop("clv").left_join(orders.select("customer_id", "clv"), "customer_id").drop("customer_id_right")
+
+
+def require_amounts(tables: Mapping[str, ir.Table], settings: Settings) -> None:
+    """Check that a value model, if one is wanted, has amounts to learn from.
+
+    Raises
+    ------
+    ConfigError
+        Contracts without a single price, and no orders.
+    """
+    if "clv" not in settings.tasks or "orders" in tables:
+        return
+    if int(tables["subscriptions"].price_per_month.count().execute()) == 0:
+        raise ConfigError(
+            "subscriptions: no contract has a price_per_month and there are no orders, so no value can be forecast: "
+            "map the price, or set clv.forecast to false"
+        )

@@ -1,0 +1,138 @@
+"""Ready-made exports: one row a customer, a label, any other columns, and no dates.
+
+There is one moment: `data_until`, or else the day of the ingest. Features are the columns as they stand: numbers as
+float64, anything else as text. Nothing here can tell whether a column was known before the label came true.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from configs.errors import DataError, nearest
+from configs.settings import Columns, Settings
+from features.columns.attributes import attribute_columns
+from features.columns.column import Column
+from features.schema import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
+
+RESERVED = (
+    "as_of",
+    "known_at",
+    "active",
+    "churned",
+    "contacted",
+    "training_weight",
+    "clv",
+    "forecast",
+    "baseline",
+    "prediction",
+    "low",
+    "high",
+    "value",
+)
+OWN = ("customer_id", "label", "exported_at")
+
+
+@dataclass(frozen=True)
+class Told:
+    """Feature rows and labels of the one moment, as `features.build` writes them."""
+
+    columns: list[Column]
+    rows: pd.DataFrame
+    labels: pd.DataFrame
+    as_of: datetime
+
+
+def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[str, Any]:
+    """Give the profiles plain column names and the moment they were exported; other tables pass as they are.
+
+    A name keeps letters, digits and underscores; anything else in it becomes an underscore. Rows without
+    ``exported_at`` take `data_until`, or else the last midnight before `now`, UTC.
+
+    Raises
+    ------
+    DataError
+        Two columns would have one name, or a name that Staycast uses itself.
+    """
+    if "profiles" not in raw:
+        return dict(raw)
+    profiles = raw["profiles"].rename(columns=plain_name)
+    names = list(profiles.columns)
+    twice, taken = sorted({n for n in names if names.count(n) > 1}), sorted(set(names) & set(RESERVED))
+    if twice or taken:
+        raise DataError(
+            f"profiles: column name {', '.join(map(repr, twice or taken))} "
+            f"{'stands there more than once' if twice else 'is used by Staycast itself'}: rename it in the source"
+        )
+    moment = pd.Timestamp(settings.data_until or now).tz_convert("UTC")
+    moment = moment if settings.data_until else moment.normalize()
+    if "exported_at" not in profiles:
+        profiles = profiles.assign(exported_at=moment)
+    return {**raw, "profiles": profiles}
+
+
+def plain_name(name: object) -> str:
+    """A column's name with letters, digits and underscores only.
+
+    >>> plain_name(" Monthly charges (EUR)")
+    'Monthly_charges_EUR'
+    """
+    return re.sub(r"\W+", "_", str(name).strip()).strip("_")
+
+
+def table_of(profiles: pd.DataFrame, declared: Columns) -> Table:
+    """The profiles table with all columns that these rows have.
+
+    A column whose filled values are all numbers is one; any other is text, and so is every sensitive column.
+
+    Raises
+    ------
+    DataError
+        A declared column is missing.
+    """
+    for name in (*declared.attributes, *declared.sensitive):
+        if name not in profiles:
+            raise DataError(
+                f"profiles: the declared column '{name}' is missing{nearest(name, profiles.columns)}; "
+                f"the table has {', '.join(profiles.columns)}"
+            )
+    extra = tuple(
+        Field(name, "text" if name in declared.sensitive else _kind(profiles[name]), nullable=True)
+        for name in map(str, profiles)
+        if name not in (*OWN, REASON, SOURCE_ROWS)
+    )
+    return replace(PROFILES, fields=PROFILES.fields + extra)
+
+
+def _kind(values: pd.Series) -> Kind:
+    text = values.astype("string").str.strip()
+    filled = text[text.notna() & (text != "")]
+    return "number" if len(filled) and pd.to_numeric(filled, errors="coerce").notna().all() else "text"
+
+
+def tell(profiles: pd.DataFrame, settings: Settings) -> Told:
+    """Feature rows and labels from the checked profiles.
+
+    Features are the declared attributes, or every column if none are declared; never a sensitive one.
+    """
+    left_out = {*OWN, *settings.columns.sensitive}
+    names = settings.columns.attributes or tuple(str(c) for c in profiles if c not in left_out)
+    as_of = profiles["exported_at"].max()
+    columns = [_column(name, pd.api.types.is_numeric_dtype(profiles[name])) for name in names]
+    stamp = pd.Series(pd.Timestamp(as_of, tz="UTC"), index=profiles.index).astype("datetime64[us, UTC]")
+    keys = pd.DataFrame({"customer_id": profiles["customer_id"], "as_of": stamp})
+    values = {c.name: profiles[c.name].astype("float64" if c.dtype == "float64" else object) for c in columns}
+    labels = keys.assign(active=True, churned=profiles["label"].astype("float64"), clv=float("nan"))
+    return Told(columns, keys.assign(**values), labels, as_of.to_pydatetime())
+
+
+def _column(name: str, is_number: bool) -> Column:
+    made = attribute_columns((name,))[0]
+    return replace(
+        made, table="profiles", dtype="float64" if is_number else "string", doc=f"Column '{name}' of the export."
+    )

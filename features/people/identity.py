@@ -1,0 +1,208 @@
+"""One person, one customer: several ids of a person across channels become one.
+
+The table ``identities`` says which alias is whom, and since when that is known: ``customer_id, alias, source,
+seen_at``.
+Rows of an alias then belong to the person. They count from the moment on at which the alias was seen to be the
+person's, never before: a link found in March changes nothing that could have been told in February.
+
+Aliases can also be proposed, by the same e-mail or telephone number. A proposal is reported, never merged.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import pandas as pd
+
+from configs.errors import DataError
+from features.quality.check import Checked
+
+CONTACT_COLUMNS = ("email", "phone")
+MIN_DIGITS = 7
+FILE = "identities.parquet"
+
+
+@dataclass(frozen=True)
+class People:
+    """The person behind each alias, and since when that is known (UTC without a zone).
+
+    Examples
+    --------
+    >>> people = People({"web-7": "ann"}, {"web-7": pd.Timestamp("2024-02-20")})
+    >>> people.of(["web-7", "bob"]), people.all_ids(["web-7", "bob"])
+    (['ann', 'bob'], ['ann', 'bob', 'web-7'])
+    """
+
+    person: Mapping[str, str] = field(default_factory=dict)
+    since: Mapping[str, pd.Timestamp] = field(default_factory=dict)
+
+    def of(self, ids: Iterable[str]) -> list[str]:
+        """The person behind each id; an id that is no alias is its own."""
+        return [self.person.get(i, i) for i in ids]
+
+    def all_ids(self, ids: Iterable[str]) -> list[str]:
+        """The persons behind these ids with all their aliases, sorted."""
+        persons = set(self.of(ids))
+        return sorted(persons.union(alias for alias, person in self.person.items() if person in persons))
+
+    def aliases(self) -> dict[str, list[str]]:
+        """The aliases of each person who has one, sorted."""
+        found: dict[str, list[str]] = {}
+        for alias in sorted(self.person):
+            found.setdefault(self.person[alias], []).append(alias)
+        return found
+
+    def give(self, rows: pd.DataFrame, time: str) -> pd.DataFrame:
+        """Rows with a ``customer_id``, given to their persons; known no earlier than the alias was.
+
+        Parameters
+        ----------
+        rows
+            Rows of one table; it is not changed.
+        time
+            Name of the column that says when a row happened.
+        """
+        linked = rows["customer_id"].isin(list(self.person))
+        if not linked.any():
+            return rows
+        seen = rows["customer_id"].map(self.since).astype("datetime64[us]")
+        recorded = rows["recorded_at"].fillna(rows[time]) if "recorded_at" in rows else rows[time]
+        return rows.assign(
+            customer_id=rows["customer_id"].map(self.person).fillna(rows["customer_id"]),
+            recorded_at=rows.get("recorded_at", seen).where(~linked, recorded.where(recorded > seen, seen)),
+        )
+
+
+NOBODY = People()
+
+
+def load_people(tables: Path) -> People:
+    """Who is whom, from the folder of the checked tables; nobody has an alias where there is no such table."""
+    path = tables / FILE
+    if not path.is_file():
+        return NOBODY
+    stat = path.stat()
+    return _load(path, stat.st_mtime_ns, stat.st_ino)
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path, changed: int, inode: int) -> People:
+    return people_of(pd.read_parquet(path, columns=["customer_id", "alias", "seen_at"]))
+
+
+def resolve_if_given(checked: Mapping[str, Checked]) -> dict[str, Checked]:
+    """Give the rows of aliases to their persons, if the business has a table of identities."""
+    return resolve(checked, checked["identities"].used) if "identities" in checked else dict(checked)
+
+
+def resolve(checked: Mapping[str, Checked], identities: pd.DataFrame) -> dict[str, Checked]:
+    """Give the rows of aliases to their persons.
+
+    Parameters
+    ----------
+    checked
+        The checked tables, by name.
+    identities
+        One row per alias: ``customer_id, alias, seen_at`` (UTC without a zone). An alias of an alias is followed to
+        the person.
+
+    Returns
+    -------
+    dict
+        The same tables. A row of an alias carries the person's id and is known no earlier than ``seen_at``; the
+        alias's own row among the customers goes to quarantine with the person named.
+
+    Raises
+    ------
+    DataError
+        An alias belongs to two persons, or aliases go round in a circle.
+    """
+    people = people_of(identities)
+    out = {name: one if name in ("identities", "customers") else _give(one, people) for name, one in checked.items()}
+    return out | {"customers": _one_row_a_person(checked["customers"], people.person)}
+
+
+def propose(customers: pd.DataFrame) -> pd.DataFrame:
+    """Find customers with the same e-mail or telephone number.
+
+    E-mails are compared in lower case without what follows a ``+``; telephone numbers by their digits, from seven on,
+    with a leading ``00`` read as ``+``.
+
+    Parameters
+    ----------
+    customers
+        One row a customer: ``customer_id, signed_up_at`` and ``email`` or ``phone`` or both.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a proposal: ``customer_id`` (who signed up first), ``alias``, ``source`` (email or phone).
+
+    Examples
+    --------
+    >>> people = pd.DataFrame({"customer_id": ["1", "2"], "signed_up_at": pd.to_datetime(["2024-01-01", "2024-02-01"]),
+    ...                        "email": ["Ann@x.org ", "ann+shop@X.org"]})
+    >>> propose(people).to_dict("records")
+    [{'customer_id': '1', 'alias': '2', 'source': 'email'}]
+    """
+    found = [_same(customers, name) for name in CONTACT_COLUMNS if name in customers]
+    if not found:
+        return pd.DataFrame(columns=["customer_id", "alias", "source"])
+    return pd.concat(found, ignore_index=True).drop_duplicates(["customer_id", "alias"], ignore_index=True)
+
+
+def people_of(identities: pd.DataFrame) -> People:
+    """The person behind each alias, and since when that is known; arguments and errors as of `resolve`."""
+    twice = identities.groupby("alias")["customer_id"].nunique()
+    if (twice > 1).any():
+        raise DataError(f"identities: alias '{twice.idxmax()}' belongs to {twice.max()} customers; keep one of them")
+    step = dict(zip(identities["alias"], identities["customer_id"], strict=True))
+    seen = identities.groupby("alias")["seen_at"].min().to_dict()
+    person, since = {}, {}
+    for alias in step:
+        passed, now, known = [alias], step[alias], seen[alias]
+        while now in step:
+            if now in passed:
+                raise DataError(f"identities: {' -> '.join([*passed, now])} goes round in a circle; break it")
+            passed, known, now = [*passed, now], max(known, seen[now]), step[now]
+        person[alias], since[alias] = now, known
+    return People(person, since)
+
+
+def _give(one: Checked, people: People) -> Checked:
+    return one.changed(lambda rows: people.give(rows, one.table.time))
+
+
+def _one_row_a_person(one: Checked, person: Mapping[str, str]) -> Checked:
+    aliases = one.used["customer_id"].isin(list(person))
+    reasons = "customer_id: an alias of " + one.used.loc[aliases, "customer_id"].map(person)
+    aside = one.used[aliases].assign(reason=reasons)
+    parts = [part for part in (one.quarantined, aside) if len(part)]
+    kept = one.used[~aliases].reset_index(drop=True)
+    return dataclasses.replace(
+        one, used=kept, quarantined=pd.concat(parts, ignore_index=True) if parts else one.quarantined
+    )
+
+
+def _same(customers: pd.DataFrame, name: str) -> pd.DataFrame:
+    read = {"email": _email, "phone": _phone}[name]
+    rows = customers.assign(key=customers[name].map(read, na_action="ignore")).dropna(subset=["key"])
+    rows = rows.sort_values(["signed_up_at", "customer_id"], kind="stable")
+    first = rows.groupby("key")["customer_id"].transform("first")
+    pairs = pd.DataFrame({"customer_id": first, "alias": rows["customer_id"], "source": name})
+    return pairs[pairs["customer_id"] != pairs["alias"]].reset_index(drop=True)
+
+
+def _email(text: object) -> str | None:
+    name, at, host = str(text).strip().lower().rpartition("@")
+    return f"{name.partition('+')[0]}@{host}" if at and name and "." in host else None
+
+
+def _phone(text: object) -> str | None:
+    digits = re.sub(r"^00", "+", re.sub(r"[^\d+]", "", str(text)))
+    return digits.lstrip("+") if len(digits.lstrip("+")) >= MIN_DIGITS else None

@@ -1,0 +1,458 @@
+"""One table's check: each row is usable, or has a reason against it.
+
+A value is first read as what its column holds (`read_values`), then the table's rules are checked with pandera
+(`check_table`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow as arrow
+import pyarrow.compute as pc
+from pandera.errors import SchemaErrors
+
+from configs.errors import DataError, nearest
+from configs.settings import Columns
+from features.labels.ready_label import table_of
+from features.schema import (
+    IDENTITIES,
+    REASON,
+    REQUIRED,
+    SOURCE_GRAIN,
+    SOURCE_ROWS,
+    TABLES,
+    Field,
+    Table,
+    customers_table,
+)
+
+BLANKS = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
+FLAGS = {"yes": 1.0, "true": 1.0, "1": 1.0, "y": 1.0, "no": 0.0, "false": 0.0, "0": 0.0, "n": 0.0}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A table after its check: the rows to use, and the others with a column ``reason``.
+
+    Where a source makes one row of several of its own (an order of its lines), all counts are in rows of the source,
+    so that they add up to what was read.
+
+    Attributes
+    ----------
+    table
+        What the table should look like.
+    used, quarantined
+        Rows of this table; a row in quarantine may stand for several of the source (`SOURCE_ROWS`).
+    made_of
+        Of how many rows of the source each used row was made; None: of one.
+    grain
+        What one row of the source is, where it is not one row of this table.
+    erased
+        Rows of the source about erased persons: counted, kept nowhere.
+    """
+
+    table: Table
+    used: pd.DataFrame
+    quarantined: pd.DataFrame
+    made_of: pd.Series | None = None
+    grain: str = ""
+    erased: int = 0
+
+    @property
+    def weights(self) -> pd.Series:
+        """Of each row in quarantine: how many rows of the source it stands for."""
+        if SOURCE_ROWS in self.quarantined:
+            return self.quarantined[SOURCE_ROWS].astype("int64")
+        return pd.Series(1, index=self.quarantined.index)
+
+    @property
+    def rows_made(self) -> int:
+        """Rows of this table that are used."""
+        return len(self.used)
+
+    @property
+    def rows_used(self) -> int:
+        """Rows of the source that are used."""
+        return self.rows_made if self.made_of is None else int(self.made_of.sum())
+
+    @property
+    def rows_quarantined(self) -> int:
+        """Rows of the source that are in quarantine."""
+        return int(self.weights.sum())
+
+    @property
+    def rows_judged(self) -> int:
+        """Rows of the source that were used or put into quarantine: those that shares are told of."""
+        return self.rows_used + self.rows_quarantined
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of the source that were read: used, in quarantine, or left out because their person was erased."""
+        return self.rows_judged + self.erased
+
+    @property
+    def valid_share(self) -> float:
+        """Share of the rows judged that can be used."""
+        return self.rows_used / self.rows_judged if self.rows_judged else 0.0
+
+    def column(self, name: str) -> pd.Series:
+        """One column of the used rows."""
+        return self.used[name]
+
+    def filled(self, name: str) -> int:
+        """Used rows in which a column is filled."""
+        return int(self.used[name].notna().sum())
+
+    def distinct(self, name: str) -> int:
+        """Different values of a column of the used rows."""
+        return int(self.used[name].nunique())
+
+    def where(self, pick: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+        """The used rows that a rule picks by what stands in each row alone."""
+        return pick(self.used)
+
+    def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Checked:
+        """The same table with its used rows changed, each by what stands in it alone."""
+        return replace(self, used=change(self.used))
+
+
+Check = Callable[[Table, Any, datetime, set[str]], Checked]
+
+
+def check_tables(
+    raw: Mapping[str, Any],
+    declared: Columns,
+    now: datetime,
+    kind: str = "inactivity",
+    check: Check | None = None,
+) -> dict[str, Checked]:
+    """Check every table, customers first: rows of other tables must belong to a known customer.
+
+    Parameters
+    ----------
+    raw
+        The tables as their source gave them.
+    declared
+        Columns that the business declares of its customers.
+    now
+        A row that happened at or after this moment is not believed.
+    kind
+        What counts as churn (``churn.kind``): which tables there must be.
+    check
+        Checks one table whose rows belong to customers; None: `check_table`. Customers, aliases and profiles are
+        frames and checked at once.
+
+    Raises
+    ------
+    DataError
+        A table that this kind of churn rests on is missing; or see `check_table`.
+    """
+    missing = [name for name in REQUIRED[kind] if name not in raw]
+    if missing:
+        needed = REQUIRED[kind]
+        both = ("both " if len(needed) > 1 else "") + " and ".join(needed) + (" are" if len(needed) > 1 else " is")
+        raise DataError(f"no table {' and '.join(missing)} in the source: {both} needed for churn by {kind}")
+    _refuse_mix(raw, kind)
+    if kind == "label":
+        return {"profiles": check_table(table_of(raw["profiles"], declared), raw["profiles"], now)}
+    specs = {**TABLES, "customers": customers_table(declared.attributes + declared.sensitive)}
+    customers = check_table(specs["customers"], raw["customers"], now)
+    ids = set(customers.used["customer_id"].to_numpy())
+    aliases = {"identities": check_table(IDENTITIES, raw["identities"], now, ids)} if "identities" in raw else {}
+    ids |= {alias for one in aliases.values() for alias in one.used["alias"]}
+    check = check or check_table
+    rest = {n: check(specs[n], raw[n], now, ids) for n in TABLES if n in raw and n != "customers"}
+    return {"customers": customers, **rest, **aliases}
+
+
+def _refuse_mix(raw: Mapping[str, Any], kind: str) -> None:
+    """Profiles have no dates: nothing that has goes with them."""
+    if kind == "label" and (others := sorted(set(raw) - {"profiles"})):
+        raise DataError(f"churn by label reads the table profiles alone: remove {', '.join(others)} from the source")
+    if kind != "label" and "profiles" in raw:
+        raise DataError(
+            f"profiles have no dates, churn by {kind} needs them: put the columns into customers and declare them "
+            "under columns.attributes, or set churn.kind to label"
+        )
+
+
+def plain(reasons: pd.Series) -> pd.Series:
+    """Reasons without what they quote: of one kind each, to be counted."""
+    return reasons.astype(str).str.replace(r"'.*?'", "…", regex=True)
+
+
+class KeysSeen:
+    """The keys of the parts of a table that were checked already, eight bytes each.
+
+    A key is kept as a 64-bit hash (SipHash): among forty million keys, two different ones are taken for one with a
+    probability of 0.00005.
+
+    Examples
+    --------
+    >>> seen = KeysSeen()
+    >>> seen.add(pd.Series(["a", None]))
+    >>> seen.among(pd.Series(["a", "b", None])).tolist()
+    [True, False, True]
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[np.ndarray] = []  # sorted, each larger than the next: few of them, and few merges
+
+    def among(self, keys: pd.Series) -> np.ndarray:
+        """True where a key, or an empty one, was seen."""
+        wanted, found = _hashes(keys), np.zeros(len(keys), dtype=bool)
+        for run in self._runs:
+            found |= run[np.minimum(np.searchsorted(run, wanted), len(run) - 1)] == wanted
+        return found
+
+    def add(self, keys: pd.Series) -> None:
+        """Remember keys."""
+        new = np.sort(_hashes(keys))
+        while self._runs and len(self._runs[-1]) <= len(new):
+            new = np.sort(np.concatenate([self._runs.pop(), new]), kind="stable")
+        self._runs += [new] if len(new) else []
+
+
+def _hashes(keys: pd.Series) -> np.ndarray:
+    texts = keys.to_numpy(dtype=object, na_value=cast(Any, None))
+    return np.where(keys.isna(), np.uint64(0), pd.util.hash_array(texts, categorize=False))
+
+
+def check_table(
+    spec: Table,
+    raw: pd.DataFrame,
+    now: datetime,
+    customers: Collection[str] | arrow.Array | None = None,
+    seen: KeysSeen | None = None,
+) -> Checked:
+    """Split one table into rows to use and rows with a reason against them.
+
+    Parameters
+    ----------
+    spec
+        What the table should look like.
+    raw
+        The table as its source gave it; it is not changed.
+    now
+        A row that happened at or after this moment is not believed.
+    customers
+        Ids a row's ``customer_id`` must be among; None for the customers themselves.
+    seen
+        Where `raw` is one part of a table: the keys of the parts before it. Those of this part are added.
+
+    Raises
+    ------
+    DataError
+        The table is empty or lacks a required column.
+    """
+    if raw.empty:
+        raise DataError(f"{spec.name}: the table is empty; one row per {spec.grain} is expected")
+    _require_columns(spec, raw)
+    grain = raw.attrs.get(SOURCE_GRAIN, "")
+    raw = raw.set_axis(pd.RangeIndex(len(raw)), axis=0)
+    frame, unread = read_values(spec, raw)
+    told = _told(raw)
+    unread = unread[~unread.index.isin(told.index)]
+    lost = told.index.union(unread.index)
+    readable = frame.drop(index=lost) if len(lost) else frame
+    broken = _broken_rules(spec, readable, now, customers, seen)
+    if seen is not None:
+        seen.add(readable[spec.key])
+    reasons = _join([told, unread, broken])
+    bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
+    used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
+    made_of = raw[SOURCE_ROWS].drop(index=reasons.index).reset_index(drop=True) if SOURCE_ROWS in raw else None
+    return Checked(spec, used, bad.reset_index(drop=True), made_of, grain)
+
+
+def _told(raw: pd.DataFrame) -> pd.Series:
+    """Reasons that the source itself had against rows."""
+    if REASON not in raw:
+        return pd.Series(dtype=object)
+    return raw[REASON].dropna().astype(object)
+
+
+def _join(parts: list[pd.Series]) -> pd.Series:
+    """All reasons against each row in one text, by the row's index."""
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return pd.Series(dtype=object)
+    together = pd.concat(filled)
+    several = together.index.duplicated(keep=False)
+    joined = together[several].groupby(level=0).agg("; ".join) if several.any() else together[several]
+    return pd.concat([together[~several], joined]).sort_index()
+
+
+def read_values(spec: Table, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """Read every value as what its column holds; optional columns that are missing are added empty.
+
+    Returns
+    -------
+    pandas.DataFrame, pandas.Series
+        The table with exactly the columns of `spec`, and a reason for each row (by index) with an unreadable value.
+    """
+    columns, reasons = {}, []
+    for field in spec.fields:
+        given = raw[field.name] if field.name in raw else pd.Series(None, index=raw.index, dtype=object)
+        columns[field.name] = _read(field, given)
+        empty = given[columns[field.name].isna()]
+        lost = empty[_given(empty)]
+        if len(lost):
+            what = {"time": "a time", "number": "a number", "flag": "yes or no, true or false, 1 or 0"}.get(
+                field.kind, "a text"
+            )
+            reasons.append(field.name + ": " + lost.map(lambda value: repr(str(value)[:40])) + f" is not {what}")
+    unread = pd.concat(reasons) if reasons else pd.Series(dtype=str)
+    return pd.DataFrame(columns, copy=False), unread
+
+
+def _read(field: Field, given: pd.Series) -> pd.Series:
+    if field.kind == "number":
+        return _finite(pd.to_numeric(given, errors="coerce").astype("float64"))
+    if field.kind == "time":
+        return _utc(given)
+    if field.kind == "flag":
+        return as_text(given).str.lower().map(FLAGS).astype("float64")
+    return as_text(given)
+
+
+def _finite(numbers: pd.Series) -> pd.Series:
+    return numbers.where(np.isfinite(numbers))
+
+
+def _utc(given: pd.Series) -> pd.Series:
+    if not pd.api.types.is_datetime64_any_dtype(given):
+        given = pd.to_datetime(given, errors="coerce", utc=True, format="ISO8601")
+    times = given.dt.tz_convert("UTC").dt.tz_localize(None) if given.dt.tz is not None else given
+    return times.astype("datetime64[us]")
+
+
+def as_text(given: pd.Series) -> pd.Series:
+    """Values as the text of an id: without blanks around it; what is blank is missing, 7.0 is 7."""
+    if pd.api.types.is_float_dtype(given) and (given.dropna() % 1 == 0).all():
+        given = given.astype("Int64")
+    text = _texts(given)
+    trimmed = pc.utf8_trim(text, characters=BLANKS)
+    blank = pc.fill_null(pc.equal(trimmed, ""), False)
+    filled = pc.if_else(blank, arrow.scalar(None, trimmed.type), trimmed)
+    return pd.Series(pd.arrays.ArrowStringArray(filled), index=given.index, name=given.name)
+
+
+def _texts(given: pd.Series) -> arrow.Array | arrow.ChunkedArray:
+    """Values as texts in Arrow; a column that lies there already, as files do, makes no Python object of any row."""
+    if isinstance(given.array, pd.arrays.ArrowStringArray):
+        return _arrow(given)
+    if given.dtype == object and pd.api.types.infer_dtype(given, skipna=True) in ("string", "empty"):
+        return arrow.array(given.to_numpy(), type=arrow.string(), from_pandas=True)
+    objects = given.astype("string").to_numpy(dtype=object, na_value=cast(Any, None))
+    return arrow.array(objects, type=arrow.string(), from_pandas=True)
+
+
+def _given(values: pd.Series) -> pd.Series:
+    """True where a value is there: neither missing nor blank."""
+    there = values.notna()
+    blank = values[there].astype("string").str.strip() == ""
+    return there & ~blank.reindex(values.index, fill_value=False).astype(bool)
+
+
+def _require_columns(spec: Table, raw: pd.DataFrame) -> None:
+    for field in spec.fields:
+        if field.required and field.name not in raw.columns:
+            raise DataError(
+                f"{spec.name}: column '{field.name}' is missing{nearest(field.name, raw.columns)}; "
+                f"the table has {', '.join(map(str, raw.columns))}; rename it under source.options.{spec.name}.columns"
+            )
+
+
+def _broken_rules(
+    spec: Table,
+    frame: pd.DataFrame,
+    now: datetime,
+    customers: Collection[str] | arrow.Array | None,
+    seen: KeysSeen | None,
+) -> pd.Series:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # pandera's own, while it collects what failed
+            _rules(spec, now, customers, seen).validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        cases = errors.failure_cases.dropna(subset=["index"])
+        cases = cases.assign(place=cases["column"].map(spec.names.index)).sort_values(["place", "check"], kind="stable")
+        return pd.Series(
+            [f"{c}: {_RULES.get(r, r)}" for c, r in zip(cases["column"], cases["check"], strict=True)],
+            index=cases["index"].astype(int),
+            dtype=object,
+        )
+    return pd.Series(dtype=object)
+
+
+_RULES = {
+    "not_nullable": "is empty",
+    "field_uniqueness": "occurs more than once; the first is used",
+    "past": "lies in the future",
+    "known_customer": "is no known customer",
+}
+
+
+def id_array(ids: Collection[str] | arrow.Array) -> arrow.Array:
+    """Ids as `check_table` compares them; made once where several parts are checked."""
+    return ids if isinstance(ids, arrow.Array) else arrow.array(list(ids), type=arrow.large_string())
+
+
+def _rules(
+    spec: Table, now: datetime, customers: Collection[str] | arrow.Array | None, seen: KeysSeen | None
+) -> pa.DataFrameSchema:
+    moment = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
+    past = pa.Check(lambda times: times < moment, name="past", error="past")
+    ids = id_array(() if customers is None else customers)
+    known = pa.Check(lambda given: _among(given, ids), name="known_customer", error="known_customer")
+    again = "field_uniqueness"
+    first = pa.Check(lambda keys: _first(keys, seen), name=again, error=again, ignore_na=False)
+
+    def checks(field: Field) -> list[pa.Check]:
+        found = [first] if field.name == spec.key else []
+        if field.name == spec.time:
+            found.append(past)
+        if field.name == "customer_id" and customers is not None:
+            found.append(known)
+        if field.at_least is not None:
+            found.append(pa.Check.ge(field.at_least, error=f"is less than {field.at_least:g}"))
+        return found
+
+    return pa.DataFrameSchema(
+        {
+            f.name: pa.Column(
+                nullable=f.nullable,
+                checks=checks(f),
+            )
+            for f in spec.fields
+            if checks(f) or not f.nullable
+        }
+    )
+
+
+def _among(given: pd.Series, ids: arrow.Array) -> pd.Series:
+    """True where an id is one of those."""
+    return pd.Series(np.asarray(pc.is_in(_arrow(given), value_set=ids)), index=given.index)
+
+
+def _first(keys: pd.Series, seen: KeysSeen | None) -> pd.Series:
+    """True for the first row with each key; counting keys is cheaper than looking for repeated ones."""
+    new = pd.Series(True if seen is None else ~seen.among(keys), index=keys.index)
+    if len(pc.unique(_arrow(keys))) == len(keys):
+        return new
+    return new & ~pd.Series(keys.to_numpy(dtype=object, na_value=cast(Any, None)), index=keys.index).duplicated()
+
+
+def _arrow(texts: pd.Series) -> arrow.Array | arrow.ChunkedArray:
+    if isinstance(texts.array, pd.arrays.ArrowStringArray):
+        return texts.array.__arrow_array__().cast(arrow.large_string())
+    return arrow.array(texts, type=arrow.large_string(), from_pandas=True)

@@ -1,0 +1,181 @@
+"""Check a table that is too large for memory: part by part, by the very rules of `features.quality.check`.
+
+What no row tells alone is carried from part to part: keys that came before, counts, and reasons. Used rows and
+quarantine grow in one parquet file each; what reports ask of the whole table is read from there, column by column.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from configs.errors import DataError
+from features.quality.check import Checked, KeysSeen, check_table, id_array, plain
+from features.schema import SOURCE_ROWS, Table
+from features.sources.mapping import Raw, quote, staging
+
+PART_ROWS = 1_000_000  # of a larger table, so many rows stand in memory at once
+TEXTS = {kind: pd.StringDtype("pyarrow") for kind in (pa.string(), pa.large_string())}
+
+
+@dataclass(frozen=True)
+class CheckedInParts(Checked):
+    """A checked table whose rows stand in files.
+
+    ``used`` has the columns without rows. ``quarantined`` has one row for each kind of reason, with the first example
+    of it; `SOURCE_ROWS` says how many rows it stands for.
+
+    Attributes
+    ----------
+    used_file, quarantine_file
+        The used rows, ready to be kept as the table; and the others as they came, with their reasons, as text.
+    rows
+        Used rows.
+    """
+
+    used_file: Path = Path()
+    quarantine_file: Path = Path()
+    rows: int = 0
+
+    @property
+    def rows_made(self) -> int:
+        """Rows of this table that are used."""
+        return self.rows
+
+    def column(self, name: str) -> pd.Series:
+        """One column of the used rows: all of it, eight bytes a number or time."""
+        return pq.read_table(self.used_file, columns=[name]).to_pandas()[name]
+
+    def filled(self, name: str) -> int:
+        """Used rows in which a column is filled."""
+        return self._ask(f'select count("{name}") from {{}}')
+
+    def distinct(self, name: str) -> int:
+        """Different values of a column of the used rows, counted on disk; keys all differ."""
+        if name == self.table.key:
+            return self.rows
+        return self._ask(f'select count(*) from (select distinct "{name}" from {{}} where "{name}" is not null)')
+
+    def where(self, pick: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+        """The used rows that a rule picks by what stands in each row alone."""
+        found = [pick(frame) for frame in self._frames(list(self.table.names))]
+        return pd.concat([f for f in found if len(f)] or [self.used], ignore_index=True)
+
+    def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Checked:
+        """The same table with its used rows changed, each by what stands in it alone; their file is replaced."""
+        new = self.used_file.with_suffix(".new")
+        with Growing(new) as file:
+            for frame in self._frames():
+                file.add(change(frame))
+        os.replace(new, self.used_file)
+        return self
+
+    def _ask(self, query: str) -> int:
+        with staging() as (connection, _):
+            row = connection.execute(query.format(f"read_parquet({quote(str(self.used_file))})")).fetchone()
+        return int(row[0]) if row else 0
+
+    def _frames(self, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
+        with pq.ParquetFile(self.used_file) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=columns).to_pandas(types_mapper=TEXTS.get)
+
+
+@dataclass(frozen=True)
+class CheckInParts:
+    """Checks tables as `features.quality.check.check_table` does, one that is given in parts part by part.
+
+    Attributes
+    ----------
+    folder
+        Where files of used rows and of quarantine are written.
+    finish
+        Makes the rows to keep of the checked ones, row by row.
+    """
+
+    folder: Path
+    finish: Callable[[Checked], pd.DataFrame]
+
+    def __call__(self, spec: Table, raw: Raw, now: datetime, customers: Collection[str]) -> Checked:
+        """Check one table; arguments and errors as of `features.quality.check.check_table`."""
+        if isinstance(raw, pd.DataFrame):
+            return check_table(spec, raw, now, customers)
+        ids, seen, reasons, rows = id_array(customers), KeysSeen(), Reasons(), 0
+        used_file, quarantine_file = self.folder / f"{spec.name}.used", self.folder / f"{spec.name}.quarantine"
+        one = None
+        with Growing(used_file) as used, Growing(quarantine_file) as quarantine:
+            for frame in raw.read():
+                if frame.empty:
+                    continue
+                one = check_table(spec, frame, now, ids, seen)
+                used.add(self.finish(one))
+                quarantine.add(one.quarantined.astype(str))
+                reasons.add(one.quarantined["reason"])
+                rows += len(one.used)
+        if one is None:
+            raise DataError(f"{spec.name}: the table is empty; one row per {spec.grain} is expected")
+        return CheckedInParts(
+            spec, one.used.head(0), reasons.frame(), None, one.grain, 0, used_file, quarantine_file, rows
+        )
+
+
+class Growing:
+    """A parquet file to which frames of the same columns are added; the first one tells the types."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: pq.ParquetWriter | None = None
+        self._empty: pd.DataFrame | None = None
+
+    def __enter__(self) -> Growing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        elif self._empty is not None:
+            self._empty.to_parquet(self._path, index=False)
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Append rows."""
+        if frame.empty:
+            self._empty = frame
+            return
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._path, table.schema)
+        self._writer.write_table(table.cast(self._writer.schema))
+
+
+class Reasons:
+    """Reasons against rows, counted by their kind, see `features.quality.check.plain`.
+
+    Examples
+    --------
+    >>> reasons = Reasons()
+    >>> reasons.add(pd.Series(["amount: 'x' is not a number", "amount: 'y' is not a number", "amount: is empty"]))
+    >>> reasons.frame().to_numpy().tolist()
+    [["amount: 'x' is not a number", 2], ['amount: is empty', 1]]
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[str, int]] = {}
+
+    def add(self, reasons: pd.Series) -> None:
+        """Count further reasons."""
+        told = pd.DataFrame({"kind": plain(reasons), "reason": reasons}).groupby("kind", sort=False)["reason"]
+        for kind, first, rows in told.agg(["first", "size"]).itertuples(name=None):
+            known, before = self._found.get(kind, (first, 0))
+            self._found[kind] = (known, before + rows)
+
+    def frame(self) -> pd.DataFrame:
+        """One row a kind: ``reason``, its first example, and `SOURCE_ROWS`, how many there are."""
+        examples, rows = zip(*self._found.values(), strict=True) if self._found else ((), ())
+        return pd.DataFrame({"reason": pd.Series(examples, dtype=object), SOURCE_ROWS: pd.Series(rows, dtype="int64")})

@@ -1,0 +1,220 @@
+"""Data quality as a gate: a load that is not good enough keeps features, training and scoring from going on.
+
+At each ingest `judge` measures the five dimensions of every table (`features.quality.DIMENSIONS`) and the share of its
+rows that can be used, looks for what is strange (`features.quality.anomalies`), and keeps the verdict and one line of
+history. A load that passes becomes the reference that later loads are compared with; so does one that is accepted by a
+person, whose name and reason the ledger keeps (`training.registry.overrides`). `require` is what every function that
+builds features, trains or scores asks before it begins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from configs.errors import DataError
+from configs.fingerprint import fingerprint
+from configs.settings import Settings
+from configs.workspace import Workspace, write_text
+from features.quality import anomalies, quality_report
+from features.quality.anomalies import Finding, Profile
+from features.quality.check import Checked
+
+LOADS_SHOWN = 60
+
+
+class QualityError(DataError):
+    """The newest load is not good enough to learn from or to score."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one load.
+
+    Attributes
+    ----------
+    at, source
+        When it was judged, and the mark of its source.
+    dimensions
+        Table -> dimension -> share in ``[0, 1]``.
+    findings
+        What is strange, and what lies under its threshold; those that stop first.
+    compared
+        True if there was a reference to compare with; without one, only rules that need none were asked.
+    """
+
+    at: str
+    source: str
+    dimensions: dict[str, dict[str, float]]
+    findings: tuple[Finding, ...]
+    compared: bool
+
+    @property
+    def stops(self) -> tuple[Finding, ...]:
+        """The findings for which training and scoring stop."""
+        return tuple(f for f in self.findings if f.severity == "stop")
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of the load and of what was found: what an acceptance holds for."""
+        return fingerprint(self.source, self.dimensions, [f.to_dict() for f in self.findings])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {**vars(self), "findings": [f.to_dict() for f in self.findings], "passed": not self.stops}
+
+
+def judge(
+    checked: Mapping[str, Checked], settings: Settings, reference: Profile | None, at: datetime, source: str = ""
+) -> tuple[Verdict, Profile]:
+    """Measure a load and look for what is strange; nothing is written.
+
+    Parameters
+    ----------
+    checked
+        The tables after their check.
+    settings
+        Of the business: thresholds, and rules that only warn.
+    reference
+        Profile of the last accepted load, or None.
+    at, source
+        The present, and the mark of the source.
+    """
+    dimensions = quality_report.dimensions(checked, settings)
+    told = anomalies.profile(checked, settings.time_zone)
+    strange = anomalies.find(told, reference, settings.quality.accept_rules)
+    low = _under(checked, dimensions, settings)
+    return Verdict(at.isoformat(timespec="seconds"), source, dimensions, (*low, *strange), reference is not None), told
+
+
+def _under(
+    checked: Mapping[str, Checked], dimensions: dict[str, dict[str, float]], settings: Settings
+) -> list[Finding]:
+    found = []
+    thresholds = settings.quality.thresholds.model_dump()
+    found += [f for name, one in checked.items() if (f := _too_few(name, one, settings.quality.min_valid_share))]
+    for table, values in dimensions.items():
+        for name, value in values.items():
+            if value < thresholds[name]:
+                column, reason = quality_report.worst(checked[table], name)
+                todo = f"correct the export or the mapping, or lower quality.thresholds.{name}"
+                got = f"{name} {value:.2%}{reason}"
+                found.append(Finding(table, column, name, "stop", got, f"at least {thresholds[name]:.0%}", todo))
+    return found
+
+
+def _too_few(table: str, one: Checked, least: float) -> Finding | None:
+    """What is said of a table of whose rows too few can be used."""
+    if one.valid_share >= least:
+        return None
+    top = quality_report.counted(one, one.quarantined["reason"])
+    got = f"only {one.valid_share:.1%} of {one.rows_judged:,} rows can be used"
+    most = f", most often ({top.iloc[0]:,} rows): {top.index[0]}" if len(top) else ""
+    todo = "correct the export or the mapping, or lower quality.min_valid_share"
+    return Finding(table, "*", "usable_rows", "stop", got + most, f"at least {least:.0%}", todo)
+
+
+def keep(workspace: Workspace, verdict: Verdict, told: Profile) -> None:
+    """Write a verdict, a line of history, and, if it passes, the reference for the loads to come."""
+    folder = _folder(workspace)
+    write_text(folder / "profile.json", json.dumps(told))
+    write_text(folder / "verdict.json", json.dumps({**verdict.to_dict(), "fingerprint": verdict.fingerprint}, indent=1))
+    with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(record(verdict)) + "\n")
+    if not verdict.stops:
+        write_text(folder / "reference.json", json.dumps(told))
+
+
+def record(verdict: Verdict) -> dict[str, Any]:
+    """One line of the history: when, which source, table -> dimension -> value, and what stopped."""
+    stopped = [f"{f.table}.{f.column} {f.rule}" for f in verdict.stops]
+    return {"at": verdict.at, "source": verdict.source, "tables": verdict.dimensions, "stops": stopped}
+
+
+def chapter(workspace: Workspace, verdict: Verdict, settings: Settings) -> dict[str, Any]:
+    """What the quality report says of the gate: definitions, thresholds, findings, and the history with this load."""
+    told = [*history(workspace), record(verdict)]
+    thresholds = settings.quality.thresholds.model_dump()
+    return {
+        "definitions": quality_report.DIMENSIONS,
+        "thresholds": thresholds,
+        "verdict": verdict.to_dict(),
+        "history": told,
+        "lines": {name: _line(told, name, min(thresholds.values())) for name in verdict.dimensions},
+    }
+
+
+def _line(told: list[dict[str, Any]], table: str, threshold: float) -> dict[str, Any]:
+    """Points of the lowest share of a table over the newest loads, for a picture of 160 x 28."""
+    lowest = [min(one["tables"][table].values()) for one in told if table in one["tables"]][-LOADS_SHOWN:]
+    floor = min(*lowest, threshold) - 0.005
+    x = [round(4 + 152 * i / max(len(lowest) - 1, 1), 1) for i in range(len(lowest))]
+    y = [round(25 - 22 * (v - floor) / (1 - floor), 1) for v in (*lowest, threshold)]
+    points = " ".join(f"{a},{b}" for a, b in zip(x, y, strict=False))
+    told_last = {"last_x": x[-1], "last_y": y[-2], "threshold_y": y[-1]}
+    return {"points": points, **told_last, "lowest": ", ".join(f"{v:.2%}" for v in lowest)}
+
+
+def history(workspace: Workspace) -> list[dict[str, Any]]:
+    """The dimensions at each ingest, oldest first; empty if there was none."""
+    path = _folder(workspace) / "history.jsonl"
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
+
+
+def reference(workspace: Workspace) -> Profile | None:
+    """Profile of the last accepted load; None at the first."""
+    return _read(_folder(workspace) / "reference.json")
+
+
+def verdict(workspace: Workspace) -> dict[str, Any] | None:
+    """The verdict on the newest load, with its ``fingerprint``; None before the first ingest."""
+    return _read(_folder(workspace) / "verdict.json")
+
+
+def accept(workspace: Workspace) -> None:
+    """Let the newest load pass although it was stopped; the ledger must have been written before.
+
+    It becomes the reference for the loads to come.
+    """
+    folder, told = _folder(workspace), verdict(workspace)
+    if told is not None:
+        write_text(folder / "reference.json", (folder / "profile.json").read_text("utf-8"))
+        write_text(folder / "accepted", told["fingerprint"])
+
+
+def require(workspace: Workspace) -> None:
+    """Check that the newest load passed, or that a person accepted it.
+
+    Raises
+    ------
+    QualityError
+        It did not; the message says what was found, where, and how to go on.
+    """
+    told = verdict(workspace)
+    if told is None or told["passed"] or accepted(workspace):
+        return
+    stops = [Finding(**f).text for f in told["findings"] if f["severity"] == "stop"]
+    more = f" (and {len(stops) - 3} more)" if len(stops) > 3 else ""
+    raise QualityError(
+        f"the newest load is not good enough: {'. '.join(stops[:3])}{more}. See "
+        f"{workspace.reports / 'quality' / 'quality.html'}; ingest again when mended, "
+        'or go on with --accept-quality --reason "..."'
+    )
+
+
+def accepted(workspace: Workspace) -> bool:
+    """True if a person let the newest load pass."""
+    told, path = verdict(workspace), _folder(workspace) / "accepted"
+    return told is not None and path.is_file() and path.read_text("utf-8") == told["fingerprint"]
+
+
+def _folder(workspace: Workspace) -> Path:
+    return workspace.state / "quality"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return json.loads(path.read_text("utf-8")) if path.is_file() else None

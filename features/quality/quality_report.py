@@ -1,0 +1,175 @@
+"""The data quality report: what was read, what is used, what is missing, how fresh it is.
+
+Defined, for every table:
+
+- *completeness* of a column: share of the used rows in which it is filled;
+- *validity*: share of the rows read, those of erased persons aside, that are used;
+- *duplicates*: rows whose key occurred before;
+- *range*: smallest, middle and largest value of a number or time;
+- *age*: days from the newest row to `data_until`.
+
+Five shares tell how good a table is as a whole; each has a threshold under `quality.thresholds`, and what lies under it
+keeps training and scoring from going on (`features.quality.quality_gate`). `DIMENSIONS` defines them; the report
+repeats it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, select_autoescape
+from pandas._libs.tslibs.nattype import NaTType
+
+from configs.settings import Settings
+from configs.workspace import replacing
+from features.quality.check import Checked, plain
+from features.schema import Field
+
+DIMENSIONS = {
+    "completeness": "Share of the rows read in which every column that must be filled is filled.",
+    "validity": "Share of the rows read whose values can be read, lie in their range and did not happen in the future.",
+    "uniqueness": "Share of the rows read whose key did not occur before.",
+    "consistency": "Share of the rows read that belong to a known customer and were not recorded, redeemed or ended "
+    "before they happened.",
+    "freshness": "1 if the newest row is no older than quality.max_age_days (or than twice the longest pause the table "
+    "ever made, if that is more); else that limit over the age. Customers and profiles do not age.",
+}
+_SIGNS = {
+    "completeness": r"is empty",
+    "uniqueness": r"occurs more than once",
+    "consistency": r"is no known customer",
+    "validity": r"is not |lies in the future|is less than",
+}
+_LATER = ("recorded_at", "redeemed_at", "ended_at")
+
+
+def report(checked: Mapping[str, Checked], settings: Settings) -> dict[str, Any]:
+    """Describe every checked table, as values that JSON can hold."""
+    until = _until(checked, settings)
+    tables = [_table(one, until, settings) for one in checked.values()]
+    return {"business": settings.name, "data_until": _iso(until), "tables": tables}
+
+
+def write(content: dict[str, Any], folder: Path) -> Path:
+    """Write ``quality.json`` and ``quality.html`` into a folder, in the place of what was there."""
+    pages = Environment(loader=PackageLoader("features.quality"), autoescape=select_autoescape())
+    with replacing(folder) as new:
+        (new / "quality.json").write_text(json.dumps(content, indent=1), "utf-8")
+        (new / "quality.html").write_text(pages.get_template("quality.html").render(**content), "utf-8")
+    return folder / "quality.html"
+
+
+def dimensions(checked: Mapping[str, Checked], settings: Settings) -> dict[str, dict[str, float]]:
+    """The five shares of every table: table -> dimension -> value in ``[0, 1]``, see `DIMENSIONS`."""
+    until = _until(checked, settings)
+    return {name: _dimensions(one, until, settings) for name, one in checked.items()}
+
+
+def worst(one: Checked, dimension: str) -> tuple[str, str]:
+    """The column to which most of what a dimension lacks goes back, and the reason in brackets."""
+    if dimension == "freshness":
+        return one.table.time, f" (newest row {_iso(one.column(one.table.time).max())})"
+    reasons = one.quarantined["reason"].astype(str)
+    top = counted(one, reasons[reasons.str.contains(_SIGNS[dimension])].str.split("; ").explode())
+    top = top[top.index.str.contains(_SIGNS[dimension])]
+    if top.empty:
+        return max(_LATER, key=lambda column: _before(one, column)), " (before it happened)"
+    return str(top.index[0]).split(": ")[0], f" ({top.iloc[0]:,} rows: {top.index[0]})"
+
+
+def counted(one: Checked, reasons: pd.Series) -> pd.Series:
+    """Rows of the source for each reason, the most frequent first; what a reason quotes is left out.
+
+    Parameters
+    ----------
+    one
+        The table.
+    reasons
+        Texts, by the rows in quarantine.
+    """
+    kinds = plain(reasons)
+    return one.weights.reindex(kinds.index).groupby(kinds.to_numpy()).sum().sort_values(ascending=False, kind="stable")
+
+
+def _dimensions(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, float]:
+    read, weights = max(one.rows_judged, 1), one.weights
+    reasons = one.quarantined["reason"].astype(str)
+    lost = {name: float(weights[reasons.str.contains(sign)].sum()) for name, sign in _SIGNS.items()}
+    lost["consistency"] += max(_before(one, column) for column in _LATER)
+    shares = {name: 1 - lost[name] / read for name in DIMENSIONS if name in lost}
+    return {**shares, "freshness": _freshness(one, until, settings.quality.max_age_days)}
+
+
+def _before(one: Checked, column: str) -> float:
+    """Rows in which a later time lies before the event itself."""
+    if column not in one.used or not one.filled(column):
+        return 0.0
+    early = one.column(column) < one.column(one.table.time)
+    return float(early.sum() if one.made_of is None else one.made_of[early].sum())
+
+
+def _freshness(one: Checked, until: pd.Timestamp | NaTType, max_age_days: int) -> float:
+    times = one.column(one.table.time).dropna()
+    if one.table.name in ("customers", "profiles") or times.empty or pd.isna(until):
+        return 1.0
+    age = (until - times.max()).total_seconds() / 86_400
+    days = times.dt.floor("D").drop_duplicates().sort_values()
+    pause = days.diff().max() / pd.Timedelta(days=1) if len(days) > 1 else 0.0
+    limit = max(float(max_age_days), 2 * float(pause))
+    return 1.0 if age <= limit else limit / age
+
+
+def _until(checked: Mapping[str, Checked], settings: Settings) -> pd.Timestamp | NaTType:
+    if settings.data_until is not None:
+        return pd.Timestamp(settings.data_until).tz_convert("UTC").tz_localize(None)
+    newest = [one.column(one.table.time).max() for one in checked.values() if one.rows_made]
+    return max((t for t in newest if pd.notna(t)), default=pd.NaT)
+
+
+def _table(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, Any]:
+    times = one.column(one.table.time)
+    age = (until - times.max()).total_seconds() / 86_400 if len(times) else None
+    reasons = {str(reason): int(n) for reason, n in counted(one, one.quarantined["reason"]).items()}
+    reasons |= {"the person was erased": one.erased} if one.erased else {}
+    again = one.quarantined["reason"].astype(str).str.contains("occurs more than once")
+    return {
+        "name": one.table.name,
+        "grain": one.table.grain,
+        "source_grain": one.grain or one.table.grain,
+        "rows_made": one.rows_made,
+        "rows_read": one.rows_read,
+        "rows_used": one.rows_used,
+        "rows_quarantined": one.rows_quarantined,
+        "rows_erased": one.erased,
+        "valid_share": one.valid_share,
+        "duplicates": int(one.weights[again].sum()),
+        "reasons": reasons,
+        "oldest": _iso(times.min()),
+        "newest": _iso(times.max()),
+        "age_days": age,
+        "fresh": age is not None and (one.table.name == "customers" or age <= settings.quality.max_age_days),
+        "columns": [_column(one, field) for field in one.table.fields],
+    }
+
+
+def _column(one: Checked, field: Field) -> dict[str, Any]:
+    rows = one.filled(field.name)
+    out: dict[str, Any] = {
+        "name": field.name,
+        "completeness": rows / one.rows_made if one.rows_made else 0.0,
+        "distinct": one.distinct(field.name) if rows else 0,
+    }
+    if not rows or field.kind in ("id", "text"):
+        return out
+    filled = one.column(field.name).dropna()
+    if field.kind == "time":
+        return out | {"min": _iso(filled.min()), "median": _iso(filled.quantile(0.5)), "max": _iso(filled.max())}
+    return out | {"min": float(filled.min()), "median": float(filled.median()), "max": float(filled.max())}
+
+
+def _iso(time: Any) -> str | None:
+    return None if time is None or pd.isna(time) else f"{time.isoformat(timespec='seconds')}Z"

@@ -1,0 +1,42 @@
+"""Telco: IBM's fictional telephone company, one row a customer with the label ``Churn``, and no dates.
+
+    source:
+      loader: telco
+      options: {path: "${STAYCAST_DATA}/Telco-Customer-Churn.csv"}
+
+``TotalCharges`` is blank for customers in their first month; a blank is a value that is not known. ``SeniorCitizen``
+comes as 0 and 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from configs.errors import DataError
+from configs.fingerprint import files_fingerprint, fingerprint
+from features.sources.mapping import one_file
+
+OURS = {"customerID": "customer_id", "Churn": "label"}
+
+
+def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """Read the export as the table ``profiles``.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See `features.sources.mapping.one_file`; also where the file is not this export.
+    """
+    path = one_file(options)
+    profiles = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    missing = sorted(set(OURS) - set(profiles.columns))
+    if missing:
+        raise DataError(f"telco: '{path}' lacks the columns {missing}; it has {', '.join(profiles.columns)}")
+    return {"profiles": profiles.rename(columns=OURS)}
+
+
+def mark(options: dict[str, Any]) -> str:
+    """Hash of the file."""
+    return fingerprint("telco", files_fingerprint([one_file(options)]))

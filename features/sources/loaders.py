@@ -1,0 +1,64 @@
+"""Sources by their name in a configuration: how a module that reads raw tables is found, and its tables opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+import pandas as pd
+
+from configs.errors import ConfigError, nearest
+from features.sources.mapping import Raw
+
+READY_DATA_SETS = ("cdnow", "completejourney", "online_retail", "synthetic", "synthetic_subscriptions", "telco")
+SOURCES = {
+    "database": "features.sources.database",
+    "files": "features.sources.files",
+    **{name: f"features.sources.data_sets.{name}" for name in READY_DATA_SETS},
+}
+
+
+class Loader(Protocol):
+    """What every module of this package offers."""
+
+    def load(self, options: dict[str, Any]) -> dict[str, pd.DataFrame]:
+        """Read the raw tables, named as in `features.schema.TABLES`."""
+
+    def mark(self, options: dict[str, Any]) -> str:
+        """A short hash that changes when the source does."""
+
+
+def loader(name: str) -> Loader:
+    """Return the source of this name.
+
+    Raises
+    ------
+    ConfigError
+        There is no such source.
+    """
+    if name not in SOURCES:
+        raise ConfigError(f"source.loader: no source '{name}'{nearest(name, SOURCES)}; there are {', '.join(SOURCES)}")
+    return cast(Loader, import_module(SOURCES[name]))
+
+
+@contextmanager
+def opened(source: Loader, options: dict[str, Any], part_rows: int) -> Iterator[dict[str, Raw]]:
+    """Read the raw tables of a source; those of more than `part_rows` rows in parts, where the source can do so.
+
+    Parameters
+    ----------
+    source
+        As `loader` gives it.
+    options
+        ``source.options``.
+    part_rows
+        Most rows of a table, or of a part of one, that stand in memory at once. A made-up or a public source is read
+        whole, as are customers.
+    """
+    if not hasattr(source, "opened"):
+        yield dict(source.load(options))
+        return
+    with source.opened(options, part_rows) as tables:
+        yield tables

@@ -1,0 +1,389 @@
+"""Orders and interactions that arrive between two ingests: a durable log, and its union with the checked tables.
+
+An event that was acknowledged survives a crash of the process and of the machine (`features.store.durable_file`). An
+event is told apart by its ``event_id``: the same again is ignored, the same id with other content is a conflict. When
+it became known (``recorded_at``) is set here, at arrival, and rises strictly along the log, so that the newest one read
+says how far the log was read.
+
+An order that stands in the log and in a table (the same ``order_id``) is one order: the table's row is taken, because
+a later export knows better, and it counts as known from the earlier of the two on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis.backends import BaseBackend
+
+from configs.errors import DataError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features.ingest import with_local_time
+from features.people.identity import NOBODY, People, load_people
+from features.quality.check import Checked, check_table
+from features.schema import TABLES, Table
+from features.store.durable_file import DurableFile
+
+KINDS: Mapping[str, str] = {"order": "orders", "interaction": "interactions"}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+MAX_VARIABLES = 30_000
+Status = Literal["accepted", "known"]
+_TABLE = """
+CREATE TABLE IF NOT EXISTS events (
+    recorded_at INTEGER PRIMARY KEY,
+    event_id TEXT NOT NULL UNIQUE,
+    table_name TEXT NOT NULL,
+    row_id TEXT NOT NULL,
+    customer_id TEXT NOT NULL,
+    content TEXT NOT NULL,
+    UNIQUE (table_name, row_id)
+);
+CREATE INDEX IF NOT EXISTS events_by_customer ON events (customer_id, recorded_at);
+"""
+
+
+class ConflictError(DataError):
+    """An event comes again with other content, or its row came already with another event."""
+
+    def __init__(self, place: int, detail: str) -> None:
+        super().__init__(f"event {place}: {detail}")
+        self.place, self.detail = place, detail
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row that became known between two ingests.
+
+    Attributes
+    ----------
+    event_id
+        Given by the sender; tells the event apart for ever.
+    table
+        ``orders`` or ``interactions``.
+    row
+        The columns of that table that were given, as JSON values; times in ISO 8601.
+    """
+
+    event_id: str
+    table: str
+    row: Mapping[str, Any]
+
+    @property
+    def customer_id(self) -> str:
+        """Whose event it is."""
+        return str(self.row["customer_id"])
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with one field of one event."""
+
+    place: int
+    field: str
+    detail: str
+
+
+def faults_of(events: Sequence[Event], tables: Collection[str], customers: set[str], now: datetime) -> list[Fault]:
+    """Check events with the rules of an ingest, see `features.quality.check`.
+
+    Parameters
+    ----------
+    events
+        What came.
+    tables
+        Names of the tables of the business; an event of another cannot be used.
+    customers
+        Of the customers the events are about, those who are known.
+    now
+        The present, UTC; an event that happened at or after it is not believed.
+
+    Returns
+    -------
+    list of Fault
+        In the order of the events; empty if all can be used.
+    """
+    found = [
+        Fault(i, "type", f"this business has no table '{e.table}', only {', '.join(sorted(tables))}")
+        for i, e in enumerate(events)
+        if e.table not in tables
+    ]
+    for name in sorted({e.table for e in events} & set(tables)):
+        places = [i for i, e in enumerate(events) if e.table == name]
+        raw = pd.DataFrame([dict(events[i].row) for i in places]).assign(place=places)
+        found += _faults(TABLES[name], raw, customers, now)
+    return sorted(found, key=lambda f: f.place)
+
+
+def _faults(spec: Table, raw: pd.DataFrame, customers: set[str], now: datetime) -> list[Fault]:
+    bad = check_table(replace(spec, key=""), raw, now, customers).quarantined
+    parts = re.compile(r"; (?=(?:" + "|".join(map(re.escape, spec.names)) + r"): )")
+    told = zip(bad["place"], bad["reason"], strict=True) if len(bad) else ()
+    return [Fault(int(i), *part.split(": ", 1)) for i, reason in told for part in parts.split(reason)]
+
+
+class EventLog(DurableFile["_Batch"]):
+    """The log in its file, opened as a `DurableFile`; several processes may write to one file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, _TABLE)
+
+    def append(self, events: Sequence[Event], now: datetime) -> list[Status]:
+        """Write events, all or none; they are on disk when this returns.
+
+        Events that arrive while another thread writes go to disk together, with one sync.
+
+        Parameters
+        ----------
+        events
+            Checked events, see `faults_of`.
+        now
+            The present, UTC: when they became known.
+
+        Returns
+        -------
+        list of str
+            For each event ``accepted``, or ``known`` if the very same stood in the log before.
+
+        Raises
+        ------
+        ConflictError
+            An event id, or the id of its row, stands in the log with other content. Nothing is written.
+        sqlite3.Error
+            They could not be written.
+        """
+        mine = _Batch(list(events), (now - EPOCH) // MICROSECOND)
+        self._enqueue(mine)
+        with self._writing:
+            if not mine.done:
+                self._write_waiting()
+        if mine.error is not None:
+            raise mine.error
+        return mine.statuses
+
+    def position(self) -> int:
+        """When the newest event became known, in microseconds since 1970; 0 if there is none."""
+        with self._writing:
+            return _position(self._connection)
+
+    def read(self, customers: Sequence[str] | None = None) -> tuple[list[Any], int]:
+        """Read the rows of events, oldest first.
+
+        Parameters
+        ----------
+        customers
+            Only theirs; None: everybody's.
+
+        Returns
+        -------
+        list, int
+            One ``(table, content, recorded_at)`` an event, and the position up to which the log was read.
+        """
+        with self._writing:
+            self._connection.execute("BEGIN")
+            try:
+                return list(self._rows(customers)), _position(self._connection)
+            finally:
+                self._connection.execute("COMMIT")
+
+    def known(self, event_ids: Sequence[str]) -> set[str]:
+        """Of these events, those that stand in the log."""
+        with self._writing:
+            asked = "SELECT event_id FROM events WHERE event_id = ?"
+            return {i for i in event_ids if self._connection.execute(asked, [i]).fetchone()}
+
+    def _rows(self, customers: Sequence[str] | None) -> Iterable[Any]:
+        query = "SELECT table_name, content, recorded_at FROM events"
+        if customers is None:
+            yield from self._connection.execute(f"{query} ORDER BY recorded_at")
+            return
+        for start in range(0, len(customers), MAX_VARIABLES):
+            some = list(customers[start : start + MAX_VARIABLES])
+            asked = f"{query} WHERE customer_id IN ({','.join('?' * len(some))}) ORDER BY recorded_at"
+            yield from self._connection.execute(asked, some)
+
+    def _write_waiting(self) -> None:
+        """Write all that waits in one transaction; a batch with a conflict is left out and told so."""
+        with self._queueing:
+            batches, self._waiting = self._waiting, []
+        try:
+            with self._transaction():
+                for batch in batches:
+                    self._try_store(batch)
+        except BaseException as error:
+            for batch in batches:
+                batch.error = error
+        for batch in batches:
+            batch.done = True
+
+    def _try_store(self, batch: _Batch) -> None:
+        self._connection.execute("SAVEPOINT batch")
+        try:
+            batch.statuses = [self._store(i, event, batch.now) for i, event in enumerate(batch.events)]
+        except ConflictError as error:
+            self._connection.execute("ROLLBACK TO batch")
+            batch.error = error
+        self._connection.execute("RELEASE batch")
+
+    def _store(self, place: int, event: Event, now: int) -> Status:
+        row_id = str(event.row[TABLES[event.table].key])
+        content = json.dumps(_plain(event), sort_keys=True)
+        query = "SELECT event_id, table_name, content FROM events WHERE event_id = ? OR (table_name = ? AND row_id = ?)"
+        found = self._connection.execute(query, [event.event_id, event.table, row_id]).fetchall()
+        if (event.event_id, event.table, content) in found:
+            return "known"
+        if any(event_id == event.event_id for event_id, _, _ in found):
+            raise ConflictError(place, "this event_id came before with other content")
+        if found:
+            raise ConflictError(place, f"this {TABLES[event.table].key} came before with another event_id")
+        recorded = max(now, _position(self._connection) + 1)
+        row = (recorded, event.event_id, event.table, row_id, event.customer_id, content)
+        self._connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", row)
+        return "accepted"
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Events of one call, and how it ended."""
+
+    events: list[Event]
+    now: int
+    statuses: list[Status] = None  # type: ignore[assignment]  # set when it is done
+    error: BaseException | None = None
+    done: bool = False
+
+
+def _position(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT coalesce(max(recorded_at), 0) FROM events").fetchone()[0])
+
+
+def _plain(event: Event) -> dict[str, Any]:
+    """The row with equal values written alike: one spelling of each time and number, nothing that is not known."""
+    kinds = {f.name: f.kind for f in TABLES[event.table].fields}
+    return {n: _value(kinds[n], v) for n, v in event.row.items() if v is not None}
+
+
+def _value(kind: str, value: Any) -> Any:
+    if kind == "time":
+        return pd.Timestamp(value).tz_convert("UTC").isoformat(timespec="microseconds")
+    return float(value) if kind == "number" else str(value).strip()
+
+
+def frames(rows: Iterable[Any], zone: ZoneInfo, people: People = NOBODY) -> dict[str, pd.DataFrame]:
+    """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
+
+    An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
+    link that is found later holds for earlier events, too.
+    """
+    by_table: dict[str, list[dict[str, Any]]] = {}
+    for table, content, recorded in rows:
+        by_table.setdefault(table, []).append({**json.loads(content), "recorded_at": recorded})
+    told = {name: _frame(TABLES[name], found, zone) for name, found in by_table.items()}
+    return {name: people.give(frame, TABLES[name].time) for name, frame in told.items()}
+
+
+def no_events(name: str, zone: ZoneInfo) -> pd.DataFrame:
+    """A checked table without a row."""
+    return _frame(TABLES[name], [], zone)
+
+
+def _frame(spec: Table, rows: list[dict[str, Any]], zone: ZoneInfo) -> pd.DataFrame:
+    raw = pd.DataFrame(rows, columns=list(spec.names))
+    columns: dict[str, pd.Series[Any]] = {}
+    for field in spec.fields:
+        if field.kind == "time":
+            unit: Literal["us"] | None = "us" if field.name == "recorded_at" else None
+            times = pd.to_datetime(raw[field.name], unit=unit, utc=True, format=None if unit else "ISO8601")
+            columns[field.name] = times.dt.tz_localize(None).astype("datetime64[us]")
+        else:
+            columns[field.name] = raw[field.name].astype("float64" if field.kind == "number" else "string")
+    used = pd.DataFrame(columns)
+    return with_local_time(Checked(spec, used, used.head(0)), zone)
+
+
+def everything_known(
+    backend: BaseBackend, tables: Mapping[str, ir.Table], settings: Settings, workspace: Workspace
+) -> tuple[dict[str, ir.Table], int]:
+    """The checked tables with all events, and the position up to which the event log was read."""
+    if not workspace.events.is_file():
+        return dict(tables), 0
+    with EventLog(workspace.events) as log:
+        rows, position = log.read()
+    told = frames(rows, ZoneInfo(settings.time_zone), load_people(workspace.tables))
+    return with_events(backend, tables, told), position
+
+
+def position_of(workspace: Workspace) -> int:
+    """How far the event log of a workspace goes; 0 if there is none."""
+    if not workspace.events.is_file():
+        return 0
+    with EventLog(workspace.events) as log:
+        return log.position()
+
+
+def with_events(
+    backend: BaseBackend, tables: Mapping[str, ir.Table], events: Mapping[str, pd.DataFrame]
+) -> dict[str, ir.Table]:
+    """The checked tables and the events as one: every row once, by its key.
+
+    Parameters
+    ----------
+    backend
+        Where the tables are open.
+    tables
+        Checked tables by name.
+    events
+        See `frames`.
+
+    Returns
+    -------
+    dict
+        The tables with the same columns; where there is no event, the very table.
+    """
+    return {n: _union(backend, n, t, events[n]) if n in events else t for n, t in tables.items()}
+
+
+def _union(backend: BaseBackend, name: str, table: ir.Table, events: pd.DataFrame) -> ir.Table:
+    came = hold(backend, held_as(name), events) if backend.name == "duckdb" else ibis.memtable(events)
+    return union_of(table, came, TABLES[name].key)
+
+
+def held_as(name: str) -> str:
+    """Name of the temporary table that holds the events of a table."""
+    return f"events_{name}"
+
+
+def union_of(table: ir.Table, came: ir.Table, key: str) -> ir.Table:
+    """A table and the events of its kind as one, with the table's columns; a row that stands in both is the table's."""
+    schema = table.schema()
+    empty = {c: ibis.null(schema[c]) for c in schema.names if c not in came.columns}
+    came = came.mutate(**empty).cast(dict(schema.items())).select(*schema.names)
+    seen = table.left_join(came.select(key, came_at=came.recorded_at), key).drop(f"{key}_right")
+    sooner = seen.came_at.notnull() & (seen.came_at < seen.recorded_at)
+    seen = seen.mutate(recorded_at=ibis.ifelse(sooner, seen.came_at, seen.recorded_at)).select(*schema.names)
+    return seen.union(came.anti_join(table, key))
+
+
+def hold(backend: BaseBackend, name: str, frame: pd.DataFrame) -> ir.Table:
+    """Keep a frame as a temporary table, in place of one of that name."""
+    keep(backend, name, frame)
+    return backend.table(name)
+
+
+def keep(backend: BaseBackend, name: str, frame: pd.DataFrame) -> None:
+    """As `hold`, for a table that an expression reads already."""
+    view = f"frame_{name}"
+    backend.con.register(view, frame)
+    backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {view}")
+    backend.con.unregister(view)

@@ -1,0 +1,301 @@
+"""The feature store: the same definitions for training and for serving. The only module that imports Feast."""
+
+from __future__ import annotations
+
+import logging
+import os
+import runpy
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from datetime import datetime
+from io import StringIO
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from configs.errors import NotReadyError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features.people.identity import load_people
+from features.schema import load_schema
+
+REPO = Path(__file__).parents[2] / "feature_repo"
+os.environ.setdefault("FEAST_USAGE", "False")
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from feast import FeatureStore
+    from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL as EVENT_TIME
+
+    from features.store.online_rows import is_there, micros, open_rows, settle, table_name
+
+logging.getLogger("feast").setLevel(logging.WARNING)
+CHUNK = 20_000
+
+
+def apply(workspace: Workspace, settings: Settings | None = None) -> None:
+    """Register the entity, the views and the services that the feature schema asks for.
+
+    Parameters
+    ----------
+    workspace
+        Holds the features.
+    settings
+        Of the business: they say where the online store is. None: where it was, at first in SQLite.
+
+    Raises
+    ------
+    NotReadyError
+        No features were built yet.
+    """
+    load_schema(workspace.features)
+    workspace.feast.mkdir(parents=True, exist_ok=True)
+    if settings is not None:
+        settle(workspace, settings)
+    with _environment(workspace), _quiet():
+        wanted = runpy.run_path(str(REPO / "definitions.py"))
+        store = FeatureStore(repo_path=str(REPO))
+        old: list[Any] = [v for v in store.list_feature_views() if v.name not in {w.name for w in wanted["views"]}]
+        store.apply([wanted["customer"], *wanted["views"], *wanted["services"]], objects_to_delete=old, partial=False)
+
+
+def materialize(workspace: Workspace) -> int:
+    """Put the rows of the newest moment online and return how many there are.
+
+    Rows of an earlier moment go. Rows of a later one, which a refresh or an event wrote, stay until
+    `features.refresh.after_build` computes them again: an event is never taken back, not even for a second.
+    """
+    path = workspace.features / "rows.parquet"
+    newest = pd.read_parquet(path, columns=["as_of"])["as_of"].max()
+    online = OnlineWriter(workspace, filling=True)
+    file = pq.ParquetFile(path)
+    count = 0
+    for batch in file.iter_batches(CHUNK):
+        rows = batch.to_pandas()
+        rows = rows[rows["as_of"] == newest]
+        count += len(rows)
+        online.write(rows, micros(newest))
+    online.drop_older_than(newest)
+    online.filled()
+    online.close()
+    return count
+
+
+class OnlineWriter:
+    """Writes feature rows of customers straight into the online store, all views at once.
+
+    Feast's own way there makes a message of every single value; this takes the numbers as they are. What is
+    written is read through Feast.
+
+    Parameters
+    ----------
+    workspace
+        Holds the registered features.
+    filling
+        All customers are about to be written. Otherwise they must be there: a Redis that was emptied is not filled
+        by the few that are touched.
+
+    Raises
+    ------
+    NotReadyError
+        Nothing was registered yet, or not all customers are online.
+    StoreError
+        The online store does not answer; so from every method.
+    """
+
+    def __init__(self, workspace: Workspace, filling: bool = False) -> None:
+        store = _store(workspace)
+        views = store.list_feature_views()
+        self._views = {table_name(store.project, v.name): [f.name for f in v.features] for v in views}
+        self._rows = open_rows(workspace.feast)
+        if not filling:
+            self._rows.require()
+
+    def write(self, rows: pd.DataFrame, position: int) -> int:
+        """Write feature rows; one that is older than what is online is left out.
+
+        Parameters
+        ----------
+        rows
+            ``customer_id, as_of`` (whole seconds), then all features.
+        position
+            How far the event log was read for them, see `features.store.event_log`; of two rows of one moment, the one
+            that read further stays.
+
+        Returns
+        -------
+        int
+            How many were written.
+        """
+        written = 0
+        for start in range(0, len(rows), CHUNK):
+            part = rows.iloc[start : start + CHUNK]
+            keys = list(zip(part["customer_id"], map(micros, part["as_of"]), repeat(position, len(part)), strict=True))
+            tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]] = {
+                t: (n, [k + v for k, v in zip(keys, _values(part[n]), strict=True)]) for t, n in self._views.items()
+            }
+            written += self._rows.write(tables) // len(tables)
+        return written
+
+    def newer_than(self, moment: datetime) -> list[str]:
+        """Customers whose row online is of a later moment than this one."""
+        return self._rows.newer_than(next(iter(self._views)), micros(moment))
+
+    def drop_older_than(self, moment: datetime) -> None:
+        """Take the rows of earlier moments than this one offline."""
+        self._rows.drop_older_than(list(self._views), micros(moment))
+
+    def forget(self, customer_ids: list[str], moment: datetime) -> None:
+        """Take these customers offline, but whose row is of a later moment than this one."""
+        self._rows.forget(list(self._views), customer_ids, micros(moment))
+
+    def erase(self, customer_ids: Sequence[str]) -> int:
+        """Take these customers offline, whatever moment their row is of; how many were online."""
+        return self._rows.erase(list(self._views), customer_ids)
+
+    def filled(self) -> None:
+        """Say that all customers are online now."""
+        self._rows.filled()
+
+    def close(self) -> None:
+        """Close the file, or the connections."""
+        self._rows.close()
+
+
+def _values(part: pd.DataFrame) -> list[tuple[Any, ...]]:
+    """The rows as plain values; a number that is not known is NaN, which SQLite keeps as null, a text None."""
+    if (part.dtypes == np.float64).all():
+        return list(map(tuple, part.to_numpy().tolist()))
+    columns = [[None if pd.isna(v) else v for v in c] for _, c in part.items()]
+    return list(zip(*columns, strict=True))
+
+
+def training_rows(workspace: Workspace, keys: pd.DataFrame, service: str) -> pd.DataFrame:
+    """Join features to customers and moments, point-in-time, through the offline store.
+
+    A row counts at a moment only if it had been written by then: Feast compares ``known_at`` with the moment
+    (``filter_by_created_timestamp``, off by default in Feast 0.67 and no key of ``feature_store.yaml``). So a row
+    that was backfilled or corrected later changes nothing that was asked before.
+
+    Parameters
+    ----------
+    workspace
+        Holds the registered features.
+    keys
+        One row per customer and moment: ``customer_id, as_of``.
+    service
+        The feature service of a model: ``churn`` or ``clv``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``customer_id, as_of``, then the features in schema order, sorted by moment and customer.
+    """
+    schema = load_schema(workspace.features)
+    store = _store(workspace)
+    if _rows_elsewhere(store, workspace):
+        apply(workspace)
+        store = _store(workspace)
+    asked = keys[["customer_id", "as_of"]].rename(columns={"as_of": EVENT_TIME})
+    with _environment(workspace), _quiet():
+        wanted = store.get_feature_service(service)
+        found = store.get_historical_features(asked, wanted, filter_by_created_timestamp=True).to_df()
+    found = found.rename(columns={EVENT_TIME: "as_of"})
+    found["as_of"] = pd.to_datetime(found["as_of"], utc=True).astype("datetime64[us, UTC]")
+    return found[["customer_id", "as_of", *schema.names]].sort_values(["as_of", "customer_id"], ignore_index=True)
+
+
+class OnlineFeatures:
+    """Reads the newest features of customers from the online store.
+
+    Parameters
+    ----------
+    workspace
+        Holds the registered and materialized features.
+
+    Raises
+    ------
+    NotReadyError
+        Nothing was materialized yet; from `read`: Redis was emptied.
+    StoreError
+        From `read`: the online store does not answer in time.
+    """
+
+    def __init__(self, workspace: Workspace, service: str = "churn") -> None:
+        if not is_there(workspace.feast):
+            raise NotReadyError(f"no online features in workspace '{workspace.root}': run `staycast features` first")
+        self._schema = load_schema(workspace.features)
+        self._store = _store(workspace)
+        self._tables = workspace.tables
+        self._service = self._store.get_feature_service(service)
+        self._numbers = [f.name for f in self._schema.features if f.dtype == "float64"]
+
+    @property
+    def schema_hash(self) -> str:
+        """Hash of the feature schema that is read."""
+        return self._schema.hash
+
+    def read(self, customer_ids: list[str]) -> pd.DataFrame:
+        """Return one row per id in the order asked: ``customer_id, as_of``, then the features in schema order.
+
+        An alias gets the row of the person, whose ``customer_id`` it carries (`features.people.identity`). ``as_of`` is
+        NaT where the id is unknown. The online store returns old values as if they were new; the moment tells their
+        age.
+        """
+        customer_ids = load_people(self._tables).of(customer_ids)
+        answer = self._store.get_online_features(
+            features=self._service, entity_rows=[{"customer_id": i} for i in customer_ids]
+        )
+        found = answer.to_dict(include_event_timestamps=True)
+        return self._frame(found, customer_ids)
+
+    def _frame(self, found: dict[str, list[Any]], customer_ids: list[str]) -> pd.DataFrame:
+        numbers = np.array([found[name] for name in self._numbers], dtype=np.float64)
+        frame = pd.DataFrame(numbers.T, columns=self._numbers)
+        for name in self._schema.categories:
+            frame[name] = np.array(found[name], dtype=object)
+        seconds = np.array(found[f"{self._schema.names[0]}__ts"], dtype="datetime64[s]")
+        known = np.where(seconds > np.datetime64(0, "s"), seconds, np.datetime64("NaT"))
+        frame["as_of"] = pd.DatetimeIndex(known.astype("datetime64[us]")).tz_localize("UTC")
+        frame["customer_id"] = customer_ids
+        return frame[["customer_id", "as_of", *self._schema.names]]
+
+
+def _rows_elsewhere(store: FeatureStore, workspace: Workspace) -> bool:
+    """True if the workspace was moved or copied since: Feast keeps the whole path, and would read the old rows."""
+    wanted = workspace.features.resolve() / "rows.parquet"
+    return any(getattr(view.batch_source, "path", "") != str(wanted) for view in store.list_feature_views())
+
+
+def _store(workspace: Workspace) -> FeatureStore:
+    if not (workspace.feast / "registry.db").is_file():
+        raise NotReadyError(f"no feature store in workspace '{workspace.root}': run `staycast features` first")
+    with _environment(workspace), _quiet():
+        return FeatureStore(repo_path=str(REPO))
+
+
+@contextmanager
+def _environment(workspace: Workspace) -> Iterator[None]:
+    """Name the workspace to ``feature_store.yaml`` and ``definitions.py``, which Feast reads by itself."""
+    before = os.environ.get("STAYCAST_WORKSPACE")
+    os.environ["STAYCAST_WORKSPACE"] = str(workspace.root.resolve())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["STAYCAST_WORKSPACE"]
+        else:
+            os.environ["STAYCAST_WORKSPACE"] = before
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Feast's warnings and its own progress lines off the screen."""
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,357 @@
+"""The online store: rows of customers in one SQLite file, or in Redis by one key.
+
+In the file it is one row a customer and view, one column a feature; for Redis see `features.store.redis_rows`.
+
+Feast's own SQLite store keeps one row for each single value, its number as text beside it, and two indexes: at 77
+features 18 KB a customer and 77 inserts. Here a customer is one row of plain numbers, some 30 times smaller, and
+anyone can read it with ``sqlite3``. Feast reads and writes it as any other store, see ``feature_store.yaml``.
+
+A row is never replaced by an older one: ``(event_ts, created_ts)`` must not fall. So a slow refresh that began before
+an event, or a build of a past moment, cannot take back what the event brought.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from feast import Entity, FeatureView, RepoConfig
+from feast.infra.online_stores.online_store import OnlineStore
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.repo_config import FeastConfigBaseModel
+from feast.types import String
+
+from configs.errors import ConfigError
+from configs.fingerprint import fingerprint
+from configs.settings import Settings
+from configs.workspace import Workspace, write_text
+from features.sources.mapping import expand
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+BUSY_SECONDS = 30.0
+LAST = 2**63 - 1
+KEYS = ("customer_id", "event_ts", "created_ts")
+MAX_VARIABLES = 30_000
+FILE, ELSEWHERE = "online.db", "online.json"
+Stored = tuple[datetime | None, dict[str, Value] | None]
+
+
+class Rows(Protocol):
+    """Rows of customers, in a file or in Redis; to be used by one thread at a time."""
+
+    def make(self, table: str, names: Sequence[str]) -> None:
+        """Make a table, or add the columns that it lacks."""
+        ...
+
+    def drop(self, table: str) -> None:
+        """Drop a table, if it is there."""
+        ...
+
+    def require(self) -> None:
+        """NotReadyError unless all customers were put online."""
+        ...
+
+    def filled(self) -> None:
+        """Say that all customers are online now."""
+        ...
+
+    def write(self, tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]) -> int:
+        """Write rows, but where there is a newer one; how many were written, see `CustomerRows.write`."""
+        ...
+
+    def read(self, table: str, names: Sequence[str], ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        """Rows by customer: ``event_ts``, then the features asked."""
+        ...
+
+    def newer_than(self, table: str, moment: int) -> list[str]:
+        """Customers whose row is of a later moment than this, in microseconds since 1970."""
+        ...
+
+    def drop_older_than(self, tables: Sequence[str], moment: int) -> None:
+        """Delete the rows of earlier moments than this."""
+        ...
+
+    def forget(self, tables: Sequence[str], ids: Iterable[str], moment: int) -> int:
+        """Delete the rows of these customers, but those of later moments than this; how many customers had one."""
+        ...
+
+    def erase(self, tables: Sequence[str], ids: Iterable[str]) -> int:
+        """Delete the rows of these customers, of whatever moment; how many customers had one."""
+        ...
+
+    def close(self) -> None:
+        """Close file or connections."""
+        ...
+
+
+def settle(workspace: Workspace, settings: Settings) -> None:
+    """Note in the workspace where its online store is, for all who open it: `open_rows`, and Feast.
+
+    The address is noted as the configuration has it: a password stays in the environment. The file of a store that
+    moves to Redis is deleted; rows in a Redis that is left stay there until its owner deletes them.
+    """
+    elsewhere = workspace.feast / ELSEWHERE
+    if settings.online_store == "sqlite":
+        elsewhere.unlink(missing_ok=True)
+        return
+    told = settings.redis.model_dump()
+    told["prefix"] = told["prefix"] or f"staycast:{fingerprint(str(workspace.root.resolve()))[:8]}"
+    write_text(elsewhere, json.dumps(told, indent=1))
+    for file in workspace.feast.glob(f"{FILE}*"):
+        file.unlink()
+
+
+def open_rows(folder: Path) -> Rows:
+    """The online store of the workspace whose Feast folder this is.
+
+    Raises
+    ------
+    ConfigError
+        It is in Redis, and the extra `redis` is not installed, or the address cannot be used.
+    """
+    elsewhere = folder / ELSEWHERE
+    if not elsewhere.is_file():
+        return CustomerRows(folder / FILE)
+    try:
+        from features.store.redis_rows import Place, RedisRows
+    except ImportError as error:
+        raise ConfigError(
+            f"online_store is redis, but its client cannot be imported ({error}): install the extra `redis`, "
+            "or set online_store: sqlite"
+        ) from None
+    told = json.loads(elsewhere.read_text("utf-8"))
+    return RedisRows(Place(**{**told, "url": expand(told["url"], "redis.url")}))
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a workspace has an online store at all; if it is in Redis, it may still be empty."""
+    return (folder / FILE).is_file() or (folder / ELSEWHERE).is_file()
+
+
+class CustomerOnlineStoreConfig(FeastConfigBaseModel):
+    """Where the file is; a file ``online.json`` beside it says that the rows are elsewhere, see `settle`."""
+
+    type: Literal["features.store.online_rows.CustomerOnlineStore"] = "features.store.online_rows.CustomerOnlineStore"
+    path: str
+
+
+class CustomerOnlineStore(OnlineStore):
+    """Feast's online store over `Rows`; for views of the one entity ``customer``."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write rows of one view, all or none."""
+        names = [f.name for f in table.features]
+        rows = [
+            (_customer(key), micros(at), micros(created or at), *(_plain(values.get(n)) for n in names))
+            for key, values, at, created in data
+        ]
+        self._rows(config).write({table_name(config.project, table.name): (names, rows)})
+        if progress:
+            progress(len(rows))
+
+    def online_read(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[Stored]:
+        """Read rows of one view in the order asked; ``(None, None)`` where there is none."""
+        kinds = {f.name: f.dtype for f in table.features}
+        names = requested_features or list(kinds)
+        ids = [_customer(key) for key in entity_keys]
+        found = self._rows(config).read(table_name(config.project, table.name), names, ids)
+        texts = [kinds[n] == String for n in names]
+        return [_stored(found[i], names, texts) if i in found else (None, None) for i in ids]
+
+    def update(
+        self,
+        config: RepoConfig,
+        tables_to_delete: Sequence[FeatureView],
+        tables_to_keep: Sequence[FeatureView],
+        entities_to_delete: Sequence[Entity],
+        entities_to_keep: Sequence[Entity],
+        partial: bool,
+    ) -> None:
+        """Make the tables of the views, add columns that are missing, drop the tables of views that are gone."""
+        rows = self._rows(config)
+        for view in tables_to_keep:
+            rows.make(table_name(config.project, view.name), [f.name for f in view.features])
+        for view in tables_to_delete:
+            rows.drop(table_name(config.project, view.name))
+
+    def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
+        """Drop the tables of all views."""
+        for view in tables:
+            self._rows(config).drop(table_name(config.project, view.name))
+
+    def _rows(self, config: RepoConfig) -> Rows:
+        """The rows, opened once by each thread."""
+        if not hasattr(self._own, "rows"):
+            self._own.rows = open_rows(Path(config.online_store.path).parent)
+        return self._own.rows
+
+
+class CustomerRows:
+    """Rows in one SQLite file."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=FULL")
+        self._connection.execute("PRAGMA secure_delete=ON")
+
+    def require(self) -> None:
+        """Nothing: a file is not emptied behind its owner's back."""
+
+    def filled(self) -> None:
+        """Nothing, see `require`."""
+
+    def make(self, table: str, names: Sequence[str]) -> None:
+        """Make a table, or add the columns that it lacks; a table of another layout is made anew."""
+        have = self._columns(table)
+        if have and not set(KEYS) <= set(have):
+            self.drop(table)
+            have = []
+        if not have:
+            keys = "customer_id TEXT PRIMARY KEY, event_ts INTEGER NOT NULL, created_ts INTEGER NOT NULL"
+            self._connection.execute(f"CREATE TABLE {quoted(table)} ({keys})")
+        for name in names:
+            if name not in have:
+                self._connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted(name)}")
+
+    def drop(self, table: str) -> None:
+        """Drop a table, if it is there."""
+        self._connection.execute(f"DROP TABLE IF EXISTS {quoted(table)}")
+
+    def write(self, tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]) -> int:
+        """Write rows into several tables, all or none.
+
+        Parameters
+        ----------
+        tables
+            For each table the feature names, and rows of ``customer_id, event_ts, created_ts``, then the features;
+            times in microseconds since 1970.
+
+        Returns
+        -------
+        int
+            How many rows were written; the others are older than what is there.
+        """
+        before = self._connection.total_changes
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            for table, (names, rows) in tables.items():
+                self._connection.executemany(_upsert(table, names), rows)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return self._connection.total_changes - before
+
+    def read(self, table: str, names: Sequence[str], ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        """Rows by customer: ``event_ts``, then the features asked."""
+        columns = ", ".join(quoted(n) for n in ("customer_id", "event_ts", *names))
+        found = {}
+        for start in range(0, len(ids), MAX_VARIABLES):
+            some = ids[start : start + MAX_VARIABLES]
+            query = f"SELECT {columns} FROM {quoted(table)} WHERE customer_id IN ({','.join('?' * len(some))})"
+            found.update({row[0]: row[1:] for row in self._connection.execute(query, some)})
+        return found
+
+    def newer_than(self, table: str, moment: int) -> list[str]:
+        """Customers whose row is of a later moment than this, in microseconds since 1970."""
+        query = f"SELECT customer_id FROM {quoted(table)} WHERE event_ts > ? ORDER BY customer_id"
+        return [row[0] for row in self._connection.execute(query, [moment])]
+
+    def drop_older_than(self, tables: Sequence[str], moment: int) -> None:
+        """Delete the rows of earlier moments than this."""
+        for table in tables:
+            self._connection.execute(f"DELETE FROM {quoted(table)} WHERE event_ts < ?", [moment])
+
+    def forget(self, tables: Sequence[str], ids: Iterable[str], moment: int) -> int:
+        """Delete the rows of these customers, but those of later moments than this; how many customers had one."""
+        keys = [(i, moment) for i in ids]
+        gone = [
+            self._connection.executemany(
+                f"DELETE FROM {quoted(table)} WHERE customer_id = ? AND event_ts <= ?", keys
+            ).rowcount
+            for table in tables
+        ]
+        return max([0, *gone])
+
+    def erase(self, tables: Sequence[str], ids: Iterable[str]) -> int:
+        """Delete the rows of these customers, of whatever moment; how many customers had one.
+
+        Their bytes are overwritten, in the log of changes too, unless another process reads the file at that moment.
+        """
+        gone = self.forget(tables, ids, LAST)
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return gone
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _columns(self, table: str) -> list[str]:
+        return [row[1] for row in self._connection.execute(f"PRAGMA table_info({quoted(table)})")]
+
+
+def table_name(project: str, view: str) -> str:
+    """Name of the table that holds a view."""
+    return f"{project}_{view}"
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970; a time without a zone is UTC."""
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _upsert(table: str, names: Sequence[str]) -> str:
+    columns = [quoted(n) for n in (*KEYS, *names)]
+    own = quoted(table)
+    return (
+        f"INSERT INTO {own} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
+        f"ON CONFLICT (customer_id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns[1:])} "
+        f"WHERE (excluded.event_ts, excluded.created_ts) >= ({own}.event_ts, {own}.created_ts)"
+    )
+
+
+def _customer(key: EntityKey) -> str:
+    return str(key.entity_values[0].string_val)
+
+
+def _plain(value: Value | None) -> Any:
+    kind = value.WhichOneof("val") if value is not None else None
+    return None if kind is None else getattr(value, kind)
+
+
+def _stored(row: tuple[Any, ...], names: Sequence[str], texts: Sequence[bool]) -> Stored:
+    values = {
+        n: Value() if v is None else Value(string_val=v) if text else Value(double_val=v)
+        for n, v, text in zip(names, row[1:], texts, strict=True)
+    }
+    return EPOCH + row[0] * MICROSECOND, values

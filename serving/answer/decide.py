@@ -1,0 +1,145 @@
+"""From numbers to words: risk band, value tier, stage of life, and the action that follows. Pure.
+
+Edges of bands and rules of actions are the business's own settings; edges of tiers come from the value model's
+reference customers, so that a tier is a share of customers, not an amount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from configs.settings import Bands, Churn, Rule, Stages, Tiers
+from features.labels.eligibility import numbers as _numbers
+from training.model.bundle import Bundle
+
+BANDS = ("low", "watch", "high", "critical")
+TIERS = ("bronze", "silver", "gold", "diamond")
+RECENT_DAYS = 90
+COLUMNS = ("tenure_days", "days_since_last_order", "spend_90d", "spend_total")
+CONTRACT_COLUMNS = ("contracts_active", "subscribed_days", "price_now", "price_change")
+
+
+def columns(churn: Churn) -> tuple[str, ...]:
+    """The feature columns that stages and customers are told from."""
+    return {"inactivity": COLUMNS, "contract": CONTRACT_COLUMNS, "label": ()}[churn.kind]
+
+
+def bands(probability: np.ndarray, edges: Bands) -> list[str]:
+    """Risk band of each probability, shape (n,); an edge belongs to the band above it.
+
+    Examples
+    --------
+    >>> bands(np.array([0.09, 0.1, 0.3, 0.9]), Bands(watch=0.1, high=0.25, critical=0.5))
+    ['low', 'watch', 'high', 'critical']
+    """
+    places = np.searchsorted([edges.watch, edges.high, edges.critical], probability, side="right")
+    return [BANDS[i] for i in places]
+
+
+def tier_edges(bundle: Bundle, shares: Tiers) -> tuple[float, float, float]:
+    """Expected values above which silver, gold and diamond begin, from the reference customers of the model."""
+    from_top = np.cumsum([shares.diamond, shares.gold, shares.silver])[::-1]
+    silver, gold, diamond = (bundle.quantile(1 - float(share)) for share in from_top)
+    return silver, gold, diamond
+
+
+def tiers(expected: np.ndarray, edges: tuple[float, float, float]) -> list[str]:
+    """Value tier of each expected value, shape (n,).
+
+    A value on an edge belongs to the tier below: where many customers share one value, no tier takes more than
+    its share.
+
+    Examples
+    --------
+    >>> tiers(np.array([10.0, 10.1, 55.0, 900.0]), (10.0, 50.0, 100.0))
+    ['bronze', 'silver', 'gold', 'diamond']
+    """
+    return [TIERS[i] for i in np.searchsorted(edges, expected, side="left")]
+
+
+def stages(frame: pd.DataFrame, edges: Stages, activity_days: int) -> list[str]:
+    """Stage of life of each customer.
+
+    The spend per day of the last 90 days is compared with the spend per day before, which counts as zero where
+    returns outweighed it.
+
+    ========= ==================================================================
+    lapsed    ordered once, but not within `activity_days`
+    new       first order less than `new_days` ago, or none yet
+    growing   spends at least `growing_ratio` times as much per day as before
+    declining spends less than `declining_ratio` times as much
+    mature    else; also who has fewer than 90 days before the last 90 to compare with
+    ========= ==================================================================
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"tenure_days": [180.0] * 2, "days_since_last_order": [5.0, 200.0],
+    ...                       "spend_90d": [60.0, 0.0], "spend_total": [100.0, 100.0]})
+    >>> stages(frame, Stages(new_days=60, growing_ratio=1.25, declining_ratio=0.75), activity_days=90)
+    ['growing', 'lapsed']
+    """
+    tenure, since = _numbers(frame, "tenure_days"), _numbers(frame, "days_since_last_order")
+    recent, before = _spend_rates(frame, tenure)
+    return np.select(
+        [
+            since > activity_days,
+            np.isnan(since) | (tenure < edges.new_days),
+            (recent > 0) & (recent >= edges.growing_ratio * before),
+            recent < edges.declining_ratio * before,
+        ],
+        ["lapsed", "new", "growing", "declining"],
+        "mature",
+    ).tolist()
+
+
+def contract_stages(frame: pd.DataFrame, edges: Stages) -> list[str]:
+    """Stage of life of each customer with contracts.
+
+    ========= ==================================================================
+    lapsed    had a contract once, has none now
+    new       first contract began less than `new_days` ago, or none yet
+    growing   the current contract costs at least `growing_ratio` times the one before
+    declining it costs less than `declining_ratio` times the one before
+    mature    else
+    ========= ==================================================================
+    """
+    active, days = _numbers(frame, "contracts_active"), _numbers(frame, "subscribed_days")
+    price, change = _numbers(frame, "price_now"), _numbers(frame, "price_change")
+    before = price - change
+    return np.select(
+        [
+            ~np.isnan(days) & ~(active > 0),
+            np.isnan(days) | (days < edges.new_days),
+            (change > 0) & (price >= edges.growing_ratio * before),
+            price < edges.declining_ratio * before,
+        ],
+        ["lapsed", "new", "growing", "declining"],
+        "mature",
+    ).tolist()
+
+
+def stages_of(frame: pd.DataFrame, edges: Stages, churn: Churn) -> Sequence[str | None]:
+    """Stage of life of each customer by the kind of business; None for all where nothing is dated."""
+    if churn.kind == "label":
+        return [None] * len(frame)
+    return contract_stages(frame, edges) if churn.kind == "contract" else stages(frame, edges, churn.activity_days)
+
+
+def action(rules: Sequence[Rule], band: str | None, tier: str | None, stage: str | None) -> Rule:
+    """The first rule that matches; an empty list matches all, any other never what the customer does not have."""
+    return next(
+        r
+        for r in rules
+        if (not r.band or band in r.band) and (not r.tier or tier in r.tier) and (not r.stage or stage in r.stage)
+    )
+
+
+def _spend_rates(frame: pd.DataFrame, tenure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Spend per day in the last 90 days, and before them; the latter NaN where that time is shorter than 90 days."""
+    recent, total = _numbers(frame, "spend_90d"), _numbers(frame, "spend_total")
+    days = tenure - RECENT_DAYS
+    before = np.divide(total - recent, days, out=np.full_like(days, np.nan), where=days >= RECENT_DAYS)
+    return recent / RECENT_DAYS, np.maximum(before, 0)

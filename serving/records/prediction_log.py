@@ -1,0 +1,170 @@
+"""Every answer that was served, on disk before it is sent: what monitoring compares with what came true.
+
+An answer that was sent survives a crash of the process and of the machine (`features.store.durable_file`). Several
+processes may write to one file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.store.durable_file import DurableFile
+
+MICROSECOND = timedelta(microseconds=1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TIMES = ("as_of", "scored_at")
+NUMBERS = ("probability", "expected", "low", "high")
+COLUMNS = (
+    "prediction_id",
+    "customer_id",
+    "as_of",
+    "scored_at",
+    "probability",
+    "expected",
+    "low",
+    "high",
+    "tier",
+    "band",
+    "stage",
+    "action",
+    "churn_model",
+    "clv_model",
+)
+_TABLE = """
+CREATE TABLE IF NOT EXISTS predictions (
+    prediction_id TEXT PRIMARY KEY,
+    customer_id TEXT NOT NULL,
+    as_of INTEGER NOT NULL,
+    scored_at INTEGER NOT NULL,
+    probability REAL,
+    expected REAL,
+    low REAL,
+    high REAL,
+    tier TEXT,
+    band TEXT,
+    stage TEXT,
+    action TEXT NOT NULL,
+    churn_model TEXT NOT NULL,
+    clv_model TEXT
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS predictions_by_time ON predictions (scored_at);
+CREATE INDEX IF NOT EXISTS predictions_by_customer ON predictions (customer_id, scored_at);
+"""
+_INSERT = f"INSERT INTO predictions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+Row = tuple[Any, ...]
+
+
+def flat(answer: dict[str, Any]) -> dict[str, Any]:
+    """The columns of the log for one answer, see `COLUMNS`; times as datetimes, UTC."""
+    churn, clv = answer["churn"] or {}, answer["clv"] or {}
+    return {
+        "prediction_id": answer["prediction_id"],
+        "customer_id": answer["customer_id"],
+        "as_of": datetime.fromisoformat(answer["as_of"]),
+        "scored_at": datetime.fromisoformat(answer["scored_at"]),
+        "probability": churn.get("probability"),
+        "expected": clv.get("expected"),
+        "low": clv.get("low"),
+        "high": clv.get("high"),
+        "tier": clv.get("tier"),
+        "band": churn.get("band"),
+        "stage": answer["stage"],
+        "action": answer["action"]["code"],
+        "churn_model": answer["model"]["churn"],
+        "clv_model": answer["model"]["clv"],
+    }
+
+
+class PredictionLog(DurableFile[list[Row]]):
+    """The log in its file, opened as a `DurableFile`."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, _TABLE)
+
+    def append(self, answers: Sequence[dict[str, Any]]) -> None:
+        """Write answers, all or none; they are on disk when this returns.
+
+        Answers that arrive while another thread writes go to disk together, with one sync.
+
+        Raises
+        ------
+        sqlite3.Error
+            They could not be written.
+        """
+        mine = [_row(a) for a in answers]
+        self._enqueue(mine)
+        with self._writing:
+            self._write_waiting(mine)
+
+    def read(
+        self, start: datetime | None = None, end: datetime | None = None, customer_id: str | None = None
+    ) -> pd.DataFrame:
+        """Read answers back, oldest first.
+
+        Parameters
+        ----------
+        start, end
+            Scored in ``[start, end)``; None leaves a side open.
+        customer_id
+            Only this customer's; None: everybody's.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row an answer, columns `COLUMNS`; ``probability`` is NaN and ``band`` None where the customer was
+            none; what a value model tells is NaN or None without one.
+        """
+        wanted = [
+            ("scored_at >= ?", None if start is None else _micros(start)),
+            ("scored_at < ?", None if end is None else _micros(end)),
+            ("customer_id = ?", customer_id),
+        ]
+        asked = [(text, value) for text, value in wanted if value is not None]
+        where = f"WHERE {' AND '.join(text for text, _ in asked)}" if asked else ""
+        query = f"SELECT {', '.join(COLUMNS)} FROM predictions {where} ORDER BY scored_at, prediction_id"
+        with self._writing:
+            rows = self._connection.execute(query, [value for _, value in asked]).fetchall()
+        return _frame(rows)
+
+    def _write_waiting(self, mine: list[Row]) -> None:
+        """Write all that waits, unless another thread wrote `mine` already; if that fails, `mine` alone."""
+        with self._queueing:
+            if not any(rows is mine for rows in self._waiting):
+                return
+            batch, self._waiting = self._waiting, []
+        others = [rows for rows in batch if rows is not mine]
+        try:
+            self._insert([row for rows in batch for row in rows])
+        except BaseException as error:
+            with self._queueing:
+                self._waiting = others + self._waiting
+            if not others or not isinstance(error, sqlite3.Error):
+                raise
+            self._insert(mine)
+
+    def _insert(self, rows: list[Row]) -> None:
+        with self._transaction():
+            self._connection.executemany(_INSERT, rows)
+
+
+def _row(answer: dict[str, Any]) -> Row:
+    values = flat(answer)
+    return tuple(_micros(values[c]) if c in TIMES else values[c] for c in COLUMNS)
+
+
+def _frame(rows: list[Row]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    times = {
+        c: pd.to_datetime(frame[c].astype("int64"), unit="us", utc=True).astype("datetime64[us, UTC]") for c in TIMES
+    }
+    return frame.assign(**times).astype(dict.fromkeys(NUMBERS, "float64"))
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - EPOCH) // MICROSECOND

@@ -1,0 +1,126 @@
+"""Ready-made exports: numbers are numbers, texts are categories, and nothing sensitive is learned from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.errors import DataError, StaycastError
+from configs.settings import Columns, Settings
+from configs.workspace import Workspace
+from features import build, refresh
+from features import ingest as module
+from features.labels.ready_label import prepare, tell
+from features.quality.check import check_tables
+from features.schema import describe
+from features.store import feature_store
+
+NOW = datetime(2026, 5, 4, 13, tzinfo=UTC)
+NAMES = ["a", "b", "c"]
+
+
+@pytest.fixture
+def ready(settings: Settings) -> Settings:
+    churn = settings.churn.model_copy(update={"kind": "label"})
+    columns = Columns(attributes=(), sensitive=("senior",))
+    return settings.model_copy(update={"churn": churn, "columns": columns, "data_until": None})
+
+
+@pytest.fixture
+def export() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "customer_id": ["a", "b", "c", "d"],
+            "label": ["Yes", "no", "", "maybe"],
+            "Monthly charges": ["29.85", " ", "70", "1"],
+            "Plan": ["basic", "pro", None, "pro"],
+            "senior": ["0", "1", "0", "1"],
+        }
+    )
+
+
+def test_an_export_becomes_one_row_a_customer_at_one_moment(ready: Settings, export: pd.DataFrame) -> None:
+    checked = check_tables(prepare({"profiles": export}, ready, NOW), ready.columns, NOW, "label")["profiles"]
+    assert checked.quarantined["reason"].tolist() == ["label: 'maybe' is not yes or no, true or false, 1 or 0"]
+    told = tell(checked.used, ready)
+    assert [(c.name, c.dtype) for c in told.columns] == [("Monthly_charges", "float64"), ("Plan", "string")]
+    assert told.as_of == datetime(2026, 5, 4)
+    np.testing.assert_array_equal(told.rows["Monthly_charges"], [29.85, np.nan, 70])
+    np.testing.assert_array_equal(told.labels["churned"], [1, 0, np.nan])
+    assert told.labels["active"].all() and told.labels["clv"].isna().all()
+
+
+def test_the_moment_is_the_end_of_the_data_where_that_is_set(ready: Settings, export: pd.DataFrame) -> None:
+    until = ready.model_copy(update={"data_until": datetime(2026, 1, 31, tzinfo=UTC)})
+    checked = check_tables(prepare({"profiles": export}, until, NOW), until.columns, NOW, "label")["profiles"]
+    assert tell(checked.used, until).as_of == datetime(2026, 1, 31)
+
+
+def test_what_is_prepared_is_not_changed_in_place(ready: Settings, export: pd.DataFrame) -> None:
+    before = export.copy()
+    prepare({"profiles": export}, ready, NOW)
+    pd.testing.assert_frame_equal(export, before)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [({"Plan": "clv"}, "used by Staycast itself"), ({"Plan": "Monthly_charges"}, "more than once")],
+)
+def test_a_name_that_cannot_be_told_apart_is_refused(
+    ready: Settings, export: pd.DataFrame, columns: dict[str, str], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        prepare({"profiles": export.rename(columns=columns)}, ready, NOW)
+
+
+def test_a_declared_column_that_is_missing_is_named(ready: Settings, export: pd.DataFrame) -> None:
+    raw = prepare({"profiles": export.drop(columns="senior")}, ready, NOW)
+    with pytest.raises(DataError, match="declared column 'senior' is missing"):
+        check_tables(raw, ready.columns, NOW, "label")
+
+
+def test_profiles_stand_alone(ready: Settings, export: pd.DataFrame, shop: dict[str, pd.DataFrame]) -> None:
+    raw = prepare({"profiles": export, **shop}, ready, NOW)
+    with pytest.raises(DataError, match="alone"):
+        check_tables(raw, ready.columns, NOW, "label")
+    with pytest.raises(DataError, match="have no dates"):
+        check_tables(raw, ready.columns, NOW, "inactivity")
+    with pytest.raises(DataError, match="profiles is needed for churn by label"):
+        check_tables(shop, ready.columns, NOW, "label")
+
+
+def test_a_reason_says_the_customers_own_value() -> None:
+    assert describe("MonthlyCharges", {"MonthlyCharges": 29.85}) == "Monthly charges: 29.85"
+    assert describe("Monthly_charges", {"Monthly_charges": 1234.0}) == "Monthly charges: 1,234"
+    assert describe("Plan", {"Plan": None}) == "Plan unknown"
+
+
+def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
+    ready: Settings, export: pd.DataFrame, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought = {"profiles": export.head(3)}
+    source = type("Source", (), {"load": lambda options: dict(brought), "mark": lambda options: "x"})
+    monkeypatch.setattr(module, "loader", lambda name: source)
+    lenient = ready.quality.model_copy(update={"accept_rules": ("table_missing",)})
+    ready = ready.model_copy(update={"quality": lenient, "data_until": NOW - pd.Timedelta(hours=1)})
+    module.ingest(ready, workspace, NOW)
+    build.build(ready, workspace)
+    feature_store.apply(workspace)
+    assert feature_store.materialize(workspace) == refresh.after_build(ready, workspace, NOW) == 3
+    assert refresh.refresh(ready, workspace, NOW)["touched"] == 0
+
+    brought["profiles"] = export.head(3).assign(Plan=["basic", "pro", "pro"])
+    module.ingest(ready, workspace, NOW)
+    told = refresh.refresh(ready, workspace, NOW)
+    assert told == {"as_of": "2026-05-04T12:00:00Z", "customers": 3, "touched": 1, "online": 1, "gone": 0}
+    assert feature_store.OnlineFeatures(workspace).read(NAMES)["Plan"].tolist() == ["basic", "pro", "pro"]
+
+    brought["profiles"] = export.iloc[[0, 2]]
+    module.ingest(ready, workspace, NOW)
+    assert refresh.refresh(ready, workspace, NOW)["gone"] == 1
+    assert feature_store.OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [False, True, False]
+    with pytest.raises(StaycastError, match="leave --as-of out"):
+        refresh.refresh(ready, workspace, NOW, as_of=NOW)

@@ -1,0 +1,118 @@
+"""Who was erased does not come back with the next export, and the list of them names nobody."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features import ingest as module
+from features.erasure import clean, drop_rows
+from features.ingest import ingest
+from features.people.suppression_list import NONE, bury, leave_out, load_tombstones
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+def test_the_list_holds_no_id_and_knows_them_all(workspace: Workspace) -> None:
+    assert load_tombstones(workspace) == NONE
+    bury(workspace, ["ann", "web-7"])
+    bury(workspace, ["web-7", "bob"])
+    told = load_tombstones(workspace)
+    assert told.among(["ann", "bob", "web-7", "new"]) == {"ann", "bob", "web-7"}
+    assert len(told.hashes) == 3
+    stored = "".join(p.read_text() for p in workspace.erased.iterdir())
+    assert not [i for i in ("ann", "bob", "web-7") if i in stored]
+    assert (workspace.erased / "key").stat().st_mode & 0o077 == 0
+
+
+def test_another_workspace_has_another_key(workspace: Workspace, tmp_path: Path) -> None:
+    other = Workspace(tmp_path / "other")
+    for place in (workspace, other):
+        bury(place, ["ann"])
+    assert load_tombstones(workspace).hashes.isdisjoint(load_tombstones(other).hashes)
+
+
+def test_rows_of_the_erased_are_left_out_and_counted(workspace: Workspace, shop: dict[str, pd.DataFrame]) -> None:
+    bury(workspace, ["ann"])
+    rows = {name: frame.copy() for name, frame in shop.items()}
+    kept, counts = leave_out({**shop, "orders": shop["orders"].assign(source_rows=2)}, load_tombstones(workspace))
+    assert counts == {"customers": 1, "orders": 2 * 6}
+    assert kept["orders"]["customer_id"].tolist() == ["bob"]
+    for name, frame in shop.items():
+        pd.testing.assert_frame_equal(frame, rows[name])
+
+
+def test_an_alias_that_an_export_brings_later_is_erased_with_its_person(
+    workspace: Workspace, shop: dict[str, pd.DataFrame]
+) -> None:
+    bury(workspace, ["ann"])
+    links = pd.DataFrame({"customer_id": ["ann", "bob"], "alias": ["bob", "new"], "seen_at": ["2024-02-01"] * 2})
+    kept, counts = leave_out({**shop, "identities": links}, load_tombstones(workspace))
+    assert all(frame.empty for frame in kept.values())
+    assert counts == {"customers": 3, "orders": 7, "identities": 2}
+
+
+def test_numbers_are_the_same_ids_as_their_text(workspace: Workspace) -> None:
+    bury(workspace, ["7"])
+    frame = pd.DataFrame({"customer_id": [7.0, 8.0]})
+    assert leave_out({"orders": frame}, load_tombstones(workspace))[1] == {"orders": 1}
+
+
+def test_a_broken_line_that_quotes_an_erased_id_is_left_out(workspace: Workspace) -> None:
+    bury(workspace, ["ann"])
+    said = ["o.csv, row 3: 2 fields where the header has 4: 'o1;ann'", "o.csv, row 4: 2 fields: 'o2;anna'", None]
+    frame = pd.DataFrame({"customer_id": [None, None, "bob"], "source_reason": said})
+    kept, counts = leave_out({"orders": frame}, load_tombstones(workspace))
+    assert (kept["orders"].index.tolist(), counts) == ([1, 2], {"orders": 1})
+
+
+def test_the_report_of_the_next_ingest_adds_up_and_says_why(
+    workspace: Workspace, settings: Settings, shop: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = settings.model_copy(update={"columns": settings.columns.model_copy(update={"attributes": ()})})
+    plain = plain.model_copy(update={"columns": plain.columns.model_copy(update={"sensitive": ()})})
+    source = type("Source", (), {"load": lambda options: shop, "mark": lambda options: "x"})
+    monkeypatch.setattr(module, "loader", lambda name: source)
+    bury(workspace, ["ann"])
+    told = {t["name"]: t for t in ingest(plain, workspace, NOW)["tables"]}
+    counts = [told["orders"][f"rows_{what}"] for what in ("read", "used", "quarantined", "erased")]
+    assert counts == [7, 1, 0, 6]
+    assert told["orders"]["reasons"] == {"the person was erased": 6}
+    assert told["orders"]["valid_share"] == 1
+    assert pd.read_parquet(workspace.tables / "customers.parquet")["customer_id"].tolist() == ["bob", "new"]
+    assert "6 of erased persons" in (workspace.reports / "quality" / "quality.html").read_text("utf-8")
+
+
+def test_a_parquet_file_keeps_its_other_rows_types_and_order(tmp_path: Path, shop: dict[str, pd.DataFrame]) -> None:
+    path = tmp_path / "orders.parquet"
+    shop["orders"].to_parquet(path, index=False, row_group_size=2)
+    assert drop_rows(path, {"nobody"}) == 0
+    assert drop_rows(path, {"ann"}) == 6
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(path), shop["orders"].query("customer_id == 'bob'").reset_index(drop=True)
+    )
+
+
+def test_in_quarantine_a_row_is_found_by_whatever_column_names_the_person(tmp_path: Path) -> None:
+    path = tmp_path / "orders.parquet"
+    rows = pd.DataFrame(
+        {
+            "customer_id": [" 7 ", "7.0", "17", "None", "None"],
+            "shop": ["a", "b", "c", "7", "d"],
+            "reason": ["x", "x", "x", "x", "row 9: 2 fields: '7;1'"],
+        }
+    )
+    rows.to_parquet(path, index=False)
+    assert drop_rows(path, {"7"}, quoted=True) == 4
+    assert pd.read_parquet(path)["customer_id"].tolist() == ["17"]
+
+
+def test_what_is_cleaned_is_not_changed_itself() -> None:
+    content = {"a": [{"customer_id": "ann"}, {"b": [{"alias": "ann"}, 1]}]}
+    assert clean(content, {"ann"}) == ({"a": [{"b": [1]}]}, 2)
+    assert content == {"a": [{"customer_id": "ann"}, {"b": [{"alias": "ann"}, 1]}]}

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features import ingest as module
+from features.ingest import ingest
+from features.quality import quality_gate, quality_report
+from features.quality.check import Checked, check_tables
+from features.quality.quality_gate import QualityError
+from features.simulation.shop import generate
+
+NOW = datetime(2024, 5, 8, tzinfo=UTC)
+Tables = dict[str, pd.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return dict(generate(300, 4, 1).tables)
+
+
+@pytest.fixture
+def give(monkeypatch: pytest.MonkeyPatch):
+    """Let ingest read these tables."""
+
+    def give(tables: Tables) -> None:
+        loader = type(
+            "Loader", (), {"load": lambda options: tables, "mark": lambda options: str(len(tables["orders"]))}
+        )
+        monkeypatch.setattr(module, "loader", lambda name: loader)
+
+    return give
+
+
+def dimensions(shop: Tables, settings: Settings, **orders: object) -> dict[str, float]:
+    raw = {**shop, "orders": shop["orders"].assign(**orders)}
+    return quality_report.dimensions(
+        check_tables(raw, settings.columns.model_copy(update={"attributes": (), "sensitive": ()}), NOW), settings
+    )["orders"]
+
+
+def changed(shop: Tables, column: str, value: object) -> pd.Series:
+    """A column whose first value of seven is another."""
+    values = shop["orders"][column].astype(object).copy()
+    values.iloc[0] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "dimension"),
+    [
+        ("customer_id", None, "completeness"),
+        ("amount", "many", "validity"),
+        ("discount", -1.0, "validity"),
+        ("ordered_at", pd.Timestamp("2999-01-01"), "validity"),
+        ("order_id", "o2", "uniqueness"),
+        ("customer_id", "nobody", "consistency"),
+    ],
+)
+def test_each_dimension_counts_its_own_rows(
+    shop: Tables, settings: Settings, column: str, value: object, dimension: str
+) -> None:
+    found = dimensions(shop, settings, **{column: changed(shop, column, value)})
+    others = {name: share for name, share in found.items() if name not in (dimension, "completeness")}
+    assert found[dimension] == pytest.approx(6 / 7)
+    assert set(others.values()) == {1.0}
+
+
+def test_a_row_recorded_before_it_happened_is_not_consistent(shop: Tables, settings: Settings) -> None:
+    early = shop["orders"]["ordered_at"] - pd.to_timedelta([1, 0, 0, 0, 0, 0, 0], unit="D")
+    assert dimensions(shop, settings, recorded_at=early)["consistency"] == pytest.approx(6 / 7)
+
+
+def test_freshness_is_the_limit_over_the_age(shop: Tables, settings: Settings) -> None:
+    late = settings.model_copy(update={"data_until": datetime(2024, 3, 5, 10, tzinfo=UTC) + pd.Timedelta(days=90)})
+    assert dimensions(shop, late)["freshness"] == pytest.approx(45 / 90)
+    assert dimensions(shop, settings)["freshness"] == 1.0
+
+
+def test_a_good_load_passes_becomes_the_reference_and_goes_into_history(
+    tables: Tables, give, settings: Settings, workspace: Workspace
+) -> None:
+    give(tables)
+    assert quality_gate.reference(workspace) is None
+    first = ingest(settings, workspace, NOW)["verdict"]
+    second = ingest(settings, workspace, NOW)["verdict"]
+    assert (first["passed"], first["compared"]) == (True, False)
+    assert (second["passed"], second["compared"]) == (True, True)
+    quality_gate.require(workspace)
+    told = quality_gate.history(workspace)
+    assert [r["at"] for r in told] == [NOW.isoformat(timespec="seconds")] * 2
+    assert set(told[0]["tables"]) == set(tables)
+    assert set(told[0]["tables"]["orders"]) == set(quality_report.DIMENSIONS)
+
+
+def test_a_bad_load_stops_with_the_reason_and_leaves_the_reference(
+    tables: Tables, give, settings: Settings, workspace: Workspace
+) -> None:
+    give(tables)
+    ingest(settings, workspace, NOW)
+    before = quality_gate.reference(workspace)
+    give({**tables, "orders": tables["orders"].assign(amount=tables["orders"]["amount"] * 100)})
+    ingest(settings, workspace, NOW)
+    with pytest.raises(QualityError, match=r"orders\.amount: a middle size of .*scale_moved.*--accept-quality"):
+        quality_gate.require(workspace)
+    assert quality_gate.reference(workspace) == before
+    assert quality_gate.history(workspace)[-1]["stops"][0].startswith("orders.amount")
+
+
+def test_the_report_defines_every_dimension_and_shows_history_as_a_line(
+    tables: Tables, give, settings: Settings, workspace: Workspace
+) -> None:
+    give(tables)
+    ingest(settings, workspace, NOW)
+    give({**tables, "orders": tables["orders"].assign(channel="<new>")})
+    ingest(settings, workspace, NOW)
+    page = (workspace.reports / "quality" / "quality.html").read_text("utf-8")
+    assert all(name in page for name in quality_report.DIMENSIONS)
+    assert page.count("<polyline") == len(tables)
+    assert "unseen_values (stop)" in page
+    assert "<new>" not in page
+    told = json.loads((workspace.reports / "quality" / "quality.json").read_text("utf-8"))
+    assert told["verdict"]["passed"] is False and len(told["history"]) == 2
+
+
+def test_a_share_under_its_threshold_names_the_column_and_the_reason(shop: Tables, settings: Settings) -> None:
+    columns = settings.columns.model_copy(update={"attributes": (), "sensitive": ()})
+    raw = {**shop, "orders": shop["orders"].assign(customer_id=changed(shop, "customer_id", "nobody"))}
+    checked: dict[str, Checked] = check_tables(raw, columns, NOW)
+    low = [f for f in quality_gate.judge(checked, settings, None, NOW)[0].stops if f.table == "orders"]
+    assert [(f.column, f.rule) for f in low] == [("*", "usable_rows"), ("customer_id", "consistency")]
+    assert low[0].got == "only 85.7% of 7 rows can be used, most often (1 rows): customer_id: is no known customer"
+    assert "85.71% (1 rows: customer_id: is no known customer)" in low[1].got
+
+
+def test_a_workspace_without_a_verdict_is_let_pass(workspace: Workspace) -> None:
+    quality_gate.require(workspace)

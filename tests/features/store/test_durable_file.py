@@ -1,0 +1,51 @@
+"""One file for events and for answers: what is written stays, what is erased leaves no bytes."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from features.store.durable_file import DurableFile
+
+TABLE = "CREATE TABLE IF NOT EXISTS said (customer_id TEXT NOT NULL, what TEXT NOT NULL)"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "said.db"
+
+
+def write(path: Path, *rows: tuple[str, str]) -> DurableFile:
+    file = DurableFile(path, TABLE)
+    file._connection.executemany("INSERT INTO said VALUES (?, ?)", rows)
+    return file
+
+
+def test_what_was_written_is_there_for_the_next_who_opens_it(path: Path) -> None:
+    with write(path, ("ann", "hello")):
+        pass
+    with DurableFile(path, TABLE) as again:
+        assert again._connection.execute("SELECT * FROM said").fetchall() == [("ann", "hello")]
+        assert again._connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert again._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_transaction_that_fails_writes_nothing_and_leaves_the_file_usable(path: Path) -> None:
+    insert = "INSERT INTO said VALUES (?, ?)"
+    with write(path, ("ann", "hello")) as file:
+        with pytest.raises(sqlite3.IntegrityError), file._transaction():
+            file._connection.execute(insert, ("bob", "good day"))
+            file._connection.execute(insert, ("eve", None))
+        with file._transaction():
+            file._connection.execute(insert, ("cat", "again"))
+        assert file._connection.execute("SELECT customer_id FROM said").fetchall() == [("ann",), ("cat",)]
+
+
+def test_an_erased_customer_leaves_no_bytes_in_any_of_its_files(path: Path) -> None:
+    with write(path, ("ann-in-person", "hello"), ("bob", "good day"), ("ann-in-person", "again")) as file:
+        assert file.erase("said", ["ann-in-person", "nobody"]) == 2
+        assert file._connection.execute("SELECT customer_id FROM said").fetchall() == [("bob",)]
+        assert not [p for p in path.parent.iterdir() if b"ann-in-person" in p.read_bytes()]
+        assert file.erase("said", ["ann-in-person"]) == 0

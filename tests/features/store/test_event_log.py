@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pytest
+
+from configs.workspace import Workspace
+from features.engine import connect
+from features.store.event_log import ConflictError, Event, EventLog, Fault, faults_of, frames, no_events, union_of
+
+NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+UTC_ZONE = ZoneInfo("UTC")
+
+
+def order(event_id: str = "e1", **changed: object) -> Event:
+    row = {"order_id": "n1", "customer_id": "ann", "ordered_at": "2024-03-01T11:00:00Z", "amount": 5}
+    return Event(event_id, "orders", {**row, **changed})
+
+
+def rows_of(log: EventLog) -> pd.DataFrame:
+    return frames(log.read()[0], UTC_ZONE)["orders"]
+
+
+def test_the_same_event_again_is_known_and_stored_once(workspace: Workspace) -> None:
+    with EventLog(workspace.events) as log:
+        assert log.append([order(), order()], NOW) == ["accepted", "known"]
+        assert log.append([order(ordered_at="2024-03-01T12:00:00+01:00", amount=5.0)], NOW) == ["known"]
+        assert len(rows_of(log)) == 1
+
+
+@pytest.mark.parametrize(
+    ("again", "what"),
+    [
+        (order(amount=6), "this event_id came before with other content"),
+        (order("e2"), "this order_id came before with another event_id"),
+    ],
+)
+def test_the_same_id_with_other_content_is_a_conflict_and_nothing_is_stored(
+    workspace: Workspace, again: Event, what: str
+) -> None:
+    with EventLog(workspace.events) as log:
+        log.append([order()], NOW)
+        with pytest.raises(ConflictError, match=what) as told:
+            log.append([order("e3", order_id="n3"), again], NOW)
+        assert told.value.place == 1
+        assert rows_of(log)["order_id"].tolist() == ["n1"]
+
+
+def test_the_time_of_arrival_is_ours_and_rises_strictly_even_if_the_clock_falls(workspace: Workspace) -> None:
+    with EventLog(workspace.events) as log:
+        log.append([order("a", order_id="a"), order("b", order_id="b")], NOW)
+        log.append([order("c", order_id="c")], NOW - timedelta(hours=1))
+        came = rows_of(log)["recorded_at"]
+        assert came.iloc[0] == pd.Timestamp(NOW).tz_localize(None)
+        assert came.is_monotonic_increasing and came.is_unique
+        assert log.position() == log.read()[1] == came.iloc[2].value // 1000
+
+
+def test_many_threads_and_files_lose_no_event(workspace: Workspace) -> None:
+    logs = [EventLog(workspace.events) for _ in range(2)]
+
+    def send(log: EventLog, name: str) -> None:
+        for i in range(20):
+            log.append([order(f"{name}{i}", order_id=f"{name}{i}")], NOW)
+
+    threads = [threading.Thread(target=send, args=(logs[n % 2], f"t{n}-")) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(rows_of(logs[0])) == 120
+    for log in logs:
+        log.close()
+
+
+def test_an_acknowledged_event_survives_a_process_that_is_killed(workspace: Workspace) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from datetime import datetime, UTC
+from features.events import EventLog, Event
+log = EventLog(Path({str(workspace.events)!r}))
+row = {order().row!r}
+log.append([Event("e1", "orders", row)], datetime.now(UTC))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True)
+    assert done.returncode == -9, done.stderr
+    with EventLog(workspace.events) as log:
+        assert rows_of(log)["order_id"].tolist() == ["n1"]
+
+
+def test_a_bad_event_is_refused_with_the_rules_of_an_ingest() -> None:
+    bad = order(customer_id="nobody", ordered_at="2024-03-01T12:00:00Z", discount=-1)
+    told = faults_of([order(), bad], ["orders"], {"ann"}, NOW)
+    assert {(f.place, f.field) for f in told} == {(1, "customer_id"), (1, "ordered_at"), (1, "discount")}
+    assert Fault(1, "ordered_at", "lies in the future") in told
+
+
+def test_an_event_of_a_table_that_the_business_has_not_is_refused() -> None:
+    row = {"interaction_id": "i", "customer_id": "ann", "occurred_at": "2024-03-01T11:00:00Z", "kind": "ticket"}
+    (told,) = faults_of([Event("e", "interactions", row)], ["orders"], {"ann"}, NOW)
+    assert told.field == "type" and "only orders" in told.detail
+
+
+def test_good_events_have_no_faults_even_if_one_comes_twice() -> None:
+    assert faults_of([order(), order()], ["orders"], {"ann"}, NOW) == []
+
+
+def test_an_order_in_both_is_the_tables_row_known_from_the_earlier_of_the_two_on(workspace: Workspace) -> None:
+    with EventLog(workspace.events) as log:
+        log.append([order(), order("e2", order_id="n2")], NOW)
+        came = rows_of(log)
+    late = came.head(1).assign(amount=7.0, recorded_at=came["recorded_at"] + pd.Timedelta(days=1))
+    backend = connect()
+    for name, frame in (("held", late), ("came", came)):
+        backend.con.register(name, frame)
+    both = union_of(backend.table("held"), backend.table("came"), "order_id").to_pandas().set_index("order_id")
+    assert sorted(both.index) == ["n1", "n2"]
+    assert both.loc["n1", "amount"] == 7
+    assert both.loc["n1", "recorded_at"] == pd.Timestamp("2024-03-01 12:00")
+
+
+def test_no_events_have_the_columns_of_the_checked_table(workspace: Workspace) -> None:
+    with EventLog(workspace.events) as log:
+        log.append([order()], NOW)
+        assert list(no_events("orders", UTC_ZONE)) == list(rows_of(log))

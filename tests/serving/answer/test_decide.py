@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import NotReadyError
+from configs.settings import Bands, Rule, Settings, Stages, Tiers
+from features.labels.eligibility import is_customer
+from serving.answer import decide
+from serving.answer.champion import Champions
+
+BANDS = Bands(watch=0.1, high=0.25, critical=0.5)
+STAGES = Stages(new_days=60, growing_ratio=1.25, declining_ratio=0.75)
+
+
+def one(tenure: float, since: float, recent: float, total: float) -> str:
+    frame = pd.DataFrame(
+        {"tenure_days": [tenure], "days_since_last_order": [since], "spend_90d": [recent], "spend_total": [total]}
+    )
+    return decide.stages(frame, STAGES, activity_days=90)[0]
+
+
+@pytest.mark.parametrize(
+    ("probability", "band"),
+    [
+        (0.0, "low"),
+        (0.0999, "low"),
+        (0.1, "watch"),
+        (0.25, "high"),
+        (0.4999, "high"),
+        (0.5, "critical"),
+        (1.0, "critical"),
+    ],
+)
+def test_a_band_begins_at_its_edge(probability: float, band: str) -> None:
+    assert decide.bands(np.array([probability]), BANDS) == [band]
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
+def test_a_higher_probability_never_has_a_lower_band(probabilities: list[float]) -> None:
+    rising = np.sort(probabilities)
+    places = [decide.BANDS.index(b) for b in decide.bands(rising, BANDS)]
+    assert places == sorted(places)
+
+
+def test_each_tier_takes_its_share_of_the_reference_customers(champions: Champions) -> None:
+    values = np.linspace(1.0, 1000.0, 2001)
+    scale = tuple(np.quantile(values, np.linspace(0, 1, 101)).tolist())
+    edges = decide.tier_edges(
+        replace(champions.clv.bundle, quantiles=scale), Tiers(diamond=0.05, gold=0.15, silver=0.30)
+    )
+    shares = pd.Series(decide.tiers(values, edges)).value_counts(normalize=True)
+    assert shares.to_dict() == pytest.approx({"bronze": 0.5, "silver": 0.3, "gold": 0.15, "diamond": 0.05}, abs=0.001)
+
+
+def test_where_all_customers_share_one_value_none_is_in_a_higher_tier(champions: Champions) -> None:
+    same = replace(champions.clv.bundle, quantiles=(0.0,) * 101)
+    edges = decide.tier_edges(same, Tiers(diamond=0.05, gold=0.15, silver=0.30))
+    assert decide.tiers(np.zeros(3), edges) == ["bronze"] * 3
+
+
+@pytest.mark.parametrize(
+    ("tenure", "since", "recent", "total", "stage"),
+    [
+        (300, 90.5, 0, 500, "lapsed"),
+        (300, 90, 90, 300, "mature"),
+        (59, 5, 50, 50, "new"),
+        (60, 5, 50, 50, "mature"),
+        (90, 5, 50, 50, "mature"),
+        (190, 5, 112.5, 212.5, "growing"),
+        (190, 5, 112.4, 212.4, "mature"),
+        (190, 5, 67.5, 167.5, "mature"),
+        (190, 5, 67.4, 167.4, "declining"),
+        (190, 5, 10, -40, "growing"),
+        (190, 5, 0, 0, "mature"),
+        (190, 5, -10, -10, "declining"),
+        (np.nan, np.nan, 0, 0, "new"),
+        (190, 5, np.nan, 100, "mature"),
+    ],
+    ids=[
+        "no order within the activity window",
+        "an order on the last day of the activity window",
+        "first order under new_days ago",
+        "new_days ago is new no more",
+        "no time before the last 90 days",
+        "1.25 a day against 1.00",
+        "just under 1.25",
+        "0.75 a day against 1.00",
+        "just under 0.75",
+        "returns outweighed what was spent before",
+        "nothing spent, ever",
+        "more returned than bought of late",
+        "never ordered",
+        "recent spend not known",
+    ],
+)
+def test_the_stage_follows_from(tenure: float, since: float, recent: float, total: float, stage: str) -> None:
+    assert one(tenure, since, recent, total) == stage
+
+
+def test_stages_name_the_column_that_is_missing() -> None:
+    with pytest.raises(NotReadyError, match="lacks 'tenure_days'"):
+        decide.stages(pd.DataFrame({"days_since_last_order": [1.0]}), STAGES, 90)
+
+
+def test_who_never_ordered_is_no_customer(settings: Settings) -> None:
+    frame = pd.DataFrame({"days_since_last_order": [90.0, 90.1, np.nan]})
+    churn = settings.churn.model_copy(update={"activity_days": 90})
+    assert is_customer(frame, churn).tolist() == [True, False, False]
+
+
+def test_the_first_rule_that_matches_is_taken() -> None:
+    rules = (
+        Rule(code="call", text="", band=("critical",), tier=("gold",)),
+        Rule(code="offer", text="", band=("critical",)),
+        Rule(code="none", text=""),
+    )
+    assert decide.action(rules, "critical", "gold", "mature").code == "call"
+    assert decide.action(rules, "critical", "bronze", "mature").code == "offer"
+    assert decide.action(rules, "low", "gold", "mature").code == "none"
+    assert decide.action(rules, None, "gold", "lapsed").code == "none"
+
+
+def test_every_customer_gets_an_action_under_the_default_rules(settings: Settings) -> None:
+    rules = settings.decisions.actions
+    stages = ("new", "growing", "mature", "declining", "lapsed")
+    codes = {
+        decide.action(rules, band, tier, stage).code
+        for band in (*decide.BANDS, None)
+        for tier in decide.TIERS
+        for stage in stages
+    }
+    assert codes == {rule.code for rule in rules}

@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import orjson
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+from scipy.special import expit
+from ulid import ULID
+
+from configs.errors import NotReadyError, RegistryError
+from configs.settings import Settings
+from serving.answer.champion import Champions
+from serving.answer.score import basis_of, new_id, score
+from serving.api.schema import Answer
+from training.model.bundle import Bundle
+
+quick = effort(max_examples=15, deadline=None)
+seeds = st.integers(0, 10_000)
+
+
+def without_ids(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in a.items() if k != "prediction_id"} for a in answers]
+
+
+@quick
+@given(seed=seeds)
+def test_base_and_effects_sum_to_what_is_served(
+    seed: int,
+    champions: Champions,
+    settings: Settings,
+    now: datetime,
+    make_customers: Callable[[int, int], pd.DataFrame],
+) -> None:
+    for answer in score(make_customers(30, seed), champions, settings, now, top_reasons=0):
+        if answer["churn"]:
+            told = champions.churn.base + sum(r["effect"] for r in answer["reasons"])
+            assert told == pytest.approx(answer["churn"]["probability"], abs=1e-12)
+        told = champions.clv.base + sum(r["effect"] for r in answer["clv_reasons"])
+        assert told == pytest.approx(answer["clv"]["expected"], rel=1e-12)
+
+
+@quick
+@given(seed=seeds, top=st.integers(0, 8))
+def test_answers_keep_to_their_schema_as_python_and_as_json(
+    seed: int,
+    top: int,
+    champions: Champions,
+    settings: Settings,
+    now: datetime,
+    make_customers: Callable[[int, int], pd.DataFrame],
+) -> None:
+    for answer in score(make_customers(20, seed), champions, settings, now, top):
+        assert Answer.model_validate(answer).model_dump(exclude_unset=True) == answer
+        assert orjson.loads(orjson.dumps(answer)) == answer
+
+
+@quick
+@given(seed=seeds)
+def test_the_order_of_the_customers_does_not_change_an_answer(
+    seed: int, champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    mixed = customers.head(100).sample(frac=1, random_state=seed)
+    told = {a["customer_id"]: a for a in without_ids(score(mixed, champions, settings, now, 3))}
+    for answer in without_ids(score(customers.head(100), champions, settings, now, 3)):
+        assert told[answer["customer_id"]] == answer
+
+
+def test_a_customer_alone_gets_the_answer_it_gets_among_others(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    together = without_ids(score(customers, champions, settings, now, 5))
+    for place in (0, 7, 399):
+        alone = without_ids(score(customers.iloc[[place]], champions, settings, now, 5))
+        assert alone == [together[place]]
+
+
+def test_score_does_not_change_its_frame(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    before = customers.copy(deep=True)
+    score(customers, champions, settings, now, 5)
+    pd.testing.assert_frame_equal(customers, before)
+
+
+def test_the_probability_is_the_calibrated_score_of_the_booster(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    bundle = champions.churn.bundle
+    plain = lgb.Booster(model_str=bundle.scores[0].booster.model_to_string())
+    raw = plain.predict(bundle.encode(customers), raw_score=True)
+    expected = expit(0.8 * np.asarray(raw) - 0.1)
+    for answer, probability in zip(score(customers, champions, settings, now, 5), expected, strict=True):
+        if answer["churn"]:
+            assert answer["churn"]["probability"] == pytest.approx(probability, abs=1e-12)
+
+
+def test_who_ordered_last_before_the_activity_window_has_lapsed_and_no_churn(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    frame = customers.head(2).assign(days_since_last_order=[90.0, 90.01], tenure_days=500.0)
+    still, gone = score(frame, champions, settings, now, 5)
+    assert still["churn"] is not None
+    assert len(still["reasons"]) == 5
+    assert gone["churn"] is None
+    assert gone["reasons"] == []
+    assert gone["stage"] == "lapsed"
+    assert gone["action"]["code"] == "win_back_offer"
+    assert gone["clv"]["expected"] >= 0
+    assert len(gone["clv_reasons"]) == 5
+
+
+def test_who_never_ordered_is_new_and_has_no_churn(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    frame = customers.head(1).assign(days_since_last_order=np.nan, tenure_days=np.nan)
+    (answer,) = score(frame, champions, settings, now, 5)
+    assert answer["churn"] is None
+    assert answer["stage"] == "new"
+
+
+def test_reasons_are_the_largest_effects_and_say_the_customers_own_numbers(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    frame = customers.head(1).assign(days_since_last_order=41.3, median_gap_days=9.0, tenure_days=400.0, region="south")
+    (everything,) = score(frame, champions, settings, now, 0)
+    (answer,) = score(frame, champions, settings, now, 2)
+    assert answer["reasons"] == everything["reasons"][:2]
+    sizes = [abs(r["effect"]) for r in everything["reasons"]]
+    assert sizes == sorted(sizes, reverse=True)
+    told = {r["feature"]: r for r in everything["reasons"]}
+    assert set(told) == set(champions.churn.bundle.features)
+    assert told["days_since_last_order"]["text"] == "Last order 41 days ago; usual gap is 9 days"
+    assert told["days_since_last_order"]["value"] == 41.3
+    assert told["region"]["value"] == "south"
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_no_finite_number_is_null(
+    unknown: float, champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    frame = customers.head(1).assign(days_since_last_order=5.0, median_gap_days=unknown, region=None)
+    (answer,) = score(frame, champions, settings, now, 0)
+    values = {r["feature"]: r["value"] for r in answer["reasons"]}
+    assert values["median_gap_days"] is None
+    assert values["region"] is None
+
+
+def test_features_older_than_the_setting_are_stale(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    limit = timedelta(hours=settings.serving.stale_after_hours)
+    as_of = customers["as_of"].iloc[0].to_pydatetime()
+    (fresh,) = score(customers.head(1), champions, settings, as_of + limit, 1)
+    (stale,) = score(customers.head(1), champions, settings, as_of + limit + timedelta(seconds=1), 1)
+    assert fresh["features"] == {"age_seconds": limit.total_seconds(), "stale": False}
+    assert stale["features"]["stale"] is True
+
+
+def test_percentile_and_interval_hold_what_they_say(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    answers = score(customers, champions, settings, now, 1)
+    values = np.array([a["clv"]["expected"] for a in answers])
+    for answer in answers:
+        part = answer["clv"]
+        assert part["low"] <= part["expected"] <= part["high"]
+        assert part["percentile"] == pytest.approx(100 * np.mean(values <= part["expected"]), abs=1.5)
+
+
+def test_an_answer_names_versions_currency_and_horizons(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    (answer,) = score(customers.head(1).assign(days_since_last_order=5.0), champions, settings, now, 1)
+    assert answer["model"] == {"churn": "churn/3", "clv": "clv/4"}
+    assert answer["as_of"] == "2024-03-01T00:00:00Z"
+    assert answer["scored_at"] == "2024-03-01T01:30:00Z"
+    assert answer["churn"]["horizon_days"] == 30
+    assert answer["clv"]["horizon_days"] == 90
+    assert answer["clv"]["currency"] == "USD"
+    assert answer["clv"]["coverage"] == 0.9
+
+
+def test_an_answer_says_where_neither_a_season_nor_leaving_can_be_told(champions: Champions) -> None:
+    bare = replace(champions.churn.bundle, basis="prior", full_season=False, info={"dropout_identifiable": False})
+    told = basis_of(bare)
+    assert (told["kind"], told["full_season"]) == ("prior", False)
+    assert "no season is known" in told["text"] and "do not tell whether customers leave for good" in told["text"]
+    sure = basis_of(replace(bare, basis="model", full_season=True, info={}))["text"]
+    assert sure == "Trees, learned from this company's outcomes."
+
+
+def test_ids_are_ulids_of_the_moment_and_differ(now: datetime) -> None:
+    made = [new_id(now) for _ in range(100)]
+    assert len(set(made)) == 100
+    assert {ULID.from_str(i).datetime for i in made} == {now}
+
+
+def test_no_rows_give_no_answers(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    assert score(customers.head(0), champions, settings, now, 5) == []
+
+
+def test_a_row_without_as_of_is_refused(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    frame = customers.head(2).assign(as_of=customers["as_of"].head(1))
+    with pytest.raises(NotReadyError, match="without as_of"):
+        score(frame, champions, settings, now, 5)
+
+
+def test_a_model_that_gives_no_finite_number_is_refused(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    bundle = champions.clv.bundle
+    broken: Bundle = replace(
+        bundle, scores=tuple(replace(s, affine=replace(s.affine, intercept=float("inf"))) for s in bundle.scores)
+    )
+    with pytest.raises(RegistryError, match="gave no finite number for 1 of 1"), np.errstate(all="ignore"):
+        score(customers.head(1), replace(champions, clv=replace(champions.clv, bundle=broken)), settings, now, 5)

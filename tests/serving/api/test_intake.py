@@ -1,0 +1,264 @@
+"""An event that was acknowledged is in the next prediction: over the real feature store, models in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import httpx
+import pandas as pd
+import pytest
+from starlette.applications import Starlette
+
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features import refresh
+from features.store.feature_store import OnlineFeatures
+from serving.answer.champion import Champions
+from serving.api.app import create_app
+from serving.api.intake import Intake
+from serving.api.schema import Answer, EventsTaken, Problem
+from serving.records.prediction_log import PredictionLog
+
+NOW = datetime(2024, 9, 5, 12, 0, 0, 250_000, tzinfo=UTC)
+ORDER = {
+    "event_id": "e1",
+    "type": "order",
+    "order_id": "new-1",
+    "ordered_at": "2024-09-05T11:00:00Z",
+    "amount": 250.0,
+}
+
+
+class Service:
+    """The app over one workspace."""
+
+    def __init__(self, place: Workspace, settings: Settings, holder: object, calling: Callable) -> None:
+        self.place, self.intake = place, Intake(settings, place)
+        self.log = PredictionLog(place.prediction_log)
+        reader = OnlineFeatures(place)
+        app: Starlette = create_app(holder, reader, self.log, settings, lambda: NOW, self.intake)
+        self.http = calling(app)
+
+    def send(self, **content: object) -> httpx.Response:
+        return self.http.post("/v1/events", json=content)
+
+    def recency(self, customer: str) -> float:
+        """Days since the last order, as the answer's reasons name it."""
+        answer = self.http.post("/v1/predictions", json={"customer_id": customer, "top_reasons": 0}).json()
+        (value,) = (r["value"] for r in answer["clv_reasons"] if r["feature"] == "days_since_last_order")
+        return float(value)
+
+    def close(self) -> None:
+        self.intake.close()
+        self.log.close()
+
+
+@pytest.fixture
+def place(fresh: Workspace) -> Workspace:
+    return fresh
+
+
+@pytest.fixture
+def start(place: Workspace, few: Settings, holder: object, calling: Callable) -> Iterator[Callable]:
+    opened: list[Service] = []
+
+    def begin() -> Service:
+        opened.append(Service(place, few, holder, calling))
+        return opened[-1]
+
+    yield begin
+    for service in opened:
+        service.close()
+
+
+@pytest.fixture
+def one(place: Workspace) -> str:
+    rows = pd.read_parquet(place.features / "rows.parquet")
+    return str(rows.loc[rows["as_of"] == rows["as_of"].max(), "customer_id"].min())
+
+
+def problem(response: httpx.Response, status: int) -> Problem:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    return Problem.model_validate(response.json())
+
+
+def test_the_next_prediction_reflects_an_order(start: Callable, one: str) -> None:
+    service = start()
+    before = service.recency(one)
+    response = service.send(**ORDER, customer_id=one)
+    assert response.status_code == 200
+    taken = EventsTaken.model_validate(response.json())
+    assert [(e.event_id, e.status) for e in taken.events] == [("e1", "accepted")]
+    assert taken.as_of == "2024-09-05T12:00:01Z"
+    assert service.recency(one) == pytest.approx(3601 / 86_400) != before
+
+
+def test_a_customer_who_came_since_the_last_build_is_known_from_the_first_event_on(
+    start: Callable, place: Workspace
+) -> None:
+    online = set(pd.read_parquet(place.features / "rows.parquet")["customer_id"])
+    newcomer = min(set(pd.read_parquet(place.tables / "customers.parquet")["customer_id"]) - online)
+    service = start()
+    problem(service.http.post("/v1/predictions", json={"customer_id": newcomer}), 404)
+    service.send(**ORDER, customer_id=newcomer)
+    assert service.recency(newcomer) == pytest.approx(3601 / 86_400)
+
+
+def test_an_event_sent_again_is_known_also_after_a_restart(start: Callable, one: str) -> None:
+    first = start()
+    first.send(**ORDER, customer_id=one)
+    again = start()
+    assert again.send(**ORDER, customer_id=one).json()["events"] == [{"event_id": "e1", "status": "known"}]
+    assert again.recency(one) == pytest.approx(3601 / 86_400)
+
+
+def test_an_event_that_was_stored_but_not_folded_in_is_so_when_it_is_sent_again(
+    start: Callable, one: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = start()
+
+    def broken(*_: object) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(refresh.OneByOne, "__call__", broken)
+        told = problem(service.send(**ORDER, customer_id=one), 503)
+        assert "send them again" in told.detail
+    assert service.send(**ORDER, customer_id=one).json()["events"][0]["status"] == "known"
+    assert service.recency(one) == pytest.approx(3601 / 86_400)
+
+
+def test_the_same_id_with_other_content_is_a_conflict(start: Callable, one: str) -> None:
+    service = start()
+    service.send(**ORDER, customer_id=one)
+    told = problem(service.send(**{**ORDER, "amount": 1.0}, customer_id=one), 409)
+    assert told.errors[0].pointer == "/event_id"
+
+
+@pytest.mark.parametrize(
+    ("changed", "pointer"),
+    [
+        ({"amount": "250"}, "/amount"),
+        ({"amount": None}, "/amount"),
+        ({"discount": -1}, "/discount"),
+        ({"ordered_at": "2024-09-06T00:00:00Z"}, "/ordered_at"),
+        ({"ordered_at": "2025-13-06T00:00:00Z"}, "/ordered_at"),
+        ({"ordered_at": "yesterday"}, "/ordered_at"),
+        ({"customer_id": "nobody"}, "/customer_id"),
+        ({"customer_id": "  "}, "/customer_id"),
+        ({"recorded_at": "2025-01-01T00:00:00Z"}, "/recorded_at"),
+        ({"type": "refund"}, "/type"),
+        ({"event_id": ""}, "/event_id"),
+    ],
+)
+def test_a_bad_event_is_refused_by_field_and_nothing_is_stored(
+    start: Callable, one: str, changed: dict, pointer: str
+) -> None:
+    service = start()
+    good = {**ORDER, "event_id": "good", "order_id": "good", "customer_id": one}
+    bad = {**ORDER, "customer_id": one, **changed}
+    told = problem(service.send(**bad), 422)
+    assert [e.pointer for e in told.errors] == [pointer]
+    told = problem(service.send(events=[good, bad]), 422)
+    assert [e.pointer for e in told.errors] == [f"/events/1{pointer}"]
+    assert service.send(**good).json()["events"][0]["status"] == "accepted"
+
+
+def link(place: Workspace, person: str, alias: str) -> None:
+    """Say that an alias is a person's, as an ingest would."""
+    row = {"customer_id": [person], "alias": [alias], "source": ["web"], "seen_at": [pd.Timestamp("2024-05-01")]}
+    pd.DataFrame(row).to_parquet(place.tables / "identities.parquet", index=False)
+
+
+def test_an_event_of_an_alias_is_the_persons_and_so_is_the_answer(start: Callable, place: Workspace, one: str) -> None:
+    service = start()
+    problem(service.send(**ORDER, customer_id="web-7"), 422)
+    link(place, one, "web-7")
+    assert service.send(**ORDER, customer_id="web-7").json()["events"][0]["status"] == "accepted"
+    assert service.send(**ORDER, customer_id="web-7").json()["events"][0]["status"] == "known"
+    assert service.recency(one) == service.recency("web-7") == pytest.approx(3601 / 86_400)
+    answer = service.http.post("/v1/predictions", json={"customer_ids": ["web-7", one, "web-8"]}).json()
+    assert [(a["customer_id"], a.get("alias")) for a in answer["predictions"]] == [(one, "web-7"), (one, None)]
+    assert answer["not_found"] == ["web-8"]
+    for told in answer["predictions"]:
+        Answer.model_validate(told)
+    assert set(service.log.read()["customer_id"]) == {one}
+
+
+def test_an_event_of_an_alias_is_in_a_refresh_of_everyone(
+    start: Callable, place: Workspace, few: Settings, one: str
+) -> None:
+    link(place, one, "web-7")
+    service = start()
+    service.send(**ORDER, customer_id="web-7")
+    before = OnlineFeatures(place).read([one])
+    refresh.refresh(few, place, NOW, everyone=True)
+    pd.testing.assert_frame_equal(OnlineFeatures(place).read([one]), before, rtol=1e-9)
+
+
+def test_an_order_id_that_stands_in_the_tables_as_another_customers_is_a_conflict(
+    start: Callable, place: Workspace, one: str
+) -> None:
+    orders = pd.read_parquet(place.tables / "orders.parquet")
+    others = orders.loc[orders["customer_id"] != one, "order_id"].iloc[0]
+    own = orders.loc[orders["customer_id"] == one, "order_id"].iloc[0]
+    service = start()
+    before = service.recency(one)
+    told = problem(service.send(**{**ORDER, "order_id": others}, customer_id=one), 409)
+    assert [e.pointer for e in told.errors] == ["/order_id"]
+    assert "another customer's" in told.detail
+    good = {**ORDER, "event_id": "e2", "order_id": "new-2", "customer_id": one}
+    several = problem(service.send(events=[good, {**ORDER, "order_id": others, "customer_id": one}]), 409)
+    assert [e.pointer for e in several.errors] == ["/events/1/order_id"]
+    assert service.recency(one) == before
+    assert service.send(**{**ORDER, "order_id": own}, customer_id=one).status_code == 200
+    assert service.recency(one) > 1  # the row of the table is taken, not the event
+
+
+def test_an_order_that_an_export_gives_to_another_later_counts_once_and_is_no_conflict_when_sent_again(
+    start: Callable, place: Workspace, few: Settings
+) -> None:
+    first, second = sorted(pd.read_parquet(place.features / "rows.parquet")["customer_id"].unique())[:2]
+    service = start()
+    service.send(**ORDER, customer_id=first)
+    orders = pd.read_parquet(place.tables / "orders.parquet")
+    row = orders.iloc[[0]].assign(order_id="new-1", customer_id=second, ordered_at=pd.Timestamp("2024-08-30"))
+    pd.concat([orders, row], ignore_index=True).to_parquet(place.tables / "orders.parquet", index=False)
+    assert service.send(**ORDER, customer_id=first).json()["events"][0]["status"] == "known"
+    assert service.recency(first) > 1
+    told = OnlineFeatures(place).read([first])
+    refresh.refresh(few, place, NOW, everyone=True)
+    pd.testing.assert_frame_equal(OnlineFeatures(place).read([first]), told, rtol=1e-9)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b'{"events": []}', b'{"events": {}}', b'{"events": [], "x": 1}'])
+def test_a_body_that_brings_no_events_is_refused(start: Callable, content: bytes) -> None:
+    response = start().http.post("/v1/events", content=content, headers={"content-type": "application/json"})
+    problem(response, 422)
+
+
+def test_several_events_of_several_customers_are_taken_at_once(start: Callable, place: Workspace) -> None:
+    ids = sorted(pd.read_parquet(place.tables / "customers.parquet")["customer_id"])[:5]
+    events = [{**ORDER, "event_id": i, "order_id": i, "customer_id": i} for i in ids]
+    said = {"event_id": "t", "type": "interaction", "interaction_id": "t", "customer_id": ids[0]}
+    service = start()
+    taken = service.send(events=[*events, {**said, "occurred_at": "2024-09-05T11:59:00Z", "kind": "complaint"}])
+    assert [e["status"] for e in taken.json()["events"]] == ["accepted"] * 6
+    assert all(service.recency(i) == pytest.approx(3601 / 86_400) for i in ids)
+
+
+def test_a_service_without_an_intake_says_so(
+    customers: pd.DataFrame, reader: object, champions: Champions, holder: object, settings: Settings, tmp_path, calling
+) -> None:
+    with PredictionLog(tmp_path / "log.db") as log:
+        http = calling(create_app(holder, reader, log, settings))
+        problem(http.post("/v1/events", json={**ORDER, "customer_id": "c1"}), 503)
+
+
+def test_the_openapi_document_names_the_endpoint(start: Callable) -> None:
+    document = start().http.get("/openapi.json").json()
+    operation = document["paths"]["/v1/events"]["post"]
+    assert set(operation["responses"]) == {"200", "409", "413", "415", "422", "503"}
+    assert {"OrderEvent", "InteractionEvent", "ManyEvents", "EventsTaken"} <= set(document["components"]["schemas"])

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from serving.api import schema
+from serving.api.problems import InvalidRequestError
+from serving.api.schema import ManyCustomers, OneCustomer, Problem, parse
+
+MOST = 3
+ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=schema.MAX_ID_LENGTH)
+
+
+def refused(body: bytes) -> dict[str, str]:
+    with pytest.raises(InvalidRequestError) as caught:
+        parse(body, MOST)
+    return {fault.pointer: fault.detail for fault in caught.value.errors}
+
+
+@given(ids)
+def test_any_text_is_an_id(customer_id: str) -> None:
+    assert parse(orjson.dumps({"customer_id": customer_id}), MOST) == OneCustomer(customer_id=customer_id)
+
+
+@given(st.lists(ids, min_size=1, max_size=MOST, unique=True), st.none() | st.integers(0, schema.MAX_REASONS))
+def test_several_ids_keep_their_order(customer_ids: list[str], top: int | None) -> None:
+    body = orjson.dumps({"customer_ids": customer_ids, "top_reasons": top})
+    assert parse(body, MOST) == ManyCustomers(customer_ids=customer_ids, top_reasons=top)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "detail"),
+    [
+        ('{"customer_id": 1038}', "/customer_id", "must be a string in quotes"),
+        ('{"customer_id": null}', "/customer_id", "must be a string in quotes"),
+        ('{"customer_id": ""}', "/customer_id", "at least 1 character"),
+        ('{"customer_id": "' + "x" * 257 + '"}', "/customer_id", "at most 256 characters"),
+        ("{}", "/customer_id", "is required"),
+        ('{"customer_id": "a", "colour": 1}', "/colour", "is not a known field"),
+        ('{"customer_id": "a", "a/b~c": 1}', "/a~1b~0c", "is not a known field"),
+        ('{"customer_id": "a", "customer_ids": ["b"]}', "/customer_ids", "give one of the two"),
+        ('{"customer_id": "a", "top_reasons": "3"}', "/top_reasons", "valid integer"),
+        ('{"customer_id": "a", "top_reasons": 3.0}', "/top_reasons", "valid integer"),
+        ('{"customer_id": "a", "top_reasons": true}', "/top_reasons", "valid integer"),
+        ('{"customer_id": "a", "top_reasons": -1}', "/top_reasons", "greater than or equal to 0"),
+        ('{"customer_ids": []}', "/customer_ids", "at least 1 item"),
+        ('{"customer_ids": "a"}', "/customer_ids", "must be a list of strings"),
+        ('{"customer_ids": ["a", 7]}', "/customer_ids/1", "must be a string in quotes"),
+        ('{"customer_ids": ["a", "b", "a"]}', "/customer_ids/2", "repeats /customer_ids/0"),
+        ('{"customer_ids": ["a", "b", "c", "d"]}', "/customer_ids", "holds 4 ids, at most 3"),
+    ],
+)
+def test_a_fault_is_told_with_its_place(body: str, pointer: str, detail: str) -> None:
+    told = refused(body.encode())
+    assert list(told) == [pointer]
+    assert detail in told[pointer]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"nonsense",
+        b'{"customer_id": "a"',
+        b'{"customer_id": NaN}',
+        b'{"customer_id": "a", "top_reasons": Infinity}',
+        b'{"customer_id": "\xff"}',
+        b'{"customer_id": "\\ud800"}',
+        b"[" * 5000,
+    ],
+)
+def test_what_is_not_json_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequestError, match="not valid JSON at line"):
+        parse(body, MOST)
+
+
+@pytest.mark.parametrize("body", [b"[]", b'"a"', b"1", b"null"])
+def test_what_is_not_an_object_is_refused(body: bytes) -> None:
+    with pytest.raises(InvalidRequestError, match="must be a JSON object"):
+        parse(body, MOST)
+
+
+@given(ids.filter(lambda i: len(i) > 3), st.integers(0, 3))
+def test_a_refusal_never_quotes_an_id(customer_id: str, kind: int) -> None:
+    marked = f"secret-{customer_id}"[: schema.MAX_ID_LENGTH]
+    bodies: list[Any] = [
+        {"customer_ids": [marked, marked]},
+        {"customer_ids": [marked, 1]},
+        {"customer_id": marked, "customer_ids": [marked]},
+        {"customer_id": marked, "top_reasons": marked},
+    ]
+    with pytest.raises(InvalidRequestError) as caught:
+        parse(orjson.dumps(bodies[kind]), MOST)
+    assert "secret" not in str(caught.value)
+    assert not any("secret" in fault.detail for fault in caught.value.errors)
+
+
+def test_no_valid_request_is_longer_than_the_largest_body() -> None:
+    longest = '"' + "\\ud83d\\ude00" * schema.MAX_ID_LENGTH + '", '
+    assert len('{"customer_ids": [' + longest * 50 + '], "top_reasons": 1000}') < schema.max_body_bytes(50)
+
+
+def test_an_answer_with_a_number_that_is_not_finite_is_refused() -> None:
+    with pytest.raises(ValidationError, match="finite"):
+        schema.Reason(feature="x", value=float("nan"), effect=0.1, text="")
+
+
+def references(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        own = {node["$ref"]} if "$ref" in node else set()
+        return own.union(*(references(v) for v in node.values()), set())
+    return set().union(*(references(v) for v in node)) if isinstance(node, list) else set()
+
+
+def test_the_openapi_document_names_only_what_it_holds() -> None:
+    document = schema.openapi(1000, "1")
+    held = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references(document) <= held
+    assert held - references(document) == set()
+
+
+def test_the_openapi_document_tells_the_limits_of_a_request() -> None:
+    schemas = schema.openapi(17, "1")["components"]["schemas"]
+    several = schemas["ManyCustomers"]
+    assert several["additionalProperties"] is False
+    assert several["properties"]["customer_ids"]["maxItems"] == 17
+    assert several["properties"]["customer_ids"]["uniqueItems"] is True
+    assert Problem.model_json_schema()["required"] == ["type", "title", "status", "detail"]

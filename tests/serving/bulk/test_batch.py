@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+import orjson
+import pandas as pd
+import pytest
+
+from configs.errors import DataError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from serving.answer.champion import Champions
+from serving.answer.score import score
+from serving.bulk.batch import SCHEMA, score_all
+
+
+def test_both_files_hold_the_answers_of_single_requests(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> None:
+    summary = score_all(customers, champions, settings, workspace, now, chunk_rows=150)
+    folder = workspace.scores / "2024-03-01"
+    assert summary["folder"] == str(folder)
+    lines = [orjson.loads(line) for line in (folder / "scores.jsonl").read_bytes().splitlines()]
+    wanted = score(customers, champions, settings, now, settings.serving.top_reasons)
+    assert [{**a, "prediction_id": ""} for a in lines] == [{**a, "prediction_id": ""} for a in wanted]
+    table = pd.read_parquet(folder / "scores.parquet")
+    assert list(table.columns) == SCHEMA.names
+    assert table["prediction_id"].tolist() == [a["prediction_id"] for a in lines]
+    assert table["expected"].tolist() == [a["clv"]["expected"] for a in lines]
+    assert [list(r) for r in table["reasons"]] == [[one["text"] for one in a["reasons"]] for a in lines]
+    assert table["as_of"].unique().tolist() == [pd.Timestamp("2024-03-01", tz="UTC")]
+
+
+def test_the_summary_counts_all_customers(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> None:
+    summary = score_all(customers, champions, settings, workspace, now)
+    table = pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")
+    assert summary["customers"] == len(table) == 400
+    assert summary["tiers"] == table["tier"].value_counts().to_dict()
+    assert summary["bands"] == table["band"].value_counts().to_dict()
+    assert sum(summary["actions"].values()) == sum(summary["stages"].values()) == 400
+    assert summary["expected_total"] == pytest.approx(table["expected"].sum())
+    assert orjson.loads(orjson.dumps(summary)) == summary
+
+
+def test_progress_is_told_after_every_chunk(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> None:
+    told: list[tuple[int, int]] = []
+    score_all(customers.head(25), champions, settings, workspace, now, lambda *done: told.append(done), chunk_rows=10)
+    assert told == [(10, 25), (20, 25), (25, 25)]
+
+
+def test_a_chunk_of_lapsed_customers_alone_is_written(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> None:
+    gone = customers.head(5).assign(days_since_last_order=200.0, tenure_days=300.0)
+    summary = score_all(gone, champions, settings, workspace, now)
+    assert summary["bands"] == {}
+    assert summary["stages"] == {"lapsed": 5}
+    assert pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")["probability"].isna().all()
+
+
+def test_a_run_that_fails_leaves_the_scores_of_the_last_one(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> None:
+    score_all(customers.head(3), champions, settings, workspace, now)
+
+    def stop(done: int, whole: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_all(customers, champions, settings, workspace, now, stop)
+    assert [p.name for p in workspace.scores.iterdir()] == ["2024-03-01"]
+    assert len(pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")) == 3
+
+
+def test_several_moments_are_refused(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> None:
+    later = customers.tail(1).assign(as_of=customers["as_of"] + pd.Timedelta(days=31))
+    with pytest.raises(DataError, match="holds 2"):
+        score_all(pd.concat([customers.head(1), later]), champions, settings, workspace, now)
+    with pytest.raises(DataError, match="holds 0"):
+        score_all(customers.head(0), champions, settings, workspace, now)

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from configs.settings import Settings
+from features.schema import Feature, FeatureSchema
+from training.data.leakage import LeakError, find_leaks, require_no_leaks, single_gini, target
+
+N, PLAIN = 1500, 8
+FEW = examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def world(seed: int) -> pd.DataFrame:
+    """Four moments; each customer has an own risk of leaving, of which eight plain columns tell a little."""
+    rng = np.random.default_rng(seed)
+    risk = rng.normal(size=N)
+    label = (rng.random(N) < 1 / (1 + np.exp(1.5 - 1.5 * risk))).astype(float)
+    moments = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")[np.arange(N) % 4]
+    plain = {f"plain_{i}": risk + rng.normal(size=N) for i in range(PLAIN)}
+    return pd.DataFrame({"as_of": moments, **plain, "label": label})
+
+
+def schema(*attributes: str, plain: tuple[str, ...] = ()) -> FeatureSchema:
+    told = [*(f"plain_{i}" for i in range(PLAIN)), *plain]
+    return FeatureSchema(
+        (
+            *(Feature(n, "orders", "float64", "") for n in told),
+            *(Feature(n, "customers", "string", "") for n in attributes),
+        )
+    )
+
+
+@FEW
+@given(st.integers(0, 10**6))
+def test_plain_columns_and_an_honest_attribute_are_never_suspected(settings: Settings, seed: int) -> None:
+    rows = world(seed)
+    region = np.random.default_rng(seed).choice(np.array(["east", "west", None], object), N)
+    assert find_leaks(rows.assign(region=region), schema("region"), settings.leaks) == []
+
+
+@FEW
+@given(st.integers(0, 10**6), st.floats(0.0, 0.3))
+def test_the_label_with_noise_is_found_by_name(settings: Settings, seed: int, noise: float) -> None:
+    rows = world(seed)
+    status = rows["label"] + noise * np.random.default_rng(seed).normal(size=N)
+    found = find_leaks(rows.assign(status=status), schema(plain=("status",)), settings.leaks)
+    assert [(leak.column, leak.kind) for leak in found] == [("status", "values")]
+
+
+@FEW
+@given(st.integers(0, 10**6))
+def test_days_to_the_next_order_are_found_although_missing_means_left(settings: Settings, seed: int) -> None:
+    rows = world(seed)
+    days = pd.Series(np.random.default_rng(seed).exponential(10, N)).where(rows["label"] == 0)
+    found = find_leaks(rows.assign(next_order=days), schema(plain=("next_order",)), settings.leaks)
+    assert [leak.column for leak in found] == ["next_order"]
+
+
+@FEW
+@given(st.integers(0, 10**6))
+def test_an_attribute_filled_mostly_for_stayers_is_found_as_missing(settings: Settings, seed: int) -> None:
+    rows, rng = world(seed), np.random.default_rng(seed)
+    filled = rng.random(N) < np.where(rows["label"] == 0, 0.35, 0.05)
+    age = pd.Series(rng.choice(np.array(["young", "old"], object), N)).where(filled, None)
+    found = find_leaks(rows.assign(age=age), schema("age"), settings.leaks)
+    assert [(leak.column, leak.kind) for leak in found] == [("age", "missing")]
+
+
+def test_a_status_in_words_is_found(settings: Settings) -> None:
+    rows = world(1)
+    status = np.where(rows["label"] == 1, "closed", "open").astype(object)
+    found = find_leaks(rows.assign(status=status), schema("status"), settings.leaks)
+    assert found[0].column == "status" and "AUC of 1.000" in found[0].got
+
+
+def test_an_amount_to_come_is_found_where_value_is_the_label(settings: Settings) -> None:
+    rows, rng = world(2), np.random.default_rng(99)
+    rows["label"] = np.exp(rows["plain_0"] + rng.normal(size=N))
+    found = find_leaks(rows.assign(invoice=rows["label"] * 1.1), schema(plain=("invoice",)), settings.leaks)
+    assert [leak.column for leak in found] == ["invoice"]
+
+
+def test_too_few_labels_of_a_kind_tell_nothing(settings: Settings) -> None:
+    rows = world(3).head(80)
+    assert find_leaks(rows.assign(status=rows["label"]), schema(plain=("status",)), settings.leaks) == []
+
+
+def test_the_gini_of_a_rising_column_agrees_with_scikit_learn() -> None:
+    rows = world(4)
+    y, later = target(rows["label"]), np.arange(N) >= N // 2
+    own = single_gini(rows["plain_0"], y, later)
+    theirs = 2 * roc_auc_score(y[later], rows["plain_0"][later]) - 1
+    assert own == pytest.approx(theirs, abs=0.06)
+
+
+def test_a_column_that_changes_its_meaning_does_not_look_good() -> None:
+    rows = world(5)
+    y, later = target(rows["label"]), np.arange(N) >= N // 2
+    turned = rows["label"].where(~pd.Series(later), 1 - rows["label"])
+    assert single_gini(turned, y, later) == -1.0
+
+
+def test_training_stops_with_the_names_unless_they_are_accepted(settings: Settings) -> None:
+    rows = world(6)
+    found = find_leaks(rows.assign(status=rows["label"]), schema(plain=("status",)), settings.leaks)
+    with pytest.raises(LeakError, match=r"status: it alone tells the label.*--accept-leaks status"):
+        require_no_leaks(found)
+    require_no_leaks(found, ["status"])
+    with pytest.raises(LeakError):
+        require_no_leaks(found, ["plain_0"])
+
+
+def test_rows_are_not_changed(settings: Settings) -> None:
+    rows = world(7)
+    before = rows.copy()
+    find_leaks(rows, schema(), settings.leaks)
+    pd.testing.assert_frame_equal(rows, before)

@@ -1,0 +1,89 @@
+"""Folds: later judges earlier, and no outcome is used before it was known."""
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import NotEnoughDataError
+from training.data.split import Fold, matured, plan, rolling_origin
+
+
+def months(first, n):
+    return list(pd.date_range(first, periods=n, freq="MS", tz="UTC").as_unit("us"))
+
+
+def day(text):
+    return pd.Timestamp(text, tz="UTC")
+
+
+def test_fold_trains_on_moments_whose_thirty_days_have_ended():
+    fold = rolling_origin(months("2017-01-01", 5), horizon_days=30, n_folds=1)[0]
+    assert fold == Fold(train=tuple(months("2017-01-01", 4)), valid=day("2017-05-01"))
+
+
+def test_label_window_that_ends_at_the_moment_has_ended_and_one_day_later_has_not():
+    assert matured([day("2017-02-01")], 28, by=day("2017-03-01")) == (day("2017-02-01"),)
+    assert matured([day("2017-02-01")], 29, by=day("2017-03-01")) == ()
+
+
+def test_folds_are_the_newest_and_come_oldest_first():
+    folds = rolling_origin(months("2017-01-01", 8), horizon_days=30, n_folds=3)
+    assert [f.valid.month for f in folds] == [6, 7, 8]
+    assert [len(f.train) for f in folds] == [5, 6, 7]
+
+
+def test_short_history_gives_fewer_folds():
+    folds = rolling_origin(months("2017-01-01", 6), horizon_days=90, n_folds=3)
+    assert [(f.valid.month, len(f.train)) for f in folds] == [(4, 1), (5, 1), (6, 3)]
+    assert len(rolling_origin(months("2017-01-01", 4), horizon_days=90, n_folds=3)) == 1
+
+
+def test_order_and_repetition_of_the_moments_do_not_matter():
+    moments = months("2017-01-01", 6)
+    assert rolling_origin([*moments[::-1], moments[2]], 30, 3) == rolling_origin(moments, 30, 3)
+
+
+def test_plan_of_a_year_with_a_horizon_of_ninety_days():
+    made = plan(months("2017-02-01", 9), horizon_days=90, holdout_as_ofs=1, n_folds=3)
+    assert [a.month for a in made.holdout] == [10]
+    assert [a.month for a in made.train_for_holdout] == [2, 3, 4, 5, 6, 7]
+    assert [(f.valid.month, [a.month for a in f.train]) for f in made.folds] == [(6, [2, 3]), (7, [2, 3, 4])]
+    assert len(made.final) == 9
+
+
+def test_february_is_not_matured_in_march_when_the_horizon_is_thirty_days():
+    made = plan(months("2017-01-01", 3), horizon_days=28, holdout_as_ofs=1, n_folds=1)
+    assert [a.month for a in made.train_for_holdout] == [1, 2]
+    with pytest.raises(NotEnoughDataError):
+        plan(months("2017-02-01", 2), horizon_days=30, holdout_as_ofs=1, n_folds=1)
+
+
+@given(n=st.integers(2, 30), horizon=st.integers(1, 200), holdout=st.integers(1, 4), folds=st.integers(1, 6))
+def test_no_outcome_is_used_before_it_was_known(n, horizon, holdout, folds):
+    moments, horizon_ = months("2015-01-01", n), pd.Timedelta(days=horizon)
+    try:
+        made = plan(moments, horizon, holdout, folds)
+    except NotEnoughDataError:
+        return
+    assert all(a + horizon_ <= made.holdout[0] for a in made.train_for_holdout)
+    assert 1 <= len(made.folds) <= folds and len(made.holdout) == holdout
+    for fold in made.folds:
+        assert fold.train and all(a + horizon_ <= fold.valid for a in fold.train)
+        assert fold.valid in made.train_for_holdout and set(fold.train) < set(made.train_for_holdout)
+    assert made.final == tuple(moments)
+
+
+@pytest.mark.parametrize(
+    ("n", "horizon", "holdout", "said"),
+    [
+        (0, 30, 1, "found no labelled moment"),
+        (2, 30, 2, "more than the 2 labelled moments that are held out, found 2 labelled moments"),
+        (3, 90, 1, "at least 90 days before the first hold-out moment 2017-03-01"),
+        (2, 30, 1, "needs two labelled moments at least 30 days apart"),
+    ],
+)
+def test_too_short_a_history_is_refused_with_what_is_needed_found_and_to_do(n, horizon, holdout, said):
+    with pytest.raises(NotEnoughDataError) as caught:
+        plan(months("2017-01-01", n), horizon, holdout, n_folds=3)
+    assert said in str(caught.value) and "longer history" in str(caught.value)

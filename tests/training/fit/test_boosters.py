@@ -1,0 +1,255 @@
+"""The boosters, their search and the bundle they end in, on made-up rows whose truth is known."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from optuna.trial import FrozenTrial, create_trial
+
+from configs.errors import NotEnoughDataError, RegistryError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features.schema import Feature, FeatureSchema
+from training.data.dataset import Dataset, Matrix, learn_encoder, require_enough
+from training.data.split import plan
+from training.fit.assembly import assemble, fold_data, learn, out_of_time
+from training.fit.boosters import CHURN, LOGNORMAL, TWEEDIE, TWO_PART, ZILN, Scored, calibrate, fit, predict
+from training.fit.search import FIRST, fewest_trees, search
+from training.metrics import auc, expected_calibration_error, total_error
+from training.model import bundle as bundles
+
+SCHEMA = FeatureSchema(
+    (
+        Feature("gap", "orders", "float64", ""),
+        Feature("spend", "orders", "float64", ""),
+        Feature("same", "orders", "float64", ""),
+        Feature("region", "customers", "string", ""),
+    )
+)
+
+
+def rows(n: int, seed: int, task: str) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "gap": rng.gamma(2, 10, n),
+            "spend": rng.lognormal(4, 1, n),
+            "same": 1.0,
+            "region": rng.choice(["north", "south", None], n),
+        }
+    )
+    leaves = 1 / (1 + np.exp(-(frame["gap"] / 10 - 3 + (frame["region"] == "north"))))
+    left = rng.random(n) < leaves
+    value = np.where(left, 0, frame["spend"] * rng.lognormal(-0.1, 0.4, n))
+    if task == "clv":
+        return frame.assign(label=value, truth=0)
+    longer = left & (rng.random(n) < 0.7)
+    return frame.assign(
+        label=left.astype(float),
+        truth=leaves,
+        churned_60=longer.astype(float),
+        churned_90=(longer & (rng.random(n) < 0.7)).astype(float),
+    )
+
+
+@pytest.fixture(scope="module", params=["churn", "clv"])
+def data(request: pytest.FixtureRequest) -> Dataset:
+    moments = pd.date_range("2024-01-01", periods=9, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
+    parts = [
+        rows(300, i, request.param).assign(as_of=m, customer_id=[f"c{k}" for k in range(300)])
+        for i, m in enumerate(moments)
+    ]
+    return Dataset(request.param, pd.concat(parts, ignore_index=True), SCHEMA, "made up")
+
+
+@pytest.fixture(scope="module")
+def trained(data: Dataset, tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> bundles.Bundle:
+    place = Workspace(tmp_path_factory.mktemp("search"))
+    parts = plan(data.as_ofs, 30, 1, 2)
+    folds = fold_data(data, parts.folds, settings)
+    found = search(data.task, folds, settings.tuning, place, "mark")
+    fitted, encoder = learn(data, parts.final, found, settings)
+    later = out_of_time(folds, found, 0)
+    return assemble(fitted, encoder, later, data, parts.final, None, data.at(parts.holdout), settings)
+
+
+@pytest.mark.parametrize("form", [CHURN, TWEEDIE, TWO_PART, LOGNORMAL, ZILN], ids=lambda f: f.name)
+def test_a_form_learns_what_moves_its_target(form) -> None:
+    task = "churn" if form is CHURN else "clv"
+    train, later = rows(20_000, 1, task), rows(20_000, 2, task)
+    encoder = learn_encoder(train, SCHEMA)
+    trees = {p.name: 60 for p in form.parts}
+    fitted = fit(form, encoder(train), encoder, FIRST, seed=0, trees=trees)
+    raw, y = fitted.raw(encoder(later).x), encoder(later).y
+    own = Scored(fitted.raw(encoder(train).x), encoder(train).y, np.zeros(len(train), dtype=int))
+    forecast = predict(form, raw, calibrate(form, Scored(raw, y, np.zeros(len(y), dtype=int)), own))
+    if task == "churn":
+        assert auc(later["label"], forecast) > auc(later["label"], later["truth"]) - 0.02
+    else:
+        assert abs(total_error(later["label"], forecast)) < 0.05
+        assert np.corrcoef(forecast, later["label"])[0, 1] > 0.5
+
+
+def test_the_same_seed_gives_the_same_booster_and_another_seed_another() -> None:
+    train = rows(500, 1, "churn")
+    encoder = learn_encoder(train, SCHEMA)
+    made = [fit(CHURN, encoder(train), encoder, FIRST, seed=s, trees={"churn": 10}) for s in (1, 1, 2)]
+    texts = [m.boosters[0].model_to_string() for m in made]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_a_model_can_learn_a_small_batch_by_heart() -> None:
+    x = np.arange(40.0)[:, None]
+    y = (np.arange(40) % 2).astype(float)
+    encoder = learn_encoder(pd.DataFrame({"gap": x[:, 0], "spend": 1.0, "same": 1.0, "region": None}), SCHEMA)
+    params = {"learning_rate": 0.5, "num_leaves": 40, "min_data_in_leaf": 1, "min_data_in_bin": 1}
+    fitted = fit(CHURN, Matrix(x, y), encoder, params, seed=0, trees={"churn": 50})
+    assert auc(y, fitted.raw(x)[:, 0]) == 1
+
+
+def test_the_encoder_keeps_what_varies_and_reads_the_unknown_as_missing() -> None:
+    encoder = learn_encoder(rows(100, 0, "churn"), SCHEMA)
+    assert encoder.features == ("gap", "spend", "region")
+    assert encoder.categories == {"region": ("north", "south")}
+    asked = pd.DataFrame({"gap": [1.0], "spend": [1.0], "region": ["moon"], "label": [0.0]})
+    assert np.isnan(encoder(asked).x[0, 2])
+
+
+def test_explanations_sum_to_what_is_served(trained: bundles.Bundle, data: Dataset) -> None:
+    matrix = trained.encode(data.frame.head(300))
+    told = trained.explain(matrix)
+    assert told.base + told.effects.sum(axis=1) == pytest.approx(trained.predict(matrix), rel=1e-12)
+
+
+def test_a_longer_silence_is_never_likelier_and_every_horizon_is_calibrated(
+    trained: bundles.Bundle, data: Dataset
+) -> None:
+    if data.task == "clv":
+        assert trained.steps == ()
+        return
+    later = rows(4000, 99, "churn")
+    matrix = trained.encode(later)
+    left = trained.by_horizon(trained.survival(matrix, trained.predict(matrix)))
+    assert list(left) == [30, 60, 90]
+    assert (np.diff(np.column_stack(list(left.values())), axis=1) <= 0).all()
+    assert np.array_equal(left[30], trained.predict(matrix))
+    for days, name in ((60, "churned_60"), (90, "churned_90")):
+        assert expected_calibration_error(later[name], left[days]) < 0.04
+
+
+def test_one_row_is_scored_as_it_is_among_many(trained: bundles.Bundle, data: Dataset) -> None:
+    matrix = trained.encode(data.frame.head(200))
+    alone = np.concatenate([trained.predict(row[None, :]) for row in matrix[:20]])
+    assert np.array_equal(alone, trained.predict(matrix)[:20])
+
+
+def test_the_order_of_columns_and_a_further_one_change_nothing(trained: bundles.Bundle, data: Dataset) -> None:
+    frame = data.frame.head(50)
+    mixed = frame[frame.columns[::-1]].assign(further="x")
+    assert np.array_equal(trained.predict(trained.encode(frame)), trained.predict(trained.encode(mixed)))
+
+
+def test_a_bundle_read_back_is_the_one_that_was_saved(trained: bundles.Bundle, data: Dataset, tmp_path: Path) -> None:
+    back = bundles.load(trained.save(tmp_path / "bundle"))
+    matrix = trained.encode(data.frame)
+    assert np.array_equal(back.predict(matrix), trained.predict(matrix))
+    assert np.array_equal([s.score(matrix) for s in back.steps], [s.score(matrix) for s in trained.steps])
+    plain = {"scores": (), "steps": (), "reference": None}
+    assert dataclasses.replace(back, **plain) == dataclasses.replace(trained, **plain)
+    assert not list(tmp_path.rglob("*.pkl"))
+    assert {p.suffix for p in (tmp_path / "bundle").iterdir()} == {".txt", ".json", ".parquet"}
+
+
+def test_an_altered_or_missing_file_is_refused(trained: bundles.Bundle, tmp_path: Path) -> None:
+    folder = trained.save(tmp_path / "bundle")
+    text = next(folder.glob("*.txt"))
+    text.write_text(text.read_text().replace("learning_rate: ", "learning_rate: 1"))
+    with pytest.raises(RegistryError, match="was altered"):
+        bundles.load(folder)
+    text.unlink()
+    with pytest.raises(RegistryError, match="is missing"):
+        bundles.load(folder)
+    (folder / "bundle.json").write_text(json.dumps({"format": 99}))
+    with pytest.raises(RegistryError, match="format 99"):
+        bundles.load(folder)
+
+
+def test_a_column_the_model_needs_is_named_when_it_lacks(trained: bundles.Bundle, data: Dataset) -> None:
+    with pytest.raises(RegistryError, match="'gap'"):
+        trained.encode(data.frame.drop(columns="gap"))
+
+
+def test_percentiles_rise_with_the_prediction(trained: bundles.Bundle) -> None:
+    scale = np.asarray(trained.quantiles)
+    found = trained.percentile(np.array([scale[0] - 1, np.median(scale), scale[-1] + 1]))
+    assert found.tolist()[0] == 0
+    assert found.tolist()[2] == 100
+    assert 45 <= found[1] <= 55
+
+
+def test_a_search_that_was_cut_off_goes_on_where_it_stood(settings: Settings, workspace: Workspace) -> None:
+    moments = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")
+    frame = pd.concat([rows(200, i, "churn").assign(as_of=m, customer_id="c") for i, m in enumerate(moments)])
+    data = Dataset("churn", frame, SCHEMA, "made up")
+    folds = fold_data(data, plan(data.as_ofs, 30, 1, 1).folds, settings)
+    short = settings.tuning.model_copy(update={"trials": 2})
+    search("churn", folds, short, workspace, "mark")
+    counted: list[int] = []
+    longer = search(
+        "churn",
+        folds,
+        settings.tuning.model_copy(update={"trials": 5}),
+        workspace,
+        "mark",
+        lambda d, _: counted.append(d),
+    )
+    assert counted[0] == 2
+    assert len(longer.study.trials) == 5
+    again = search("churn", folds, settings.tuning.model_copy(update={"trials": 5}), workspace, "mark")
+    assert (again.params, again.loss) == (longer.params, longer.loss)
+
+
+def test_too_little_to_learn_from_says_the_minimum_and_what_was_found(data: Dataset, settings: Settings) -> None:
+    require_enough(data, settings.minimum)
+    for change, said in (
+        ({"customers": 301}, "300 customers at the newest labelled moment, 301 are needed"),
+        ({"as_ofs": 10}, "9 labelled moments, 10 are needed"),
+        ({"labels_of_each_kind": 9999}, "9,999 are needed"),
+    ):
+        with pytest.raises(NotEnoughDataError, match=said):
+            require_enough(data, settings.minimum.model_copy(update=change))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:mlflow", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_mlflow_answers_what_is_served(trained: bundles.Bundle, data: Dataset, workspace: Workspace) -> None:
+    from training.registry import model_registry
+
+    with model_registry.run(workspace, "test", "run", {}) as run:
+        made = run.register(trained, trained, data.frame.head(5), {"gates": "passed"})
+    import mlflow
+
+    found = mlflow.pyfunc.load_model(f"models:/{made.model}/{made.version}").predict(data.frame.head(20))
+    served = trained.predict(trained.encode(data.frame.head(20)))
+    assert found.iloc[:, 0].to_numpy() == pytest.approx(served, abs=0)
+    assert not list(workspace.mlruns.rglob("*.pkl"))
+    reread, judged = model_registry.bundles(workspace, made.model, made.version)
+    assert reread.features == judged.features == trained.features
+
+
+def trial(number: int, losses: list[float], trees: int) -> FrozenTrial:
+    made = create_trial(value=float(np.mean(losses)), user_attrs={"blocks": losses, "trees": {"churn": trees}})
+    made.number = number
+    return made
+
+
+def test_of_trials_within_one_standard_error_the_one_with_fewest_trees_is_taken() -> None:
+    best = trial(0, [1.0, 2.0, 3.0, 4.0], 200)
+    as_good = trial(1, [1.1, 1.9, 3.1, 3.95], 20)
+    surely_worse = trial(2, [1.05, 2.05, 3.06, 4.05], 5)
+    assert fewest_trees([best, as_good, surely_worse]) is as_good
+    assert fewest_trees([best, surely_worse]) is best

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.settings import Settings
+from features.schema import Feature, FeatureSchema
+from training.data.dataset import Dataset, learn_encoder
+from training.fit.boosters import CHURN, fit
+from training.fit.horizons import learn_steps, left_by, nothing_until
+from training.fit.search import FIRST
+
+SCHEMA = FeatureSchema((Feature("gap", "orders", "float64", ""), Feature("spend", "orders", "float64", "")))
+MOMENTS = pd.date_range("2024-01-01", periods=6, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
+
+
+def customers(moment: pd.Timestamp, number: int) -> pd.DataFrame:
+    """Who is silent for an exponential time, the longer the larger the gap."""
+    rng = np.random.default_rng(number)
+    gap = rng.uniform(0, 1, 600)
+    silent = rng.exponential(20 + 120 * gap)
+    told = {name: (silent >= days).astype(float) for name, days in NAMES.items()}
+    frame = pd.DataFrame({"gap": gap, "spend": rng.normal(size=600), **told})
+    return frame.assign(as_of=moment, customer_id=[f"c{i}" for i in range(600)], silent=silent)
+
+
+NAMES = {"label": 30, "churned_60": 60, "churned_90": 90}
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    frame = pd.concat([customers(m, i) for i, m in enumerate(MOMENTS)], ignore_index=True)
+    return Dataset("churn", frame, SCHEMA, "made up")
+
+
+def learned(data: Dataset, until: pd.Timestamp | None, settings: Settings):
+    encoder = learn_encoder(data.frame, SCHEMA)
+    main = fit(CHURN, encoder(data.frame), encoder, FIRST, seed=0, trees={"churn": 100})
+    return learn_steps(data, tuple(data.as_ofs), until, encoder, main, settings), encoder
+
+
+def test_each_step_learns_the_chance_of_going_on_in_silence(data: Dataset, settings: Settings) -> None:
+    (steps, left_out), encoder = learned(data, None, settings)
+    assert [s.days for s in steps] == [60, 90] and left_out == {}
+    asked = encoder(pd.DataFrame({"gap": [0.25, 0.75], "spend": 0.0, "label": 0.0}))
+    for step in steps:
+        chance = 1 / (1 + np.exp(-step.score(asked.x)))
+        assert chance == pytest.approx(np.exp(-30 / (20 + 120 * np.array([0.25, 0.75]))), abs=0.12)
+
+
+def test_no_outcome_past_the_limit_is_learned_from(data: Dataset, settings: Settings) -> None:
+    limit = MOMENTS[0] + pd.Timedelta(days=95)
+    (steps, _), encoder = learned(data, limit, settings)
+    later = data.frame["as_of"] > MOMENTS[1]
+    turned = data.frame.assign(**{name: data.frame[name].where(~later, 1 - data.frame[name]) for name in NAMES})
+    (again, _), _ = learned(Dataset("churn", turned.assign(label=data.frame["label"]), SCHEMA, ""), limit, settings)
+    x = encoder(data.frame).x
+    for one, other in zip(steps, again, strict=True):
+        assert np.array_equal(one.score(x), other.score(x))
+
+
+def test_a_horizon_that_the_history_is_too_short_for_is_left_out_and_named(data: Dataset, settings: Settings) -> None:
+    (steps, left_out), _ = learned(data, MOMENTS[0] + pd.Timedelta(days=70), settings)
+    assert [s.days for s in steps] == [60]
+    assert list(left_out) == ["90"] and "50 needed" in left_out["90"]
+
+
+def test_an_end_of_a_contract_is_the_opposite_of_nothing(data: Dataset, settings: Settings) -> None:
+    contract = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
+    assert np.array_equal(nothing_until(data.frame, 60, contract), 1 - left_by(data.frame, 60, contract))
+    assert np.array_equal(nothing_until(data.frame, 60, settings), left_by(data.frame, 60, settings))
+    assert np.isnan(left_by(data.frame, 7, settings)).all()

@@ -1,0 +1,242 @@
+"""With little history the service answers from a prior, says so, and is not surer than it can be."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.errors import DataError, NotEnoughDataError
+from configs.settings import Settings, load
+from features.schema import Feature, FeatureSchema
+from training.data.dataset import Dataset, shortage
+from training.data.split import plan
+from training.fit.small_data import form_for, make_few
+from training.model import bundle as bundles
+from training.model.survival import outwards
+from training.priors.expectation import Expectation, summary_of
+
+ORDERS = ("orders_total", "days_since_last_order", "tenure_days", "spend_total")
+SCHEMA = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in ORDERS))
+CONTRACT = FeatureSchema(
+    (
+        Feature("price_now", "subscriptions", "float64", ""),
+        Feature("tickets", "interactions", "float64", ""),
+        Feature("plan", "subscriptions", "string", ""),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return load("test")
+
+
+def people(n: int, seed: int, as_of: str = "2024-06-01") -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    known = rng.uniform(10, 150, n)
+    orders = 1 + rng.poisson(known / 20)
+    since = np.where(orders == 1, known, rng.uniform(0, 1, n) * known / 2)
+    rows = pd.DataFrame(
+        dict(zip(ORDERS, (orders.astype(float), since, known, orders * rng.gamma(4, 8, n)), strict=True))
+    )
+    return rows.assign(customer_id=[f"c{i}" for i in range(n)], as_of=pd.Timestamp(as_of, tz="UTC"))
+
+
+def labelled(task: str, moments: int, n: int = 30) -> Dataset:
+    days = pd.date_range("2024-01-01", periods=moments, freq="MS", tz="UTC")
+    rng = np.random.default_rng(0)
+    parts = [
+        people(n, i, str(d.date())).assign(label=(rng.random(n) < 0.3) if task == "churn" else rng.gamma(1, 30, n))
+        for i, d in enumerate(days)
+    ]
+    empty = people(n, 0).head(0).assign(label=pd.Series(dtype=float))
+    frame = pd.concat(parts, ignore_index=True) if parts else empty
+    return Dataset(task, frame.astype({"label": float}), SCHEMA, "made up")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", ["churn", "clv"])
+def test_nothing_has_matured_and_still_every_customer_is_answered(
+    task: str, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    asked = people(30, 9)
+    made = make_few(settings, labelled(task, 0), None, asked)
+    assert made.judged is None
+    assert (made.final.basis, made.final.full_season) == ("prior", False)
+    back = bundles.load(made.final.save(tmp_path_factory.mktemp("few") / "bundle"))
+    matrix = back.encode(asked)
+    told = back.predict(matrix)
+    assert np.isfinite(told).all()
+    assert (told > 0).all()
+    assert np.array_equal(told, made.final.predict(matrix))
+    parts = back.explain(matrix)
+    assert parts.base + parts.effects.sum(axis=1) == pytest.approx(told, rel=1e-9)
+
+
+def test_a_longer_silence_is_never_likelier_and_no_order_is_certain(settings: Settings) -> None:
+    asked = people(40, 3)
+    model = make_few(settings, labelled("churn", 0), None, asked).final
+    matrix = model.encode(asked)
+    left = model.by_horizon(model.survival(matrix, model.predict(matrix)))
+    assert list(left) == [30, 60, 90]
+    assert len(model.steps) == len(outwards(30, [30, 60, 90]))
+    every = np.column_stack(list(left.values()))
+    assert (np.diff(every, axis=1) <= 0).all()
+    assert ((every > 0) & (every < 1)).all()
+
+
+def test_what_customers_bring_lies_in_the_interval_as_often_as_promised_where_the_model_is_true(
+    settings: Settings,
+) -> None:
+    asked = people(1500, 3)
+    model = make_few(settings, labelled("clv", 0), None, asked).final
+    prior = model.scores[0].prior
+    assert prior is not None
+    matrix = model.encode(asked)
+    low, high = model.bounds(model.predict(matrix), matrix)
+    assert isinstance(prior, Expectation)
+    drawn = prior.model.value_quantiles(summary_of(matrix), 90, ((np.arange(40) + 0.5) / 40).tolist(), seed=5)
+    inside = ((drawn >= low[:, None]) & (drawn <= high[:, None])).mean()
+    assert 0.88 <= inside <= 0.97
+
+
+def test_with_matured_moments_a_model_of_earlier_ones_is_judged(settings: Settings) -> None:
+    data = labelled("churn", 8)
+    known = pd.concat([data.frame, people(30, 9, "2024-10-01")], ignore_index=True)
+    made = make_few(settings, data, plan(data.as_ofs, 30, 2, 2), known)
+    assert made.judged is not None
+    assert pd.Timestamp(made.judged.trained_through) < pd.Timestamp(made.final.trained_through)
+
+
+def contracts(n: int, task: str) -> Dataset:
+    rng = np.random.default_rng(1)
+    days = pd.date_range("2024-01-01", periods=6, freq="MS", tz="UTC")
+    parts = []
+    for day in days:
+        price, tickets = rng.uniform(10, 90, n), rng.poisson(1.5, n).astype(float)
+        left = rng.random(n) < 1 / (1 + np.exp(2 - tickets))
+        label = left if task == "churn" else price * 3 * ~left
+        rows = {"price_now": price, "tickets": tickets, "plan": "a", "label": label.astype(float)}
+        parts.append(pd.DataFrame({"customer_id": [f"c{i}" for i in range(n)], "as_of": day, **rows}))
+    return Dataset(task, pd.concat(parts, ignore_index=True), CONTRACT, "made up")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", ["churn", "clv"])
+def test_contracts_are_answered_by_a_regression_that_ranks_them(task: str, settings: Settings) -> None:
+    data = contracts(30, task)
+    kind = settings.churn.model_copy(update={"kind": "contract"})
+    own = settings.model_copy(update={"churn": kind})
+    assert form_for(data, own).name == {"churn": "churn_linear", "clv": "value_linear"}[task]
+    asked = data.newest(data.as_ofs)
+    made = make_few(own, data, plan(data.as_ofs, 30, 1, 2), data.frame.assign(contracts_active=1.0))
+    model, column = made.final, {"churn": "tickets", "clv": "price_now"}[task]
+    told = model.predict(model.encode(asked))
+    assert np.corrcoef(told, asked[column])[0, 1] > 0.5
+    if task == "churn":
+        assert set(model.info["horizons_left_out"]) == {"60", "90"}
+    else:
+        low, high = model.bounds(told, model.encode(asked))
+        assert ((low <= told) & (told <= high)).all()
+
+
+def test_without_orders_and_without_an_outcome_nothing_is_made_up(settings: Settings) -> None:
+    data = contracts(30, "clv")
+    nothing = dataclasses.replace(data, frame=data.frame.head(0))
+    with pytest.raises(NotEnoughDataError, match="no outcome is known yet"):
+        make_few(settings, nothing, None, data.newest(data.as_ofs))
+    poor = dataclasses.replace(data, frame=data.frame.assign(label=0.0))
+    with pytest.raises(NotEnoughDataError, match="no customer has brought anything yet"):
+        make_few(settings, poor, None, data.newest(data.as_ofs))
+
+
+def left_and_stayed(n: int, seed: int, days: int, horizon: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Customers of a company, some of whom have left for good, as rows of one moment; and who orders nothing more."""
+    rng = np.random.default_rng(seed)
+    rows, nothing = [], []
+    for i in range(n):
+        began, pace, stays = rng.uniform(0, days - 10), rng.gamma(2.0, 0.02), rng.exponential(120.0)
+        gaps = rng.exponential(1 / pace, 200)
+        times = np.concatenate([[0.0], np.cumsum(gaps)])
+        times = began + times[times <= stays]
+        seen, coming = times[times < days], times[(times >= days) & (times < days + horizon)]
+        since, tenure = days - seen[-1], days - seen[0]
+        rows.append((float(len(seen)), since, tenure, 30.0 * len(seen), f"c{i}"))
+        nothing.append(len(coming) == 0)
+    frame = pd.DataFrame(rows, columns=[*ORDERS, "customer_id"]).assign(as_of=pd.Timestamp("2024-06-01", tz="UTC"))
+    return frame, np.array(nothing)
+
+
+def test_churn_told_from_little_history_is_neither_too_low_nor_too_high(settings: Settings) -> None:
+    misses = []
+    for seed in range(4):
+        known, nothing = left_and_stayed(400, seed, 360, 30)
+        model = make_few(settings, labelled("churn", 0), None, known).final
+        asked = known["days_since_last_order"] <= settings.churn.activity_days
+        misses.append(model.predict(model.encode(known[asked])).mean() - nothing[asked].mean())
+    assert abs(np.mean(misses)) < 0.04
+
+
+def test_orders_that_bring_nothing_are_no_value_to_forecast(settings: Settings) -> None:
+    for amount in (0.0, -5.0):
+        with pytest.raises(DataError, match=r"net revenue of -?\d+\.00 in total"):
+            make_few(settings, labelled("clv", 0), None, people(30, 9).assign(spend_total=amount))
+
+
+def test_an_infinite_feature_of_whom_is_asked_is_refused(settings: Settings) -> None:
+    asked = people(30, 9)
+    asked.loc[3, "spend_total"] = np.inf
+    with pytest.raises(DataError, match=r"spend_total that is not a finite number .* customer 'c3'"):
+        make_few(settings, labelled("clv", 0), None, asked)
+
+
+def test_one_buyer_among_thirty_is_answered(settings: Settings) -> None:
+    asked = people(30, 9)
+    asked.loc[1:, list(ORDERS)] = (0.0, np.nan, np.nan, 0.0)
+    model = make_few(settings, labelled("clv", 0), None, asked).final
+    assert (model.predict(model.encode(asked)) > 0).all()
+
+
+def test_contracts_without_a_number_that_varies_are_told_the_rate(settings: Settings) -> None:
+    data = contracts(30, "churn")
+    flat = dataclasses.replace(data, frame=data.frame.assign(price_now=20.0, tickets=1.0))
+    flat.frame["plan"] = np.where(np.arange(len(flat.frame)) % 2, "a", "b")
+    own = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
+    model = make_few(own, flat, None, flat.frame.assign(contracts_active=1.0)).final
+    told = model.predict(model.encode(flat.newest(flat.as_ofs)))
+    assert told == pytest.approx(flat.frame["label"].mean(), abs=0.01)
+
+
+def test_a_regression_of_few_is_as_sure_as_it_is_of_customers_it_did_not_learn_from(settings: Settings) -> None:
+    own = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
+    columns = [f"x{i}" for i in range(12)]
+    schema = FeatureSchema(tuple(Feature(name, "subscriptions", "float64", "") for name in columns))
+    inside = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(130, 12)) * 20 + 60
+        frame = pd.DataFrame(x, columns=columns).assign(
+            customer_id=[f"c{i}" for i in range(130)],
+            as_of=pd.Timestamp("2024-06-01", tz="UTC"),
+            label=np.exp(x[:, 0] / 20 + rng.normal(size=130) * 0.5),
+            contracts_active=1.0,
+        )
+        data = Dataset("clv", frame.head(30), schema, "made up")
+        model = make_few(own, data, None, frame.head(30)).final
+        new = frame.tail(100)
+        low, high = model.bounds(model.predict(model.encode(new)), model.encode(new))
+        inside.append(((low <= new["label"]) & (new["label"] <= high)).mean())
+    assert np.mean(inside) > 0.9
+
+
+def test_a_handful_of_customers_is_refused_with_what_to_do(settings: Settings) -> None:
+    with pytest.raises(NotEnoughDataError, match=r"5 customers .* needs 20: .* minimum.few_customers"):
+        make_few(settings, labelled("clv", 0), None, people(5, 0))
+
+
+def test_what_trees_lack_is_counted(settings: Settings) -> None:
+    lack = shortage(labelled("churn", 2), settings.minimum)
+    assert lack[0] == "30 customers at the newest labelled moment, 200 are needed"
+    assert lack[1] == "2 labelled moments, 4 are needed"
+    assert any("customers who left" in one for one in lack)

@@ -1,0 +1,69 @@
+"""Baselines: fair rules of thumb, fitted on training rows only."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.errors import NotEnoughDataError
+from training.judge.baselines import past_rate, recency_rule
+
+
+def train(n=2000, seed=1):
+    rng = np.random.default_rng(seed)
+    days = rng.integers(0, 90, n).astype(float)
+    odds = np.exp(-3 + 0.9 * np.log1p(days))
+    return days, (rng.random(n) < odds / (1 + odds)).astype(float)
+
+
+def test_recency_rule_finds_the_curve_that_made_the_data():
+    days, y = train()
+    asked = np.array([0.0, 10.0, 60.0])
+    odds = np.exp(-3 + 0.9 * np.log1p(asked))
+    assert recency_rule(asked, days, y) == pytest.approx(odds / (1 + odds), abs=0.04)
+
+
+def test_recency_rule_rises_with_the_days_and_keeps_the_training_churn_rate():
+    days, y = train()
+    p = recency_rule(days, days, y)
+    assert (np.diff(p[np.argsort(days)]) >= 0).all()
+    assert p.mean() == pytest.approx(y.mean(), abs=1e-4)
+
+
+def test_customer_without_an_order_counts_as_the_oldest_of_the_training_rows():
+    days, y = train()
+    assert recency_rule([np.nan], days, y) == pytest.approx(recency_rule([days.max()], days, y))
+
+
+def test_unknown_outcomes_are_left_out_of_the_fit():
+    days, y = train(200)
+    more = np.append(days, 1e6), np.append(y, np.nan)
+    assert recency_rule([5.0], *more) == pytest.approx(recency_rule([5.0], days, y))
+
+
+def test_one_class_or_no_order_at_all_gives_everyone_the_churn_rate():
+    assert recency_rule([1.0, 80.0], [1.0, 2.0], [0.0, 0.0]).tolist() == [0.0, 0.0]
+    assert recency_rule([np.nan], [np.nan] * 4, [1, 0, 0, 0]) == pytest.approx([0.25], abs=1e-4)
+
+
+def test_recency_rule_needs_a_known_outcome():
+    with pytest.raises(NotEnoughDataError, match="found none"):
+        recency_rule([1.0], [1.0], [np.nan])
+
+
+def test_past_rate_scales_lifetime_spend_to_the_horizon():
+    assert past_rate([730.0], [365], horizon_days=90) == pytest.approx([180.0])
+    assert past_rate([730.0], [365], horizon_days=90, margin=0.3) == pytest.approx([54.0])
+
+
+def test_past_rate_never_multiplies_what_a_new_customer_has_spent():
+    assert past_rate([50.0], [1], horizon_days=90) == pytest.approx([50.0])
+
+
+def test_past_rate_is_zero_for_who_never_ordered_or_returned_more_than_was_bought():
+    assert past_rate([np.nan, -20.0], [np.nan, 40], horizon_days=90).tolist() == [0.0, 0.0]
+
+
+@given(st.floats(0, 1e6), st.integers(0, 5000), st.integers(1, 400))
+def test_past_rate_is_between_nothing_and_the_lifetime_spend(spend, tenure, horizon):
+    assert 0 <= past_rate([spend], [tenure], horizon)[0] <= spend * (1 + 1e-9)

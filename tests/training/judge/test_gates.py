@@ -1,0 +1,173 @@
+"""Gates: each check alone decides, NaN never passes, and each sentence carries its numbers."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.settings import Gates
+from training.judge.gates import judge_churn, judge_few, judge_value
+
+GATES = Gates(
+    min_auc=0.6,
+    max_calibration_error=0.05,
+    min_gini=0.3,
+    coverage_tolerance=0.06,
+    max_loss_to_champion=0.02,
+    must_beat_baseline=True,
+)
+GOOD = {"auc": 0.8, "log_loss": 0.30, "expected_calibration_error": 0.02}
+RULE = {"auc": 0.7, "log_loss": 0.35}
+CHAMPION = {"auc": 0.79, "log_loss": 0.30}
+GOOD_VALUE = {"normalised_gini": 0.7, "mae": 50.0, "coverage": 0.91}
+RATE = {"normalised_gini": 0.6, "mae": 60.0}
+VALUE_CHAMPION = {"mae": 50.0}
+
+
+def churn(candidate=GOOD, baseline=RULE, champion=CHAMPION, gates=GATES):
+    return judge_churn(candidate, baseline, champion, gates)
+
+
+def value(candidate=GOOD_VALUE, baseline=RATE, champion=VALUE_CHAMPION, gates=GATES):
+    return judge_value(candidate, baseline, champion, gates, 0.9)
+
+
+def failed(decision):
+    return [check.name for check in decision.checks if not check.passed]
+
+
+def test_few_rows_may_miss_the_promised_coverage_by_chance_and_many_may_not():
+    assert failed(value(GOOD_VALUE | {"coverage": 0.83, "n": 100})) == []
+    assert failed(value(GOOD_VALUE | {"coverage": 0.83, "n": 10_000})) == ["coverage_tolerance"]
+
+
+def test_good_churn_model_is_promoted_with_every_check_as_reason():
+    decision = churn()
+    assert decision.promote and failed(decision) == []
+    assert len(decision.reasons) == len(decision.checks) == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"auc": 0.59}, ["min_auc", "beats_baseline_auc"]),
+        ({"auc": 0.7}, ["beats_baseline_auc"]),
+        ({"expected_calibration_error": 0.051}, ["max_calibration_error"]),
+        ({"log_loss": 0.31}, ["not_worse_than_champion"]),
+        ({"log_loss": 0.36}, ["beats_baseline_log_loss", "not_worse_than_champion"]),
+    ],
+)
+def test_each_churn_check_alone_rejects(change, name):
+    decision = churn(GOOD | change)
+    assert not decision.promote and failed(decision) == name
+    assert decision.reasons == tuple(check.text for check in decision.checks if not check.passed)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"normalised_gini": 0.29}, ["min_gini", "beats_baseline_normalised_gini"]),
+        ({"normalised_gini": 0.6}, ["beats_baseline_normalised_gini"]),
+        ({"coverage": 0.83}, ["coverage_tolerance"]),
+        ({"coverage": 0.97}, ["coverage_tolerance"]),
+        ({"mae": 51.01}, ["not_worse_than_champion"]),
+        ({"mae": 60.0}, ["beats_baseline_mae", "not_worse_than_champion"]),
+    ],
+)
+def test_each_value_check_alone_rejects(change, name):
+    assert value().promote
+    assert failed(value(GOOD_VALUE | change)) == name
+
+
+def test_limits_themselves_pass_except_that_a_baseline_must_be_beaten():
+    edge = {"auc": 0.6, "expected_calibration_error": 0.05, "log_loss": 0.306}
+    assert churn(edge, {"auc": 0.59, "log_loss": 0.4}).promote
+    assert value(
+        GOOD_VALUE | {"normalised_gini": 0.3, "coverage": 0.84, "mae": 51.0}, {"normalised_gini": 0.1, "mae": 99}
+    ).promote
+
+
+def test_without_a_champion_or_the_baseline_gate_those_checks_are_not_made():
+    gates = GATES.model_copy(update={"must_beat_baseline": False})
+    assert [c.name for c in churn(champion=None, gates=gates).checks] == ["min_auc", "max_calibration_error"]
+    assert [c.name for c in value(champion=None, gates=gates).checks] == ["min_gini", "coverage_tolerance"]
+
+
+@pytest.mark.parametrize("key", GOOD)
+def test_churn_number_that_is_nan_or_missing_never_passes(key):
+    for candidate in (GOOD | {key: math.nan}, {k: v for k, v in GOOD.items() if k != key}):
+        decision = churn(candidate)
+        assert not decision.promote and any("not measured" in reason for reason in decision.reasons)
+
+
+@pytest.mark.parametrize("key", GOOD_VALUE)
+def test_value_number_that_is_nan_never_passes(key):
+    assert not value(GOOD_VALUE | {key: math.nan}).promote
+
+
+def test_baseline_or_champion_that_is_nan_never_passes():
+    assert not churn(baseline=RULE | {"auc": math.nan}).promote
+    assert not churn(champion={}).promote
+
+
+def test_sentences_carry_both_numbers():
+    texts = {check.name: check.text for check in churn(GOOD | {"auc": 0.65}).checks}
+    assert texts["min_auc"] == "AUC 0.65 is at least 0.6"
+    assert texts["beats_baseline_auc"] == "AUC 0.65 is not above the recency rule's 0.7"
+    assert texts["not_worse_than_champion"] == "log loss 0.3 is at most 0.306, the champion's 0.3 plus 0.02 of it"
+
+
+def test_sentence_shows_enough_digits_to_tell_the_numbers_apart():
+    assert churn(GOOD | {"auc": 0.5999999}).reasons[0] == "AUC 0.5999999 is not at least 0.6"
+
+
+def test_large_amounts_are_written_out():
+    texts = [check.text for check in value(GOOD_VALUE | {"mae": 1234567.0}).checks]
+    assert any("1,234,567" in text for text in texts)
+
+
+def test_decision_becomes_strict_json_with_nan_as_null():
+    plain = json.loads(json.dumps(churn(GOOD | {"auc": math.nan}).to_dict(), allow_nan=False))
+    assert plain["promote"] is False
+    assert plain["checks"][0] == {
+        "name": "min_auc",
+        "value": None,
+        "limit": 0.6,
+        "passed": False,
+        "text": "AUC (not measured) is not at least 0.6",
+    }
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 5), st.floats(0, 0.5))
+def test_better_model_is_never_rejected_where_a_worse_one_is_promoted(auc, better, log_loss, error):
+    worse = {"auc": auc, "log_loss": log_loss, "expected_calibration_error": error}
+    improved = {"auc": max(auc, better), "log_loss": log_loss * 0.9, "expected_calibration_error": error * 0.9}
+    assert churn(improved).promote or not churn(worse).promote
+
+
+def test_a_tier_or_new_customers_whose_interval_breaks_its_promise_fail_the_model():
+    groups = {"diamond": (0.80, 1000), "new": (0.93, 500), "gold": (0.5, 10)}
+    decision = judge_value(GOOD_VALUE, RATE, None, GATES, 0.9, groups=groups)
+    assert failed(decision) == ["coverage_tolerance_diamond"]
+    assert "of diamond customers 0.8 is not within 0.07897" in decision.reasons[0]
+
+
+def test_chance_among_few_rows_is_allowed_for():
+    assert judge_value(GOOD_VALUE, RATE, None, GATES, 0.9, groups={"diamond": (0.80, 100)}).promote
+
+
+def test_with_little_history_only_what_is_shown_to_be_worse_is_refused():
+    unsure, worse = {"auc": (-0.2, 0.3), "log_loss": (-0.1, 0.2)}, {"auc": (-0.2, -0.1), "log_loss": (0.05, 0.2)}
+    assert judge_few(unsure, None).promote
+    assert failed(judge_few(worse, None)) == ["not_worse_auc", "not_worse_log_loss"]
+    assert judge_few({"auc": (math.nan, math.nan)}, None).promote
+
+
+def test_what_nothing_judged_may_serve_but_not_in_place_of_a_model_that_learned_from_more():
+    first = judge_few({}, None)
+    assert first.promote
+    assert any("nothing has matured" in reason for reason in first.reasons)
+    assert judge_few({}, champion_is_prior=True).promote
+    assert failed(judge_few({}, champion_is_prior=False)) == ["champion_had_no_more"]

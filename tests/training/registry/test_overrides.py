@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.errors import ConfigError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features.quality import quality_gate
+from features.quality.anomalies import Finding
+from features.quality.quality_gate import QualityError, Verdict
+from features.schema import Feature, FeatureSchema
+from training.data.dataset import Dataset
+from training.data.leakage import LeakError
+from training.registry import ledger
+from training.registry.overrides import accept_quality, check_leaks
+
+PROFILE = {"end": None, "tables": {}}
+
+
+def stopped(workspace: Workspace, got: str = "x") -> None:
+    finding = Finding("orders", "amount", "scale_moved", "stop", got, "y", "z")
+    at = datetime(2024, 1, 1, tzinfo=UTC).isoformat()
+    quality_gate.keep(workspace, Verdict(at, "s", {"orders": {"validity": 1.0}}, (finding,), True), PROFILE)
+
+
+def test_an_accepted_load_passes_becomes_the_reference_and_is_on_record(workspace: Workspace) -> None:
+    stopped(workspace)
+    with pytest.raises(QualityError):
+        quality_gate.require(workspace)
+    accept_quality(workspace, "ada", "prices are told in cents from now on")
+    quality_gate.require(workspace)
+    assert quality_gate.reference(workspace) == PROFILE
+    (record,) = ledger.read(workspace.ledger)
+    assert (record.action, record.model, record.by) == ("accept_quality", "data", "ada")
+    assert record.checks[0]["rule"] == "scale_moved"
+    assert accept_quality(workspace, "ada", "again") is None
+
+
+def test_an_acceptance_holds_for_one_load_only(workspace: Workspace) -> None:
+    stopped(workspace)
+    accept_quality(workspace, "ada", "known")
+    stopped(workspace, "another thing")
+    with pytest.raises(QualityError):
+        quality_gate.require(workspace)
+
+
+def test_an_acceptance_without_a_reason_is_refused_and_changes_nothing(workspace: Workspace) -> None:
+    stopped(workspace)
+    with pytest.raises(ConfigError, match="say why with --reason"):
+        accept_quality(workspace, "ada", " ")
+    assert not Path(workspace.ledger).exists()
+    with pytest.raises(QualityError):
+        quality_gate.require(workspace)
+
+
+def test_nothing_is_recorded_of_a_load_that_passes(workspace: Workspace) -> None:
+    assert accept_quality(workspace, "ada", "why not") is None
+    assert ledger.read(workspace.ledger) == []
+
+
+def data(leaking: bool) -> Dataset:
+    rng = np.random.default_rng(1)
+    label = (rng.random(600) < 0.3).astype(float)
+    plain = {f"plain_{i}": rng.normal(size=600) for i in range(6)}
+    status = label if leaking else rng.normal(size=600)
+    moments = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")[np.arange(600) % 4]
+    told = FeatureSchema(tuple(Feature(n, "orders", "float64", "") for n in (*plain, "status")))
+    return Dataset("churn", pd.DataFrame({"as_of": moments, **plain, "status": status, "label": label}), told, "f00")
+
+
+def test_a_leak_stops_training_unless_accepted_by_name_and_with_a_reason(
+    settings: Settings, workspace: Workspace
+) -> None:
+    with pytest.raises(LeakError, match="status"):
+        check_leaks(settings, workspace, data(leaking=True), "ada")
+    with pytest.raises(ConfigError, match="did you mean 'status'"):
+        check_leaks(settings, workspace, data(leaking=True), "ada", ["statsu"], "known at once")
+    with pytest.raises(ConfigError, match="say why"):
+        check_leaks(settings, workspace, data(leaking=True), "ada", ["status"])
+    assert ledger.read(workspace.ledger) == []
+    check_leaks(settings, workspace, data(leaking=True), "ada", ["status"], "known at once")
+    (record,) = ledger.read(workspace.ledger)
+    assert (record.action, record.model, record.version) == ("accept_leaks", "churn", "f00")
+    assert ledger.champions(workspace.ledger, "churn") == []
+
+
+def test_honest_columns_leave_no_record(settings: Settings, workspace: Workspace) -> None:
+    assert check_leaks(settings, workspace, data(leaking=False), "ada") == []
+    assert not Path(workspace.ledger).exists()

@@ -1,0 +1,375 @@
+"""Contacts that came between a forecast and its outcome: who taught the churn model what, and how much.
+
+Who got a retention contact within the horizon and stayed need not have stayed without it. Learned from as they are
+(``keep``), such customers teach the risk *as the company treats its customers*: the campaign that the forecast shall
+steer makes them look safe. Two options teach the risk without a contact:
+
+- ``drop`` leaves contacted rows out. The rows that are left stand for all customers only if contacts were given without
+  regard to what moves the risk, or if the features tell all of it and the trees are free to follow it.
+- ``weight`` leaves them out, too, and gives every row that was not contacted the weight ``1 / (1 - p)``, with ``p`` the
+  probability of a contact given the features at the moment (inverse probability weighting: Horvitz and Thompson 1952;
+  Robins, Hernan and Brumback 2000). So the rows that were spared stand also for those like them that were not.
+
+What weighting assumes: the features tell whatever moves both contact and risk (nothing unmeasured), contacts did not
+answer what the customer did within the horizon, and everyone had some chance to be spared (overlap). The first two
+cannot be seen from data. The third can: where ``p`` is near 1 nobody was spared, and the data says nothing of such
+customers without a contact; they are counted.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from configs.errors import ConfigError, NotEnoughDataError
+from configs.settings import Settings
+from features.labels.inactivity import CONTACTED, contact_column
+from training.data.dataset import Dataset, learn_encoder, weight_column
+from training.data.split import Moments
+from training.metrics import CLIP, quantile_bins
+from training.model.bundle import Bundle
+
+PARTS = 5
+STRENGTH = 0.1
+MAX_CATEGORIES = 20
+MAX_FIT_ROWS = 100_000
+MIN_OF_EACH = 50
+NEVER_SPARED = 0.95
+SMALLEST = 1e-6
+
+
+def treat(data: Dataset, moments: Moments, settings: Settings, until: pd.Timestamp | None = None) -> Dataset:
+    """Say how much each row of some moments teaches, by ``churn.treatment``.
+
+    Parameters
+    ----------
+    data
+        Labelled rows.
+    moments
+        Those that may be learned from; the contacts of others are not looked at, and their rows do not teach.
+    settings
+        Of the business.
+    until
+        No contact past this moment may be seen; None: all that is on record.
+
+    Returns
+    -------
+    Dataset
+        With the column ``training_weight``, one more for each further horizon, and the facts, see `described`. As it
+        came, but for the facts, for a value model and under ``keep``; and wholly as it came if nobody was contacted.
+
+    Raises
+    ------
+    ConfigError
+        Contacts shall be left out, but the business has no table that tells them.
+    NotEnoughDataError
+        Too few leavers or stayers were not contacted.
+    """
+    if data.task != "churn":
+        return data
+    option, churn = settings.churn.treatment, settings.churn
+    chosen = data.frame[data.by].isin(list(moments)).to_numpy()
+    rows = data.frame[chosen]
+    contacted = contacts_of(rows)
+    if np.isnan(contacted).any():
+        _require_none_wanted(option)
+        return data
+    if not any(np.nansum(contacts_of(rows, contact_column(days, churn))) for days in churn.all_horizons):
+        return data
+    if option == "keep":
+        return replace(data, treatment=described("keep", contacted))
+    frame, facts = data.frame, {}
+    encoder = learn_encoder(rows, data.schema)
+    x = encoder(rows).x if option == "weight" else np.empty((len(rows), 0))
+    for days in churn.all_horizons:
+        came = contacts_of(rows, contact_column(days, churn))
+        if until is not None:
+            came = np.where(rows["as_of"] + pd.Timedelta(days=days) <= until, came, np.nan)
+        p = propensity(x, encoder.category_places, rows, came) if option == "weight" else np.zeros(len(rows))
+        weight = weights(p, came, churn.max_weight_quantile)
+        frame = frame.assign(**{weight_column(days, churn.horizon_days): _spread(weight, chosen)})
+        if days == churn.horizon_days:
+            facts = described(option, came, weight)
+        if days == churn.horizon_days and option == "weight":
+            facts |= overlap(p, came, weight, np.delete(x, encoder.category_places, axis=1))
+    treated = replace(data, frame=frame, treatment=facts)
+    _require_both(treated.teaching(moments), settings)
+    return treated
+
+
+def contacts_of(rows: pd.DataFrame, name: str = CONTACTED) -> np.ndarray:
+    """1 where a customer was contacted within the horizon, 0 where not, NaN where nobody knows, shape (n,)."""
+    return rows[name].to_numpy(np.float64, na_value=np.nan) if name in rows else np.full(len(rows), np.nan)
+
+
+def propensity(x: np.ndarray, categories: list[int], rows: pd.DataFrame, contacted: np.ndarray) -> np.ndarray:
+    """Probability of a contact within the horizon given the features and the moment, each told by others' contacts.
+
+    Customers are dealt into five parts by a hash of their id; the probability of each is told by a ridge logistic
+    regression on the customers of the other four, so that nobody's own contact fits it. The moment stands for the
+    calendar of campaigns.
+
+    Parameters
+    ----------
+    x
+        Encoded features, shape (n, features).
+    categories
+        Places of the columns that hold categories.
+    rows
+        ``customer_id, as_of`` of the rows.
+    contacted
+        1 contacted, 0 not, NaN unknown, shape (n,).
+
+    Returns
+    -------
+    ndarray
+        Shape (n,), within (0, 1). The share of all if fewer than 50 rows were contacted, or fewer than 50 were not.
+    """
+    known = ~np.isnan(contacted)
+    if min(np.bincount(contacted[known].astype(int), minlength=2)) < MIN_OF_EACH:
+        return np.full(len(x), contacted[known].mean() if known.any() else 0.0)
+    table = np.column_stack([x, pd.factorize(rows["as_of"])[0]])
+    part = pd.util.hash_array(rows["customer_id"].to_numpy(object), hash_key="propensity_parts") % PARTS
+    out, rng = np.full(len(x), contacted[known].mean()), np.random.default_rng(0)
+    for number in np.unique(part):
+        learn = np.flatnonzero(known & (part != number))
+        if len(np.unique(contacted[learn])) < 2:
+            continue
+        some = np.sort(rng.choice(learn, MAX_FIT_ROWS, replace=False)) if len(learn) > MAX_FIT_ROWS else learn
+        model = _regression(table.shape[1], [*categories, table.shape[1] - 1])
+        asked = part == number
+        model.fit(table[some], contacted[some])
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
+            out[asked] = model.predict_proba(table[asked])[:, 1]
+    return np.clip(out, SMALLEST, 1 - SMALLEST)
+
+
+def _regression(width: int, categories: list[int]) -> Pipeline:
+    """Ridge logistic regression on numbers at signed log scale and categories one-hot."""
+    numbers = [i for i in range(width) if i not in categories]
+    scaled = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        FunctionTransformer(_signed_log),
+        StandardScaler(),
+    )
+    hot = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MAX_CATEGORIES, sparse_output=False)
+    both = ColumnTransformer([("numbers", scaled, numbers), ("categories", hot, categories)])
+    return make_pipeline(both, LogisticRegression(C=STRENGTH, solver="newton-cholesky"))
+
+
+def _signed_log(x: np.ndarray) -> np.ndarray:
+    return np.sign(x) * np.log1p(np.abs(x))
+
+
+def weights(p: np.ndarray, contacted: np.ndarray, quantile: float) -> np.ndarray:
+    """How much each row teaches: 0 if contacted (or unknown), else its stabilised weight, cut down and of mean 1.
+
+    Stabilised weights ``(1 - share contacted) / (1 - p)`` above their quantile are cut down to it: a little bias for
+    much less noise (Cole and Hernan 2008).
+
+    Parameters
+    ----------
+    p
+        Probability of a contact, shape (n,).
+    contacted
+        1 contacted, 0 not, NaN unknown, shape (n,).
+    quantile
+        Where the weights are cut.
+
+    Examples
+    --------
+    >>> weights(np.array([0.5, 0.5, 0.0]), np.array([1.0, 0.0, 0.0]), 1.0).round(3).tolist()
+    [0.0, 1.333, 0.667]
+    """
+    spared = contacted == 0
+    out = np.zeros(len(p))
+    if spared.any():
+        raw = 1 / (1 - p[spared])
+        cut = np.minimum(raw, np.quantile(raw, quantile))
+        out[spared] = cut / cut.mean()
+    return out
+
+
+def effective_sample_size(weight: np.ndarray) -> float:
+    """Of how many rows of equal weight these are worth, about (Kish 1965): ``sum(w)**2 / sum(w**2)``.
+
+    >>> effective_sample_size(np.array([1.0, 1.0, 0.0]))
+    2.0
+    """
+    squares = float(np.sum(weight**2))
+    return float(np.sum(weight) ** 2 / squares) if squares else 0.0
+
+
+def imbalance(x: np.ndarray, weight: np.ndarray) -> float:
+    """The largest gap of a column's mean between weighted rows and all rows, in standard deviations of all.
+
+    Under 0.1 is usually called balanced. Missing values are left out.
+
+    Parameters
+    ----------
+    x
+        Numbers, shape (n, columns).
+    weight
+        Shape (n,).
+    """
+    filled = ~np.isnan(x)
+    values = np.where(filled, x, 0.0)
+    spread = np.sqrt(np.maximum(_means(values**2, filled, None) - _means(values, filled, None) ** 2, 0))
+    gap = np.abs(_means(values, filled, weight) - _means(values, filled, None))
+    return float(np.nanmax(np.divide(gap, spread, out=np.zeros_like(gap), where=spread > 0), initial=0.0))
+
+
+def _means(values: np.ndarray, filled: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    weight = np.ones(len(values)) if weight is None else weight
+    mass = weight @ filled
+    return np.divide(weight @ values, mass, out=np.zeros(values.shape[1]), where=mass > 0)
+
+
+def described(option: str, contacted: np.ndarray, weight: np.ndarray | None = None) -> dict[str, Any]:
+    """What was done, in numbers: ``option``, ``rows``, ``contacted_share`` and ``rows_that_teach``."""
+    return {
+        "option": option,
+        "rows": len(contacted),
+        "contacted_share": float(np.mean(contacted == 1)),
+        "rows_that_teach": len(contacted) if weight is None else int(np.sum(weight > 0)),
+    }
+
+
+def overlap(p: np.ndarray, contacted: np.ndarray, weight: np.ndarray, x: np.ndarray) -> dict[str, Any]:
+    """What the weights cost, and whether those who were spared can stand for all.
+
+    Parameters
+    ----------
+    p, contacted, weight
+        Probability of a contact, whether there was one, and how much the row teaches; shape (n,).
+    x
+        The features that are numbers, shape (n, columns).
+
+    Returns
+    -------
+    dict
+        ``max_weight``; ``effective_sample_size``; ``never_spared``, rows with p above 0.95, of whom without a contact
+        the data says next to nothing; and the `imbalance` of the spared to all rows, before and after weighting.
+    """
+    return {
+        "max_weight": float(weight.max()),
+        "effective_sample_size": effective_sample_size(weight),
+        "never_spared": int(np.sum(p > NEVER_SPARED)),
+        "imbalance_before": imbalance(x, (contacted == 0).astype(float)),
+        "imbalance_after": imbalance(x, weight),
+    }
+
+
+def params(info: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """What MLflow shows of it in a run's table of parameters."""
+    told = info.get("treatment", {})
+    names = ("contacted_share", "effective_sample_size")
+    return {"treatment": settings.churn.treatment, **{name: told[name] for name in names if name in told}}
+
+
+def told(judged: dict[str, Any], final: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """What a run keeps of it: the option, and the facts of both models; none where nobody was known to be contacted."""
+    asked = {"option": settings.churn.treatment, "max_weight_quantile": settings.churn.max_weight_quantile}
+    return {**asked, "judged": judged.get("treatment"), "final": final.get("treatment")}
+
+
+def judged_untreated(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> np.ndarray | None:
+    """Weights under which the hold-out rows that were not contacted stand for all of them, shape (n,).
+
+    None if nobody was contacted, or nobody knows.
+    """
+    contacted = contacts_of(rows)
+    if np.isnan(contacted).any() or not contacted.any() or contacted.all():
+        return None
+    places = [i for i, name in enumerate(bundle.features) if name in bundle.categories]
+    p = propensity(bundle.encode(rows), places, rows, contacted)
+    return weights(p, contacted, settings.churn.max_weight_quantile)
+
+
+def weighted_metrics(y: np.ndarray, p: np.ndarray, weight: np.ndarray) -> dict[str, float]:
+    """AUC, log loss, calibration error and means of churn probabilities over weighted rows.
+
+    Parameters
+    ----------
+    y
+        1 left, 0 stayed, shape (n,).
+    p
+        Probabilities of leaving, shape (n,).
+    weight
+        Not negative, shape (n,); rows of weight 0 do not count.
+
+    Returns
+    -------
+    dict
+        ``n`` (rows that count), ``churn_rate``, ``mean_predicted``, ``auc`` (NaN with one class only), ``log_loss``,
+        ``expected_calibration_error``: as in `training.metrics`, with each row counted by its weight.
+    """
+    counted = weight > 0
+    y, p, weight = y[counted], p[counted], weight[counted]
+    means = {"churn_rate": y, "mean_predicted": p}
+    told = {name: float(np.average(values, weights=weight)) if len(y) else np.nan for name, values in means.items()}
+    return {"n": float(len(y)), **told, **{name: metric(y, p, weight) for name, metric in WEIGHTED.items()}}
+
+
+def weighted_auc(y: np.ndarray, p: np.ndarray, weight: np.ndarray) -> float:
+    """As `training.metrics.auc`, with each row counted by its weight."""
+    return float(roc_auc_score(y, p, sample_weight=weight)) if len(np.unique(y[weight > 0])) == 2 else np.nan
+
+
+def weighted_log_loss(y: np.ndarray, p: np.ndarray, weight: np.ndarray) -> float:
+    """As `training.metrics.log_loss`, with each row counted by its weight."""
+    if not weight.any():
+        return np.nan
+    return float(log_loss(y, np.clip(p, CLIP, 1 - CLIP), sample_weight=weight, labels=[0, 1]))
+
+
+def weighted_calibration_error(y: np.ndarray, p: np.ndarray, weight: np.ndarray) -> float:
+    """As `training.metrics.expected_calibration_error`, with each row counted by its weight."""
+    if not weight.any():
+        return np.nan
+    gaps = np.bincount(quantile_bins(p), weights=weight * (p - y))
+    return float(np.abs(gaps).sum() / weight.sum())
+
+
+WEIGHTED = {
+    "auc": weighted_auc,
+    "log_loss": weighted_log_loss,
+    "expected_calibration_error": weighted_calibration_error,
+}
+
+
+def _spread(weight: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The weights of chosen rows among all rows; the others weigh 0."""
+    out = np.zeros(len(chosen))
+    out[chosen] = weight
+    return out
+
+
+def _require_none_wanted(option: str) -> None:
+    if option != "keep":
+        raise ConfigError(
+            f"churn.treatment is '{option}', but nobody knows who was contacted: it needs the table contacts "
+            "(contact_id, customer_id, contacted_at, campaign). Map it and build the features again, or set "
+            "churn.treatment to keep"
+        )
+
+
+def _require_both(rows: pd.DataFrame, settings: Settings) -> None:
+    left, least = int(rows["label"].sum()), settings.minimum.labels_of_each_kind
+    if min(left, len(rows) - left) < least:
+        raise NotEnoughDataError(
+            f"churn: of the rows without a retention contact within the horizon, {left} left and {len(rows) - left} "
+            f"stayed, at least {least} of each are needed to learn from: set churn.treatment to keep, or narrow what "
+            "counts as a retention contact under churn.contacts"
+        )

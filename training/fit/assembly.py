@@ -1,0 +1,224 @@
+"""From folds and what the search found to whole models: fitted, calibrated, bounded, with their reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from configs.settings import Settings
+from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
+from training.data.split import Fold, Moments, Plan
+from training.fit.boosters import Fitted, Form, Scored, calibrate, fit, forms, predict
+from training.fit.distributed import Trainer, trainer
+from training.fit.horizons import learn_steps
+from training.fit.search import FoldData, Found, blocks_of
+from training.model.bundle import Bundle, Score, Task, encode
+from training.model.intervals import fit_intervals, known_days
+from training.priors.expectation import COLUMNS as ORDERS
+from training.priors.expectation import Expectation, fit_expectation
+
+QUANTILES = 101
+MAX_REFERENCE_ROWS = 20_000
+YEAR_DAYS = 365
+
+
+@dataclass(frozen=True)
+class Made:
+    """What search and fit came to: the plan, the choice, the model that was judged and the one that serves.
+
+    Without a plan nothing has matured to judge by, and no model was judged.
+    """
+
+    parts: Plan | None
+    found: Found
+    judged: Bundle | None
+    final: Bundle
+
+
+def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[FoldData]:
+    """Encode the rows of each fold with what its training rows teach."""
+    out = []
+    for fold in folds:
+        rows = data.teaching(fold.train)
+        encoder = learn_encoder(rows, data.schema)
+        valid = data.teaching([fold.valid])
+        expectation = _expectation(data, fold.train, encoder, forms(data.task, [encoder]), settings)
+        block = blocks_of(valid["customer_id"].tolist())
+        out.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation))
+    return out
+
+
+def _expectation(
+    data: Dataset, moments: Moments, encoder: Encoder, wanted: Sequence[Form], settings: Settings
+) -> Expectation | None:
+    """The model of orders of the customers at the newest of some moments; None where no form wants it."""
+    if not any(part.prior == "expectation" for which in wanted for part in which.parts):
+        return None
+    return expectation_of(data.newest(moments), data.task, encoder, settings)
+
+
+def expectation_of(rows: pd.DataFrame, task: Task, encoder: Encoder, settings: Settings) -> Expectation | None:
+    """The model of orders, fitted to the customers of one moment."""
+    places = tuple(encoder.features.index(name) for name in ORDERS)
+    x = encode(rows, encoder.features, encoder.categories)
+    clv, days = settings.clv, getattr(settings, task).horizon_days
+    return fit_expectation(x, places, task, days, clv.margin, clv.annual_discount_rate)  # type: ignore[arg-type]
+
+
+def out_of_time(folds: Sequence[FoldData], found: Found, seed: int) -> Scored:
+    """Score the later rows of every fold with a model of its earlier ones."""
+    parts = []
+    for fold in folds:
+        fitted = _fit(found, fold.train, fold.encoder, fold.expectation, seed)
+        one = np.zeros(len(fold.valid.y), dtype=int)
+        days = known_days(fold.valid.x, fold.encoder.features)
+        parts.append(Scored(fitted.raw(fold.valid.x), fold.valid.y, one, fold.valid.weight, days))
+    return sum(parts[1:], parts[0])
+
+
+def learn(data: Dataset, moments: Moments, found: Found, settings: Settings) -> tuple[Fitted, Encoder]:
+    """Fit what the search found on all rows of some moments."""
+    rows = data.teaching(moments)
+    encoder = learn_encoder(rows, data.schema)
+    expectation = _expectation(data, moments, encoder, [found.form], settings)
+    elsewhere = trainer(settings.training)
+    return _fit(found, encoder(rows), encoder, expectation, settings.tuning.seed, elsewhere), encoder
+
+
+def _fit(
+    found: Found,
+    train: Matrix,
+    encoder: Encoder,
+    expectation: Expectation | None,
+    seed: int,
+    elsewhere: Trainer | None = None,
+) -> Fitted:
+    return fit(
+        found.form,
+        train,
+        encoder,
+        found.params,
+        seed=seed,
+        trees=found.trees,
+        expectation=expectation,
+        elsewhere=elsewhere,
+    )
+
+
+def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> Scored:
+    """Raw scores of labelled rows; every moment is a fold of its own."""
+    matrix = encoder(rows)
+    days = known_days(matrix.x, encoder.features)
+    return Scored(fitted.raw(matrix.x), matrix.y, pd.factorize(rows["as_of"])[0], matrix.weight, days)
+
+
+def assemble(
+    fitted: Fitted,
+    encoder: Encoder,
+    later: Scored,
+    data: Dataset,
+    trained: Moments,
+    until: pd.Timestamp | None,
+    population: pd.DataFrame,
+    settings: Settings,
+) -> Bundle:
+    """Make a whole model.
+
+    Parameters
+    ----------
+    fitted, encoder
+        The boosters, and what the columns of their matrix are.
+    later
+        Out-of-time scores on which calibration and interval are learned.
+    data
+        The labelled rows.
+    trained
+        The moments (or groups of customers) the boosters learned from; the newest gives the reference rows for drift.
+    until
+        No outcome past this moment may be seen; None: all that is labelled.
+    population
+        Feature rows of the customers whose predictions make the scale of percentiles and tiers.
+    settings
+        Of the business.
+    """
+    affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.teaching(trained)))
+    expected = predict(fitted.form, later.raw, affine)
+    season = full_season(data, trained, settings)
+    clv, allowance = settings.clv, 0.0 if season else settings.clv.season_allowance
+    new = settings.decisions.stages.new_days
+    interval = (
+        fit_intervals(expected, later.y, later.known_days, new, clv.coverage, allowance) if data.task == "clv" else None
+    )
+    parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
+    scores = tuple(Score(part.name, booster, own, prior) for part, booster, own, prior in parts)
+    steps, left_out = learn_steps(data, trained, until, encoder, fitted, settings)
+    bundle = Bundle(
+        task=data.task,
+        link=fitted.form.link,
+        scores=scores,
+        features=encoder.features,
+        categories=encoder.categories,
+        schema_hash=data.schema.hash,
+        horizon_days=getattr(settings, data.task).horizon_days,
+        trained_through=data.newest(trained)["as_of"].iloc[0].isoformat(),
+        interval=interval,
+        quantiles=(),
+        reference=pd.DataFrame(),
+        info=info_of(fitted, data, settings) | ({"horizons_left_out": left_out} if left_out else {}),
+        event="order" if settings.churn.kind == "inactivity" else "end",
+        steps=steps,
+        basis=fitted.form.basis,
+        full_season=season,
+    )
+    return with_reference(bundle, data.newest(trained), population, settings.tuning.seed)
+
+
+def full_season(data: Dataset, moments: Moments, settings: Settings) -> bool:
+    """Whether the outcomes of some moments cover a whole year; what has no dates has no season."""
+    if data.by == "part":
+        return True
+    seen = data.at(moments)["as_of"]
+    covered = seen.max() - seen.min() + pd.Timedelta(days=settings.outcome_days(data.task))
+    return bool(covered >= pd.Timedelta(days=YEAR_DAYS))
+
+
+def with_reference(bundle: Bundle, rows: pd.DataFrame, population: pd.DataFrame, seed: int) -> Bundle:
+    """The bundle with its reference rows for drift, and with the scale of percentiles and tiers."""
+    sample = rows.sample(min(len(rows), MAX_REFERENCE_ROWS), random_state=seed).sort_index()
+    reference = sample[list(bundle.features)].reset_index(drop=True)
+    reference = reference.assign(prediction=bundle.predict(bundle.encode(sample)))
+    scale = np.quantile(bundle.predict(bundle.encode(population)), np.linspace(0, 1, QUANTILES))
+    return Bundle(**{**vars(bundle), "quantiles": tuple(float(q) for q in scale), "reference": reference})
+
+
+def info_of(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]:
+    """Facts of a model for people."""
+    return {
+        "business": settings.name,
+        "form": fitted.form.name,
+        "trees": fitted.trees,
+        "data_fingerprint": data.fingerprint,
+        "rows": len(data.frame),
+        "outcome_days": settings.outcome_days(data.task),
+        "holdout": holdout_rule(settings) if data.by == "part" else None,
+        **({"treatment": data.treatment} if data.treatment else {}),
+    }
+
+
+def holdout_rule(settings: Settings) -> str:
+    """What decides who is held out where the data has no dates: models of one rule never saw its hold-out."""
+    return f"share {settings.churn.holdout_share:g}, seed {settings.tuning.seed}"
+
+
+def forecast(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
+    """Forecasts of labelled rows. ``customer_id, as_of, label, forecast`` and, for values, ``low, high``."""
+    matrix = bundle.encode(rows)
+    out = rows[["customer_id", "as_of", "label"]].assign(forecast=bundle.predict(matrix))
+    if bundle.interval is None:
+        return out
+    low, high = bundle.bounds(out["forecast"].to_numpy(), matrix)
+    return out.assign(low=low, high=high)

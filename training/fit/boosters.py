@@ -1,0 +1,353 @@
+"""The LightGBM models: which boosters a forecast is made of, what each learns, and how it is fitted.
+
+The zero-inflated lognormal (Wang, Liu and Miao 2019) is fitted block by block. Its likelihood falls apart into that of
+buying (binary), of the logarithm of the amount (squared error), and of the spread about it: with ``u`` the logarithm of
+the variance and ``r`` the miss, ``u + r^2 exp(-u)``, which is the gamma deviance of ``r^2``.
+
+Weights that spoil probabilities (``is_unbalance``, ``scale_pos_weight``) are never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import lightgbm as lgb
+import numpy as np
+
+from training.data.dataset import Encoder, Matrix
+from training.fit.distributed import Rows, Trainer, dataset
+from training.model.bundle import Basis
+from training.model.calibration import Affine, fit_level, fit_log_odds
+from training.model.explanation import Link, link
+from training.priors.credibility import COLUMNS, fit_credibility
+from training.priors.expectation import COLUMNS as ORDERS
+from training.priors.expectation import Expectation
+from training.priors.linear import fit_linear
+from training.priors.prior import Prior
+
+Params = Mapping[str, Any]
+Trees = Mapping[str, int]
+FIXED = {
+    "verbosity": -1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "bagging_freq": 1,
+    "feature_pre_filter": False,
+    "max_cat_to_onehot": 8,
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One raw score of a form.
+
+    Attributes
+    ----------
+    name
+        Of its booster.
+    objective
+        The booster's LightGBM objective; empty: there is no booster, the prior speaks alone.
+    target
+        From labels to the rows it learns from, shape (n,), and what it learns of them.
+    prior
+        The kind of prior that the booster corrects (`training.priors.KINDS`); empty: none.
+    spread_of
+        The part before whose squared miss this one learns, in place of the label; empty: none.
+    """
+
+    name: str
+    objective: str
+    target: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    prior: Literal["", "credibility", "expectation", "linear"] = ""
+    spread_of: str = ""
+
+
+@dataclass(frozen=True)
+class Form:
+    """How boosters make a forecast: ``link`` of their raw scores."""
+
+    name: str
+    link: Link
+    parts: tuple[Part, ...]
+
+    @property
+    def basis(self) -> Basis:
+        """What the forecast rests on: trees alone, trees and a prior, or a prior alone."""
+        if not any(part.objective for part in self.parts):
+            return "prior"
+        return "hybrid" if any(part.prior for part in self.parts) else "model"
+
+
+def _all(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(len(y), dtype=bool), y
+
+
+def _not_negative(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(len(y), dtype=bool), np.maximum(y, 0.0)
+
+
+def _buys(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(len(y), dtype=bool), (y > 0).astype(np.float64)
+
+
+def _amount(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return y > 0, y[y > 0]
+
+
+def _log_all(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ones(len(y), dtype=bool), np.log1p(np.maximum(y, 0.0))
+
+
+def _log(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return y > 0, np.log(y[y > 0])
+
+
+CHURN = Form("churn", "sigmoid", (Part("churn", "binary", _all),))
+TWEEDIE = Form("tweedie", "exp", (Part("value", "tweedie", _not_negative),))
+TWO_PART = Form("two_part", "sigmoid_exp", (Part("buys", "binary", _buys), Part("amount", "gamma", _amount)))
+LOGNORMAL = Form("lognormal", "sigmoid_exp", (Part("buys", "binary", _buys), Part("log_amount", "regression", _log)))
+ZILN = Form(
+    "zero_inflated_lognormal",
+    "ziln",
+    (
+        Part("buys", "binary", _buys),
+        Part("log_amount", "regression", _log),
+        Part("spread", "gamma", _amount, spread_of="log_amount"),
+    ),
+)
+MEDIAN = Form("quantile", "exp", (Part("log_median", "quantile", _log_all),))
+HYBRID = Form("hybrid", "exp", (Part("value", "tweedie", _not_negative, "credibility"),))
+HYBRID_ORDERS = Form("hybrid_orders", "exp", (Part("value", "tweedie", _not_negative, "expectation"),))
+BLEND = Form(
+    "blend",
+    "mean_exp",
+    (
+        Part("value", "tweedie", _not_negative),
+        Part("corrected", "tweedie", _not_negative, "credibility"),
+        Part("expected", "", _not_negative, "expectation"),
+    ),
+)
+CHURN_ORDERS = Form("churn_orders", "sigmoid", (Part("churn", "", _all, "expectation"),))
+CHURN_LINEAR = Form("churn_linear", "sigmoid", (Part("churn", "", _all, "linear"),))
+VALUE_ORDERS = Form("value_orders", "exp", (Part("value", "", _not_negative, "expectation"),))
+VALUE_LINEAR = Form("value_linear", "exp", (Part("value", "", _not_negative, "linear"),))
+FORMS = {"churn": (CHURN,), "clv": (TWEEDIE, TWO_PART, LOGNORMAL, ZILN, MEDIAN, HYBRID, HYBRID_ORDERS, BLEND)}
+FEW = {"churn": (CHURN_ORDERS, CHURN_LINEAR), "clv": (VALUE_ORDERS, VALUE_LINEAR)}
+NEEDS: dict[str, tuple[str, ...]] = {"credibility": COLUMNS, "expectation": ORDERS}
+PRIOR_DAYS = 60.0
+BINNING = {"verbosity": -1, "feature_pre_filter": False}
+SMALLEST_MISS = 1e-6
+OWN = {"tweedie_variance_power": "tweedie", "alpha": "quantile", "prior_days": "", "extra_trees": "binary"}
+
+
+def form(name: str) -> Form:
+    """The form of this name."""
+    every = [f for kinds in (FORMS, FEW) for forms in kinds.values() for f in forms]
+    return next(f for f in every if f.name == name)
+
+
+def forms(task: str, encoders: Sequence[Encoder]) -> tuple[Form, ...]:
+    """The forms that these columns allow: a prior needs to know what a customer ordered, and when."""
+    return tuple(f for f in FORMS[task] if all(_allowed(f, encoder) for encoder in encoders))
+
+
+def _allowed(which: Form, encoder: Encoder) -> bool:
+    return all(set(NEEDS.get(part.prior, ())) <= set(encoder.features) for part in which.parts)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Raw scores of labelled rows: ``raw`` of shape (n, J), ``y`` and ``fold`` of shape (n,), folds numbered from 0.
+
+    ``weight`` of shape (n,) says how much a row counts, None: all alike; ``known_days`` of shape (n,) since when each
+    customer has been known, None: the data does not tell.
+    """
+
+    raw: np.ndarray
+    y: np.ndarray
+    fold: np.ndarray
+    weight: np.ndarray | None = None
+    known_days: np.ndarray | None = None
+
+    def __add__(self, other: Scored) -> Scored:
+        fold = np.concatenate([self.fold, other.fold + self.fold.max() + 1])
+        weight = joined_weights([self.weight, other.weight], [len(self.y), len(other.y)])
+        days = None if self.known_days is None or other.known_days is None else (self.known_days, other.known_days)
+        known = None if days is None else np.concatenate(days)
+        return Scored(np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y]), fold, weight, known)
+
+
+def joined_weights(weights: Sequence[np.ndarray | None], lengths: Sequence[int]) -> np.ndarray | None:
+    """Weights of rows put one under another; where none are given a row weighs 1, and None if none are given at all."""
+    if all(weight is None for weight in weights):
+        return None
+    return np.concatenate([np.ones(n) if w is None else w for w, n in zip(weights, lengths, strict=True)])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Boosters of one form, in the order of its parts, and the LightGBM parameters they were fitted with."""
+
+    form: Form
+    boosters: tuple[lgb.Booster | None, ...]
+    priors: tuple[Prior | None, ...]
+    params: Params
+
+    @property
+    def trees(self) -> dict[str, int]:
+        """Number of trees of each part that has some."""
+        return {p.name: b.current_iteration() for p, b in zip(self.form.parts, self.boosters, strict=True) if b}
+
+    def raw(self, x: np.ndarray) -> np.ndarray:
+        """Raw scores before calibration, shape (n, J)."""
+        parts = zip(self.boosters, self.priors, strict=True)
+        return np.column_stack([_raw(booster, prior, x) for booster, prior in parts])
+
+
+def fit(
+    which: Form,
+    train: Matrix,
+    encoder: Encoder,
+    params: Params,
+    *,
+    seed: int,
+    trees: Trees,
+    valid: Matrix | None = None,
+    stop_after: int = 0,
+    expectation: Expectation | None = None,
+    elsewhere: Trainer | None = None,
+) -> Fitted:
+    """Fit the boosters of a form.
+
+    Parameters
+    ----------
+    which
+        The form.
+    train
+        Rows to learn from.
+    encoder
+        What the columns of the matrix are.
+    params
+        LightGBM parameters beside the fixed ones.
+    seed
+        The same seed, data and parameters give the same boosters.
+    trees
+        Number of trees of each part; with `valid`, the most.
+    valid, stop_after
+        Later rows: stop adding trees when `stop_after` of them brought nothing there.
+    expectation
+        The model of orders, for parts that start from it.
+    elsewhere
+        Learns the boosters instead of this process, see `training.fit.distributed`; not with `valid`.
+    """
+    priors = tuple(_prior(part, train, encoder, params, expectation) for part in which.parts)
+    boosters: dict[str, lgb.Booster | None] = {}
+    for p, prior in zip(which.parts, priors, strict=True):
+        rows = (train, valid)
+        if p.spread_of:
+            rows = (_misses(boosters[p.spread_of], train), _misses(boosters[p.spread_of], valid) if valid else None)
+        told = {**params, "seed": seed}
+        boosters[p.name] = (
+            _fit_part(p, prior, rows[0], encoder, told, trees[p.name], rows[1], stop_after, elsewhere)
+            if p.objective
+            else None
+        )
+    return Fitted(which, tuple(boosters.values()), priors, params)
+
+
+def _misses(booster: lgb.Booster | None, rows: Matrix) -> Matrix:
+    """The squared miss of the logarithm of each amount, above zero; rows without an amount stay at 0."""
+    miss = np.log(np.where(rows.y > 0, rows.y, 1.0)) - _raw(booster, None, rows.x)
+    return replace(rows, y=np.where(rows.y > 0, np.maximum(miss**2, SMALLEST_MISS), 0.0))
+
+
+def _prior(
+    part: Part, train: Matrix, encoder: Encoder, params: Params, expectation: Expectation | None
+) -> Prior | None:
+    if part.prior == "credibility":
+        spend, time = (encoder.features.index(name) for name in COLUMNS)
+        return fit_credibility(train.x, part.target(train.y)[1], (spend, time), params.get("prior_days", PRIOR_DAYS))
+    if part.prior == "linear":
+        task = "churn" if part.name == "churn" else "clv"
+        return fit_linear(train.x, part.target(train.y)[1], task, encoder.category_places)
+    return expectation if part.prior == "expectation" else None
+
+
+def _fit_part(
+    part: Part,
+    prior: Prior | None,
+    train: Matrix,
+    encoder: Encoder,
+    params: Params,
+    trees: int,
+    valid: Matrix | None,
+    stop_after: int,
+    elsewhere: Trainer | None,
+) -> lgb.Booster:
+    told = {**FIXED, **_own(params, part), "objective": part.objective}
+    rows = _rows(part, prior, train, encoder)
+    if elsewhere is not None and valid is None:
+        return elsewhere(told, rows, trees)
+    data = dataset(rows, BINNING)
+    watched = [] if valid is None else [dataset(_rows(part, prior, valid, encoder), BINNING, data)]
+    stop: list[Callable[..., Any]] = [lgb.early_stopping(stop_after, verbose=False)] if watched else []
+    booster = lgb.train(told, data, trees, valid_sets=watched, callbacks=stop)
+    if booster.best_iteration > 0:
+        return lgb.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
+    return booster
+
+
+def _raw(booster: lgb.Booster | None, prior: Prior | None, x: np.ndarray) -> np.ndarray:
+    trees = np.asarray(booster.predict(x, raw_score=True)) if booster else np.zeros(len(x))
+    return trees + prior(x) if prior else trees
+
+
+def _own(params: Params, part: Part) -> dict[str, Any]:
+    """The parameters of a part: its objective's own ones only for that objective, those of the prior for none."""
+    return {k: v for k, v in params.items() if OWN.get(k, part.objective) == part.objective}
+
+
+def _rows(part: Part, prior: Prior | None, matrix: Matrix, encoder: Encoder) -> Rows:
+    rows, target = part.target(matrix.y)
+    x, weight = matrix.x[rows], None if matrix.weight is None else matrix.weight[rows]
+    start = prior(x) if prior else None
+    return Rows(x, target, weight, start, tuple(encoder.features), tuple(encoder.category_places))
+
+
+def calibrate(which: Form, later: Scored, trained: Scored) -> tuple[Affine, ...]:
+    """Fit the affine maps of raw scores: the slope of a probability on later rows, the level of an amount on its own.
+
+    Parameters
+    ----------
+    which
+        The form.
+    later
+        Rows that came later than all that their boosters had seen.
+    trained
+        The rows that the boosters learned from.
+    """
+    if which.link == "sigmoid":
+        return (fit_log_odds(later.raw[:, 0], later.y, later.fold, later.weight, trained.raw[:, 0]),)
+    if which.link in ("sigmoid_exp", "ziln"):
+        bought = (later.y > 0).astype(np.float64)
+        return balance(which, trained, fit_log_odds(later.raw[:, 0], bought, later.fold, learned=trained.raw[:, 0]))
+    return balance(which, trained)
+
+
+def balance(which: Form, trained: Scored, buys: Affine | None = None) -> tuple[Affine, ...]:
+    """Fit the levels of amounts on the rows that the boosters learned from.
+
+    Each of several forecasts of one amount (``mean_exp``) gets its own level; `buys` maps the log-odds of buying.
+    """
+    if which.link == "mean_exp":
+        return tuple(fit_level(np.exp(own), trained.y) for own in trained.raw.T)
+    first = (buys or Affine(),) if which.link in ("sigmoid_exp", "ziln") else ()
+    last = (Affine(),) if which.link == "ziln" else ()
+    return *first, fit_level(predict(which, trained.raw, (*first, Affine(), *last)), trained.y), *last
+
+
+def predict(which: Form, raw: np.ndarray, affine: tuple[Affine, ...]) -> np.ndarray:
+    """The forecast from raw scores and their affine maps, shape (n,)."""
+    return link(which.link, np.column_stack([a(raw[:, j]) for j, a in enumerate(affine)]))

@@ -1,0 +1,151 @@
+"""Models of the further horizons: each learns the step from its neighbour, see `training.model.survival`.
+
+A step learns only from moments whose longer horizon has passed, and is calibrated on folds with that longer gap. Where
+the history is too short for a horizon, it is left out, with everything beyond it, and the model says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from configs.errors import NotEnoughDataError
+from configs.settings import Settings
+from features.labels.inactivity import further
+from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
+from training.data.split import Fold, Moments, matured, rolling_origin
+from training.fit.boosters import CHURN, Fitted, fit
+from training.fit.distributed import trainer
+from training.model.bundle import Score, Step
+from training.model.calibration import Affine, fit_log_odds
+from training.model.survival import outwards
+
+MIN_OF_EACH = 50
+
+
+def learn_steps(
+    data: Dataset,
+    moments: Moments,
+    until: pd.Timestamp | None,
+    encoder: Encoder,
+    main: Fitted,
+    settings: Settings,
+) -> tuple[tuple[Step, ...], dict[str, str]]:
+    """Learn the steps of a churn model to its further horizons; a value model, or a ready label, has none.
+
+    Parameters
+    ----------
+    data
+        The labelled rows, with the labels of the further horizons.
+    moments
+        Those that may be learned from.
+    until
+        No outcome past this moment may be seen; None: all that is labelled.
+    encoder, main
+        The main model: the steps take its columns and parameters, and have no more trees.
+    settings
+        Of the business.
+
+    Returns
+    -------
+    tuple of Step
+        Nearest to the main horizon first on either side.
+    dict
+        The horizons left out, and why.
+    """
+    if data.task == "clv" or data.by == "part":
+        return (), {}
+    steps: list[Step] = []
+    left_out: dict[str, str] = {}
+    for days, near in outwards(settings.churn.horizon_days, settings.churn.all_horizons):
+        if str(near) in left_out:
+            left_out[str(days)] = f"rests on {near} days"
+            continue
+        wait = max(days, near) + settings.grace_days("churn")
+        seen = moments if until is None else matured(moments, wait, by=until)
+        rows = _at_risk(data, seen, days, near, settings)
+        counts = np.bincount(rows["label"].astype(int), minlength=2)
+        if counts.min() < MIN_OF_EACH:
+            left_out[str(days)] = (
+                f"{counts[1]} customers without the event and {counts[0]} with it, {MIN_OF_EACH} needed"
+            )
+            continue
+        steps.append(_learn(data, rows, seen, (days, near, wait), encoder, main, settings))
+    return tuple(steps), left_out
+
+
+def _learn(
+    data: Dataset,
+    rows: pd.DataFrame,
+    seen: Moments,
+    span: tuple[int, int, int],
+    encoder: Encoder,
+    main: Fitted,
+    settings: Settings,
+) -> Step:
+    days, near, wait = span
+    seed = settings.tuning.seed
+    found: list[int] = []
+    later: list[tuple[np.ndarray, ...]] = []
+    for fold in _folds(seen, wait, settings.tuning.folds):
+        train, valid = (encoder(_at_risk(data, m, days, near, settings)) for m in (fold.train, [fold.valid]))
+        if len(np.unique(train.y)) < 2 or len(valid.y) == 0:
+            continue
+        fitted = fit(
+            CHURN,
+            train,
+            encoder,
+            main.params,
+            seed=seed,
+            trees=main.trees,
+            valid=valid,
+            stop_after=settings.tuning.early_stopping_trees,
+        )
+        found.append(fitted.trees["churn"])
+        weight = np.ones(len(valid.y)) if valid.weight is None else valid.weight
+        later.append((fitted.raw(valid.x)[:, 0], valid.y, np.full(len(valid.y), len(later)), weight))
+    trees = {"churn": max(1, round(np.mean(found)))} if found else main.trees
+    where = trainer(settings.training)
+    matrix = encoder(rows)
+    whole = fit(CHURN, matrix, encoder, main.params, seed=seed, trees=trees, elsewhere=where)
+    affine = Affine()
+    if later:
+        score, label, place, weight = (np.concatenate(c) for c in zip(*later, strict=True))
+        affine = fit_log_odds(score, label, place, weight, whole.raw(matrix.x)[:, 0])
+    return Step(days, Score(f"until_{days}_days", whole.boosters[0], affine))
+
+
+def _folds(seen: Moments, wait: int, n_folds: int) -> Sequence[Fold]:
+    try:
+        return rolling_origin(seen, wait, n_folds)
+    except NotEnoughDataError:
+        return []
+
+
+def _at_risk(data: Dataset, moments: Moments | list, days: int, near: int, settings: Settings) -> pd.DataFrame:
+    """Rows that a step is asked of; ``label`` is 1 where nothing happened until its horizon.
+
+    They teach as much as the longer horizon lets them: who was contacted only after the shorter one teaches that alone.
+    """
+    weight = weight_column(max(days, near), settings.churn.horizon_days)
+    rows = data.teaching(moments, weight)
+    rows = rows.assign(**{WEIGHT: rows[weight]}) if weight in rows else rows
+    inner, outer = (nothing_until(rows, d, settings) for d in (near, days))
+    asked = (inner == 1) if days > near else (inner == 0)
+    return rows.assign(label=outer)[asked & ~np.isnan(outer)].reset_index(drop=True)
+
+
+def nothing_until(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:
+    """1 where nothing had happened by a horizon (no order, no end of the contract), 0 where it had, NaN if unknown."""
+    left = left_by(rows, days, settings)
+    return left if settings.churn.kind == "inactivity" else 1 - left
+
+
+def left_by(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:
+    """The churn label at a horizon, NaN where it is not known (yet), shape (n,)."""
+    name = "label" if days == settings.churn.horizon_days else further(days)
+    if name not in rows:
+        return np.full(len(rows), np.nan)
+    return rows[name].to_numpy(dtype=np.float64, na_value=np.nan)

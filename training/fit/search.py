@@ -1,0 +1,302 @@
+"""The search for hyperparameters: Optuna on time-ordered folds, pruned, seeded, and resumable after a crash.
+
+Several processes may search together, see `training.fit.workers`; then the order of trials is left to chance.
+
+A trial learns on the earlier moments of each fold and is judged on its later one. It is given up early when
+its mean loss falls behind the others' at the same fold.
+
+Trees cost time at every answer, so the search does not take the least loss at any price: of all trials within one
+standard error of the best, the one with the fewest trees is taken (Breiman et al. 1984). The error is that of the
+*difference* to the best on the same customers; the error of one loss alone, mostly common to all trials, would let
+clearly worse models pass.
+
+Probabilities may be told by extremely randomised trees (Geurts, Ernst and Wehenkel 2006), whose cuts are drawn by lot:
+noise of the outcome moves them less. For amounts they were no better, and are not tried.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial, TrialState
+from sklearn.metrics import log_loss, mean_tweedie_deviance
+
+from configs.settings import Tuning
+from configs.workspace import Workspace
+from training.data.dataset import Encoder, Matrix
+from training.fit import workers
+from training.fit.boosters import Fitted, Form, Scored, balance, fit, form, forms, joined_weights, predict
+from training.model.bundle import Task
+from training.model.calibration import Affine
+from training.priors.expectation import Expectation
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+VALUE_POWER = 1.5
+BLOCKS = 50
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+FIRST = {
+    "learning_rate": 0.05,
+    "num_leaves": 8,
+    "min_data_in_leaf": 50,
+    "feature_fraction": 0.6,
+    "bagging_fraction": 0.8,
+    "lambda_l2": 1.0,
+    "extra_trees": True,
+}
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Encoded rows of one fold, with the encoder that its training rows taught.
+
+    ``block`` puts every customer of the validation rows into one of 50 blocks, the same in all folds, shape (n,).
+    ``expectation`` is the model of orders as the training rows teach it, where orders are known.
+    """
+
+    train: Matrix
+    valid: Matrix
+    encoder: Encoder
+    block: np.ndarray
+    expectation: Expectation | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search chose.
+
+    Attributes
+    ----------
+    form
+        Which boosters make the forecast.
+    params
+        Their LightGBM parameters.
+    trees
+        Number of trees of each part: the mean of what early stopping found on the folds.
+    loss
+        Mean loss over the folds: log loss (churn), Tweedie deviance of power 1.5 (value); None: nothing was searched.
+    least_loss
+        That of the best trial: the one taken has fewer trees and is within one standard error of it.
+    study
+        All trials.
+    """
+
+    form: Form
+    params: dict[str, Any]
+    trees: dict[str, int]
+    loss: float | None
+    least_loss: float | None
+    study: optuna.Study
+
+
+def search(
+    task: Task,
+    folds: Sequence[FoldData],
+    settings: Tuning,
+    workspace: Workspace,
+    mark: str,
+    step: Callable[[int, int], None] = lambda done, of: None,
+) -> Found:
+    """Find the best form and parameters for a task.
+
+    Parameters
+    ----------
+    task
+        ``churn`` or ``clv``.
+    folds
+        Time-ordered folds, oldest first.
+    settings
+        Number of trials over all processes, time limit, tree limit and seed; where the storage is, and how many
+        processes search here.
+    workspace
+        Holds Optuna's storage, unless it is told where: a search that was cut off goes on where it stood.
+    mark
+        Names the data and settings; another mark is another search.
+    step
+        Told how many trials are done, of how many.
+    """
+    candidates = forms(task, [fold.encoder for fold in folds])
+    shared, until = workers.is_shared(settings), time.time() + settings.timeout_seconds
+    study = _study(task, candidates, settings, workspace, mark)
+    objective = partial(_loss_of_trial, task=task, candidates=candidates, folds=folds, settings=settings)
+    if settings.workers > 1 and workers.ended(study) < settings.trials:
+        with workers.helpers(
+            settings.workers, _help, (task, candidates, folds, settings, workspace, mark, until)
+        ) as busy:
+            while busy():
+                step(workers.ended(study), settings.trials)
+                time.sleep(workers.WAIT_SECONDS)
+    workers.take_trials(study, objective, settings.trials, until, shared, step)
+    taken = fewest_trees([t for t in study.trials if t.state == TrialState.COMPLETE])
+    return Found(
+        form(taken.user_attrs["form"]),
+        taken.user_attrs["params"],
+        taken.user_attrs["trees"],
+        float(taken.value or 0.0),
+        float(study.best_value),
+        study,
+    )
+
+
+def fewest_trees(trials: Sequence[FrozenTrial]) -> FrozenTrial:
+    """Of the trials within one standard error of the least loss, the one with the fewest trees.
+
+    The error is that of the difference to the best trial, over blocks of customers.
+    """
+    best = min(trials, key=lambda t: (t.value, t.number))
+    least = np.asarray(best.user_attrs["blocks"])
+
+    def close(trial: FrozenTrial) -> bool:
+        more = np.asarray(trial.user_attrs["blocks"]) - least
+        if len(more) < 2:
+            return False
+        return bool(more.mean() <= more.std(ddof=1) / np.sqrt(len(more)))
+
+    near = [t for t in trials if t is best or close(t)]
+    return min(near, key=lambda t: (sum(t.user_attrs["trees"].values()), t.value, t.number))
+
+
+def blocks_of(customer_ids: Sequence[str]) -> np.ndarray:
+    """The block of each customer, by a hash of the id, shape (n,)."""
+    return (pd.util.hash_array(np.asarray(customer_ids, dtype=object)) % BLOCKS).astype(int)
+
+
+def loss(task: Task, y: np.ndarray, forecast: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """The loss that is minimised: log loss (churn), or Tweedie deviance of power 1.5 (value).
+
+    Both are proper: the true probability, and the true mean, have the least. Net revenue under zero counts as zero.
+    Rows count by their weight, if there is one.
+    """
+    if task == "churn":
+        return float(log_loss(y, forecast, labels=[0, 1], sample_weight=weight))
+    y, forecast = np.maximum(y, 0), np.maximum(forecast, 1e-6)
+    return float(mean_tweedie_deviance(y, forecast, power=VALUE_POWER, sample_weight=weight))
+
+
+def _block_losses(task: Task, folds: Sequence[FoldData], forecasts: Sequence[np.ndarray]) -> list[float]:
+    """Mean loss of each block of customers over all folds; blocks without a customer are left out."""
+    block = np.concatenate([fold.block for fold in folds])
+    y, forecast = np.concatenate([fold.valid.y for fold in folds]), np.concatenate(forecasts)
+    weight = joined_weights([fold.valid.weight for fold in folds], [len(fold.valid.y) for fold in folds])
+    parts = [block == b for b in np.unique(block)]
+    return [loss(task, y[p], forecast[p], None if weight is None else weight[p]) for p in parts]
+
+
+def _study(task: Task, candidates: Sequence[Form], settings: Tuning, workspace: Workspace, mark: str) -> optuna.Study:
+    storage, first = workers.open_storage(settings, workspace), settings.workers == 1
+    if workers.is_shared(settings):
+        first = first and not any(s.study_name == f"{task}-{mark}" for s in optuna.get_all_study_summaries(storage))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        study = optuna.create_study(
+            study_name=f"{task}-{mark}",
+            storage=storage,
+            sampler=optuna.samplers.TPESampler(
+                seed=settings.seed if first else None,
+                multivariate=True,
+                group=True,
+                n_startup_trials=8,
+                constant_liar=workers.is_shared(settings),
+            ),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=6),
+            load_if_exists=True,
+        )
+    if not study.trials:
+        for which in candidates:
+            study.enqueue_trial(FIRST | ({"form": which.name} if len(candidates) > 1 else {}), skip_if_exists=True)
+        if task == "churn":
+            study.enqueue_trial(FIRST | {"extra_trees": False}, skip_if_exists=True)
+    return study
+
+
+def _help(
+    task: Task,
+    candidates: Sequence[Form],
+    folds: Sequence[FoldData],
+    settings: Tuning,
+    workspace: Workspace,
+    mark: str,
+    until: float,
+) -> None:
+    """What a further process of this machine does: takes trials of the search until it ends."""
+    study = _study(task, candidates, settings, workspace, mark)
+    objective = partial(_loss_of_trial, task=task, candidates=candidates, folds=folds, settings=settings)
+    workers.take_trials(study, objective, settings.trials, until, True, lambda done, of: None)
+
+
+def _loss_of_trial(
+    trial: optuna.Trial, task: Task, candidates: Sequence[Form], folds: Sequence[FoldData], settings: Tuning
+) -> float:
+    which = _suggest_form(trial, candidates)
+    params = _suggest(trial, which)
+    limit = {p.name: settings.max_trees for p in which.parts if p.objective}
+    losses, trees, forecasts = [], [], []
+    for number, fold in enumerate(folds):
+        fitted = fit(
+            which,
+            fold.train,
+            fold.encoder,
+            params,
+            seed=settings.seed,
+            trees=limit,
+            valid=fold.valid,
+            stop_after=settings.early_stopping_trees,
+            expectation=fold.expectation,
+        )
+        forecasts.append(_forecast(task, fitted, fold))
+        losses.append(loss(task, fold.valid.y, forecasts[-1], fold.valid.weight))
+        trees.append(fitted.trees)
+        trial.report(float(np.mean(losses)), number)
+        if number < len(folds) - 1 and trial.should_prune():
+            raise optuna.TrialPruned
+    trial.set_user_attr("form", which.name)
+    trial.set_user_attr("params", params)
+    trial.set_user_attr("blocks", _block_losses(task, folds, forecasts))
+    trial.set_user_attr("trees", {name: max(1, round(np.mean([t[name] for t in trees]))) for name in limit})
+    return float(np.mean(losses))
+
+
+def _forecast(task: Task, fitted: Fitted, fold: FoldData) -> np.ndarray:
+    """What would be served of the validation rows, before a probability's slope is mended: that needs later folds."""
+    if task == "churn":
+        return predict(fitted.form, fitted.raw(fold.valid.x), (Affine(),))
+    trained = Scored(fitted.raw(fold.train.x), fold.train.y, np.zeros(len(fold.train.y), dtype=int))
+    return predict(fitted.form, fitted.raw(fold.valid.x), balance(fitted.form, trained))
+
+
+def _suggest_form(trial: optuna.Trial, candidates: Sequence[Form]) -> Form:
+    if len(candidates) == 1:
+        return candidates[0]
+    return form(trial.suggest_categorical("form", [f.name for f in candidates]))
+
+
+def _suggest(trial: optuna.Trial, which: Form) -> dict[str, Any]:
+    params = {
+        "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
+        "num_leaves": trial.suggest_int("num_leaves", 3, 31, log=True),
+        "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 20, 300, log=True),
+        "feature_fraction": trial.suggest_float("feature_fraction", 0.3, 1.0),
+        "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
+        "lambda_l2": trial.suggest_float("lambda_l2", 1e-2, 100.0, log=True),
+    }
+    if any(part.objective == "binary" for part in which.parts):
+        params["extra_trees"] = trial.suggest_categorical("extra_trees", [True, False])
+    if any(part.objective == "quantile" for part in which.parts):
+        params["alpha"] = trial.suggest_float("alpha", 0.5, 0.9)
+    if any(part.objective == "tweedie" for part in which.parts):
+        params["tweedie_variance_power"] = trial.suggest_float("tweedie_variance_power", 1.1, 1.9)
+    if any(part.prior == "credibility" for part in which.parts):
+        params["prior_days"] = trial.suggest_float("prior_days", 15.0, 240.0, log=True)
+    return params
+
+
+def history(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that ended, in their order."""
+    return [t for t in study.trials if t.state in DONE]

@@ -1,0 +1,210 @@
+"""The examination: a model and the plain baseline on the same hold-out rows, overall, by slice, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from configs.settings import Settings, Tiers
+from training.data.treatment import judged_untreated, weighted_metrics
+from training.fit.assembly import forecast
+from training.fit.horizons import left_by
+from training.judge.baselines import numbers_rule, past_rate, present_price, recency_rule
+from training.metrics import (
+    auc,
+    by_slice,
+    churn_metrics,
+    log_loss,
+    mae,
+    margin_interval,
+    normalised_gini,
+    rmse,
+    value_metrics,
+)
+from training.model.bundle import Bundle
+
+HEADLINE: dict[str, dict[str, Callable[..., float]]] = {
+    "churn": {"auc": auc, "log_loss": log_loss},
+    "clv": {"normalised_gini": normalised_gini, "mae": mae, "rmse": rmse},
+}
+NO_DATES = (
+    "The data has no dates: customers were held out by a seeded lot, in no order of time. "
+    "Expect worse on customers of a later time."
+)
+NEW = "new"
+TENURE_DAYS = (0, 90, 180, np.inf)
+TENURE_NAMES = ("under 90 days", "90 to 180 days", "over 180 days")
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a model showed on rows it had not seen.
+
+    Attributes
+    ----------
+    rows
+        One row per customer and moment: ``label``, ``forecast``, ``baseline``, slices; ``low, high`` for values.
+    model, baseline
+        Metrics by name, see `training.metrics`.
+    margins
+        For the headline metrics, the 95 % interval of model less baseline, by bootstrap over customers.
+    slices
+        Metrics of the model by slice.
+    baseline_name
+        Which rule of thumb the baseline is.
+    note
+        What a reader must know of how the rows were held out; empty: later moments, as it should be.
+    horizons
+        Churn: metrics at every horizon whose outcome is known of hold-out rows, by days.
+    untreated
+        Churn, where customers were contacted within the horizon: metrics of model and baseline over those who were
+        not, weighted so that they stand for all, see `training.data.treatment`.
+    """
+
+    rows: pd.DataFrame
+    model: dict[str, float]
+    baseline: dict[str, float]
+    margins: dict[str, tuple[float, float]]
+    slices: pd.DataFrame
+    baseline_name: str
+    note: str = ""
+    horizons: dict[str, dict[str, float]] = field(default_factory=dict)
+    untreated: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As values that JSON can hold; NaN becomes None."""
+        slices = [{k: None if pd.isna(v) else v for k, v in row.items()} for row in self.slices.to_dict("records")]
+        return {
+            "as_ofs": sorted({f"{a.isoformat()}" for a in self.rows["as_of"]}),
+            "model": _plain(self.model),
+            "baseline": _plain(self.baseline),
+            "baseline_name": self.baseline_name,
+            "note": self.note,
+            "model_less_baseline_95": {k: list(v) for k, v in self.margins.items()},
+            "slices": slices,
+            "horizons": {days: _plain(metrics) for days, metrics in self.horizons.items()},
+            "untreated": {name: _plain(metrics) for name, metrics in self.untreated.items()},
+        }
+
+
+def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings: Settings) -> Examination:
+    """Examine a model on hold-out rows, beside the baseline.
+
+    Parameters
+    ----------
+    bundle
+        A model that was learned from neither these rows nor anything later.
+    holdout
+        Labelled feature rows.
+    train
+        The rows the model was learned from: the baseline is fitted on them, too.
+    settings
+        Of the business.
+    """
+    baseline_name, baseline = _baseline(bundle, holdout, train, settings)
+    cuts = {**_tenure(holdout, settings), **{name: holdout[name] for name in bundle.categories}}
+    rows = forecast(bundle, holdout).assign(baseline=baseline, **cuts)
+    if bundle.task == "clv":
+        cuts["tier"] = tiers_at(rows, settings.decisions.tiers)
+        rows = rows.assign(tier=cuts["tier"])
+    measure = partial(measure_rows, task=bundle.task)
+    slices = [by_slice(rows, name, measure).rename(columns={name: "value"}) for name in cuts]
+    named = [part.assign(slice=name) for part, name in zip(slices, cuts, strict=True)]
+    table = pd.concat(named, ignore_index=True) if named else pd.DataFrame(columns=["slice", "value"])
+    return Examination(
+        rows=rows,
+        model=measure(rows),
+        baseline=measure(rows, column="baseline"),
+        margins=_margins(bundle.task, rows, settings.tuning.seed),
+        slices=table[["slice", "value", *[c for c in table.columns if c not in ("slice", "value")]]],
+        baseline_name=baseline_name,
+        note=NO_DATES if settings.churn.kind == "label" else "",
+        horizons=_horizons(bundle, holdout, settings) if bundle.task == "churn" else {},
+        untreated=_untreated(bundle, holdout, rows, settings) if bundle.task == "churn" else {},
+    )
+
+
+def _untreated(
+    bundle: Bundle, holdout: pd.DataFrame, rows: pd.DataFrame, settings: Settings
+) -> dict[str, dict[str, float]]:
+    """Metrics over the rows that were not contacted, weighted to all; none if nobody was, or nobody knows."""
+    weight = judged_untreated(bundle, holdout, settings)
+    if weight is None:
+        return {}
+    y, named = rows["label"].to_numpy(), {"model": "forecast", "baseline": "baseline"}
+    return {name: weighted_metrics(y, rows[column].to_numpy(), weight) for name, column in named.items()}
+
+
+def _horizons(bundle: Bundle, holdout: pd.DataFrame, settings: Settings) -> dict[str, dict[str, float]]:
+    """Metrics at every horizon of the model, of the rows whose outcome is known there."""
+    matrix = bundle.encode(holdout)
+    left = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
+    came = {days: left_by(holdout, days, settings) for days in left}
+    return {str(d): churn_metrics(came[d], p) for d, p in left.items() if not np.isnan(came[d]).all()}
+
+
+def measure_rows(rows: pd.DataFrame, task: str, column: str = "forecast") -> dict[str, float]:
+    """Metrics of one column of forecasts against the label."""
+    if task == "churn":
+        return churn_metrics(rows["label"], rows[column])
+    if column == "forecast":
+        return value_metrics(rows["label"], rows[column], rows["low"], rows["high"])
+    return value_metrics(rows["label"], rows[column])
+
+
+def _baseline(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings: Settings) -> tuple[str, np.ndarray]:
+    """Name and forecasts of the rule of thumb: the strongest that the business's tables allow for nothing."""
+    if bundle.task == "churn" and settings.churn.kind == "inactivity":
+        days = "days_since_last_order"
+        return "recency rule", recency_rule(holdout[days], train[days], train["label"])
+    if bundle.task == "churn":
+        numbers = [name for name in bundle.features if name not in bundle.categories]
+        return "logistic regression", numbers_rule(holdout[numbers], train[numbers], train["label"])
+    if "spend_total" in holdout:
+        clv = settings.clv
+        return "past rate", past_rate(holdout["spend_total"], holdout["tenure_days"], clv.horizon_days, clv.margin)
+    return "present price", present_price(holdout["price_now"], train["price_now"], train["label"])
+
+
+def _margins(task: str, rows: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
+    y, ours, theirs = (rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
+    return {
+        name: margin_interval(metric, y, ours, theirs, groups=rows["customer_id"], seed=seed)
+        for name, metric in HEADLINE[task].items()
+    }
+
+
+def coverage_groups(shown: Examination) -> dict[str, tuple[float, int]]:
+    """Coverage of the interval and number of rows, in each tier and of new customers; empty without an interval."""
+    told = shown.slices
+    if "coverage" not in told:
+        return {}
+    rows = told[(told["slice"] == "tier") | ((told["slice"] == "custom") & (told["value"] == NEW))]
+    return {str(r["value"]): (float(r["coverage"]), int(r["n"])) for r in rows.to_dict("records")}
+
+
+def tiers_at(rows: pd.DataFrame, tiers: Tiers) -> pd.Series:
+    """The tier of each forecast among those of its moment, by the shares that each tier takes."""
+    rank = rows.groupby("as_of")["forecast"].rank(pct=True, ascending=False, method="first")
+    edges = np.cumsum([0.0, tiers.diamond, tiers.gold, tiers.silver])
+    return pd.cut(rank, [*edges, 1.0], labels=["diamond", "gold", "silver", "bronze"]).astype(object)
+
+
+def _tenure(rows: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:
+    """The slices by length of custom, under their names; none where nothing is dated."""
+    kind = settings.churn.kind
+    if kind == "label":
+        return {}
+    days = rows["tenure_days" if kind == "inactivity" else "subscribed_days"]
+    tenure = pd.cut(days, bins=list(TENURE_DAYS), labels=list(TENURE_NAMES), right=False).astype(object)
+    new = pd.Series(np.where(days < settings.decisions.stages.new_days, NEW, "known longer"), index=rows.index)
+    return {"tenure": tenure, "custom": new}
+
+
+def _plain(metrics: dict[str, float]) -> dict[str, float | None]:
+    return {k: float(v) if np.isfinite(v) else None for k, v in metrics.items()}

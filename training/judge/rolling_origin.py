@@ -1,0 +1,214 @@
+"""Rolling-origin evaluation: at each of several moments the whole recipe, as if that moment were today.
+
+At a moment *v* only outcomes that were known at *v* teach: the search is judged on folds among them, boosters and
+calibration learn from them, and the forecasts of *v* are held against what came. No later moment chooses for an
+earlier one. Where the history before *v* is too short for folds by time, the search goes by groups of customers, which
+says nothing of a change from month to month; the moment is marked so.
+
+Tashman, "Out-of-sample tests of forecasting accuracy", International Journal of Forecasting 16 (2000).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from configs.errors import NotEnoughDataError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from training.data.dataset import Dataset
+from training.data.preconditions import require_learnable, require_values, usable_folds
+from training.data.split import customer_parts, matured, plan_customers, rolling_origin
+from training.data.treatment import treat
+from training.fit import assembly, search
+from training.fit.horizons import left_by
+from training.fit.small_data import answers_from_prior, few_at
+from training.judge.examination import HEADLINE, examine, measure_rows
+from training.metrics import bootstrap_interval, margin_interval
+from training.model.bundle import Bundle
+
+Step = Callable[[int, int], None]
+MIN_MOMENTS = 2
+
+
+@dataclass(frozen=True)
+class Rolled:
+    """Forecasts at several moments, each by a model of its own time.
+
+    Attributes
+    ----------
+    rows
+        One row per customer and moment: ``label, forecast, baseline``, for values ``low, high``; for churn
+        ``forecast_<days>`` and ``churned_<days>`` of every further horizon.
+    baseline_name
+        Which rule of thumb the baseline is.
+    by_customer
+        Moments whose search had to go by groups of customers.
+    from_prior
+        Moments with too little before them for trees, answered from a prior.
+    """
+
+    rows: pd.DataFrame
+    task: str
+    baseline_name: str
+    by_customer: tuple[pd.Timestamp, ...]
+    from_prior: tuple[pd.Timestamp, ...] = ()
+
+    def summary(self, seed: int = 0) -> dict[str, Any]:
+        """Metrics over all moments and at each, of the model and the baseline, and 95 % bootstrap intervals.
+
+        The bootstrap draws customers, all moments of one together.
+        """
+        y, ours, theirs = (self.rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
+        groups = self.rows["customer_id"]
+        names = HEADLINE[self.task]
+        measure = partial(measure_rows, task=self.task)
+        return {
+            "model": measure(self.rows),
+            "baseline": measure(self.rows, column="baseline"),
+            "baseline_name": self.baseline_name,
+            "model_95": {n: bootstrap_interval(f, y, ours, groups=groups, seed=seed) for n, f in names.items()},
+            "model_less_baseline_95": {
+                n: margin_interval(f, y, ours, theirs, groups=groups, seed=seed) for n, f in names.items()
+            },
+            "as_ofs": {f"{v:%Y-%m-%d}": measure(rows) for v, rows in self.rows.groupby("as_of")},
+            "by_customer": [f"{v:%Y-%m-%d}" for v in self.by_customer],
+            "from_prior": [f"{v:%Y-%m-%d}" for v in self.from_prior],
+            "horizons": self._horizons(),
+        }
+
+    def _horizons(self) -> dict[str, dict[str, float]]:
+        days = [str(c).removeprefix("forecast_") for c in self.rows if str(c).startswith("forecast_")]
+        told = {d: self.rows[["customer_id", f"churned_{d}", f"forecast_{d}"]].dropna() for d in days}
+        return {
+            d: measure_rows(rows.rename(columns={f"churned_{d}": "label", f"forecast_{d}": "forecast"}), "churn")
+            for d, rows in told.items()
+            if len(rows)
+        }
+
+
+def origins(data: Dataset, settings: Settings, count: int) -> list[pd.Timestamp]:
+    """The newest labelled moments that at least two matured moments lie before, at most `count`, oldest first.
+
+    Raises
+    ------
+    NotEnoughDataError
+        There is none, or the data has no dates.
+    """
+    if data.by == "part":
+        raise NotEnoughDataError(
+            "a rolling evaluation needs moments in time: this business has none (churn.kind label)"
+        )
+    days = settings.outcome_days(data.task)
+    found = [v for v in data.as_ofs if len(matured(data.as_ofs, days, by=v)) >= MIN_MOMENTS]
+    if not found:
+        raise NotEnoughDataError(
+            f"{data.task}: a rolling evaluation needs a labelled moment {days} days after two others, found none among "
+            f"{len(data.as_ofs)}: bring a longer history, or set a shorter horizon_days"
+        )
+    return found[-count:]
+
+
+def roll(
+    data: Dataset, settings: Settings, count: int, known: pd.DataFrame, step: Step = lambda done, of: None
+) -> Rolled:
+    """Forecast the newest `count` moments, each by a model of its own time.
+
+    Parameters
+    ----------
+    data
+        All labelled rows of a task.
+    settings
+        Of the business; the search at each moment takes its budget.
+    count
+        The most moments.
+    known
+        Feature rows of all customers at all moments; a moment with too little before it is answered from a prior, as
+        it would have been then (`training.fit.small_data`).
+    step
+        Told how many moments are done, of how many.
+    """
+    moments = origins(data, settings, count)
+    rows, names, by_customer, from_prior = [], set(), [], []
+    for done, v in enumerate(moments):
+        step(done, len(moments))
+        past, asked = known_at(data, settings, v), data.at([v])
+        if answers_from_prior(past, settings):
+            bundle, by_time = few_at(settings, past, known[known["as_of"] <= v]), True
+            from_prior.append(v)
+        else:
+            bundle, by_time = learn_from(past, settings, v)
+        shown = examine(bundle, asked, past.frame, settings)
+        names.add(shown.baseline_name)
+        rows.append(shown.rows.assign(**_further(bundle, asked, settings)))
+        by_customer += [] if by_time else [v]
+    step(len(moments), len(moments))
+    whole = pd.concat(rows, ignore_index=True)
+    return Rolled(whole, data.task, names.pop(), tuple(by_customer), tuple(from_prior))
+
+
+def learn_from(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> tuple[Bundle, bool]:
+    """Search and fit on all rows of a data set; and whether the search could go by time.
+
+    Parameters
+    ----------
+    past
+        Labelled rows, all of which may be learned from.
+    settings
+        Of the business; the search takes its budget.
+    until
+        No outcome of a further horizon past this moment may be seen; None: all that is labelled.
+
+    Raises
+    ------
+    DataError, NotEnoughDataError
+        There is nothing to learn, see `training.data.preconditions`.
+    """
+    require_values(past)
+    seed, moments = settings.tuning.seed, tuple(past.as_ofs)
+    past = treat(past, moments, settings, until)
+    require_learnable(past, moments)
+    searched, plans, by_time = _folds(past, settings)
+    folds = assembly.fold_data(searched, usable_folds(searched, plans), settings)
+    with tempfile.TemporaryDirectory() as place:
+        found = search.search(past.task, folds, settings.tuning.alone, Workspace(Path(place)), "rolling")
+    fitted, encoder = assembly.learn(past, moments, found, settings)
+    later = assembly.out_of_time(folds, found, seed)
+    people = past.newest(moments)
+    return assembly.assemble(fitted, encoder, later, past, moments, until, people, settings), by_time
+
+
+def known_at(data: Dataset, settings: Settings, moment: pd.Timestamp) -> Dataset:
+    """The rows whose outcome was known at a moment."""
+    seen = matured(data.as_ofs, settings.outcome_days(data.task), by=moment)
+    return replace(data, frame=data.at(seen))
+
+
+def _folds(past: Dataset, settings: Settings) -> tuple[Dataset, Any, bool]:
+    n_folds = settings.tuning.folds
+    try:
+        return past, rolling_origin(past.as_ofs, settings.outcome_days(past.task), n_folds), True
+    except NotEnoughDataError:
+        people = past.frame["customer_id"].drop_duplicates()
+        lot = customer_parts(people, np.zeros(len(people)), 1e-12, max(2, n_folds), settings.tuning.seed)
+        part = past.frame["customer_id"].map(dict(zip(people, lot, strict=True)))
+        grouped = replace(past, frame=past.frame.assign(part=part), by="part")
+        return grouped, plan_customers(max(2, n_folds)).folds, False
+
+
+def _further(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
+    """Forecasts and outcomes of the further horizons of a churn model."""
+    if bundle.task == "clv":
+        return {}
+    matrix = bundle.encode(rows)
+    left = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
+    others = [days for days in left if days != bundle.horizon_days]
+    forecasts = {f"forecast_{days}": left[days] for days in others}
+    return forecasts | {f"churned_{days}": left_by(rows, days, settings) for days in others}

@@ -1,0 +1,341 @@
+"""What a trained model *is*: boosters, calibration, interval, explanation, reference profile, schema hash.
+
+A bundle is a folder of plain files, never a pickle: LightGBM text, one JSON, one parquet. ``bundle.json`` names
+the SHA-256 of every other file; loading checks them. It is the only part of training that serving knows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from configs.errors import RegistryError
+from training.json_tuples import tuples
+from training.model.calibration import Affine
+from training.model.explanation import Link, effects, link
+from training.model.intervals import Interval, known_days
+from training.model.survival import Curve, chain, median_days
+from training.priors.prior import Prior
+from training.priors.prior import dump as dump_prior
+from training.priors.prior import load as load_prior
+
+FORMAT = 3
+Task = Literal["churn", "clv"]
+Event = Literal["order", "end"]
+Basis = Literal["model", "hybrid", "prior"]
+SINGLE_THREAD_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Score:
+    """A booster, a prior that it corrects, or either alone; and the affine map of their raw score."""
+
+    name: str
+    booster: lgb.Booster | None
+    affine: Affine
+    prior: Prior | None = None
+
+    def __call__(self, matrix: np.ndarray) -> np.ndarray:
+        """The calibrated raw score, shape (n,)."""
+        raw = np.zeros(len(matrix))
+        if self.booster:
+            raw += np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=_threads(matrix)))
+        return self.affine(raw + self.prior(matrix) if self.prior else raw)
+
+    def split(self, matrix: np.ndarray) -> tuple[float, np.ndarray]:
+        """The calibrated raw score as a base and one value a feature, shape (n, features)."""
+        base, phi = 0.0, np.zeros(matrix.shape)
+        if self.booster:
+            contrib = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=_threads(matrix)))
+            base, phi = float(contrib[0, -1]), contrib[:, :-1]
+        if self.prior:
+            start, told = self.prior.split(matrix)
+            base, phi = base + start, phi + told
+        return float(self.affine(np.asarray([base]))[0]), phi * self.affine.slope
+
+
+@dataclass(frozen=True)
+class Step:
+    """The model of a further horizon: how likely nothing happens until then, told from its neighbour."""
+
+    days: int
+    score: Score
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A prediction split by features: ``base + effects.sum(axis=1) == prediction``."""
+
+    base: float
+    effects: np.ndarray
+
+
+@dataclass(frozen=True)
+class Survival:
+    """Chance that the event has not come by each horizon, and the probability of leaving that it was told from.
+
+    Attributes
+    ----------
+    nothing
+        Shape (n,) for each horizon, the shortest first.
+    prediction
+        Probability of leaving at the main horizon, shape (n,).
+    """
+
+    nothing: Curve
+    prediction: np.ndarray
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One model, whole.
+
+    Attributes
+    ----------
+    task
+        ``churn`` (predicts a probability) or ``clv`` (predicts an amount of money).
+    link
+        How the raw scores become the prediction, see `training.model.explanation.link`.
+    scores
+        The boosters with their affine maps, in the order the link takes them.
+    features
+        Names of the columns, in the order the boosters take them.
+    categories
+        For every category column its known values; any other value is read as missing.
+    schema_hash
+        Hash of the feature definitions that the model learned from.
+    horizon_days
+        How far ahead the prediction looks.
+    trained_through
+        Newest as-of moment that the boosters were learned from, ISO 8601, UTC.
+    interval
+        The conformal interval of a value, or None.
+    quantiles
+        101 quantiles of the predictions of the reference customers, rising: the scale of percentiles and tiers.
+    reference
+        Features and prediction of the reference customers, without ids: what drift is measured against.
+    info
+        Facts for people: data fingerprint, settings name, number of trees.
+    event
+        What the time of is told by a churn model: the next ``order``, or the ``end`` of the contract.
+    steps
+        Models of the further horizons of a churn model.
+    basis
+        What the prediction rests on: trees (``model``), trees that correct a prior (``hybrid``), or a ``prior`` alone.
+    full_season
+        Whether the outcomes learned from cover a whole year, so that a season could be learned.
+    """
+
+    task: Task
+    link: Link
+    scores: tuple[Score, ...]
+    features: tuple[str, ...]
+    categories: dict[str, tuple[str, ...]]
+    schema_hash: str
+    horizon_days: int
+    trained_through: str
+    interval: Interval | None
+    quantiles: tuple[float, ...]
+    reference: pd.DataFrame
+    info: dict[str, Any]
+    event: Event = "order"
+    steps: tuple[Step, ...] = ()
+    basis: Basis = "model"
+    full_season: bool = True
+
+    def encode(self, frame: pd.DataFrame) -> np.ndarray:
+        """Turn a feature frame into the boosters' matrix, shape (n, features), float64.
+
+        Raises
+        ------
+        RegistryError
+            A column that the model learned from is missing.
+        """
+        return encode(frame, self.features, self.categories)
+
+    def raw_scores(self, matrix: np.ndarray) -> np.ndarray:
+        """Calibrated raw scores, shape (n, J)."""
+        return np.column_stack([score(matrix) for score in self.scores])
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        """The prediction that is served, shape (n,): a calibrated probability, or an expected value."""
+        return link(self.link, self.raw_scores(matrix))
+
+    def survival(self, matrix: np.ndarray, prediction: np.ndarray) -> Survival:
+        """Chance that the event has not come by each horizon.
+
+        Parameters
+        ----------
+        matrix
+            Encoded rows, shape (n, features).
+        prediction
+            Their probability of leaving at the main horizon, as `predict` gives it.
+        """
+        nothing = prediction if self.event == "order" else 1 - prediction
+        steps = {s.days: expit(s.score(matrix)) for s in self.steps}
+        return Survival(chain(self.horizon_days, nothing, steps), prediction)
+
+    def by_horizon(self, told: Survival) -> Curve:
+        """Probability of leaving by horizon: no order until then, or the end of the contract before.
+
+        At the main horizon it is the prediction itself, to the last digit; no horizon contradicts another.
+        """
+        if self.event == "order":
+            return told.nothing
+        main, p = self.horizon_days, told.prediction
+        return {
+            days: np.clip(1 - nothing, p if days >= main else 0.0, p if days <= main else 1.0)
+            for days, nothing in told.nothing.items()
+        }
+
+    def event_days(self, told: Survival) -> np.ndarray:
+        """Days until the event is as likely as not to have come; NaN: past the longest horizon."""
+        return median_days(told.nothing)
+
+    def bounds(self, expected: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends of the value interval of expected values and their encoded rows, each of shape (n,)."""
+        if self.interval is None:
+            raise RegistryError(f"the {self.task} model holds no interval")
+        return self.interval(expected, known_days(matrix, self.features))
+
+    def explain(self, matrix: np.ndarray) -> Explanation:
+        """Split every prediction by features, in the unit of the prediction; sums are exact."""
+        bases, parts = zip(*(score.split(matrix) for score in self.scores), strict=True)
+        base, split = effects(self.link, np.asarray(bases), np.stack(parts, axis=1))
+        return Explanation(base, split)
+
+    def percentile(self, prediction: np.ndarray) -> np.ndarray:
+        """Share of reference customers at or below each prediction, in percent, shape (n,), whole numbers."""
+        return np.clip(np.searchsorted(np.asarray(self.quantiles), prediction, side="right") - 1, 0, 100)
+
+    def quantile(self, share: float) -> float:
+        """The prediction below which this share of the reference customers lies."""
+        return float(np.interp(share, np.linspace(0, 1, len(self.quantiles)), self.quantiles))
+
+    def save(self, folder: Path) -> Path:
+        """Write the bundle as plain files into a new folder and return it."""
+        folder.mkdir(parents=True)
+        for score in (*self.scores, *(step.score for step in self.steps)):
+            if score.booster:
+                (folder / f"{score.name}.txt").write_text(score.booster.model_to_string(), "utf-8")
+        self.reference.to_parquet(folder / "reference.parquet", index=False)
+        content = {
+            "format": FORMAT,
+            "task": self.task,
+            "link": self.link,
+            "scores": [_plain(s) for s in self.scores],
+            "event": self.event,
+            "steps": [{"days": s.days, **_plain(s.score)} for s in self.steps],
+            "features": self.features,
+            "categories": self.categories,
+            "schema_hash": self.schema_hash,
+            "horizon_days": self.horizon_days,
+            "trained_through": self.trained_through,
+            "interval": asdict(self.interval) if self.interval else None,
+            "quantiles": self.quantiles,
+            "info": self.info,
+            "basis": self.basis,
+            "full_season": self.full_season,
+            "sha256": {p.name: sha256(p) for p in sorted(folder.iterdir())},
+        }
+        (folder / "bundle.json").write_text(json.dumps(content, indent=1), "utf-8")
+        return folder
+
+
+def load(folder: Path) -> Bundle:
+    """Read a bundle and check that every file is the one that was written.
+
+    Raises
+    ------
+    RegistryError
+        A file is missing, altered, or of a newer format than this program reads.
+    """
+    path = folder / "bundle.json"
+    if not path.is_file():
+        raise RegistryError(f"no model bundle at {folder}: expected a bundle.json; train and register a model first")
+    content = json.loads(path.read_text("utf-8"))
+    if content.get("format") != FORMAT:
+        raise RegistryError(f"{path}: format {content.get('format')!r}, this program reads {FORMAT}; retrain the model")
+    for name, wanted in content["sha256"].items():
+        _check_file(folder / name, wanted)
+    return Bundle(
+        task=content["task"],
+        link=content["link"],
+        scores=tuple(_load_score(folder, s) for s in content["scores"]),
+        features=tuple(content["features"]),
+        categories={k: tuple(v) for k, v in content["categories"].items()},
+        schema_hash=content["schema_hash"],
+        horizon_days=content["horizon_days"],
+        trained_through=content["trained_through"],
+        interval=_load_interval(content["interval"]),
+        quantiles=tuple(content["quantiles"]),
+        reference=pd.read_parquet(folder / "reference.parquet"),
+        info=content["info"],
+        basis=content["basis"],
+        full_season=content["full_season"],
+        event=content["event"],
+        steps=tuple(Step(s["days"], _load_score(folder, s)) for s in content["steps"]),
+    )
+
+
+def encode(frame: pd.DataFrame, features: tuple[str, ...], categories: dict[str, tuple[str, ...]]) -> np.ndarray:
+    """Turn feature columns into a float64 matrix; a category becomes its place in the known values, else NaN."""
+    missing = [f for f in features if f not in frame.columns]
+    if missing:
+        raise RegistryError(
+            f"the model learned from columns that the feature table lacks: {missing}; "
+            "rebuild the features with the settings the model was trained with, or retrain"
+        )
+    numbers = [i for i, name in enumerate(features) if name not in categories]
+    out = np.empty((len(frame), len(features)), dtype=np.float64)
+    out[:, numbers] = frame[[features[i] for i in numbers]].to_numpy(dtype=np.float64, na_value=np.nan)
+    for i, name in enumerate(features):
+        if name in categories:
+            codes = pd.Categorical(frame[name], categories=list(categories[name])).codes
+            out[:, i] = np.where(codes < 0, np.nan, codes)
+    return out
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _check_file(path: Path, wanted: str) -> None:
+    if not path.is_file():
+        raise RegistryError(f"model file {path} is missing; restore it or promote another version")
+    got = sha256(path)
+    if got != wanted:
+        raise RegistryError(
+            f"model file {path} was altered: SHA-256 {got[:12]}…, registered {wanted[:12]}…; restore it or retrain"
+        )
+
+
+def _threads(matrix: np.ndarray) -> int:
+    """One thread for few rows, where starting more costs more than it brings; else as many as there are."""
+    return 1 if len(matrix) <= SINGLE_THREAD_ROWS else 0
+
+
+def _plain(score: Score) -> dict[str, Any]:
+    told = {"name": score.name, "trees": score.booster is not None, "affine": asdict(score.affine)}
+    return {**told, "prior": dump_prior(score.prior)}
+
+
+def _load_score(folder: Path, content: dict[str, Any]) -> Score:
+    booster = lgb.Booster(model_file=str(folder / f"{content['name']}.txt")) if content["trees"] else None
+    return Score(content["name"], booster, Affine(**content["affine"]), load_prior(content["prior"]))
+
+
+def _load_interval(content: dict[str, Any] | None) -> Interval | None:
+    if content is None:
+        return None
+    newcomers = _load_interval(content["newcomers"])
+    return Interval(**{**tuples(content), "newcomers": newcomers})

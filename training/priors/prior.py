@@ -1,0 +1,50 @@
+"""What a forecast starts from before trees correct it, or instead of them where there is little to learn from.
+
+A prior is a function of a few columns, in the unit of a raw score (log-odds, or the logarithm of an amount), that can
+split what it says exactly between these columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from training.priors.credibility import Credibility
+from training.priors.expectation import Expectation
+from training.priors.linear import Linear
+
+
+class Prior(Protocol):
+    """A function of a few columns of the matrix."""
+
+    kind: ClassVar[str]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The raw score, shape (n,)."""
+
+    def split(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """The raw score as a base and one effect a column, shape (n, columns); they sum to it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Prior:
+        """The inverse of `to_dict`."""
+
+
+KINDS: dict[str, type[Prior]] = {made.kind: made for made in (Credibility, Expectation, Linear)}
+
+
+def dump(prior: Prior | None) -> dict[str, Any] | None:
+    """As JSON can hold it, with its kind."""
+    return {"kind": prior.kind, **prior.to_dict()} if prior else None
+
+
+def load(stored: Mapping[str, Any] | None) -> Prior | None:
+    """The inverse of `dump`."""
+    if stored is None:
+        return None
+    return KINDS[stored["kind"]].from_dict({name: value for name, value in stored.items() if name != "kind"})
