@@ -226,6 +226,7 @@ def do_refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, 
 def do_train(s: Session, task: ModelName) -> dict[str, Any]:
     """Train, judge and register one model."""
     from training import run
+    from training.fit.recipe import training_fingerprint
 
     def body(step: Step) -> dict[str, Any]:
         accepted = [name.strip() for name in s.accept_leaks.split(",") if name.strip()]
@@ -238,7 +239,7 @@ def do_train(s: Session, task: ModelName) -> dict[str, Any]:
             **(trained.examination.to_dict() if trained.examination else {}),
         }
 
-    return s.gated(f"train {task}", run.mark(s.settings, s.workspace, task), body)
+    return s.gated(f"train {task}", training_fingerprint(s.settings, s.workspace, task), body)
 
 
 def do_score(s: Session) -> dict[str, Any]:
@@ -356,11 +357,11 @@ def tune(
 ) -> None:
     """Take part in a search that runs elsewhere on the same tuning.storage, or begin it; `train` goes on from there."""
     from cli import screens
-    from training.run import search_along
+    from training.run import join_search
 
     with progress("tune") as step:
         tasks = s.settings.tasks if model == "all" else (model,)
-        found = {task: search_along(s.settings, s.workspace, task, step) for task in tasks}
+        found = {task: join_search(s.settings, s.workspace, task, step) for task in tasks}
     s.show(found, screens.searched)
 
 
@@ -373,11 +374,12 @@ def evaluate(
 ) -> None:
     """Examine both champions on the hold-out, beside the plain baselines."""
     from cli import screens
+    from training.data.task_rows import feature_rows, labelled
     from training.judge.rolling_origin import roll
-    from training.run import examine_champion, labelled, rows_of
+    from training.run import examine_champion
 
     if rolling:
-        told, known = {}, rows_of(s.workspace)
+        told, known = {}, feature_rows(s.workspace)
         for task in s.settings.tasks:
             with progress(f"evaluate {task}") as step:
                 data = labelled(s.settings, s.workspace, task)

@@ -56,16 +56,16 @@ from features.simulation.shop import generate, true_churn_probability  # noqa: E
 from training import metrics  # noqa: E402
 from training.data.dataset import Dataset, learn_encoder  # noqa: E402
 from training.data.split import rolling_origin  # noqa: E402
+from training.data.task_rows import labelled  # noqa: E402
 from training.fit.horizons import left_by  # noqa: E402
 from training.judge.baselines import numbers_rule, past_rate, recency_rule  # noqa: E402
 from training.judge.examination import tiers_at  # noqa: E402
 from training.judge.rolling_origin import known_at, learn_from, origins  # noqa: E402
 from training.metrics import margin_interval  # noqa: E402
 from training.model.bundle import Bundle  # noqa: E402
-from training.priors import expectation
+from training.priors import expectation  # noqa: E402
 from training.priors.order_model import Probabilistic  # noqa: E402
 from training.priors.purchases import Prior  # noqa: E402
-from training.run import labelled  # noqa: E402
 
 RFM = ["days_since_last_order", "orders_total", "spend_total", "tenure_days"]
 PERFECT = 500

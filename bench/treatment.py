@@ -40,10 +40,10 @@ from configs.settings import Settings, Treatment  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
 from features.labels.inactivity import CONTACTED  # noqa: E402
 from training.data.dataset import Dataset, learn_encoder  # noqa: E402
+from training.data.task_rows import labelled  # noqa: E402
 from training.data.treatment import WEIGHTED, effective_sample_size, propensity, weighted_metrics, weights  # noqa: E402
 from training.judge.rolling_origin import known_at, learn_from, origins  # noqa: E402
 from training.metrics import bootstrap_interval  # noqa: E402
-from training.run import labelled  # noqa: E402
 
 OPTIONS = get_args(Treatment)
 NAMES = {"auc": "AUC", "log_loss": "log loss", "expected_calibration_error": "ECE"}

@@ -1,0 +1,5 @@
+"""What the command line shares: the options and the session of a verb, and what it prints at the end.
+
+In: results of the packages, as plain dicts. Out: tables on the screen. The verbs stand in `staycast.py`. May import
+`configs`; all else inside a function, so that help is quick.
+"""

@@ -17,11 +17,12 @@ from features.schema import load_schema
 from monitoring.report.pages import drift_report, fairness_report
 from monitoring.watch.drift import DRIFTED, drift_table
 from serving.answer.champion import Champions
+from training.data.task_rows import holdout
 from training.fit.assembly import forecast
+from training.fit.recipe import population
 from training.judge.fairness import churn_fairness, fairness_table, select_top, value_fairness
 from training.model.bundle import Bundle, Task
-from training.registry import model_registry
-from training.run import holdout, population
+from training.registry import model_registry, runs
 
 Step = Callable[[str, int, int], None]
 TITLES = {"churn": "Churn", "clv": "Customer value"}
@@ -72,7 +73,7 @@ def monitor(settings: Settings, workspace: Workspace, step: Step = lambda name, 
         step(f"{task} fairness", 2 * number + 1, steps)
         fairness = _fairness(task, loaded.version, settings, workspace)
         run_id = model_registry.get(workspace, task, loaded.version).run_id
-        model_registry.attach(workspace, run_id, workspace.reports / task, f"monitoring/{drift['as_of']}")
+        runs.attach(workspace, run_id, workspace.reports / task, f"monitoring/{drift['as_of']}")
         out[task] = {"model": f"{task}/{loaded.version}", "drift": drift, "fairness": fairness}
     step("done", steps, steps)
     return out

@@ -12,7 +12,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = ("configs", "features", "training", "serving", "monitoring")
+LAYERS = ("configs", "features", "training", "serving", "monitoring", "cli")
 HEAVY = {"feast", "mlflow", "evidently", "bentoml", "optuna", "lightgbm", "ibis", "matplotlib", "pandera"}
 
 

@@ -69,14 +69,14 @@ def test_scores_hold_every_customer_known_at_the_newest_moment(lived: Workspace)
 
 
 def test_every_report_is_written_and_attached_to_its_run(lived: Workspace) -> None:
-    from training.registry import model_registry
+    from training.registry import model_registry, runs
 
-    for task in model_registry.TASKS:
+    for task in runs.TASKS:
         version = model_registry.champion(lived, task)
         assert version is not None
         reports = {p.name for p in (lived.reports / task).rglob("*.html")}
         assert reports == {"drift.html", "fairness.html"}
-        attached = model_registry.client(lived).list_artifacts(version.run_id, "monitoring")
+        attached = runs.client(lived).list_artifacts(version.run_id, "monitoring")
         assert len(attached) == 1
 
 

@@ -7,7 +7,6 @@ search starts afresh in a folder of its own, and neither registry nor ledger is 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,18 @@ import optuna
 from configs.errors import DataError, RegistryError
 from configs.settings import Settings, laid_over_default
 from configs.workspace import Workspace
+from training.data.task_rows import labelled
 from training.fit.boosters import form
-from training.fit.search import Found
+from training.fit.recipe import OnProgress, search_and_fit, search_facts
+from training.fit.search import SearchResult
 from training.model.bundle import Task, sha256
 from training.registry import model_registry
 from training.registry.environment import differences, environment
-from training.run import labelled, make, search_facts
+from training.registry.model_registry import Version
+from training.registry.runs import documents as documents_of
 
 NO_LIMIT_SECONDS = 10**9
 NEEDED = ("settings", "search", "environment")
-Step = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Reproduction:
 
 
 def reproduce(
-    workspace: Workspace, name: str, step: Step = lambda what, done, of: None, given_search: bool = False
+    workspace: Workspace, name: str, on_progress: OnProgress = lambda what, done, of: None, given_search: bool = False
 ) -> Reproduction:
     """Make a registered model again and compare.
 
@@ -104,7 +105,7 @@ def reproduce(
         Holds the registry, and the features that the model learned from. Only read.
     name
         ``churn/3``, or the id of the run that made it.
-    step
+    on_progress
         Told what is being done, and how far it is.
     given_search
         Take what the first search chose instead of searching again: proves the fit alone. For searches that were cut
@@ -118,18 +119,18 @@ def reproduce(
         The workspace's features are not those that the model learned from.
     """
     version = model_registry.find(workspace, name)
-    documents = model_registry.documents(workspace, version.run_id)
+    documents = documents_of(workspace, version.run_id)
     _require(documents, version)
     task: Task = "churn" if version.model == "churn" else "clv"
     settings = _same_number_of_trials(laid_over_default(documents["settings"], f"run {version.run_id}"), documents)
-    step("read", 0, 1)
+    on_progress("read", 0, 1)
     data = labelled(settings, workspace, task)
     _require_same_data(version, data.fingerprint, settings, documents)
     with tempfile.TemporaryDirectory() as folder:
         chosen = _chosen(documents["search"]) if given_search else None
-        made = make(settings, workspace, data, step, Workspace(Path(folder)), chosen)
-        made.final.save(Path(folder) / "files" / "bundle")
-        (made.judged or made.final).save(Path(folder) / "files" / "judged")
+        models = search_and_fit(settings, workspace, data, on_progress, Workspace(Path(folder)), chosen)
+        models.final.save(Path(folder) / "files" / "bundle")
+        (models.judged or models.final).save(Path(folder) / "files" / "judged")
         files = compare(model_registry.files(workspace, version.model, version.version), Path(folder) / "files")
     return Reproduction(
         version=f"{version.model}/{version.version}",
@@ -139,7 +140,7 @@ def reproduce(
         searched=not given_search,
         files=files,
         changed=tuple(differences(documents["environment"], environment())),
-        search_changed=() if given_search else tuple(differences(documents["search"], search_facts(made.found))),
+        search_changed=() if given_search else tuple(differences(documents["search"], search_facts(models.search))),
     )
 
 
@@ -149,19 +150,19 @@ def compare(then: Path, now: Path) -> tuple[Compared, ...]:
     return tuple(Compared(name, sides[0].get(name), sides[1].get(name)) for name in sorted({*sides[0], *sides[1]}))
 
 
-def _chosen(search: dict[str, Any]) -> Found:
+def _chosen(search: dict[str, Any]) -> SearchResult:
     """What a search chose, from the record of its run; its trials are not in there."""
     facts = {name: value for name, value in search.items() if name != "trials"}
-    wanted = {field.name for field in fields(Found)} - {"study"}
+    wanted = {field.name for field in fields(SearchResult)} - {"study"}
     if set(facts) != wanted:
         raise RegistryError(
             f"the run's search.json holds {sorted(facts)}, this program needs {sorted(wanted)}: it comes from another "
             "version; leave out --given-search, or train anew"
         )
-    return Found(**{**facts, "form": form(search["form"]), "study": optuna.create_study()})
+    return SearchResult(**{**facts, "form": form(search["form"]), "study": optuna.create_study()})
 
 
-def _require(documents: dict[str, Any], version: model_registry.Version) -> None:
+def _require(documents: dict[str, Any], version: Version) -> None:
     missing = [f"{name}.json" for name in NEEDED if name not in documents]
     if missing:
         raise RegistryError(
@@ -179,9 +180,7 @@ def _same_number_of_trials(settings: Settings, documents: dict[str, Any]) -> Set
     return settings.model_copy(update={"tuning": settings.tuning.alone.model_copy(update=limits)})
 
 
-def _require_same_data(
-    version: model_registry.Version, present: str, settings: Settings, documents: dict[str, Any]
-) -> None:
+def _require_same_data(version: Version, present: str, settings: Settings, documents: dict[str, Any]) -> None:
     wanted = version.tags.get("data_fingerprint", "unknown")
     if wanted == present:
         return

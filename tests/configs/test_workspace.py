@@ -10,8 +10,6 @@ import pytest
 from configs.errors import ConfigError
 from configs.workspace import (
     Workspace,
-    files_fingerprint,
-    fingerprint,
     replacing,
     replacing_file,
     scratch,
@@ -93,11 +91,3 @@ def test_sweeping_finds_what_was_left_at_any_depth_and_takes_no_folder_in_use(tm
         sweep(tmp_path)
         assert sorted(tmp_path.rglob(".scratch-*")) == sorted([first, second])
     sweep(tmp_path / "nowhere")
-
-
-def test_a_fingerprint_follows_content_not_order_of_keys(tmp_path: Path) -> None:
-    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})
-    write_text(tmp_path / "a", "one")
-    before = files_fingerprint([tmp_path / "a"])
-    write_text(tmp_path / "a", "two")
-    assert files_fingerprint([tmp_path / "a"]) != before

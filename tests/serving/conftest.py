@@ -196,9 +196,9 @@ def register_champion(workspace: Workspace, bundle: Bundle, name: str | None = N
     """As training does it: a models-from-code pyfunc with the bundle's folder as artifact."""
     import mlflow
 
-    from training.registry import model_registry
+    from training.registry import runs
 
-    client = model_registry.client(workspace)
+    client = runs.client(workspace)
     if client.get_experiment_by_name("test") is None:
         client.create_experiment("test", artifact_location=(workspace.mlruns / "artifacts").as_uri())
     mlflow.set_experiment("test")

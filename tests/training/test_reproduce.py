@@ -12,7 +12,7 @@ import pytest
 
 from configs.errors import DataError, RegistryError
 from configs.workspace import Workspace
-from training.registry import model_registry
+from training.registry import model_registry, runs
 from training.reproduce import _chosen, compare, reproduce
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -40,12 +40,12 @@ def test_the_fit_alone_is_proved_from_the_recorded_choice(lived: Workspace) -> N
 def test_a_run_holds_all_that_is_needed_to_make_its_model_again(lived: Workspace, settings) -> None:
     version = model_registry.find(lived, model_registry.get(lived, "clv", "1").run_id)
     assert (version.model, version.version) == ("clv", "1")
-    documents = model_registry.documents(lived, version.run_id)
+    documents = runs.documents(lived, version.run_id)
     assert documents["settings"] == settings.model_dump(mode="json")
     assert documents["features"]["features"] == list(model_registry.bundles(lived, "clv", "1")[0].features)
     assert documents["environment"]["packages"]["lightgbm"]
     assert documents["search"]["trials"] <= settings.tuning.trials
-    tags = model_registry.client(lived).get_run(version.run_id).data.tags
+    tags = runs.client(lived).get_run(version.run_id).data.tags
     assert {"data_fingerprint", "schema_hash", "code"} <= set(tags)
 
 

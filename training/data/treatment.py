@@ -278,7 +278,7 @@ def params(info: dict[str, Any], settings: Settings) -> dict[str, Any]:
     return {"treatment": settings.churn.treatment, **{name: told[name] for name in names if name in told}}
 
 
-def told(judged: dict[str, Any], final: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def report(judged: dict[str, Any], final: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """What a run keeps of it: the option, and the facts of both models; none where nobody was known to be contacted."""
     asked = {"option": settings.churn.treatment, "max_weight_quantile": settings.churn.max_weight_quantile}
     return {**asked, "judged": judged.get("treatment"), "final": final.get("treatment")}

@@ -15,7 +15,7 @@ from training.data.split import Fold, Moments, Plan
 from training.fit.boosters import Fitted, Form, Scored, calibrate, fit, forms, predict
 from training.fit.distributed import Trainer, trainer
 from training.fit.horizons import learn_steps
-from training.fit.search import FoldData, Found, blocks_of
+from training.fit.search import FoldData, SearchResult, blocks_of
 from training.model.bundle import Bundle, Score, Task, encode
 from training.model.intervals import fit_intervals, known_days
 from training.priors.expectation import COLUMNS as ORDERS
@@ -27,14 +27,14 @@ YEAR_DAYS = 365
 
 
 @dataclass(frozen=True)
-class Made:
+class FittedModels:
     """What search and fit came to: the plan, the choice, the model that was judged and the one that serves.
 
     Without a plan nothing has matured to judge by, and no model was judged.
     """
 
-    parts: Plan | None
-    found: Found
+    plan: Plan | None
+    search: SearchResult
     judged: Bundle | None
     final: Bundle
 
@@ -69,7 +69,7 @@ def expectation_of(rows: pd.DataFrame, task: Task, encoder: Encoder, settings: S
     return fit_expectation(x, places, task, days, clv.margin, clv.annual_discount_rate)  # type: ignore[arg-type]
 
 
-def out_of_time(folds: Sequence[FoldData], found: Found, seed: int) -> Scored:
+def out_of_time(folds: Sequence[FoldData], found: SearchResult, seed: int) -> Scored:
     """Score the later rows of every fold with a model of its earlier ones."""
     parts = []
     for fold in folds:
@@ -80,7 +80,7 @@ def out_of_time(folds: Sequence[FoldData], found: Found, seed: int) -> Scored:
     return sum(parts[1:], parts[0])
 
 
-def learn(data: Dataset, moments: Moments, found: Found, settings: Settings) -> tuple[Fitted, Encoder]:
+def learn(data: Dataset, moments: Moments, found: SearchResult, settings: Settings) -> tuple[Fitted, Encoder]:
     """Fit what the search found on all rows of some moments."""
     rows = data.teaching(moments)
     encoder = learn_encoder(rows, data.schema)
@@ -90,7 +90,7 @@ def learn(data: Dataset, moments: Moments, found: Found, settings: Settings) -> 
 
 
 def _fit(
-    found: Found,
+    found: SearchResult,
     train: Matrix,
     encoder: Encoder,
     expectation: Expectation | None,

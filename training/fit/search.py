@@ -69,7 +69,7 @@ class FoldData:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What the search chose.
 
     Attributes
@@ -103,7 +103,7 @@ def search(
     workspace: Workspace,
     mark: str,
     step: Callable[[int, int], None] = lambda done, of: None,
-) -> Found:
+) -> SearchResult:
     """Find the best form and parameters for a task.
 
     Parameters
@@ -135,7 +135,7 @@ def search(
                 time.sleep(workers.WAIT_SECONDS)
     workers.take_trials(study, objective, settings.trials, until, shared, step)
     taken = fewest_trees([t for t in study.trials if t.state == TrialState.COMPLETE])
-    return Found(
+    return SearchResult(
         form(taken.user_attrs["form"]),
         taken.user_attrs["params"],
         taken.user_attrs["trees"],

@@ -21,9 +21,9 @@ from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder, short
 from training.data.preconditions import require_features
 from training.data.split import Moments, Plan
 from training.fit import assembly
-from training.fit.assembly import Made
+from training.fit.assembly import FittedModels
 from training.fit.boosters import CHURN_LINEAR, CHURN_ORDERS, VALUE_LINEAR, VALUE_ORDERS, Fitted, Form, fit, link
-from training.fit.search import Found
+from training.fit.search import SearchResult
 from training.model.bundle import Bundle, Score, Step, Task, encode
 from training.model.calibration import Affine
 from training.model.intervals import MIN_PER_BIN, Interval, fit_interval
@@ -42,7 +42,7 @@ def answers_from_prior(data: Dataset, settings: Settings) -> bool:
     return settings.minimum.below == "prior" and bool(shortage(data, settings.minimum))
 
 
-def make_few(settings: Settings, data: Dataset, parts: Plan | None, known: pd.DataFrame) -> Made:
+def fit_small_data(settings: Settings, data: Dataset, plan: Plan | None, known: pd.DataFrame) -> FittedModels:
     """Make models of one task from a prior alone.
 
     Parameters
@@ -51,7 +51,7 @@ def make_few(settings: Settings, data: Dataset, parts: Plan | None, known: pd.Da
         Of the business.
     data
         The labelled rows, if any.
-    parts
+    plan
         What each labelled moment is for; None: too few have matured to hold any out.
     known
         Feature rows of all customers at all moments, the newest too. Those of whom nobody is asked, because they were
@@ -64,7 +64,7 @@ def make_few(settings: Settings, data: Dataset, parts: Plan | None, known: pd.Da
     DataError
         A feature is infinite; or values are asked of customers whose orders bring nothing in total.
     """
-    people = asked_of(known, data.task, settings)
+    people = rows_asked_about(known, data.task, settings)
     least = settings.minimum.few_customers
     if len(people) < least:
         raise NotEnoughDataError(
@@ -73,30 +73,30 @@ def make_few(settings: Settings, data: Dataset, parts: Plan | None, known: pd.Da
         )
     require_features(data.task, known, data.schema.names)
     which = form_for(data, settings)
-    found = Found(which, {}, {}, None, None, optuna.create_study())
+    found = SearchResult(which, {}, {}, None, None, optuna.create_study())
     judged = None
-    if parts is not None:
-        earlier = data.newest(parts.train_for_holdout)
-        judged = _bundle(which, settings, data, parts.train_for_holdout, known, (earlier, people))
-    moments = parts.final if parts else tuple(sorted(data.frame[data.by].unique()))
-    return Made(parts, found, judged, _bundle(which, settings, data, moments, known, (people, people)))
+    if plan is not None:
+        earlier = data.newest(plan.train_for_holdout)
+        judged = _bundle(which, settings, data, plan.train_for_holdout, known, (earlier, people))
+    moments = plan.final if plan else tuple(sorted(data.frame[data.by].unique()))
+    return FittedModels(plan, found, judged, _bundle(which, settings, data, moments, known, (people, people)))
 
 
-def few_at(settings: Settings, past: Dataset, known: pd.DataFrame) -> Bundle:
+def small_data_model_at(settings: Settings, past: Dataset, known: pd.DataFrame) -> Bundle:
     """The model that would have answered at the newest moment of `known`, with the outcomes that had matured by then.
 
     Parameters
     ----------
     settings, known
-        See `make_few`.
+        See `fit_small_data`.
     past
         The labelled rows whose outcomes were known.
     """
-    people = asked_of(known, past.task, settings)
+    people = rows_asked_about(known, past.task, settings)
     return _bundle(form_for(past, settings), settings, past, tuple(past.as_ofs), known, (people, people))
 
 
-def asked_of(known: pd.DataFrame, task: Task, settings: Settings) -> pd.DataFrame:
+def rows_asked_about(known: pd.DataFrame, task: Task, settings: Settings) -> pd.DataFrame:
     """The rows of the newest moment whose customers a model is asked about."""
     newest = known[known["as_of"] == known["as_of"].max()]
     if task == "churn":

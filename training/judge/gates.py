@@ -168,7 +168,7 @@ def judge_value(
     return _decide(checks)
 
 
-def judge_few(
+def judge_small_data(
     margins: Mapping[str, tuple[float, float]], champion_is_prior: bool | None, rule_name: str = "recency rule"
 ) -> Decision:
     """Decide on a model that had little to learn from: it must not be shown to be worse than the rule of thumb.

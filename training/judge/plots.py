@@ -6,7 +6,7 @@ order. The same input gives the same picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter, SymmetricalLogLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter, SymmetricalLogLocator
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
@@ -28,6 +28,7 @@ INK, SOFT, FAINT, PAPER = "#22303c", "#66737f", "#dfe4e8", "#ffffff"
 MODEL, ACTUAL, BAND, WRONG = "#1f5f8b", "#e08e2b", "#c9dceb", "#c8452f"
 LOW_TO_HIGH = LinearSegmentedColormap.from_list("low_to_high", ["#2c7fb8", "#b9a3c4", "#d1495b"])
 MISSING = "#a9b2ba"
+Place = Literal["upper left", "upper right", "lower left", "lower right"]
 MOST_POINTS = 400
 MOST_SWARM = 1500
 
@@ -321,6 +322,46 @@ def shap_summary(effects: ArrayLike, values: pd.DataFrame, unit: str = "log-odds
     return _clean(figure, grid="x")
 
 
+def search_history(trials: Sequence[int], losses: Sequence[float]) -> Figure:
+    """Draw how the loss fell over the trials of a search.
+
+    Parameters
+    ----------
+    trials
+        Numbers of the trials that ended, rising; length n, at least one.
+    losses
+        Their losses on the folds, length n.
+    """
+    best = np.minimum.accumulate(losses)
+    figure = _figure(7.2, 4.6)
+    axes = figure.subplots()
+    _title(axes, "Was the search long enough?", f"{len(losses)} trials, least loss {best[-1]:.4g}")
+    axes.plot(trials, losses, "o", color=BAND, markersize=6, label="A trial")
+    axes.step(trials, best, color=MODEL, linewidth=2, where="post", label="Least so far")
+    span = max(float(np.quantile(losses, 0.75)) - best[-1], 1e-9)
+    axes.set(xlabel="Trial", ylabel="Loss on the folds", ylim=(best[-1] - 0.3 * span, best[-1] + 3 * span))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(axes, "upper right")
+    return _clean(figure)
+
+
+def param_importance(shares: Mapping[str, float]) -> Figure:
+    """Draw how much of the differences in loss each parameter of a search explains.
+
+    Parameters
+    ----------
+    shares
+        By parameter, summing to 1, as ``optuna.importance.get_param_importances`` gives them.
+    """
+    names = sorted(shares, key=lambda name: shares[name])
+    figure = _figure(7.2, 1.6 + 0.32 * max(len(names), 3))
+    axes = figure.subplots()
+    _title(axes, "Which parameters mattered?", "Share of the differences in loss that each explains")
+    axes.barh(names, [shares[name] for name in names], color=MODEL, height=0.6)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    return _clean(figure, "x")
+
+
 def _known(what: str, y: ArrayLike, *forecasts: ArrayLike) -> tuple[Array, ...]:
     kept = known(y, *forecasts)
     if len(kept[0]) == 0:
@@ -348,7 +389,7 @@ def _title(axes: Axes, question: str, answer: str) -> None:
     below.set(fontsize=9.5, color=SOFT, verticalalignment="bottom")
 
 
-def _legend(axes: Axes, place: Literal["upper left", "lower left", "lower right"], columns: int = 1) -> None:
+def _legend(axes: Axes, place: Place, columns: int = 1) -> None:
     axes.legend(loc=place, ncols=columns, labelcolor=INK, facecolor=PAPER, edgecolor=PAPER, framealpha=0.85)
 
 

@@ -39,7 +39,7 @@ POLICIES = {
 
 
 @dataclass(frozen=True)
-class Exercise:
+class Backtest:
     """A campaign played through on customers whose fate is known.
 
     Numbers of customers and sums of money are means over the moments: those of one campaign.
@@ -78,7 +78,7 @@ class Exercise:
         return {**_plain(self.facts), "value_from": self.value_from, **told}
 
 
-def play(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int) -> Exercise:
+def backtest(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int) -> Backtest:
     """Play a campaign through.
 
     Parameters
@@ -104,7 +104,7 @@ def play(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int) -> 
         raise NotEnoughDataError("campaign: needs customers of whom it is known whether they left, found none")
     told = judge(rows, campaign)
     lists = whom(told, campaign)
-    return Exercise(told, curve(told, seed), _policies(told, lists, seed), _facts(told, campaign), value_from)
+    return Backtest(told, curve(told, seed), _policies(told, lists, seed), _facts(told, campaign), value_from)
 
 
 def judge(rows: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:

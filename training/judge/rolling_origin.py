@@ -29,7 +29,7 @@ from training.data.split import customer_parts, matured, plan_customers, rolling
 from training.data.treatment import treat
 from training.fit import assembly, search
 from training.fit.horizons import left_by
-from training.fit.small_data import answers_from_prior, few_at
+from training.fit.small_data import answers_from_prior, small_data_model_at
 from training.judge.examination import HEADLINE, examine, measure_rows
 from training.metrics import bootstrap_interval, margin_interval
 from training.model.bundle import Bundle
@@ -141,7 +141,7 @@ def roll(
         step(done, len(moments))
         past, asked = known_at(data, settings, v), data.at([v])
         if answers_from_prior(past, settings):
-            bundle, by_time = few_at(settings, past, known[known["as_of"] <= v]), True
+            bundle, by_time = small_data_model_at(settings, past, known[known["as_of"] <= v]), True
             from_prior.append(v)
         else:
             bundle, by_time = learn_from(past, settings, v)

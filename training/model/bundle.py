@@ -151,6 +151,12 @@ class Bundle:
     basis: Basis = "model"
     full_season: bool = True
 
+    @property
+    def learned_until(self) -> pd.Timestamp:
+        """The end of the newest label window that the boosters were learned from."""
+        days = self.info.get("outcome_days", self.horizon_days)
+        return pd.Timestamp(self.trained_through) + pd.Timedelta(days=days)
+
     def encode(self, frame: pd.DataFrame) -> np.ndarray:
         """Turn a feature frame into the boosters' matrix, shape (n, features), float64.
 

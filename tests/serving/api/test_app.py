@@ -15,9 +15,9 @@ import httpx
 import orjson
 import pandas as pd
 import pytest
-import serving.app
 from starlette.applications import Starlette
 
+import serving.api.app
 from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace

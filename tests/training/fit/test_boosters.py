@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -227,17 +228,17 @@ def test_too_little_to_learn_from_says_the_minimum_and_what_was_found(data: Data
 
 @pytest.mark.filterwarnings("ignore::UserWarning:mlflow", "ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_mlflow_answers_what_is_served(trained: bundles.Bundle, data: Dataset, workspace: Workspace) -> None:
-    from training.registry import model_registry
+    from training.registry import model_registry, runs
 
-    with model_registry.run(workspace, "test", "run", {}) as run:
-        made = run.register(trained, trained, data.frame.head(5), {"gates": "passed"})
+    with runs.open_run(workspace, "test", "run", datetime.now(UTC)) as run:
+        number = run.register(trained, trained, data.frame.head(5), {"gates": "passed"}, "Of a test.")
     import mlflow
 
-    found = mlflow.pyfunc.load_model(f"models:/{made.model}/{made.version}").predict(data.frame.head(20))
+    found = mlflow.pyfunc.load_model(f"models:/{trained.task}/{number}").predict(data.frame.head(20))
     served = trained.predict(trained.encode(data.frame.head(20)))
     assert found.iloc[:, 0].to_numpy() == pytest.approx(served, abs=0)
     assert not list(workspace.mlruns.rglob("*.pkl"))
-    reread, judged = model_registry.bundles(workspace, made.model, made.version)
+    reread, judged = model_registry.bundles(workspace, trained.task, number)
     assert reread.features == judged.features == trained.features
 
 

@@ -13,7 +13,7 @@ from configs.settings import Settings, load
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset, shortage
 from training.data.split import plan
-from training.fit.small_data import form_for, make_few
+from training.fit.small_data import fit_small_data, form_for
 from training.model import bundle as bundles
 from training.model.survival import outwards
 from training.priors.expectation import Expectation, summary_of
@@ -62,7 +62,7 @@ def test_nothing_has_matured_and_still_every_customer_is_answered(
     task: str, settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     asked = people(30, 9)
-    made = make_few(settings, labelled(task, 0), None, asked)
+    made = fit_small_data(settings, labelled(task, 0), None, asked)
     assert made.judged is None
     assert (made.final.basis, made.final.full_season) == ("prior", False)
     back = bundles.load(made.final.save(tmp_path_factory.mktemp("few") / "bundle"))
@@ -77,7 +77,7 @@ def test_nothing_has_matured_and_still_every_customer_is_answered(
 
 def test_a_longer_silence_is_never_likelier_and_no_order_is_certain(settings: Settings) -> None:
     asked = people(40, 3)
-    model = make_few(settings, labelled("churn", 0), None, asked).final
+    model = fit_small_data(settings, labelled("churn", 0), None, asked).final
     matrix = model.encode(asked)
     left = model.by_horizon(model.survival(matrix, model.predict(matrix)))
     assert list(left) == [30, 60, 90]
@@ -91,7 +91,7 @@ def test_what_customers_bring_lies_in_the_interval_as_often_as_promised_where_th
     settings: Settings,
 ) -> None:
     asked = people(1500, 3)
-    model = make_few(settings, labelled("clv", 0), None, asked).final
+    model = fit_small_data(settings, labelled("clv", 0), None, asked).final
     prior = model.scores[0].prior
     assert prior is not None
     matrix = model.encode(asked)
@@ -105,7 +105,7 @@ def test_what_customers_bring_lies_in_the_interval_as_often_as_promised_where_th
 def test_with_matured_moments_a_model_of_earlier_ones_is_judged(settings: Settings) -> None:
     data = labelled("churn", 8)
     known = pd.concat([data.frame, people(30, 9, "2024-10-01")], ignore_index=True)
-    made = make_few(settings, data, plan(data.as_ofs, 30, 2, 2), known)
+    made = fit_small_data(settings, data, plan(data.as_ofs, 30, 2, 2), known)
     assert made.judged is not None
     assert pd.Timestamp(made.judged.trained_through) < pd.Timestamp(made.final.trained_through)
 
@@ -130,7 +130,7 @@ def test_contracts_are_answered_by_a_regression_that_ranks_them(task: str, setti
     own = settings.model_copy(update={"churn": kind})
     assert form_for(data, own).name == {"churn": "churn_linear", "clv": "value_linear"}[task]
     asked = data.newest(data.as_ofs)
-    made = make_few(own, data, plan(data.as_ofs, 30, 1, 2), data.frame.assign(contracts_active=1.0))
+    made = fit_small_data(own, data, plan(data.as_ofs, 30, 1, 2), data.frame.assign(contracts_active=1.0))
     model, column = made.final, {"churn": "tickets", "clv": "price_now"}[task]
     told = model.predict(model.encode(asked))
     assert np.corrcoef(told, asked[column])[0, 1] > 0.5
@@ -145,10 +145,10 @@ def test_without_orders_and_without_an_outcome_nothing_is_made_up(settings: Sett
     data = contracts(30, "clv")
     nothing = dataclasses.replace(data, frame=data.frame.head(0))
     with pytest.raises(NotEnoughDataError, match="no outcome is known yet"):
-        make_few(settings, nothing, None, data.newest(data.as_ofs))
+        fit_small_data(settings, nothing, None, data.newest(data.as_ofs))
     poor = dataclasses.replace(data, frame=data.frame.assign(label=0.0))
     with pytest.raises(NotEnoughDataError, match="no customer has brought anything yet"):
-        make_few(settings, poor, None, data.newest(data.as_ofs))
+        fit_small_data(settings, poor, None, data.newest(data.as_ofs))
 
 
 def left_and_stayed(n: int, seed: int, days: int, horizon: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -172,7 +172,7 @@ def test_churn_told_from_little_history_is_neither_too_low_nor_too_high(settings
     misses = []
     for seed in range(4):
         known, nothing = left_and_stayed(400, seed, 360, 30)
-        model = make_few(settings, labelled("churn", 0), None, known).final
+        model = fit_small_data(settings, labelled("churn", 0), None, known).final
         asked = known["days_since_last_order"] <= settings.churn.activity_days
         misses.append(model.predict(model.encode(known[asked])).mean() - nothing[asked].mean())
     assert abs(np.mean(misses)) < 0.04
@@ -181,20 +181,20 @@ def test_churn_told_from_little_history_is_neither_too_low_nor_too_high(settings
 def test_orders_that_bring_nothing_are_no_value_to_forecast(settings: Settings) -> None:
     for amount in (0.0, -5.0):
         with pytest.raises(DataError, match=r"net revenue of -?\d+\.00 in total"):
-            make_few(settings, labelled("clv", 0), None, people(30, 9).assign(spend_total=amount))
+            fit_small_data(settings, labelled("clv", 0), None, people(30, 9).assign(spend_total=amount))
 
 
 def test_an_infinite_feature_of_whom_is_asked_is_refused(settings: Settings) -> None:
     asked = people(30, 9)
     asked.loc[3, "spend_total"] = np.inf
     with pytest.raises(DataError, match=r"spend_total that is not a finite number .* customer 'c3'"):
-        make_few(settings, labelled("clv", 0), None, asked)
+        fit_small_data(settings, labelled("clv", 0), None, asked)
 
 
 def test_one_buyer_among_thirty_is_answered(settings: Settings) -> None:
     asked = people(30, 9)
     asked.loc[1:, list(ORDERS)] = (0.0, np.nan, np.nan, 0.0)
-    model = make_few(settings, labelled("clv", 0), None, asked).final
+    model = fit_small_data(settings, labelled("clv", 0), None, asked).final
     assert (model.predict(model.encode(asked)) > 0).all()
 
 
@@ -203,7 +203,7 @@ def test_contracts_without_a_number_that_varies_are_told_the_rate(settings: Sett
     flat = dataclasses.replace(data, frame=data.frame.assign(price_now=20.0, tickets=1.0))
     flat.frame["plan"] = np.where(np.arange(len(flat.frame)) % 2, "a", "b")
     own = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
-    model = make_few(own, flat, None, flat.frame.assign(contracts_active=1.0)).final
+    model = fit_small_data(own, flat, None, flat.frame.assign(contracts_active=1.0)).final
     told = model.predict(model.encode(flat.newest(flat.as_ofs)))
     assert told == pytest.approx(flat.frame["label"].mean(), abs=0.01)
 
@@ -223,7 +223,7 @@ def test_a_regression_of_few_is_as_sure_as_it_is_of_customers_it_did_not_learn_f
             contracts_active=1.0,
         )
         data = Dataset("clv", frame.head(30), schema, "made up")
-        model = make_few(own, data, None, frame.head(30)).final
+        model = fit_small_data(own, data, None, frame.head(30)).final
         new = frame.tail(100)
         low, high = model.bounds(model.predict(model.encode(new)), model.encode(new))
         inside.append(((low <= new["label"]) & (new["label"] <= high)).mean())
@@ -232,7 +232,7 @@ def test_a_regression_of_few_is_as_sure_as_it_is_of_customers_it_did_not_learn_f
 
 def test_a_handful_of_customers_is_refused_with_what_to_do(settings: Settings) -> None:
     with pytest.raises(NotEnoughDataError, match=r"5 customers .* needs 20: .* minimum.few_customers"):
-        make_few(settings, labelled("clv", 0), None, people(5, 0))
+        fit_small_data(settings, labelled("clv", 0), None, people(5, 0))
 
 
 def test_what_trees_lack_is_counted(settings: Settings) -> None:

@@ -21,10 +21,9 @@ from configs.errors import ConfigError
 from configs.settings import Settings, Tuning
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
-from training import run
 from training.data.dataset import Encoder, Matrix, learn_encoder
-from training.fit import workers
-from training.fit.search import FoldData, Found, search
+from training.fit import recipe, workers
+from training.fit.search import FoldData, SearchResult, search
 
 N = 8
 SCHEMA = FeatureSchema((Feature("gap", "orders", "float64", ""), Feature("spend", "orders", "float64", "")))
@@ -62,7 +61,7 @@ def shared(server: sqlalchemy.URL, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     engine.dispose()
 
 
-def in_states(found: Found, *states: TrialState) -> int:
+def in_states(found: SearchResult, *states: TrialState) -> int:
     return sum(t.state in states for t in found.study.trials)
 
 
@@ -201,7 +200,7 @@ def test_a_password_in_the_settings_is_refused(url: str, tuning: Tuning) -> None
 
 def test_where_and_by_how_many_a_search_runs_does_not_make_it_another(settings: Settings, workspace: Workspace) -> None:
     def mark(**changes: object) -> str:
-        return run.mark(
+        return recipe.training_fingerprint(
             settings.model_copy(update={"tuning": settings.tuning.model_copy(update=changes)}), workspace, "churn"
         )
 

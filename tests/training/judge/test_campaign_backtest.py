@@ -8,10 +8,10 @@ import pytest
 
 from configs.settings import Settings, load
 from configs.workspace import Workspace
-from training import run
+from training.data.task_rows import holdout
 from training.judge import campaign_backtest
 from training.judge.baselines import past_rate
-from training.registry import model_registry
+from training.registry import model_registry, runs
 
 
 def with_campaign(settings: Settings, **given: float | None) -> Settings:
@@ -26,46 +26,45 @@ def rows() -> pd.DataFrame:
     return pd.DataFrame({"customer_id": ["a", "b"], "as_of": [moment] * 2, "label": [1.0, 0.0], **columns})
 
 
-def test_a_value_set_for_all_comes_first(rows: pd.DataFrame, workspace: Workspace) -> None:
-    found = campaign_backtest.values(with_campaign(load("test"), value_per_customer=200.0), workspace, rows)
+def test_a_value_set_for_all_comes_first(rows: pd.DataFrame) -> None:
+    found = campaign_backtest.values(with_campaign(load("test"), value_per_customer=200.0), (), rows)
     assert found is not None
     assert (found[0].tolist(), found[1]) == ([200.0, 200.0], "value_per_customer")
 
 
-def test_without_a_value_model_the_past_rate_is_taken(rows: pd.DataFrame, workspace: Workspace) -> None:
+def test_without_a_value_model_the_past_rate_is_taken(rows: pd.DataFrame) -> None:
     settings = load("test")
-    found = campaign_backtest.values(settings, workspace, rows)
+    found = campaign_backtest.values(settings, (), rows)
     assert found is not None and found[1] == "past rate"
     rate = past_rate(rows["spend_total"], rows["tenure_days"], settings.clv.horizon_days)
     assert found[0].tolist() == rate.tolist()
 
 
-def test_where_only_a_price_is_known_it_is_paid_on(rows: pd.DataFrame, workspace: Workspace) -> None:
-    found = campaign_backtest.values(load("test"), workspace, rows.drop(columns=["spend_total", "tenure_days"]))
+def test_where_only_a_price_is_known_it_is_paid_on(rows: pd.DataFrame) -> None:
+    found = campaign_backtest.values(load("test"), (), rows.drop(columns=["spend_total", "tenure_days"]))
     assert found is not None and found[1] == "present price"
     assert found[0].tolist() == pytest.approx([10 * 90 * 12 / 365.25, 0])
 
 
-def test_nothing_is_played_without_a_plan_or_without_any_value(rows: pd.DataFrame, workspace: Workspace) -> None:
+def test_nothing_is_played_without_a_plan_or_without_any_value(rows: pd.DataFrame) -> None:
     p = np.array([0.5, 0.5])
     no_plan = with_campaign(load("test"), contact_cost=None, offer_cost=None)
-    assert campaign_backtest.exercise(no_plan, workspace, rows, p) is None
-    assert campaign_backtest.exercise(load("test"), workspace, rows[["customer_id", "as_of", "label"]], p) is None
-    assert campaign_backtest.told(None, workspace, "USD") is None
+    assert campaign_backtest.backtest_campaign(no_plan, (), rows, p) is None
+    assert campaign_backtest.backtest_campaign(load("test"), (), rows[["customer_id", "as_of", "label"]], p) is None
 
 
-def test_a_hold_out_of_two_moments_tells_of_one_campaign(rows: pd.DataFrame, workspace: Workspace) -> None:
+def test_a_hold_out_of_two_moments_tells_of_one_campaign(rows: pd.DataFrame) -> None:
     later = rows.assign(as_of=rows["as_of"] + pd.Timedelta(days=30))
-    played = campaign_backtest.exercise(
-        load("test"), workspace, pd.concat([rows, later]), np.array([0.5, 0.4, 0.5, 0.4])
+    played = campaign_backtest.backtest_campaign(
+        load("test"), (), pd.concat([rows, later]), np.array([0.5, 0.4, 0.5, 0.4])
     )
     assert played is not None
     assert (played.facts["moments"], played.facts["customers"], played.facts["contacted"]) == (2, 2, 1)
 
 
 def test_the_value_model_of_the_holdout_never_saw_what_came_after_it(lived: Workspace, settings: Settings) -> None:
-    kept, _ = run.holdout(settings, lived, "churn")
-    found = campaign_backtest.values(settings, lived, kept)
+    kept, _ = holdout(settings, lived, "churn")
+    found = campaign_backtest.values(settings, model_registry.named_champion_bundles(lived, "clv"), kept)
     assert found is not None and found[1] == "clv/1, as judged"
     judged = model_registry.bundles(lived, "clv", "1")[1]
     assert pd.Timestamp(judged.trained_through) + pd.Timedelta(days=judged.horizon_days) <= kept["as_of"].min()
@@ -74,9 +73,9 @@ def test_the_value_model_of_the_holdout_never_saw_what_came_after_it(lived: Work
 
 def test_the_run_of_a_churn_model_holds_the_profit_curve_and_its_figures(lived: Workspace) -> None:
     version = model_registry.get(lived, "churn", "1")
-    told = model_registry.documents(lived, version.run_id)["campaign"]
+    told = runs.documents(lived, version.run_id)["campaign"]
     assert told["contacted"] > 0 and len(told["policies"]) == 6
-    connection = model_registry.client(lived)
+    connection = runs.client(lived)
     recorded = connection.get_run(version.run_id).data.metrics
     assert recorded["campaign_realised_profit"] == pytest.approx(told["realised_profit"])
     assert recorded["empc"] > recorded["baseline_empc"]

@@ -9,9 +9,9 @@ import pytest
 
 from configs.settings import load
 from configs.workspace import Workspace
+from training.data.task_rows import holdout
 from training.judge.examination import coverage_groups, examine
 from training.registry import model_registry
-from training.run import holdout
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.settings import Gates
-from training.judge.gates import judge_churn, judge_few, judge_value
+from training.judge.gates import judge_churn, judge_small_data, judge_value
 
 GATES = Gates(
     min_auc=0.6,
@@ -160,14 +160,14 @@ def test_chance_among_few_rows_is_allowed_for():
 
 def test_with_little_history_only_what_is_shown_to_be_worse_is_refused():
     unsure, worse = {"auc": (-0.2, 0.3), "log_loss": (-0.1, 0.2)}, {"auc": (-0.2, -0.1), "log_loss": (0.05, 0.2)}
-    assert judge_few(unsure, None).promote
-    assert failed(judge_few(worse, None)) == ["not_worse_auc", "not_worse_log_loss"]
-    assert judge_few({"auc": (math.nan, math.nan)}, None).promote
+    assert judge_small_data(unsure, None).promote
+    assert failed(judge_small_data(worse, None)) == ["not_worse_auc", "not_worse_log_loss"]
+    assert judge_small_data({"auc": (math.nan, math.nan)}, None).promote
 
 
 def test_what_nothing_judged_may_serve_but_not_in_place_of_a_model_that_learned_from_more():
-    first = judge_few({}, None)
+    first = judge_small_data({}, None)
     assert first.promote
     assert any("nothing has matured" in reason for reason in first.reasons)
-    assert judge_few({}, champion_is_prior=True).promote
-    assert failed(judge_few({}, champion_is_prior=False)) == ["champion_had_no_more"]
+    assert judge_small_data({}, champion_is_prior=True).promote
+    assert failed(judge_small_data({}, champion_is_prior=False)) == ["champion_had_no_more"]

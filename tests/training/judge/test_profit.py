@@ -11,7 +11,7 @@ import pytest
 from configs.errors import NotEnoughDataError
 from configs.settings import Campaign, load
 from training.judge import plots
-from training.judge.profit import POLICIES, curve, judge, play, whom
+from training.judge.profit import POLICIES, backtest, curve, judge, whom
 
 MOMENTS = pd.to_datetime(["2024-03-01", "2024-04-01"], utc=True)
 
@@ -56,7 +56,7 @@ def test_what_a_contact_is_expected_to_bring_and_brought_by_hand(four: pd.DataFr
 
 
 def test_facts_and_lists_of_four_customers_by_hand(four: pd.DataFrame, campaign: Campaign) -> None:
-    played = play(four, campaign, "by hand", seed=1)
+    played = backtest(four, campaign, "by hand", seed=1)
     assert played.facts["contacted"] == 3 and played.facts["lowest_probability"] == 0.5
     assert played.facts["expected_profit"] == pytest.approx(136.5)
     assert played.facts["realised_profit"] == pytest.approx(177)
@@ -68,8 +68,8 @@ def test_facts_and_lists_of_four_customers_by_hand(four: pd.DataFrame, campaign:
 
 def test_of_several_moments_the_figures_are_those_of_one_campaign(campaign: Campaign) -> None:
     first = made_up(200, 5).iloc[::2]
-    once = play(first, campaign, "truth", seed=1)
-    twice = play(pd.concat([first, first.assign(as_of=MOMENTS[1])]), campaign, "truth", seed=1)
+    once = backtest(first, campaign, "truth", seed=1)
+    twice = backtest(pd.concat([first, first.assign(as_of=MOMENTS[1])]), campaign, "truth", seed=1)
     assert (once.facts["moments"], twice.facts["moments"]) == (1, 2)
     assert twice.facts == pytest.approx({**once.facts, "moments": 2})
     pd.testing.assert_frame_equal(twice.policies, once.policies)
@@ -78,8 +78,8 @@ def test_of_several_moments_the_figures_are_those_of_one_campaign(campaign: Camp
 
 def test_the_campaigns_of_two_moments_are_averaged_and_chosen_by_one_rule(campaign: Campaign) -> None:
     rows = made_up(200, 5)
-    whole, told = play(rows, campaign, "truth", seed=1), judge(rows, campaign)
-    own = [play(part, campaign, "truth", seed=1).facts for _, part in rows.groupby("as_of")]
+    whole, told = backtest(rows, campaign, "truth", seed=1), judge(rows, campaign)
+    own = [backtest(part, campaign, "truth", seed=1).facts for _, part in rows.groupby("as_of")]
     for name in ("customers", "contacted", "expected_profit", "realised_profit"):
         assert whole.facts[name] == pytest.approx(np.mean([facts[name] for facts in own]))
     assert whole.facts["customers"] == 100
@@ -117,7 +117,7 @@ def test_the_expected_curve_is_highest_at_the_best_list(campaign: Campaign) -> N
 def test_where_forecasts_are_true_the_best_list_brings_what_it_promises_and_more_than_the_others(
     campaign: Campaign,
 ) -> None:
-    played = play(made_up(40_000, 10), campaign, "truth", seed=1)
+    played = backtest(made_up(40_000, 10), campaign, "truth", seed=1)
     assert played.facts["realised_profit"] == pytest.approx(played.facts["expected_profit"], rel=0.1)
     policies = played.policies.set_index("policy")
     others = [name for name in POLICIES if name != "profit"]
@@ -141,7 +141,7 @@ def test_one_value_for_all_makes_the_list_one_of_probability(campaign: Campaign)
 
 
 def test_costs_that_nobody_is_worth_leave_the_list_empty(four: pd.DataFrame, campaign: Campaign) -> None:
-    played = play(four, campaign.model_copy(update={"contact_cost": 1000.0}), "by hand", seed=1)
+    played = backtest(four, campaign.model_copy(update={"contact_cost": 1000.0}), "by hand", seed=1)
     assert played.facts["contacted"] == 0 and played.facts["expected_profit"] == 0
     told = played.to_dict()
     assert told["lowest_probability"] is None and told["break_even_probability"] is None
@@ -151,13 +151,13 @@ def test_costs_that_nobody_is_worth_leave_the_list_empty(four: pd.DataFrame, cam
 def test_the_same_seed_gives_the_same_exercise_as_json_and_the_rows_are_left_alone(campaign: Campaign) -> None:
     rows = made_up(300, 8)
     before = rows.copy()
-    first, again = (json.dumps(play(rows, campaign, "x", seed=4).to_dict()) for _ in range(2))
+    first, again = (json.dumps(backtest(rows, campaign, "x", seed=4).to_dict()) for _ in range(2))
     assert first == again and "NaN" not in first
     pd.testing.assert_frame_equal(rows, before)
 
 
 def test_unknown_fates_are_left_out_and_none_known_is_refused(four: pd.DataFrame, campaign: Campaign) -> None:
     open_ = four.assign(label=[1.0, np.nan, 0.0, np.nan])
-    assert play(open_, campaign, "x", seed=1).facts["customers"] == 2
+    assert backtest(open_, campaign, "x", seed=1).facts["customers"] == 2
     with pytest.raises(NotEnoughDataError, match="known whether they left"):
-        play(four.assign(label=np.nan), campaign, "x", seed=1)
+        backtest(four.assign(label=np.nan), campaign, "x", seed=1)

@@ -10,7 +10,7 @@ from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset
-from training.fit.small_data import few_at
+from training.fit.small_data import small_data_model_at
 from training.judge.rolling_origin import known_at, origins, roll
 
 NAMES = ("days_since_last_order", "tenure_days", "spend_total")
@@ -78,7 +78,7 @@ def test_a_moment_with_little_before_it_is_answered_as_it_would_have_been_then(q
     rolled = roll(data, quick, 9, data.frame)
     assert MOMENTS[3] in rolled.from_prior and MOMENTS[-1] not in rolled.from_prior
     told = rolled.rows[rolled.rows["as_of"] == MOMENTS[3]]
-    few = few_at(quick, known_at(data, quick, MOMENTS[3]), data.at([MOMENTS[2]]))
+    few = small_data_model_at(quick, known_at(data, quick, MOMENTS[3]), data.at([MOMENTS[2]]))
     asked = data.at([MOMENTS[3]])
     assert np.array_equal(told["forecast"], few.predict(few.encode(asked)))
 

@@ -1,0 +1,123 @@
+"""MLflow's database: made whole before it appears, and at home wherever the workspace lies.
+
+MLflow writes the whole path of every artifact into its database. Where a workspace was moved, restored or copied, these
+paths are of the old place: `relocate` points them here, and `local_path` reads one without changing anything.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from configs.errors import RegistryError
+from configs.workspace import Workspace
+
+ARTIFACTS = "/mlruns/artifacts"  # what every path ends in, or goes on from, that Staycast had MLflow write
+PATHS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("logged_models", "artifact_location"),
+)
+LOCK_SECONDS = 30
+
+
+def open_database(workspace: Workspace, create: Callable[[str], object]) -> None:
+    """Make sure that MLflow's database is there, and that the paths in it are of this workspace.
+
+    Parameters
+    ----------
+    workspace
+        Whose database.
+    create
+        Makes the tables of a new database at the address it is given. The database appears only when it is whole:
+        another process never meets one that is half made.
+
+    Raises
+    ------
+    RegistryError
+        The database cannot be read.
+    """
+    workspace.mlruns.mkdir(parents=True, exist_ok=True)
+    path = workspace.mlruns / "mlflow.db"
+    if not path.exists():
+        with open(workspace.mlruns / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                part = path.with_name(f".{path.name}.part")
+                part.unlink(missing_ok=True)
+                create(f"sqlite:///{part.resolve()}")
+                os.replace(part, path)
+    relocate(workspace)
+
+
+def relocate(workspace: Workspace) -> int:
+    """Point the artifact paths in MLflow's database to this workspace.
+
+    Returns
+    -------
+    int
+        How many paths were of another place.
+
+    Raises
+    ------
+    RegistryError
+        The database cannot be read.
+    """
+    here, path = _home(workspace), workspace.mlruns / "mlflow.db"
+    try:
+        with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as database:
+            found = [
+                (table, column, value)
+                for table, column in PATHS
+                for (value,) in database.execute(f"SELECT DISTINCT {column} FROM {table}")
+                if value and ARTIFACTS in value and _moved(value, here) != value
+            ]
+            with database:
+                for table, column, value in found:
+                    change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"
+                    database.execute(change, (_moved(value, here), value))
+                database.execute(  # where MLflow would put the runs of nobody's experiment: below the working directory
+                    "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0 AND artifact_location <> ?",
+                    (f"{here}/0", f"{here}/0"),
+                )
+    except sqlite3.Error as error:
+        raise RegistryError(
+            f"the model registry '{path}' cannot be read ({error}): restore it from a copy, or move it away and train "
+            "again"
+        ) from error
+    return len(found)
+
+
+def local_path(workspace: Workspace, address: str) -> Path | None:
+    """Where an artifact lies in this workspace, whatever place its address was written at; None: elsewhere.
+
+    Parameters
+    ----------
+    workspace
+        Whose artifact.
+    address
+        As MLflow's database holds it: a path, or a ``file`` address.
+    """
+    _, found, rest = address.rpartition(ARTIFACTS)
+    if not found or (rest and not rest.startswith("/")):
+        return None
+    tail = unquote(rest) if urlsplit(address).scheme == "file" else rest
+    return workspace.mlruns / "artifacts" / tail.lstrip("/")
+
+
+def _home(workspace: Workspace) -> str:
+    return (workspace.mlruns.resolve() / "artifacts").as_uri()
+
+
+def _moved(address: str, here: str) -> str:
+    """The same artifact's address below another folder."""
+    before, _, rest = address.rpartition(ARTIFACTS)
+    of_ours = before.startswith("file:") and (not rest or rest.startswith("/"))
+    return f"{here}{rest}" if of_ours else address

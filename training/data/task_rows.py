@@ -1,0 +1,78 @@
+"""The rows that one task is learned from, and what each as-of date of them is for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from configs.errors import ConfigError, NotEnoughDataError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from training.data import split
+from training.data.dataset import Dataset, load
+from training.data.split import Plan, customer_parts, plan_customers
+from training.model.bundle import Task
+
+
+def feature_rows(workspace: Workspace) -> pd.DataFrame:
+    """Feature rows of all customers at all as-of dates."""
+    return pd.read_parquet(workspace.features / "rows.parquet")
+
+
+def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
+    """The labelled rows of a task; where the data has no dates, shared out by customer.
+
+    Raises
+    ------
+    ConfigError
+        This business has no such model.
+    NotReadyError
+        No features were built yet.
+    """
+    if task not in settings.tasks:
+        why = "the data has no amounts with dates" if settings.churn.kind == "label" else "clv.forecast is false"
+        raise ConfigError(f"{task}: there is no such model for '{settings.name}', {why}; train churn alone")
+    data = load(workspace, task)
+    if settings.churn.kind != "label":
+        return data
+    folds, frame = max(2, settings.tuning.folds), data.frame
+    part = customer_parts(
+        frame["customer_id"], frame["label"], settings.churn.holdout_share, folds, settings.tuning.seed
+    )
+    return replace(data, frame=frame.assign(part=part), by="part")
+
+
+def plan_of(data: Dataset, settings: Settings) -> Plan:
+    """What each as-of date is for, or each group of customers where the data has no dates.
+
+    Raises
+    ------
+    NotEnoughDataError
+        Too few as-of dates have matured to hold any out.
+    """
+    if data.by == "part":
+        return plan_customers(max(2, settings.tuning.folds))
+    held_out = getattr(settings, data.task).holdout_as_ofs
+    return split.plan(data.as_ofs, settings.outcome_days(data.task), held_out, settings.tuning.folds)
+
+
+def plan_if_any(data: Dataset, settings: Settings) -> Plan | None:
+    """As `plan_of`; None where too few as-of dates have matured to hold any out."""
+    try:
+        return plan_of(data, settings)
+    except NotEnoughDataError:
+        return None
+
+
+def holdout(settings: Settings, workspace: Workspace, task: Task) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The hold-out rows of a task, and the rows that may be learned from before them.
+
+    Raises
+    ------
+    NotEnoughDataError
+        Too few as-of dates have matured to hold any out.
+    """
+    data = labelled(settings, workspace, task)
+    plan = plan_of(data, settings)
+    return data.at(plan.holdout), data.at(plan.train_for_holdout)

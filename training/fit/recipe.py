@@ -1,0 +1,120 @@
+"""Search and fit: all of a training that data, settings and seed decide. Nothing is judged or recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
+from configs.settings import Settings
+from configs.workspace import Workspace
+from training.data import treatment
+from training.data.dataset import Dataset
+from training.data.preconditions import require_learnable, usable_folds
+from training.data.split import Plan
+from training.data.task_rows import feature_rows, plan_if_any, plan_of
+from training.fit import assembly, search
+from training.fit.assembly import FittedModels
+from training.fit.small_data import answers_from_prior, fit_small_data, rows_asked_about
+from training.model.bundle import Bundle, Task
+
+OnProgress = Callable[[str, int, int], None]
+
+
+def training_fingerprint(settings: Settings, workspace: Workspace, task: Task) -> str:
+    """A short hash of all that a model depends on: feature rows, settings and code."""
+    code = code_fingerprint("training")
+    rows = files_fingerprint(workspace.features.glob("*.parquet"))
+    names = ("churn", "clv", "columns", "minimum", "gates", "leaks", "training")
+    sections = [*(getattr(settings, name) for name in names), settings.tuning.alone, settings.decisions.stages]
+    return fingerprint(task, code, rows, [section.model_dump(mode="json") for section in sections])
+
+
+def search_and_fit(
+    settings: Settings,
+    workspace: Workspace,
+    data: Dataset,
+    on_progress: OnProgress,
+    search_in: Workspace,
+    chosen: search.SearchResult | None = None,
+) -> FittedModels:
+    """Search for hyperparameters and fit the model that is judged and the one that serves.
+
+    Parameters
+    ----------
+    settings
+        Of the business.
+    workspace
+        Holds the features.
+    data
+        The labelled rows of one task, see `training.data.task_rows.labelled`.
+    on_progress
+        Told what is being done, and how far it is.
+    search_in
+        Holds the search's storage: one that was cut off goes on there.
+    chosen
+        What a search chose already; None: search.
+    """
+    if answers_from_prior(data, settings):
+        return fit_small_data(settings, data, plan_if_any(data, settings), feature_rows(workspace))
+    plan, early, folds = prepare(data, settings)
+    name = training_fingerprint(settings, workspace, data.task)
+    result = chosen or search.search(
+        data.task, folds, settings.tuning, search_in, name, lambda done, of: on_progress("search", done, of)
+    )
+    on_progress("fit", 0, 3)
+    whole = treatment.treat(data, plan.final, settings)
+    judged, final = _fit((early, whole), plan, folds, result, settings, workspace, on_progress)
+    return FittedModels(plan, result, judged, final)
+
+
+def prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[search.FoldData]]:
+    """What each as-of date is for, the rows as known before the hold-out, and the folds of the search."""
+    plan = plan_of(data, settings)
+    begins = min(plan.holdout) if data.by == "as_of" else None
+    early = treatment.treat(data, plan.train_for_holdout, settings, begins)
+    require_learnable(early, plan.train_for_holdout)
+    plan = replace(plan, folds=usable_folds(early, plan.folds))
+    return plan, early, assembly.fold_data(early, plan.folds, settings)
+
+
+def search_facts(result: search.SearchResult) -> dict[str, Any]:
+    """What a search came to, as JSON can hold it: the choice, its loss, and how many configurations were tried."""
+    facts = {name: value for name, value in vars(result).items() if name != "study"}
+    return {**facts, "form": result.form.name, "trials": len(search.history(result.study))}
+
+
+def _fit(
+    data: tuple[Dataset, Dataset],
+    plan: Plan,
+    folds: list[search.FoldData],
+    result: search.SearchResult,
+    settings: Settings,
+    workspace: Workspace,
+    on_progress: OnProgress,
+) -> tuple[Bundle, Bundle]:
+    """The model that is judged on the hold-out, and the one that serves: refitted on all labelled as-of dates.
+
+    `data` comes twice: with what rows teach as far as was known before the hold-out, and as far as is known.
+    """
+    early, whole = data
+    seed, people = settings.tuning.seed, population(workspace, whole.task, settings)
+    earlier = assembly.out_of_time(folds, result, seed)
+    on_progress("fit", 1, 3)
+    fitted, encoder = assembly.learn(early, plan.train_for_holdout, result, settings)
+    begins = min(plan.holdout) if whole.by == "as_of" else None
+    judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, people, settings)
+    later = earlier + assembly.score_rows(fitted, encoder, whole.teaching(plan.holdout))
+    on_progress("fit", 2, 3)
+    fitted, encoder = assembly.learn(whole, plan.final, result, settings)
+    final = assembly.assemble(fitted, encoder, later, whole, plan.final, None, people, settings)
+    on_progress("fit", 3, 3)
+    return judged, final
+
+
+def population(workspace: Workspace, task: Task, settings: Settings) -> pd.DataFrame:
+    """Feature rows of the newest as-of date whose customers the model is asked about."""
+    return rows_asked_about(feature_rows(workspace), task, settings)

@@ -1,0 +1,207 @@
+"""MLflow's tracking store: its database, and the runs in it. With `model_registry` the only writer to MLflow."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+import mlflow
+import pandas as pd
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+from mlflow.tracking import MlflowClient
+
+from configs.tracking import open_database
+from configs.workspace import Workspace
+from training.judge.plots import save as save_figure
+from training.model.bundle import Bundle, Task
+from training.registry.environment import code, environment
+
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.ERROR)
+
+TASKS: tuple[Task, ...] = ("churn", "clv")
+MODEL_FILE = Path(__file__).parent / "pyfunc_model.py"
+ENVIRONMENT, FEATURES = "environment.json", "features.json"
+PINNED = ("lightgbm", "mlflow", "numpy", "pandas", "scipy")
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pages open on runs and models, not on traces
+
+
+def client(workspace: Workspace) -> MlflowClient:
+    """Open the tracking store and registry of a workspace, made if there is none.
+
+    Raises
+    ------
+    RegistryError
+        The database cannot be read.
+    """
+    open_database(workspace, lambda uri: MlflowClient(uri, uri).search_registered_models())
+    mlflow.set_tracking_uri(workspace.tracking_uri)
+    mlflow.set_registry_uri(workspace.tracking_uri)
+    return MlflowClient(workspace.tracking_uri, workspace.tracking_uri)
+
+
+@contextmanager
+def open_run(workspace: Workspace, experiment: str, name: str, started_at: datetime) -> Iterator[Run]:
+    """Open an MLflow run that began at a moment of the past; it ends as failed if the body does."""
+    connection = client(workspace)
+    found = connection.get_experiment_by_name(experiment)
+    place = (workspace.mlruns.resolve() / "artifacts").as_uri()
+    number = found.experiment_id if found else connection.create_experiment(experiment, place, KIND)
+    tags = {**code(), "mlflow.runName": name}
+    run_id = connection.create_run(number, start_time=_millis(started_at), tags=tags, run_name=name).info.run_id
+    with mlflow.start_run(run_id=run_id):
+        opened = Run(connection, number, run_id)
+        opened.document(environment(), ENVIRONMENT)
+        yield opened
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open MLflow run."""
+
+    client: MlflowClient
+    experiment_id: str
+    run_id: str
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags."""
+        for key, value in values.items():
+            self.client.set_tag(self.run_id, key, value)
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log parameters."""
+        self.client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in values.items()])
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Log metrics, leaving out those that are not defined."""
+        known = {k: float(v) for k, v in values.items() if math.isfinite(v)}
+        self.client.log_batch(self.run_id, metrics=[Metric(k, v, 0, 0) for k, v in known.items()])
+
+    def document(self, content: Any, path: str) -> None:
+        """Log a JSON document."""
+        self.client.log_text(self.run_id, json.dumps(content, indent=1, default=str), path)
+
+    def figure(self, figure: Any, path: str) -> None:
+        """Log a matplotlib figure as PNG."""
+        with tempfile.TemporaryDirectory() as folder:
+            saved = save_figure(figure, Path(folder) / Path(path).name)
+            self.client.log_artifact(self.run_id, str(saved), str(Path(path).parent))
+
+    def data_set(self, rows: pd.DataFrame, fingerprint: str, source: str) -> None:
+        """Log which rows were learned from: their columns, numbers and fingerprint, none of their content.
+
+        Parameters
+        ----------
+        rows
+            ``customer_id, as_of``, then the columns.
+        fingerprint
+            Of the rows.
+        source
+            Where they lie, relative to the workspace.
+        """
+        columns = [{"name": str(n), "type": "double" if t.kind in "fiub" else "string"} for n, t in rows.dtypes.items()]
+        profile = {
+            "num_rows": len(rows),
+            "num_customers": int(rows["customer_id"].nunique()),
+            "as_ofs": [f"{as_of:%Y-%m-%d}" for as_of in sorted(rows["as_of"].unique())],
+        }
+        logged = Dataset(
+            name="labelled rows",
+            digest=fingerprint,
+            source_type="local",
+            source=json.dumps({"uri": source}),
+            schema=json.dumps({"mlflow_colspec": columns}),
+            profile=json.dumps(profile),
+        )
+        self.client.log_inputs(self.run_id, [DatasetInput(logged, [InputTag("mlflow.data.context", "training")])])
+
+    def trials(self, trials: Iterable[Any]) -> None:
+        """Log every trial of a search as a nested run."""
+        for trial in trials:
+            tags = {"mlflow.parentRunId": self.run_id, "state": trial.state.name}
+            nested = self.client.create_run(
+                self.experiment_id, _millis(trial.datetime_start), tags, run_name=f"trial {trial.number:03d}"
+            ).info.run_id
+            steps = [Metric("fold_loss", v, 0, k) for k, v in trial.intermediate_values.items()]
+            loss = [Metric("loss", trial.value, 0, 0)] if trial.value is not None else []
+            self.client.log_batch(
+                nested, metrics=steps + loss, params=[Param(k, str(v)) for k, v in trial.params.items()]
+            )
+            self.client.set_terminated(
+                nested, RunStatus.to_string(RunStatus.FINISHED), _millis(trial.datetime_complete)
+            )
+
+    def register(
+        self, bundle: Bundle, judged: Bundle, example: pd.DataFrame, tags: Mapping[str, str], description: str
+    ) -> str:
+        """Store a model, with the one that was judged on the hold-out, as a new version; return its number.
+
+        Parameters
+        ----------
+        bundle
+            The model that serves, refitted on all labelled as-of dates.
+        judged
+            The same recipe learned from the as-of dates before the hold-out: the metrics are its.
+        example
+            A few feature rows, for signature and input example.
+        tags, description
+            Of the version.
+        """
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            artifacts = {
+                "bundle": str(bundle.save(Path(folder) / "bundle")),
+                "judged": str(judged.save(Path(folder) / "judged")),
+            }
+            rows = example[list(bundle.features)]
+            names = ["probability"] if bundle.interval is None else ["expected", "low", "high"]
+            output = pd.DataFrame([[0.5] * len(names)], columns=names)
+            logged = mlflow.pyfunc.log_model(
+                name=bundle.task,
+                python_model=str(MODEL_FILE),
+                artifacts=artifacts,
+                signature=infer_signature(rows, output),
+                input_example=rows,
+                pip_requirements=[f"{name}=={package_version(name)}" for name in PINNED],
+            )
+        self.document({"features": bundle.features, "categories": bundle.categories}, FEATURES)
+        with suppress(MlflowException):
+            self.client.create_registered_model(bundle.task)
+        version = self.client.create_model_version(
+            bundle.task, logged.model_uri, self.run_id, dict(tags), description=description
+        )
+        return str(version.version)
+
+
+def documents(workspace: Workspace, run_id: str) -> dict[str, Any]:
+    """The JSON documents of a run, by their name without ending."""
+    connection = client(workspace)
+    names = [f.path for f in connection.list_artifacts(run_id) if f.path.endswith(".json")]
+    texts = {name: mlflow.artifacts.load_text(f"runs:/{run_id}/{name}") for name in names}
+    return {name.removesuffix(".json"): json.loads(text) for name, text in texts.items()}
+
+
+def attach(workspace: Workspace, run_id: str, folder: Path, path: str) -> None:
+    """Put the files of a folder beside a run's other artifacts."""
+    client(workspace).log_artifacts(run_id, str(folder), path)
+
+
+def _millis(time: datetime) -> int:
+    return int(time.timestamp() * 1000)
