@@ -190,7 +190,7 @@ def do_ingest(s: Session) -> dict[str, Any]:
     def body(step: Step) -> dict[str, Any]:
         return module.ingest(s.settings, s.workspace, say=lambda text: step(text.lower(), 0, 1))
 
-    return s.stage("ingest", module.mark(s.settings), body)
+    return s.stage("ingest", module.ingest_fingerprint(s.settings), body)
 
 
 def do_features(s: Session) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def do_features(s: Session) -> dict[str, Any]:
         return made
 
     online = [s.settings.online_store, s.settings.redis.model_dump()]
-    return s.gated("features", fingerprint(build.mark(s.settings, s.workspace), online), body)
+    return s.gated("features", fingerprint(build.features_fingerprint(s.settings, s.workspace), online), body)
 
 
 def do_refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any]:
@@ -249,7 +249,7 @@ def do_score(s: Session) -> dict[str, Any]:
     def body(step: Step) -> dict[str, Any]:
         return run.score_newest(s.settings, s.workspace, lambda done, of: step("customers", done, of))
 
-    return s.gated("score", run.mark(s.settings, s.workspace), body)
+    return s.gated("score", run.scoring_fingerprint(s.settings, s.workspace), body)
 
 
 def do_monitor(s: Session) -> dict[str, Any]:
@@ -257,7 +257,9 @@ def do_monitor(s: Session) -> dict[str, Any]:
     from monitoring import run
 
     return s.stage(
-        "monitor", run.mark(s.settings, s.workspace), lambda step: run.monitor(s.settings, s.workspace, step)
+        "monitor",
+        run.reports_fingerprint(s.settings, s.workspace),
+        lambda step: run.monitor(s.settings, s.workspace, step),
     )
 
 
@@ -375,7 +377,7 @@ def evaluate(
     """Examine both champions on the hold-out, beside the plain baselines."""
     from cli import screens
     from training.data.task_rows import feature_rows, labelled
-    from training.judge.rolling_origin import roll
+    from training.judge.rolling_origin import evaluate_rolling
     from training.run import examine_champion
 
     if rolling:
@@ -383,7 +385,7 @@ def evaluate(
         for task in s.settings.tasks:
             with progress(f"evaluate {task}") as step:
                 data = labelled(s.settings, s.workspace, task)
-                rolled = roll(data, s.settings, rolling, known, partial(step, "moment"))
+                rolled = evaluate_rolling(data, s.settings, rolling, known, partial(step, "moment"))
                 told[task] = rolled.summary(s.settings.tuning.seed)
         s.show(told, screens.rolled)
         return

@@ -199,7 +199,7 @@ def read_ms(place: Workspace, customers: int) -> float:
 
 def one_event(settings: Settings, place: Workspace, log: EventLog, customers: int) -> dict[str, float]:
     """Middle and slowest of some events, each on disk and in the features; without HTTP."""
-    at_once = refresh.OneByOne(settings, place, log)
+    at_once = refresh.OnEventRefresher(settings, place, log)
     at_once.known([])
     seconds = []
     for number, event in enumerate(new_orders(EVENTS, customers, "e", NOW)):

@@ -413,10 +413,10 @@ def load(config: str | Path) -> Settings:
         The file is missing, is not YAML, or holds an unknown key or a value out of its range.
     """
     path = _find(config)
-    return laid_over_default(_read(path), str(path))
+    return merged_with_default(_read(path), str(path))
 
 
-def laid_over_default(content: dict[str, Any], where: str) -> Settings:
+def merged_with_default(content: dict[str, Any], where: str) -> Settings:
     """Settings that say what differs from ``default.yaml``, checked.
 
     Parameters

@@ -120,20 +120,22 @@ class Workspace:
                 "give another folder with --workspace"
             )
 
-    def done(self, stage: str, mark: str) -> dict[str, Any] | None:
-        """What a stage recorded when it last ended, if it was for the same mark; else None."""
+    def done(self, stage: str, fingerprint: str) -> dict[str, Any] | None:
+        """What a stage recorded when it last ended, if it was for the same fingerprint; else None."""
         path = self._record(stage)
         if not path.is_file():
             return None
         content = json.loads(path.read_text("utf-8"))
-        return content["result"] if content["mark"] == mark else None
+        return content["result"] if content.get("fingerprint") == fingerprint else None
 
-    def record(self, stage: str, mark: str, result: dict[str, Any]) -> None:
-        """Record that a stage ended, for which mark, and with what result."""
-        write_text(self._record(stage), json.dumps({"mark": mark, "result": result}, indent=1, default=str))
+    def record(self, stage: str, fingerprint: str, result: dict[str, Any]) -> None:
+        """Record that a stage ended, for which fingerprint, and with what result."""
+        write_text(
+            self._record(stage), json.dumps({"fingerprint": fingerprint, "result": result}, indent=1, default=str)
+        )
 
     def last(self, stage: str) -> dict[str, Any] | None:
-        """What a stage recorded when it last ended, whatever the mark; None if it never did."""
+        """What a stage recorded when it last ended, whatever the fingerprint; None if it never did."""
         path = self._record(stage)
         return json.loads(path.read_text("utf-8"))["result"] if path.is_file() else None
 

@@ -38,7 +38,7 @@ KEYS = ("customer_id", "as_of")
 COLUMNS_A_PASS = 10
 
 
-def mark(settings: Settings, workspace: Workspace) -> str:
+def features_fingerprint(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the feature rows depend on: tables, settings and code."""
     code = code_fingerprint("features")
     tables = files_fingerprint(workspace.tables.glob("*.parquet"))

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from configs.workspace import Workspace, replacing_file, sweep, write_text
 from features import refresh
 from features.people.identity import FILE as PEOPLE_FILE
-from features.people.identity import load_people
+from features.people.identity import load_alias_map
 from features.people.suppression_list import IDS, WORDS
 from features.quality import quality_report
 from features.store.event_log import EventLog
@@ -27,7 +27,7 @@ from features.store.feature_store import OnlineWriter
 def everybody(workspace: Workspace, ids: Iterable[str]) -> list[str]:
     """The persons behind these ids, with all aliases that are known of them, sorted."""
     given = [i.strip() for i in ids]
-    return sorted({*given, *load_people(workspace.tables).all_ids(given)})
+    return sorted({*given, *load_alias_map(workspace.tables).all_ids(given)})
 
 
 def forget(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:

@@ -5,7 +5,7 @@ Rows of erased persons are the exception: they are counted and kept nowhere, see
 Whatever was read is told: tables, quarantine and report are written even if they are not good enough to use. Whether
 they are is one question with one answer, see `features.quality.quality_gate`.
 
-A table of events of more than `features.quality.chunks.PART_ROWS` rows goes the same way part by part, see
+A table of events of more than `features.quality.chunks.CHUNK_ROWS` rows goes the same way part by part, see
 `features.quality.chunks`.
 """
 
@@ -26,19 +26,19 @@ from configs.settings import Settings
 from configs.workspace import Workspace, replacing, scratch
 from features.labels import ready_label
 from features.people.identity import propose, resolve_if_given
-from features.people.suppression_list import leave_out, load_tombstones
+from features.people.suppression_list import drop_suppressed, load_suppression_list
 from features.quality import quality_gate, quality_report
-from features.quality.check import Checked, check_tables
-from features.quality.chunks import PART_ROWS, CheckedInParts, CheckInParts
+from features.quality.check import ValidatedTable, check_tables
+from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTable
 from features.sources.loaders import loader, opened
 from features.sources.mapping import Raw
 
 CODE_VERSION = 2
 
 
-def mark(settings: Settings) -> str:
+def ingest_fingerprint(settings: Settings) -> str:
     """A short hash of all that the checked tables depend on."""
-    source = loader(settings.source.loader).mark(settings.source.options)
+    source = loader(settings.source.loader).source_fingerprint(settings.source.options)
     return fingerprint(
         CODE_VERSION,
         source,
@@ -55,7 +55,7 @@ def ingest(
     workspace: Workspace,
     now: datetime | None = None,
     say: Callable[[str], None] = lambda text: None,
-    part_rows: int = PART_ROWS,
+    part_rows: int = CHUNK_ROWS,
 ) -> dict[str, object]:
     """Load, check and store the tables of a business; write the quarantine and the quality report.
 
@@ -88,14 +88,16 @@ def ingest(
         say(f"Reading {settings.source.loader}")
         with opened(loader(settings.source.loader), settings.source.options, part_rows) as raw:
             say("Checking every row")
-            left, erased = leave_out(raw, load_tombstones(workspace))
+            left, erased = drop_suppressed(raw, load_suppression_list(workspace))
             raw.clear()
             checked = checked_tables(left, settings, now, folder)
             checked = {name: replace(one, erased=erased.get(name, 0)) for name, one in checked.items()}
             told_of_raw = {"same_person": _proposals(left), "reading": _reading(left)}
             del left
         report = quality_report.report(checked, settings) | told_of_raw
-        verdict, told = quality_gate.judge(checked, settings, quality_gate.reference(workspace), now, mark(settings))
+        verdict, told = quality_gate.judge(
+            checked, settings, quality_gate.reference(workspace), now, ingest_fingerprint(settings)
+        )
         report |= quality_gate.chapter(workspace, verdict, settings)
         say("Writing tables, quarantine and report")
         _write(checked, report, settings, workspace)
@@ -103,7 +105,9 @@ def ingest(
     return report
 
 
-def checked_tables(raw: Mapping[str, Raw], settings: Settings, now: datetime, folder: Path) -> dict[str, Checked]:
+def checked_tables(
+    raw: Mapping[str, Raw], settings: Settings, now: datetime, folder: Path
+) -> dict[str, ValidatedTable]:
     """Check raw tables and give the rows of aliases to their persons.
 
     Parameters
@@ -116,7 +120,7 @@ def checked_tables(raw: Mapping[str, Raw], settings: Settings, now: datetime, fo
         Where the rows of tables in parts are kept for as long as the result is used.
     """
     prepared = ready_label.prepare(raw, settings, now)
-    check = CheckInParts(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
+    check = ChunkedCheck(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
     return resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind, check))
 
 
@@ -134,12 +138,14 @@ def _proposals(raw: Mapping[str, Raw]) -> list[dict[str, str]]:
     return [dict(zip(("customer_id", "alias", "source"), row, strict=True)) for row in found]
 
 
-def _write(checked: dict[str, Checked], report: dict[str, object], settings: Settings, workspace: Workspace) -> None:
+def _write(
+    checked: dict[str, ValidatedTable], report: dict[str, object], settings: Settings, workspace: Workspace
+) -> None:
     zone = ZoneInfo(settings.time_zone)
     with replacing(workspace.quarantine) as folder:
         for name, one in checked.items():
             to = folder / f"{name}.parquet"
-            if isinstance(one, CheckedInParts):
+            if isinstance(one, ValidatedChunkedTable):
                 shutil.move(one.quarantine_file, to)
             else:
                 one.quarantined.astype(str).to_parquet(to, index=False)
@@ -149,15 +155,15 @@ def _write(checked: dict[str, Checked], report: dict[str, object], settings: Set
             keep_used(one, zone, folder / f"{name}.parquet")
 
 
-def keep_used(one: Checked, zone: ZoneInfo, to: Path) -> None:
+def keep_used(one: ValidatedTable, zone: ZoneInfo, to: Path) -> None:
     """Put the used rows where they are kept; a file of theirs moves there."""
-    if isinstance(one, CheckedInParts):
+    if isinstance(one, ValidatedChunkedTable):
         shutil.move(one.used_file, to)
     else:
         with_local_time(one, zone).to_parquet(to, index=False)
 
 
-def with_local_time(one: Checked, zone: ZoneInfo) -> pd.DataFrame:
+def with_local_time(one: ValidatedTable, zone: ZoneInfo) -> pd.DataFrame:
     """Add hour, weekday (Monday 0) and day (since 1970) of the customers' own clock to the orders."""
     if one.table.name != "orders":
         return one.used

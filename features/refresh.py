@@ -36,7 +36,7 @@ from features.build import customers_as_of, features_as_of
 from features.columns.column import Column
 from features.engine import connect, read_tables
 from features.labels.ready_label import tell
-from features.people.identity import load_people
+from features.people.identity import load_alias_map
 from features.quality import quality_gate
 from features.schema import TABLES, feature_columns, load_schema, schema_of
 from features.store.event_log import (
@@ -273,7 +273,7 @@ def _refresh_profiles(
     return {"as_of": f"{told.as_of.isoformat()}Z", **counts}
 
 
-class OneByOne:
+class OnEventRefresher:
     """Recomputes a few customers at once, as soon as something is known of them. May be called from several threads.
 
     Rests on the tables as they were when it was opened, sorted by customer; opens them again when they change.
@@ -309,7 +309,7 @@ class OneByOne:
 
     def persons(self, customer_ids: Sequence[str]) -> list[str]:
         """The person behind each id; an id that is no alias is its own."""
-        return load_people(self._workspace.tables).of(customer_ids)
+        return load_alias_map(self._workspace.tables).of(customer_ids)
 
     def owners(self, table: str, row_ids: Sequence[str]) -> dict[str, str]:
         """Of these rows, those that stand in a table, and whose they are there."""
@@ -355,7 +355,7 @@ class OneByOne:
         self._tables, columns = opened(self._backend, place or self._workspace.tables, self._settings, self._workspace)
         self._rows = Rows(self._backend, self._tables, columns)
         self._online = OnlineWriter(self._workspace)
-        self._people = load_people(self._workspace.tables)
+        self._people = load_alias_map(self._workspace.tables)
         self._superseded = self._in_tables()
         self._backend.raw_sql("SET threads = 1")
         self._none = {name: no_events(name, self._zone) for name in KINDS.values() if name in self._tables}

@@ -19,8 +19,8 @@ from features.build import customers_as_of, moments
 from features.engine import connect, read_tables
 from features.ingest import checked_tables, keep_used
 from features.labels.by_kind import end_of_known, first_event, labels_at
-from features.quality.check import Checked
-from features.quality.chunks import PART_ROWS
+from features.quality.check import ValidatedTable
+from features.quality.chunks import CHUNK_ROWS
 from features.quality.quality_report import counted
 from features.sources.loaders import loader, opened
 
@@ -51,7 +51,7 @@ def trial(settings: Settings, say: Callable[[str], None] = lambda text: None) ->
     """
     with tempfile.TemporaryDirectory() as folder:
         say("reading")
-        with opened(loader(settings.source.loader), settings.source.options, PART_ROWS) as raw:
+        with opened(loader(settings.source.loader), settings.source.options, CHUNK_ROWS) as raw:
             say("checking every row")
             checked = checked_tables(raw, settings, datetime.now(UTC), Path(folder))
         say("counting what can be learned from")
@@ -62,7 +62,7 @@ def trial(settings: Settings, say: Callable[[str], None] = lambda text: None) ->
         }
 
 
-def problems(one: Checked) -> list[dict[str, Any]]:
+def problems(one: ValidatedTable) -> list[dict[str, Any]]:
     """One entry for each rule that rows of a table break, the most frequent first."""
     if one.quarantined.empty:
         return []
@@ -108,7 +108,7 @@ def enough(tables: Mapping[str, ir.Table], settings: Settings) -> list[dict[str,
     return [{"model": m, "what": w, "found": f, "needed": n, "met": f >= n} for m, w, f, n in rows]
 
 
-def _enough(checked: Mapping[str, Checked], settings: Settings) -> list[dict[str, Any]]:
+def _enough(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[dict[str, Any]]:
     if settings.churn.kind == "label":
         return _enough_profiles(checked["profiles"], settings)
     with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +117,7 @@ def _enough(checked: Mapping[str, Checked], settings: Settings) -> list[dict[str
         return enough(read_tables(connect(), Path(folder)), settings)
 
 
-def _enough_profiles(profiles: Checked, settings: Settings) -> list[dict[str, Any]]:
+def _enough_profiles(profiles: ValidatedTable, settings: Settings) -> list[dict[str, Any]]:
     least, label = settings.minimum, profiles.used["label"]
     rows = [
         ("customers", len(label), least.customers),

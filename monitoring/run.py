@@ -32,7 +32,7 @@ MEASURED = {
 }
 
 
-def mark(settings: Settings, workspace: Workspace) -> str:
+def reports_fingerprint(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the reports depend on: features, champions, settings and code."""
     code = code_fingerprint("monitoring")
     people = (workspace.tables / f"{_people(settings)}.parquet",)

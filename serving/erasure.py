@@ -21,7 +21,7 @@ import orjson
 from configs.errors import ConfigError
 from configs.workspace import Workspace, replacing_file, sweep
 from features import erasure
-from features.people.suppression_list import bury
+from features.people.suppression_list import suppress
 from serving.bulk.batch import JSON_LINES, PARQUET
 from serving.records.prediction_log import PredictionLog
 
@@ -66,7 +66,7 @@ def erase(
     _require(ids, reason)
     gone = erasure.everybody(workspace, ids)
     _require_unnamed(gone, by, reason)
-    bury(workspace, gone)
+    suppress(workspace, gone)
     rows = _forget_answers(workspace, set(gone)) | erasure.forget(workspace, gone)
     entry = {
         "at": (now or datetime.now(UTC)).isoformat(timespec="seconds"),

@@ -26,7 +26,7 @@ from configs.workspace import Workspace
 from features.build import features_as_of
 from features.engine import connect, read_tables
 from features.ingest import with_local_time
-from features.quality.check import Checked, read_values
+from features.quality.check import ValidatedTable, read_values
 from features.schema import TABLES, customers_table, feature_columns
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # LightGBM's threads get in each other's way where tests run side by side
@@ -146,7 +146,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Open:
             spec = customers_table(extra) if name == "customers" else TABLES[name]
             values, unread = read_values(spec, frame)
             assert unread.empty
-            ready = with_local_time(Checked(spec, values, frame.head(0)), ZoneInfo("UTC"))
+            ready = with_local_time(ValidatedTable(spec, values, frame.head(0)), ZoneInfo("UTC"))
             ready.to_parquet(folder / f"{name}.parquet", index=False)
         return read_tables(connect(), folder)
 

@@ -14,7 +14,7 @@ from typing import Any
 import optuna
 
 from configs.errors import DataError, RegistryError
-from configs.settings import Settings, laid_over_default
+from configs.settings import Settings, merged_with_default
 from configs.workspace import Workspace
 from training.data.task_rows import labelled
 from training.fit.boosters import form
@@ -122,7 +122,7 @@ def reproduce(
     documents = documents_of(workspace, version.run_id)
     _require(documents, version)
     task: Task = "churn" if version.model == "churn" else "clv"
-    settings = _same_number_of_trials(laid_over_default(documents["settings"], f"run {version.run_id}"), documents)
+    settings = _same_number_of_trials(merged_with_default(documents["settings"], f"run {version.run_id}"), documents)
     on_progress("read", 0, 1)
     data = labelled(settings, workspace, task)
     _require_same_data(version, data.fingerprint, settings, documents)

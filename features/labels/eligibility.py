@@ -9,7 +9,7 @@ from configs.errors import NotReadyError
 from configs.settings import Churn
 
 
-def is_customer(frame: pd.DataFrame, churn: Churn) -> np.ndarray:
+def is_active(frame: pd.DataFrame, churn: Churn) -> np.ndarray:
     """Who counts as a customer, shape (n,), bool.
 
     By inactivity: ordered within `activity_days`, the bound included; who never ordered is none. By contract: has one

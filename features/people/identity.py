@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from configs.errors import DataError
-from features.quality.check import Checked
+from features.quality.check import ValidatedTable
 
 CONTACT_COLUMNS = ("email", "phone")
 MIN_DIGITS = 7
@@ -28,12 +28,12 @@ FILE = "identities.parquet"
 
 
 @dataclass(frozen=True)
-class People:
+class AliasMap:
     """The person behind each alias, and since when that is known (UTC without a zone).
 
     Examples
     --------
-    >>> people = People({"web-7": "ann"}, {"web-7": pd.Timestamp("2024-02-20")})
+    >>> people = AliasMap({"web-7": "ann"}, {"web-7": pd.Timestamp("2024-02-20")})
     >>> people.of(["web-7", "bob"]), people.all_ids(["web-7", "bob"])
     (['ann', 'bob'], ['ann', 'bob', 'web-7'])
     """
@@ -78,29 +78,29 @@ class People:
         )
 
 
-NOBODY = People()
+NO_ALIASES = AliasMap()
 
 
-def load_people(tables: Path) -> People:
+def load_alias_map(tables: Path) -> AliasMap:
     """Who is whom, from the folder of the checked tables; nobody has an alias where there is no such table."""
     path = tables / FILE
     if not path.is_file():
-        return NOBODY
+        return NO_ALIASES
     stat = path.stat()
     return _load(path, stat.st_mtime_ns, stat.st_ino)
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path, changed: int, inode: int) -> People:
-    return people_of(pd.read_parquet(path, columns=["customer_id", "alias", "seen_at"]))
+def _load(path: Path, changed: int, inode: int) -> AliasMap:
+    return alias_map_of(pd.read_parquet(path, columns=["customer_id", "alias", "seen_at"]))
 
 
-def resolve_if_given(checked: Mapping[str, Checked]) -> dict[str, Checked]:
+def resolve_if_given(checked: Mapping[str, ValidatedTable]) -> dict[str, ValidatedTable]:
     """Give the rows of aliases to their persons, if the business has a table of identities."""
     return resolve(checked, checked["identities"].used) if "identities" in checked else dict(checked)
 
 
-def resolve(checked: Mapping[str, Checked], identities: pd.DataFrame) -> dict[str, Checked]:
+def resolve(checked: Mapping[str, ValidatedTable], identities: pd.DataFrame) -> dict[str, ValidatedTable]:
     """Give the rows of aliases to their persons.
 
     Parameters
@@ -122,7 +122,7 @@ def resolve(checked: Mapping[str, Checked], identities: pd.DataFrame) -> dict[st
     DataError
         An alias belongs to two persons, or aliases go round in a circle.
     """
-    people = people_of(identities)
+    people = alias_map_of(identities)
     out = {name: one if name in ("identities", "customers") else _give(one, people) for name, one in checked.items()}
     return out | {"customers": _one_row_a_person(checked["customers"], people.person)}
 
@@ -156,7 +156,7 @@ def propose(customers: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found, ignore_index=True).drop_duplicates(["customer_id", "alias"], ignore_index=True)
 
 
-def people_of(identities: pd.DataFrame) -> People:
+def alias_map_of(identities: pd.DataFrame) -> AliasMap:
     """The person behind each alias, and since when that is known; arguments and errors as of `resolve`."""
     twice = identities.groupby("alias")["customer_id"].nunique()
     if (twice > 1).any():
@@ -171,14 +171,14 @@ def people_of(identities: pd.DataFrame) -> People:
                 raise DataError(f"identities: {' -> '.join([*passed, now])} goes round in a circle; break it")
             passed, known, now = [*passed, now], max(known, seen[now]), step[now]
         person[alias], since[alias] = now, known
-    return People(person, since)
+    return AliasMap(person, since)
 
 
-def _give(one: Checked, people: People) -> Checked:
+def _give(one: ValidatedTable, people: AliasMap) -> ValidatedTable:
     return one.changed(lambda rows: people.give(rows, one.table.time))
 
 
-def _one_row_a_person(one: Checked, person: Mapping[str, str]) -> Checked:
+def _one_row_a_person(one: ValidatedTable, person: Mapping[str, str]) -> ValidatedTable:
     aliases = one.used["customer_id"].isin(list(person))
     reasons = "customer_id: an alias of " + one.used.loc[aliases, "customer_id"].map(person)
     aside = one.used[aliases].assign(reason=reasons)

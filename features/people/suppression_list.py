@@ -23,7 +23,7 @@ import pandas as pd
 from configs.workspace import Workspace, write_text
 from features.quality.check import as_text
 from features.schema import REASON, SOURCE_ROWS
-from features.sources.mapping import Parts
+from features.sources.mapping import ChunkedTable
 
 T = TypeVar("T")
 IDS = ("customer_id", "alias")
@@ -31,7 +31,7 @@ WORDS = re.compile(r"[^;,|\t\"'\s]+")
 
 
 @dataclass(frozen=True)
-class Tombstones:
+class SuppressionList:
     """The hashes of the ids of all erased persons, their aliases among them, and the key."""
 
     key: bytes = b""
@@ -46,29 +46,29 @@ class Tombstones:
         return {i for i in ids if self.hash_of(i) in self.hashes} if self.hashes else set()
 
 
-NONE = Tombstones()
+NONE = SuppressionList()
 
 
-def load_tombstones(workspace: Workspace) -> Tombstones:
+def load_suppression_list(workspace: Workspace) -> SuppressionList:
     """Who was erased from a workspace."""
     key, listed = _files(workspace)
     if not listed.is_file():
         return NONE
-    return Tombstones(bytes.fromhex(key.read_text("ascii")), frozenset(json.loads(listed.read_text("utf-8"))))
+    return SuppressionList(bytes.fromhex(key.read_text("ascii")), frozenset(json.loads(listed.read_text("utf-8"))))
 
 
-def bury(workspace: Workspace, ids: Iterable[str]) -> None:
+def suppress(workspace: Workspace, ids: Iterable[str]) -> None:
     """Put ids on the list; those that are on it already are no error."""
     key, listed = _files(workspace)
     if not key.is_file():
         key.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
-    known = Tombstones(bytes.fromhex(key.read_text("ascii")), load_tombstones(workspace).hashes)
+    known = SuppressionList(bytes.fromhex(key.read_text("ascii")), load_suppression_list(workspace).hashes)
     write_text(listed, json.dumps(sorted(known.hashes.union(map(known.hash_of, ids))), indent=0))
 
 
-def leave_out(raw: Mapping[str, T], tombstones: Tombstones) -> tuple[dict[str, T], dict[str, int]]:
+def drop_suppressed(raw: Mapping[str, T], tombstones: SuppressionList) -> tuple[dict[str, T], dict[str, int]]:
     """Take the rows of erased persons out of raw tables.
 
     An alias that is new in the table of identities is erased with its person.
@@ -91,13 +91,13 @@ def leave_out(raw: Mapping[str, T], tombstones: Tombstones) -> tuple[dict[str, T
     whole = {name: table for name, table in raw.items() if isinstance(table, pd.DataFrame)}
     out, counts, aliases = _leave_out(whole, tombstones)
     for name, table in raw.items():
-        if isinstance(table, Parts):
+        if isinstance(table, ChunkedTable):
             out[name] = replace(table, read=partial(_left_parts, name, table, tombstones, aliases, counts))
     return {name: out[name] for name in raw}, counts
 
 
 def _left_parts(
-    name: str, table: Parts, tombstones: Tombstones, aliases: set[str], counts: dict[str, int]
+    name: str, table: ChunkedTable, tombstones: SuppressionList, aliases: set[str], counts: dict[str, int]
 ) -> Iterator[pd.DataFrame]:
     counts[name] = 0
     for part in table.read():
@@ -107,9 +107,9 @@ def _left_parts(
 
 
 def _leave_out(
-    raw: Mapping[str, pd.DataFrame], tombstones: Tombstones, also: Iterable[str] = ()
+    raw: Mapping[str, pd.DataFrame], tombstones: SuppressionList, also: Iterable[str] = ()
 ) -> tuple[dict[str, Any], dict[str, int], set[str]]:
-    """As `leave_out`, with the aliases of erased persons; rows of the ids in `also` are left out too."""
+    """As `drop_suppressed`, with the aliases of erased persons; rows of the ids in `also` are left out too."""
     told = {name: {c: as_text(frame[c]) for c in IDS if c in frame} for name, frame in raw.items()}
     erased = tombstones.among(
         {i for columns in told.values() for ids in columns.values() for i in ids.dropna().unique()}
@@ -136,7 +136,7 @@ def _aliases_of(erased: set[str], told: Mapping[str, pd.Series]) -> set[str]:
     return found
 
 
-def _quoting(frame: pd.DataFrame, tombstones: Tombstones) -> pd.Series:
+def _quoting(frame: pd.DataFrame, tombstones: SuppressionList) -> pd.Series:
     """True for a line that is no row, if the reason against it quotes an erased id."""
     if REASON not in frame:
         return pd.Series(False, index=frame.index)

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import ConfigError, nearest
-from features.quality.check import Checked
+from features.quality.check import ValidatedTable
 from features.schema import Field
 
 Severity = Literal["stop", "warn"]
@@ -95,7 +95,7 @@ class Finding:
         return asdict(self)
 
 
-def profile(checked: Mapping[str, Checked], time_zone: str) -> Profile:
+def profile(checked: Mapping[str, ValidatedTable], time_zone: str) -> Profile:
     """Tell every table of a load in numbers.
 
     Parameters
@@ -161,7 +161,7 @@ def _finding(table: str, column: str, rule: str, got: str, expected: str) -> Fin
     return Finding(table, column, rule, severity, got, expected, f"{todo}, or add '{rule}' to quality.accept_rules")
 
 
-def _table(one: Checked, zone: ZoneInfo) -> Profile:
+def _table(one: ValidatedTable, zone: ZoneInfo) -> Profile:
     spec, read = one.table, one.rows_judged
     used = one.where(partial(_some_customers, share=PROFILED / max(one.rows_made, 1)))
     times = used[spec.time]

@@ -39,7 +39,7 @@ FLAGS = {"yes": 1.0, "true": 1.0, "1": 1.0, "y": 1.0, "no": 0.0, "false": 0.0, "
 
 
 @dataclass(frozen=True)
-class Checked:
+class ValidatedTable:
     """A table after its check: the rows to use, and the others with a column ``reason``.
 
     Where a source makes one row of several of its own (an order of its lines), all counts are in rows of the source,
@@ -119,12 +119,12 @@ class Checked:
         """The used rows that a rule picks by what stands in each row alone."""
         return pick(self.used)
 
-    def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Checked:
+    def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> ValidatedTable:
         """The same table with its used rows changed, each by what stands in it alone."""
         return replace(self, used=change(self.used))
 
 
-Check = Callable[[Table, Any, datetime, set[str]], Checked]
+Check = Callable[[Table, Any, datetime, set[str]], ValidatedTable]
 
 
 def check_tables(
@@ -133,7 +133,7 @@ def check_tables(
     now: datetime,
     kind: str = "inactivity",
     check: Check | None = None,
-) -> dict[str, Checked]:
+) -> dict[str, ValidatedTable]:
     """Check every table, customers first: rows of other tables must belong to a known customer.
 
     Parameters
@@ -232,7 +232,7 @@ def check_table(
     now: datetime,
     customers: Collection[str] | arrow.Array | None = None,
     seen: KeysSeen | None = None,
-) -> Checked:
+) -> ValidatedTable:
     """Split one table into rows to use and rows with a reason against them.
 
     Parameters
@@ -270,7 +270,7 @@ def check_table(
     bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
     used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
     made_of = raw[SOURCE_ROWS].drop(index=reasons.index).reset_index(drop=True) if SOURCE_ROWS in raw else None
-    return Checked(spec, used, bad.reset_index(drop=True), made_of, grain)
+    return ValidatedTable(spec, used, bad.reset_index(drop=True), made_of, grain)
 
 
 def _told(raw: pd.DataFrame) -> pd.Series:

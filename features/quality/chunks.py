@@ -17,16 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.errors import DataError
-from features.quality.check import Checked, KeysSeen, check_table, id_array, plain
+from features.quality.check import KeysSeen, ValidatedTable, check_table, id_array, plain
 from features.schema import SOURCE_ROWS, Table
 from features.sources.mapping import Raw, quote, staging
 
-PART_ROWS = 1_000_000  # of a larger table, so many rows stand in memory at once
+CHUNK_ROWS = 1_000_000  # of a larger table, so many rows stand in memory at once
 TEXTS = {kind: pd.StringDtype("pyarrow") for kind in (pa.string(), pa.large_string())}
 
 
 @dataclass(frozen=True)
-class CheckedInParts(Checked):
+class ValidatedChunkedTable(ValidatedTable):
     """A checked table whose rows stand in files.
 
     ``used`` has the columns without rows. ``quarantined`` has one row for each kind of reason, with the first example
@@ -68,7 +68,7 @@ class CheckedInParts(Checked):
         found = [pick(frame) for frame in self._frames(list(self.table.names))]
         return pd.concat([f for f in found if len(f)] or [self.used], ignore_index=True)
 
-    def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Checked:
+    def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> ValidatedTable:
         """The same table with its used rows changed, each by what stands in it alone; their file is replaced."""
         new = self.used_file.with_suffix(".new")
         with Growing(new) as file:
@@ -89,7 +89,7 @@ class CheckedInParts(Checked):
 
 
 @dataclass(frozen=True)
-class CheckInParts:
+class ChunkedCheck:
     """Checks tables as `features.quality.check.check_table` does, one that is given in parts part by part.
 
     Attributes
@@ -101,9 +101,9 @@ class CheckInParts:
     """
 
     folder: Path
-    finish: Callable[[Checked], pd.DataFrame]
+    finish: Callable[[ValidatedTable], pd.DataFrame]
 
-    def __call__(self, spec: Table, raw: Raw, now: datetime, customers: Collection[str]) -> Checked:
+    def __call__(self, spec: Table, raw: Raw, now: datetime, customers: Collection[str]) -> ValidatedTable:
         """Check one table; arguments and errors as of `features.quality.check.check_table`."""
         if isinstance(raw, pd.DataFrame):
             return check_table(spec, raw, now, customers)
@@ -121,7 +121,7 @@ class CheckInParts:
                 rows += len(one.used)
         if one is None:
             raise DataError(f"{spec.name}: the table is empty; one row per {spec.grain} is expected")
-        return CheckedInParts(
+        return ValidatedChunkedTable(
             spec, one.used.head(0), reasons.frame(), None, one.grain, 0, used_file, quarantine_file, rows
         )
 

@@ -22,7 +22,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace, write_text
 from features.quality import anomalies, quality_report
 from features.quality.anomalies import Finding, Profile
-from features.quality.check import Checked
+from features.quality.check import ValidatedTable
 
 LOADS_SHOWN = 60
 
@@ -69,7 +69,7 @@ class Verdict:
 
 
 def judge(
-    checked: Mapping[str, Checked], settings: Settings, reference: Profile | None, at: datetime, source: str = ""
+    checked: Mapping[str, ValidatedTable], settings: Settings, reference: Profile | None, at: datetime, source: str = ""
 ) -> tuple[Verdict, Profile]:
     """Measure a load and look for what is strange; nothing is written.
 
@@ -92,7 +92,7 @@ def judge(
 
 
 def _under(
-    checked: Mapping[str, Checked], dimensions: dict[str, dict[str, float]], settings: Settings
+    checked: Mapping[str, ValidatedTable], dimensions: dict[str, dict[str, float]], settings: Settings
 ) -> list[Finding]:
     found = []
     thresholds = settings.quality.thresholds.model_dump()
@@ -107,7 +107,7 @@ def _under(
     return found
 
 
-def _too_few(table: str, one: Checked, least: float) -> Finding | None:
+def _too_few(table: str, one: ValidatedTable, least: float) -> Finding | None:
     """What is said of a table of whose rows too few can be used."""
     if one.valid_share >= least:
         return None

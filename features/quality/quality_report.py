@@ -26,7 +26,7 @@ from pandas._libs.tslibs.nattype import NaTType
 
 from configs.settings import Settings
 from configs.workspace import replacing
-from features.quality.check import Checked, plain
+from features.quality.check import ValidatedTable, plain
 from features.schema import Field
 
 DIMENSIONS = {
@@ -47,7 +47,7 @@ _SIGNS = {
 _LATER = ("recorded_at", "redeemed_at", "ended_at")
 
 
-def report(checked: Mapping[str, Checked], settings: Settings) -> dict[str, Any]:
+def report(checked: Mapping[str, ValidatedTable], settings: Settings) -> dict[str, Any]:
     """Describe every checked table, as values that JSON can hold."""
     until = _until(checked, settings)
     tables = [_table(one, until, settings) for one in checked.values()]
@@ -63,13 +63,13 @@ def write(content: dict[str, Any], folder: Path) -> Path:
     return folder / "quality.html"
 
 
-def dimensions(checked: Mapping[str, Checked], settings: Settings) -> dict[str, dict[str, float]]:
+def dimensions(checked: Mapping[str, ValidatedTable], settings: Settings) -> dict[str, dict[str, float]]:
     """The five shares of every table: table -> dimension -> value in ``[0, 1]``, see `DIMENSIONS`."""
     until = _until(checked, settings)
     return {name: _dimensions(one, until, settings) for name, one in checked.items()}
 
 
-def worst(one: Checked, dimension: str) -> tuple[str, str]:
+def worst(one: ValidatedTable, dimension: str) -> tuple[str, str]:
     """The column to which most of what a dimension lacks goes back, and the reason in brackets."""
     if dimension == "freshness":
         return one.table.time, f" (newest row {_iso(one.column(one.table.time).max())})"
@@ -81,7 +81,7 @@ def worst(one: Checked, dimension: str) -> tuple[str, str]:
     return str(top.index[0]).split(": ")[0], f" ({top.iloc[0]:,} rows: {top.index[0]})"
 
 
-def counted(one: Checked, reasons: pd.Series) -> pd.Series:
+def counted(one: ValidatedTable, reasons: pd.Series) -> pd.Series:
     """Rows of the source for each reason, the most frequent first; what a reason quotes is left out.
 
     Parameters
@@ -95,7 +95,7 @@ def counted(one: Checked, reasons: pd.Series) -> pd.Series:
     return one.weights.reindex(kinds.index).groupby(kinds.to_numpy()).sum().sort_values(ascending=False, kind="stable")
 
 
-def _dimensions(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, float]:
+def _dimensions(one: ValidatedTable, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, float]:
     read, weights = max(one.rows_judged, 1), one.weights
     reasons = one.quarantined["reason"].astype(str)
     lost = {name: float(weights[reasons.str.contains(sign)].sum()) for name, sign in _SIGNS.items()}
@@ -104,7 +104,7 @@ def _dimensions(one: Checked, until: pd.Timestamp | NaTType, settings: Settings)
     return {**shares, "freshness": _freshness(one, until, settings.quality.max_age_days)}
 
 
-def _before(one: Checked, column: str) -> float:
+def _before(one: ValidatedTable, column: str) -> float:
     """Rows in which a later time lies before the event itself."""
     if column not in one.used or not one.filled(column):
         return 0.0
@@ -112,7 +112,7 @@ def _before(one: Checked, column: str) -> float:
     return float(early.sum() if one.made_of is None else one.made_of[early].sum())
 
 
-def _freshness(one: Checked, until: pd.Timestamp | NaTType, max_age_days: int) -> float:
+def _freshness(one: ValidatedTable, until: pd.Timestamp | NaTType, max_age_days: int) -> float:
     times = one.column(one.table.time).dropna()
     if one.table.name in ("customers", "profiles") or times.empty or pd.isna(until):
         return 1.0
@@ -123,14 +123,14 @@ def _freshness(one: Checked, until: pd.Timestamp | NaTType, max_age_days: int) -
     return 1.0 if age <= limit else limit / age
 
 
-def _until(checked: Mapping[str, Checked], settings: Settings) -> pd.Timestamp | NaTType:
+def _until(checked: Mapping[str, ValidatedTable], settings: Settings) -> pd.Timestamp | NaTType:
     if settings.data_until is not None:
         return pd.Timestamp(settings.data_until).tz_convert("UTC").tz_localize(None)
     newest = [one.column(one.table.time).max() for one in checked.values() if one.rows_made]
     return max((t for t in newest if pd.notna(t)), default=pd.NaT)
 
 
-def _table(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, Any]:
+def _table(one: ValidatedTable, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, Any]:
     times = one.column(one.table.time)
     age = (until - times.max()).total_seconds() / 86_400 if len(times) else None
     reasons = {str(reason): int(n) for reason, n in counted(one, one.quarantined["reason"]).items()}
@@ -156,7 +156,7 @@ def _table(one: Checked, until: pd.Timestamp | NaTType, settings: Settings) -> d
     }
 
 
-def _column(one: Checked, field: Field) -> dict[str, Any]:
+def _column(one: ValidatedTable, field: Field) -> dict[str, Any]:
     rows = one.filled(field.name)
     out: dict[str, Any] = {
         "name": field.name,

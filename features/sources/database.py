@@ -105,7 +105,7 @@ def opened(options: dict[str, Any], part_rows: int | None) -> Iterator[dict[str,
         yield tables
 
 
-def mark(options: dict[str, Any]) -> str:
+def source_fingerprint(options: dict[str, Any]) -> str:
     """Hash of the options and of what the database holds.
 
     A DuckDB or SQLite file counts with its content. Elsewhere the answer to a table's ``mark`` query counts; without

@@ -40,9 +40,9 @@ from configs.errors import ConfigError, DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from features.sources.delimited import open_delimited
 from features.sources.mapping import (
+    ChunkedTable,
     Join,
     Part,
-    Parts,
     Raw,
     TableMapping,
     check_names,
@@ -115,7 +115,7 @@ def opened(options: dict[str, Any], part_rows: int | None) -> Iterator[dict[str,
         yield {name: _load(name, entry, part_rows, stack) for name, entry in _entries(options).items()}
 
 
-def mark(options: dict[str, Any]) -> str:
+def source_fingerprint(options: dict[str, Any]) -> str:
     """Hash of the options and of the files.
 
     A file up to 256 MB counts with its content; a larger one with its size, its time of change, and its first and
@@ -193,7 +193,7 @@ def _load(name: str, entry: FileTable, part_rows: int | None, stack: ExitStack) 
                 raise DataError(f"{name}: '{other}' has lines that are no rows: {side.rejected[0]}; correct it")
             parts = [_joined(connection, name, part, side, join, entry) for part in parts]
         found = read(connection, name, entry, parts, [c for join in entry.join for c in join.columns], part_rows)
-        if isinstance(found, Parts):
+        if isinstance(found, ChunkedTable):
             stack.push(own.pop_all())
             return replace(found, attrs={"notes": notes + found.attrs["notes"]})
     found.attrs["notes"] = notes + found.attrs["notes"]

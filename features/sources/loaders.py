@@ -26,7 +26,7 @@ class Loader(Protocol):
     def load(self, options: dict[str, Any]) -> dict[str, pd.DataFrame]:
         """Read the raw tables, named as in `features.schema.TABLES`."""
 
-    def mark(self, options: dict[str, Any]) -> str:
+    def source_fingerprint(self, options: dict[str, Any]) -> str:
         """A short hash that changes when the source does."""
 
 

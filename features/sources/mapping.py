@@ -188,7 +188,7 @@ def load_seeded(generate: Callable[..., MadeUp], options: Mapping[str, Any]) -> 
     return dict(generate(**parse(Seeded, options, "source.options").model_dump()).tables)
 
 
-def mark_seeded(name: str, options: Mapping[str, Any]) -> str:
+def seeded_fingerprint(name: str, options: Mapping[str, Any]) -> str:
     """Hash of the options of the source of this name: they say everything. Errors as of `load_seeded`."""
     parse(Seeded, options, "source.options")
     return fingerprint(name, options)
@@ -198,7 +198,7 @@ Model = TypeVar("Model", bound=Section)
 
 
 @dataclass(frozen=True)
-class Parts:
+class ChunkedTable:
     """A raw table too large for memory: it stands on disk and is read in parts, one frame after the other.
 
     All that is found out of values (decimal signs, which columns hold something unreadable) is found out of the whole
@@ -219,7 +219,7 @@ class Parts:
     attrs: Mapping[str, Any]
 
 
-Raw = pd.DataFrame | Parts
+Raw = pd.DataFrame | ChunkedTable
 
 
 @contextmanager
@@ -423,7 +423,7 @@ def read(
 
     Returns
     -------
-    pandas.DataFrame or Parts
+    pandas.DataFrame or ChunkedTable
         One row per row of the parts and per rejected line. Columns that were read whole have their type (times in
         UTC); a column with an unreadable value is text. Columns that the table does not know are left out, unless
         they may be attributes. ``attrs["notes"]`` tells what was guessed.
@@ -446,7 +446,7 @@ def read(
         numbers = {f.name for f in TABLES[table].fields if f.kind in ("number", "time")}
         odd = _with_fractions(connection, relation, {n: s for n, s in columns.items() if n not in numbers})
         frames = partial(_in_parts, connection, relation, columns, odd, rejected, part_rows)
-        return Parts(rows, frames, {"notes": notes})
+        return ChunkedTable(rows, frames, {"notes": notes})
     frame = _fetch(connection, relation, columns)
     connection.execute(f"drop table {relation}")
     frame = _with_rejected(frame, rejected)

@@ -30,8 +30,8 @@ from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.ingest import with_local_time
-from features.people.identity import NOBODY, People, load_people
-from features.quality.check import Checked, check_table
+from features.people.identity import NO_ALIASES, AliasMap, load_alias_map
+from features.quality.check import ValidatedTable, check_table
 from features.schema import TABLES, Table
 from features.store.durable_file import DurableFile
 
@@ -280,7 +280,7 @@ def _value(kind: str, value: Any) -> Any:
     return float(value) if kind == "number" else str(value).strip()
 
 
-def frames(rows: Iterable[Any], zone: ZoneInfo, people: People = NOBODY) -> dict[str, pd.DataFrame]:
+def frames(rows: Iterable[Any], zone: ZoneInfo, people: AliasMap = NO_ALIASES) -> dict[str, pd.DataFrame]:
     """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
 
     An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
@@ -309,7 +309,7 @@ def _frame(spec: Table, rows: list[dict[str, Any]], zone: ZoneInfo) -> pd.DataFr
         else:
             columns[field.name] = raw[field.name].astype("float64" if field.kind == "number" else "string")
     used = pd.DataFrame(columns)
-    return with_local_time(Checked(spec, used, used.head(0)), zone)
+    return with_local_time(ValidatedTable(spec, used, used.head(0)), zone)
 
 
 def everything_known(
@@ -320,7 +320,7 @@ def everything_known(
         return dict(tables), 0
     with EventLog(workspace.events) as log:
         rows, position = log.read()
-    told = frames(rows, ZoneInfo(settings.time_zone), load_people(workspace.tables))
+    told = frames(rows, ZoneInfo(settings.time_zone), load_alias_map(workspace.tables))
     return with_events(backend, tables, told), position
 
 

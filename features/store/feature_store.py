@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.people.identity import load_people
+from features.people.identity import load_alias_map
 from features.schema import load_schema
 
 REPO = Path(__file__).parents[2] / "feature_repo"
@@ -247,7 +247,7 @@ class OnlineFeatures:
         NaT where the id is unknown. The online store returns old values as if they were new; the moment tells their
         age.
         """
-        customer_ids = load_people(self._tables).of(customer_ids)
+        customer_ids = load_alias_map(self._tables).of(customer_ids)
         answer = self._store.get_online_features(
             features=self._service, entity_rows=[{"customer_id": i} for i in customer_ids]
         )

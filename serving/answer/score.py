@@ -14,7 +14,7 @@ from ulid import ULID
 
 from configs.errors import NotReadyError, RegistryError
 from configs.settings import Settings
-from features.labels.eligibility import is_customer
+from features.labels.eligibility import is_active
 from features.schema import describe
 from serving.answer import decide
 from serving.answer.campaign import offer
@@ -89,7 +89,7 @@ def score(
     if frame["as_of"].isna().any():
         raise NotReadyError("a feature row without as_of cannot be scored: rebuild the features")
     rows = _rows(frame)
-    customer = is_customer(frame, settings.churn)
+    customer = is_active(frame, settings.churn)
     risky, valued = _matrices(champions, frame)
     active = [row for row, yes in zip(rows, customer, strict=True) if yes]
     told = iter(_churn(champions.churn.bundle, risky[customer], active, settings, top_reasons))

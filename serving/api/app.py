@@ -91,7 +91,7 @@ class Taker(Protocol):
     """Takes events and makes the features reflect them."""
 
     def take(
-        self, brought: schema.Brought, clock: Callable[[], datetime]
+        self, brought: schema.ReceivedEvents, clock: Callable[[], datetime]
     ) -> tuple[list[Literal["accepted", "known"]], datetime]:
         """What became of each event, and the moment of the new features; on disk and online when this returns."""
         ...
@@ -259,7 +259,7 @@ class _Api:
                 f"the feature store lacks {len(missing)} columns of the models, among them '{missing[0]}'"
             )
 
-    def _answer(self, asked: schema.Asked) -> tuple[bytes, int]:
+    def _answer(self, asked: schema.PredictionRequest) -> tuple[bytes, int]:
         """Read, score, log, and write the body; runs in a thread."""
         one = isinstance(asked, schema.OneCustomer)
         ids = [asked.customer_id] if isinstance(asked, schema.OneCustomer) else asked.customer_ids
@@ -279,7 +279,7 @@ class _Api:
         body = answers[0] if one else {"predictions": answers, "not_found": unknown}
         return orjson.dumps(body), len(ids)
 
-    def _take(self, brought: schema.Brought) -> dict[str, Any]:
+    def _take(self, brought: schema.ReceivedEvents) -> dict[str, Any]:
         """Take events; runs in a thread."""
         if self._taker is None:
             raise UnavailableError("this service takes no events")

@@ -17,10 +17,10 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import TABLES
 from serving.api.problems import EventConflictError, FieldError, InvalidRequestError
-from serving.api.schema import AnyEvent, Brought
+from serving.api.schema import AnyEvent, ReceivedEvents
 
 if TYPE_CHECKING:
-    from features.refresh import OneByOne
+    from features.refresh import OnEventRefresher
     from features.store.event_log import Event, EventLog
 
 logger = logging.getLogger(__name__)
@@ -40,14 +40,14 @@ class Intake:
     def __init__(self, settings: Settings, workspace: Workspace) -> None:
         self._settings, self._workspace = settings, workspace
         self._opening = threading.Lock()
-        self._open: tuple[EventLog, OneByOne] | None = None
+        self._open: tuple[EventLog, OnEventRefresher] | None = None
 
     def warm(self) -> None:
         """Open all in the background, so that no event waits for it."""
         threading.Thread(target=self._try_once, daemon=True, name="warm-intake").start()
 
     def take(
-        self, brought: Brought, clock: Callable[[], datetime]
+        self, brought: ReceivedEvents, clock: Callable[[], datetime]
     ) -> tuple[list[Literal["accepted", "known"]], datetime]:
         """Take events, all or none.
 
@@ -101,7 +101,7 @@ class Intake:
                 log.close()
                 self._open = None
 
-    def _require_own(self, brought: Brought, rows: Sequence[Event], persons: Sequence[str]) -> None:
+    def _require_own(self, brought: ReceivedEvents, rows: Sequence[Event], persons: Sequence[str]) -> None:
         """EventConflictError if a new event brings a row that stands in the tables as another customer's."""
         log, refresh = self._opened()
         came = log.known([r.event_id for r in rows])
@@ -116,14 +116,14 @@ class Intake:
                     )
                     raise EventConflictError(f"{fault.pointer} {fault.detail}; nothing was taken", (fault,))
 
-    def _opened(self) -> tuple[EventLog, OneByOne]:
+    def _opened(self) -> tuple[EventLog, OnEventRefresher]:
         with self._opening:
             if self._open is None:
-                from features.refresh import OneByOne
+                from features.refresh import OnEventRefresher
                 from features.store.event_log import EventLog
 
                 log = EventLog(self._workspace.events)
-                self._open = log, OneByOne(self._settings, self._workspace, log)
+                self._open = log, OnEventRefresher(self._settings, self._workspace, log)
             return self._open
 
     def _try_once(self) -> None:

@@ -70,7 +70,7 @@ class ManyCustomers(Closed):
     top_reasons: Reasons = None
 
 
-Asked = OneCustomer | ManyCustomers
+PredictionRequest = OneCustomer | ManyCustomers
 
 
 class ExpectedPart(Closed):
@@ -240,7 +240,7 @@ EVENTS: dict[str, type[OrderEvent] | type[InteractionEvent]] = {"order": OrderEv
 
 
 @dataclass(frozen=True)
-class Brought:
+class ReceivedEvents:
     """The events of one request, and whether they came as a list."""
 
     events: tuple[AnyEvent, ...]
@@ -257,7 +257,7 @@ class ManyEvents(Closed):
     events: Annotated[list[AnyEvent], Field(min_length=1)]
 
 
-class EventTaken(Closed):
+class AcceptedEvent(Closed):
     """What became of one event."""
 
     event_id: EventId
@@ -266,10 +266,10 @@ class EventTaken(Closed):
     ]
 
 
-class EventsTaken(Closed):
+class AcceptedEvents(Closed):
     """What became of the events, in the order given."""
 
-    events: list[EventTaken]
+    events: list[AcceptedEvent]
     as_of: Annotated[Moment, Field(description="The moment of the customers' new features; predictions rest on them.")]
 
 
@@ -319,7 +319,7 @@ def max_events_bytes(max_events: int) -> int:
     return 1024 + max_events * (6 * MAX_ID_LENGTH * BYTES_PER_CHARACTER + 1024)
 
 
-def parse_events(body: bytes, max_events: int) -> Brought:
+def parse_events(body: bytes, max_events: int) -> ReceivedEvents:
     """Read the body of a request that brings one event, or several under ``events``.
 
     Raises
@@ -335,7 +335,7 @@ def parse_events(body: bytes, max_events: int) -> Brought:
     """
     content = _object(body, '{"event_id": "e1", "type": "order", ...}')
     if "events" not in content:
-        return Brought((_event(content, ()),), several=False)
+        return ReceivedEvents((_event(content, ()),), several=False)
     others = [name for name in content if name != "events"]
     if others:
         raise _invalid(tuple(FieldError(_pointer((name,)), "is not a known field beside events") for name in others))
@@ -351,7 +351,7 @@ def parse_events(body: bytes, max_events: int) -> Brought:
             faults += error.errors
     if faults:
         raise _invalid(tuple(faults))
-    return Brought(tuple(found), several=True)
+    return ReceivedEvents(tuple(found), several=True)
 
 
 def _event(content: Any, place: tuple[str | int, ...]) -> AnyEvent:
@@ -380,7 +380,7 @@ def _object(body: bytes, example: str) -> dict[str, Any]:
     return content
 
 
-def parse(body: bytes, max_customers: int) -> Asked:
+def parse(body: bytes, max_customers: int) -> PredictionRequest:
     """Read the body of a request.
 
     Raises
@@ -449,7 +449,7 @@ def _pointer(path: tuple[str | int, ...]) -> str:
 
 def openapi(max_customers: int, version: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of the service, told from the models of this module."""
-    models = (OneCustomer, ManyCustomers, Answer, Answers, Models, Problem, ManyEvents, EventsTaken)
+    models = (OneCustomer, ManyCustomers, Answer, Answers, Models, Problem, ManyEvents, AcceptedEvents)
     _, definitions = models_json_schema(
         [(m, "validation") for m in models], ref_template="#/components/schemas/{model}"
     )
@@ -460,7 +460,7 @@ def openapi(max_customers: int, version: str) -> dict[str, Any]:
     predict["responses"] |= _problems("404", "413", "415", "422", "503")
     schemas["ManyEvents"]["properties"]["events"]["maxItems"] = max_customers
     brought = {"required": True, "content": _json(_either("OrderEvent", "InteractionEvent", "ManyEvents"))}
-    take = _operation("Take new orders and interactions; predictions reflect them from then on", _ref("EventsTaken"))
+    take = _operation("Take new orders and interactions; predictions reflect them from then on", _ref("AcceptedEvents"))
     take["responses"] |= _problems("409", "413", "415", "422", "503")
     return {
         "openapi": "3.1.0",

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace, replacing
-from features.people.identity import load_people
+from features.people.identity import load_alias_map
 from features.quality import quality_gate
 from serving.answer.champion import Champions
 from serving.answer.score import iso, score
@@ -100,7 +100,7 @@ def score_all(
     folder = workspace.scores / as_of.strftime("%Y-%m-%d")
     tally = _Tally(settings.decisions.campaign.planned)
     with replacing(folder) as part:
-        aliases = load_people(workspace.tables).aliases()
+        aliases = load_alias_map(workspace.tables).aliases()
         chunks = _chunks(frame, champions, settings, now, chunk_rows)
         for answers in _write(part, aliases, chunks):
             tally.add(answers)

@@ -17,7 +17,7 @@ from serving.answer.champion import Champions, registered_versions
 from serving.bulk.batch import score_all
 
 
-def mark(settings: Settings, workspace: Workspace) -> str:
+def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the answers depend on: features, champions, settings and code."""
     code = code_fingerprint("serving")
     rows = files_fingerprint(workspace.features.glob("*.parquet"))

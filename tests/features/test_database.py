@@ -97,8 +97,8 @@ def test_rows_of_a_database_are_used_or_in_quarantine(place: dict[str, Any], set
 
 def test_the_mark_follows_the_rows(place: dict[str, Any]) -> None:
     options = {**place, "tables": TABLES}
-    before = database.mark(options)
-    assert database.mark(options) == before
+    before = database.source_fingerprint(options)
+    assert database.source_fingerprint(options) == before
     change = "update sales set total = total + 1 where no = 10"
     if "duckdb" in place:
         with duckdb.connect(place["duckdb"]) as connection:
@@ -108,21 +108,21 @@ def test_the_mark_follows_the_rows(place: dict[str, Any]) -> None:
         with engine.begin() as connection:
             connection.exec_driver_sql(change)
         engine.dispose()
-    assert database.mark(options) != before
+    assert database.source_fingerprint(options) != before
 
 
 def test_a_mark_query_alone_decides_where_it_is_given(postgres: str) -> None:
     marked = {name: {**entry, "mark": "select count(*) from sales"} for name, entry in TABLES.items()}
     options = {"url": postgres, "tables": marked}
-    before = database.mark(options)
+    before = database.source_fingerprint(options)
     engine = sqlalchemy.create_engine(database.expand(postgres, "url"))
     with engine.begin() as connection:
         connection.exec_driver_sql("update sales set total = 0")
-        assert database.mark(options) == before
+        assert database.source_fingerprint(options) == before
     with engine.begin() as connection:
         connection.exec_driver_sql("delete from sales where no = 10")
     engine.dispose()
-    assert database.mark(options) != before
+    assert database.source_fingerprint(options) != before
 
 
 def test_sqlites_loose_types_are_read_value_by_value(sqlite: str) -> None:

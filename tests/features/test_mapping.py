@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from configs.errors import ConfigError, DataError
-from features.quality.check import Checked, check_table
+from features.quality.check import ValidatedTable, check_table
 from features.schema import ORDERS, REASON
 from features.sources import files
 from features.sources.mapping import expand
@@ -37,7 +37,7 @@ def read(tmp_path: Path) -> Read:
     return load
 
 
-def checked(frame: pd.DataFrame) -> Checked:
+def checked(frame: pd.DataFrame) -> ValidatedTable:
     return check_table(ORDERS, frame, NOW, {"ann", "jürgen"})
 
 

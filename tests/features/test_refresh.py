@@ -122,7 +122,7 @@ def test_a_moment_before_what_is_online_changes_nothing_and_forgets_nobody(
 
 def test_one_by_one_is_the_full_build_too(fresh: Workspace, few: Settings, log: EventLog) -> None:
     ids = people(fresh)[:3]
-    at_once = refresh.OneByOne(few, fresh, log)
+    at_once = refresh.OnEventRefresher(few, fresh, log)
     assert at_once.known([*ids, "nobody", "x' OR true --"]) == set(ids)
     log.append([order(1, ids[0]), order(2, ids[2], discount=3.0, channel="web")], NOW)
     assert at_once(ids, lambda: NOW) == MOMENT.replace(tzinfo=UTC)
@@ -135,7 +135,7 @@ def test_one_by_one_is_the_full_build_too(fresh: Workspace, few: Settings, log: 
 
 def test_a_new_build_takes_no_event_back(fresh: Workspace, few: Settings, log: EventLog) -> None:
     one = people(fresh)[0]
-    at_once = refresh.OneByOne(few, fresh, log)
+    at_once = refresh.OnEventRefresher(few, fresh, log)
     log.append([order(1, one)], NOW)
     at_once([one], lambda: NOW)
     at_once.close()

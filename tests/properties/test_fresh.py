@@ -16,7 +16,7 @@ from features import refresh
 from features.build import features_as_of
 from features.engine import connect, read_tables
 from features.ingest import with_local_time
-from features.quality.check import Checked, read_values
+from features.quality.check import ValidatedTable, read_values
 from features.schema import TABLES, feature_columns
 from features.store.event_log import Event, EventLog, everything_known
 
@@ -59,7 +59,7 @@ def stored(place: Workspace, shop: dict[str, pd.DataFrame]) -> Workspace:
     place.tables.mkdir(parents=True, exist_ok=True)
     for name, raw in {"interactions": pd.DataFrame([row]), **shop}.items():
         ready = with_local_time(
-            Checked(TABLES[name], read_values(TABLES[name], raw)[0], raw.head(0)), refresh.ZoneInfo("UTC")
+            ValidatedTable(TABLES[name], read_values(TABLES[name], raw)[0], raw.head(0)), refresh.ZoneInfo("UTC")
         )
         ready.to_parquet(place.tables / f"{name}.parquet", index=False)
     return place

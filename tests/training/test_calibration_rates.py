@@ -23,7 +23,7 @@ from training.data.task_rows import feature_rows, labelled
 from training.fit import search
 from training.fit.assembly import fold_data
 from training.fit.boosters import CHURN, fit
-from training.judge.rolling_origin import known_at, learn_from, origins, roll
+from training.judge.rolling_origin import evaluate_rolling, known_at, learn_from, origins
 from training.metrics import expected_calibration_error, quantile_bins
 
 NAMES = ("days_since_last_order", "tenure_days", "spend_total", "visits", "noise")
@@ -168,7 +168,7 @@ def test_a_whole_company_with_few_or_many_leavers_is_calibrated(
     build.build(settings, workspace)
     feature_store.apply(workspace)
     data = labelled(settings, workspace, "churn")
-    rows = roll(data, settings, 3, feature_rows(workspace)).rows
+    rows = evaluate_rolling(data, settings, 3, feature_rows(workspace)).rows
     assert rows["label"].mean() == pytest.approx(rate, rel=0.3)
     taught = int(known_at(data, settings, origins(data, settings, 3)[0]).frame["label"].sum())
     assert expected_calibration_error(rows["label"], rows["forecast"]) <= 0.02

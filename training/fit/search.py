@@ -101,7 +101,7 @@ def search(
     folds: Sequence[FoldData],
     settings: Tuning,
     workspace: Workspace,
-    mark: str,
+    name: str,
     step: Callable[[int, int], None] = lambda done, of: None,
 ) -> SearchResult:
     """Find the best form and parameters for a task.
@@ -117,18 +117,18 @@ def search(
         processes search here.
     workspace
         Holds Optuna's storage, unless it is told where: a search that was cut off goes on where it stood.
-    mark
-        Names the data and settings; another mark is another search.
+    name
+        Names the data and settings; another name is another search.
     step
         Told how many trials are done, of how many.
     """
     candidates = forms(task, [fold.encoder for fold in folds])
     shared, until = workers.is_shared(settings), time.time() + settings.timeout_seconds
-    study = _study(task, candidates, settings, workspace, mark)
+    study = _study(task, candidates, settings, workspace, name)
     objective = partial(_loss_of_trial, task=task, candidates=candidates, folds=folds, settings=settings)
     if settings.workers > 1 and workers.ended(study) < settings.trials:
         with workers.helpers(
-            settings.workers, _help, (task, candidates, folds, settings, workspace, mark, until)
+            settings.workers, _help, (task, candidates, folds, settings, workspace, name, until)
         ) as busy:
             while busy():
                 step(workers.ended(study), settings.trials)
@@ -189,14 +189,14 @@ def _block_losses(task: Task, folds: Sequence[FoldData], forecasts: Sequence[np.
     return [loss(task, y[p], forecast[p], None if weight is None else weight[p]) for p in parts]
 
 
-def _study(task: Task, candidates: Sequence[Form], settings: Tuning, workspace: Workspace, mark: str) -> optuna.Study:
+def _study(task: Task, candidates: Sequence[Form], settings: Tuning, workspace: Workspace, name: str) -> optuna.Study:
     storage, first = workers.open_storage(settings, workspace), settings.workers == 1
     if workers.is_shared(settings):
-        first = first and not any(s.study_name == f"{task}-{mark}" for s in optuna.get_all_study_summaries(storage))
+        first = first and not any(s.study_name == f"{task}-{name}" for s in optuna.get_all_study_summaries(storage))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study = optuna.create_study(
-            study_name=f"{task}-{mark}",
+            study_name=f"{task}-{name}",
             storage=storage,
             sampler=optuna.samplers.TPESampler(
                 seed=settings.seed if first else None,
@@ -222,11 +222,11 @@ def _help(
     folds: Sequence[FoldData],
     settings: Tuning,
     workspace: Workspace,
-    mark: str,
+    name: str,
     until: float,
 ) -> None:
     """What a further process of this machine does: takes trials of the search until it ends."""
-    study = _study(task, candidates, settings, workspace, mark)
+    study = _study(task, candidates, settings, workspace, name)
     objective = partial(_loss_of_trial, task=task, candidates=candidates, folds=folds, settings=settings)
     workers.take_trials(study, objective, settings.trials, until, True, lambda done, of: None)
 

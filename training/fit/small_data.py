@@ -16,7 +16,7 @@ import pandas as pd
 
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
-from features.labels.eligibility import is_customer
+from features.labels.eligibility import is_active
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder, shortage
 from training.data.preconditions import require_features
 from training.data.split import Moments, Plan
@@ -100,7 +100,7 @@ def rows_asked_about(known: pd.DataFrame, task: Task, settings: Settings) -> pd.
     """The rows of the newest moment whose customers a model is asked about."""
     newest = known[known["as_of"] == known["as_of"].max()]
     if task == "churn":
-        newest = newest[is_customer(newest, settings.churn)]
+        newest = newest[is_active(newest, settings.churn)]
     return newest.reset_index(drop=True)
 
 

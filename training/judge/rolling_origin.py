@@ -39,7 +39,7 @@ MIN_MOMENTS = 2
 
 
 @dataclass(frozen=True)
-class Rolled:
+class RollingEvaluation:
     """Forecasts at several moments, each by a model of its own time.
 
     Attributes
@@ -116,9 +116,9 @@ def origins(data: Dataset, settings: Settings, count: int) -> list[pd.Timestamp]
     return found[-count:]
 
 
-def roll(
+def evaluate_rolling(
     data: Dataset, settings: Settings, count: int, known: pd.DataFrame, step: Step = lambda done, of: None
-) -> Rolled:
+) -> RollingEvaluation:
     """Forecast the newest `count` moments, each by a model of its own time.
 
     Parameters
@@ -151,7 +151,7 @@ def roll(
         by_customer += [] if by_time else [v]
     step(len(moments), len(moments))
     whole = pd.concat(rows, ignore_index=True)
-    return Rolled(whole, data.task, names.pop(), tuple(by_customer), tuple(from_prior))
+    return RollingEvaluation(whole, data.task, names.pop(), tuple(by_customer), tuple(from_prior))
 
 
 def learn_from(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> tuple[Bundle, bool]:

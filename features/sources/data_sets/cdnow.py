@@ -49,7 +49,7 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return {"customers": customers, "orders": orders[["order_id", *MASTER]]}
 
 
-def mark(options: dict[str, Any]) -> str:
+def source_fingerprint(options: dict[str, Any]) -> str:
     """Hash of the file."""
     return fingerprint("cdnow", files_fingerprint([one_file(options)]))
 

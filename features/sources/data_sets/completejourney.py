@@ -73,7 +73,7 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def mark(options: dict[str, Any]) -> str:
+def source_fingerprint(options: dict[str, Any]) -> str:
     """Hash of the package's version."""
     _folder(options)
     return fingerprint(PACKAGE, version(PACKAGE.replace("_", "-")))

@@ -86,7 +86,7 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
             raise DataError(f"cannot read '{path}' as Online Retail: {error}") from None
 
 
-def mark(options: dict[str, Any]) -> str:
+def source_fingerprint(options: dict[str, Any]) -> str:
     """Hash of the file."""
     return fingerprint("online_retail", files_fingerprint([one_file(options)]))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.sources.mapping import load_seeded, mark_seeded
+from features.sources.mapping import load_seeded, seeded_fingerprint
 
 
 def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
@@ -16,6 +16,6 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return load_seeded(generate, options)
 
 
-def mark(options: dict[str, Any]) -> str:
-    """Hash of the options, see `mark_seeded`."""
-    return mark_seeded("synthetic_subscriptions", options)
+def source_fingerprint(options: dict[str, Any]) -> str:
+    """Hash of the options, see `seeded_fingerprint`."""
+    return seeded_fingerprint("synthetic_subscriptions", options)

@@ -37,6 +37,6 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     return {"profiles": profiles.rename(columns=OURS)}
 
 
-def mark(options: dict[str, Any]) -> str:
+def source_fingerprint(options: dict[str, Any]) -> str:
     """Hash of the file."""
     return fingerprint("telco", files_fingerprint([one_file(options)]))

@@ -10,7 +10,7 @@ from configs.errors import DataError
 from configs.settings import Columns
 from features.build import features_as_of
 from features.people.identity import propose, resolve
-from features.quality.check import Checked, check_tables
+from features.quality.check import ValidatedTable, check_tables
 from features.schema import feature_columns
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -22,12 +22,12 @@ def aliases(*rows: tuple[str, str, str]) -> pd.DataFrame:
 
 
 @pytest.fixture
-def checked(shop: dict[str, pd.DataFrame]) -> dict[str, Checked]:
+def checked(shop: dict[str, pd.DataFrame]) -> dict[str, ValidatedTable]:
     return check_tables(shop, Columns(attributes=(), sensitive=()), NOW)
 
 
 @pytest.fixture
-def told(opened: Callable, checked: dict[str, Checked]) -> Callable[..., pd.DataFrame]:
+def told(opened: Callable, checked: dict[str, ValidatedTable]) -> Callable[..., pd.DataFrame]:
     def features(identities: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
         used = {name: one.used for name, one in resolve(checked, identities).items()}
         tables = opened(used)
@@ -52,13 +52,13 @@ def test_before_a_link_was_seen_it_changes_nothing(
     pd.testing.assert_series_equal(early.loc["ann"], alone.loc["ann"], check_exact=True)
 
 
-def test_an_alias_of_an_alias_is_followed_to_the_person(checked: dict[str, Checked]) -> None:
+def test_an_alias_of_an_alias_is_followed_to_the_person(checked: dict[str, ValidatedTable]) -> None:
     found = resolve(checked, aliases(("bob", "new", "2024-02-01"), ("ann", "bob", "2024-03-01")))
     assert found["customers"].used["customer_id"].tolist() == ["ann"]
     assert set(found["orders"].used["customer_id"]) == {"ann"}
 
 
-def test_every_row_is_still_used_or_in_quarantine(checked: dict[str, Checked]) -> None:
+def test_every_row_is_still_used_or_in_quarantine(checked: dict[str, ValidatedTable]) -> None:
     found = resolve(checked, aliases(("ann", "bob", "2024-02-20")))
     for name, one in found.items():
         before = len(checked[name].used) + len(checked[name].quarantined)
@@ -66,7 +66,7 @@ def test_every_row_is_still_used_or_in_quarantine(checked: dict[str, Checked]) -
     assert found["customers"].quarantined["reason"].tolist() == ["customer_id: an alias of ann"]
 
 
-def test_what_was_checked_is_not_changed(checked: dict[str, Checked]) -> None:
+def test_what_was_checked_is_not_changed(checked: dict[str, ValidatedTable]) -> None:
     before = checked["orders"].used.copy()
     resolve(checked, aliases(("ann", "bob", "2024-02-20")))
     pd.testing.assert_frame_equal(checked["orders"].used, before)
@@ -80,7 +80,7 @@ def test_what_was_checked_is_not_changed(checked: dict[str, Checked]) -> None:
         ([("ann", "ann", "2024-01-01")], "goes round in a circle"),
     ],
 )
-def test_an_impossible_link_is_refused(checked: dict[str, Checked], rows: list, said: str) -> None:
+def test_an_impossible_link_is_refused(checked: dict[str, ValidatedTable], rows: list, said: str) -> None:
     with pytest.raises(DataError, match=said):
         resolve(checked, aliases(*rows))
 

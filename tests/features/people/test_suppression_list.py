@@ -13,16 +13,16 @@ from configs.workspace import Workspace
 from features import ingest as module
 from features.erasure import clean, drop_rows
 from features.ingest import ingest
-from features.people.suppression_list import NONE, bury, leave_out, load_tombstones
+from features.people.suppression_list import NONE, drop_suppressed, load_suppression_list, suppress
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 def test_the_list_holds_no_id_and_knows_them_all(workspace: Workspace) -> None:
-    assert load_tombstones(workspace) == NONE
-    bury(workspace, ["ann", "web-7"])
-    bury(workspace, ["web-7", "bob"])
-    told = load_tombstones(workspace)
+    assert load_suppression_list(workspace) == NONE
+    suppress(workspace, ["ann", "web-7"])
+    suppress(workspace, ["web-7", "bob"])
+    told = load_suppression_list(workspace)
     assert told.among(["ann", "bob", "web-7", "new"]) == {"ann", "bob", "web-7"}
     assert len(told.hashes) == 3
     stored = "".join(p.read_text() for p in workspace.erased.iterdir())
@@ -33,14 +33,16 @@ def test_the_list_holds_no_id_and_knows_them_all(workspace: Workspace) -> None:
 def test_another_workspace_has_another_key(workspace: Workspace, tmp_path: Path) -> None:
     other = Workspace(tmp_path / "other")
     for place in (workspace, other):
-        bury(place, ["ann"])
-    assert load_tombstones(workspace).hashes.isdisjoint(load_tombstones(other).hashes)
+        suppress(place, ["ann"])
+    assert load_suppression_list(workspace).hashes.isdisjoint(load_suppression_list(other).hashes)
 
 
 def test_rows_of_the_erased_are_left_out_and_counted(workspace: Workspace, shop: dict[str, pd.DataFrame]) -> None:
-    bury(workspace, ["ann"])
+    suppress(workspace, ["ann"])
     rows = {name: frame.copy() for name, frame in shop.items()}
-    kept, counts = leave_out({**shop, "orders": shop["orders"].assign(source_rows=2)}, load_tombstones(workspace))
+    kept, counts = drop_suppressed(
+        {**shop, "orders": shop["orders"].assign(source_rows=2)}, load_suppression_list(workspace)
+    )
     assert counts == {"customers": 1, "orders": 2 * 6}
     assert kept["orders"]["customer_id"].tolist() == ["bob"]
     for name, frame in shop.items():
@@ -50,24 +52,24 @@ def test_rows_of_the_erased_are_left_out_and_counted(workspace: Workspace, shop:
 def test_an_alias_that_an_export_brings_later_is_erased_with_its_person(
     workspace: Workspace, shop: dict[str, pd.DataFrame]
 ) -> None:
-    bury(workspace, ["ann"])
+    suppress(workspace, ["ann"])
     links = pd.DataFrame({"customer_id": ["ann", "bob"], "alias": ["bob", "new"], "seen_at": ["2024-02-01"] * 2})
-    kept, counts = leave_out({**shop, "identities": links}, load_tombstones(workspace))
+    kept, counts = drop_suppressed({**shop, "identities": links}, load_suppression_list(workspace))
     assert all(frame.empty for frame in kept.values())
     assert counts == {"customers": 3, "orders": 7, "identities": 2}
 
 
 def test_numbers_are_the_same_ids_as_their_text(workspace: Workspace) -> None:
-    bury(workspace, ["7"])
+    suppress(workspace, ["7"])
     frame = pd.DataFrame({"customer_id": [7.0, 8.0]})
-    assert leave_out({"orders": frame}, load_tombstones(workspace))[1] == {"orders": 1}
+    assert drop_suppressed({"orders": frame}, load_suppression_list(workspace))[1] == {"orders": 1}
 
 
 def test_a_broken_line_that_quotes_an_erased_id_is_left_out(workspace: Workspace) -> None:
-    bury(workspace, ["ann"])
+    suppress(workspace, ["ann"])
     said = ["o.csv, row 3: 2 fields where the header has 4: 'o1;ann'", "o.csv, row 4: 2 fields: 'o2;anna'", None]
     frame = pd.DataFrame({"customer_id": [None, None, "bob"], "source_reason": said})
-    kept, counts = leave_out({"orders": frame}, load_tombstones(workspace))
+    kept, counts = drop_suppressed({"orders": frame}, load_suppression_list(workspace))
     assert (kept["orders"].index.tolist(), counts) == ([1, 2], {"orders": 1})
 
 
@@ -78,7 +80,7 @@ def test_the_report_of_the_next_ingest_adds_up_and_says_why(
     plain = plain.model_copy(update={"columns": plain.columns.model_copy(update={"sensitive": ()})})
     source = type("Source", (), {"load": lambda options: shop, "mark": lambda options: "x"})
     monkeypatch.setattr(module, "loader", lambda name: source)
-    bury(workspace, ["ann"])
+    suppress(workspace, ["ann"])
     told = {t["name"]: t for t in ingest(plain, workspace, NOW)["tables"]}
     counts = [told["orders"][f"rows_{what}"] for what in ("read", "used", "quarantined", "erased")]
     assert counts == [7, 1, 0, 6]

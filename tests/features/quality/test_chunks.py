@@ -20,14 +20,14 @@ from configs.workspace import Workspace
 from features import sufficiency
 from features.ingest import ingest
 from features.people.identity import resolve_if_given
-from features.people.suppression_list import bury
+from features.people.suppression_list import suppress
 from features.quality import anomalies
 from features.quality.check import check_table, check_tables
-from features.quality.chunks import CheckedInParts, CheckInParts
+from features.quality.chunks import ChunkedCheck, ValidatedChunkedTable
 from features.schema import ORDERS
 from features.sources import database, files
 from features.sources.loaders import loader, opened
-from features.sources.mapping import Parts
+from features.sources.mapping import ChunkedTable
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 Business = Callable[..., Settings]
@@ -159,8 +159,8 @@ def test_of_a_key_in_two_parts_the_first_is_used(tmp_path: Path, business: Busin
 def test_rows_of_erased_persons_are_left_out_of_every_part(tmp_path: Path, business: Business) -> None:
     ready = business(*german(tmp_path))
     places = Workspace(tmp_path / "one"), Workspace(tmp_path / "other")
-    bury(places[0], ["c3", "c7"])
-    bury(places[1], ["c3", "c7"])
+    suppress(places[0], ["c3", "c7"])
+    suppress(places[1], ["c3", "c7"])
     whole, in_parts = ingest(ready, places[0], NOW), ingest(ready, places[1], NOW, part_rows=1000)
     assert whole == in_parts
     assert {t["name"]: t["rows_erased"] for t in in_parts["tables"]}["orders"] > 0
@@ -169,7 +169,7 @@ def test_rows_of_erased_persons_are_left_out_of_every_part(tmp_path: Path, busin
 
 def test_a_table_of_erased_persons_alone_is_empty_however_it_is_read(tmp_path: Path, business: Business) -> None:
     ready, place = business(csv(lines(2000).assign(customer_id="c3"), tmp_path / "o.csv")), Workspace(tmp_path / "w")
-    bury(place, ["c3"])
+    suppress(place, ["c3"])
     for rows in (1000, 9999):
         with pytest.raises(DataError, match="orders: the table is empty"):
             ingest(ready, place, NOW, part_rows=rows)
@@ -181,7 +181,7 @@ def test_aliases_are_given_to_their_persons_in_every_part(tmp_path: Path, busine
     found = []
     for rows in (1000, 9999):
         with opened(loader("files"), ready.source.options, rows) as raw:
-            check = CheckInParts(tmp_path, lambda one: one.used)
+            check = ChunkedCheck(tmp_path, lambda one: one.used)
             checked = resolve_if_given(
                 check_tables({**raw, "identities": links}, ready.columns, NOW, "inactivity", check)
             )
@@ -204,7 +204,7 @@ def test_the_profile_is_drawn_alike_from_parts(
 def test_a_trial_tells_the_same_of_parts(tmp_path: Path, business: Business, monkeypatch: pytest.MonkeyPatch) -> None:
     ready = business(*german(tmp_path))
     whole = sufficiency.trial(ready)
-    monkeypatch.setattr(sufficiency, "PART_ROWS", 1000)
+    monkeypatch.setattr(sufficiency, "CHUNK_ROWS", 1000)
     assert sufficiency.trial(ready) == whole
 
 
@@ -222,11 +222,11 @@ def test_ids_that_are_floats_are_told_alike_in_every_part(tmp_path: Path, odd: b
     orders.to_parquet(tmp_path / "o.parquet")
     options = {"orders": {"path": str(tmp_path / "o.parquet")}}
     whole = check_table(ORDERS, files.load(options)["orders"], NOW, {"17", "17.0"})
-    check = CheckInParts(tmp_path, lambda one: one.used)
+    check = ChunkedCheck(tmp_path, lambda one: one.used)
     with files.opened(options, 1000) as raw:
-        assert isinstance(raw["orders"], Parts)
+        assert isinstance(raw["orders"], ChunkedTable)
         found = check(ORDERS, raw["orders"], NOW, {"17", "17.0"})
-    assert isinstance(found, CheckedInParts)
+    assert isinstance(found, ValidatedChunkedTable)
     pd.testing.assert_frame_equal(found.where(lambda frame: frame), whole.used)
     kept = pd.read_parquet(found.quarantine_file)
     pd.testing.assert_frame_equal(kept, whole.quarantined.astype(str))
@@ -244,7 +244,7 @@ def test_a_database_is_read_in_parts_in_its_order(tmp_path: Path) -> None:
         )
     options = {"duckdb": str(place), "tables": {"orders": {"table": "orders"}}}
     with database.opened(options, 1000) as raw:
-        found = CheckInParts(tmp_path, lambda one: one.used)(ORDERS, raw["orders"], NOW, {"c1"})
+        found = ChunkedCheck(tmp_path, lambda one: one.used)(ORDERS, raw["orders"], NOW, {"c1"})
     whole = check_table(ORDERS, database.load(options)["orders"], NOW, {"c1"})
     pd.testing.assert_frame_equal(found.where(lambda frame: frame), whole.used)
     assert (found.rows_used, found.rows_quarantined) == (2999, 1)

@@ -11,7 +11,7 @@ from configs.workspace import Workspace
 from features import ingest as module
 from features.ingest import ingest
 from features.quality import quality_gate, quality_report
-from features.quality.check import Checked, check_tables
+from features.quality.check import ValidatedTable, check_tables
 from features.quality.quality_gate import QualityError
 from features.simulation.shop import generate
 
@@ -131,7 +131,7 @@ def test_the_report_defines_every_dimension_and_shows_history_as_a_line(
 def test_a_share_under_its_threshold_names_the_column_and_the_reason(shop: Tables, settings: Settings) -> None:
     columns = settings.columns.model_copy(update={"attributes": (), "sensitive": ()})
     raw = {**shop, "orders": shop["orders"].assign(customer_id=changed(shop, "customer_id", "nobody"))}
-    checked: dict[str, Checked] = check_tables(raw, columns, NOW)
+    checked: dict[str, ValidatedTable] = check_tables(raw, columns, NOW)
     low = [f for f in quality_gate.judge(checked, settings, None, NOW)[0].stops if f.table == "orders"]
     assert [(f.column, f.rule) for f in low] == [("*", "usable_rows"), ("customer_id", "consistency")]
     assert low[0].got == "only 85.7% of 7 rows can be used, most often (1 rows): customer_id: is no known customer"

@@ -31,7 +31,7 @@ def test_every_ready_source_loads_and_tells_its_mark() -> None:
     assert {"files", "synthetic", "completejourney"} <= set(SOURCES)
     for name in SOURCES:
         assert callable(loader(name).load)
-        assert callable(loader(name).mark)
+        assert callable(loader(name).source_fingerprint)
 
 
 def test_an_unknown_source_is_refused_with_the_nearest() -> None:
@@ -66,10 +66,10 @@ def test_the_mark_follows_the_content_of_the_files(tmp_path: Path) -> None:
     path = tmp_path / "o.csv"
     options = {"orders": {"path": str(path)}}
     path.write_text("order_id\n1\n")
-    before = files.mark(options)
-    assert files.mark(options) == before
+    before = files.source_fingerprint(options)
+    assert files.source_fingerprint(options) == before
     path.write_text("order_id\n2\n")
-    assert files.mark(options) != before
+    assert files.source_fingerprint(options) != before
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_a_ready_config_names_the_file_it_was_made_for(name: str, monkeypatch: p
     with pytest.raises(ConfigError, match="environment variable STAYCAST_DATA is not set"):
         loader(name).load(options)
     monkeypatch.setenv("STAYCAST_DATA", str(Path(data(options["path"].rpartition("/")[2])).parent))
-    assert loader(name).mark(options) == loader(name).mark(options)
+    assert loader(name).source_fingerprint(options) == loader(name).source_fingerprint(options)
 
 
 @pytest.mark.parametrize("name", ["online_retail", "cdnow"])

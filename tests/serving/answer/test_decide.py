@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from configs.errors import NotReadyError
 from configs.settings import Bands, Rule, Settings, Stages, Tiers
-from features.labels.eligibility import is_customer
+from features.labels.eligibility import is_active
 from serving.answer import decide
 from serving.answer.champion import Champions
 
@@ -111,7 +111,7 @@ def test_stages_name_the_column_that_is_missing() -> None:
 def test_who_never_ordered_is_no_customer(settings: Settings) -> None:
     frame = pd.DataFrame({"days_since_last_order": [90.0, 90.1, np.nan]})
     churn = settings.churn.model_copy(update={"activity_days": 90})
-    assert is_customer(frame, churn).tolist() == [True, False, False]
+    assert is_active(frame, churn).tolist() == [True, False, False]
 
 
 def test_the_first_rule_that_matches_is_taken() -> None:

@@ -17,7 +17,7 @@ from features.store.feature_store import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.api.app import create_app
 from serving.api.intake import Intake
-from serving.api.schema import Answer, EventsTaken, Problem
+from serving.api.schema import AcceptedEvents, Answer, Problem
 from serving.records.prediction_log import PredictionLog
 
 NOW = datetime(2024, 9, 5, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -89,7 +89,7 @@ def test_the_next_prediction_reflects_an_order(start: Callable, one: str) -> Non
     before = service.recency(one)
     response = service.send(**ORDER, customer_id=one)
     assert response.status_code == 200
-    taken = EventsTaken.model_validate(response.json())
+    taken = AcceptedEvents.model_validate(response.json())
     assert [(e.event_id, e.status) for e in taken.events] == [("e1", "accepted")]
     assert taken.as_of == "2024-09-05T12:00:01Z"
     assert service.recency(one) == pytest.approx(3601 / 86_400) != before
@@ -123,7 +123,7 @@ def test_an_event_that_was_stored_but_not_folded_in_is_so_when_it_is_sent_again(
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(refresh.OneByOne, "__call__", broken)
+        patch.setattr(refresh.OnEventRefresher, "__call__", broken)
         told = problem(service.send(**ORDER, customer_id=one), 503)
         assert "send them again" in told.detail
     assert service.send(**ORDER, customer_id=one).json()["events"][0]["status"] == "known"
@@ -261,4 +261,4 @@ def test_the_openapi_document_names_the_endpoint(start: Callable) -> None:
     document = start().http.get("/openapi.json").json()
     operation = document["paths"]["/v1/events"]["post"]
     assert set(operation["responses"]) == {"200", "409", "413", "415", "422", "503"}
-    assert {"OrderEvent", "InteractionEvent", "ManyEvents", "EventsTaken"} <= set(document["components"]["schemas"])
+    assert {"OrderEvent", "InteractionEvent", "ManyEvents", "AcceptedEvents"} <= set(document["components"]["schemas"])

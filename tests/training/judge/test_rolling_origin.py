@@ -11,7 +11,7 @@ from configs.settings import Settings
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset
 from training.fit.small_data import small_data_model_at
-from training.judge.rolling_origin import known_at, origins, roll
+from training.judge.rolling_origin import evaluate_rolling, known_at, origins
 
 NAMES = ("days_since_last_order", "tenure_days", "spend_total")
 SCHEMA = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in NAMES))
@@ -47,8 +47,8 @@ def test_what_came_after_a_moment_changes_nothing_that_is_forecast_at_it(task: s
     unknown = data.frame["as_of"] + pd.Timedelta(days=30) > first
     rng = np.random.default_rng(5)
     shuffled = data.frame["label"].where(~unknown, rng.permutation(data.frame["label"]))
-    told = roll(data, quick, 3, data.frame).rows
-    again = roll(replace(data, frame=data.frame.assign(label=shuffled)), quick, 3, data.frame).rows
+    told = evaluate_rolling(data, quick, 3, data.frame).rows
+    again = evaluate_rolling(replace(data, frame=data.frame.assign(label=shuffled)), quick, 3, data.frame).rows
     same = told["as_of"] == first
     assert same.sum() == 300
     assert np.array_equal(told.loc[same, "forecast"], again.loc[same, "forecast"])
@@ -57,7 +57,7 @@ def test_what_came_after_a_moment_changes_nothing_that_is_forecast_at_it(task: s
 
 @pytest.mark.slow
 def test_the_summary_tells_every_moment_and_the_whole_with_intervals(quick: Settings) -> None:
-    rolled = roll(made("churn"), quick, 4, made("churn").frame)
+    rolled = evaluate_rolling(made("churn"), quick, 4, made("churn").frame)
     told = rolled.summary()
     assert len(told["as_ofs"]) == 4 and told["model"]["n"] == 1200
     low, high = told["model_95"]["auc"]
@@ -68,14 +68,14 @@ def test_the_summary_tells_every_moment_and_the_whole_with_intervals(quick: Sett
 def test_a_past_too_short_for_folds_by_time_goes_by_customers_and_says_so(quick: Settings) -> None:
     longer = quick.model_copy(update={"clv": quick.clv.model_copy(update={"horizon_days": 60})})
     trees = longer.model_copy(update={"minimum": longer.minimum.model_copy(update={"below": "stop"})})
-    rolled = roll(made("clv"), trees, 9, made("clv").frame)
+    rolled = evaluate_rolling(made("clv"), trees, 9, made("clv").frame)
     assert (rolled.by_customer, rolled.from_prior) == ((MOMENTS[3],), ())
 
 
 @pytest.mark.slow
 def test_a_moment_with_little_before_it_is_answered_as_it_would_have_been_then(quick: Settings) -> None:
     data = made("churn")
-    rolled = roll(data, quick, 9, data.frame)
+    rolled = evaluate_rolling(data, quick, 9, data.frame)
     assert MOMENTS[3] in rolled.from_prior and MOMENTS[-1] not in rolled.from_prior
     told = rolled.rows[rolled.rows["as_of"] == MOMENTS[3]]
     few = small_data_model_at(quick, known_at(data, quick, MOMENTS[3]), data.at([MOMENTS[2]]))
@@ -86,4 +86,4 @@ def test_a_moment_with_little_before_it_is_answered_as_it_would_have_been_then(q
 def test_without_enough_moments_the_error_says_what_is_missing(quick: Settings) -> None:
     data = made("churn")
     with pytest.raises(NotEnoughDataError, match="30 days after two others"):
-        roll(replace(data, frame=data.at(MOMENTS[:2])), quick, 4, data.frame)
+        evaluate_rolling(replace(data, frame=data.at(MOMENTS[:2])), quick, 4, data.frame)
