@@ -4,10 +4,13 @@ BIN := .venv/bin
 LOCK := deploy/requirements-dev.txt
 UV_LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
-.PHONY: setup demo test test-slow lint lock bench clean
+.PHONY: help setup demo test test-slow lint lock bench clean
 .DEFAULT_GOAL := demo
 
-setup: .venv/.ready
+help: ## what each target does
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## everything of the lock into .venv
 
 .venv/.ready: $(LOCK) deploy/requirements-uv.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "staycast needs CPython 3.11: make PYTHON=python3.11")'
@@ -19,27 +22,27 @@ setup: .venv/.ready
 	@chmod +x $(BIN)/staycast
 	@touch $@
 
-demo: setup
+demo: setup ## the whole way on a real grocer: checks, features, models, scores, reports
 	$(BIN)/staycast run --config completejourney
 
-test: setup
+test: setup ## all tests but the slow ones
 	$(BIN)/python -m pytest
 
-test-slow: setup
+test-slow: setup ## tests in other engines, stores and businesses
 	$(BIN)/python -m pytest -m slow
 
-lint: setup
+lint: setup ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock:
+lock: ## resolve pyproject.toml anew into deploy/requirements-*.txt
 	echo uv | $(UV_LOCK) - -o deploy/requirements-uv.txt
 	$(UV_LOCK) --all-extras pyproject.toml -o $(LOCK)
 
-bench: setup
+bench: setup ## how long each stage takes
 	$(BIN)/python bench/stages.py
 
-clean:
+clean: ## take away .venv, state and models
 	rm -rf .venv state mlruns/mlflow.db mlruns/artifacts

@@ -8,10 +8,13 @@ import re
 import shlex
 import signal
 import subprocess
+import tomllib
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -89,3 +92,32 @@ def test_a_call_of_the_readme_is_answered_as_printed(served: None, command: str)
 def test_pictures_and_folders_that_the_readme_names_exist() -> None:
     for place in re.findall(r"\]\((docs/[^)]+)\)", README) + re.findall(r"`([a-z_]+/)`", README):
         assert (ROOT / place).exists() or place == "state/", place
+
+
+def recipe(target: str) -> list[str]:
+    """The commands of a make target, without what it depends on."""
+    lines = (ROOT / "Makefile").read_text("utf-8").split(f"\n{target}:")[1].splitlines()[1:]
+    return [
+        line.strip().replace("$(BIN)", ".venv/bin") for line in takewhile(lambda text: text.startswith("\t"), lines)
+    ]
+
+
+def test_the_hooks_before_a_commit_run_what_make_lint_runs() -> None:
+    repositories = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    assert [r["repo"] for r in repositories] == ["local"]
+    assert [hook["entry"] for hook in repositories[0]["hooks"]] == recipe("lint")
+    assert {hook["language"] for hook in repositories[0]["hooks"]} == {"system"}
+
+
+def test_make_help_says_what_every_target_does() -> None:
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), flags=re.M)
+    lines = [line.split(maxsplit=2) for line in run("make help", ROOT).stdout.splitlines()]
+    assert phony
+    assert [target for _, target, _ in lines] == phony.group(1).split()
+
+
+def test_the_changelog_is_of_the_present_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    newest = re.search(r"^## \[(.*)\] - ", (ROOT / "CHANGELOG.md").read_text("utf-8"), flags=re.M)
+    assert newest
+    assert newest.group(1) == version
