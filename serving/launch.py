@@ -5,7 +5,9 @@ Apart from `serving.service`, so that starting it does not first import BentoML.
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -39,10 +41,32 @@ def serve(config: str, workspace: Path, host: str, port: int) -> NoReturn:
     Raises
     ------
     ConfigError
-        The configuration cannot be used.
+        The configuration cannot be used, or the address is in use.
     """
     arguments, environment = command(config, workspace, host, port)
+    require_free_port(host, port)
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - a program and its arguments, no shell
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Check that a server can listen on an address, before it starts and fails in one of its workers.
+
+    Raises
+    ------
+    ConfigError
+        Another program listens there, or this one must not.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(
+                f"port {port} of {host} is in use: stop the program that listens there, or give another --port"
+            ) from None
+        raise ConfigError(
+            f"cannot listen on port {port} of {host}: {error.strerror}; give another --host or --port"
+        ) from None
 
 
 def command(config: str, workspace: Path, host: str, port: int) -> tuple[list[str], dict[str, str]]:

@@ -65,7 +65,7 @@ def test_every_module_has_a_test() -> None:
         "online_retail": "sources", "cdnow": "sources", "telco": "businesses",
         "registry": "lifecycle", "run": "lifecycle", "overview": "lifecycle", "pyfunc_model": "models",
         "check": "ingest", "contract_labels": "contract", "kinds": "contract", "standing": "decide",
-        "errors": "settings", "activity": "columns", "season": "columns", "bundle": "models", "launch": "service",
+        "errors": "settings", "activity": "columns", "season": "columns", "bundle": "models",
         "assemble": "lifecycle", "evaluate": "lifecycle", "tune": "models", "dataset": "models", "usable": "bad_input",
     }  # fmt: skip
     for package in LAYERS:

@@ -12,7 +12,6 @@ import httpx
 import pandas as pd
 import pytest
 
-from configs.errors import ConfigError
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from serving.answer.champion import Champions
@@ -32,7 +31,7 @@ SERVED = '''from __future__ import annotations
 import pandas as pd
 
 from configs.workspace import Workspace
-from features import store
+from features.store import feature_store
 from serving.service import Staycast
 
 
@@ -46,7 +45,7 @@ class OnlineFeatures:
         return self._frame.reindex(customer_ids).rename_axis("customer_id").reset_index()
 
 
-store.OnlineFeatures = OnlineFeatures
+feature_store.OnlineFeatures = OnlineFeatures
 
 
 __all__ = ["Staycast"]
@@ -164,22 +163,3 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < ends, "it never came true"
         time.sleep(0.05)
-
-
-def test_the_command_names_business_and_workspace_and_tells_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "shop.yaml").write_text("name: shop\n", "utf-8")
-    monkeypatch.chdir(tmp_path)
-    arguments, environment = command("shop.yaml", Path("here"), "127.0.0.1", 3456)
-    assert arguments[1:4] == ["-m", "bentoml", "serve"]
-    assert arguments[-4:] == ["--host", "127.0.0.1", "--port", "3456"]
-    assert environment["STAYCAST_CONFIG"] == str(tmp_path / "shop.yaml")
-    assert environment["STAYCAST_WORKSPACE"] == str(tmp_path / "here")
-    assert environment["BENTOML_HOME"].startswith(str(tmp_path / "here"))
-    assert environment["BENTOML_DO_NOT_TRACK"] == "True"
-
-
-def test_a_configuration_that_cannot_be_used_is_told_before_anything_starts(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no configuration"):
-        command("no-such-business", tmp_path, "127.0.0.1", 3456)

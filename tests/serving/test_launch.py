@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from configs.errors import ConfigError
+from serving.launch import command, require_free_port
+
+
+def test_the_command_names_business_and_workspace_and_tells_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop.yaml").write_text("name: shop\n", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    arguments, environment = command("shop.yaml", Path("here"), "127.0.0.1", 3456)
+    assert arguments[1:4] == ["-m", "bentoml", "serve"]
+    assert arguments[-4:] == ["--host", "127.0.0.1", "--port", "3456"]
+    assert environment["STAYCAST_CONFIG"] == str(tmp_path / "shop.yaml")
+    assert environment["STAYCAST_WORKSPACE"] == str(tmp_path / "here")
+    assert environment["BENTOML_HOME"].startswith(str(tmp_path / "here"))
+    assert environment["BENTOML_DO_NOT_TRACK"] == "True"
+
+
+def test_a_configuration_that_cannot_be_used_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no configuration"):
+        command("no-such-business", tmp_path, "127.0.0.1", 3456)
+
+
+def test_a_port_in_use_ends_serve_in_one_line_and_exit_code_2(
+    staycast: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
+        done = staycast("serve", "--config", "test", "--workspace", tmp_path, "--host", "127.0.0.1", "--port", port)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        f"staycast: port {port} of 127.0.0.1 is in use: stop the program that listens there, or give another --port"
+    ]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
+def test_a_port_is_free_again_once_it_is_closed(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"port {port} of {host} is in use"):
+            require_free_port(host, port)
+    require_free_port(host, port)
+
+
+def test_an_address_of_another_machine_is_refused_with_its_reason() -> None:
+    with pytest.raises(ConfigError, match=r"cannot listen on port 3000 of 192\.0\.2\.1: Cannot assign"):
+        require_free_port("192.0.2.1", 3000)
