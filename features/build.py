@@ -29,6 +29,7 @@ from features.labels import ready_label
 from features.labels.by_kind import end_of_known, first_event, labels_at, require_amounts
 from features.quality import quality_gate
 from features.schema import FeatureSchema, feature_columns, schema_of
+from features.sql import quote_identifier
 from features.store.event_log import everything_known, position_of
 from features.windows import as_of_table, known
 
@@ -172,7 +173,7 @@ def _typed(table: ir.Table, known_at: bool = False) -> dict[str, str]:
     moment = "cast(as_of as timestamp) at time zone 'UTC'"
     kinds = {"float64": "double", "boolean": "boolean", "string": "varchar"}
     others = {
-        name: f'cast("{name}" as {kinds[str(dtype.copy(nullable=True))]})'
+        name: f"cast({quote_identifier(name)} as {kinds[str(dtype.copy(nullable=True))]})"
         for name, dtype in table.schema().items()
         if name != "customer_id"
     }

@@ -23,6 +23,7 @@ from ibis.backends import BaseBackend
 from configs.errors import ConfigError, NotReadyError
 from configs.settings import Engine
 from features.people.identity import FILE as PEOPLE_FILE
+from features.sql import quote_identifier, quote_literal
 
 MEMORY_GIB = 6
 ROWS_AT_ONCE = 20_000_000
@@ -67,12 +68,13 @@ def _duckdb(beside: int) -> BaseBackend:
 
 def _settings(share: int = 1) -> list[str]:
     there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    spill = Path(tempfile.gettempdir()) / f"staycast-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     return [
         "SET TimeZone = 'UTC'",
         "SET ieee_floating_point_ops = false",  # a division by zero is null, as on Spark
         "SET preserve_insertion_order = false",
         f"SET memory_limit = '{min(MEMORY_GIB, 0.8 * there) / share:.2f}GiB'",
-        f"SET temp_directory = '{Path(tempfile.gettempdir()) / f'staycast-{os.getpid()}-{uuid.uuid4().hex[:8]}'}'",
+        f"SET temp_directory = {quote_literal(str(spill))}",
     ]
 
 
@@ -203,7 +205,7 @@ def holding(backend: BaseBackend) -> Iterator[Hold | None]:
 def save(backend: BaseBackend, table: ir.Table, path: Path) -> None:
     """Compute an expression and write it as one parquet file."""
     if backend.name == "duckdb":
-        backend.to_parquet(table, path)
+        backend.raw_sql(f"COPY ({backend.compile(table)}) TO {quote_literal(str(path))} (FORMAT parquet)")
     else:
         pq.write_table(table.to_pyarrow(), path)
 
@@ -220,12 +222,13 @@ def merge(parts: Sequence[Path], path: Path, columns: dict[str, str], order: Seq
     order
         Names of the columns to sort by.
     """
-    chosen = ", ".join(f'{expression} as "{name}"' for name, expression in columns.items())
+    chosen = ", ".join(f"{expression} as {quote_identifier(name)}" for name, expression in columns.items())
     with duckdb.connect() as connection:
         for statement in _settings():
             connection.execute(statement)
         connection.execute(
-            f"copy (select {chosen} from read_parquet(?) order by {', '.join(order)}) to '{path}' (format parquet)",
+            f"copy (select {chosen} from read_parquet(?) order by {', '.join(map(quote_identifier, order))}) "
+            f"to {quote_literal(str(path))} (format parquet)",
             [[str(part) for part in parts]],
         )
     return int(pq.read_metadata(path).num_rows)

@@ -39,6 +39,7 @@ from features.labels.ready_label import tell
 from features.people.identity import load_alias_map
 from features.quality import quality_gate
 from features.schema import TABLES, feature_columns, load_schema, schema_of
+from features.sql import quote_identifier, quote_literal
 from features.store.event_log import (
     EPOCH,
     KINDS,
@@ -363,7 +364,7 @@ class OnEventRefresher:
         self._seen = seen
 
     def _sql(self, name: str) -> str:
-        return f'"{self._tables[name].get_name()}"'
+        return quote_identifier(self._tables[name].get_name())
 
     def _in_tables(self) -> dict[str, set[str]]:
         """Ids of the rows of events that stand in the tables too, whoever's they are there."""
@@ -451,7 +452,7 @@ def _make_prints(backend: BaseBackend, tables: Mapping[str, ir.Table], as_of: da
     for number, (name, table) in enumerate(tables.items()):
         rows = known(table, TABLES[name].time, as_of).drop("recorded_at")
         times = [c for c, kind in rows.schema().items() if kind.is_timestamp()]
-        ahead = "".join(f', "{c}" >= {moment}' for c in times)
+        ahead = "".join(f", {quote_identifier(c)} >= {moment}" for c in times)
         parts.append(
             f"SELECT customer_id, hash({number}, bit_xor(row_print), count(*)) AS part FROM "
             f"(SELECT customer_id, hash(t{ahead}) AS row_print FROM ({backend.compile(rows)}) t) GROUP BY customer_id"
@@ -467,7 +468,7 @@ def _changed(backend: BaseBackend, before: Path, everyone: bool) -> tuple[list[s
     """Customers whose print is new or another than before, and customers who have none any more."""
     if not before.is_file():
         raise NotReadyError("it is not known what the features online rest on: run `staycast features --again` once")
-    old = f"read_parquet('{str(before).replace(chr(39), chr(39) * 2)}')"
+    old = f"read_parquet({quote_literal(str(before))})"
     differ = f"SELECT customer_id FROM prints ANTI JOIN {old} old USING (customer_id, print) ORDER BY customer_id"
     touched = "SELECT customer_id FROM prints ORDER BY customer_id" if everyone else differ
     gone = f"SELECT customer_id FROM {old} old ANTI JOIN prints USING (customer_id) ORDER BY customer_id"
@@ -494,9 +495,9 @@ def _sort_tables(backend: BaseBackend, tables: Mapping[str, ir.Table], workspace
     """Keep a copy of the tables sorted by customer: the rows of one are then found without reading all."""
     with replacing(workspace.refresh / SORTED) as folder:
         for name, table in tables.items():
-            to = str(folder / f"{name}.parquet").replace("'", "''")
+            to = quote_literal(str(folder / f"{name}.parquet"))
             query = f"SELECT * FROM ({backend.compile(table)}) ORDER BY customer_id"
-            backend.raw_sql(f"COPY ({query}) TO '{to}' (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})")
+            backend.raw_sql(f"COPY ({query}) TO {to} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})")
         (folder / "of.txt").write_text(_marks(workspace.tables), "utf-8")
 
 
@@ -530,5 +531,4 @@ def _stamp(workspace: Workspace) -> tuple[Any, ...]:
 
 
 def _among(ids: Sequence[str], column: str = "customer_id") -> str:
-    told = ", ".join("'" + i.replace("'", "''") + "'" for i in ids)
-    return f"{column} IN ({told})" if told else "false"
+    return f"{column} IN ({', '.join(map(quote_literal, ids))})" if ids else "false"

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 from configs.errors import DataError
 from features.quality.check import KeysSeen, ValidatedTable, check_table, id_array, plain
 from features.schema import SOURCE_ROWS, Table
-from features.sources.mapping import Raw, quote, staging
+from features.sources.mapping import Raw, staging
+from features.sql import quote_identifier, quote_literal
 
 CHUNK_ROWS = 1_000_000  # of a larger table, so many rows stand in memory at once
 TEXTS = {kind: pd.StringDtype("pyarrow") for kind in (pa.string(), pa.large_string())}
@@ -55,13 +56,11 @@ class ValidatedChunkedTable(ValidatedTable):
 
     def filled(self, name: str) -> int:
         """Used rows in which a column is filled."""
-        return self._ask(f'select count("{name}") from {{}}')
+        return self._count(name)
 
     def distinct(self, name: str) -> int:
         """Different values of a column of the used rows, counted on disk; keys all differ."""
-        if name == self.table.key:
-            return self.rows
-        return self._ask(f'select count(*) from (select distinct "{name}" from {{}} where "{name}" is not null)')
+        return self.rows if name == self.table.key else self._count(name, "distinct ")
 
     def where(self, pick: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
         """The used rows that a rule picks by what stands in each row alone."""
@@ -77,9 +76,11 @@ class ValidatedChunkedTable(ValidatedTable):
         os.replace(new, self.used_file)
         return self
 
-    def _ask(self, query: str) -> int:
+    def _count(self, name: str, which: str = "") -> int:
+        column, file = quote_identifier(name), quote_literal(str(self.used_file))
+        query = f"select count({column}) from (select {which}{column} from read_parquet({file}))"
         with staging() as (connection, _):
-            row = connection.execute(query.format(f"read_parquet({quote(str(self.used_file))})")).fetchone()
+            row = connection.execute(query).fetchone()
         return int(row[0]) if row else 0
 
     def _frames(self, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:

@@ -41,6 +41,7 @@ from configs.errors import ConfigError, DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from configs.settings import Section
 from features.sources.mapping import Part, Raw, TableMapping, check_names, expand, known_table, parse, read, staging
+from features.sql import quote_qualified
 
 BLOCK_ROWS = 20_000
 SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "api_key", "access_key")
@@ -223,8 +224,7 @@ class _DuckDb(_Source):
 
     def rows(self, name: str, entry: DatabaseTable) -> tuple[list[str], pa.RecordBatchReader]:
         try:
-            table = _quoted(entry.table or "", '"')
-            found = self.connection.sql(entry.query or f"select * from {table}")
+            found = self.connection.sql(entry.query or f"select * from {quote_qualified(entry.table or '')}")
             names = list(found.columns)
             reader = found.to_arrow_reader(BLOCK_ROWS)
         except duckdb.Error as error:
@@ -288,11 +288,11 @@ class _Sql(_Source):
         self.engine.dispose()
 
     def _ask(self, name: str, entry: DatabaseTable) -> sqlalchemy.CursorResult[Any]:
-        mark = self.engine.dialect.identifier_preparer.initial_quote
+        opening = self.engine.dialect.identifier_preparer.initial_quote
         try:
             if entry.query is not None:
                 return self.connection.exec_driver_sql(entry.query)
-            return self.connection.exec_driver_sql(f"select * from {_quoted(entry.table or '', mark)}")
+            return self.connection.exec_driver_sql(f"select * from {quote_qualified(entry.table or '', opening)}")
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise DataError(f"{name}: the database refuses: {self.clean(error)}") from None
 
@@ -302,12 +302,6 @@ class _Sql(_Source):
                 yield block
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise DataError(f"{name}: reading stopped: {self.clean(error)}") from None
-
-
-def _quoted(table: str, mark: str) -> str:
-    """``schema.table`` as identifiers."""
-    close = {"[": "]"}.get(mark, mark)
-    return ".".join(mark + part.replace(close, close * 2) + close for part in table.split("."))
 
 
 def _secrets(url: URL) -> set[str]:

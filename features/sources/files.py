@@ -53,6 +53,7 @@ from features.sources.mapping import (
     read,
     staging,
 )
+from features.sql import quote_literal
 
 WHOLE_HASH_BYTES = 1 << 28
 EDGE_BYTES = 1 << 22
@@ -260,9 +261,9 @@ def _delimited(
     connection.register("incoming", pa.RecordBatchReader.from_batches(schema, opened.batches))
     renamed = ", ".join(f"f{n} as c{n}" for n in range(len(opened.names)))
     broken = " or ".join(f"contains(f{n}, chr(65533))" for n in range(len(opened.names)))
-    said = (path.name + ": holds characters that cannot be read").replace("'", "''")
+    said = quote_literal(path.name + ": holds characters that cannot be read")
     connection.execute(
-        f"create table {relation} as select {renamed}, case when {broken} then '{said}' end as why from incoming"
+        f"create table {relation} as select {renamed}, case when {broken} then {said} end as why from incoming"
     )
     connection.unregister("incoming")
     columns = {name: (f"c{n}", "VARCHAR") for n, name in enumerate(opened.names)}

@@ -46,6 +46,7 @@ from configs.errors import ConfigError, DataError, nearest
 from configs.fingerprint import fingerprint
 from configs.settings import Section
 from features.schema import REASON, TABLES
+from features.sql import quote_literal
 
 MEMORY = "1GB"
 OPEN_TABLES = ("customers", "profiles")
@@ -229,7 +230,7 @@ def staging() -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         folder = Path(name)
         (folder / "spill").mkdir()
         with duckdb.connect(str(folder / "staging.duckdb"), config={"memory_limit": MEMORY}) as connection:
-            connection.execute("set temp_directory = " + quote(str(folder / "spill")))
+            connection.execute("set temp_directory = " + quote_literal(str(folder / "spill")))
             connection.execute("set TimeZone = 'UTC'")
             yield connection, folder
 
@@ -378,7 +379,7 @@ def join_part(
     firsts = ", ".join(f"any_value(v{n}) as v{n}" for n in range(len(taken)))
     group = ", ".join(f"k{n}" for n in range(len(right)))
     match = " and ".join(f"{sql} = o.k{n}" for n, sql in enumerate(left))
-    clash = quote(f"{', '.join(join.on)}: stands several times in {other.label}, with different values")
+    clash = quote_literal(f"{', '.join(join.on)}: stands several times in {other.label}, with different values")
     added = ", ".join(f"o.v{n} as c{number + n}" for n in range(len(taken)))
     why = f"concat_ws('; ', {part.why + ', ' if part.why else ''}case when o.times > 1 then {clash} end)"
     kept = "p.*" if part.why is None else f"p.* exclude ({part.why})"
@@ -489,11 +490,6 @@ def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set
     return names + list(mapping.constants)
 
 
-def quote(text: str) -> str:
-    """A text as SQL writes it."""
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _text(column: str, kind: str, trim: bool = False) -> str:
     """SQL for a value as text; a whole number never ends in .0."""
     text = column if kind == "VARCHAR" else f"cast({column} as varchar)"
@@ -555,7 +551,7 @@ class _Piece:
     def _raw(self, name: str) -> tuple[str, str]:
         """SQL and type of a column before it is read; values are replaced already."""
         if name in self.mapping.constants:
-            return quote(self.mapping.constants[name]) + "::varchar", "VARCHAR"
+            return quote_literal(self.mapping.constants[name]) + "::varchar", "VARCHAR"
         theirs = self.mapping.columns.get(name, name)
         column, kind = self.part.columns.get(theirs, ("null::varchar", "VARCHAR"))
         replaced = self.mapping.values.get(name)
@@ -563,7 +559,8 @@ class _Piece:
             return column, kind
         text = _text(column, kind)
         cases = " ".join(
-            f"when {quote(old.strip())} then {'null' if new is None else quote(new)}" for old, new in replaced.items()
+            f"when {quote_literal(old.strip())} then {'null' if new is None else quote_literal(new)}"
+            for old, new in replaced.items()
         )
         return f"(case trim({text}) {cases} else {text} end)", "VARCHAR"
 
@@ -587,7 +584,7 @@ class _Piece:
         if not open_ones:
             return dict(styles)
         counts = ", ".join(
-            f"count_if(regexp_matches({_clean(self.raw[n][0])}, {quote(sure)}))"
+            f"count_if(regexp_matches({_clean(self.raw[n][0])}, {quote_literal(sure)}))"
             for n in open_ones
             for sure in (COMMA_SURE, POINT_SURE)
         )
@@ -642,9 +639,9 @@ class _Piece:
         comma = _read_as(clean, COMMA_FORM, ".", ",")
         unsure = {"none": COMMA_ONLY, "mixed": f"{COMMA_ONLY}|{POINT_ONLY}"}.get(style)
         value = {".": point, ",": comma, "none": point}.get(
-            style, f"case when regexp_matches({clean}, {quote(COMMA_SURE)}) then {comma} else {point} end"
+            style, f"case when regexp_matches({clean}, {quote_literal(COMMA_SURE)}) then {comma} else {point} end"
         )
-        doubt = f"regexp_matches({clean}, {quote(unsure)})" if unsure else "false"
+        doubt = f"regexp_matches({clean}, {quote_literal(unsure)})" if unsure else "false"
         value = f"case when {doubt} then null else {value} end"
         said = f'may have a decimal comma or a thousands comma; say numbers: {{{name}: {{decimal: ","}}}} or "."'
         return _Value(value, _kept(sql, value), _reason(name, sql, doubt, said) if unsure else "null::varchar")
@@ -680,14 +677,14 @@ class _Piece:
 
     def _year_first(self, name: str, text: str, zone: str) -> _Value:
         plain = f"replace(replace(replace({text}, '/', '-'), ',', '.'), 'z', 'Z')"
-        iso = f"regexp_matches({text}, {quote(ISO)})"
-        offset = f"regexp_matches({text}, {quote(OFFSET)})"
+        iso = f"regexp_matches({text}, {quote_literal(ISO)})"
+        offset = f"regexp_matches({text}, {quote_literal(OFFSET)})"
         full = f"regexp_replace({plain}, '^([0-9-]+)[T ](\\d+:\\d+)\\s*(Z|UTC|[+-].*)?$', '\\1 \\2:00\\3')"
         zoned = f"try_cast(regexp_replace({full}, '\\s+(Z|UTC|[+-])', '\\1') as timestamptz) at time zone 'UTC'"
         local = _in_utc(f"try_cast({full} as timestamp)", zone)
         compact = _in_utc(f"try_strptime({text}, ['%Y%m%d', '%Y%m%dT%H%M%S'])", zone)
         value = self._step(f"case when {iso} and {offset} then {zoned} when {iso} then {local} else {compact} end")
-        doubt = f"regexp_matches({text}, {quote(DAY_OR_MONTH_FIRST)})"
+        doubt = f"regexp_matches({text}, {quote_literal(DAY_OR_MONTH_FIRST)})"
         said = f'may have day or month first; say times: {{{name}: {{format: "%d/%m/%Y"}}}} or as it is written'
         return _Value(value, _kept(text, value), _reason(name, text, doubt, said))
 
@@ -699,15 +696,15 @@ def _style(comma: int, point: int) -> str:
 def _clean(sql: str) -> str:
     """SQL for the text of a number without currency, and without spaces between its thousands."""
     bare = CLEAN.format(e=sql)
-    closed = f"regexp_replace({bare}, {quote(SPACES)}, '', 'g')"
-    return f"(case when regexp_matches({bare}, {quote(SPACED)}) then {closed} else {bare} end)"
+    closed = f"regexp_replace({bare}, {quote_literal(SPACES)}, '', 'g')"
+    return f"(case when regexp_matches({bare}, {quote_literal(SPACED)}) then {closed} else {bare} end)"
 
 
 def _read_as(clean: str, form: str, thousands: str, decimal: str) -> str:
     digits = f"replace({clean}, '{thousands}', '')"
     plain = f"replace({digits}, '{decimal}', '.')" if decimal else digits
     finite = f"try_cast({plain} as double)"
-    return f"case when regexp_matches({clean}, {quote(form)}) and isfinite({finite}) then {finite} end"
+    return f"case when regexp_matches({clean}, {quote_literal(form)}) and isfinite({finite}) then {finite} end"
 
 
 def _epoch(number: str, per_second: int) -> str:
@@ -717,14 +714,14 @@ def _epoch(number: str, per_second: int) -> str:
 def _by_format(text: str, one: str, zone: str) -> str:
     if one in EPOCHS:
         return _epoch(f"try_cast({text} as double)", EPOCHS[one])
-    parsed = f"try_strptime({text}, {quote(one)})"
+    parsed = f"try_strptime({text}, {quote_literal(one)})"
     if re.search("%[zZ]", one):
         return f"({parsed} at time zone 'UTC')"
     return f"(case when year({parsed}) >= 1000 then {_in_utc(parsed, zone)} end)"
 
 
 def _in_utc(naive: str, zone: str) -> str:
-    return naive if zone == "UTC" else f"({naive} at time zone '{zone}' at time zone 'UTC')"
+    return naive if zone == "UTC" else f"({naive} at time zone {quote_literal(zone)} at time zone 'UTC')"
 
 
 def _kept(text: str, value: str) -> str:
@@ -733,7 +730,7 @@ def _kept(text: str, value: str) -> str:
 
 def _reason(name: str, text: str, when: str, said: str) -> str:
     value = f"'''', left(trim({text}), 40), ''''"
-    return f"case when {when} then concat({quote(name + ': ')}, {value}, {quote(' ' + said)}) end"
+    return f"case when {when} then concat({quote_literal(name + ': ')}, {value}, {quote_literal(' ' + said)}) end"
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str]) -> dict[str, str]:

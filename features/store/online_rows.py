@@ -32,6 +32,7 @@ from configs.fingerprint import fingerprint
 from configs.settings import Settings
 from configs.workspace import Workspace, write_text
 from features.sources.mapping import expand
+from features.sql import quote_identifier
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -232,14 +233,14 @@ class CustomerRows:
             have = []
         if not have:
             keys = "customer_id TEXT PRIMARY KEY, event_ts INTEGER NOT NULL, created_ts INTEGER NOT NULL"
-            self._connection.execute(f"CREATE TABLE {quoted(table)} ({keys})")
+            self._connection.execute(f"CREATE TABLE {quote_identifier(table)} ({keys})")
         for name in names:
             if name not in have:
-                self._connection.execute(f"ALTER TABLE {quoted(table)} ADD COLUMN {quoted(name)}")
+                self._connection.execute(f"ALTER TABLE {quote_identifier(table)} ADD COLUMN {quote_identifier(name)}")
 
     def drop(self, table: str) -> None:
         """Drop a table, if it is there."""
-        self._connection.execute(f"DROP TABLE IF EXISTS {quoted(table)}")
+        self._connection.execute(f"DROP TABLE IF EXISTS {quote_identifier(table)}")
 
     def write(self, tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]) -> int:
         """Write rows into several tables, all or none.
@@ -269,30 +270,31 @@ class CustomerRows:
 
     def read(self, table: str, names: Sequence[str], ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         """Rows by customer: ``event_ts``, then the features asked."""
-        columns = ", ".join(quoted(n) for n in ("customer_id", "event_ts", *names))
+        columns = ", ".join(map(quote_identifier, ("customer_id", "event_ts", *names)))
+        source = f"{columns} FROM {quote_identifier(table)}"
         found = {}
         for start in range(0, len(ids), MAX_VARIABLES):
             some = ids[start : start + MAX_VARIABLES]
-            query = f"SELECT {columns} FROM {quoted(table)} WHERE customer_id IN ({','.join('?' * len(some))})"
+            query = f"SELECT {source} WHERE customer_id IN ({','.join('?' * len(some))})"
             found.update({row[0]: row[1:] for row in self._connection.execute(query, some)})
         return found
 
     def newer_than(self, table: str, moment: int) -> list[str]:
         """Customers whose row is of a later moment than this, in microseconds since 1970."""
-        query = f"SELECT customer_id FROM {quoted(table)} WHERE event_ts > ? ORDER BY customer_id"
+        query = f"SELECT customer_id FROM {quote_identifier(table)} WHERE event_ts > ? ORDER BY customer_id"
         return [row[0] for row in self._connection.execute(query, [moment])]
 
     def drop_older_than(self, tables: Sequence[str], moment: int) -> None:
         """Delete the rows of earlier moments than this."""
         for table in tables:
-            self._connection.execute(f"DELETE FROM {quoted(table)} WHERE event_ts < ?", [moment])
+            self._connection.execute(f"DELETE FROM {quote_identifier(table)} WHERE event_ts < ?", [moment])
 
     def forget(self, tables: Sequence[str], ids: Iterable[str], moment: int) -> int:
         """Delete the rows of these customers, but those of later moments than this; how many customers had one."""
         keys = [(i, moment) for i in ids]
         gone = [
             self._connection.executemany(
-                f"DELETE FROM {quoted(table)} WHERE customer_id = ? AND event_ts <= ?", keys
+                f"DELETE FROM {quote_identifier(table)} WHERE customer_id = ? AND event_ts <= ?", keys
             ).rowcount
             for table in tables
         ]
@@ -312,7 +314,7 @@ class CustomerRows:
         self._connection.close()
 
     def _columns(self, table: str) -> list[str]:
-        return [row[1] for row in self._connection.execute(f"PRAGMA table_info({quoted(table)})")]
+        return [row[1] for row in self._connection.execute(f"PRAGMA table_info({quote_identifier(table)})")]
 
 
 def table_name(project: str, view: str) -> str:
@@ -325,14 +327,9 @@ def micros(moment: datetime) -> int:
     return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
 
 
-def quoted(name: str) -> str:
-    """A name as SQL takes it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _upsert(table: str, names: Sequence[str]) -> str:
-    columns = [quoted(n) for n in (*KEYS, *names)]
-    own = quoted(table)
+    columns = [quote_identifier(n) for n in (*KEYS, *names)]
+    own = quote_identifier(table)
     return (
         f"INSERT INTO {own} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
         f"ON CONFLICT (customer_id) DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in columns[1:])} "

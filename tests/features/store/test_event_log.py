@@ -15,7 +15,7 @@ from features.engine import connect
 from features.store.event_log import ConflictError, Event, EventLog, Fault, faults_of, frames, no_events, union_of
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 UTC_ZONE = ZoneInfo("UTC")
 
 
@@ -85,7 +85,7 @@ def test_an_acknowledged_event_survives_a_process_that_is_killed(workspace: Work
 import os, signal
 from pathlib import Path
 from datetime import datetime, UTC
-from features.events import EventLog, Event
+from features.store.event_log import EventLog, Event
 log = EventLog(Path({str(workspace.events)!r}))
 row = {order().row!r}
 log.append([Event("e1", "orders", row)], datetime.now(UTC))

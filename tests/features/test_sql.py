@@ -1,0 +1,105 @@
+"""No name and no path ends the SQL it stands in: hostile ones, through ingest, build, store, refresh and erasure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+
+from configs.settings import Settings, load
+from configs.workspace import Workspace
+from features import build, erasure, refresh
+from features.ingest import ingest
+from features.people.suppression_list import suppress
+from features.sql import quote_identifier, quote_literal, quote_qualified
+from features.store import feature_store
+from features.store.event_log import Event, EventLog
+from features.store.online_rows import CustomerRows
+
+HOSTILE = ["it's", 'say "no"', "a; DROP TABLE orders --", "50 %s %", "[a] (b)", "Größe ☂ 値", "'); --", "back\\slash"]
+IDS = ["c1", "o'Hara", 'c"2', "c3; --", "100%", "Zoë [4]"]
+NOW = datetime(2024, 9, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_literal_reads_back_as_the_text(text: str) -> None:
+    assert duckdb.execute(f"select {quote_literal(text)}").fetchone() == (text,)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_an_identifier_names_the_column(name: str) -> None:
+    found = duckdb.sql(f"select t.{quote_identifier(name)} from (select 1 as {quote_identifier(name)}) t")
+    assert found.columns == [name]
+
+
+def test_a_database_that_quotes_otherwise_gets_its_own_quotes() -> None:
+    assert quote_qualified("a`b.c", "`") == "`a``b`.`c`"
+    assert quote_qualified("a]b.[c", "[") == "[a]]b].[[c]"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_online_rows_take_any_name(name: str, tmp_path: Path) -> None:
+    rows = CustomerRows(tmp_path / "online.db")
+    rows.make(name, [name])
+    assert rows.write({name: ([name], [(i, 2, 0, 1.0) for i in IDS])}) == len(IDS)
+    assert rows.read(name, [name], IDS) == dict.fromkeys(IDS, (2, 1.0))
+    rows.drop_older_than([name], 1)
+    assert rows.newer_than(name, 1) == sorted(IDS)
+    assert rows.erase([name], IDS[:2]) == 2
+    rows.drop(name)
+    rows.close()
+
+
+@pytest.fixture(scope="module")
+def business(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A few customers with hostile ids and attributes, who order every ten days until September 2024."""
+    folder = tmp_path_factory.mktemp('export\'s [1]; "ä" 50%')
+    people = pd.DataFrame({"customer_id": IDS, "signed_up_at": "2023-12-01", **dict.fromkeys(HOSTILE, "x'\"; %")})
+    days = pd.date_range("2024-01-01", "2024-09-01", freq="10D").strftime("%Y-%m-%d")
+    orders = [(f"{c} {d}", c, d, 10.0) for c in IDS for d in days]
+    people.to_csv(folder / "customers.csv", index=False)
+    pd.DataFrame(orders, columns=["order_id", "customer_id", "ordered_at", "amount"]).to_csv(
+        folder / "orders.csv", index=False
+    )
+    options = {name: {"path": str(folder / f"{name}.csv")} for name in ("customers", "orders")}
+    test = load("test")
+    return test.model_copy(
+        update={
+            "source": test.source.model_copy(update={"loader": "files", "options": options}),
+            "columns": test.columns.model_copy(update={"attributes": tuple(HOSTILE), "sensitive": ()}),
+        }
+    )
+
+
+@pytest.mark.parametrize("part_rows", [40, 1_000_000])
+def test_a_business_of_hostile_names_lives_in_a_hostile_folder(
+    part_rows: int, business: Settings, tmp_path: Path
+) -> None:
+    workspace = Workspace(tmp_path / 'it\'s "my" [shop]; 50% ☂')
+    suppress(workspace, ["nobody's"])
+    report = ingest(business, workspace, NOW, part_rows=part_rows)
+    assert [t["rows_used"] for t in report["tables"]] == [len(IDS), 25 * len(IDS)]  # type: ignore[attr-defined]
+    build.build(business, workspace)
+    feature_store.apply(workspace, business)
+    assert feature_store.materialize(workspace) == len(IDS)
+    assert refresh.after_build(business, workspace, NOW) == 0
+    keys = pd.read_parquet(workspace.features / "rows.parquet", columns=["customer_id", "as_of"])
+    rows = feature_store.training_rows(workspace, keys, "churn")
+    assert (rows[HOSTILE] == "x'\"; %").all(axis=None)
+    assert refresh.refresh(business, workspace, NOW)["online"] == len(IDS)
+    with EventLog(workspace.events) as log:
+        row = {"order_id": "new's", "customer_id": IDS[1], "ordered_at": "2024-09-04T00:00:00Z", "amount": 1.0}
+        log.append([Event("e'1", "orders", row)], NOW)
+        at_once = refresh.OnEventRefresher(business, workspace, log)
+        assert at_once.known([*IDS, "x' OR true --"]) == set(IDS)
+        assert at_once.owners("orders", [f"{IDS[1]} 2024-01-01"]) == {f"{IDS[1]} 2024-01-01": IDS[1]}
+        at_once(IDS[1:2], lambda: NOW)
+        at_once.close()
+    assert refresh.refresh(business, workspace, NOW)["touched"] == 1
+    online = feature_store.OnlineFeatures(workspace).read(IDS)
+    assert (online[HOSTILE] == "x'\"; %").all(axis=None) and online["as_of"].notna().all()
+    gone = erasure.forget(workspace, IDS[1:3])
+    assert gone["tables/orders"] == 50 and gone["online"] == 2 and gone["events"] == 1
