@@ -434,9 +434,10 @@ def monitor(s: Session) -> None:
 def models(s: Session) -> None:
     """List model versions, which one serves, and who decided what."""
     from cli import screens
-    from training.registry import ledger, model_registry
+    from training.model import catalog
+    from training.registry import ledger
 
-    found = [vars(v) for task in s.settings.tasks for v in model_registry.versions(s.workspace, task)]
+    found = [vars(v) for task in s.settings.tasks for v in catalog.versions(s.workspace, task)]
     decided = [ledger.to_dict(record) for record in ledger.read(s.workspace.ledger)]
     s.show({"versions": found, "ledger": decided}, screens.models)
 

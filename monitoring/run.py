@@ -21,6 +21,7 @@ from training.data.task_rows import holdout
 from training.fit.assembly import forecast
 from training.fit.recipe import population
 from training.judge.fairness import churn_fairness, fairness_table, select_top, value_fairness
+from training.model import catalog
 from training.model.bundle import Bundle, Task
 from training.registry import model_registry, runs
 
@@ -37,7 +38,7 @@ def reports_fingerprint(settings: Settings, workspace: Workspace) -> str:
     code = code_fingerprint("monitoring")
     people = (workspace.tables / f"{_people(settings)}.parquet",)
     rows = files_fingerprint([*workspace.features.glob("*.parquet"), *(p for p in people if p.is_file())])
-    versions = [getattr(model_registry.champion(workspace, task), "version", None) for task in settings.tasks]
+    versions = [getattr(catalog.champion(workspace, task), "version", None) for task in settings.tasks]
     return fingerprint(code, rows, versions, settings.monitoring.model_dump(), settings.columns.model_dump())
 
 

@@ -69,10 +69,11 @@ def test_scores_hold_every_customer_known_at_the_newest_moment(lived: Workspace)
 
 
 def test_every_report_is_written_and_attached_to_its_run(lived: Workspace) -> None:
-    from training.registry import model_registry, runs
+    from training.model import catalog
+    from training.registry import runs
 
     for task in runs.TASKS:
-        version = model_registry.champion(lived, task)
+        version = catalog.champion(lived, task)
         assert version is not None
         reports = {p.name for p in (lived.reports / task).rglob("*.html")}
         assert reports == {"drift.html", "fairness.html"}

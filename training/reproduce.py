@@ -20,10 +20,11 @@ from training.data.task_rows import labelled
 from training.fit.boosters import form
 from training.fit.recipe import OnProgress, search_and_fit, search_facts
 from training.fit.search import SearchResult
+from training.model import catalog
 from training.model.bundle import Task, sha256
+from training.model.catalog import Version
 from training.registry import model_registry
 from training.registry.environment import differences, environment
-from training.registry.model_registry import Version
 from training.registry.runs import documents as documents_of
 
 NO_LIMIT_SECONDS = 10**9
@@ -131,7 +132,7 @@ def reproduce(
         models = search_and_fit(settings, workspace, data, on_progress, Workspace(Path(folder)), chosen)
         models.final.save(Path(folder) / "files" / "bundle")
         (models.judged or models.final).save(Path(folder) / "files" / "judged")
-        files = compare(model_registry.files(workspace, version.model, version.version), Path(folder) / "files")
+        files = compare(catalog.files(workspace, version), Path(folder) / "files")
     return Reproduction(
         version=f"{version.model}/{version.version}",
         run_id=version.run_id,

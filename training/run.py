@@ -20,7 +20,9 @@ from training.fit.small_data import answers_from_prior
 from training.judge import campaign_backtest, gates
 from training.judge.examination import Examination, examine
 from training.judge.verdict import judge, require_unseen
+from training.model import catalog
 from training.model.bundle import Basis, Task
+from training.model.catalog import Version
 from training.registry import model_registry, overrides, record
 
 
@@ -28,7 +30,7 @@ from training.registry import model_registry, overrides, record
 class Trained:
     """What a training came to; no examination: nothing has matured to judge by."""
 
-    version: model_registry.Version
+    version: Version
     examination: Examination | None
     decision: gates.Decision
     basis: Basis
@@ -125,7 +127,7 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     RegistryError
         There is no champion, or it has seen these rows.
     """
-    version = model_registry.champion(workspace, task)
+    version = catalog.champion(workspace, task)
     if version is None:
         raise RegistryError(f"{task}: there is no champion to examine; run `staycast train`, or see `staycast models`")
     serving, judged = model_registry.bundles(workspace, task, version.version)

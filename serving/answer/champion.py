@@ -1,4 +1,4 @@
-"""The models that serve, read from MLflow's registry; the only part of serving that talks to MLflow.
+"""The models that serve, read from the registry.
 
 Both champions are swapped together, in one assignment: an answer never mixes an old with a new load, and a
 request that began with one pair ends with it.
@@ -7,26 +7,21 @@ request that began with one pair ends with it.
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
 
 from configs.errors import NotReadyError, RegistryError, StaycastError
 from configs.workspace import Workspace
 from training.model import bundle as bundles
+from training.model import catalog
 from training.model.bundle import Bundle, Task
+from training.model.catalog import Version
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-ALIAS = "champion"
 TASKS: tuple[Task, ...] = ("churn", "clv")
 logger = logging.getLogger(__name__)
 
@@ -115,9 +110,8 @@ class Champions:
         RegistryError
             No version carries the alias, its files are missing or altered, or it does not fit the features.
         """
-        wanted = registered_versions(workspace, tasks)
         served = schema_hash() if schema_hash else None
-        found = {task: _load(workspace, task, wanted[task], served) for task in tasks}
+        found = {task: _load(workspace, task, served) for task in tasks}
         return cls(found["churn"], found.get("clv"))
 
 
@@ -129,65 +123,40 @@ def registered_versions(workspace: Workspace, tasks: Sequence[Task] = TASKS) -> 
     RegistryError
         There is no registry, or a model has no champion.
     """
-    client = _client(workspace)
-    return {task: _version(client, task, workspace) for task in tasks}
+    return {task: _champion(workspace, task).version for task in tasks}
 
 
-def _client(workspace: Workspace) -> MlflowClient:
+def _champion(workspace: Workspace, task: Task) -> Version:
     if not (workspace.mlruns / "mlflow.db").is_file():
         raise RegistryError(
             f"no model registry at '{workspace.mlruns}': run `staycast train` first, or give --workspace"
         )
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
-
-
-def _version(client: MlflowClient, task: Task, workspace: Workspace) -> str:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return str(client.get_model_version_by_alias(task, ALIAS).version)
-    except MlflowException:
+    version = catalog.champion(workspace, task)
+    if version is None:
         raise RegistryError(
-            f"no version of the model '{task}' carries the alias '{ALIAS}' in '{workspace.mlruns}': "
+            f"no version of the model '{task}' carries the alias '{catalog.CHAMPION}' in '{workspace.mlruns}': "
             "train a model that passes the gates, or promote a version"
-        ) from None
+        )
+    return version
 
 
-def _load(workspace: Workspace, task: Task, version: str, served: str | None) -> Loaded:
-    bundle = _download(workspace, task, version)
+def _load(workspace: Workspace, task: Task, served: str | None) -> Loaded:
+    version = _champion(workspace, task)
+    folder = catalog.files(workspace, version) / "bundle"
+    try:
+        bundle = bundles.load(folder)
+    except RegistryError as error:
+        raise RegistryError(str(error).replace(str(folder.parents[1]), version.label)) from None
     if bundle.task != task:
-        raise RegistryError(f"{task}/{version} holds a model for '{bundle.task}': register it under that name")
+        raise RegistryError(f"{version.label} holds a model for '{bundle.task}': register it under that name")
     if task == "clv" and bundle.interval is None:
-        raise RegistryError(f"{task}/{version} holds no interval: train it again")
+        raise RegistryError(f"{version.label} holds no interval: train it again")
     if served is not None and bundle.schema_hash != served:
         raise RegistryError(
-            f"{task}/{version} learned from features {bundle.schema_hash}, the features to serve are {served}: "
+            f"{version.label} learned from features {bundle.schema_hash}, the features to serve are {served}: "
             "rebuild the features with the settings it was trained with, or train again"
         )
-    return Loaded.of(bundle, version)
-
-
-def _download(workspace: Workspace, task: Task, version: str) -> Bundle:
-    from mlflow.artifacts import download_artifacts
-    from mlflow.exceptions import MlflowException
-
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    with tempfile.TemporaryDirectory(prefix="staycast-") as folder:
-        try:
-            # by place, not by models:/ address: MLflow resolves that through the global tracking address
-            place = _client(workspace).get_model_version_download_uri(task, version)
-            found = download_artifacts(place, dst_path=folder, tracking_uri=workspace.tracking_uri)
-        except (MlflowException, OSError) as error:
-            raise RegistryError(
-                f"the files of {task}/{version} cannot be read from '{workspace.mlruns}' ({type(error).__name__}): "
-                "restore them, or promote another version"
-            ) from error
-        try:
-            return bundles.load(Path(found) / "artifacts" / "bundle")
-        except RegistryError as error:
-            raise RegistryError(str(error).replace(str(Path(found)), f"{task}/{version}")) from None
+    return Loaded.of(bundle, version.version)
 
 
 class ChampionHolder:

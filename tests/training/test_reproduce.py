@@ -12,6 +12,7 @@ import pytest
 
 from configs.errors import DataError, RegistryError
 from configs.workspace import Workspace
+from training.model import catalog
 from training.registry import model_registry, runs
 from training.reproduce import _chosen, compare, reproduce
 
@@ -20,7 +21,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def test_a_model_made_again_is_the_same_in_every_byte_and_nothing_is_written(lived: Workspace, staycast: Run) -> None:
     before = {p: p.read_bytes() for p in (lived.root / "state").rglob("*") if p.is_file()}
-    versions = model_registry.versions(lived, "churn")
+    versions = catalog.versions(lived, "churn")
     done = staycast("reproduce", "churn/1", "--config", "test", "-w", lived.root, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout)
@@ -28,7 +29,7 @@ def test_a_model_made_again_is_the_same_in_every_byte_and_nothing_is_written(liv
     assert [line for line in told["changed"] if not line.startswith(("code:", "git_"))] == []
     names = {one["file"] for one in told["files"]}
     assert {"bundle/bundle.json", "bundle/churn.txt", "bundle/reference.parquet", "judged/churn.txt"} <= names
-    assert model_registry.versions(lived, "churn") == versions
+    assert catalog.versions(lived, "churn") == versions
     assert {p: p.read_bytes() for p in (lived.root / "state").rglob("*") if p.is_file()} == before
 
 

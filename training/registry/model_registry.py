@@ -6,32 +6,14 @@ crash between the two is mended by saying the same thing again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import mlflow
-from mlflow.exceptions import MlflowException
-
 from configs.errors import ConfigError, RegistryError
 from configs.workspace import Workspace
 from training.judge.gates import Decision
 from training.model.bundle import Bundle
 from training.model.bundle import load as load_bundle
+from training.model.catalog import CHALLENGER, CHAMPION, Version, champion, files, versions
 from training.registry import ledger
 from training.registry.runs import TASKS, client
-
-CHAMPION, CHALLENGER = "champion", "challenger"
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered model version."""
-
-    model: str
-    version: str
-    run_id: str
-    aliases: tuple[str, ...]
-    tags: dict[str, str]
 
 
 def settle(workspace: Workspace, made: Version, decision: Decision, by: str) -> None:
@@ -97,37 +79,9 @@ def get(workspace: Workspace, model: str, version: str) -> Version:
     return found[version]
 
 
-def versions(workspace: Workspace, model: str) -> list[Version]:
-    """All versions of a model, the newest first."""
-    connection = client(workspace)
-    try:
-        aliases = connection.get_registered_model(model).aliases
-    except MlflowException:
-        return []
-    found = connection.search_model_versions(f"name = '{model}'")
-    return sorted(
-        (
-            Version(
-                model,
-                str(v.version),
-                str(v.run_id),
-                tuple(a for a, n in aliases.items() if str(n) == str(v.version)),
-                dict(v.tags),
-            )
-            for v in found
-        ),
-        key=lambda v: -int(v.version),
-    )
-
-
-def champion(workspace: Workspace, model: str) -> Version | None:
-    """The version that serves, or None."""
-    return next((v for v in versions(workspace, model) if CHAMPION in v.aliases), None)
-
-
 def bundles(workspace: Workspace, model: str, version: str) -> tuple[Bundle, Bundle]:
     """The model of a version, and the one of the same recipe that was judged on the hold-out."""
-    folder = files(workspace, model, version)
+    folder = files(workspace, get(workspace, model, version))
     return load_bundle(folder / "bundle"), load_bundle(folder / "judged")
 
 
@@ -145,12 +99,6 @@ def named_champion_bundles(workspace: Workspace, model: str) -> list[tuple[str, 
     serving, judged = bundles(workspace, model, present.version)
     name = f"{model}/{present.version}"
     return [(name, serving), (f"{name}, as judged", judged)]
-
-
-def files(workspace: Workspace, model: str, version: str) -> Path:
-    """The folder of a version's files: ``bundle`` and ``judged``."""
-    client(workspace)
-    return Path(mlflow.artifacts.download_artifacts(f"models:/{model}/{version}")) / "artifacts"
 
 
 def find(workspace: Workspace, name: str) -> Version:

@@ -21,8 +21,8 @@ from training.fit.search import history
 from training.judge import campaign_backtest, gates, plots
 from training.judge.examination import HEADLINE, Examination
 from training.model.bundle import Bundle, Task
+from training.model.catalog import Version
 from training.registry import model_registry
-from training.registry.model_registry import Version
 from training.registry.runs import Run, open_run
 
 SAMPLE = 1000

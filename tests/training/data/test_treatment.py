@@ -23,8 +23,9 @@ from training.data import treatment
 from training.data.dataset import WEIGHT, Dataset, learn_encoder
 from training.judge.examination import examine
 from training.judge.rolling_origin import learn_from
+from training.model import catalog
 from training.model.bundle import Bundle
-from training.registry import model_registry, runs
+from training.registry import runs
 
 OPTIONS: tuple[Treatment, ...] = ("keep", "drop", "weight")
 SCHEMA = FeatureSchema(
@@ -274,7 +275,7 @@ def test_weights_are_of_mean_one_over_the_spared_and_rise_with_the_chance_of_a_c
 
 @pytest.mark.filterwarnings("ignore::UserWarning:mlflow", "ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_a_run_keeps_option_share_and_facts_of_both_models(lived: Workspace) -> None:
-    version = model_registry.champion(lived, "churn") or model_registry.versions(lived, "churn")[0]
+    version = catalog.champion(lived, "churn") or catalog.versions(lived, "churn")[0]
     documents = runs.documents(lived, version.run_id)
     told = documents["treatment"]
     assert told["option"] == "keep"

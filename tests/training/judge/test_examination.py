@@ -11,12 +11,13 @@ from configs.settings import load
 from configs.workspace import Workspace
 from training.data.task_rows import holdout
 from training.judge.examination import coverage_groups, examine
+from training.model import catalog
 from training.registry import model_registry
 
 
 @pytest.fixture(scope="module")
 def shown(lived: Workspace):
-    present = model_registry.champion(lived, "clv")
+    present = catalog.champion(lived, "clv")
     assert present is not None
     _, judged = model_registry.bundles(lived, "clv", present.version)
     kept, train = holdout(load("test"), lived, "clv")

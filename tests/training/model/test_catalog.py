@@ -1,0 +1,82 @@
+"""What is read of MLflow's registry without MLflow is what MLflow says; broken registries end in one sentence."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs.errors import RegistryError
+from configs.workspace import Workspace
+from training.model import catalog
+from training.model.bundle import load
+
+
+def test_versions_aliases_tags_and_descriptions_are_those_that_mlflow_tells(copied: Workspace) -> None:
+    from training.registry import runs
+
+    client = runs.client(copied)
+    for model in ("churn", "clv"):
+        first = catalog.versions(copied, model)[0]
+        client.create_model_version(model, first.address, first.run_id)
+        client.set_registered_model_alias(model, "challenger", "1")
+        aliases = client.get_registered_model(model).aliases
+        read = {v.version: v for v in catalog.versions(copied, model)}
+        for told in client.search_model_versions(f"name = '{model}'"):
+            ours = read.pop(str(told.version))
+            assert (ours.run_id, ours.tags, ours.created_at_ms) == (
+                told.run_id,
+                dict(told.tags),
+                told.creation_timestamp,
+            )
+            assert ours.description == (told.description or "")
+            assert set(ours.aliases) == {a for a, n in aliases.items() if str(n) == ours.version}
+        assert not read
+        assert [v.version for v in catalog.versions(copied, model)] == ["2", "1"]
+    assert catalog.versions(copied, "nothing") == []
+
+
+def test_a_deleted_version_is_gone(copied: Workspace) -> None:
+    from training.registry import runs
+
+    runs.client(copied).delete_model_version("clv", "1")
+    assert catalog.versions(copied, "clv") == []
+    assert catalog.champion(copied, "clv") is None
+
+
+def test_a_version_says_its_main_figures_and_its_files_are_whole(lived: Workspace) -> None:
+    version = catalog.champion(lived, "churn")
+    assert version is not None and version.label == "churn/1"
+    assert "AUC" in version.description and "log loss" in version.description
+    assert load(catalog.files(lived, version) / "bundle").task == "churn"
+
+
+def test_without_a_registry_there_are_no_versions_and_none_is_made(workspace: Workspace) -> None:
+    assert catalog.versions(workspace, "churn") == []
+    assert not workspace.root.exists()
+
+
+@pytest.mark.parametrize("damage", ["not a database", ""])
+def test_a_broken_registry_is_said_in_one_sentence(workspace: Workspace, damage: str) -> None:
+    workspace.mlruns.mkdir(parents=True)
+    (workspace.mlruns / "mlflow.db").write_text(damage)
+    with pytest.raises(RegistryError, match=r"mlflow\.db' cannot be read .*: restore it from a copy"):
+        catalog.versions(workspace, "churn")
+
+
+def test_files_that_are_gone_are_said_with_their_place(copied: Workspace) -> None:
+    version = catalog.champion(copied, "churn")
+    assert version is not None
+    folder = catalog.files(copied, version)
+    assert folder.is_relative_to(copied.root)
+    shutil.rmtree(folder.parent)
+    with pytest.raises(RegistryError, match=r"the files of churn/1 cannot be read .*: restore them"):
+        catalog.files(copied, version)
+
+
+def test_reading_needs_no_mlflow() -> None:
+    code = "import sys; from training.model import catalog; sys.exit('mlflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False).returncode == 0

@@ -1,0 +1,122 @@
+"""Registered models: which versions there are, which one serves, where its files lie; read without importing MLflow.
+
+Importing MLflow takes seconds, and who only asks what there is should not wait for it. The tables are MLflow's own; a
+test holds what is read here against MLflow's client.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.errors import RegistryError
+from configs.tracking import LOCK_SECONDS, local_path
+from configs.workspace import Workspace
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+LIVING = "current_stage <> 'Deleted_Internal'"  # MLflow keeps the rows of deleted versions under this stage
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered model version.
+
+    Attributes
+    ----------
+    model, version
+        ``churn`` and ``3``.
+    run_id
+        The MLflow run that made it.
+    aliases
+        ``champion`` for the one that serves.
+    tags
+        What is noted on it: whether it passed the gates, the fingerprint of its data.
+    description
+        Its main figures in a sentence.
+    created_at_ms
+        When it was registered, in milliseconds since 1970, UTC.
+    address
+        Where its files were written to.
+    """
+
+    model: str
+    version: str
+    run_id: str
+    aliases: tuple[str, ...]
+    tags: dict[str, str]
+    description: str = ""
+    created_at_ms: int = 0
+    address: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name and number: ``churn/3``."""
+        return f"{self.model}/{self.version}"
+
+
+def versions(workspace: Workspace, model: str) -> list[Version]:
+    """All versions of a model, the newest first; empty where nothing was trained yet.
+
+    Raises
+    ------
+    RegistryError
+        The registry cannot be read.
+    """
+    path = workspace.mlruns / "mlflow.db"
+    if not path.is_file():
+        return []
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCK_SECONDS)) as database:
+            return _read(database, model)
+    except sqlite3.Error as error:
+        raise RegistryError(
+            f"the model registry '{path}' cannot be read ({error}): restore it from a copy, or move it away and train "
+            "again"
+        ) from error
+
+
+def champion(workspace: Workspace, model: str) -> Version | None:
+    """The version that serves, or None."""
+    return next((v for v in versions(workspace, model) if CHAMPION in v.aliases), None)
+
+
+def files(workspace: Workspace, version: Version) -> Path:
+    """The folder of a version's files: ``bundle``, the model that serves, and ``judged``.
+
+    Raises
+    ------
+    RegistryError
+        They are not in this workspace.
+    """
+    folder = local_path(workspace, version.address)
+    if folder is None or not folder.is_dir():
+        raise RegistryError(
+            f"the files of {version.label} cannot be read from '{workspace.mlruns}' (no folder "
+            f"'{folder or version.address}'): restore them, or promote another version"
+        )
+    return folder / "artifacts"
+
+
+def _read(database: sqlite3.Connection, model: str) -> list[Version]:
+    aliases: defaultdict[int, list[str]] = defaultdict(list)
+    tags: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    for version, alias in database.execute(
+        "SELECT version, alias FROM registered_model_aliases WHERE name = ? ORDER BY alias", (model,)
+    ):
+        aliases[version].append(alias)
+    for version, key, value in database.execute(
+        "SELECT version, key, value FROM model_version_tags WHERE name = ? ORDER BY key", (model,)
+    ):
+        tags[version][key] = value
+    rows = database.execute(
+        "SELECT version, run_id, description, creation_time, coalesce(storage_location, source) FROM model_versions "
+        f"WHERE name = ? AND {LIVING} ORDER BY version DESC",
+        (model,),
+    )
+    return [
+        Version(model, str(number), run_id, tuple(aliases[number]), tags[number], description or "", created, address)
+        for number, run_id, description, created, address in rows
+    ]
