@@ -49,7 +49,7 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "training/fit/recipe.py": "tests/training/fit/test_workers.py",
     "training/fit/search.py": "tests/training/fit/test_boosters.py",
     "training/judge/verdict.py": "tests/training/test_bad_input.py",
-    "training/registry/model_registry.py": "tests/test_lifecycle.py",
+    "training/registry/model_registry.py": "tests/training/test_reproduce.py",
     "training/registry/pyfunc_model.py": "tests/training/fit/test_boosters.py",
     "training/registry/record.py": "tests/test_gate.py",
     "training/registry/runs.py": "tests/test_lifecycle.py",
