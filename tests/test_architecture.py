@@ -123,6 +123,12 @@ def test_the_tree_of_the_page_names_every_folder_and_no_other() -> None:
     assert set(tree()) == tops | packages
 
 
+@pytest.mark.parametrize("package", ["features", "training", "serving", "monitoring"])
+def test_the_readme_lists_the_folders_of_each_package_in_the_order_of_the_tree(package: str) -> None:
+    folders = [f.split("/")[1] for f in tree() if f.startswith(f"{package}/") and f.count("/") == 1]
+    assert f"| `{package}/` | {', '.join(folders)} |" in (ROOT / "README.md").read_text("utf-8")
+
+
 def test_each_line_of_the_tree_imports_only_lines_above_it() -> None:
     lines = {name.replace("/", "."): number for number, name in enumerate(tree())}
 
