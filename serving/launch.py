@@ -18,7 +18,7 @@ from configs.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKSPACE, CONFIG = "STAYCAST_WORKSPACE", "STAYCAST_CONFIG"
-QUIET = {
+ENVIRONMENT = {
     "BENTOML_DO_NOT_TRACK": "True",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
@@ -75,14 +75,14 @@ def command(config: str, workspace: Path, host: str, port: int) -> tuple[list[st
     Raises
     ------
     ConfigError
-        The configuration cannot be used: told here, not by a worker that starts again and again.
+        The configuration cannot be used: raised here, not in a worker that starts again and again.
     """
     configs.load(config)
     path, root = Path(config), workspace.resolve()
     arguments = ["-m", "bentoml", "serve", "serving.service:Staycast", "--working-dir", str(ROOT)]
     environment = {
         **os.environ,
-        **QUIET,
+        **ENVIRONMENT,
         WORKSPACE: str(root),
         CONFIG: str(path.resolve()) if path.is_file() else config,
         "BENTOML_HOME": str(Workspace(root).state / "bentoml"),
@@ -90,7 +90,7 @@ def command(config: str, workspace: Path, host: str, port: int) -> tuple[list[st
     return [sys.executable, *arguments, "--host", host, "--port", str(port)], environment
 
 
-def told() -> tuple[str, Workspace]:
+def from_environment() -> tuple[str, Workspace]:
     """The configuration and the workspace that the environment names.
 
     Raises
@@ -104,10 +104,10 @@ def told() -> tuple[str, Workspace]:
     return os.environ[CONFIG], Workspace(Path(os.environ[WORKSPACE]).resolve())
 
 
-def be_quiet() -> None:
+def disable_telemetry() -> None:
     """Keep MLflow and Feast, which are imported later, from reporting home.
 
     BentoML reads its own variable before it imports a service: it must stand in the environment, as `command` sees to.
     """
-    for name, value in QUIET.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -54,10 +54,14 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "training/registry/record.py": "tests/test_gate.py",
     "training/registry/runs.py": "tests/test_lifecycle.py",
     "training/run.py": "tests/test_gate.py",
-    "serving/answer/campaign.py": "tests/serving/test_offer.py",
+    "serving/api/endpoints.py": "tests/serving/api/test_app.py",
+    "serving/api/guards.py": "tests/serving/api/test_app.py",
+    "serving/api/interfaces.py": "tests/serving/api/test_app.py",
     "serving/api/metrics.py": "tests/serving/api/test_app.py",
-    "serving/api/problems.py": "tests/serving/api/test_schema.py",
-    "cli/screens.py": "tests/serving/test_offer.py",
+    "serving/api/problems.py": "tests/serving/api/schema/test_requests.py",
+    "serving/api/schema/events.py": "tests/serving/api/test_intake.py",
+    "serving/api/schema/fields.py": "tests/serving/api/schema/test_requests.py",
+    "serving/api/schema/parsing.py": "tests/serving/api/schema/test_requests.py",
 }
 
 

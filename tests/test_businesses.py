@@ -18,7 +18,7 @@ from configs.workspace import Workspace
 from features.store.feature_store import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.answer.score import score
-from serving.api.schema import Answer
+from serving.api.schema.answers import Answer
 from serving.records.prediction_log import PredictionLog
 
 ROOT = Path(__file__).parent.parent

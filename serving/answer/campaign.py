@@ -8,10 +8,12 @@ from configs.campaign import at_stake, expected_profit
 from configs.settings import Campaign
 
 
-def offer(churn: dict[str, Any] | None, clv: dict[str, Any] | None, campaign: Campaign) -> dict[str, Any] | None:
-    """What contacting a customer is expected to bring, and whether he is on the best list.
+def campaign_decision(
+    churn: dict[str, Any] | None, clv: dict[str, Any] | None, campaign: Campaign
+) -> dict[str, Any] | None:
+    """What contacting a customer is expected to bring, and whether the customer is on the best list.
 
-    The best list is everybody with an expected profit above zero, so each customer is told apart from the others.
+    The best list is everybody with an expected profit above zero, so each customer is decided apart from the others.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """One registered version, in memory.
 
     Attributes
@@ -50,41 +50,41 @@ class Loaded:
         return f"{self.bundle.task}/{self.version}"
 
     @classmethod
-    def of(cls, bundle: Bundle, version: str) -> Loaded:
-        """A bundle under a version, with its base told by the bundle itself."""
-        nothing_known = np.full((1, len(bundle.features)), np.nan)
-        return cls(bundle, version, bundle.explain(nothing_known).base)
+    def from_bundle(cls, bundle: Bundle, version: str) -> LoadedModel:
+        """A bundle under a version, with its base computed by the bundle itself."""
+        unknown = np.full((1, len(bundle.features)), np.nan)
+        return cls(bundle, version, bundle.explain(unknown).base)
 
 
 @dataclass(frozen=True)
 class Champions:
     """The models that serve; ``clv`` is None for a business without a value model."""
 
-    churn: Loaded
-    clv: Loaded | None
+    churn: LoadedModel
+    clv: LoadedModel | None
 
     @property
-    def held(self) -> tuple[Loaded, ...]:
+    def models(self) -> tuple[LoadedModel, ...]:
         """The models there are."""
         return (self.churn,) if self.clv is None else (self.churn, self.clv)
 
     @property
     def versions(self) -> dict[str, str]:
         """Version of each model."""
-        return {loaded.bundle.task: loaded.version for loaded in self.held}
+        return {model.bundle.task: model.version for model in self.models}
 
     @property
     def labels(self) -> dict[str, str | None]:
-        """Name and version of each model, as answers tell them."""
+        """Name and version of each model, as answers name them."""
         return {"churn": self.churn.label, "clv": self.clv.label if self.clv else None}
 
     @property
     def columns(self) -> set[str]:
         """All feature columns that the models learned from."""
-        return {name for loaded in self.held for name in loaded.bundle.features}
+        return {name for model in self.models for name in model.bundle.features}
 
     def __str__(self) -> str:
-        return " and ".join(loaded.label for loaded in self.held)
+        return " and ".join(model.label for model in self.models)
 
     @classmethod
     def load(
@@ -110,9 +110,9 @@ class Champions:
         RegistryError
             No version carries the alias, its files are missing or altered, or it does not fit the features.
         """
-        served = schema_hash() if schema_hash else None
-        found = {task: _load(workspace, task, served) for task in tasks}
-        return cls(found["churn"], found.get("clv"))
+        served_hash = schema_hash() if schema_hash else None
+        models = {task: _load(workspace, task, served_hash) for task in tasks}
+        return cls(models["churn"], models.get("clv"))
 
 
 def registered_versions(workspace: Workspace, tasks: Sequence[Task] = TASKS) -> dict[str, str]:
@@ -140,7 +140,7 @@ def _champion(workspace: Workspace, task: Task) -> Version:
     return version
 
 
-def _load(workspace: Workspace, task: Task, served: str | None) -> Loaded:
+def _load(workspace: Workspace, task: Task, served_hash: str | None) -> LoadedModel:
     version = _champion(workspace, task)
     folder = catalog.files(workspace, version) / "bundle"
     try:
@@ -151,15 +151,15 @@ def _load(workspace: Workspace, task: Task, served: str | None) -> Loaded:
         raise RegistryError(f"{version.label} holds a model for '{bundle.task}': register it under that name")
     if task == "clv" and bundle.interval is None:
         raise RegistryError(f"{version.label} holds no interval: train it again")
-    if served is not None and bundle.schema_hash != served:
+    if served_hash is not None and bundle.schema_hash != served_hash:
         raise RegistryError(
-            f"{version.label} learned from features {bundle.schema_hash}, the features to serve are {served}: "
+            f"{version.label} learned from features {bundle.schema_hash}, the features to serve are {served_hash}: "
             "rebuild the features with the settings it was trained with, or train again"
         )
-    return Loaded.of(bundle, version.version)
+    return LoadedModel.from_bundle(bundle, version.version)
 
 
-class ChampionHolder:
+class ChampionWatcher:
     """Holds the champions, and looks every few seconds whether the registry names others.
 
     Parameters
@@ -173,7 +173,7 @@ class ChampionHolder:
 
     Notes
     -----
-    A look that fails keeps what is held and logs why, once for each reason.
+    A look that fails leaves the champions as they are and logs why, once for each reason.
     """
 
     def __init__(
@@ -190,10 +190,10 @@ class ChampionHolder:
         self._poll_seconds = poll_seconds
         self._on_swap = on_swap
         self._champions: Champions | None = None
-        self._fault: str | None = None
-        self._looking = threading.Lock()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="champions", daemon=True)
+        self._last_failure: str | None = None
+        self._refreshing = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._poll, name="champions", daemon=True)
 
     def current(self) -> Champions:
         """The champions that serve now.
@@ -203,18 +203,21 @@ class ChampionHolder:
         NotReadyError
             None could be loaded yet.
         """
-        held = self._champions
-        if held is None:
-            raise NotReadyError(self._fault or "the champion models are being loaded; try again in a few seconds")
-        return held
+        champions = self._champions
+        if champions is None:
+            raise NotReadyError(
+                self._last_failure or "the champion models are being loaded; try again in a few seconds"
+            )
+        return champions
 
     def refresh(self) -> bool:
         """Look once; return whether the champions were swapped."""
-        with self._looking:
+        with self._refreshing:
             try:
-                return self._swap()
+                return self._reload_if_changed()
             except Exception as error:
-                self._keep(str(error) if isinstance(error, StaycastError) else f"{type(error).__name__}: {error}")
+                reason = str(error) if isinstance(error, StaycastError) else f"{type(error).__name__}: {error}"
+                self._log_failure(reason)
                 return False
 
     def start(self) -> Self:
@@ -223,8 +226,8 @@ class ChampionHolder:
         return self
 
     def stop(self) -> None:
-        """Stop looking; what is held stays."""
-        self._ended.set()
+        """Stop looking; the champions stay."""
+        self._stopped.set()
         if self._thread.is_alive():
             self._thread.join(timeout=1)
 
@@ -236,25 +239,24 @@ class ChampionHolder:
     ) -> None:
         self.stop()
 
-    def _watch(self) -> None:
-        while not self._ended.is_set():
+    def _poll(self) -> None:
+        while not self._stopped.is_set():
             self.refresh()
-            self._ended.wait(self._poll_seconds)
+            self._stopped.wait(self._poll_seconds)
 
-    def _swap(self) -> bool:
-        held = self._champions
-        if held is not None and held.versions == registered_versions(self._workspace, self._tasks):
-            self._fault = None
+    def _reload_if_changed(self) -> bool:
+        current = self._champions
+        if current is not None and current.versions == registered_versions(self._workspace, self._tasks):
+            self._last_failure = None
             return False
-        self._champions = loaded = Champions.load(self._workspace, self._schema_hash, self._tasks)
-        self._fault = None
-        logger.info("serving %s", loaded)
+        self._champions = Champions.load(self._workspace, self._schema_hash, self._tasks)
+        self._last_failure = None
+        logger.info("serving %s", self._champions)
         self._on_swap()
         return True
 
-    def _keep(self, fault: str) -> None:
-        if fault != self._fault:
-            held = self._champions
-            kept = f"{held} stay" if held else "nothing is served"
-            logger.warning("champions could not be loaded, %s: %s", kept, fault)
-        self._fault = fault
+    def _log_failure(self, reason: str) -> None:
+        if reason != self._last_failure:
+            state = f"{self._champions} stay" if self._champions else "nothing is served"
+            logger.warning("champions could not be loaded, %s: %s", state, reason)
+        self._last_failure = reason

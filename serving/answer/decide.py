@@ -12,19 +12,19 @@ import numpy as np
 import pandas as pd
 
 from configs.settings import Bands, Churn, Rule, Stages, Tiers
-from features.labels.eligibility import numbers as _numbers
+from features.labels.eligibility import numbers
 from training.model.bundle import Bundle
 
 BANDS = ("low", "watch", "high", "critical")
 TIERS = ("bronze", "silver", "gold", "diamond")
 RECENT_DAYS = 90
-COLUMNS = ("tenure_days", "days_since_last_order", "spend_90d", "spend_total")
+ORDER_COLUMNS = ("tenure_days", "days_since_last_order", "spend_90d", "spend_total")
 CONTRACT_COLUMNS = ("contracts_active", "subscribed_days", "price_now", "price_change")
 
 
-def columns(churn: Churn) -> tuple[str, ...]:
-    """The feature columns that stages and customers are told from."""
-    return {"inactivity": COLUMNS, "contract": CONTRACT_COLUMNS, "label": ()}[churn.kind]
+def stage_columns(churn: Churn) -> tuple[str, ...]:
+    """The feature columns from which the stage is computed, and who is a customer."""
+    return {"inactivity": ORDER_COLUMNS, "contract": CONTRACT_COLUMNS, "label": ()}[churn.kind]
 
 
 def bands(probability: np.ndarray, edges: Bands) -> list[str]:
@@ -35,8 +35,8 @@ def bands(probability: np.ndarray, edges: Bands) -> list[str]:
     >>> bands(np.array([0.09, 0.1, 0.3, 0.9]), Bands(watch=0.1, high=0.25, critical=0.5))
     ['low', 'watch', 'high', 'critical']
     """
-    places = np.searchsorted([edges.watch, edges.high, edges.critical], probability, side="right")
-    return [BANDS[i] for i in places]
+    positions = np.searchsorted([edges.watch, edges.high, edges.critical], probability, side="right")
+    return [BANDS[i] for i in positions]
 
 
 def tier_edges(bundle: Bundle, shares: Tiers) -> tuple[float, float, float]:
@@ -60,8 +60,8 @@ def tiers(expected: np.ndarray, edges: tuple[float, float, float]) -> list[str]:
     return [TIERS[i] for i in np.searchsorted(edges, expected, side="left")]
 
 
-def stages(frame: pd.DataFrame, edges: Stages, activity_days: int) -> list[str]:
-    """Stage of life of each customer.
+def order_stages(frame: pd.DataFrame, edges: Stages, activity_days: int) -> list[str]:
+    """Stage of life of each customer with orders.
 
     The spend per day of the last 90 days is compared with the spend per day before, which counts as zero where
     returns outweighed it.
@@ -78,15 +78,15 @@ def stages(frame: pd.DataFrame, edges: Stages, activity_days: int) -> list[str]:
     --------
     >>> frame = pd.DataFrame({"tenure_days": [180.0] * 2, "days_since_last_order": [5.0, 200.0],
     ...                       "spend_90d": [60.0, 0.0], "spend_total": [100.0, 100.0]})
-    >>> stages(frame, Stages(new_days=60, growing_ratio=1.25, declining_ratio=0.75), activity_days=90)
+    >>> order_stages(frame, Stages(new_days=60, growing_ratio=1.25, declining_ratio=0.75), activity_days=90)
     ['growing', 'lapsed']
     """
-    tenure, since = _numbers(frame, "tenure_days"), _numbers(frame, "days_since_last_order")
+    tenure, recency = numbers(frame, "tenure_days"), numbers(frame, "days_since_last_order")
     recent, before = _spend_rates(frame, tenure)
     return np.select(
         [
-            since > activity_days,
-            np.isnan(since) | (tenure < edges.new_days),
+            recency > activity_days,
+            np.isnan(recency) | (tenure < edges.new_days),
             (recent > 0) & (recent >= edges.growing_ratio * before),
             recent < edges.declining_ratio * before,
         ],
@@ -106,8 +106,8 @@ def contract_stages(frame: pd.DataFrame, edges: Stages) -> list[str]:
     mature    else
     ========= ==================================================================
     """
-    active, days = _numbers(frame, "contracts_active"), _numbers(frame, "subscribed_days")
-    price, change = _numbers(frame, "price_now"), _numbers(frame, "price_change")
+    active, days = numbers(frame, "contracts_active"), numbers(frame, "subscribed_days")
+    price, change = numbers(frame, "price_now"), numbers(frame, "price_change")
     before = price - change
     return np.select(
         [
@@ -121,11 +121,13 @@ def contract_stages(frame: pd.DataFrame, edges: Stages) -> list[str]:
     ).tolist()
 
 
-def stages_of(frame: pd.DataFrame, edges: Stages, churn: Churn) -> Sequence[str | None]:
+def stages(frame: pd.DataFrame, edges: Stages, churn: Churn) -> Sequence[str | None]:
     """Stage of life of each customer by the kind of business; None for all where nothing is dated."""
     if churn.kind == "label":
         return [None] * len(frame)
-    return contract_stages(frame, edges) if churn.kind == "contract" else stages(frame, edges, churn.activity_days)
+    return (
+        contract_stages(frame, edges) if churn.kind == "contract" else order_stages(frame, edges, churn.activity_days)
+    )
 
 
 def action(rules: Sequence[Rule], band: str | None, tier: str | None, stage: str | None) -> Rule:
@@ -139,7 +141,7 @@ def action(rules: Sequence[Rule], band: str | None, tier: str | None, stage: str
 
 def _spend_rates(frame: pd.DataFrame, tenure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Spend per day in the last 90 days, and before them; the latter NaN where that time is shorter than 90 days."""
-    recent, total = _numbers(frame, "spend_90d"), _numbers(frame, "spend_total")
+    recent, total = numbers(frame, "spend_90d"), numbers(frame, "spend_total")
     days = tenure - RECENT_DAYS
     before = np.divide(total - recent, days, out=np.full_like(days, np.nan), where=days >= RECENT_DAYS)
     return recent / RECENT_DAYS, np.maximum(before, 0)

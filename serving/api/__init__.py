@@ -1,4 +1,4 @@
-"""The HTTP service as a plain Starlette app: routes, schema, problems, events that are taken in, counts.
+"""The HTTP service as a plain Starlette app: routes, guards, problems, events that are accepted, counts.
 
 In: requests. Out: answers, problems (RFC 9457), metrics. All that it rests on comes as an argument. May import
 `serving.answer`.

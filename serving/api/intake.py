@@ -1,4 +1,4 @@
-"""Takes events: checked, on disk, and in the features of their customers before they are acknowledged.
+"""Accepts events: checked, on disk, and in the features of their customers before they are acknowledged.
 
 So the next prediction of a customer reflects the event, whichever process answers it. A sender that gets no answer,
 or a 503, sends the same again: an event counts once. An event of an alias is the person's.
@@ -16,8 +16,9 @@ from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import TABLES
-from serving.api.problems import EventConflictError, FieldError, InvalidRequestError
-from serving.api.schema import AnyEvent, ReceivedEvents
+from serving.api.problems import EventConflictError, FieldError
+from serving.api.schema.events import AnyEvent, EventBatch
+from serving.api.schema.parsing import invalid_request
 
 if TYPE_CHECKING:
     from features.refresh import OnEventRefresher
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Intake:
+class EventIntake:
     """Takes the events of one business. May be called from several threads; several processes may serve one workspace.
 
-    The feature store and the columns are opened at the first event, or by `warm`: that takes seconds.
+    The feature store and the columns are opened at the first event, or by `preload`: that takes seconds.
 
     Parameters
     ----------
@@ -42,26 +43,26 @@ class Intake:
         self._opening = threading.Lock()
         self._open: tuple[EventLog, OnEventRefresher] | None = None
 
-    def warm(self) -> None:
+    def preload(self) -> None:
         """Open all in the background, so that no event waits for it."""
-        threading.Thread(target=self._try_once, daemon=True, name="warm-intake").start()
+        threading.Thread(target=self._try_to_open, daemon=True, name="preload-intake").start()
 
-    def take(
-        self, brought: ReceivedEvents, clock: Callable[[], datetime]
+    def accept(
+        self, batch: EventBatch, clock: Callable[[], datetime]
     ) -> tuple[list[Literal["accepted", "known"]], datetime]:
-        """Take events, all or none.
+        """Accept events, all or none.
 
         Parameters
         ----------
-        brought
+        batch
             The events, as they came.
         clock
-            Tells the present, UTC.
+            Gives the present, UTC.
 
         Returns
         -------
         list of str, datetime
-            For each event ``accepted`` or ``known``, and the moment of the customers' new features.
+            For each event ``accepted`` or ``known``, and the ``as_of`` of the customers' new features.
 
         Raises
         ------
@@ -75,22 +76,21 @@ class Intake:
         """
         from features.store.event_log import KINDS, ConflictError, Event, faults_of
 
-        log, refresh = self._opened()
-        rows = [Event(e.event_id, KINDS[e.type], _row(e)) for e in brought.events]
-        given = [r.customer_id for r in rows]
-        ids = refresh.persons(given)
-        known = refresh.known(ids)
-        believed = {one for one, person in zip(given, ids, strict=True) if person in known}
-        faults = faults_of(rows, refresh.tables, believed, clock())
+        log, refresh = self._components()
+        events = [Event(e.event_id, KINDS[e.type], _table_row(e)) for e in batch.events]
+        ids = [event.customer_id for event in events]
+        persons = refresh.persons(ids)
+        known = refresh.known(persons)
+        known_ids = {i for i, person in zip(ids, persons, strict=True) if person in known}
+        faults = faults_of(events, refresh.tables, known_ids, clock())
         if faults:
-            raise _refused([FieldError(brought.pointer(f.place, f.field), f.detail) for f in faults])
-        self._require_own(brought, rows, ids)
+            raise invalid_request(FieldError(batch.pointer(f.place, f.field), f.detail) for f in faults)
+        self._require_own_rows(batch, events, persons)
         try:
-            statuses = log.append(rows, clock())
+            statuses = log.append(events, clock())
         except ConflictError as error:
-            fault = FieldError(brought.pointer(error.place, "event_id"), error.detail)
-            raise EventConflictError(f"{fault.pointer} {fault.detail}; nothing was taken", (fault,)) from None
-        return statuses, refresh(ids, clock)
+            raise _conflict(batch.pointer(error.place, "event_id"), error.detail) from None
+        return statuses, refresh(persons, clock)
 
     def close(self) -> None:
         """Close the log and the online store."""
@@ -101,22 +101,20 @@ class Intake:
                 log.close()
                 self._open = None
 
-    def _require_own(self, brought: ReceivedEvents, rows: Sequence[Event], persons: Sequence[str]) -> None:
+    def _require_own_rows(self, batch: EventBatch, events: Sequence[Event], persons: Sequence[str]) -> None:
         """EventConflictError if a new event brings a row that stands in the tables as another customer's."""
-        log, refresh = self._opened()
-        came = log.known([r.event_id for r in rows])
-        for name in {r.table for r in rows}:
+        log, refresh = self._components()
+        logged = log.known([event.event_id for event in events])
+        for name in {event.table for event in events}:
             key = TABLES[name].key
-            owners = refresh.owners(name, sorted({str(r.row[key]) for r in rows if r.table == name}))
-            for place, (row, person) in enumerate(zip(rows, persons, strict=True)):
-                owner = owners.get(str(row.row[key])) if row.table == name and row.event_id not in came else None
-                if owner not in (None, person):
-                    fault = FieldError(
-                        brought.pointer(place, key), f"stands in {name} as another customer's: give this one its own id"
-                    )
-                    raise EventConflictError(f"{fault.pointer} {fault.detail}; nothing was taken", (fault,))
+            owners = refresh.owners(name, sorted({str(e.row[key]) for e in events if e.table == name}))
+            for position, (event, person) in enumerate(zip(events, persons, strict=True)):
+                is_new = event.table == name and event.event_id not in logged
+                if is_new and owners.get(str(event.row[key])) not in (None, person):
+                    detail = f"stands in {name} as another customer's: give this one its own id"
+                    raise _conflict(batch.pointer(position, key), detail)
 
-    def _opened(self) -> tuple[EventLog, OnEventRefresher]:
+    def _components(self) -> tuple[EventLog, OnEventRefresher]:
         with self._opening:
             if self._open is None:
                 from features.refresh import OnEventRefresher
@@ -126,17 +124,17 @@ class Intake:
                 self._open = log, OnEventRefresher(self._settings, self._workspace, log)
             return self._open
 
-    def _try_once(self) -> None:
+    def _try_to_open(self) -> None:
         try:
-            self._opened()[1].known([])
+            self._components()[1].known([])
         except StaycastError as error:
             logger.warning("%s", error)
 
 
-def _row(event: AnyEvent) -> dict[str, Any]:
-    given = event.model_dump(exclude={"event_id", "type"}, exclude_none=True)
-    return {name: value.strip() if isinstance(value, str) else value for name, value in given.items()}
+def _table_row(event: AnyEvent) -> dict[str, Any]:
+    fields = event.model_dump(exclude={"event_id", "type"}, exclude_none=True)
+    return {name: value.strip() if isinstance(value, str) else value for name, value in fields.items()}
 
 
-def _refused(faults: list[FieldError]) -> InvalidRequestError:
-    return InvalidRequestError("; ".join(f"{f.pointer} {f.detail}" for f in faults[:3]), tuple(faults))
+def _conflict(pointer: str, detail: str) -> EventConflictError:
+    return EventConflictError(f"{pointer} {detail}; nothing was taken", (FieldError(pointer, detail),))

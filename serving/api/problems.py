@@ -38,11 +38,14 @@ class FieldError:
 
 
 class AnswerError(StaycastError):
-    """There is no answer to this request."""
+    """There is no answer to this request; `errors` names the fields that are at fault."""
 
     slug = "no-answer"
     title = "The request cannot be answered"
-    errors: tuple[FieldError, ...] = ()
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail)
+        self.errors = errors
 
 
 class InvalidRequestError(AnswerError):
@@ -51,10 +54,6 @@ class InvalidRequestError(AnswerError):
     status = 422
     slug = "invalid-request"
     title = "The request is not valid"
-
-    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
-        super().__init__(detail)
-        self.errors = errors
 
 
 class UnknownCustomerError(AnswerError):
@@ -71,10 +70,6 @@ class EventConflictError(AnswerError):
     status = 409
     slug = "event-conflict"
     title = "The event came before with other content"
-
-    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
-        super().__init__(detail)
-        self.errors = errors
 
 
 class TooLargeError(AnswerError):
@@ -132,15 +127,17 @@ def problem_response(error: StaycastError) -> Response:
         error = UnavailableError("the models or the features cannot be used now; the server's log says why")
     body = problem(error.status, error.slug, error.title, str(error), error.errors)
     retry = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, UnavailableError) else {}
-    return respond(body, retry)
+    return _respond(body, retry)
 
 
-def plain_problem_response(status: int, headers: Mapping[str, str] | None = None) -> Response:
+def status_problem_response(status: int, headers: Mapping[str, str] | None = None) -> Response:
     """The HTTP response of a status that says it all: 404 for a path, 405, 500."""
     phrase = HTTPStatus(status)
-    return respond(problem(status, phrase.phrase.lower().replace(" ", "-"), phrase.phrase, phrase.description), headers)
+    return _respond(
+        problem(status, phrase.phrase.lower().replace(" ", "-"), phrase.phrase, phrase.description), headers
+    )
 
 
-def respond(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def _respond(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """A problem's body as a response with its status."""
     return Response(orjson.dumps(body), body["status"], headers, MEDIA_TYPE)

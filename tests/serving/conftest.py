@@ -18,9 +18,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.applications import Starlette
 
 from configs import settings as configs
-from configs.settings import Settings
+from configs.settings import Campaign, Settings
 from configs.workspace import Workspace
-from serving.answer.champion import Champions, Loaded
+from serving.answer.champion import Champions, LoadedModel
 from training.model.bundle import Bundle, Score, encode
 from training.model.calibration import Affine
 from training.model.intervals import fit_interval
@@ -98,11 +98,11 @@ class MemoryReader:
 
     def read(self, customer_ids: list[str]) -> pd.DataFrame:
         self.asked.append(customer_ids)
-        found = self.frame.reindex(customer_ids).rename_axis("customer_id").reset_index()
-        return found.astype({"as_of": "datetime64[us, UTC]"})
+        rows = self.frame.reindex(customer_ids).rename_axis("customer_id").reset_index()
+        return rows.astype({"as_of": "datetime64[us, UTC]"})
 
 
-class FixedHolder:
+class FixedModels:
     """Champions that never move."""
 
     def __init__(self, champions: Champions) -> None:
@@ -153,12 +153,25 @@ def customers() -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def champions(customers: pd.DataFrame) -> Champions:
-    return Champions(Loaded.of(train("churn", customers), "3"), Loaded.of(train("clv", customers), "4"))
+    return Champions(
+        LoadedModel.from_bundle(train("churn", customers), "3"), LoadedModel.from_bundle(train("clv", customers), "4")
+    )
 
 
 @pytest.fixture(scope="session")
 def settings() -> Settings:
     return configs.load("default")
+
+
+@pytest.fixture(scope="session")
+def plan(settings: Settings) -> Campaign:
+    costs = {"contact_cost": 1.0, "offer_cost": 10.0, "success_rate": 0.3, "leaver_value_share": 0.0}
+    return settings.decisions.campaign.model_copy(update=costs)
+
+
+@pytest.fixture(scope="session")
+def planned(settings: Settings, plan: Campaign) -> Settings:
+    return settings.model_copy(update={"decisions": settings.decisions.model_copy(update={"campaign": plan})})
 
 
 @pytest.fixture(scope="session")
@@ -177,8 +190,8 @@ def reader(customers: pd.DataFrame) -> MemoryReader:
 
 
 @pytest.fixture
-def holder(champions: Champions) -> FixedHolder:
-    return FixedHolder(champions)
+def models(champions: Champions) -> FixedModels:
+    return FixedModels(champions)
 
 
 @pytest.fixture(scope="session")

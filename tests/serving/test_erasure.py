@@ -68,16 +68,16 @@ def person(copied: Workspace) -> str:
     with PredictionLog(copied.prediction_log) as log:
         log.append([{**answer, "customer_id": one}])
     report = copied.reports / "quality" / "quality.json"
-    told = json.loads(report.read_text()) | {
+    content = json.loads(report.read_text()) | {
         "same_person": [{"customer_id": one, "alias": "web-7777", "source": "email"}]
     }
-    report.write_text(json.dumps(told))
+    report.write_text(json.dumps(content))
     return one
 
 
 @pytest.mark.slow
 def test_nothing_in_the_workspace_names_an_erased_person_and_an_export_does_not_bring_them_back(
-    copied: Workspace, person: str, staycast: Run, settings: Settings, holder: object, calling: Callable
+    copied: Workspace, person: str, staycast: Run, settings: Settings, models: object, calling: Callable
 ) -> None:
     before = places_of(copied.root, person)
     assert len(before) >= 10
@@ -91,18 +91,18 @@ def test_nothing_in_the_workspace_names_an_erased_person_and_an_export_does_not_
 
     assert done.returncode == 0, done.stderr
     assert places_of(copied.root, person) == places_of(copied.root, "web-7777") == []
-    told = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     assert {"tables/customers", "tables/orders", "features/rows", "events", "predictions", "online"} <= set(
-        told["rows"]
+        result["rows"]
     )
-    assert told["rows"]["events"] == 2 and told["rows"]["quarantine/orders"] == 1
-    assert any("trained" in one for one in told["remains"])
+    assert result["rows"]["events"] == 2 and result["rows"]["quarantine/orders"] == 1
+    assert any("trained" in one for one in result["remains"])
     (entry,) = erasure.record(copied)
     assert (entry["by"], entry["reason"], entry["ids"]) == ("ada", "asked by letter", 2)
     assert len(pd.read_parquet(copied.tables / "customers.parquet")) == others - 1
 
     with PredictionLog(copied.prediction_log) as log:
-        http: httpx.Client = calling(create_app(holder, OnlineFeatures(copied), log, settings))
+        http: httpx.Client = calling(create_app(models, OnlineFeatures(copied), log, settings))
         for one in (person, "web-7777"):
             assert http.post("/v1/predictions", json={"customer_id": one}).status_code == 404
 
@@ -125,8 +125,8 @@ def test_erasing_again_is_no_error_and_finds_nothing(fresh: Workspace) -> None:
 
 
 def test_an_unknown_id_is_kept_out_of_later_exports(fresh: Workspace, few: Settings) -> None:
-    told = erasure.erase(fresh, ["nobody-yet"], "ada", "asked")
-    assert told["rows"] == {} and told["ids"] == 1
+    result = erasure.erase(fresh, ["nobody-yet"], "ada", "asked")
+    assert result["rows"] == {} and result["ids"] == 1
 
 
 @pytest.mark.parametrize(

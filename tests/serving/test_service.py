@@ -15,7 +15,7 @@ import pytest
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from serving.answer.champion import Champions
-from serving.api.schema import Answer, Problem
+from serving.api.schema.answers import Answer, Problem
 from serving.launch import command
 from serving.records.prediction_log import PredictionLog
 
@@ -92,7 +92,8 @@ class Server:
 @pytest.fixture
 def server(workspace: Workspace, customers: pd.DataFrame, tmp_path: Path) -> Iterator[Server]:
     customers.to_parquet(workspace.root / "online.parquet")
-    schema_of(customers).save(made(workspace.features))
+    workspace.features.mkdir(parents=True)
+    schema_of(customers).save(workspace.features)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -104,11 +105,6 @@ def server(workspace: Workspace, customers: pd.DataFrame, tmp_path: Path) -> Ite
         server.process.wait(20)
     finally:
         server.process.kill()
-
-
-def made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
 
 
 def schema_of(customers: pd.DataFrame) -> FeatureSchema:

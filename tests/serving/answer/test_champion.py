@@ -13,7 +13,7 @@ import pytest
 
 from configs.errors import NotReadyError, RegistryError
 from configs.workspace import Workspace
-from serving.answer.champion import ChampionHolder, Champions, Loaded, registered_versions
+from serving.answer.champion import Champions, ChampionWatcher, LoadedModel, registered_versions
 
 # MLflow's own use of SQLAlchemy, and its advice about models without a signature
 pytestmark = [
@@ -81,10 +81,10 @@ def point(registry: Workspace) -> Iterator[Point]:
 
 
 @pytest.fixture
-def holder_of(registry: Workspace) -> Iterator[ChampionHolder]:
-    holder = ChampionHolder(registry, lambda: "made-up", poll_seconds=0.05)
-    yield holder
-    holder.stop()
+def watcher(registry: Workspace) -> Iterator[ChampionWatcher]:
+    watcher = ChampionWatcher(registry, lambda: "made-up", poll_seconds=0.05)
+    yield watcher
+    watcher.stop()
 
 
 def test_the_versions_that_carry_the_alias_are_loaded(registry: Workspace, point: Point, champions: Champions) -> None:
@@ -105,9 +105,9 @@ def test_a_loaded_model_predicts_as_the_one_that_was_registered(
 
 
 def test_the_base_is_that_of_every_explanation(champions: Champions) -> None:
-    for held in (champions.churn, champions.clv):
-        explained = held.bundle.explain(held.bundle.encode(held.bundle.reference.head(7)))
-        assert Loaded.of(held.bundle, "1").base == explained.base
+    for model in (champions.churn, champions.clv):
+        explained = model.bundle.explain(model.bundle.encode(model.bundle.reference.head(7)))
+        assert LoadedModel.from_bundle(model.bundle, "1").base == explained.base
 
 
 def test_without_a_registry_one_is_told_to_train_and_none_is_made(workspace: Workspace) -> None:
@@ -139,50 +139,50 @@ def test_a_model_whose_file_was_altered_is_refused(registry: Workspace, point: P
         Champions.load(registry)
 
 
-def test_a_holder_has_nothing_before_it_looked(holder_of: ChampionHolder) -> None:
+def test_a_watcher_has_nothing_before_it_looked(watcher: ChampionWatcher) -> None:
     with pytest.raises(NotReadyError, match="being loaded"):
-        holder_of.current()
+        watcher.current()
 
 
-def test_a_holder_says_why_it_has_nothing(workspace: Workspace) -> None:
-    holder = ChampionHolder(workspace)
-    assert not holder.refresh()
+def test_a_watcher_says_why_it_has_nothing(workspace: Workspace) -> None:
+    watcher = ChampionWatcher(workspace)
+    assert not watcher.refresh()
     with pytest.raises(NotReadyError, match="no model registry"):
-        holder.current()
+        watcher.current()
 
 
-def test_a_holder_swaps_when_the_alias_moves_and_only_then(holder_of: ChampionHolder, point: Point) -> None:
-    assert holder_of.refresh()
-    first = holder_of.current()
-    assert not holder_of.refresh()
-    assert holder_of.current() is first
+def test_a_watcher_swaps_when_the_alias_moves_and_only_then(watcher: ChampionWatcher, point: Point) -> None:
+    assert watcher.refresh()
+    first = watcher.current()
+    assert not watcher.refresh()
+    assert watcher.current() is first
     point("churn", NEWER)
-    assert holder_of.refresh()
-    assert holder_of.current().churn.label == "churn/2"
+    assert watcher.refresh()
+    assert watcher.current().churn.label == "churn/2"
     assert first.churn.label == "churn/1"
 
 
 @pytest.mark.parametrize("version", [ALTERED, MISNAMED, None])
-def test_a_holder_keeps_what_it_has_when_a_load_fails_and_logs_it_once(
-    holder_of: ChampionHolder, point: Point, version: str | None, caplog: pytest.LogCaptureFixture
+def test_a_watcher_keeps_what_it_has_when_a_load_fails_and_logs_it_once(
+    watcher: ChampionWatcher, point: Point, version: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    holder_of.refresh()
-    first = holder_of.current()
+    watcher.refresh()
+    first = watcher.current()
     point("churn", version)
     with caplog.at_level(logging.WARNING, "serving"):
-        assert not holder_of.refresh()
-        assert not holder_of.refresh()
-    assert holder_of.current() is first
-    told = [r.getMessage() for r in caplog.records if r.name == "serving.answer.champion"]
-    assert len(told) == 1
-    assert "churn/1 and clv/1 stay" in told[0]
+        assert not watcher.refresh()
+        assert not watcher.refresh()
+    assert watcher.current() is first
+    messages = [r.getMessage() for r in caplog.records if r.name == "serving.answer.champion"]
+    assert len(messages) == 1
+    assert "churn/1 and clv/1 stay" in messages[0]
     point("churn", NEWER)
-    assert holder_of.refresh()
+    assert watcher.refresh()
 
 
-def test_a_running_holder_follows_the_alias_by_itself(holder_of: ChampionHolder, point: Point) -> None:
+def test_a_running_watcher_follows_the_alias_by_itself(watcher: ChampionWatcher, point: Point) -> None:
     swapped = threading.Event()
-    look = holder_of.refresh
+    look = watcher.refresh
 
     def tell() -> bool:
         moved = look()
@@ -190,10 +190,10 @@ def test_a_running_holder_follows_the_alias_by_itself(holder_of: ChampionHolder,
             swapped.set()
         return moved
 
-    holder_of.refresh = tell  # type: ignore[method-assign]
-    with holder_of:
+    watcher.refresh = tell  # type: ignore[method-assign]
+    with watcher:
         assert swapped.wait(20)
         swapped.clear()
         point("churn", NEWER)
         assert swapped.wait(20)
-        assert holder_of.current().churn.version == NEWER
+        assert watcher.current().churn.version == NEWER

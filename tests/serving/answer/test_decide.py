@@ -22,7 +22,7 @@ def one(tenure: float, since: float, recent: float, total: float) -> str:
     frame = pd.DataFrame(
         {"tenure_days": [tenure], "days_since_last_order": [since], "spend_90d": [recent], "spend_total": [total]}
     )
-    return decide.stages(frame, STAGES, activity_days=90)[0]
+    return decide.order_stages(frame, STAGES, activity_days=90)[0]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_stage_follows_from(tenure: float, since: float, recent: float, tota
 
 def test_stages_name_the_column_that_is_missing() -> None:
     with pytest.raises(NotReadyError, match="lacks 'tenure_days'"):
-        decide.stages(pd.DataFrame({"days_since_last_order": [1.0]}), STAGES, 90)
+        decide.order_stages(pd.DataFrame({"days_since_last_order": [1.0]}), STAGES, 90)
 
 
 def test_who_never_ordered_is_no_customer(settings: Settings) -> None:

@@ -20,7 +20,7 @@ from configs.errors import NotReadyError, RegistryError
 from configs.settings import Settings
 from serving.answer.champion import Champions
 from serving.answer.score import basis_of, new_id, score
-from serving.api.schema import Answer
+from serving.api.schema.answers import Answer
 from training.model.bundle import Bundle
 
 quick = effort(max_examples=15, deadline=None)
@@ -42,10 +42,10 @@ def test_base_and_effects_sum_to_what_is_served(
 ) -> None:
     for answer in score(make_customers(30, seed), champions, settings, now, top_reasons=0):
         if answer["churn"]:
-            told = champions.churn.base + sum(r["effect"] for r in answer["reasons"])
-            assert told == pytest.approx(answer["churn"]["probability"], abs=1e-12)
-        told = champions.clv.base + sum(r["effect"] for r in answer["clv_reasons"])
-        assert told == pytest.approx(answer["clv"]["expected"], rel=1e-12)
+            total = champions.churn.base + sum(r["effect"] for r in answer["reasons"])
+            assert total == pytest.approx(answer["churn"]["probability"], abs=1e-12)
+        total = champions.clv.base + sum(r["effect"] for r in answer["clv_reasons"])
+        assert total == pytest.approx(answer["clv"]["expected"], rel=1e-12)
 
 
 @quick
@@ -69,9 +69,9 @@ def test_the_order_of_the_customers_does_not_change_an_answer(
     seed: int, champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
 ) -> None:
     mixed = customers.head(100).sample(frac=1, random_state=seed)
-    told = {a["customer_id"]: a for a in without_ids(score(mixed, champions, settings, now, 3))}
+    by_id = {a["customer_id"]: a for a in without_ids(score(mixed, champions, settings, now, 3))}
     for answer in without_ids(score(customers.head(100), champions, settings, now, 3)):
-        assert told[answer["customer_id"]] == answer
+        assert by_id[answer["customer_id"]] == answer
 
 
 def test_a_customer_alone_gets_the_answer_it_gets_among_others(
@@ -136,11 +136,11 @@ def test_reasons_are_the_largest_effects_and_say_the_customers_own_numbers(
     assert answer["reasons"] == everything["reasons"][:2]
     sizes = [abs(r["effect"]) for r in everything["reasons"]]
     assert sizes == sorted(sizes, reverse=True)
-    told = {r["feature"]: r for r in everything["reasons"]}
-    assert set(told) == set(champions.churn.bundle.features)
-    assert told["days_since_last_order"]["text"] == "Last order 41 days ago; usual gap is 9 days"
-    assert told["days_since_last_order"]["value"] == 41.3
-    assert told["region"]["value"] == "south"
+    reasons = {r["feature"]: r for r in everything["reasons"]}
+    assert set(reasons) == set(champions.churn.bundle.features)
+    assert reasons["days_since_last_order"]["text"] == "Last order 41 days ago; usual gap is 9 days"
+    assert reasons["days_since_last_order"]["value"] == 41.3
+    assert reasons["region"]["value"] == "south"
 
 
 @pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf])
@@ -191,9 +191,9 @@ def test_an_answer_names_versions_currency_and_horizons(
 
 def test_an_answer_says_where_neither_a_season_nor_leaving_can_be_told(champions: Champions) -> None:
     bare = replace(champions.churn.bundle, basis="prior", full_season=False, info={"dropout_identifiable": False})
-    told = basis_of(bare)
-    assert (told["kind"], told["full_season"]) == ("prior", False)
-    assert "no season is known" in told["text"] and "do not tell whether customers leave for good" in told["text"]
+    basis = basis_of(bare)
+    assert (basis["kind"], basis["full_season"]) == ("prior", False)
+    assert "no season is known" in basis["text"] and "do not tell whether customers leave for good" in basis["text"]
     sure = basis_of(replace(bare, basis="model", full_season=True, info={}))["text"]
     assert sure == "Trees, learned from this company's outcomes."
 

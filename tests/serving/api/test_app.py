@@ -17,13 +17,14 @@ import pandas as pd
 import pytest
 from starlette.applications import Starlette
 
-import serving.api.app
+import serving.api.endpoints
 from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.champion import Champions
 from serving.api.app import create_app
-from serving.api.schema import Answer, Answers, Models, Problem, max_body_bytes
+from serving.api.schema.answers import Answer, Answers, Models, Problem
+from serving.api.schema.requests import max_prediction_bytes
 from serving.records.prediction_log import PredictionLog
 
 Calling = Callable[[Starlette], Any]
@@ -37,8 +38,8 @@ def log(workspace: Workspace) -> Iterator[PredictionLog]:
 
 
 @pytest.fixture
-def app(holder: Any, reader: Any, log: PredictionLog, settings: Settings, now: datetime) -> Starlette:
-    return create_app(holder, reader, log, settings, clock=lambda: now)
+def app(models: Any, reader: Any, log: PredictionLog, settings: Settings, now: datetime) -> Starlette:
+    return create_app(models, reader, log, settings, clock=lambda: now)
 
 
 @pytest.fixture
@@ -49,10 +50,10 @@ def client(app: Starlette, calling: Calling) -> Any:
 def problem(response: httpx.Response, status: int) -> Problem:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
-    told = Problem.model_validate(response.json())
-    assert told.status == status
-    assert told.type.startswith("urn:staycast:problem:")
-    return told
+    fault = Problem.model_validate(response.json())
+    assert fault.status == status
+    assert fault.type.startswith("urn:staycast:problem:")
+    return fault
 
 
 def without_id(answer: dict[str, Any]) -> dict[str, Any]:
@@ -68,9 +69,9 @@ def test_one_id_gets_its_answer(client: Any) -> None:
 
 def test_several_ids_get_answers_in_the_order_asked_and_the_unknown_are_named(client: Any) -> None:
     response = client.post("/v1/predictions", json={"customer_ids": ["c3", "nobody", "c1", "noone", "c2"]})
-    told = Answers.model_validate_json(response.content)
-    assert [a.customer_id for a in told.predictions] == ["c3", "c1", "c2"]
-    assert told.not_found == ["nobody", "noone"]
+    answers = Answers.model_validate_json(response.content)
+    assert [a.customer_id for a in answers.predictions] == ["c3", "c1", "c2"]
+    assert answers.not_found == ["nobody", "noone"]
 
 
 def test_an_answer_in_a_list_is_the_answer_alone(client: Any) -> None:
@@ -109,15 +110,15 @@ def test_every_answer_is_in_the_log_once(client: Any, log: PredictionLog) -> Non
 
 
 def test_an_unknown_customer_is_404_with_only_the_id_asked(client: Any) -> None:
-    told = problem(client.post("/v1/predictions", json={"customer_id": "nobody"}), 404)
-    assert told.type == "urn:staycast:problem:unknown-customer"
-    assert "'nobody'" in told.detail
+    fault = problem(client.post("/v1/predictions", json={"customer_id": "nobody"}), 404)
+    assert fault.type == "urn:staycast:problem:unknown-customer"
+    assert "'nobody'" in fault.detail
 
 
 def test_a_list_of_unknown_customers_is_404_and_quotes_none(client: Any) -> None:
-    told = problem(client.post("/v1/predictions", json={"customer_ids": ["nobody", "noone"]}), 404)
-    assert "nobody" not in told.detail
-    assert "2 customers" in told.detail
+    fault = problem(client.post("/v1/predictions", json={"customer_ids": ["nobody", "noone"]}), 404)
+    assert "nobody" not in fault.detail
+    assert "2 customers" in fault.detail
 
 
 @pytest.mark.parametrize(
@@ -138,24 +139,24 @@ def test_what_is_not_a_valid_request_is_422_and_never_scored(client: Any, reader
 
 
 def test_a_fault_is_told_with_a_pointer(client: Any) -> None:
-    told = problem(client.post("/v1/predictions", json={"customer_ids": ["c1", 2]}), 422)
-    assert [(e.pointer, e.detail) for e in told.errors] == [
+    fault = problem(client.post("/v1/predictions", json={"customer_ids": ["c1", 2]}), 422)
+    assert [(e.pointer, e.detail) for e in fault.errors] == [
         ("/customer_ids/1", 'must be a string in quotes, such as "1038"')
     ]
 
 
 def test_more_ids_than_allowed_are_refused_and_as_many_as_allowed_are_not(
-    calling: Calling, holder: Any, reader: Any, log: PredictionLog, settings: Settings
+    calling: Calling, models: Any, reader: Any, log: PredictionLog, settings: Settings
 ) -> None:
     few = settings.model_copy(update={"serving": settings.serving.model_copy(update={"max_customers_per_request": 3})})
-    client = calling(create_app(holder, reader, log, few))
+    client = calling(create_app(models, reader, log, few))
     assert client.post("/v1/predictions", json={"customer_ids": ["c1", "c2", "c3"]}).status_code == 200
     problem(client.post("/v1/predictions", json={"customer_ids": ["c1", "c2", "c3", "c4"]}), 422)
 
 
 @pytest.mark.parametrize("declared", [True, False])
 def test_a_body_longer_than_any_valid_one_is_413(client: Any, settings: Settings, declared: bool) -> None:
-    body = b" " * (max_body_bytes(settings.serving.max_customers_per_request) + 1)
+    body = b" " * (max_prediction_bytes(settings.serving.max_customers_per_request) + 1)
 
     async def parts() -> AsyncIterator[bytes]:
         yield body
@@ -196,10 +197,10 @@ def test_another_path_is_404(client: Any) -> None:
 
 
 def test_models_names_versions_and_horizons(client: Any, champions: Champions) -> None:
-    told = Models.model_validate_json(client.get("/v1/models").content)
-    assert (told.churn.model, told.churn.version) == ("churn/3", "3")
-    assert told.clv.horizon_days == 90
-    assert told.clv.features == list(champions.clv.bundle.features)
+    models = Models.model_validate_json(client.get("/v1/models").content)
+    assert (models.churn.model, models.churn.version) == ("churn/3", "3")
+    assert models.clv.horizon_days == 90
+    assert models.clv.features == list(champions.clv.bundle.features)
 
 
 def test_the_openapi_document_is_served(client: Any) -> None:
@@ -227,9 +228,9 @@ def test_without_champions_it_lives_but_is_not_ready(
         client.post("/v1/predictions", json={"customer_id": "c1"}),
     ]
     for response in answers:
-        told = problem(response, 503)
+        fault = problem(response, 503)
         assert response.headers["retry-after"] == "5"
-        assert "/somewhere" not in told.detail
+        assert "/somewhere" not in fault.detail
 
 
 class Broken:
@@ -243,32 +244,32 @@ class Broken:
 
 
 def test_a_feature_store_that_fails_is_503(
-    calling: Calling, holder: Any, log: PredictionLog, settings: Settings
+    calling: Calling, models: Any, log: PredictionLog, settings: Settings
 ) -> None:
-    client = calling(create_app(holder, Broken(), log, settings))
+    client = calling(create_app(models, Broken(), log, settings))
     problem(client.get("/readyz"), 503)
-    told = problem(client.post("/v1/predictions", json={"customer_id": SECRET}), 503)
-    assert SECRET not in told.detail
+    fault = problem(client.post("/v1/predictions", json={"customer_id": SECRET}), 503)
+    assert SECRET not in fault.detail
 
 
 def test_an_answer_that_cannot_be_logged_is_not_given(
-    calling: Calling, holder: Any, reader: Any, settings: Settings
+    calling: Calling, models: Any, reader: Any, settings: Settings
 ) -> None:
-    client = calling(create_app(holder, reader, Broken(), settings))
+    client = calling(create_app(models, reader, Broken(), settings))
     problem(client.post("/v1/predictions", json={"customer_id": "c1"}), 503)
 
 
 def test_a_store_that_lacks_a_column_of_the_model_is_not_ready(
-    calling: Calling, holder: Any, reader: Any, log: PredictionLog, settings: Settings
+    calling: Calling, models: Any, reader: Any, log: PredictionLog, settings: Settings
 ) -> None:
     reader.frame = reader.frame.drop(columns="median_gap_days")
-    client = calling(create_app(holder, reader, log, settings))
+    client = calling(create_app(models, reader, log, settings))
     assert "'median_gap_days'" in problem(client.get("/readyz"), 503).detail
     problem(client.post("/v1/predictions", json={"customer_id": "c1"}), 503)
 
 
 def test_a_store_that_hangs_makes_it_unready_but_not_dead(
-    calling: Calling, holder: Any, log: PredictionLog, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    calling: Calling, models: Any, log: PredictionLog, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     freed = threading.Event()
 
@@ -277,8 +278,8 @@ def test_a_store_that_hangs_makes_it_unready_but_not_dead(
             freed.wait(10)
             raise ConnectionError
 
-    monkeypatch.setattr(serving.api.app, "READY_SECONDS", 0.05)
-    client = calling(create_app(holder, Hanging(), log, settings))
+    monkeypatch.setattr(serving.api.endpoints, "READINESS_TIMEOUT_SECONDS", 0.05)
+    client = calling(create_app(models, Hanging(), log, settings))
     assert "did not answer" in problem(client.get("/readyz"), 503).detail
     assert client.get("/healthz").status_code == 200
     freed.set()
@@ -306,7 +307,7 @@ def test_a_bug_is_a_plain_500_and_neither_answer_nor_log_quotes_anything(
     def bug(*arguments: Any) -> None:
         raise KeyError(SECRET)
 
-    monkeypatch.setattr(serving.api.app, "score", bug)
+    monkeypatch.setattr(serving.api.endpoints, "score", bug)
     with caplog.at_level(logging.DEBUG):
         response = client.post("/v1/predictions", json={"customer_id": "c1"})
     assert SECRET not in problem(response, 500).detail
@@ -315,9 +316,14 @@ def test_a_bug_is_a_plain_500_and_neither_answer_nor_log_quotes_anything(
 
 
 def test_the_log_never_holds_an_id_or_a_body(
-    calling: Calling, client: Any, holder: Any, log: PredictionLog, settings: Settings, caplog: pytest.LogCaptureFixture
+    calling: Calling,
+    client: Any,
+    models: Any,
+    log: PredictionLog,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    broken = calling(create_app(holder, Broken(), log, settings))
+    broken = calling(create_app(models, Broken(), log, settings))
     with caplog.at_level(logging.DEBUG):
         for one in (client, broken):
             one.post("/v1/predictions", json={"customer_id": SECRET})
@@ -368,7 +374,7 @@ def test_requests_at_once_get_the_answers_of_requests_alone(client: Any) -> None
 
 
 def test_a_request_that_finds_too_many_waiting_is_told_when_to_come_again(
-    holder: Any, reader: Any, log: PredictionLog, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    models: Any, reader: Any, log: PredictionLog, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     freed = threading.Event()
 
@@ -377,8 +383,8 @@ def test_a_request_that_finds_too_many_waiting_is_told_when_to_come_again(
             freed.wait(10)
             return reader.read(customer_ids)
 
-    monkeypatch.setattr(serving.api.app, "MAX_WAITING", 1)
-    app = create_app(holder, Slow(), log, settings)
+    monkeypatch.setattr(serving.api.endpoints, "MAX_QUEUED_REQUESTS", 1)
+    app = create_app(models, Slow(), log, settings)
 
     async def run() -> list[httpx.Response]:
         answers: list[httpx.Response] = []
@@ -406,7 +412,7 @@ def test_a_request_that_finds_too_many_waiting_is_told_when_to_come_again(
 def test_an_answer_ends_with_the_models_it_began_with(
     calling: Calling,
     champions: Champions,
-    holder: Any,
+    models: Any,
     reader: Any,
     log: PredictionLog,
     settings: Settings,
@@ -415,10 +421,10 @@ def test_an_answer_ends_with_the_models_it_began_with(
 
     class Swapping:
         def read(self, customer_ids: list[str]) -> pd.DataFrame:
-            holder.champions = newer
+            models.champions = newer
             return reader.read(customer_ids)
 
-    client = calling(create_app(holder, Swapping(), log, settings))
+    client = calling(create_app(models, Swapping(), log, settings))
     ask = {"customer_id": "c1"}
     assert client.post("/v1/predictions", json=ask).json()["model"]["churn"] == "churn/3"
     assert client.post("/v1/predictions", json=ask).json()["model"]["churn"] == "churn/9"

@@ -16,8 +16,9 @@ from features import refresh
 from features.store.feature_store import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.api.app import create_app
-from serving.api.intake import Intake
-from serving.api.schema import AcceptedEvents, Answer, Problem
+from serving.api.intake import EventIntake
+from serving.api.schema.answers import Answer, Problem
+from serving.api.schema.events import AcceptedEvents
 from serving.records.prediction_log import PredictionLog
 
 NOW = datetime(2024, 9, 5, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -33,11 +34,11 @@ ORDER = {
 class Service:
     """The app over one workspace."""
 
-    def __init__(self, place: Workspace, settings: Settings, holder: object, calling: Callable) -> None:
-        self.place, self.intake = place, Intake(settings, place)
+    def __init__(self, place: Workspace, settings: Settings, models: object, calling: Callable) -> None:
+        self.place, self.intake = place, EventIntake(settings, place)
         self.log = PredictionLog(place.prediction_log)
         reader = OnlineFeatures(place)
-        app: Starlette = create_app(holder, reader, self.log, settings, lambda: NOW, self.intake)
+        app: Starlette = create_app(models, reader, self.log, settings, lambda: NOW, self.intake)
         self.http = calling(app)
 
     def send(self, **content: object) -> httpx.Response:
@@ -60,11 +61,11 @@ def place(fresh: Workspace) -> Workspace:
 
 
 @pytest.fixture
-def start(place: Workspace, few: Settings, holder: object, calling: Callable) -> Iterator[Callable]:
+def start(place: Workspace, few: Settings, models: object, calling: Callable) -> Iterator[Callable]:
     opened: list[Service] = []
 
     def begin() -> Service:
-        opened.append(Service(place, few, holder, calling))
+        opened.append(Service(place, few, models, calling))
         return opened[-1]
 
     yield begin
@@ -89,9 +90,9 @@ def test_the_next_prediction_reflects_an_order(start: Callable, one: str) -> Non
     before = service.recency(one)
     response = service.send(**ORDER, customer_id=one)
     assert response.status_code == 200
-    taken = AcceptedEvents.model_validate(response.json())
-    assert [(e.event_id, e.status) for e in taken.events] == [("e1", "accepted")]
-    assert taken.as_of == "2024-09-05T12:00:01Z"
+    accepted = AcceptedEvents.model_validate(response.json())
+    assert [(e.event_id, e.status) for e in accepted.events] == [("e1", "accepted")]
+    assert accepted.as_of == "2024-09-05T12:00:01Z"
     assert service.recency(one) == pytest.approx(3601 / 86_400) != before
 
 
@@ -124,8 +125,8 @@ def test_an_event_that_was_stored_but_not_folded_in_is_so_when_it_is_sent_again(
 
     with monkeypatch.context() as patch:
         patch.setattr(refresh.OnEventRefresher, "__call__", broken)
-        told = problem(service.send(**ORDER, customer_id=one), 503)
-        assert "send them again" in told.detail
+        fault = problem(service.send(**ORDER, customer_id=one), 503)
+        assert "send them again" in fault.detail
     assert service.send(**ORDER, customer_id=one).json()["events"][0]["status"] == "known"
     assert service.recency(one) == pytest.approx(3601 / 86_400)
 
@@ -133,8 +134,8 @@ def test_an_event_that_was_stored_but_not_folded_in_is_so_when_it_is_sent_again(
 def test_the_same_id_with_other_content_is_a_conflict(start: Callable, one: str) -> None:
     service = start()
     service.send(**ORDER, customer_id=one)
-    told = problem(service.send(**{**ORDER, "amount": 1.0}, customer_id=one), 409)
-    assert told.errors[0].pointer == "/event_id"
+    fault = problem(service.send(**{**ORDER, "amount": 1.0}, customer_id=one), 409)
+    assert fault.errors[0].pointer == "/event_id"
 
 
 @pytest.mark.parametrize(
@@ -159,10 +160,10 @@ def test_a_bad_event_is_refused_by_field_and_nothing_is_stored(
     service = start()
     good = {**ORDER, "event_id": "good", "order_id": "good", "customer_id": one}
     bad = {**ORDER, "customer_id": one, **changed}
-    told = problem(service.send(**bad), 422)
-    assert [e.pointer for e in told.errors] == [pointer]
-    told = problem(service.send(events=[good, bad]), 422)
-    assert [e.pointer for e in told.errors] == [f"/events/1{pointer}"]
+    fault = problem(service.send(**bad), 422)
+    assert [e.pointer for e in fault.errors] == [pointer]
+    fault = problem(service.send(events=[good, bad]), 422)
+    assert [e.pointer for e in fault.errors] == [f"/events/1{pointer}"]
     assert service.send(**good).json()["events"][0]["status"] == "accepted"
 
 
@@ -182,8 +183,8 @@ def test_an_event_of_an_alias_is_the_persons_and_so_is_the_answer(start: Callabl
     answer = service.http.post("/v1/predictions", json={"customer_ids": ["web-7", one, "web-8"]}).json()
     assert [(a["customer_id"], a.get("alias")) for a in answer["predictions"]] == [(one, "web-7"), (one, None)]
     assert answer["not_found"] == ["web-8"]
-    for told in answer["predictions"]:
-        Answer.model_validate(told)
+    for prediction in answer["predictions"]:
+        Answer.model_validate(prediction)
     assert set(service.log.read()["customer_id"]) == {one}
 
 
@@ -206,9 +207,9 @@ def test_an_order_id_that_stands_in_the_tables_as_another_customers_is_a_conflic
     own = orders.loc[orders["customer_id"] == one, "order_id"].iloc[0]
     service = start()
     before = service.recency(one)
-    told = problem(service.send(**{**ORDER, "order_id": others}, customer_id=one), 409)
-    assert [e.pointer for e in told.errors] == ["/order_id"]
-    assert "another customer's" in told.detail
+    fault = problem(service.send(**{**ORDER, "order_id": others}, customer_id=one), 409)
+    assert [e.pointer for e in fault.errors] == ["/order_id"]
+    assert "another customer's" in fault.detail
     good = {**ORDER, "event_id": "e2", "order_id": "new-2", "customer_id": one}
     several = problem(service.send(events=[good, {**ORDER, "order_id": others, "customer_id": one}]), 409)
     assert [e.pointer for e in several.errors] == ["/events/1/order_id"]
@@ -228,9 +229,9 @@ def test_an_order_that_an_export_gives_to_another_later_counts_once_and_is_no_co
     pd.concat([orders, row], ignore_index=True).to_parquet(place.tables / "orders.parquet", index=False)
     assert service.send(**ORDER, customer_id=first).json()["events"][0]["status"] == "known"
     assert service.recency(first) > 1
-    told = OnlineFeatures(place).read([first])
+    before = OnlineFeatures(place).read([first])
     refresh.refresh(few, place, NOW, everyone=True)
-    pd.testing.assert_frame_equal(OnlineFeatures(place).read([first]), told, rtol=1e-9)
+    pd.testing.assert_frame_equal(OnlineFeatures(place).read([first]), before, rtol=1e-9)
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{", b'{"events": []}', b'{"events": {}}', b'{"events": [], "x": 1}'])
@@ -242,18 +243,24 @@ def test_a_body_that_brings_no_events_is_refused(start: Callable, content: bytes
 def test_several_events_of_several_customers_are_taken_at_once(start: Callable, place: Workspace) -> None:
     ids = sorted(pd.read_parquet(place.tables / "customers.parquet")["customer_id"])[:5]
     events = [{**ORDER, "event_id": i, "order_id": i, "customer_id": i} for i in ids]
-    said = {"event_id": "t", "type": "interaction", "interaction_id": "t", "customer_id": ids[0]}
+    complaint = {"event_id": "t", "type": "interaction", "interaction_id": "t", "customer_id": ids[0]}
     service = start()
-    taken = service.send(events=[*events, {**said, "occurred_at": "2024-09-05T11:59:00Z", "kind": "complaint"}])
-    assert [e["status"] for e in taken.json()["events"]] == ["accepted"] * 6
+    accepted = service.send(events=[*events, {**complaint, "occurred_at": "2024-09-05T11:59:00Z", "kind": "complaint"}])
+    assert [e["status"] for e in accepted.json()["events"]] == ["accepted"] * 6
     assert all(service.recency(i) == pytest.approx(3601 / 86_400) for i in ids)
 
 
 def test_a_service_without_an_intake_says_so(
-    customers: pd.DataFrame, reader: object, champions: Champions, holder: object, settings: Settings, tmp_path, calling
+    customers: pd.DataFrame,
+    reader: object,
+    champions: Champions,
+    models: object,
+    settings: Settings,
+    tmp_path,
+    calling,
 ) -> None:
     with PredictionLog(tmp_path / "log.db") as log:
-        http = calling(create_app(holder, reader, log, settings))
+        http = calling(create_app(models, reader, log, settings))
         problem(http.post("/v1/events", json={**ORDER, "customer_id": "c1"}), 503)
 
 

@@ -21,8 +21,8 @@ def test_both_files_hold_the_answers_of_single_requests(
     folder = workspace.scores / "2024-03-01"
     assert summary["folder"] == str(folder)
     lines = [orjson.loads(line) for line in (folder / "scores.jsonl").read_bytes().splitlines()]
-    wanted = score(customers, champions, settings, now, settings.serving.top_reasons)
-    assert [{**a, "prediction_id": ""} for a in lines] == [{**a, "prediction_id": ""} for a in wanted]
+    expected = score(customers, champions, settings, now, settings.serving.top_reasons)
+    assert [{**a, "prediction_id": ""} for a in lines] == [{**a, "prediction_id": ""} for a in expected]
     table = pd.read_parquet(folder / "scores.parquet")
     assert list(table.columns) == SCHEMA.names
     assert table["prediction_id"].tolist() == [a["prediction_id"] for a in lines]
@@ -47,16 +47,16 @@ def test_the_summary_counts_all_customers(
 def test_progress_is_told_after_every_chunk(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
-    told: list[tuple[int, int]] = []
-    score_all(customers.head(25), champions, settings, workspace, now, lambda *done: told.append(done), chunk_rows=10)
-    assert told == [(10, 25), (20, 25), (25, 25)]
+    calls: list[tuple[int, int]] = []
+    score_all(customers.head(25), champions, settings, workspace, now, lambda *done: calls.append(done), chunk_rows=10)
+    assert calls == [(10, 25), (20, 25), (25, 25)]
 
 
 def test_a_chunk_of_lapsed_customers_alone_is_written(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
-    gone = customers.head(5).assign(days_since_last_order=200.0, tenure_days=300.0)
-    summary = score_all(gone, champions, settings, workspace, now)
+    lapsed = customers.head(5).assign(days_since_last_order=200.0, tenure_days=300.0)
+    summary = score_all(lapsed, champions, settings, workspace, now)
     assert summary["bands"] == {}
     assert summary["stages"] == {"lapsed": 5}
     assert pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")["probability"].isna().all()
@@ -84,3 +84,26 @@ def test_several_moments_are_refused(
         score_all(pd.concat([customers.head(1), later]), champions, settings, workspace, now)
     with pytest.raises(DataError, match="holds 0"):
         score_all(customers.head(0), champions, settings, workspace, now)
+
+
+def test_batch_scores_say_whom_to_contact_and_the_summary_adds_them_up(
+    champions: Champions, planned: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> None:
+    summary = score_all(customers, champions, planned, workspace, now, chunk_rows=150)
+    table = pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")
+    known = table["probability"].notna()
+    assert (table["expected_profit"].notna() == known).all()
+    assert (table.loc[known, "contact"].astype(bool) == (table.loc[known, "expected_profit"] > 0)).all()
+    listed = table[table["contact"].eq(True)]
+    best = summary["campaign"]
+    assert 0 < best["contacts"] == len(listed) < known.sum()
+    assert best["expected_profit"] == pytest.approx(listed["expected_profit"].sum())
+    assert best["lowest_probability"] == listed["probability"].min()
+
+
+def test_without_a_plan_the_columns_are_empty(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> None:
+    summary = score_all(customers, champions, settings, workspace, now)
+    table = pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")
+    assert summary["campaign"] is None and table[["expected_profit", "contact"]].isna().all(axis=None)

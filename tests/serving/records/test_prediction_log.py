@@ -22,8 +22,8 @@ def answers(champions: Champions, settings: Settings, now: datetime, customers: 
     return score(customers.head(40), champions, settings, now, 1)
 
 
-def at(answer: dict[str, Any], moment: str, prediction_id: str) -> dict[str, Any]:
-    return {**answer, "scored_at": moment, "prediction_id": prediction_id}
+def at(answer: dict[str, Any], scored_at: str, prediction_id: str) -> dict[str, Any]:
+    return {**answer, "scored_at": scored_at, "prediction_id": prediction_id}
 
 
 def test_what_is_appended_is_read_back(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
@@ -32,10 +32,10 @@ def test_what_is_appended_is_read_back(tmp_path: Path, answers: list[dict[str, A
         frame = log.read()
     assert list(frame.columns) == list(COLUMNS)
     assert str(frame["scored_at"].dtype) == str(frame["as_of"].dtype) == "datetime64[us, UTC]"
-    told = {a["prediction_id"]: a for a in answers}
-    assert set(frame["prediction_id"]) == set(told)
+    by_id = {a["prediction_id"]: a for a in answers}
+    assert set(frame["prediction_id"]) == set(by_id)
     for row in frame.to_dict("records"):
-        answer = told[row["prediction_id"]]
+        answer = by_id[row["prediction_id"]]
         assert row["customer_id"] == answer["customer_id"]
         assert row["expected"] == answer["clv"]["expected"]
         assert row["tier"] == answer["clv"]["tier"]
@@ -67,10 +67,10 @@ def test_an_answer_is_on_disk_when_append_returns(tmp_path: Path, answers: list[
 
 
 def test_a_time_range_holds_its_start_and_not_its_end(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
-    moments = ["2024-03-01T00:00:00Z", "2024-03-01T00:00:00.5Z", "2024-03-02T00:00:00Z"]
+    times = ["2024-03-01T00:00:00Z", "2024-03-01T00:00:00.5Z", "2024-03-02T00:00:00Z"]
     day = datetime(2024, 3, 1, tzinfo=UTC)
     with PredictionLog(tmp_path / "p.db") as log:
-        log.append([at(answers[0], moment, f"id{i}") for i, moment in enumerate(moments)])
+        log.append([at(answers[0], time, f"id{i}") for i, time in enumerate(times)])
         assert log.read(day, day + timedelta(days=1))["prediction_id"].tolist() == ["id0", "id1"]
         assert log.read(start=day + timedelta(days=1))["prediction_id"].tolist() == ["id2"]
         assert log.read(end=day).empty

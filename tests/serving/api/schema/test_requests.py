@@ -6,31 +6,36 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from serving.api import schema
 from serving.api.problems import InvalidRequestError
-from serving.api.schema import ManyCustomers, OneCustomer, Problem, parse
+from serving.api.schema.fields import MAX_ID_LENGTH
+from serving.api.schema.requests import (
+    MAX_REASONS,
+    ManyCustomers,
+    OneCustomer,
+    max_prediction_bytes,
+    parse_prediction,
+)
 
 MOST = 3
-ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=schema.MAX_ID_LENGTH)
+ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=MAX_ID_LENGTH)
 
 
 def refused(body: bytes) -> dict[str, str]:
     with pytest.raises(InvalidRequestError) as caught:
-        parse(body, MOST)
+        parse_prediction(body, MOST)
     return {fault.pointer: fault.detail for fault in caught.value.errors}
 
 
 @given(ids)
 def test_any_text_is_an_id(customer_id: str) -> None:
-    assert parse(orjson.dumps({"customer_id": customer_id}), MOST) == OneCustomer(customer_id=customer_id)
+    assert parse_prediction(orjson.dumps({"customer_id": customer_id}), MOST) == OneCustomer(customer_id=customer_id)
 
 
-@given(st.lists(ids, min_size=1, max_size=MOST, unique=True), st.none() | st.integers(0, schema.MAX_REASONS))
+@given(st.lists(ids, min_size=1, max_size=MOST, unique=True), st.none() | st.integers(0, MAX_REASONS))
 def test_several_ids_keep_their_order(customer_ids: list[str], top: int | None) -> None:
     body = orjson.dumps({"customer_ids": customer_ids, "top_reasons": top})
-    assert parse(body, MOST) == ManyCustomers(customer_ids=customer_ids, top_reasons=top)
+    assert parse_prediction(body, MOST) == ManyCustomers(customer_ids=customer_ids, top_reasons=top)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +61,9 @@ def test_several_ids_keep_their_order(customer_ids: list[str], top: int | None) 
     ],
 )
 def test_a_fault_is_told_with_its_place(body: str, pointer: str, detail: str) -> None:
-    told = refused(body.encode())
-    assert list(told) == [pointer]
-    assert detail in told[pointer]
+    faults = refused(body.encode())
+    assert list(faults) == [pointer]
+    assert detail in faults[pointer]
 
 
 @pytest.mark.parametrize(
@@ -76,18 +81,18 @@ def test_a_fault_is_told_with_its_place(body: str, pointer: str, detail: str) ->
 )
 def test_what_is_not_json_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="not valid JSON at line"):
-        parse(body, MOST)
+        parse_prediction(body, MOST)
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"a"', b"1", b"null"])
 def test_what_is_not_an_object_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="must be a JSON object"):
-        parse(body, MOST)
+        parse_prediction(body, MOST)
 
 
 @given(ids.filter(lambda i: len(i) > 3), st.integers(0, 3))
 def test_a_refusal_never_quotes_an_id(customer_id: str, kind: int) -> None:
-    marked = f"secret-{customer_id}"[: schema.MAX_ID_LENGTH]
+    marked = f"secret-{customer_id}"[:MAX_ID_LENGTH]
     bodies: list[Any] = [
         {"customer_ids": [marked, marked]},
         {"customer_ids": [marked, 1]},
@@ -95,39 +100,11 @@ def test_a_refusal_never_quotes_an_id(customer_id: str, kind: int) -> None:
         {"customer_id": marked, "top_reasons": marked},
     ]
     with pytest.raises(InvalidRequestError) as caught:
-        parse(orjson.dumps(bodies[kind]), MOST)
+        parse_prediction(orjson.dumps(bodies[kind]), MOST)
     assert "secret" not in str(caught.value)
     assert not any("secret" in fault.detail for fault in caught.value.errors)
 
 
 def test_no_valid_request_is_longer_than_the_largest_body() -> None:
-    longest = '"' + "\\ud83d\\ude00" * schema.MAX_ID_LENGTH + '", '
-    assert len('{"customer_ids": [' + longest * 50 + '], "top_reasons": 1000}') < schema.max_body_bytes(50)
-
-
-def test_an_answer_with_a_number_that_is_not_finite_is_refused() -> None:
-    with pytest.raises(ValidationError, match="finite"):
-        schema.Reason(feature="x", value=float("nan"), effect=0.1, text="")
-
-
-def references(node: Any) -> set[str]:
-    if isinstance(node, dict):
-        own = {node["$ref"]} if "$ref" in node else set()
-        return own.union(*(references(v) for v in node.values()), set())
-    return set().union(*(references(v) for v in node)) if isinstance(node, list) else set()
-
-
-def test_the_openapi_document_names_only_what_it_holds() -> None:
-    document = schema.openapi(1000, "1")
-    held = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    assert references(document) <= held
-    assert held - references(document) == set()
-
-
-def test_the_openapi_document_tells_the_limits_of_a_request() -> None:
-    schemas = schema.openapi(17, "1")["components"]["schemas"]
-    several = schemas["ManyCustomers"]
-    assert several["additionalProperties"] is False
-    assert several["properties"]["customer_ids"]["maxItems"] == 17
-    assert several["properties"]["customer_ids"]["uniqueItems"] is True
-    assert Problem.model_json_schema()["required"] == ["type", "title", "status", "detail"]
+    longest = '"' + "\\ud83d\\ude00" * MAX_ID_LENGTH + '", '
+    assert len('{"customer_ids": [' + longest * 50 + '], "top_reasons": 1000}') < max_prediction_bytes(50)

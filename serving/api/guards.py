@@ -1,0 +1,130 @@
+"""What stands between a request and its answer: size and kind of the body, overload, counts and the access log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.api.metrics import Metrics
+from serving.api.problems import MediaTypeError, OverloadedError, TooLargeError, status_problem_response
+
+PROBE_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+logger = logging.getLogger(__name__)
+access = logging.getLogger("serving.access")
+
+
+def check_media_type(headers: Mapping[str, str]) -> None:
+    """MediaTypeError unless the body is plain JSON."""
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise MediaTypeError("send the body with Content-Type: application/json")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise MediaTypeError("send the body without Content-Encoding")
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The body, read only as far as it may be long.
+
+    Raises
+    ------
+    TooLargeError
+        It is longer than `max_bytes`.
+    """
+    too_large = TooLargeError(f"a body may hold at most {max_bytes} bytes: send less at a time")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > max_bytes:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise too_large
+    return bytes(body)
+
+
+class AdmissionControl:
+    """Sheds load: a request that finds too many before it is refused at once. The event loop alone counts them.
+
+    Parameters
+    ----------
+    max_requests
+        How many may be answered or wait at the same time.
+    """
+
+    def __init__(self, max_requests: int) -> None:
+        self._max_requests, self._admitted = max_requests, 0
+
+    @asynccontextmanager
+    async def admit(self) -> AsyncIterator[None]:
+        """Count one request while it is answered.
+
+        Raises
+        ------
+        OverloadedError
+            Too many are being answered or wait.
+        """
+        if self._admitted >= self._max_requests:
+            raise OverloadedError("too many requests wait already: try again in a second")
+        self._admitted += 1
+        try:
+            yield
+        finally:
+            self._admitted -= 1
+
+
+class AccessLogMiddleware:
+    """Times, counts and logs every request, and turns what nobody caught into a plain 500.
+
+    Starlette's own last handler raises the error again, so that the server would log its message, and with it
+    whatever customer data that quotes.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, routes: frozenset[str]) -> None:
+        self.app, self.metrics, self.routes = app, metrics, routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and watch its answer."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 0
+        scope["staycast"] = {"customers": 0}
+
+        async def send_and_note_status(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note_status)
+        except ClientDisconnect:
+            status = 499
+        except Exception as error:
+            logger.error("a request failed: %s", safe_summary(error))
+            if not status:
+                await status_problem_response(500)(scope, receive, send_and_note_status)
+        self._record(scope, status, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = scope["path"] if scope["path"] in self.routes else "other"
+        self.metrics.request(route, status, seconds)
+        level = logging.DEBUG if route in PROBE_ROUTES and status == 200 else logging.INFO
+        customers = scope["staycast"]["customers"]
+        access.log(level, "%s %s %d %.1f ms customers=%d", scope["method"], route, status, seconds * 1000, customers)
+
+
+def safe_summary(error: Exception) -> str:
+    """Kind and place of an error, without its message: that may quote a customer."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(error).__name__
+    code = trace.tb_frame.f_code
+    return f"{type(error).__name__} in {code.co_name} ({os.path.basename(code.co_filename)}:{trace.tb_lineno})"

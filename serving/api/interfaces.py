@@ -1,0 +1,49 @@
+"""What the app rests on, as protocols: models, features, the log of answers, and who takes events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import pandas as pd
+
+from serving.answer.champion import Champions
+from serving.api.schema.events import EventBatch
+
+
+class ModelProvider(Protocol):
+    """Gives the models that serve now."""
+
+    def current(self) -> Champions:
+        """The models; NotReadyError if there are none."""
+        ...
+
+
+class FeatureReader(Protocol):
+    """Reads the newest features of customers: one row an id, in the order asked; ``as_of`` NaT where it is unknown.
+
+    The row of an alias carries the person's ``customer_id``.
+    """
+
+    def read(self, customer_ids: list[str]) -> pd.DataFrame:
+        """Feature rows of these ids."""
+        ...
+
+
+class AnswerLog(Protocol):
+    """Keeps every answer before it is sent."""
+
+    def append(self, answers: list[dict[str, Any]]) -> None:
+        """Keep answers, all or none; they are safe when this returns."""
+        ...
+
+
+class EventSink(Protocol):
+    """Accepts events and makes the features reflect them."""
+
+    def accept(
+        self, batch: EventBatch, clock: Callable[[], datetime]
+    ) -> tuple[list[Literal["accepted", "known"]], datetime]:
+        """What became of each event, and the ``as_of`` of the new features; on disk and online when this returns."""
+        ...

@@ -1,0 +1,182 @@
+"""What is answered: predictions, the models that gave them, and problems."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from serving.api.schema.fields import CustomerId, StrictModel, UtcTime
+from training.model.bundle import Basis
+
+Percentile = Annotated[int, Field(ge=0, le=100, description="Share of reference customers at or below, in percent.")]
+
+
+class ExpectedPart(StrictModel):
+    """When what ends the waiting is expected: as likely as not, it has come by then."""
+
+    event: Literal["next_order", "contract_end"]
+    days: Annotated[float | None, Field(ge=0, description="Null: later than the longest horizon.")]
+    at: Annotated[UtcTime | None, Field(description="The same as a moment.")]
+
+
+class BasisPart(StrictModel):
+    """What a number rests on, and what it cannot know."""
+
+    kind: Annotated[
+        Basis,
+        Field(
+            description="model: trees; hybrid: trees that correct a prior; prior: a model of orders, or a regression, "
+            "as there is too little history for trees."
+        ),
+    ]
+    full_season: Annotated[
+        bool,
+        Field(description="False: the outcomes learned from cover less than a year; the value's interval is wider."),
+    ]
+    text: str
+
+
+class ChurnPart(StrictModel):
+    """The risk that the customer leaves."""
+
+    probability: Annotated[float, Field(ge=0, le=1, description="Calibrated probability of leaving.")]
+    horizon_days: Annotated[int, Field(gt=0)]
+    band: Literal["low", "watch", "high", "critical"]
+    percentile: Percentile
+    by_horizon: Annotated[
+        dict[str, Annotated[float, Field(ge=0, le=1)]],
+        Field(
+            description="Probability of leaving within each number of days: of no order until then, so never rising "
+            "with the days; or of the end of the contract, never falling.",
+            examples=[{"30": 0.31, "60": 0.22, "90": 0.17}],
+        ),
+    ]
+    expected: Annotated[ExpectedPart | None, Field(description="Null where the data has no dates.")]
+    basis: BasisPart
+
+
+class ClvPart(StrictModel):
+    """What the customer will bring."""
+
+    expected: Annotated[float, Field(description="Expected net revenue over the horizon.")]
+    low: Annotated[float, Field(description="Lower end of the interval.")]
+    high: Annotated[float, Field(description="Upper end of the interval.")]
+    coverage: Annotated[
+        float, Field(gt=0, lt=1, description="Share of customers whose true value lies in the interval.")
+    ]
+    horizon_days: Annotated[int, Field(gt=0)]
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217.")]
+    tier: Literal["diamond", "gold", "silver", "bronze"]
+    percentile: Percentile
+    basis: BasisPart
+
+
+class Reason(StrictModel):
+    """What one feature did to the prediction. The base of the model and the effects of all features sum to it."""
+
+    feature: str
+    value: Annotated[float | str | None, Field(description="The customer's value; null: not known.")]
+    effect: Annotated[float, Field(description="In the unit of the prediction: probability, or currency.")]
+    text: str
+
+
+class ActionPart(StrictModel):
+    """What to do."""
+
+    code: str
+    text: str
+
+
+class CampaignPart(StrictModel):
+    """Whether it pays to contact the customer, under the assumptions of ``decisions.campaign``."""
+
+    expected_profit: Annotated[float, Field(description="Of contacting the customer, in the currency of the answer.")]
+    contact: Annotated[bool, Field(description="On the list that brings most: the expected profit is above zero.")]
+
+
+class FeaturesPart(StrictModel):
+    """How old the facts are that the answer rests on."""
+
+    age_seconds: int
+    stale: bool
+
+
+class ModelPart(StrictModel):
+    """Which registered versions answered."""
+
+    churn: Annotated[str, Field(examples=["churn/3"])]
+    clv: Annotated[str | None, Field(examples=["clv/3"], description="Null for a business without a value model.")]
+
+
+class Answer(StrictModel):
+    """All that is told about one customer."""
+
+    customer_id: CustomerId
+    alias: Annotated[
+        CustomerId | None,
+        Field(description="The id that was asked, where that is an alias of this customer; else it is left out."),
+    ] = None
+    as_of: Annotated[UtcTime, Field(description="The moment the facts are from.")]
+    scored_at: UtcTime
+    prediction_id: Annotated[str, Field(pattern="^[0-9A-HJKMNP-TV-Z]{26}$", description="ULID.")]
+    churn: Annotated[
+        ChurnPart | None, Field(description="Null for who is not a customer now: there is nobody to leave.")
+    ]
+    clv: Annotated[ClvPart | None, Field(description="Null for a business without a value model.")]
+    stage: Annotated[
+        Literal["new", "growing", "mature", "declining", "lapsed"] | None,
+        Field(description="Null where the data has no dates."),
+    ]
+    reasons: Annotated[list[Reason], Field(description="Of the churn probability, the largest effect first.")]
+    clv_reasons: Annotated[list[Reason], Field(description="Of the expected value, the largest effect first.")]
+    action: ActionPart
+    campaign: Annotated[
+        CampaignPart | None, Field(description="Null where no campaign is planned, or for who is not a customer now.")
+    ]
+    basis: Annotated[Basis, Field(description="The weakest of the two below: prior before hybrid before model.")]
+    features: FeaturesPart
+    model: ModelPart
+
+
+class Answers(StrictModel):
+    """The answers for those who are known, in the order asked, and the ids of those who are not."""
+
+    predictions: list[Answer]
+    not_found: list[CustomerId]
+
+
+class ModelFacts(StrictModel):
+    """What one champion is."""
+
+    model: Annotated[str, Field(examples=["churn/3"])]
+    version: str
+    base: Annotated[float, Field(description="The prediction at the mean score; base + all effects = the prediction.")]
+    horizon_days: int
+    trained_through: str
+    schema_hash: str
+    features: list[str]
+
+
+class Models(StrictModel):
+    """The champions that answer now."""
+
+    churn: ModelFacts
+    clv: Annotated[ModelFacts | None, Field(description="Null for a business without a value model.")]
+
+
+class FieldFault(StrictModel):
+    """What is wrong with one field."""
+
+    pointer: Annotated[str, Field(description="JSON pointer, RFC 6901.", examples=["/customer_ids/3"])]
+    detail: str
+
+
+class Problem(BaseModel):
+    """A failure, as in RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldFault] = []

@@ -1,0 +1,144 @@
+"""What is told to the service between two loads: orders and interactions, and what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from serving.api.problems import FieldError, InvalidRequestError
+from serving.api.schema.fields import (
+    BYTES_PER_CHARACTER,
+    MAX_ID_LENGTH,
+    CustomerId,
+    StrictModel,
+    UtcTime,
+    time_field,
+)
+from serving.api.schema.parsing import FieldPath, field_errors, invalid_request, json_pointer, parse_object
+
+EventTime = Annotated[str, time_field("{1,6}", "When it happened: ISO 8601, UTC, in the past.")]
+EventId = Annotated[
+    str, Field(min_length=1, max_length=MAX_ID_LENGTH, description="Given by the sender, once for each event.")
+]
+RowId = Annotated[
+    str, Field(min_length=1, max_length=MAX_ID_LENGTH, description="The same that later exports give this row.")
+]
+ShortText = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
+
+
+class OrderEvent(StrictModel):
+    """An order, or with a negative amount a return, that was just placed."""
+
+    event_id: EventId
+    type: Literal["order"]
+    order_id: RowId
+    customer_id: CustomerId
+    ordered_at: EventTime
+    amount: Annotated[float, Field(description="Net, in the currency of the business; negative: a return.")]
+    quantity: float | None = None
+    channel: ShortText | None = None
+    category: ShortText | None = None
+    discount: Annotated[float | None, Field(ge=0)] = None
+
+
+class InteractionEvent(StrictModel):
+    """A contact by the customer that just happened: a login, a visit, a ticket, a complaint."""
+
+    event_id: EventId
+    type: Literal["interaction"]
+    interaction_id: RowId
+    customer_id: CustomerId
+    occurred_at: EventTime
+    kind: Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["ticket"])]
+    value: float | None = None
+    channel: ShortText | None = None
+
+
+AnyEvent = OrderEvent | InteractionEvent
+EVENTS: dict[str, type[OrderEvent] | type[InteractionEvent]] = {"order": OrderEvent, "interaction": InteractionEvent}
+
+
+@dataclass(frozen=True)
+class EventBatch:
+    """The events of one request, and whether they came as a list."""
+
+    events: tuple[AnyEvent, ...]
+    is_list: bool
+
+    def pointer(self, position: int, field: str) -> str:
+        """JSON pointer to a field of one of them."""
+        return json_pointer(("events", position, field) if self.is_list else (field,))
+
+
+class ManyEvents(StrictModel):
+    """Several events at once; all are taken, or none."""
+
+    events: Annotated[list[AnyEvent], Field(min_length=1)]
+
+
+class AcceptedEvent(StrictModel):
+    """What became of one event."""
+
+    event_id: EventId
+    status: Annotated[
+        Literal["accepted", "known"], Field(description="known: the very same came before, and was not taken again.")
+    ]
+
+
+class AcceptedEvents(StrictModel):
+    """What became of the events, in the order given."""
+
+    events: list[AcceptedEvent]
+    as_of: Annotated[UtcTime, Field(description="The moment of the customers' new features; predictions rest on them.")]
+
+
+def max_events_bytes(max_events: int) -> int:
+    """No valid request for this many events is longer than this many bytes."""
+    return 1024 + max_events * (6 * MAX_ID_LENGTH * BYTES_PER_CHARACTER + 1024)
+
+
+def parse_events(body: bytes, max_events: int) -> EventBatch:
+    """Read the body of a request that brings one event, or several under ``events``.
+
+    Raises
+    ------
+    InvalidRequestError
+        Not JSON; not an object; a field is missing, unknown, or of the wrong kind; none or more than `max_events`.
+
+    Examples
+    --------
+    >>> text = b'{"event_id": "e1", "type": "interaction", "interaction_id": "t7", "customer_id": "1038", '
+    >>> parse_events(text + b'"occurred_at": "2017-12-01T10:00:00Z", "kind": "ticket"}', 10).events[0].kind
+    'ticket'
+    """
+    content = parse_object(body, '{"event_id": "e1", "type": "order", ...}')
+    if "events" not in content:
+        return EventBatch((_parse_event(content, ()),), is_list=False)
+    others = [name for name in content if name != "events"]
+    if others:
+        raise invalid_request(FieldError(json_pointer((n,)), "is not a known field beside events") for n in others)
+    items = content["events"]
+    if not isinstance(items, list) or not 0 < len(items) <= max_events:
+        raise invalid_request([FieldError("/events", f"must be a list of 1 to {max_events} events")])
+    events: list[AnyEvent] = []
+    faults: list[FieldError] = []
+    for position, item in enumerate(items):
+        try:
+            events.append(_parse_event(item, ("events", position)))
+        except InvalidRequestError as error:
+            faults += error.errors
+    if faults:
+        raise invalid_request(faults)
+    return EventBatch(tuple(events), is_list=True)
+
+
+def _parse_event(content: Any, path: FieldPath) -> AnyEvent:
+    kind = content.get("type") if isinstance(content, dict) else None
+    if not isinstance(kind, str) or kind not in EVENTS:
+        raise invalid_request([FieldError(json_pointer((*path, "type")), f"must be one of {', '.join(EVENTS)}")])
+    try:
+        return EVENTS[kind].model_validate(content)
+    except ValidationError as error:
+        raise invalid_request(field_errors(error, path)) from None

@@ -1,0 +1,26 @@
+"""The kinds of fields that requests, events and answers share."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_ID_LENGTH = 256
+BYTES_PER_CHARACTER = 12  # a character outside the basic plane, escaped: \ud83d\ude00
+
+
+class StrictModel(BaseModel):
+    """A JSON object without unknown fields, without silent conversion, with finite numbers only."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def time_field(decimals: str, description: str) -> Any:
+    """A time as text; `decimals` is a quantifier of regular expressions: the digits behind the point of a second."""
+    pattern = rf"^\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{decimals})?Z$"
+    return Field(pattern=pattern, json_schema_extra={"format": "date-time"}, description=description)
+
+
+CustomerId = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["1038"])]
+UtcTime = Annotated[str, time_field("+", "ISO 8601, UTC.")]

@@ -1,0 +1,32 @@
+"""Whom it pays to contact, computed from the answer."""
+
+from __future__ import annotations
+
+import pytest
+
+from configs.settings import Campaign, Settings
+from serving.answer.campaign import campaign_decision
+
+
+def test_a_campaign_by_hand(plan: Campaign) -> None:
+    decision = campaign_decision({"probability": 0.5}, {"expected": 100.0}, plan)
+    assert decision == {"expected_profit": pytest.approx(0.5 * 0.3 * 190 - 0.5 * 10 - 1), "contact": True}
+    assert campaign_decision({"probability": 0.01}, {"expected": 100.0}, plan)["contact"] is False  # type: ignore[index]
+
+
+def test_who_leaves_for_sure_is_told_no_more_than_ten_times_his_forecast(plan: Campaign) -> None:
+    decision = campaign_decision({"probability": 1.0}, {"expected": 60.0}, plan)
+    assert decision == {"expected_profit": pytest.approx(0.3 * (600 - 10) - 1), "contact": True}
+
+
+def test_nothing_is_told_without_a_plan_a_customer_or_a_value(settings: Settings, plan: Campaign) -> None:
+    churn, clv = {"probability": 0.5}, {"expected": 100.0}
+    assert campaign_decision(churn, clv, settings.decisions.campaign) is None
+    assert campaign_decision(None, clv, plan) is None
+    assert campaign_decision(churn, None, plan) is None
+    fixed = plan.model_copy(update={"value_per_customer": 200.0})
+    assert (
+        campaign_decision(churn, None, fixed)
+        == campaign_decision(churn, clv, fixed)
+        == campaign_decision(churn, clv, plan)
+    )
