@@ -1,8 +1,8 @@
 """Erase persons from a workspace for good: who asked, when and why is kept, who they were is not.
 
-Everything about them goes: see `features.erasure` for what features rest on; here the answers, in the files of all
-customers and in the log of those that were served. A keyed hash of each id stays, so that the next ingest of the same
-export leaves them out and counts them (`features.people.suppression_list`).
+Everything about them is removed: see `features.erasure` for what features rest on; here the answers, in the files of
+all customers and in the log of those that were served. A keyed hash of each id stays, so that the next ingest of the
+same export leaves them out and counts them (`features.people.suppression_list`).
 
 What stays is said: models learned from data that included them, and what lies outside the workspace.
 """
@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from features.people.suppression_list import suppress
 from serving.bulk.batch import JSON_LINES, PARQUET
 from serving.records.prediction_log import PredictionLog
 
-REMAINS = (
+NOT_ERASED = (
     "models trained before keep parameters that were learned from data with this person in it: "
     "train again to learn without",
     "the files or the database the data comes from: erase the person there, too; until then every ingest leaves the "
@@ -64,22 +65,23 @@ def erase(
         No id, or no reason is given, or the reason names one of the ids.
     """
     _require(ids, reason)
-    gone = erasure.everybody(workspace, ids)
-    _require_unnamed(gone, by, reason)
-    suppress(workspace, gone)
-    rows = _forget_answers(workspace, set(gone)) | erasure.forget(workspace, gone)
+    all_ids = erasure.everybody(workspace, ids)
+    if set(re.findall(r"[^\s,.]+", f"{by} {reason}")).intersection(all_ids):
+        raise ConfigError("--reason and --by are kept: leave the person's id out of them")
+    suppress(workspace, all_ids)
+    rows = _erase_answers(workspace, set(all_ids)) | erasure.forget(workspace, all_ids)
     entry = {
         "at": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
         "by": by,
         "reason": reason,
-        "ids": len(gone),
+        "ids": len(all_ids),
         "rows": {place: count for place, count in rows.items() if count},
     }
     _append(workspace.erased / "record.jsonl", entry)
-    return {**entry, "remains": list(REMAINS)}
+    return {**entry, "remains": list(NOT_ERASED)}
 
 
-def record(workspace: Workspace) -> list[dict[str, Any]]:
+def history(workspace: Workspace) -> list[dict[str, Any]]:
     """Every erasure, oldest first; empty if there was none."""
     path = workspace.erased / "record.jsonl"
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
@@ -92,28 +94,19 @@ def _require(ids: Sequence[str], reason: str) -> None:
         raise ConfigError("say why with --reason: the record keeps it for whoever asks later")
 
 
-def _require_unnamed(gone: Iterable[str], by: str, reason: str) -> None:
-    words = set(f"{by} {reason}".replace(",", " ").replace(".", " ").split())
-    if words.intersection(gone):
-        raise ConfigError("--reason and --by are kept: leave the person's id out of them")
-
-
-def _forget_answers(workspace: Workspace, gone: set[str]) -> dict[str, int]:
+def _erase_answers(workspace: Workspace, ids: set[str]) -> dict[str, int]:
+    """Rows removed from the files of all customers and from the log, by place."""
     rows = {}
     sweep(workspace.scores)
     for folder in sorted(p for p in workspace.scores.glob("[!.]*") if p.is_dir()):
-        rows[f"scores/{folder.name}"] = erasure.drop_rows(folder / PARQUET, gone)
-        _drop_lines(folder / JSON_LINES, gone)
+        rows[f"scores/{folder.name}"] = erasure.drop_rows(folder / PARQUET, ids)
+        lines = folder / JSON_LINES
+        with lines.open("rb") as old, replacing_file(lines) as part, part.open("wb") as new:
+            new.writelines(line for line in old if orjson.loads(line)["customer_id"] not in ids)
     if workspace.prediction_log.is_file():
         with PredictionLog(workspace.prediction_log) as log:
-            rows["predictions"] = log.erase("predictions", gone)
+            rows["predictions"] = log.erase("predictions", ids)
     return rows
-
-
-def _drop_lines(path: Path, gone: set[str]) -> None:
-    """Write a file of answers anew without some customers."""
-    with path.open("rb") as lines, replacing_file(path) as part, part.open("wb") as kept:
-        kept.writelines(line for line in lines if orjson.loads(line)["customer_id"] not in gone)
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:

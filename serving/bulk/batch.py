@@ -20,22 +20,22 @@ from features.people.identity import load_alias_map
 from features.quality import quality_gate
 from serving.answer.champion import Champions
 from serving.answer.score import iso, score
-from serving.records.prediction_log import flat
+from serving.records.prediction_log import to_record
 
 CHUNK_ROWS = 2000
 PARQUET, JSON_LINES = "scores.parquet", "scores.jsonl"
-_MOMENT = pa.timestamp("us", tz="UTC")
+_TIMESTAMP = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
     [
         ("prediction_id", pa.string()),
         ("customer_id", pa.string()),
         ("aliases", pa.list_(pa.string())),
-        ("as_of", _MOMENT),
-        ("scored_at", _MOMENT),
+        ("as_of", _TIMESTAMP),
+        ("scored_at", _TIMESTAMP),
         ("probability", pa.float64()),
         ("churn_percentile", pa.int64()),
         ("churn_by_horizon", pa.map_(pa.string(), pa.float64())),
-        ("event_expected_at", _MOMENT),
+        ("event_expected_at", _TIMESTAMP),
         ("band", pa.string()),
         ("expected", pa.float64()),
         ("low", pa.float64()),
@@ -61,12 +61,12 @@ def score_all(
     settings: Settings,
     workspace: Workspace,
     now: datetime,
-    progress: Callable[[int, int], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
     chunk_rows: int = CHUNK_ROWS,
 ) -> dict[str, Any]:
     """Answer for every row of a feature frame and write the answers into ``scores/<date of as_of>/``.
 
-    A person has one row; the parquet file names all aliases of theirs beside it.
+    A person has one row; the parquet file names all their aliases beside it.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def score_all(
         As for `serving.answer.score.score`.
     workspace
         Where the folder is written; one of the same date is replaced, whole or not at all.
-    progress
+    on_progress
         Called with (customers done, customers in all) after every chunk.
     chunk_rows
         Rows scored at a time: bounds the memory.
@@ -96,73 +96,67 @@ def score_all(
         The newest load is not good enough, and nobody accepted it.
     """
     quality_gate.require(workspace)
-    as_of = _only_moment(frame)
+    as_of = _single_as_of(frame)
     folder = workspace.scores / as_of.strftime("%Y-%m-%d")
-    tally = _Tally(settings.decisions.campaign.planned)
+    summary = _Summary(settings.decisions.campaign.planned)
+    chunks = (frame.iloc[start : start + chunk_rows] for start in range(0, len(frame), chunk_rows))
     with replacing(folder) as part:
         aliases = load_alias_map(workspace.tables).aliases()
-        chunks = _chunks(frame, champions, settings, now, chunk_rows)
-        for answers in _write(part, aliases, chunks):
-            tally.add(answers)
-            if progress:
-                progress(tally.customers, len(frame))
+        scored = (score(chunk, champions, settings, now, settings.serving.top_reasons) for chunk in chunks)
+        for answers in _write(part, aliases, scored):
+            summary.add(answers)
+            if on_progress:
+                on_progress(summary.customers, len(frame))
     return {
         "folder": str(folder),
         "as_of": iso(as_of),
         "scored_at": iso(now),
         "model": champions.labels,
-        **tally.summary(),
+        **summary.to_dict(),
     }
 
 
-class _Tally:
-    """Counts answers as they pass."""
+class _Summary:
+    """Counts and sums of answers, added chunk by chunk."""
 
     def __init__(self, campaign_planned: bool) -> None:
         self.customers = 0
         self._campaign_planned = campaign_planned
-        self._listed: list[tuple[float, float]] = []
+        self._contacts: list[tuple[float, float]] = []
         self._expected: float | None = None
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in ("band", "tier", "stage", "action")}
 
     def add(self, answers: list[dict[str, Any]]) -> None:
         self.customers += len(answers)
-        rows = [flat(a) for a in answers]
-        valued = [r["expected"] for r in rows if r["expected"] is not None]
-        if valued:
-            self._expected = (self._expected or 0.0) + sum(valued)
-        listed = [a for a in answers if a["campaign"] and a["campaign"]["contact"]]
-        self._listed += [(a["campaign"]["expected_profit"], a["churn"]["probability"]) for a in listed]
+        rows = [to_record(a) for a in answers]
+        values = [r["expected"] for r in rows if r["expected"] is not None]
+        if values:
+            self._expected = (self._expected or 0.0) + sum(values)
+        contacts = [a for a in answers if a["campaign"] and a["campaign"]["contact"]]
+        self._contacts += [(a["campaign"]["expected_profit"], a["churn"]["probability"]) for a in contacts]
         for name, counter in self._counts.items():
             counter.update(r[name] for r in rows if r[name] is not None)
 
-    def summary(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         counts = {f"{name}s": dict(counter.most_common()) for name, counter in self._counts.items()}
-        whole = {"customers": self.customers, "expected_total": self._expected, **counts}
-        return {**whole, "campaign": self._best_list() if self._campaign_planned else None}
+        totals = {"customers": self.customers, "expected_total": self._expected}
+        return {**totals, **counts, "campaign": self._campaign() if self._campaign_planned else None}
 
-    def _best_list(self) -> dict[str, Any]:
+    def _campaign(self) -> dict[str, Any]:
         return {
-            "contacts": len(self._listed),
-            "expected_profit": sum(profit for profit, _ in self._listed),
-            "lowest_probability": min((probability for _, probability in self._listed), default=None),
+            "contacts": len(self._contacts),
+            "expected_profit": sum(profit for profit, _ in self._contacts),
+            "lowest_probability": min((probability for _, probability in self._contacts), default=None),
         }
 
 
-def _only_moment(frame: pd.DataFrame) -> datetime:
-    moments = frame["as_of"].unique()
-    if len(moments) != 1 or pd.isna(moments[0]):
+def _single_as_of(frame: pd.DataFrame) -> datetime:
+    as_ofs = frame["as_of"].unique()
+    if len(as_ofs) != 1 or pd.isna(as_ofs[0]):
         raise DataError(
-            f"scores are written for one as_of at a time, the feature frame holds {len(moments)}: filter it first"
+            f"scores are written for one as_of at a time, the feature frame holds {len(as_ofs)}: filter it first"
         )
-    return pd.Timestamp(moments[0]).to_pydatetime()
-
-
-def _chunks(
-    frame: pd.DataFrame, champions: Champions, settings: Settings, now: datetime, rows: int
-) -> Iterator[list[dict[str, Any]]]:
-    for start in range(0, len(frame), rows):
-        yield score(frame.iloc[start : start + rows], champions, settings, now, settings.serving.top_reasons)
+    return pd.Timestamp(as_ofs[0]).to_pydatetime()
 
 
 def _write(
@@ -171,27 +165,24 @@ def _write(
     """Write both files chunk by chunk, and pass every chunk on."""
     with pq.ParquetWriter(folder / PARQUET, SCHEMA) as table, (folder / JSON_LINES).open("wb") as lines:
         for answers in chunks:
-            rows = [{**_row(a), "aliases": aliases.get(a["customer_id"], [])} for a in answers]
+            rows = [{**_parquet_row(a), "aliases": aliases.get(a["customer_id"], [])} for a in answers]
             table.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
             lines.writelines(orjson.dumps(a, option=orjson.OPT_APPEND_NEWLINE) for a in answers)
             yield answers
 
 
-def _row(answer: dict[str, Any]) -> dict[str, Any]:
+def _parquet_row(answer: dict[str, Any]) -> dict[str, Any]:
+    """The columns of `SCHEMA`; no time of the next event if it is not expected within the longest horizon."""
+    churn = answer["churn"]
+    expected = churn["expected"] if churn else None
     return {
-        **flat(answer),
+        **to_record(answer),
         **(answer["campaign"] or {}),
         "basis": answer["basis"],
-        "churn_by_horizon": list(answer["churn"]["by_horizon"].items()) if answer["churn"] else None,
-        "event_expected_at": _event_at(answer),
-        "churn_percentile": answer["churn"]["percentile"] if answer["churn"] else None,
+        "churn_by_horizon": list(churn["by_horizon"].items()) if churn else None,
+        "event_expected_at": pd.Timestamp(expected["at"]) if expected and expected["at"] else None,
+        "churn_percentile": churn["percentile"] if churn else None,
         "clv_percentile": answer["clv"]["percentile"] if answer["clv"] else None,
         "reasons": [reason["text"] for reason in answer["reasons"]],
         "clv_reasons": [reason["text"] for reason in answer["clv_reasons"]],
     }
-
-
-def _event_at(answer: dict[str, Any]) -> pd.Timestamp | None:
-    """When the next order, or the end of the contract, is expected; None if not within the longest horizon."""
-    expected = answer["churn"]["expected"] if answer["churn"] else None
-    return pd.Timestamp(expected["at"]) if expected and expected["at"] else None

@@ -1,4 +1,4 @@
-"""The answers for every customer of the newest moment."""
+"""The answers for every customer of the newest ``as_of``."""
 
 from __future__ import annotations
 
@@ -21,14 +21,18 @@ def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the answers depend on: features, champions, settings and code."""
     code = code_fingerprint("serving")
     rows = files_fingerprint(workspace.features.glob("*.parquet"))
-    knobs = [settings.decisions.model_dump(mode="json"), settings.churn.model_dump(), settings.serving.top_reasons]
-    return fingerprint(code, rows, registered_versions(workspace, settings.tasks), knobs)
+    used_settings = [
+        settings.decisions.model_dump(mode="json"),
+        settings.churn.model_dump(),
+        settings.serving.top_reasons,
+    ]
+    return fingerprint(code, rows, registered_versions(workspace, settings.tasks), used_settings)
 
 
 def score_newest(
-    settings: Settings, workspace: Workspace, step: Callable[[int, int], None] | None = None
+    settings: Settings, workspace: Workspace, on_progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
-    """Answer for every customer of the newest moment, see `serving.bulk.batch.score_all`.
+    """Answer for every customer of the newest ``as_of``, see `serving.bulk.batch.score_all`.
 
     Raises
     ------
@@ -41,4 +45,4 @@ def score_newest(
     champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks)
     rows = pd.read_parquet(path)
     newest = rows[rows["as_of"] == rows["as_of"].max()].drop(columns="known_at").reset_index(drop=True)
-    return score_all(newest, champions, settings, workspace, datetime.now(UTC), step)
+    return score_all(newest, champions, settings, workspace, datetime.now(UTC), on_progress)

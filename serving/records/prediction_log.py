@@ -60,7 +60,7 @@ _INSERT = f"INSERT INTO predictions ({', '.join(COLUMNS)}) VALUES ({', '.join('?
 Row = tuple[Any, ...]
 
 
-def flat(answer: dict[str, Any]) -> dict[str, Any]:
+def to_record(answer: dict[str, Any]) -> dict[str, Any]:
     """The columns of the log for one answer, see `COLUMNS`; times as datetimes, UTC."""
     churn, clv = answer["churn"] or {}, answer["clv"] or {}
     return {
@@ -97,10 +97,11 @@ class PredictionLog(DurableFile[list[Row]]):
         sqlite3.Error
             They could not be written.
         """
-        mine = [_row(a) for a in answers]
-        self._enqueue(mine)
+        records = [to_record(a) for a in answers]
+        rows = [tuple(_micros(r[c]) if c in TIMES else r[c] for c in COLUMNS) for r in records]
+        self._enqueue(rows)
         with self._writing:
-            self._write_waiting(mine)
+            self._write_waiting(rows)
 
     def read(
         self, start: datetime | None = None, end: datetime | None = None, customer_id: str | None = None
@@ -118,44 +119,39 @@ class PredictionLog(DurableFile[list[Row]]):
         -------
         pandas.DataFrame
             One row an answer, columns `COLUMNS`; ``probability`` is NaN and ``band`` None where the customer was
-            none; what a value model tells is NaN or None without one.
+            none; what a value model says is NaN or None without one.
         """
-        wanted = [
-            ("scored_at >= ?", None if start is None else _micros(start)),
-            ("scored_at < ?", None if end is None else _micros(end)),
-            ("customer_id = ?", customer_id),
-        ]
-        asked = [(text, value) for text, value in wanted if value is not None]
-        where = f"WHERE {' AND '.join(text for text, _ in asked)}" if asked else ""
+        filters = {
+            "scored_at >= ?": None if start is None else _micros(start),
+            "scored_at < ?": None if end is None else _micros(end),
+            "customer_id = ?": customer_id,
+        }
+        given = {condition: value for condition, value in filters.items() if value is not None}
+        where = f"WHERE {' AND '.join(given)}" if given else ""
         query = f"SELECT {', '.join(COLUMNS)} FROM predictions {where} ORDER BY scored_at, prediction_id"
         with self._writing:
-            rows = self._connection.execute(query, [value for _, value in asked]).fetchall()
+            rows = self._connection.execute(query, [*given.values()]).fetchall()
         return _frame(rows)
 
-    def _write_waiting(self, mine: list[Row]) -> None:
-        """Write all that waits, unless another thread wrote `mine` already; if that fails, `mine` alone."""
+    def _write_waiting(self, rows: list[Row]) -> None:
+        """Write all that waits, unless another thread wrote `rows` already; if that fails, `rows` alone."""
         with self._queueing:
-            if not any(rows is mine for rows in self._waiting):
+            if not any(waiting is rows for waiting in self._waiting):
                 return
-            batch, self._waiting = self._waiting, []
-        others = [rows for rows in batch if rows is not mine]
+            batches, self._waiting = self._waiting, []
+        others = [batch for batch in batches if batch is not rows]
         try:
-            self._insert([row for rows in batch for row in rows])
+            self._insert([row for batch in batches for row in batch])
         except BaseException as error:
             with self._queueing:
                 self._waiting = others + self._waiting
             if not others or not isinstance(error, sqlite3.Error):
                 raise
-            self._insert(mine)
+            self._insert(rows)
 
     def _insert(self, rows: list[Row]) -> None:
         with self._transaction():
             self._connection.executemany(_INSERT, rows)
-
-
-def _row(answer: dict[str, Any]) -> Row:
-    values = flat(answer)
-    return tuple(_micros(values[c]) if c in TIMES else values[c] for c in COLUMNS)
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:
@@ -166,5 +162,5 @@ def _frame(rows: list[Row]) -> pd.DataFrame:
     return frame.assign(**times).astype(dict.fromkeys(NUMBERS, "float64"))
 
 
-def _micros(moment: datetime) -> int:
-    return (moment - EPOCH) // MICROSECOND
+def _micros(time: datetime) -> int:
+    return (time - EPOCH) // MICROSECOND

@@ -97,7 +97,7 @@ def test_nothing_in_the_workspace_names_an_erased_person_and_an_export_does_not_
     )
     assert result["rows"]["events"] == 2 and result["rows"]["quarantine/orders"] == 1
     assert any("trained" in one for one in result["remains"])
-    (entry,) = erasure.record(copied)
+    (entry,) = erasure.history(copied)
     assert (entry["by"], entry["reason"], entry["ids"]) == ("ada", "asked by letter", 2)
     assert len(pd.read_parquet(copied.tables / "customers.parquet")) == others - 1
 
@@ -121,7 +121,7 @@ def test_erasing_again_is_no_error_and_finds_nothing(fresh: Workspace) -> None:
     assert first["rows"]["tables/customers"] == first["rows"]["online"] == 1
     assert refresh.is_sorted_copy(fresh)
     assert erasure.erase(fresh, [one], "ada", "asked again")["rows"] == {}
-    assert len(erasure.record(fresh)) == 2
+    assert len(erasure.history(fresh)) == 2
 
 
 def test_an_unknown_id_is_kept_out_of_later_exports(fresh: Workspace, few: Settings) -> None:
