@@ -57,15 +57,15 @@ from training import metrics  # noqa: E402
 from training.data.dataset import Dataset, learn_encoder  # noqa: E402
 from training.data.split import rolling_origin  # noqa: E402
 from training.data.task_rows import labelled  # noqa: E402
-from training.fit.horizons import left_by  # noqa: E402
+from training.fit.horizons import churn_label_at  # noqa: E402
 from training.judge.baselines import numbers_rule, past_rate, recency_rule  # noqa: E402
 from training.judge.examination import tiers_at  # noqa: E402
-from training.judge.rolling_origin import known_at, learn_from, origins  # noqa: E402
+from training.judge.rolling_origin import evaluation_as_ofs, matured_rows, train_on  # noqa: E402
 from training.metrics import margin_interval  # noqa: E402
 from training.model.bundle import Bundle  # noqa: E402
 from training.priors import expectation  # noqa: E402
-from training.priors.order_model import Probabilistic  # noqa: E402
-from training.priors.purchases import Prior  # noqa: E402
+from training.priors.order_model import OrderModel  # noqa: E402
+from training.priors.purchases import PurchasePrior  # noqa: E402
 
 RFM = ["days_since_last_order", "orders_total", "spend_total", "tenure_days"]
 PERFECT = 500
@@ -186,7 +186,7 @@ def churn_others(data: Dataset, settings: Settings, everyone: pd.DataFrame) -> d
 
     def pareto(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
         known = everyone[(everyone["as_of"] == asked["as_of"].max()) & (everyone["orders_total"] > 0)]
-        made = Probabilistic.fit(summary_of(known), prior=Prior.flat())
+        made = OrderModel.fit(summary_of(known), prior=PurchasePrior.flat())
         return made.p_none(summary_of(asked), [days])[:, 0]
 
     return {
@@ -204,12 +204,12 @@ def value_others(data: Dataset, settings: Settings) -> dict[str, Forecast]:
         return past_rate(asked["spend_total"], asked["tenure_days"], days, settings.clv.margin)
 
     def pareto(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
-        return Probabilistic.fit(summary_of(asked), prior=Prior.flat()).value(summary_of(asked), days)
+        return OrderModel.fit(summary_of(asked), prior=PurchasePrior.flat()).value(summary_of(asked), days)
 
     def bg_nbd(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
         summary = summary_of(asked)
         history = [summary[c].to_numpy() for c in ("repeats", "recency_days", "age_days")]
-        spend = Probabilistic.fit(summary).spend
+        spend = OrderModel.fit(summary).spend
         assert spend is not None
         fitted = cdnow_bench.BgNbd(*history)
         with warnings.catch_warnings():
@@ -242,10 +242,10 @@ def over_time(
     others = churn_others(data, settings, everyone) if task == "churn" else value_others(data, settings)
     others |= {n: rival(n, data, settings, rivals) for n in RIVALS if rivals}
     parts, further = [], []
-    for moment in origins(data, settings, count):
+    for moment in evaluation_as_ofs(data, settings, count):
         say.print(f"{name} {task}: {moment:%Y-%m-%d}")
-        past, asked = known_at(data, settings, moment), data.at([moment])
-        bundle, _ = learn_from(past, settings, moment)
+        past, asked = matured_rows(data, settings, moment), data.at([moment])
+        bundle, _ = train_on(past, settings, moment)
         matrix = bundle.encode(asked)
         told = asked[["customer_id", "as_of", "label"]].assign(Staycast=bundle.predict(matrix))
         if task == "clv":
@@ -267,7 +267,7 @@ def all_horizons(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> pd.D
     matrix = bundle.encode(rows)
     left = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
     keys = rows[["customer_id", "as_of"]]
-    parts = [keys.assign(days=d, forecast=p, churned=left_by(rows, d, settings)) for d, p in left.items()]
+    parts = [keys.assign(days=d, forecast=p, churned=churn_label_at(rows, d, settings)) for d, p in left.items()]
     return pd.concat(parts, ignore_index=True).dropna(subset="churned")
 
 
@@ -282,7 +282,7 @@ def by_folds(settings: Settings, workspace: Workspace, say: Console, rivals: Riv
         for number, (train, test) in enumerate(shared):
             say.print(f"telco: repetition {repeat + 1}, fold {number + 1}")
             past, asked = frame.iloc[train].reset_index(drop=True), frame.iloc[test].reset_index(drop=True)
-            bundle, _ = learn_from(replace(data, frame=past, by="as_of"), settings, None)
+            bundle, _ = train_on(replace(data, frame=past, by="as_of"), settings, None)
             told = asked[["customer_id", "label"]].assign(as_of=repeat, fold=number)
             automatic = {n: rival(n, data, settings, rivals)(past, asked) for n in RIVALS if rivals}
             forecasts = {

@@ -46,7 +46,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from features.sources.data_sets import cdnow
 from training import metrics
 from training.priors.order_model import summarise
-from training.priors.purchases import Prior, PurchaseModel, fit_purchases
+from training.priors.purchases import PurchaseModel, PurchasePrior, fit_purchases
 
 AS_OF, HORIZON = pd.Timestamp("1997-10-01"), 273
 FILES = {
@@ -126,7 +126,7 @@ def forecasts(orders: pd.DataFrame, as_of: pd.Timestamp, days: int) -> Iterator[
     facts = {"seconds": time.perf_counter() - began, "log_likelihood": bg.log_likelihood + weeks}
     yield "BG/NBD", bg.expected(x, t_x, published, days), facts
     began = time.perf_counter()
-    plain = fit_purchases(x, t_x, published, prior=Prior.flat())
+    plain = fit_purchases(x, t_x, published, prior=PurchasePrior.flat())
     facts = {"seconds": time.perf_counter() - began, "log_likelihood": plain.log_likelihood + weeks}
     expected = plain.expected_orders(x, t_x, published, days)
     yield "Pareto/NBD", expected, facts

@@ -26,8 +26,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from configs.errors import DataError, NotEnoughDataError
-from training.priors.order_model import Probabilistic, summarise
-from training.priors.purchases import Array, Prior
+from training.priors.order_model import OrderModel, summarise
+from training.priors.purchases import Array, PurchasePrior
 
 FIXED = {
     "objective": "poisson",
@@ -223,7 +223,7 @@ def _matrix(prior: Array, frame: pd.DataFrame, columns: Sequence[str]) -> Array:
     return np.column_stack([logs, frame[list(columns)].to_numpy(np.float64)])
 
 
-def matched_level(orders: pd.DataFrame, as_of: Any, horizon_days: int, prior: Prior | None = None) -> float:
+def matched_level(orders: pd.DataFrame, as_of: Any, horizon_days: int, prior: PurchasePrior | None = None) -> float:
     """By which factor all orders came to lie above their prior forecast over the same relative horizon before.
 
     The history is cut where the rest is to the part before as the horizon is to the whole history. The model is fitted
@@ -246,7 +246,7 @@ def matched_level(orders: pd.DataFrame, as_of: Any, horizon_days: int, prior: Pr
     then = summarise(known, cut)
     if days < 1 or len(then) < KNOWN_THEN * known["customer_id"].nunique():
         return 1.0
-    expected = Probabilistic.fit(then, prior).expected_orders(then, days).sum()
+    expected = OrderModel.fit(then, prior).expected_orders(then, days).sum()
     ratio = orders_within(known, cut, days, then.index).sum() / max(expected, SMALLEST)
     return float(np.clip(ratio**LEVEL_STRENGTH, 1.0 / LIMIT, LIMIT))
 
@@ -267,14 +267,14 @@ class OrdersHybrid:
         Days ahead.
     """
 
-    model: Probabilistic
+    model: OrderModel
     correction: Correction | None
     level: float
     horizon_days: int
 
     @classmethod
     def fit(
-        cls, orders: pd.DataFrame, as_of: Any, horizon_days: int, prior: Prior | None = None, seed: int = 0
+        cls, orders: pd.DataFrame, as_of: Any, horizon_days: int, prior: PurchasePrior | None = None, seed: int = 0
     ) -> OrdersHybrid:
         """Learn from orders before a moment; nothing at or after it is looked at.
 
@@ -293,7 +293,7 @@ class OrdersHybrid:
             Nobody had ordered before the moment.
         """
         known = orders[orders["ordered_at"] < as_of]
-        model = Probabilistic.fit(summarise(known, as_of), prior)
+        model = OrderModel.fit(summarise(known, as_of), prior)
         level = matched_level(known, as_of, horizon_days, prior)
         parts = [_window(known, moment, days, prior) for moment, days in _windows(known, as_of)]
         rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"actual": []})
@@ -324,9 +324,9 @@ def _windows(orders: pd.DataFrame, as_of: Any) -> list[tuple[Any, int]]:
     return [w for w in earlier_windows(first, as_of) if (orders["ordered_at"] < w[0]).any()]
 
 
-def _window(orders: pd.DataFrame, as_of: Any, days: int, prior: Prior | None) -> pd.DataFrame:
+def _window(orders: pd.DataFrame, as_of: Any, days: int, prior: PurchasePrior | None) -> pd.DataFrame:
     summary = summarise(orders, as_of)
-    model = Probabilistic.fit(summary, prior)
+    model = OrderModel.fit(summary, prior)
     rows = basket_columns(orders, as_of).reindex(summary.index)
     actual = orders_within(orders, as_of, days, summary.index)
     return rows.assign(prior=model.expected_orders(summary, days), actual=actual, window=str(as_of))

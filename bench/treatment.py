@@ -42,7 +42,7 @@ from features.labels.inactivity import CONTACTED  # noqa: E402
 from training.data.dataset import Dataset, learn_encoder  # noqa: E402
 from training.data.task_rows import labelled  # noqa: E402
 from training.data.treatment import WEIGHTED, effective_sample_size, propensity, weighted_metrics, weights  # noqa: E402
-from training.judge.rolling_origin import known_at, learn_from, origins  # noqa: E402
+from training.judge.rolling_origin import evaluation_as_ofs, matured_rows, train_on  # noqa: E402
 from training.metrics import bootstrap_interval  # noqa: E402
 
 OPTIONS = get_args(Treatment)
@@ -65,13 +65,13 @@ def prepare(place: Path, trials: int) -> tuple[Settings, Workspace]:
 def forecasts(data: Dataset, settings: Settings, count: int, say: Console) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Forecasts of all options for the newest moments, one row a customer and moment; and what each option did."""
     parts, facts = [], []
-    for moment in origins(data, settings, count):
-        past, asked = known_at(data, settings, moment), data.at([moment])
+    for moment in evaluation_as_ofs(data, settings, count):
+        past, asked = matured_rows(data, settings, moment), data.at([moment])
         told = {}
         for option in OPTIONS:
             say.print(f"{moment:%Y-%m-%d} {option}")
             churn = settings.churn.model_copy(update={"treatment": option})
-            bundle, _ = learn_from(past, settings.model_copy(update={"churn": churn}), moment)
+            bundle, _ = train_on(past, settings.model_copy(update={"churn": churn}), moment)
             told[option] = bundle.predict(bundle.encode(asked))
             facts.append({"as_of": f"{moment:%Y-%m-%d}", **bundle.info["treatment"]})
         parts.append(asked.assign(**told))

@@ -73,7 +73,7 @@ def monitor(settings: Settings, workspace: Workspace, step: Step = lambda name, 
         drift = _drift(task, loaded.bundle, settings, workspace)
         step(f"{task} fairness", 2 * number + 1, steps)
         fairness = _fairness(task, loaded.version, settings, workspace)
-        run_id = model_registry.get(workspace, task, loaded.version).run_id
+        run_id = model_registry.get_version(workspace, task, loaded.version).run_id
         runs.attach(workspace, run_id, workspace.reports / task, f"monitoring/{drift['as_of']}")
         out[task] = {"model": f"{task}/{loaded.version}", "drift": drift, "fairness": fairness}
     step("done", steps, steps)

@@ -74,7 +74,7 @@ def quantile_bins(values: ArrayLike, n_bins: int = 10) -> NDArray[np.intp]:
     return np.searchsorted(inner_edges, values)
 
 
-def wilson(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Array, Array]:
+def wilson_interval(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Array, Array]:
     """Bound a rate by Wilson's score interval, which stays sound for small n and for rates near 0 or 1.
 
     Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
@@ -91,7 +91,7 @@ def wilson(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Arr
     tuple of ndarray
         Lower and upper bounds within [0, 1]; NaN where n is 0.
 
-    >>> low, high = wilson(5, 10)
+    >>> low, high = wilson_interval(5, 10)
     >>> print(f"{low:.3f} {high:.3f}")
     0.237 0.763
     """

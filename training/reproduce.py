@@ -32,7 +32,7 @@ NEEDED = ("settings", "search", "environment")
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedFile:
     """One file of a model.
 
     Attributes
@@ -80,7 +80,7 @@ class Reproduction:
     data_fingerprint: str
     trials: int
     searched: bool
-    files: tuple[Compared, ...]
+    files: tuple[ComparedFile, ...]
     changed: tuple[str, ...]
     search_changed: tuple[str, ...]
 
@@ -119,7 +119,7 @@ def reproduce(
     DataError
         The workspace's features are not those that the model learned from.
     """
-    version = model_registry.find(workspace, name)
+    version = model_registry.find_version(workspace, name)
     documents = documents_of(workspace, version.run_id)
     _require(documents, version)
     task: Task = "churn" if version.model == "churn" else "clv"
@@ -145,10 +145,10 @@ def reproduce(
     )
 
 
-def compare(then: Path, now: Path) -> tuple[Compared, ...]:
+def compare(then: Path, now: Path) -> tuple[ComparedFile, ...]:
     """Compare every file of two folders, and of their folders, by content."""
     sides = [{str(p.relative_to(top)): sha256(p) for p in top.rglob("*") if p.is_file()} for top in (then, now)]
-    return tuple(Compared(name, sides[0].get(name), sides[1].get(name)) for name in sorted({*sides[0], *sides[1]}))
+    return tuple(ComparedFile(name, sides[0].get(name), sides[1].get(name)) for name in sorted({*sides[0], *sides[1]}))
 
 
 def _chosen(search: dict[str, Any]) -> SearchResult:

@@ -11,7 +11,7 @@ from configs.errors import RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.quality import quality_gate
-from training.data.dataset import open_question, require_enough
+from training.data.dataset import require_enough, with_open_label
 from training.data.preconditions import require_values
 from training.data.task_rows import holdout, labelled, plan_if_any
 from training.fit import search
@@ -79,7 +79,7 @@ def train(
     require_values(data)
     if not answers_from_prior(data, settings):
         require_enough(data, settings.minimum)
-        overrides.check_leaks(settings, workspace, open_question(data), by, accepted_leaks, reason)
+        overrides.check_leaks(settings, workspace, with_open_label(data), by, accepted_leaks, reason)
     models = search_and_fit(settings, workspace, data, on_progress, workspace)
     examination = None
     if models.plan and models.judged:
@@ -88,7 +88,7 @@ def train(
     decision = judge(data, models, examination, model_registry.champion_bundles(workspace, task), settings)
     on_progress("record", 0, 1)
     version = record.record(settings, workspace, data, models, examination, decision, started_at)
-    model_registry.settle(workspace, version, decision, by)
+    model_registry.apply_decision(workspace, version, decision, by)
     on_progress("record", 1, 1)
     return Trained(version, examination, decision, models.final.basis)
 

@@ -17,10 +17,10 @@ from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from training import run
 from training.data.dataset import WEIGHT, Dataset, require_enough
-from training.data.preconditions import require_learnable, require_values, usable_folds
-from training.data.split import Fold, plan
+from training.data.preconditions import informative_folds, require_learnable, require_values
+from training.data.split import Fold, plan_as_ofs
 from training.fit.assembly import forecast
-from training.judge.rolling_origin import learn_from, origins
+from training.judge.rolling_origin import evaluation_as_ofs, train_on
 from training.model.bundle import Bundle
 from training.model.intervals import fit_interval
 
@@ -109,7 +109,7 @@ BAD: dict[str, tuple[str, Change, type[DataError], str]] = {
 def test_what_cannot_be_learned_from_is_refused_in_words(case: str, quick: Settings) -> None:
     task, change, kind, message = BAD[case]
     with pytest.raises(kind, match=message):
-        learn_from(made(task, change), quick, None)
+        train_on(made(task, change), quick, None)
 
 
 def sound(bundle: Bundle, data: Dataset) -> pd.DataFrame:
@@ -123,14 +123,14 @@ def sound(bundle: Bundle, data: Dataset) -> pd.DataFrame:
 @pytest.mark.parametrize("task", ["churn", "clv"])
 def test_a_constant_or_empty_column_is_left_out_and_the_rest_teach(task: str, quick: Settings) -> None:
     data = made(task, lambda f: f.assign(tenure_days=1.0, region=None))
-    bundle, _ = learn_from(data, quick, None)
+    bundle, _ = train_on(data, quick, None)
     assert bundle.features == ("days_since_last_order", "spend_total")
     assert sound(bundle, data)["forecast"].nunique() > 5
 
 
 @pytest.mark.parametrize("task", ["churn", "clv"])
 def test_a_category_never_seen_is_read_as_a_missing_one(task: str, quick: Settings) -> None:
-    bundle, _ = learn_from(made(task), quick, None)
+    bundle, _ = train_on(made(task), quick, None)
     asked = made(task).frame
     new, none = (replace(made(task), frame=asked.assign(region=region)) for region in ("overseas", None))
     assert np.array_equal(sound(bundle, new)["forecast"], sound(bundle, none)["forecast"])
@@ -139,7 +139,7 @@ def test_a_category_never_seen_is_read_as_a_missing_one(task: str, quick: Settin
 def test_returns_that_make_some_totals_negative_reach_the_interval_and_not_the_forecast(quick: Settings) -> None:
     data = made("clv", lambda f: f.assign(label=f["label"] - 10.0))
     assert (data.frame["label"] < 0).mean() > 0.2 and data.frame["label"].sum() > 0
-    bundle, _ = learn_from(data, quick, None)
+    bundle, _ = train_on(data, quick, None)
     told = sound(bundle, data)
     assert told["low"].min() < 0 and (told["low"] <= told["forecast"]).all()
     assert bundle.interval is not None and bundle.interval.floor == data.frame["label"].min()
@@ -148,8 +148,8 @@ def test_returns_that_make_some_totals_negative_reach_the_interval_and_not_the_f
 def test_early_moments_with_one_outcome_judge_no_configuration_and_the_rest_teach(quick: Settings) -> None:
     data = made("churn", lambda f: f.assign(label=np.where(f["as_of"] < MOMENTS[3], 0.0, f["label"])))
     folds = [Fold(tuple(MOMENTS[: i - 1]), MOMENTS[i]) for i in (3, 4, 5)]
-    assert usable_folds(data, folds) == (folds[2],)
-    bundle, _ = learn_from(data, quick, None)
+    assert informative_folds(data, folds) == (folds[2],)
+    bundle, _ = train_on(data, quick, None)
     told = sound(bundle, data)["forecast"]
     assert told.mean() == pytest.approx(data.frame["label"].mean(), abs=0.05)
     assert told.between(0.001, 0.999).all()
@@ -160,16 +160,16 @@ def test_a_month_in_which_everyone_was_contacted_judges_nothing() -> None:
     folds = [Fold(tuple(MOMENTS[:n]), MOMENTS[n + 1]) for n in (2, 3)]
     weight = np.where(data.frame["as_of"] == MOMENTS[4], 0.0, 1.0)
     blanket = replace(data, frame=data.frame.assign(**{WEIGHT: weight}))
-    assert usable_folds(blanket, folds) == (folds[0],)
+    assert informative_folds(blanket, folds) == (folds[0],)
     with pytest.raises(NotEnoughDataError, match=r"every customer .* was contacted .* churn.treatment: keep"):
-        usable_folds(blanket, folds[1:])
+        informative_folds(blanket, folds[1:])
 
 
 def test_folds_of_which_none_can_teach_say_why(quick: Settings) -> None:
     data = made("churn", lambda f: f.assign(label=np.where(f["as_of"] < MOMENTS[5], 0.0, f["label"])))
     require_learnable(data, tuple(MOMENTS))
     with pytest.raises(NotEnoughDataError, match=r"\(2024-01-01 to 2024-05-01\) hold only customers who stayed"):
-        learn_from(data, quick, None)
+        train_on(data, quick, None)
 
 
 def test_where_there_are_no_dates_the_message_names_none() -> None:
@@ -187,10 +187,10 @@ def test_good_rows_pass_with_features_missing() -> None:
 
 def test_a_horizon_longer_than_the_history_is_told_with_what_was_found(quick: Settings) -> None:
     with pytest.raises(NotEnoughDataError, match=r"at least 400 days.*6 labelled moments \(2024-01-01 to 2024-06-01\)"):
-        plan(MOMENTS, 400, 1, 2)
+        plan_as_ofs(MOMENTS, 400, 1, 2)
     longer = quick.model_copy(update={"churn": quick.churn.model_copy(update={"horizon_days": 400})})
     with pytest.raises(NotEnoughDataError, match=r"400 days after two others.*shorter horizon_days"):
-        origins(made("churn"), longer, 2)
+        evaluation_as_ofs(made("churn"), longer, 2)
 
 
 def test_thirty_customers_are_told_with_the_least_that_is_needed(quick: Settings) -> None:

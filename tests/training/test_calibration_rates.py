@@ -23,7 +23,7 @@ from training.data.task_rows import feature_rows, labelled
 from training.fit import search
 from training.fit.assembly import fold_data
 from training.fit.boosters import CHURN, fit
-from training.judge.rolling_origin import evaluate_rolling, known_at, learn_from, origins
+from training.judge.rolling_origin import evaluate_rolling, evaluation_as_ofs, matured_rows, train_on
 from training.metrics import expected_calibration_error, quantile_bins
 
 NAMES = ("days_since_last_order", "tenure_days", "spend_total", "visits", "noise")
@@ -66,8 +66,8 @@ def rolled(request: pytest.FixtureRequest, quick: Settings) -> pd.DataFrame:
     data = drawn(LEVELS[request.param])
     assert data.frame["label"].mean() == pytest.approx(request.param, rel=0.1)
     parts = []
-    for moment in origins(data, quick, 2):
-        bundle, _ = learn_from(known_at(data, quick, moment), quick, moment)
+    for moment in evaluation_as_ofs(data, quick, 2):
+        bundle, _ = train_on(matured_rows(data, quick, moment), quick, moment)
         asked = data.at([moment])
         parts.append(asked.assign(forecast=bundle.predict(bundle.encode(asked))))
     return pd.concat(parts, ignore_index=True)
@@ -124,7 +124,7 @@ def weights_of(booster: lgb.Booster) -> dict[str, str]:
 
 def test_no_model_that_is_learned_bears_such_a_weight(quick: Settings) -> None:
     data = drawn(LEVELS[0.4])
-    bundle, _ = learn_from(data, quick, None)
+    bundle, _ = train_on(data, quick, None)
     boosters = [score.booster for score in (*bundle.scores, *(step.score for step in bundle.steps))]
     assert [weights_of(b) for b in boosters] == [{"is_unbalance": "0", "scale_pos_weight": "1"}] * len(boosters)
 
@@ -170,6 +170,6 @@ def test_a_whole_company_with_few_or_many_leavers_is_calibrated(
     data = labelled(settings, workspace, "churn")
     rows = evaluate_rolling(data, settings, 3, feature_rows(workspace)).rows
     assert rows["label"].mean() == pytest.approx(rate, rel=0.3)
-    taught = int(known_at(data, settings, origins(data, settings, 3)[0]).frame["label"].sum())
+    taught = int(matured_rows(data, settings, evaluation_as_ofs(data, settings, 3)[0]).frame["label"].sum())
     assert expected_calibration_error(rows["label"], rows["forecast"]) <= 0.02
     assert ratio_within_chance(rows["forecast"], rows["label"], taught)

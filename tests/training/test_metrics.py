@@ -136,14 +136,14 @@ def test_coverage_counts_both_ends_and_width_is_in_currency():
 
 def test_wilson_equals_statsmodels_and_stays_within_zero_and_one():
     for successes, n in ((0, 5), (5, 5), (3, 17), (200, 1000)):
-        low, high = metrics.wilson(successes, n)
+        low, high = metrics.wilson_interval(successes, n)
         expected = proportion_confint(successes, n, method="wilson")
         assert (float(low), float(high)) == pytest.approx(expected)
         assert 0 <= low <= successes / n <= high <= 1
 
 
 def test_wilson_of_no_rows_is_nan():
-    assert np.isnan(metrics.wilson(0, 0)).all()
+    assert np.isnan(metrics.wilson_interval(0, 0)).all()
 
 
 def test_equal_values_share_a_bin():

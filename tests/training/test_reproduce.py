@@ -39,7 +39,7 @@ def test_the_fit_alone_is_proved_from_the_recorded_choice(lived: Workspace) -> N
 
 
 def test_a_run_holds_all_that_is_needed_to_make_its_model_again(lived: Workspace, settings) -> None:
-    version = model_registry.find(lived, model_registry.get(lived, "clv", "1").run_id)
+    version = model_registry.find_version(lived, model_registry.get_version(lived, "clv", "1").run_id)
     assert (version.model, version.version) == ("clv", "1")
     documents = runs.documents(lived, version.run_id)
     assert documents["settings"] == settings.model_dump(mode="json")

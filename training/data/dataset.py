@@ -59,7 +59,7 @@ class Dataset:
         """The rows of some moments, or of some groups of customers where the data has no dates."""
         return self.frame[self.frame[self.by].isin(list(moments))].reset_index(drop=True)
 
-    def teaching(self, moments: Iterable[Any], weight: str = WEIGHT) -> pd.DataFrame:
+    def training_rows(self, moments: Iterable[Any], weight: str = WEIGHT) -> pd.DataFrame:
         """As `at`, without the rows that shall teach nothing: those of weight 0 in a column, where it exists."""
         rows = self.at(moments)
         return rows[rows[weight] > 0].reset_index(drop=True) if weight in rows else rows
@@ -153,7 +153,7 @@ def _unlabelled(workspace: Workspace, task: Task) -> Dataset:
     return Dataset(task, rows.head(0).assign(label=pd.Series(dtype=float)), schema, mark)
 
 
-def open_question(data: Dataset) -> Dataset:
+def with_open_label(data: Dataset) -> Dataset:
     """What of the label nobody knows beforehand: that is what no column may tell alone.
 
     Value that contracts cost follows from the present price; what is open is whether a customer with a contract pays

@@ -13,7 +13,7 @@ import pandas as pd
 
 from configs.errors import DataError, NotEnoughDataError
 from training.data.dataset import Dataset
-from training.data.split import Fold, Moments
+from training.data.split import AsOfs, Fold
 from training.model.bundle import Task
 
 LARGEST = float(np.finfo(np.float32).max)  # labels are four-byte numbers to LightGBM
@@ -51,7 +51,7 @@ def require_features(task: Task, rows: pd.DataFrame, names: Iterable[str]) -> No
             _refuse(task, rows, infinite, name, "a finite number or none", todo)
 
 
-def require_learnable(data: Dataset, moments: Moments) -> None:
+def require_learnable(data: Dataset, moments: AsOfs) -> None:
     """Check that the rows of some moments hold something to learn.
 
     Raises
@@ -61,7 +61,7 @@ def require_learnable(data: Dataset, moments: Moments) -> None:
     NotEnoughDataError
         All rows have one outcome.
     """
-    rows = data.teaching(moments)
+    rows = data.training_rows(moments)
     where = f"{data.task}: the {len(rows)} rows to learn from ({_when(data, moments)})"
     if not any(rows[name].nunique(dropna=False) > 1 for name in data.schema.names):
         raise DataError(
@@ -81,7 +81,7 @@ def require_learnable(data: Dataset, moments: Moments) -> None:
         )
 
 
-def usable_folds(data: Dataset, folds: Sequence[Fold]) -> tuple[Fold, ...]:
+def informative_folds(data: Dataset, folds: Sequence[Fold]) -> tuple[Fold, ...]:
     """Leave out folds that cannot judge: nothing to learn in their training rows, or nobody to be judged by.
 
     There is nobody where all customers of a month were contacted, and such customers teach nothing
@@ -92,7 +92,7 @@ def usable_folds(data: Dataset, folds: Sequence[Fold]) -> tuple[Fold, ...]:
     DataError, NotEnoughDataError
         None is left; told of the newest fold, see `require_learnable`.
     """
-    kept = tuple(fold for fold in folds if _learnable(data, fold.train) and len(data.teaching([fold.valid])))
+    kept = tuple(fold for fold in folds if _learnable(data, fold.train) and len(data.training_rows([fold.valid])))
     if not kept:
         require_learnable(data, folds[-1].train)
         raise NotEnoughDataError(
@@ -102,7 +102,7 @@ def usable_folds(data: Dataset, folds: Sequence[Fold]) -> tuple[Fold, ...]:
     return kept
 
 
-def _learnable(data: Dataset, moments: Moments) -> bool:
+def _learnable(data: Dataset, moments: AsOfs) -> bool:
     try:
         require_learnable(data, moments)
     except DataError:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from configs.errors import NotEnoughDataError
 
-Moments = tuple[Any, ...]  # timestamps; numbers of groups of customers where the data has no dates
+AsOfs = tuple[Any, ...]  # timestamps; numbers of groups of customers where the data has no dates
 HOLDOUT = 0
 
 
@@ -26,7 +26,7 @@ HOLDOUT = 0
 class Fold:
     """One exercise: learn from the `train` moments, be judged at the later moment `valid`."""
 
-    train: Moments
+    train: AsOfs
     valid: Any
 
 
@@ -46,13 +46,13 @@ class Plan:
         All labelled moments: the model that serves is refitted on them, with what the others chose.
     """
 
-    holdout: Moments
-    train_for_holdout: Moments
+    holdout: AsOfs
+    train_for_holdout: AsOfs
     folds: tuple[Fold, ...]
-    final: Moments
+    final: AsOfs
 
 
-def matured(as_ofs: Iterable[pd.Timestamp], horizon_days: int, by: pd.Timestamp) -> Moments:
+def matured(as_ofs: Iterable[pd.Timestamp], horizon_days: int, by: pd.Timestamp) -> AsOfs:
     """Keep the moments whose label window ``[as_of, as_of + horizon)`` has ended at `by`, oldest first.
 
     >>> days = pd.to_datetime(["2024-01-01", "2024-01-02"])
@@ -100,7 +100,7 @@ def rolling_origin(as_ofs: Iterable[pd.Timestamp], horizon_days: int, n_folds: i
     return possible[-n_folds:]
 
 
-def plan(as_ofs: Iterable[pd.Timestamp], horizon_days: int, holdout_as_ofs: int, n_folds: int) -> Plan:
+def plan_as_ofs(as_ofs: Iterable[pd.Timestamp], horizon_days: int, holdout_as_ofs: int, n_folds: int) -> Plan:
     """Share out the labelled moments between learning, choosing and judging.
 
     Parameters

@@ -54,7 +54,7 @@ def plan_of(data: Dataset, settings: Settings) -> Plan:
     if data.by == "part":
         return plan_customers(max(2, settings.tuning.folds))
     held_out = getattr(settings, data.task).holdout_as_ofs
-    return split.plan(data.as_ofs, settings.outcome_days(data.task), held_out, settings.tuning.folds)
+    return split.plan_as_ofs(data.as_ofs, settings.outcome_days(data.task), held_out, settings.tuning.folds)
 
 
 def plan_if_any(data: Dataset, settings: Settings) -> Plan | None:

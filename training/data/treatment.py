@@ -35,7 +35,7 @@ from configs.errors import ConfigError, NotEnoughDataError
 from configs.settings import Settings
 from features.labels.inactivity import CONTACTED, contact_column
 from training.data.dataset import Dataset, learn_encoder, weight_column
-from training.data.split import Moments
+from training.data.split import AsOfs
 from training.metrics import CLIP, quantile_bins
 from training.model.bundle import Bundle
 
@@ -48,7 +48,9 @@ NEVER_SPARED = 0.95
 SMALLEST = 1e-6
 
 
-def treat(data: Dataset, moments: Moments, settings: Settings, until: pd.Timestamp | None = None) -> Dataset:
+def with_treatment_weights(
+    data: Dataset, moments: AsOfs, settings: Settings, until: pd.Timestamp | None = None
+) -> Dataset:
     """Say how much each row of some moments teaches, by ``churn.treatment``.
 
     Parameters
@@ -65,8 +67,9 @@ def treat(data: Dataset, moments: Moments, settings: Settings, until: pd.Timesta
     Returns
     -------
     Dataset
-        With the column ``training_weight``, one more for each further horizon, and the facts, see `described`. As it
-        came, but for the facts, for a value model and under ``keep``; and wholly as it came if nobody was contacted.
+        With the column ``training_weight``, one more for each further horizon, and the facts, see `treatment_facts`.
+        As it came, but for the facts, for a value model and under ``keep``; and wholly as it came if nobody was
+        contacted.
 
     Raises
     ------
@@ -87,7 +90,7 @@ def treat(data: Dataset, moments: Moments, settings: Settings, until: pd.Timesta
     if not any(np.nansum(contacts_of(rows, contact_column(days, churn))) for days in churn.all_horizons):
         return data
     if option == "keep":
-        return replace(data, treatment=described("keep", contacted))
+        return replace(data, treatment=treatment_facts("keep", contacted))
     frame, facts = data.frame, {}
     encoder = learn_encoder(rows, data.schema)
     x = encoder(rows).x if option == "weight" else np.empty((len(rows), 0))
@@ -99,11 +102,11 @@ def treat(data: Dataset, moments: Moments, settings: Settings, until: pd.Timesta
         weight = weights(p, came, churn.max_weight_quantile)
         frame = frame.assign(**{weight_column(days, churn.horizon_days): _spread(weight, chosen)})
         if days == churn.horizon_days:
-            facts = described(option, came, weight)
+            facts = treatment_facts(option, came, weight)
         if days == churn.horizon_days and option == "weight":
             facts |= overlap(p, came, weight, np.delete(x, encoder.category_places, axis=1))
     treated = replace(data, frame=frame, treatment=facts)
-    _require_both(treated.teaching(moments), settings)
+    _require_both(treated.training_rows(moments), settings)
     return treated
 
 
@@ -236,7 +239,7 @@ def _means(values: np.ndarray, filled: np.ndarray, weight: np.ndarray | None) ->
     return np.divide(weight @ values, mass, out=np.zeros(values.shape[1]), where=mass > 0)
 
 
-def described(option: str, contacted: np.ndarray, weight: np.ndarray | None = None) -> dict[str, Any]:
+def treatment_facts(option: str, contacted: np.ndarray, weight: np.ndarray | None = None) -> dict[str, Any]:
     """What was done, in numbers: ``option``, ``rows``, ``contacted_share`` and ``rows_that_teach``."""
     return {
         "option": option,
@@ -284,7 +287,7 @@ def report(judged: dict[str, Any], final: dict[str, Any], settings: Settings) ->
     return {**asked, "judged": judged.get("treatment"), "final": final.get("treatment")}
 
 
-def judged_untreated(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> np.ndarray | None:
+def untreated_weights(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> np.ndarray | None:
     """Weights under which the hold-out rows that were not contacted stand for all of them, shape (n,).
 
     None if nobody was contacted, or nobody knows.

@@ -11,10 +11,10 @@ import pandas as pd
 
 from configs.settings import Settings
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
-from training.data.split import Fold, Moments, Plan
-from training.fit.boosters import Fitted, Form, Scored, calibrate, fit, forms, predict
+from training.data.split import AsOfs, Fold, Plan
+from training.fit.boosters import Fitted, Form, ScoredRows, calibrate, fit, forms, predict
 from training.fit.distributed import Trainer, trainer
-from training.fit.horizons import learn_steps
+from training.fit.horizons import fit_horizons
 from training.fit.search import FoldData, SearchResult, blocks_of
 from training.model.bundle import Bundle, Score, Task, encode
 from training.model.intervals import fit_intervals, known_days
@@ -43,9 +43,9 @@ def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[
     """Encode the rows of each fold with what its training rows teach."""
     out = []
     for fold in folds:
-        rows = data.teaching(fold.train)
+        rows = data.training_rows(fold.train)
         encoder = learn_encoder(rows, data.schema)
-        valid = data.teaching([fold.valid])
+        valid = data.training_rows([fold.valid])
         expectation = _expectation(data, fold.train, encoder, forms(data.task, [encoder]), settings)
         block = blocks_of(valid["customer_id"].tolist())
         out.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation))
@@ -53,7 +53,7 @@ def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[
 
 
 def _expectation(
-    data: Dataset, moments: Moments, encoder: Encoder, wanted: Sequence[Form], settings: Settings
+    data: Dataset, moments: AsOfs, encoder: Encoder, wanted: Sequence[Form], settings: Settings
 ) -> Expectation | None:
     """The model of orders of the customers at the newest of some moments; None where no form wants it."""
     if not any(part.prior == "expectation" for which in wanted for part in which.parts):
@@ -69,20 +69,20 @@ def expectation_of(rows: pd.DataFrame, task: Task, encoder: Encoder, settings: S
     return fit_expectation(x, places, task, days, clv.margin, clv.annual_discount_rate)  # type: ignore[arg-type]
 
 
-def out_of_time(folds: Sequence[FoldData], found: SearchResult, seed: int) -> Scored:
+def validation_scores(folds: Sequence[FoldData], found: SearchResult, seed: int) -> ScoredRows:
     """Score the later rows of every fold with a model of its earlier ones."""
     parts = []
     for fold in folds:
         fitted = _fit(found, fold.train, fold.encoder, fold.expectation, seed)
         one = np.zeros(len(fold.valid.y), dtype=int)
         days = known_days(fold.valid.x, fold.encoder.features)
-        parts.append(Scored(fitted.raw(fold.valid.x), fold.valid.y, one, fold.valid.weight, days))
+        parts.append(ScoredRows(fitted.raw(fold.valid.x), fold.valid.y, one, fold.valid.weight, days))
     return sum(parts[1:], parts[0])
 
 
-def learn(data: Dataset, moments: Moments, found: SearchResult, settings: Settings) -> tuple[Fitted, Encoder]:
+def learn(data: Dataset, moments: AsOfs, found: SearchResult, settings: Settings) -> tuple[Fitted, Encoder]:
     """Fit what the search found on all rows of some moments."""
-    rows = data.teaching(moments)
+    rows = data.training_rows(moments)
     encoder = learn_encoder(rows, data.schema)
     expectation = _expectation(data, moments, encoder, [found.form], settings)
     elsewhere = trainer(settings.training)
@@ -109,19 +109,19 @@ def _fit(
     )
 
 
-def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> Scored:
+def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> ScoredRows:
     """Raw scores of labelled rows; every moment is a fold of its own."""
     matrix = encoder(rows)
     days = known_days(matrix.x, encoder.features)
-    return Scored(fitted.raw(matrix.x), matrix.y, pd.factorize(rows["as_of"])[0], matrix.weight, days)
+    return ScoredRows(fitted.raw(matrix.x), matrix.y, pd.factorize(rows["as_of"])[0], matrix.weight, days)
 
 
 def assemble(
     fitted: Fitted,
     encoder: Encoder,
-    later: Scored,
+    later: ScoredRows,
     data: Dataset,
-    trained: Moments,
+    trained: AsOfs,
     until: pd.Timestamp | None,
     population: pd.DataFrame,
     settings: Settings,
@@ -145,7 +145,7 @@ def assemble(
     settings
         Of the business.
     """
-    affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.teaching(trained)))
+    affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.training_rows(trained)))
     expected = predict(fitted.form, later.raw, affine)
     season = full_season(data, trained, settings)
     clv, allowance = settings.clv, 0.0 if season else settings.clv.season_allowance
@@ -155,7 +155,7 @@ def assemble(
     )
     parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
     scores = tuple(Score(part.name, booster, own, prior) for part, booster, own, prior in parts)
-    steps, left_out = learn_steps(data, trained, until, encoder, fitted, settings)
+    steps, left_out = fit_horizons(data, trained, until, encoder, fitted, settings)
     bundle = Bundle(
         task=data.task,
         link=fitted.form.link,
@@ -177,7 +177,7 @@ def assemble(
     return with_reference(bundle, data.newest(trained), population, settings.tuning.seed)
 
 
-def full_season(data: Dataset, moments: Moments, settings: Settings) -> bool:
+def full_season(data: Dataset, moments: AsOfs, settings: Settings) -> bool:
     """Whether the outcomes of some moments cover a whole year; what has no dates has no season."""
     if data.by == "part":
         return True

@@ -158,7 +158,7 @@ def _allowed(which: Form, encoder: Encoder) -> bool:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredRows:
     """Raw scores of labelled rows: ``raw`` of shape (n, J), ``y`` and ``fold`` of shape (n,), folds numbered from 0.
 
     ``weight`` of shape (n,) says how much a row counts, None: all alike; ``known_days`` of shape (n,) since when each
@@ -171,12 +171,12 @@ class Scored:
     weight: np.ndarray | None = None
     known_days: np.ndarray | None = None
 
-    def __add__(self, other: Scored) -> Scored:
+    def __add__(self, other: ScoredRows) -> ScoredRows:
         fold = np.concatenate([self.fold, other.fold + self.fold.max() + 1])
         weight = joined_weights([self.weight, other.weight], [len(self.y), len(other.y)])
         days = None if self.known_days is None or other.known_days is None else (self.known_days, other.known_days)
         known = None if days is None else np.concatenate(days)
-        return Scored(np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y]), fold, weight, known)
+        return ScoredRows(np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y]), fold, weight, known)
 
 
 def joined_weights(weights: Sequence[np.ndarray | None], lengths: Sequence[int]) -> np.ndarray | None:
@@ -316,7 +316,7 @@ def _rows(part: Part, prior: Prior | None, matrix: Matrix, encoder: Encoder) -> 
     return Rows(x, target, weight, start, tuple(encoder.features), tuple(encoder.category_places))
 
 
-def calibrate(which: Form, later: Scored, trained: Scored) -> tuple[Affine, ...]:
+def calibrate(which: Form, later: ScoredRows, trained: ScoredRows) -> tuple[Affine, ...]:
     """Fit the affine maps of raw scores: the slope of a probability on later rows, the level of an amount on its own.
 
     Parameters
@@ -336,7 +336,7 @@ def calibrate(which: Form, later: Scored, trained: Scored) -> tuple[Affine, ...]
     return balance(which, trained)
 
 
-def balance(which: Form, trained: Scored, buys: Affine | None = None) -> tuple[Affine, ...]:
+def balance(which: Form, trained: ScoredRows, buys: Affine | None = None) -> tuple[Affine, ...]:
     """Fit the levels of amounts on the rows that the boosters learned from.
 
     Each of several forecasts of one amount (``mean_exp``) gets its own level; `buys` maps the log-odds of buying.

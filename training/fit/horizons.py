@@ -15,24 +15,24 @@ from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from features.labels.inactivity import further
 from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
-from training.data.split import Fold, Moments, matured, rolling_origin
+from training.data.split import AsOfs, Fold, matured, rolling_origin
 from training.fit.boosters import CHURN, Fitted, fit
 from training.fit.distributed import trainer
-from training.model.bundle import Score, Step
+from training.model.bundle import HorizonModel, Score
 from training.model.calibration import Affine, fit_log_odds
-from training.model.survival import outwards
+from training.model.survival import neighbour_pairs
 
 MIN_OF_EACH = 50
 
 
-def learn_steps(
+def fit_horizons(
     data: Dataset,
-    moments: Moments,
+    moments: AsOfs,
     until: pd.Timestamp | None,
     encoder: Encoder,
     main: Fitted,
     settings: Settings,
-) -> tuple[tuple[Step, ...], dict[str, str]]:
+) -> tuple[tuple[HorizonModel, ...], dict[str, str]]:
     """Learn the steps of a churn model to its further horizons; a value model, or a ready label, has none.
 
     Parameters
@@ -57,9 +57,9 @@ def learn_steps(
     """
     if data.task == "clv" or data.by == "part":
         return (), {}
-    steps: list[Step] = []
+    steps: list[HorizonModel] = []
     left_out: dict[str, str] = {}
-    for days, near in outwards(settings.churn.horizon_days, settings.churn.all_horizons):
+    for days, near in neighbour_pairs(settings.churn.horizon_days, settings.churn.all_horizons):
         if str(near) in left_out:
             left_out[str(days)] = f"rests on {near} days"
             continue
@@ -79,12 +79,12 @@ def learn_steps(
 def _learn(
     data: Dataset,
     rows: pd.DataFrame,
-    seen: Moments,
+    seen: AsOfs,
     span: tuple[int, int, int],
     encoder: Encoder,
     main: Fitted,
     settings: Settings,
-) -> Step:
+) -> HorizonModel:
     days, near, wait = span
     seed = settings.tuning.seed
     found: list[int] = []
@@ -114,36 +114,36 @@ def _learn(
     if later:
         score, label, place, weight = (np.concatenate(c) for c in zip(*later, strict=True))
         affine = fit_log_odds(score, label, place, weight, whole.raw(matrix.x)[:, 0])
-    return Step(days, Score(f"until_{days}_days", whole.boosters[0], affine))
+    return HorizonModel(days, Score(f"until_{days}_days", whole.boosters[0], affine))
 
 
-def _folds(seen: Moments, wait: int, n_folds: int) -> Sequence[Fold]:
+def _folds(seen: AsOfs, wait: int, n_folds: int) -> Sequence[Fold]:
     try:
         return rolling_origin(seen, wait, n_folds)
     except NotEnoughDataError:
         return []
 
 
-def _at_risk(data: Dataset, moments: Moments | list, days: int, near: int, settings: Settings) -> pd.DataFrame:
+def _at_risk(data: Dataset, moments: AsOfs | list, days: int, near: int, settings: Settings) -> pd.DataFrame:
     """Rows that a step is asked of; ``label`` is 1 where nothing happened until its horizon.
 
     They teach as much as the longer horizon lets them: who was contacted only after the shorter one teaches that alone.
     """
     weight = weight_column(max(days, near), settings.churn.horizon_days)
-    rows = data.teaching(moments, weight)
+    rows = data.training_rows(moments, weight)
     rows = rows.assign(**{WEIGHT: rows[weight]}) if weight in rows else rows
-    inner, outer = (nothing_until(rows, d, settings) for d in (near, days))
+    inner, outer = (no_event_until(rows, d, settings) for d in (near, days))
     asked = (inner == 1) if days > near else (inner == 0)
     return rows.assign(label=outer)[asked & ~np.isnan(outer)].reset_index(drop=True)
 
 
-def nothing_until(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:
+def no_event_until(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:
     """1 where nothing had happened by a horizon (no order, no end of the contract), 0 where it had, NaN if unknown."""
-    left = left_by(rows, days, settings)
+    left = churn_label_at(rows, days, settings)
     return left if settings.churn.kind == "inactivity" else 1 - left
 
 
-def left_by(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:
+def churn_label_at(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:
     """The churn label at a horizon, NaN where it is not known (yet), shape (n,)."""
     name = "label" if days == settings.churn.horizon_days else further(days)
     if name not in rows:

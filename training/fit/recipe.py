@@ -13,7 +13,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from training.data import treatment
 from training.data.dataset import Dataset
-from training.data.preconditions import require_learnable, usable_folds
+from training.data.preconditions import informative_folds, require_learnable
 from training.data.split import Plan
 from training.data.task_rows import feature_rows, plan_if_any, plan_of
 from training.fit import assembly, search
@@ -66,7 +66,7 @@ def search_and_fit(
         data.task, folds, settings.tuning, search_in, name, lambda done, of: on_progress("search", done, of)
     )
     on_progress("fit", 0, 3)
-    whole = treatment.treat(data, plan.final, settings)
+    whole = treatment.with_treatment_weights(data, plan.final, settings)
     judged, final = _fit((early, whole), plan, folds, result, settings, workspace, on_progress)
     return FittedModels(plan, result, judged, final)
 
@@ -75,9 +75,9 @@ def prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[sear
     """What each as-of date is for, the rows as known before the hold-out, and the folds of the search."""
     plan = plan_of(data, settings)
     begins = min(plan.holdout) if data.by == "as_of" else None
-    early = treatment.treat(data, plan.train_for_holdout, settings, begins)
+    early = treatment.with_treatment_weights(data, plan.train_for_holdout, settings, begins)
     require_learnable(early, plan.train_for_holdout)
-    plan = replace(plan, folds=usable_folds(early, plan.folds))
+    plan = replace(plan, folds=informative_folds(early, plan.folds))
     return plan, early, assembly.fold_data(early, plan.folds, settings)
 
 
@@ -102,12 +102,12 @@ def _fit(
     """
     early, whole = data
     seed, people = settings.tuning.seed, population(workspace, whole.task, settings)
-    earlier = assembly.out_of_time(folds, result, seed)
+    earlier = assembly.validation_scores(folds, result, seed)
     on_progress("fit", 1, 3)
     fitted, encoder = assembly.learn(early, plan.train_for_holdout, result, settings)
     begins = min(plan.holdout) if whole.by == "as_of" else None
     judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, people, settings)
-    later = earlier + assembly.score_rows(fitted, encoder, whole.teaching(plan.holdout))
+    later = earlier + assembly.score_rows(fitted, encoder, whole.training_rows(plan.holdout))
     on_progress("fit", 2, 3)
     fitted, encoder = assembly.learn(whole, plan.final, result, settings)
     final = assembly.assemble(fitted, encoder, later, whole, plan.final, None, people, settings)

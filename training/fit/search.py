@@ -33,7 +33,7 @@ from configs.settings import Tuning
 from configs.workspace import Workspace
 from training.data.dataset import Encoder, Matrix
 from training.fit import workers
-from training.fit.boosters import Fitted, Form, Scored, balance, fit, form, forms, joined_weights, predict
+from training.fit.boosters import Fitted, Form, ScoredRows, balance, fit, form, forms, joined_weights, predict
 from training.model.bundle import Task
 from training.model.calibration import Affine
 from training.priors.expectation import Expectation
@@ -126,14 +126,14 @@ def search(
     shared, until = workers.is_shared(settings), time.time() + settings.timeout_seconds
     study = _study(task, candidates, settings, workspace, name)
     objective = partial(_loss_of_trial, task=task, candidates=candidates, folds=folds, settings=settings)
-    if settings.workers > 1 and workers.ended(study) < settings.trials:
-        with workers.helpers(
+    if settings.workers > 1 and workers.count_ended(study) < settings.trials:
+        with workers.helper_processes(
             settings.workers, _help, (task, candidates, folds, settings, workspace, name, until)
         ) as busy:
             while busy():
-                step(workers.ended(study), settings.trials)
+                step(workers.count_ended(study), settings.trials)
                 time.sleep(workers.WAIT_SECONDS)
-    workers.take_trials(study, objective, settings.trials, until, shared, step)
+    workers.run_trials(study, objective, settings.trials, until, shared, step)
     taken = fewest_trees([t for t in study.trials if t.state == TrialState.COMPLETE])
     return SearchResult(
         form(taken.user_attrs["form"]),
@@ -228,7 +228,7 @@ def _help(
     """What a further process of this machine does: takes trials of the search until it ends."""
     study = _study(task, candidates, settings, workspace, name)
     objective = partial(_loss_of_trial, task=task, candidates=candidates, folds=folds, settings=settings)
-    workers.take_trials(study, objective, settings.trials, until, True, lambda done, of: None)
+    workers.run_trials(study, objective, settings.trials, until, True, lambda done, of: None)
 
 
 def _loss_of_trial(
@@ -267,7 +267,7 @@ def _forecast(task: Task, fitted: Fitted, fold: FoldData) -> np.ndarray:
     """What would be served of the validation rows, before a probability's slope is mended: that needs later folds."""
     if task == "churn":
         return predict(fitted.form, fitted.raw(fold.valid.x), (Affine(),))
-    trained = Scored(fitted.raw(fold.train.x), fold.train.y, np.zeros(len(fold.train.y), dtype=int))
+    trained = ScoredRows(fitted.raw(fold.train.x), fold.train.y, np.zeros(len(fold.train.y), dtype=int))
     return predict(fitted.form, fitted.raw(fold.valid.x), balance(fitted.form, trained))
 
 

@@ -19,15 +19,15 @@ from configs.settings import Settings
 from features.labels.eligibility import is_active
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder, shortage
 from training.data.preconditions import require_features
-from training.data.split import Moments, Plan
+from training.data.split import AsOfs, Plan
 from training.fit import assembly
 from training.fit.assembly import FittedModels
 from training.fit.boosters import CHURN_LINEAR, CHURN_ORDERS, VALUE_LINEAR, VALUE_ORDERS, Fitted, Form, fit, link
 from training.fit.search import SearchResult
-from training.model.bundle import Bundle, Score, Step, Task, encode
+from training.model.bundle import Bundle, HorizonModel, Score, Task, encode
 from training.model.calibration import Affine
 from training.model.intervals import MIN_PER_BIN, Interval, fit_interval
-from training.model.survival import outwards
+from training.model.survival import neighbour_pairs
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, summary_of
 
@@ -116,7 +116,7 @@ def _bundle(
     which: Form,
     settings: Settings,
     data: Dataset,
-    moments: Moments,
+    moments: AsOfs,
     known: pd.DataFrame,
     asked_and_scale: tuple[pd.DataFrame, pd.DataFrame],
 ) -> Bundle:
@@ -197,16 +197,16 @@ def _require_labels(data: Dataset, rows: pd.DataFrame) -> None:
         )
 
 
-def _steps(fitted: Fitted, settings: Settings, data: Dataset) -> tuple[tuple[Step, ...], dict[str, str]]:
+def _steps(fitted: Fitted, settings: Settings, data: Dataset) -> tuple[tuple[HorizonModel, ...], dict[str, str]]:
     """The further horizons: the model of orders knows them all; a regression learned one alone."""
     if data.task == "clv" or data.by == "part":
         return (), {}
     churn, prior = settings.churn, fitted.priors[0]
-    pairs = outwards(churn.horizon_days, churn.all_horizons)
+    pairs = neighbour_pairs(churn.horizon_days, churn.all_horizons)
     if not isinstance(prior, Expectation):
         return (), {str(days): LEFT_OUT for days, _ in pairs}
     return tuple(
-        Step(days, Score(f"until_{days}_days", None, Affine(), prior.step(days, near))) for days, near in pairs
+        HorizonModel(days, Score(f"until_{days}_days", None, Affine(), prior.step(days, near))) for days, near in pairs
     ), {}
 
 

@@ -101,12 +101,12 @@ def _said(error: sqlalchemy.exc.SQLAlchemyError, url: URL) -> str:
     return text.replace(str(url.password), "***") if url.password else text
 
 
-def ended(study: optuna.Study) -> int:
+def count_ended(study: optuna.Study) -> int:
     """How many trials have ended, whoever ran them."""
     return sum(t.state in ENDED for t in study.trials)
 
 
-def take_trials(study: optuna.Study, objective: Objective, of: int, until: float, shared: bool, step: Step) -> None:
+def run_trials(study: optuna.Study, objective: Objective, of: int, until: float, shared: bool, step: Step) -> None:
     """Take trials of a search until it has its number of them, or time is up.
 
     Parameters
@@ -124,13 +124,13 @@ def take_trials(study: optuna.Study, objective: Objective, of: int, until: float
     step
         Told how many trials have ended, of how many.
     """
-    step(ended(study), of)
-    while ended(study) < of and time.time() < until:
+    step(count_ended(study), of)
+    while count_ended(study) < of and time.time() < until:
         if shared and not _free_places(study, of):
             time.sleep(WAIT_SECONDS)
         else:
             _take_one(study, objective, of, shared)
-        step(ended(study), of)
+        step(count_ended(study), of)
 
 
 def _free_places(study: optuna.Study, of: int) -> int:
@@ -163,7 +163,7 @@ def _was_given_away(error: Exception) -> bool:
 
 
 @contextmanager
-def helpers(count: int, body: Callable[..., None], arguments: tuple[Any, ...]) -> Iterator[Callable[[], bool]]:
+def helper_processes(count: int, body: Callable[..., None], arguments: tuple[Any, ...]) -> Iterator[Callable[[], bool]]:
     """Run a function in several processes beside this one; gives a function that tells whether one of them still runs.
 
     The processors are shared out among their threads. They end with the context at the latest.

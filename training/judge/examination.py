@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from configs.settings import Settings, Tiers
-from training.data.treatment import judged_untreated, weighted_metrics
+from training.data.treatment import untreated_weights, weighted_metrics
 from training.fit.assembly import forecast
-from training.fit.horizons import left_by
+from training.fit.horizons import churn_label_at
 from training.judge.baselines import numbers_rule, past_rate, present_price, recency_rule
 from training.metrics import (
     auc,
@@ -133,7 +133,7 @@ def _untreated(
     bundle: Bundle, holdout: pd.DataFrame, rows: pd.DataFrame, settings: Settings
 ) -> dict[str, dict[str, float]]:
     """Metrics over the rows that were not contacted, weighted to all; none if nobody was, or nobody knows."""
-    weight = judged_untreated(bundle, holdout, settings)
+    weight = untreated_weights(bundle, holdout, settings)
     if weight is None:
         return {}
     y, named = rows["label"].to_numpy(), {"model": "forecast", "baseline": "baseline"}
@@ -144,7 +144,7 @@ def _horizons(bundle: Bundle, holdout: pd.DataFrame, settings: Settings) -> dict
     """Metrics at every horizon of the model, of the rows whose outcome is known there."""
     matrix = bundle.encode(holdout)
     left = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
-    came = {days: left_by(holdout, days, settings) for days in left}
+    came = {days: churn_label_at(holdout, days, settings) for days in left}
     return {str(d): churn_metrics(came[d], p) for d, p in left.items() if not np.isnan(came[d]).all()}
 
 
@@ -179,7 +179,7 @@ def _margins(task: str, rows: pd.DataFrame, seed: int) -> dict[str, tuple[float,
     }
 
 
-def coverage_groups(shown: Examination) -> dict[str, tuple[float, int]]:
+def interval_coverage_by_group(shown: Examination) -> dict[str, tuple[float, int]]:
     """Coverage of the interval and number of rows, in each tier and of new customers; empty without an interval."""
     told = shown.slices
     if "coverage" not in told:

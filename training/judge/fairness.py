@@ -29,7 +29,7 @@ from fairlearn.metrics import count, selection_rate
 from numpy.typing import ArrayLike, NDArray
 
 from configs.errors import DataError
-from training.metrics import UNKNOWN, Array, bootstrap_interval, coverage, named_groups, total_error, wilson
+from training.metrics import UNKNOWN, Array, bootstrap_interval, coverage, named_groups, total_error, wilson_interval
 
 FOUR_FIFTHS = 0.8
 TOO_SMALL, UNCOMPARED = "too small to judge", "nothing to compare with"
@@ -297,8 +297,8 @@ def ratio_interval(
     if not other_rate > 0:
         return np.full(np.shape(rate), np.nan), np.full(np.shape(rate), np.nan)
     rate, n = np.asarray(rate, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    low, high = wilson(rate * n, n, level)
-    other_low, other_high = wilson(other_rate * other_n, other_n, level)
+    low, high = wilson_interval(rate * n, n, level)
+    other_low, other_high = wilson_interval(other_rate * other_n, other_n, level)
     product = rate * other_rate
     below, above = low * (2 * rate - low), high * (2 * rate - high)
     other_below, other_above = other_low * (2 * other_rate - other_low), other_high * (2 * other_rate - other_high)
@@ -399,7 +399,7 @@ def _judge(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _rate(name: str, groups: pd.DataFrame, customers: str, level: float) -> dict[str, Any]:
-    return _named(name, groups[name], *wilson(groups[name] * groups[customers], groups[customers], level))
+    return _named(name, groups[name], *wilson_interval(groups[name] * groups[customers], groups[customers], level))
 
 
 def _around(name: str, value: pd.Series, reach: pd.Series) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from configs.errors import NotEnoughDataError
-from training.metrics import Array, auc, coverage, expected_calibration_error, known, quantile_bins, wilson
+from training.metrics import Array, auc, coverage, expected_calibration_error, known, quantile_bins, wilson_interval
 
 INK, SOFT, FAINT, PAPER = "#22303c", "#66737f", "#dfe4e8", "#ffffff"
 MODEL, ACTUAL, BAND, WRONG = "#1f5f8b", "#e08e2b", "#c9dceb", "#c8452f"
@@ -64,7 +64,7 @@ def calibration(y: ArrayLike, p: ArrayLike, n_bins: int = 10) -> Figure:
     y, p = _known("calibration", y, p)
     points = pd.DataFrame({"y": y, "p": p}).groupby(quantile_bins(p, n_bins)).agg({"y": ["mean", "size"], "p": "mean"})
     rate, size, forecast = points["y", "mean"], points["y", "size"], points["p", "mean"]
-    low, high = wilson(rate * size, size)
+    low, high = wilson_interval(rate * size, size)
     limit = min(1.0, 1.08 * max(high.max(), forecast.max(), np.quantile(p, 0.995)))
 
     figure = _figure(6.2, 6.6)

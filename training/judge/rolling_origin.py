@@ -24,11 +24,11 @@ from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from training.data.dataset import Dataset
-from training.data.preconditions import require_learnable, require_values, usable_folds
+from training.data.preconditions import informative_folds, require_learnable, require_values
 from training.data.split import customer_parts, matured, plan_customers, rolling_origin
-from training.data.treatment import treat
+from training.data.treatment import with_treatment_weights
 from training.fit import assembly, search
-from training.fit.horizons import left_by
+from training.fit.horizons import churn_label_at
 from training.fit.small_data import answers_from_prior, small_data_model_at
 from training.judge.examination import HEADLINE, examine, measure_rows
 from training.metrics import bootstrap_interval, margin_interval
@@ -94,7 +94,7 @@ class RollingEvaluation:
         }
 
 
-def origins(data: Dataset, settings: Settings, count: int) -> list[pd.Timestamp]:
+def evaluation_as_ofs(data: Dataset, settings: Settings, count: int) -> list[pd.Timestamp]:
     """The newest labelled moments that at least two matured moments lie before, at most `count`, oldest first.
 
     Raises
@@ -135,16 +135,16 @@ def evaluate_rolling(
     step
         Told how many moments are done, of how many.
     """
-    moments = origins(data, settings, count)
+    moments = evaluation_as_ofs(data, settings, count)
     rows, names, by_customer, from_prior = [], set(), [], []
     for done, v in enumerate(moments):
         step(done, len(moments))
-        past, asked = known_at(data, settings, v), data.at([v])
+        past, asked = matured_rows(data, settings, v), data.at([v])
         if answers_from_prior(past, settings):
             bundle, by_time = small_data_model_at(settings, past, known[known["as_of"] <= v]), True
             from_prior.append(v)
         else:
-            bundle, by_time = learn_from(past, settings, v)
+            bundle, by_time = train_on(past, settings, v)
         shown = examine(bundle, asked, past.frame, settings)
         names.add(shown.baseline_name)
         rows.append(shown.rows.assign(**_further(bundle, asked, settings)))
@@ -154,7 +154,7 @@ def evaluate_rolling(
     return RollingEvaluation(whole, data.task, names.pop(), tuple(by_customer), tuple(from_prior))
 
 
-def learn_from(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> tuple[Bundle, bool]:
+def train_on(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> tuple[Bundle, bool]:
     """Search and fit on all rows of a data set; and whether the search could go by time.
 
     Parameters
@@ -173,19 +173,19 @@ def learn_from(past: Dataset, settings: Settings, until: pd.Timestamp | None) ->
     """
     require_values(past)
     seed, moments = settings.tuning.seed, tuple(past.as_ofs)
-    past = treat(past, moments, settings, until)
+    past = with_treatment_weights(past, moments, settings, until)
     require_learnable(past, moments)
     searched, plans, by_time = _folds(past, settings)
-    folds = assembly.fold_data(searched, usable_folds(searched, plans), settings)
+    folds = assembly.fold_data(searched, informative_folds(searched, plans), settings)
     with tempfile.TemporaryDirectory() as place:
         found = search.search(past.task, folds, settings.tuning.alone, Workspace(Path(place)), "rolling")
     fitted, encoder = assembly.learn(past, moments, found, settings)
-    later = assembly.out_of_time(folds, found, seed)
+    later = assembly.validation_scores(folds, found, seed)
     people = past.newest(moments)
     return assembly.assemble(fitted, encoder, later, past, moments, until, people, settings), by_time
 
 
-def known_at(data: Dataset, settings: Settings, moment: pd.Timestamp) -> Dataset:
+def matured_rows(data: Dataset, settings: Settings, moment: pd.Timestamp) -> Dataset:
     """The rows whose outcome was known at a moment."""
     seen = matured(data.as_ofs, settings.outcome_days(data.task), by=moment)
     return replace(data, frame=data.at(seen))
@@ -211,4 +211,4 @@ def _further(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> dict[str
     left = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
     others = [days for days in left if days != bundle.horizon_days]
     forecasts = {f"forecast_{days}": left[days] for days in others}
-    return forecasts | {f"churned_{days}": left_by(rows, days, settings) for days in others}
+    return forecasts | {f"churned_{days}": churn_label_at(rows, days, settings) for days in others}

@@ -13,7 +13,7 @@ from training.data.split import Plan
 from training.fit import assembly
 from training.fit.assembly import FittedModels
 from training.judge import gates
-from training.judge.examination import Examination, coverage_groups, measure_rows
+from training.judge.examination import Examination, interval_coverage_by_group, measure_rows
 from training.model.bundle import Bundle
 
 Champion = tuple[Bundle, Bundle]
@@ -49,7 +49,7 @@ def judge(
     if data.task == "churn":
         return gates.judge_churn(metrics, baseline, before, settings.gates, name)
     error: Literal["mae", "rmse"] = "rmse" if name == "present price" else "mae"
-    groups = coverage_groups(examination)
+    groups = interval_coverage_by_group(examination)
     return gates.judge_value(metrics, baseline, before, settings.gates, settings.clv.coverage, name, error, groups)
 
 

@@ -22,7 +22,7 @@ from training.json_tuples import tuples
 from training.model.calibration import Affine
 from training.model.explanation import Link, effects, link
 from training.model.intervals import Interval, known_days
-from training.model.survival import Curve, chain, median_days
+from training.model.survival import Curve, median_days, survival_curve
 from training.priors.prior import Prior
 from training.priors.prior import dump as dump_prior
 from training.priors.prior import load as load_prior
@@ -63,7 +63,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Step:
+class HorizonModel:
     """The model of a further horizon: how likely nothing happens until then, told from its neighbour."""
 
     days: int
@@ -147,7 +147,7 @@ class Bundle:
     reference: pd.DataFrame
     info: dict[str, Any]
     event: Event = "order"
-    steps: tuple[Step, ...] = ()
+    steps: tuple[HorizonModel, ...] = ()
     basis: Basis = "model"
     full_season: bool = True
 
@@ -187,7 +187,7 @@ class Bundle:
         """
         nothing = prediction if self.event == "order" else 1 - prediction
         steps = {s.days: expit(s.score(matrix)) for s in self.steps}
-        return Survival(chain(self.horizon_days, nothing, steps), prediction)
+        return Survival(survival_curve(self.horizon_days, nothing, steps), prediction)
 
     def by_horizon(self, told: Survival) -> Curve:
         """Probability of leaving by horizon: no order until then, or the end of the contract before.
@@ -288,7 +288,7 @@ def load(folder: Path) -> Bundle:
         basis=content["basis"],
         full_season=content["full_season"],
         event=content["event"],
-        steps=tuple(Step(s["days"], _load_score(folder, s)) for s in content["steps"]),
+        steps=tuple(HorizonModel(s["days"], _load_score(folder, s)) for s in content["steps"]),
     )
 
 

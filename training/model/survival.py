@@ -18,10 +18,10 @@ import numpy as np
 Curve = dict[int, np.ndarray]
 
 
-def outwards(days: int, others: tuple[int, ...] | list[int]) -> list[tuple[int, int]]:
+def neighbour_pairs(days: int, others: tuple[int, ...] | list[int]) -> list[tuple[int, int]]:
     """Pairs of a horizon and the neighbour it is told from, nearest to the main horizon first.
 
-    >>> outwards(30, (7, 14, 30, 60, 90))
+    >>> neighbour_pairs(30, (7, 14, 30, 60, 90))
     [(14, 30), (7, 14), (60, 30), (90, 60)]
     """
     shorter = [days, *sorted((d for d in others if d < days), reverse=True)]
@@ -29,7 +29,7 @@ def outwards(days: int, others: tuple[int, ...] | list[int]) -> list[tuple[int, 
     return [(d, near) for side in (shorter, longer) for near, d in pairwise(side)]
 
 
-def chain(days: int, nothing: np.ndarray, steps: Mapping[int, np.ndarray]) -> Curve:
+def survival_curve(days: int, nothing: np.ndarray, steps: Mapping[int, np.ndarray]) -> Curve:
     """The curve of S at all horizons.
 
     Parameters
@@ -47,7 +47,7 @@ def chain(days: int, nothing: np.ndarray, steps: Mapping[int, np.ndarray]) -> Cu
         S by horizon, the shortest first; no later value is larger than an earlier one.
     """
     out = {days: nothing}
-    for d, near in outwards(days, list(steps)):
+    for d, near in neighbour_pairs(days, list(steps)):
         out[d] = out[near] * steps[d] if d > near else np.minimum(out[near] + (1 - out[near]) * steps[d], 1.0)
     return dict(sorted(out.items()))
 

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from training.priors.order_model import Probabilistic
+from training.priors.order_model import OrderModel
 
 COLUMNS = ("orders_total", "days_since_last_order", "tenure_days", "spend_total")
 SURE = 1e-6
@@ -46,7 +46,7 @@ class Expectation:
     reference
         The four values of the middle customer, against whom effects are told.
     margin, annual_discount_rate
-        Of the value, see `training.priors.order_model.Probabilistic.value`.
+        Of the value, see `training.priors.order_model.OrderModel.value`.
     near_days
         Churn: what is told is the step from this neighbouring horizon, see `training.model.survival`; None: the whole.
     """
@@ -56,7 +56,7 @@ class Expectation:
     places: tuple[int, int, int, int]
     task: str
     horizon_days: int
-    model: Probabilistic
+    model: OrderModel
     nothing: float
     reference: tuple[float, float, float, float]
     margin: float = 1.0
@@ -99,7 +99,7 @@ class Expectation:
     def from_dict(cls, stored: Mapping[str, Any]) -> Expectation:
         """The inverse of `to_dict`."""
         tuples = {name: tuple(stored[name]) for name in ("places", "reference")}
-        return cls(**{**stored, **tuples, "model": Probabilistic.from_dict(stored["model"])})
+        return cls(**{**stored, **tuples, "model": OrderModel.from_dict(stored["model"])})
 
 
 def fit_expectation(
@@ -125,7 +125,7 @@ def fit_expectation(
     bought = np.nan_to_num(columns[:, 0]) >= 1
     if not bought.any():
         return None
-    model = Probabilistic.fit(summary_of(columns[bought]))
+    model = OrderModel.fit(summary_of(columns[bought]))
     middle = np.nanmedian(columns[bought], axis=0)
     reference = tuple(float(v) for v in (max(np.rint(middle[0]), 1.0), *middle[1:]))
     plain = Expectation(places, task, horizon_days, model, 0.0, reference, margin, annual_discount_rate)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from configs.errors import DataError
 from training.priors.order_values import SpendModel, SpendPrior, fit_spend
-from training.priors.purchases import YEAR, Array, Prior, PurchaseModel, fit_purchases
+from training.priors.purchases import YEAR, Array, PurchaseModel, PurchasePrior, fit_purchases
 
 SUMMARY = ("repeats", "recency_days", "age_days", "orders", "mean_amount")
 STEPS = 24
@@ -78,7 +78,7 @@ def _days(span: pd.Series) -> Array:
 
 
 @dataclass(frozen=True)
-class Probabilistic:
+class OrderModel:
     """Orders and their values of customers at a moment; takes frames as `summarise` makes them.
 
     Attributes
@@ -94,8 +94,8 @@ class Probabilistic:
 
     @classmethod
     def fit(
-        cls, summary: pd.DataFrame, prior: Prior | None = None, spend_prior: SpendPrior | None = None
-    ) -> Probabilistic:
+        cls, summary: pd.DataFrame, prior: PurchasePrior | None = None, spend_prior: SpendPrior | None = None
+    ) -> OrderModel:
         """Fit both models to one row a customer.
 
         The value of an order is learned from all orders of a customer, the first one too: a customer with one order
@@ -118,7 +118,7 @@ class Probabilistic:
         return {"purchases": self.purchases.to_dict(), "spend": self.spend.to_dict() if self.spend else None}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Probabilistic:
+    def from_dict(cls, stored: Mapping[str, Any]) -> OrderModel:
         """The inverse of `to_dict`."""
         spend = SpendModel.from_dict(stored["spend"]) if stored["spend"] else None
         return cls(PurchaseModel.from_dict(stored["purchases"]), spend)

@@ -44,7 +44,7 @@ YEAR = 365.25
 
 
 @dataclass(frozen=True)
-class Prior:
+class PurchasePrior:
     """Independent normal priors on four logarithms; an infinite standard deviation is flat.
 
     Attributes
@@ -70,7 +70,7 @@ class Prior:
     sd_log_life: float = 2.0
 
     @classmethod
-    def flat(cls) -> Prior:
+    def flat(cls) -> PurchasePrior:
         """No prior at all: maximum likelihood."""
         return cls(sd_log_r=np.inf, sd_log_rate=np.inf, sd_log_s=np.inf, sd_log_life=np.inf)
 
@@ -205,7 +205,7 @@ class PurchaseModel:
 
 
 def fit_purchases(
-    x: ArrayLike, t_x: ArrayLike, age: ArrayLike, weights: ArrayLike | None = None, prior: Prior | None = None
+    x: ArrayLike, t_x: ArrayLike, age: ArrayLike, weights: ArrayLike | None = None, prior: PurchasePrior | None = None
 ) -> PurchaseModel:
     """Fit the model to customers' histories by the maximum of the posterior.
 
@@ -229,7 +229,7 @@ def fit_purchases(
     DataError
         See `Histories.of`.
     """
-    prior = prior or Prior()
+    prior = prior or PurchasePrior()
     h = Histories.of(x, t_x, age)
     if not len(h.x):
         raise NotEnoughDataError("a model of orders needs at least one customer with an order, found none")
@@ -287,7 +287,7 @@ def _draw(h: Histories, w: Array, n: int) -> tuple[Histories, Array]:
     return Histories(h.x[drawn], h.t_x[drawn], h.age[drawn]), counts.astype(np.float64)
 
 
-def _prior_logs(prior: Prior, h: Histories, w: Array) -> tuple[Array, Array]:
+def _prior_logs(prior: PurchasePrior, h: Histories, w: Array) -> tuple[Array, Array]:
     watched = max(float(w @ h.age), 30.0 * float(w.sum()))
     rate = 1 / prior.rate_days if prior.rate_days else (float(w @ h.x) + 0.5) / watched
     life = prior.life_days or 2.0 * watched / float(w.sum())

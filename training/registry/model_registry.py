@@ -16,7 +16,7 @@ from training.registry import ledger
 from training.registry.runs import TASKS, client
 
 
-def settle(workspace: Workspace, made: Version, decision: Decision, by: str) -> None:
+def apply_decision(workspace: Workspace, made: Version, decision: Decision, by: str) -> None:
     """Make a new version the champion, or record why not; either way the ledger says so."""
     action = "promote" if decision.promote else "reject"
     reason = "passed every gate" if decision.promote else "; ".join(decision.reasons)
@@ -33,7 +33,7 @@ def promote(workspace: Workspace, model: str, version: str, by: str, reason: str
     ConfigError
         It did not pass the gates, and `override` was not given; or no reason was.
     """
-    found = get(workspace, model, version)
+    found = get_version(workspace, model, version)
     passed = found.tags.get("gates") == "passed"
     if not passed and not override:
         raise ConfigError(
@@ -43,7 +43,7 @@ def promote(workspace: Workspace, model: str, version: str, by: str, reason: str
     _require_reason(reason)
     note = reason if passed else f"gates overridden: {reason}"
     _decide(workspace, "promote", model, version, by, note)
-    return get(workspace, model, version)
+    return get_version(workspace, model, version)
 
 
 def rollback(workspace: Workspace, model: str, by: str, reason: str) -> Version:
@@ -58,12 +58,12 @@ def rollback(workspace: Workspace, model: str, by: str, reason: str) -> Version:
     before = ledger.previous_champion(workspace.ledger, model)
     if before is None:
         raise RegistryError(f"{model}: no champion before the present one to go back to; see `staycast models`")
-    get(workspace, model, before)
+    get_version(workspace, model, before)
     _decide(workspace, "rollback", model, before, by, reason)
-    return get(workspace, model, before)
+    return get_version(workspace, model, before)
 
 
-def get(workspace: Workspace, model: str, version: str) -> Version:
+def get_version(workspace: Workspace, model: str, version: str) -> Version:
     """Look up one version.
 
     Raises
@@ -101,7 +101,7 @@ def named_champion_bundles(workspace: Workspace, model: str) -> list[tuple[str, 
     return [(name, serving), (f"{name}, as judged", judged)]
 
 
-def find(workspace: Workspace, name: str) -> Version:
+def find_version(workspace: Workspace, name: str) -> Version:
     """The version that a person means: by ``churn/3``, or by the id of the run that made it.
 
     Raises
@@ -111,7 +111,7 @@ def find(workspace: Workspace, name: str) -> Version:
     """
     model, _, number = name.partition("/")
     if number:
-        return get(workspace, model, number)
+        return get_version(workspace, model, number)
     found = [v for task in TASKS for v in versions(workspace, task) if v.run_id == name]
     if not found:
         raise RegistryError(f"no run '{name}' that made a model: give its id, or churn/3; see `staycast models`")
@@ -138,7 +138,7 @@ def _decide(
     connection = client(workspace)
     alias = CHALLENGER if action == "reject" else CHAMPION
     connection.set_registered_model_alias(model, alias, version)
-    if alias == CHAMPION and CHALLENGER in get(workspace, model, version).aliases:
+    if alias == CHAMPION and CHALLENGER in get_version(workspace, model, version).aliases:
         connection.delete_registered_model_alias(model, CHALLENGER)
 
 

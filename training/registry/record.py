@@ -14,7 +14,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from training.data import treatment
 from training.data.dataset import Dataset
-from training.data.split import Moments, Plan
+from training.data.split import AsOfs, Plan
 from training.fit.assembly import FittedModels
 from training.fit.recipe import population, search_facts
 from training.fit.search import history
@@ -184,7 +184,7 @@ def _search_figures(study: optuna.Study) -> dict[str, Any]:
 
 
 def _plan_dates(plan: Plan) -> dict[str, Any]:
-    def days(as_ofs: Moments) -> list[str]:
+    def days(as_ofs: AsOfs) -> list[str]:
         return [f"{m:%Y-%m-%d}" if isinstance(m, pd.Timestamp) else f"customers of part {m}" for m in as_ofs]
 
     return {

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import NotEnoughDataError
-from training.data.split import Fold, matured, plan, rolling_origin
+from training.data.split import Fold, matured, plan_as_ofs, rolling_origin
 
 
 def months(first, n):
@@ -45,7 +45,7 @@ def test_order_and_repetition_of_the_moments_do_not_matter():
 
 
 def test_plan_of_a_year_with_a_horizon_of_ninety_days():
-    made = plan(months("2017-02-01", 9), horizon_days=90, holdout_as_ofs=1, n_folds=3)
+    made = plan_as_ofs(months("2017-02-01", 9), horizon_days=90, holdout_as_ofs=1, n_folds=3)
     assert [a.month for a in made.holdout] == [10]
     assert [a.month for a in made.train_for_holdout] == [2, 3, 4, 5, 6, 7]
     assert [(f.valid.month, [a.month for a in f.train]) for f in made.folds] == [(6, [2, 3]), (7, [2, 3, 4])]
@@ -53,17 +53,17 @@ def test_plan_of_a_year_with_a_horizon_of_ninety_days():
 
 
 def test_february_is_not_matured_in_march_when_the_horizon_is_thirty_days():
-    made = plan(months("2017-01-01", 3), horizon_days=28, holdout_as_ofs=1, n_folds=1)
+    made = plan_as_ofs(months("2017-01-01", 3), horizon_days=28, holdout_as_ofs=1, n_folds=1)
     assert [a.month for a in made.train_for_holdout] == [1, 2]
     with pytest.raises(NotEnoughDataError):
-        plan(months("2017-02-01", 2), horizon_days=30, holdout_as_ofs=1, n_folds=1)
+        plan_as_ofs(months("2017-02-01", 2), horizon_days=30, holdout_as_ofs=1, n_folds=1)
 
 
 @given(n=st.integers(2, 30), horizon=st.integers(1, 200), holdout=st.integers(1, 4), folds=st.integers(1, 6))
 def test_no_outcome_is_used_before_it_was_known(n, horizon, holdout, folds):
     moments, horizon_ = months("2015-01-01", n), pd.Timedelta(days=horizon)
     try:
-        made = plan(moments, horizon, holdout, folds)
+        made = plan_as_ofs(moments, horizon, holdout, folds)
     except NotEnoughDataError:
         return
     assert all(a + horizon_ <= made.holdout[0] for a in made.train_for_holdout)
@@ -85,5 +85,5 @@ def test_no_outcome_is_used_before_it_was_known(n, horizon, holdout, folds):
 )
 def test_too_short_a_history_is_refused_with_what_is_needed_found_and_to_do(n, horizon, holdout, said):
     with pytest.raises(NotEnoughDataError) as caught:
-        plan(months("2017-01-01", n), horizon, holdout, n_folds=3)
+        plan_as_ofs(months("2017-01-01", n), horizon, holdout, n_folds=3)
     assert said in str(caught.value) and "longer history" in str(caught.value)

@@ -22,7 +22,7 @@ from training import metrics
 from training.data import treatment
 from training.data.dataset import WEIGHT, Dataset, learn_encoder
 from training.judge.examination import examine
-from training.judge.rolling_origin import learn_from
+from training.judge.rolling_origin import train_on
 from training.model import catalog
 from training.model.bundle import Bundle
 from training.registry import runs
@@ -88,7 +88,7 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def models(data: Dataset, settings: Settings) -> dict[str, Bundle]:
-    return {option: learn_from(data, under(settings, option), None)[0] for option in OPTIONS}
+    return {option: train_on(data, under(settings, option), None)[0] for option in OPTIONS}
 
 
 def test_under_weight_the_risk_without_a_contact_is_calibrated_and_under_keep_it_is_told_too_low(
@@ -133,7 +133,7 @@ def test_without_any_contact_all_options_give_the_same_model_byte_by_byte(
     quiet = company(150, seed, campaigns=False)
     found = []
     for option in OPTIONS:
-        folder = learn_from(quiet, under(settings, option, max_trees=15), None)[0].save(tmp_path / option)
+        folder = train_on(quiet, under(settings, option, max_trees=15), None)[0].save(tmp_path / option)
         found.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert found[0] == found[1] == found[2]
     assert "bundle.json" in found[0] and "until_60_days.txt" in found[0]
@@ -143,8 +143,8 @@ def test_drop_learns_as_if_the_contacted_were_not_there(settings: Settings) -> N
     data = company(200, 4)
     data = replace(data, frame=data.frame.drop(columns=["churned_60", "churned_90"]))
     without = replace(data, frame=data.frame[data.frame[CONTACTED] == 0].reset_index(drop=True))
-    dropped = learn_from(data, under(settings, "drop", max_trees=15), None)[0]
-    kept = learn_from(without, under(settings, "keep", max_trees=15), None)[0]
+    dropped = train_on(data, under(settings, "drop", max_trees=15), None)[0]
+    kept = train_on(without, under(settings, "keep", max_trees=15), None)[0]
     texts = [b.scores[0].booster.model_to_string() for b in (dropped, kept)]
     assert texts[0] == texts[1]
     assert dropped.scores[0].affine == kept.scores[0].affine
@@ -193,7 +193,7 @@ def test_contacts_past_the_moment_of_knowledge_change_no_weight(data: Dataset, s
     )
     names = [WEIGHT, f"{WEIGHT}_60"]
     weighted = [
-        treatment.treat(d, tuple(MONTHS[:4]), under(settings, "weight"), until).frame[names]
+        treatment.with_treatment_weights(d, tuple(MONTHS[:4]), under(settings, "weight"), until).frame[names]
         for d in (data, replace(data, frame=changed))
     ]
     pd.testing.assert_frame_equal(*weighted, check_exact=True)
@@ -202,7 +202,7 @@ def test_contacts_past_the_moment_of_knowledge_change_no_weight(data: Dataset, s
 
 
 def test_a_longer_step_teaches_only_who_was_not_contacted_until_its_end(data: Dataset, settings: Settings) -> None:
-    frame = treatment.treat(data, tuple(MONTHS), under(settings, "drop"), None).frame
+    frame = treatment.with_treatment_weights(data, tuple(MONTHS), under(settings, "drop"), None).frame
     for days in ("", "_60", "_90"):
         assert ((frame[f"{WEIGHT}{days}"] > 0) == (frame[f"contacted{days}"] == 0)).all()
 
@@ -210,19 +210,19 @@ def test_a_longer_step_teaches_only_who_was_not_contacted_until_its_end(data: Da
 def test_a_value_model_and_the_data_itself_stay_as_they_are(data: Dataset, settings: Settings) -> None:
     before = data.frame.copy()
     value = replace(data, task="clv")
-    assert treatment.treat(value, tuple(MONTHS), under(settings, "drop")) is value
-    kept = treatment.treat(data, tuple(MONTHS), under(settings, "keep"))
+    assert treatment.with_treatment_weights(value, tuple(MONTHS), under(settings, "drop")) is value
+    kept = treatment.with_treatment_weights(data, tuple(MONTHS), under(settings, "keep"))
     assert kept.frame is data.frame
-    treatment.treat(data, tuple(MONTHS), under(settings, "weight"))
+    treatment.with_treatment_weights(data, tuple(MONTHS), under(settings, "weight"))
     pd.testing.assert_frame_equal(data.frame, before)
 
 
 @pytest.mark.parametrize("option", ["drop", "weight"])
 def test_contacts_that_nobody_knows_of_cannot_be_left_out(option: Treatment, data: Dataset, settings: Settings) -> None:
     unknown = replace(data, frame=data.frame.assign(contacted=np.nan))
-    assert treatment.treat(unknown, tuple(MONTHS), under(settings, "keep")) is unknown
+    assert treatment.with_treatment_weights(unknown, tuple(MONTHS), under(settings, "keep")) is unknown
     with pytest.raises(ConfigError, match=rf"churn\.treatment is '{option}'.*needs the table contacts"):
-        treatment.treat(unknown, tuple(MONTHS), under(settings, option))
+        treatment.with_treatment_weights(unknown, tuple(MONTHS), under(settings, option))
 
 
 @pytest.mark.parametrize("option", ["drop", "weight"])
@@ -230,7 +230,7 @@ def test_if_too_few_were_spared_it_says_so(option: Treatment, data: Dataset, set
     spared = data.frame.index % 200 == 0
     few = replace(data, frame=data.frame.assign(contacted=np.where(spared, 0.0, 1.0)))
     with pytest.raises(NotEnoughDataError, match=r"at least 50 of each .* set churn.treatment to keep"):
-        treatment.treat(few, tuple(MONTHS), under(settings, option))
+        treatment.with_treatment_weights(few, tuple(MONTHS), under(settings, option))
 
 
 def test_who_is_never_spared_is_counted() -> None:

@@ -17,9 +17,9 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset, Matrix, learn_encoder, require_enough
-from training.data.split import plan
-from training.fit.assembly import assemble, fold_data, learn, out_of_time
-from training.fit.boosters import CHURN, LOGNORMAL, TWEEDIE, TWO_PART, ZILN, Scored, calibrate, fit, predict
+from training.data.split import plan_as_ofs
+from training.fit.assembly import assemble, fold_data, learn, validation_scores
+from training.fit.boosters import CHURN, LOGNORMAL, TWEEDIE, TWO_PART, ZILN, ScoredRows, calibrate, fit, predict
 from training.fit.search import FIRST, fewest_trees, search
 from training.metrics import auc, expected_calibration_error, total_error
 from training.model import bundle as bundles
@@ -71,11 +71,11 @@ def data(request: pytest.FixtureRequest) -> Dataset:
 @pytest.fixture(scope="module")
 def trained(data: Dataset, tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> bundles.Bundle:
     place = Workspace(tmp_path_factory.mktemp("search"))
-    parts = plan(data.as_ofs, 30, 1, 2)
+    parts = plan_as_ofs(data.as_ofs, 30, 1, 2)
     folds = fold_data(data, parts.folds, settings)
     found = search(data.task, folds, settings.tuning, place, "mark")
     fitted, encoder = learn(data, parts.final, found, settings)
-    later = out_of_time(folds, found, 0)
+    later = validation_scores(folds, found, 0)
     return assemble(fitted, encoder, later, data, parts.final, None, data.at(parts.holdout), settings)
 
 
@@ -87,8 +87,8 @@ def test_a_form_learns_what_moves_its_target(form) -> None:
     trees = {p.name: 60 for p in form.parts}
     fitted = fit(form, encoder(train), encoder, FIRST, seed=0, trees=trees)
     raw, y = fitted.raw(encoder(later).x), encoder(later).y
-    own = Scored(fitted.raw(encoder(train).x), encoder(train).y, np.zeros(len(train), dtype=int))
-    forecast = predict(form, raw, calibrate(form, Scored(raw, y, np.zeros(len(y), dtype=int)), own))
+    own = ScoredRows(fitted.raw(encoder(train).x), encoder(train).y, np.zeros(len(train), dtype=int))
+    forecast = predict(form, raw, calibrate(form, ScoredRows(raw, y, np.zeros(len(y), dtype=int)), own))
     if task == "churn":
         assert auc(later["label"], forecast) > auc(later["label"], later["truth"]) - 0.02
     else:
@@ -197,7 +197,7 @@ def test_a_search_that_was_cut_off_goes_on_where_it_stood(settings: Settings, wo
     moments = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")
     frame = pd.concat([rows(200, i, "churn").assign(as_of=m, customer_id="c") for i, m in enumerate(moments)])
     data = Dataset("churn", frame, SCHEMA, "made up")
-    folds = fold_data(data, plan(data.as_ofs, 30, 1, 1).folds, settings)
+    folds = fold_data(data, plan_as_ofs(data.as_ofs, 30, 1, 1).folds, settings)
     short = settings.tuning.model_copy(update={"trials": 2})
     search("churn", folds, short, workspace, "mark")
     counted: list[int] = []

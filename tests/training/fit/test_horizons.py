@@ -8,7 +8,7 @@ from configs.settings import Settings
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset, learn_encoder
 from training.fit.boosters import CHURN, fit
-from training.fit.horizons import learn_steps, left_by, nothing_until
+from training.fit.horizons import churn_label_at, fit_horizons, no_event_until
 from training.fit.search import FIRST
 
 SCHEMA = FeatureSchema((Feature("gap", "orders", "float64", ""), Feature("spend", "orders", "float64", "")))
@@ -37,7 +37,7 @@ def data() -> Dataset:
 def learned(data: Dataset, until: pd.Timestamp | None, settings: Settings):
     encoder = learn_encoder(data.frame, SCHEMA)
     main = fit(CHURN, encoder(data.frame), encoder, FIRST, seed=0, trees={"churn": 100})
-    return learn_steps(data, tuple(data.as_ofs), until, encoder, main, settings), encoder
+    return fit_horizons(data, tuple(data.as_ofs), until, encoder, main, settings), encoder
 
 
 def test_each_step_learns_the_chance_of_going_on_in_silence(data: Dataset, settings: Settings) -> None:
@@ -68,6 +68,6 @@ def test_a_horizon_that_the_history_is_too_short_for_is_left_out_and_named(data:
 
 def test_an_end_of_a_contract_is_the_opposite_of_nothing(data: Dataset, settings: Settings) -> None:
     contract = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
-    assert np.array_equal(nothing_until(data.frame, 60, contract), 1 - left_by(data.frame, 60, contract))
-    assert np.array_equal(nothing_until(data.frame, 60, settings), left_by(data.frame, 60, settings))
-    assert np.isnan(left_by(data.frame, 7, settings)).all()
+    assert np.array_equal(no_event_until(data.frame, 60, contract), 1 - churn_label_at(data.frame, 60, contract))
+    assert np.array_equal(no_event_until(data.frame, 60, settings), churn_label_at(data.frame, 60, settings))
+    assert np.isnan(churn_label_at(data.frame, 7, settings)).all()

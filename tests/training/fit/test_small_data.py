@@ -12,10 +12,10 @@ from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings, load
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset, shortage
-from training.data.split import plan
+from training.data.split import plan_as_ofs
 from training.fit.small_data import fit_small_data, form_for
 from training.model import bundle as bundles
-from training.model.survival import outwards
+from training.model.survival import neighbour_pairs
 from training.priors.expectation import Expectation, summary_of
 
 ORDERS = ("orders_total", "days_since_last_order", "tenure_days", "spend_total")
@@ -81,7 +81,7 @@ def test_a_longer_silence_is_never_likelier_and_no_order_is_certain(settings: Se
     matrix = model.encode(asked)
     left = model.by_horizon(model.survival(matrix, model.predict(matrix)))
     assert list(left) == [30, 60, 90]
-    assert len(model.steps) == len(outwards(30, [30, 60, 90]))
+    assert len(model.steps) == len(neighbour_pairs(30, [30, 60, 90]))
     every = np.column_stack(list(left.values()))
     assert (np.diff(every, axis=1) <= 0).all()
     assert ((every > 0) & (every < 1)).all()
@@ -105,7 +105,7 @@ def test_what_customers_bring_lies_in_the_interval_as_often_as_promised_where_th
 def test_with_matured_moments_a_model_of_earlier_ones_is_judged(settings: Settings) -> None:
     data = labelled("churn", 8)
     known = pd.concat([data.frame, people(30, 9, "2024-10-01")], ignore_index=True)
-    made = fit_small_data(settings, data, plan(data.as_ofs, 30, 2, 2), known)
+    made = fit_small_data(settings, data, plan_as_ofs(data.as_ofs, 30, 2, 2), known)
     assert made.judged is not None
     assert pd.Timestamp(made.judged.trained_through) < pd.Timestamp(made.final.trained_through)
 
@@ -130,7 +130,7 @@ def test_contracts_are_answered_by_a_regression_that_ranks_them(task: str, setti
     own = settings.model_copy(update={"churn": kind})
     assert form_for(data, own).name == {"churn": "churn_linear", "clv": "value_linear"}[task]
     asked = data.newest(data.as_ofs)
-    made = fit_small_data(own, data, plan(data.as_ofs, 30, 1, 2), data.frame.assign(contracts_active=1.0))
+    made = fit_small_data(own, data, plan_as_ofs(data.as_ofs, 30, 1, 2), data.frame.assign(contracts_active=1.0))
     model, column = made.final, {"churn": "tickets", "clv": "price_now"}[task]
     told = model.predict(model.encode(asked))
     assert np.corrcoef(told, asked[column])[0, 1] > 0.5

@@ -147,9 +147,9 @@ def test_a_trial_beyond_the_last_place_is_given_back(tuning: Tuning, workspace: 
     assert ran == []
     for other in others:
         study.tell(other, 1.0)
-    workers.take_trials(study, objective, 3, time.time() + 60, True, lambda done, of: None)
+    workers.run_trials(study, objective, 3, time.time() + 60, True, lambda done, of: None)
     assert ran == [3]
-    assert workers.ended(study) == 3
+    assert workers.count_ended(study) == 3
 
 
 def test_who_was_thought_dead_and_finishes_late_goes_on(tuning: Tuning, workspace: Workspace) -> None:
@@ -163,15 +163,15 @@ def test_who_was_thought_dead_and_finishes_late_goes_on(tuning: Tuning, workspac
         trial.report(0.0, 0)
         return 0.0
 
-    workers.take_trials(study, objective, 2, time.time() + 60, True, lambda done, of: None)
+    workers.run_trials(study, objective, 2, time.time() + 60, True, lambda done, of: None)
     assert late == [0, 1, 2]
-    assert workers.ended(study) == 2
+    assert workers.count_ended(study) == 2
 
 
 def test_no_trial_begins_after_the_time_is_up(tuning: Tuning, workspace: Workspace) -> None:
     study = optuna.create_study(storage=workers.open_storage(tuning, workspace))
-    workers.take_trials(study, lambda _: 0.0, 5, time.time() - 1, False, lambda done, of: None)
-    assert workers.ended(study) == 0
+    workers.run_trials(study, lambda _: 0.0, 5, time.time() - 1, False, lambda done, of: None)
+    assert workers.count_ended(study) == 0
 
 
 @pytest.mark.parametrize(

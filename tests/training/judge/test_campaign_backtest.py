@@ -72,7 +72,7 @@ def test_the_value_model_of_the_holdout_never_saw_what_came_after_it(lived: Work
 
 
 def test_the_run_of_a_churn_model_holds_the_profit_curve_and_its_figures(lived: Workspace) -> None:
-    version = model_registry.get(lived, "churn", "1")
+    version = model_registry.get_version(lived, "churn", "1")
     told = runs.documents(lived, version.run_id)["campaign"]
     assert told["contacted"] > 0 and len(told["policies"]) == 6
     connection = runs.client(lived)

@@ -10,7 +10,7 @@ import pytest
 from configs.settings import load
 from configs.workspace import Workspace
 from training.data.task_rows import holdout
-from training.judge.examination import coverage_groups, examine
+from training.judge.examination import examine, interval_coverage_by_group
 from training.model import catalog
 from training.registry import model_registry
 
@@ -25,7 +25,7 @@ def shown(lived: Workspace):
 
 
 def test_the_interval_is_told_for_every_tier_and_for_new_customers(shown) -> None:
-    groups = coverage_groups(shown)
+    groups = interval_coverage_by_group(shown)
     assert {"diamond", "gold", "silver", "bronze", "new"} == set(groups)
     rows = {name: n for name, (_, n) in groups.items()}
     assert sum(rows[t] for t in ("diamond", "gold", "silver", "bronze")) == shown.model["n"]
@@ -40,7 +40,7 @@ def test_tiers_go_by_the_forecast_and_take_their_shares(shown) -> None:
 
 
 def test_coverage_over_all_is_the_mean_of_its_groups(shown) -> None:
-    groups = pd.DataFrame(coverage_groups(shown), index=["covered", "n"]).T.drop("new")
+    groups = pd.DataFrame(interval_coverage_by_group(shown), index=["covered", "n"]).T.drop("new")
     assert (groups["covered"] * groups["n"]).sum() / groups["n"].sum() == pytest.approx(shown.model["coverage"])
 
 

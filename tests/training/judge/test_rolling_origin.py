@@ -11,7 +11,7 @@ from configs.settings import Settings
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset
 from training.fit.small_data import small_data_model_at
-from training.judge.rolling_origin import evaluate_rolling, known_at, origins
+from training.judge.rolling_origin import evaluate_rolling, evaluation_as_ofs, matured_rows
 
 NAMES = ("days_since_last_order", "tenure_days", "spend_total")
 SCHEMA = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in NAMES))
@@ -43,7 +43,7 @@ def quick(settings: Settings) -> Settings:
 @pytest.mark.parametrize("task", ["churn", "clv"])
 def test_what_came_after_a_moment_changes_nothing_that_is_forecast_at_it(task: str, quick: Settings) -> None:
     data = made(task)
-    first = origins(data, quick, 3)[0]
+    first = evaluation_as_ofs(data, quick, 3)[0]
     unknown = data.frame["as_of"] + pd.Timedelta(days=30) > first
     rng = np.random.default_rng(5)
     shuffled = data.frame["label"].where(~unknown, rng.permutation(data.frame["label"]))
@@ -78,7 +78,7 @@ def test_a_moment_with_little_before_it_is_answered_as_it_would_have_been_then(q
     rolled = evaluate_rolling(data, quick, 9, data.frame)
     assert MOMENTS[3] in rolled.from_prior and MOMENTS[-1] not in rolled.from_prior
     told = rolled.rows[rolled.rows["as_of"] == MOMENTS[3]]
-    few = small_data_model_at(quick, known_at(data, quick, MOMENTS[3]), data.at([MOMENTS[2]]))
+    few = small_data_model_at(quick, matured_rows(data, quick, MOMENTS[3]), data.at([MOMENTS[2]]))
     asked = data.at([MOMENTS[3]])
     assert np.array_equal(told["forecast"], few.predict(few.encode(asked)))
 

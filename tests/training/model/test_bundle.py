@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import logit
 
-from training.model.bundle import Bundle, Event, Score, Step
+from training.model.bundle import Bundle, Event, HorizonModel, Score
 from training.model.calibration import Affine
 
 PROBABILITIES = np.array([0.0, 5e-324, 1e-18, 0.1, 0.3, 1 / 3, 0.7, 1 - 1e-16, 1.0])
@@ -19,7 +19,7 @@ def bundle(event: Event, nothing: dict[int, float]) -> Bundle:
     told = {days: Score(f"until_{days}", None, Affine(0.0, float(logit(chance)))) for days, chance in nothing.items()}
     return Bundle(
         "churn", "sigmoid", (Score("churn", None, Affine()),), ("x",), {}, "", 30, "2024-01-01T00:00:00Z", None,
-        (0.0,) * 101, pd.DataFrame(), {}, event, tuple(Step(days, score) for days, score in told.items()),
+        (0.0,) * 101, pd.DataFrame(), {}, event, tuple(HorizonModel(days, score) for days, score in told.items()),
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.model.survival import chain, median_days, outwards
+from training.model.survival import median_days, neighbour_pairs, survival_curve
 
 shares = st.floats(0, 1)
 others = st.lists(st.integers(1, 400), min_size=1, max_size=6, unique=True)
@@ -16,7 +16,7 @@ def test_nothing_until_a_later_day_is_never_likelier(
     days: int, others: list[int], nothing: float, data: st.DataObject
 ) -> None:
     steps = {d: np.array([data.draw(shares)]) for d in others if d != days}
-    curve = chain(days, np.array([nothing]), steps)
+    curve = survival_curve(days, np.array([nothing]), steps)
     values = np.array([v[0] for v in curve.values()])
     assert list(curve) == sorted({days, *steps})
     assert (np.diff(values) <= 0).all() and ((values >= 0) & (values <= 1)).all()
@@ -24,11 +24,11 @@ def test_nothing_until_a_later_day_is_never_likelier(
 
 
 def test_every_horizon_is_told_from_its_neighbour_on_the_side_of_the_main_one() -> None:
-    assert outwards(60, [90, 30, 14]) == [(30, 60), (14, 30), (90, 60)]
+    assert neighbour_pairs(60, [90, 30, 14]) == [(30, 60), (14, 30), (90, 60)]
 
 
 def test_the_chain_is_the_arithmetic_of_conditional_chances() -> None:
-    curve = chain(30, np.array([0.4]), {14: np.array([0.5]), 60: np.array([0.25])})
+    curve = survival_curve(30, np.array([0.4]), {14: np.array([0.5]), 60: np.array([0.25])})
     assert {d: v[0] for d, v in curve.items()} == pytest.approx({14: 0.7, 30: 0.4, 60: 0.1})
 
 

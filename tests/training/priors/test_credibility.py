@@ -6,7 +6,7 @@ import pytest
 
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import learn_encoder
-from training.fit.boosters import HYBRID, TWEEDIE, Scored, calibrate, fit, forms, predict
+from training.fit.boosters import HYBRID, TWEEDIE, ScoredRows, calibrate, fit, forms, predict
 from training.fit.search import FIRST
 from training.metrics import mae
 from training.model.bundle import Score
@@ -50,7 +50,7 @@ def test_trees_that_correct_the_prior_beat_trees_alone_on_heavy_tailed_customers
     errors = {}
     for form in (TWEEDIE, HYBRID):
         fitted = fit(form, encoder(train), encoder, PARAMS, seed=0, trees={"value": 60})
-        own = Scored(fitted.raw(encoder(train).x), encoder(train).y, np.zeros(len(train), dtype=int))
+        own = ScoredRows(fitted.raw(encoder(train).x), encoder(train).y, np.zeros(len(train), dtype=int))
         raw = fitted.raw(encoder(later).x)
         errors[form.name] = mae(later["label"], predict(form, raw, calibrate(form, own, own)))
     assert errors["hybrid"] < errors["tweedie"]

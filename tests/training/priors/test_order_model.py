@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from configs.errors import DataError
-from training.priors.order_model import Probabilistic, summarise
+from training.priors.order_model import OrderModel, summarise
 
 DATA = Path(os.environ.get("STAYCAST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 AS_OF = pd.Timestamp("2024-03-01")
@@ -38,7 +38,7 @@ def shop_fit():
     orders = simulate(1500, 0)
     summary = summarise(orders, MOMENT)
     came = orders[orders["ordered_at"] >= MOMENT].groupby("customer_id")["amount"].sum()
-    return Probabilistic.fit(summary), summary, came.reindex(summary.index, fill_value=0.0).to_numpy()
+    return OrderModel.fit(summary), summary, came.reindex(summary.index, fill_value=0.0).to_numpy()
 
 
 def test_the_summary_of_the_hand_made_shop(shop):
@@ -91,7 +91,7 @@ def test_few_customers_make_a_wider_interval_for_the_same_one(shop_fit):
     asked = pd.DataFrame(
         {"repeats": [3.0], "recency_days": [150.0], "age_days": [200.0], "orders": [4.0], "mean_amount": [30.0]}
     )
-    few, many = Probabilistic.fit(summary.head(8)), Probabilistic.fit(summary)
+    few, many = OrderModel.fit(summary.head(8)), OrderModel.fit(summary)
     width = [float(np.diff(m.value_quantiles(asked, 365, (0.05, 0.95), draws=4000)[0])[0]) for m in (few, many)]
     assert width[0] > 1.15 * width[1]
 
@@ -103,12 +103,12 @@ def test_the_same_seed_gives_the_same_interval(shop_fit):
 
 
 def test_json_holds_the_model(shop_fit):
-    assert Probabilistic.from_dict(json.loads(json.dumps(shop_fit[0].to_dict()))) == shop_fit[0]
+    assert OrderModel.from_dict(json.loads(json.dumps(shop_fit[0].to_dict()))) == shop_fit[0]
 
 
 def test_without_amounts_orders_are_forecast_and_value_is_refused(shop):
     summary = summarise(shop["orders"].drop(columns="amount"), AS_OF)
-    m = Probabilistic.fit(summary)
+    m = OrderModel.fit(summary)
     assert m.spend is None and (m.expected_orders(summary, 30) > 0).all()
     with pytest.raises(DataError, match="without amounts"):
         m.value(summary, 30)
@@ -116,7 +116,7 @@ def test_without_amounts_orders_are_forecast_and_value_is_refused(shop):
 
 def test_a_missing_column_is_named():
     with pytest.raises(DataError, match="age_days"):
-        Probabilistic.fit(pd.DataFrame({"repeats": [1.0], "recency_days": [1.0]}))
+        OrderModel.fit(pd.DataFrame({"repeats": [1.0], "recency_days": [1.0]}))
 
 
 def test_online_retail_fits_early_and_late_and_says_that_leaving_cannot_be_told():
@@ -132,7 +132,7 @@ def test_online_retail_fits_early_and_late_and_says_that_leaving_cannot_be_told(
     orders = orders.rename(columns={"CustomerID": "customer_id"})
     for as_of in ("2011-03-01", "2011-12-10"):
         summary = summarise(orders, pd.Timestamp(as_of))
-        m = Probabilistic.fit(summary)
+        m = OrderModel.fit(summary)
         assert not m.purchases.dropout_identifiable
         assert m.purchases.agreeing_starts == 3 and m.spend.agreeing_starts == 3
         assert m.spend.q > 1.5

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from configs.errors import NotEnoughDataError
 from training.priors.order_model import summarise
-from training.priors.purchases import Prior, PurchaseModel, fit_purchases
+from training.priors.purchases import PurchaseModel, PurchasePrior, fit_purchases
 
 DATA = Path(os.environ.get("STAYCAST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TRUE = {"r": 0.7, "alpha": 40.0, "s": 0.8, "beta": 60.0}
@@ -46,7 +46,7 @@ def test_the_published_cdnow_fit_is_reproduced_without_a_prior():
     orders = pd.read_csv(DATA / "CDNOW_sample.txt", sep=r"\s+", names=names, parse_dates=["ordered_at"])
     rows = summarise(orders, pd.Timestamp("1997-10-01"))
     x, age = rows["repeats"], np.floor(rows["age_days"])
-    m = fit_purchases(x, rows["recency_days"], age, prior=Prior.flat())
+    m = fit_purchases(x, rows["recency_days"], age, prior=PurchasePrior.flat())
     assert m.log_likelihood + x.sum() * np.log(7) == pytest.approx(-9594.98, abs=0.01)
     assert (m.r, m.alpha / 7, m.s, m.beta / 7) == pytest.approx((0.553, 10.58, 0.606, 11.67), rel=0.002)
     assert m.expected_orders(x, rows["recency_days"], age, 273).sum() / 1882 - 1 == pytest.approx(-0.115, abs=0.001)
@@ -125,7 +125,7 @@ def test_fewer_customers_leave_the_parameters_more_open():
 
 
 def test_a_believed_life_changes_what_the_data_cannot_tell():
-    short, long = (fit_purchases([0], [0], [100], prior=Prior(life_days=d)) for d in (30, 3000))
+    short, long = (fit_purchases([0], [0], [100], prior=PurchasePrior(life_days=d)) for d in (30, 3000))
     assert short.p_alive(0, 0, 100)[0] < 0.5 < long.p_alive(0, 0, 100)[0]
 
 
