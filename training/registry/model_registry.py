@@ -81,7 +81,7 @@ def get_version(workspace: Workspace, model: str, version: str) -> Version:
 
 def bundles(workspace: Workspace, model: str, version: str) -> tuple[Bundle, Bundle]:
     """The model of a version, and the one of the same recipe that was judged on the hold-out."""
-    folder = files(workspace, get(workspace, model, version))
+    folder = files(workspace, get_version(workspace, model, version))
     return load_bundle(folder / "bundle"), load_bundle(folder / "judged")
 
 
