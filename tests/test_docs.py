@@ -94,6 +94,16 @@ def test_pictures_and_folders_that_the_readme_names_exist() -> None:
         assert (ROOT / place).exists() or place == "state/", place
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_files_that_a_page_names_exist(page: str) -> None:
+    text = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text("utf-8"), flags=re.M | re.S)
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|yaml|md|txt))`", text)
+    linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    missing = [name for name in named if "a/b/" not in name and not (ROOT / name).exists()]
+    missing += [name for name in linked if not ((ROOT / page).parent / name).exists()]
+    assert missing == []
+
+
 def recipe(target: str) -> list[str]:
     """The commands of a make target, without what it depends on."""
     lines = (ROOT / "Makefile").read_text("utf-8").split(f"\n{target}:")[1].splitlines()[1:]
