@@ -11,14 +11,13 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-COPIED = ("configs", "features", "training", "serving", "monitoring", "cli", "tests/configs", "tests/monitoring")
+FOLDERS = ("configs", "features", "training", "serving", "monitoring", "cli")
 FILES = ("pyproject.toml", "staycast.py", "tests/conftest.py")
 
 
@@ -97,14 +96,13 @@ from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import learn_encoder
 from training.fit.search import FoldData, blocks_of, search
-from training.fit.boosters import forms
 
 schema = FeatureSchema((Feature("spend", "orders", "float64", ""),))
 spend = np.random.default_rng(1).gamma(2.0, 50.0, 240)
 rows = pd.DataFrame({"customer_id": [f"c{n}" for n in range(240)], "spend": spend, "label": spend * (spend > 60)})
 encoder = learn_encoder(rows, schema)
 fold = FoldData(encoder(rows[:120]), encoder(rows[120:]), encoder, blocks_of(rows["customer_id"][120:].tolist()))
-tuning = load("test").tuning.model_copy(update={"trials": len(forms("clv", [encoder])), "max_trees": 5})
+tuning = load("test").tuning.model_copy(update={"trials": 2, "max_trees": 5})
 result = search("clv", [fold], tuning, Workspace(Path("place")), "recipe")
 tried = [trial for trial in result.study.trials if trial.user_attrs.get("form") == "poisson"]
 assert tried and tried[0].value > 0 and tried[0].user_attrs["trees"]["value"] > 0
@@ -142,13 +140,12 @@ def page_tests(title: str) -> list[str]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what git knows, with the compiled code beside it."""
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *COPIED, *FILES]
-    for name in subprocess.check_output(listing, cwd=ROOT, text=True).splitlines():
-        for path in (ROOT / name, Path(cache_from_source(str(ROOT / name)))):
-            if path.is_file():
-                (tmp_path / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(path, tmp_path / path.relative_to(ROOT))
+    """A copy of the code, compiled as it is, and of what its tests share."""
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "tests").mkdir()
+    for name in FILES:
+        shutil.copy2(ROOT / name, tmp_path / name)
     return tmp_path
 
 
