@@ -108,6 +108,22 @@ tried = [trial for trial in result.study.trials if trial.user_attrs.get("form") 
 assert tried and tried[0].value > 0 and tried[0].user_attrs["trees"]["value"] > 0
 assert 0.1 <= tried[0].user_attrs["params"]["poisson_max_delta_step"] <= 2.0
 """,
+    "An endpoint": """
+from types import SimpleNamespace
+from starlette.testclient import TestClient
+from configs.settings import load
+from serving.api.app import create_app
+
+champions = SimpleNamespace(current=lambda: SimpleNamespace(columns=frozenset({"spend_90d", "orders_90d"})))
+client = TestClient(create_app(champions, None, None, load("default")))
+answer = client.get("/v1/features")
+assert (answer.status_code, answer.json()) == (200, {"features": ["orders_90d", "spend_90d"]})
+document = client.get("/openapi.json").json()
+schema = document["paths"]["/v1/features"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+name = schema["$ref"].rpartition("/")[2]
+assert document["components"]["schemas"][name]["required"] == ["features"]
+assert 'route="/v1/features"' in client.get("/metrics").text
+""",
     "A setting": """
 from configs.errors import ConfigError
 from configs.settings import load
