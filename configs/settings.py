@@ -1,4 +1,4 @@
-"""Every knob, as frozen models. An unknown key is refused, with the nearest known one named.
+"""Every setting, as frozen models. An unknown key is refused, with the nearest known one named.
 
 A business is one small YAML file that says only what differs from ``default.yaml``; both are laid over
 one another key by key. Units stand in the names: ``horizon_days``, ``deadline_ms``, ``annual_discount_rate``.
@@ -6,22 +6,42 @@ one another key by key. Units stand in the names: ``horizon_days``, ``deadline_m
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from configs.errors import ConfigError, nearest
+from configs.variables import PASSWORD_ERROR, Address
 
 HERE = Path(__file__).parent
+
+
+def naive_utc(time: datetime) -> datetime:
+    """A time in UTC without a zone; one that has no zone is UTC already.
+
+    >>> naive_utc(datetime.fromisoformat("2018-01-01T00:30+02:00"))
+    datetime.datetime(2017, 12, 31, 22, 30)
+    """
+    return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
+
+
+def _within_calendar(time: datetime) -> datetime:
+    try:
+        naive_utc(time)
+    except OverflowError:
+        raise ValueError("lies before the year 1 or after 9999 in UTC") from None
+    return time
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(gt=0, le=3660)]
 Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0)]
+Time = Annotated[datetime, AfterValidator(_within_calendar)]
 Task = Literal["churn", "clv"]
 Engine = Literal["duckdb", "spark"]
 OnlineStore = Literal["sqlite", "redis"]
@@ -60,34 +80,22 @@ class Quality(Section):
     accept_rules: tuple[str, ...]
 
 
-def without_password(url: str) -> str:
-    """An address as it is told, refused if a password stands in it: settings are kept with every model."""
-    if re.search(r"://[^/@]*:[^/@]+@", re.sub(r"\$\{\w+\}", "", url)) or re.search(r"[?&]password=[^$]", url):
-        raise ValueError("the address holds a password: write ${NAME} there and set that environment variable")
-    return url
-
-
 class Redis(Section):
     """Where the online store is, if it is a Redis, and how long it may take."""
 
-    url: str
+    url: Address
     prefix: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]*$")]
     read_timeout_ms: Count
     write_timeout_seconds: Annotated[float, Field(gt=0)]
 
-    @field_validator("url")
-    @classmethod
-    def _no_password(cls, url: str) -> str:
-        return without_password(url)
-
 
 class AsOf(Section):
-    """The moments at which customers are looked at."""
+    """The as-of dates at which customers are looked at."""
 
     every_months: Count
     min_history_days: Days
-    first: datetime | None
-    last: datetime | None
+    first: Time | None
+    last: Time | None
 
 
 class Contacts(Section):
@@ -154,13 +162,8 @@ class Tuning(Section):
     max_trees: Count
     early_stopping_trees: Count
     seed: Annotated[int, Field(ge=0)]
-    storage: str | None
+    storage: Address | None
     workers: Count
-
-    @field_validator("storage")
-    @classmethod
-    def _no_password(cls, url: str | None) -> str | None:
-        return url if url is None else without_password(url)
 
     @property
     def alone(self) -> Tuning:
@@ -176,7 +179,7 @@ class Training(Section):
     scheduler: str | None
 
     @model_validator(mode="after")
-    def _told_where(self) -> Training:
+    def _scheduler_given(self) -> Training:
         if self.engine == "dask" and self.scheduler is None:
             raise ValueError("engine: dask needs `scheduler`, the address of a Dask scheduler: tcp://host:8786")
         return self
@@ -346,7 +349,7 @@ class Settings(Section):
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     time_zone: str
     engine: Engine
-    data_until: datetime | None
+    data_until: Time | None
     source: Source
     quality: Quality
     online_store: OnlineStore
@@ -369,8 +372,13 @@ class Settings(Section):
         """The models of this business: churn, and value where amounts are known."""
         return ("churn", "clv") if self.clv.forecast and self.churn.kind != "label" else ("churn",)
 
+    @property
+    def data_until_utc(self) -> datetime | None:
+        """The end of complete data, exclusive, in UTC without a zone; None: up to the last event."""
+        return self.data_until if self.data_until is None else naive_utc(self.data_until)
+
     def outcome_days(self, task: Task) -> int:
-        """Days after a moment from which its outcome is known: the horizon, and for contracts the grace after it."""
+        """Days after an as-of date until its outcome is known: the horizon, and for contracts the grace after it."""
         return (self.churn if task == "churn" else self.clv).horizon_days + self.grace_days(task)
 
     def grace_days(self, task: Task) -> int:
@@ -464,7 +472,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"no configuration at '{path}': give the path of a YAML file, or one of {', '.join(ready)}")
     try:
         content = yaml.safe_load(path.read_text("utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, got {type(content).__name__}")
@@ -475,7 +483,8 @@ def _explain(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"]) or "settings"
     if error["type"] == "extra_forbidden":
         return f"unknown key '{where}'{nearest(where, known_keys())}; remove it or correct its name"
-    got = "" if isinstance(error["input"], dict) else f" (got {error['input']!r})"
+    hidden = isinstance(error["input"], dict) or error["type"] == PASSWORD_ERROR
+    got = "" if hidden else f" (got {error['input']!r})"
     return f"{where}: {error['msg'].removeprefix('Value error, ')}{got}"
 
 

@@ -31,7 +31,7 @@ from features.quality import quality_gate, quality_report
 from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTable
 from features.sources.loaders import loader, opened
-from features.sources.mapping import Raw
+from features.sources.staging import Raw
 
 CODE_VERSION = 2
 

@@ -46,8 +46,8 @@ def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime
 
     The end of a contract may be set in advance, so it does not tell that the data goes so far.
     """
-    if settings.data_until is not None:
-        return pd.Timestamp(settings.data_until).tz_convert("UTC").tz_localize(None).to_pydatetime()
+    if settings.data_until_utc is not None:
+        return settings.data_until_utc
     wanted = EVENTS if settings.churn.kind == "contract" else (BEGINS["inactivity"],)
     newest = [pd.Timestamp(tables[name][time].max().execute()) for name, time in wanted if name in tables]
     return (max(t for t in newest if pd.notna(t)) + pd.Timedelta(microseconds=1)).to_pydatetime()

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from configs.errors import DataError, nearest
-from configs.settings import Columns, Settings
+from configs.settings import Columns, Settings, naive_utc
 from features.columns.attributes import attribute_columns
 from features.columns.column import Column
 from features.schema import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
@@ -69,10 +69,9 @@ def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[s
             f"profiles: column name {', '.join(map(repr, twice or taken))} "
             f"{'stands there more than once' if twice else 'is used by Staycast itself'}: rename it in the source"
         )
-    moment = pd.Timestamp(settings.data_until or now).tz_convert("UTC")
-    moment = moment if settings.data_until else moment.normalize()
     if "exported_at" not in profiles:
-        profiles = profiles.assign(exported_at=moment)
+        exported_at = settings.data_until_utc or pd.Timestamp(naive_utc(now)).normalize()
+        profiles = profiles.assign(exported_at=pd.Timestamp(exported_at, tz="UTC"))
     return {**raw, "profiles": profiles}
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 from configs.workspace import Workspace, write_text
 from features.quality.check import as_text
 from features.schema import REASON, SOURCE_ROWS
-from features.sources.mapping import ChunkedTable
+from features.sources.staging import ChunkedTable
 
 T = TypeVar("T")
 IDS = ("customer_id", "alias")

@@ -124,8 +124,8 @@ def _freshness(one: ValidatedTable, until: pd.Timestamp | NaTType, max_age_days:
 
 
 def _until(checked: Mapping[str, ValidatedTable], settings: Settings) -> pd.Timestamp | NaTType:
-    if settings.data_until is not None:
-        return pd.Timestamp(settings.data_until).tz_convert("UTC").tz_localize(None)
+    if settings.data_until_utc is not None:
+        return pd.Timestamp(settings.data_until_utc)
     newest = [one.column(one.table.time).max() for one in checked.values() if one.rows_made]
     return max((t for t in newest if pd.notna(t)), default=pd.NaT)
 

@@ -1,5 +1,7 @@
 """Raw tables out of what a company has: files, databases, and ready data sets.
 
-In: the options of a source. Out: raw tables, named as in `features.schema.TABLES`, in text as they were found or as a
-mapping reads them. `propose` writes a first mapping. May import `features.schema` and `features.simulation`.
+In: the options of a source. Out: raw tables, named as in `features.schema.TABLES`, in text as they came or as a mapping
+reads them. `files` and `database` open a source, `mapping` says what its columns mean, `expressions` how a piece of
+text is read, `staging` stacks and reads the rows; `propose` writes a first mapping; `data_sets` are ready. May import
+`features.schema` and `features.simulation`.
 """

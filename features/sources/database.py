@@ -1,4 +1,4 @@
-"""Any database that SQLAlchemy or DuckDB reads, with columns told by a mapping.
+"""Any database that SQLAlchemy or DuckDB reads, with columns described by a mapping.
 
     source:
       loader: database
@@ -12,15 +12,14 @@
             times: {ordered_at: {zone: Europe/Berlin}}
             mark: select max(changed_at) from orders   # cheap to ask; changes whenever the rows do
 
-``columns``, ``values``, ``times``, ``numbers`` and ``constants`` are told in `features.sources.mapping`. ``${NAME}`` in
-the url is the environment variable; a password must come that way, since settings are kept with every model. No
-message repeats it. Rows go in blocks into a temporary DuckDB database, in the order in which the query gives them.
+``columns``, ``values``, ``times``, ``numbers`` and ``constants`` are described in `features.sources.mapping`.
+``${NAME}`` in the url is the environment variable; a password must come that way, since settings are kept with every
+model. No message repeats it. Rows go in blocks into a temporary DuckDB database, in the order of the query.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -40,11 +39,13 @@ from sqlalchemy.engine import URL, make_url
 from configs.errors import ConfigError, DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from configs.settings import Section
-from features.sources.mapping import Part, Raw, TableMapping, check_names, expand, known_table, parse, read, staging
+from configs.variables import SECRET_KEYS, Address, expand
+from features.sources.expressions import Part
+from features.sources.mapping import TableMapping, check_names, parse, require_table
+from features.sources.staging import Raw, read, staging
 from features.sql import quote_qualified
 
 BLOCK_ROWS = 20_000
-SECRET_KEYS = ("password", "passwd", "pwd", "sslpassword", "token", "secret", "api_key", "access_key")
 
 
 class DatabaseTable(TableMapping):
@@ -64,7 +65,7 @@ class DatabaseTable(TableMapping):
 class Database(Section):
     """Where the database is, and the entries of its tables."""
 
-    url: str | None = None
+    url: Address | None = None
     duckdb: str | None = None
     tables: dict[str, Any]
 
@@ -83,26 +84,26 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to pandas.DataFrame
-        See `features.sources.mapping.read`.
+        See `features.sources.staging.read`.
 
     Raises
     ------
     ConfigError
         A key is unknown, the url cannot be used, holds a password, or names a variable that is not set.
     DataError
-        The database cannot be reached, a query fails, or a told column is missing.
+        The database cannot be reached, a query fails, or a column is missing.
     """
     with opened(options, None) as tables:
         return cast(dict[str, pd.DataFrame], tables)
 
 
 @contextmanager
-def opened(options: dict[str, Any], part_rows: int | None) -> Iterator[dict[str, Raw]]:
-    """As `load`, but a table of events of more than `part_rows` rows is given in parts, while the context is open."""
-    told, entries = _entries(options)
+def opened(options: dict[str, Any], chunk_rows: int | None) -> Iterator[dict[str, Raw]]:
+    """As `load`, but a table of events of more than `chunk_rows` rows is given in chunks, while the context is open."""
+    database, entries = _parse_options(options)
     with staging() as (connection, _):
-        with closing(_open(told)) as source:
-            tables = {name: _load(source, connection, name, entry, part_rows) for name, entry in entries.items()}
+        with closing(_connect(database)) as source:
+            tables = {name: _load(source, connection, name, entry, chunk_rows) for name, entry in entries.items()}
         yield tables
 
 
@@ -112,43 +113,28 @@ def source_fingerprint(options: dict[str, Any]) -> str:
     A DuckDB or SQLite file counts with its content. Elsewhere the answer to a table's ``mark`` query counts; without
     one, all rows are read and hashed, in whatever order they come.
     """
-    told, entries = _entries(options)
-    file = _file(told)
-    kept = {name: entry.model_dump() for name, entry in entries.items()}
-    where = told.duckdb or told.url
+    database, entries = _parse_options(options)
+    file = _file(database)
+    where, mappings = database.duckdb or database.url, {name: entry.model_dump() for name, entry in entries.items()}
     if file is not None:
-        beside = file.with_name(file.name + "-wal")
-        return fingerprint(where, kept, files_fingerprint([file, *([beside] if beside.is_file() else [])]))
-    with closing(_Sql(_url(told))) as source:
-        return fingerprint(where, kept, {name: source.mark(name, entry) for name, entry in entries.items()})
+        log = file.with_name(file.name + "-wal")
+        return fingerprint(where, mappings, files_fingerprint([file, *([log] if log.is_file() else [])]))
+    with closing(_Sql(_url(database))) as source:
+        return fingerprint(where, mappings, {name: source.state(name, entry) for name, entry in entries.items()})
 
 
-def _entries(options: dict[str, Any]) -> tuple[Database, dict[str, DatabaseTable]]:
-    told = parse(Database, options, "source.options")
-    if told.url is not None:
-        _refuse_password(told.url)
+def _parse_options(options: dict[str, Any]) -> tuple[Database, dict[str, DatabaseTable]]:
+    database = parse(Database, options, "source.options")
     entries = {}
-    for name, given in told.tables.items():
-        known_table(name)
+    for name, given in database.tables.items():
+        require_table(name)
         entries[name] = parse(DatabaseTable, given, f"source.options.tables.{name}")
         check_names(name, entries[name])
-    return told, entries
+    return database, entries
 
 
-def _refuse_password(url: str) -> None:
-    """A password written into the configuration would be kept with every model that is learned."""
-    literal = re.sub(r"\$\{[^}]*\}", "", url)
-    keys = "|".join(SECRET_KEYS)
-    in_place = re.search(r"://[^/@:]*:[^@/]*[^@/]@", literal)
-    if in_place or re.search(rf"[?&;]({keys})=[^&;]+", literal, re.IGNORECASE) or re.search(r"\$\{\w+:-", url):
-        raise ConfigError(
-            "source.options.url holds a password, or a default for a variable: write the password as ${NAME} and set "
-            "that environment variable; settings are kept with every model"
-        )
-
-
-def _url(told: Database) -> URL:
-    text = expand(told.url or "", "source.options.url")
+def _url(database: Database) -> URL:
+    text = expand(database.url or "", "source.options.url")
     try:
         return make_url(text)
     except (sqlalchemy.exc.ArgumentError, ValueError):
@@ -157,12 +143,12 @@ def _url(told: Database) -> URL:
         ) from None
 
 
-def _file(told: Database) -> Path | None:
+def _file(database: Database) -> Path | None:
     """The file that is the database, if it is one."""
-    if told.duckdb is not None:
-        key, file = "duckdb", Path(expand(told.duckdb, "source.options.duckdb"))
+    if database.duckdb is not None:
+        key, file = "duckdb", Path(expand(database.duckdb, "source.options.duckdb"))
     else:
-        url = _url(told)
+        url = _url(database)
         if url.get_backend_name() != "sqlite" or not url.database:
             return None
         key, file = "url", Path(url.database)
@@ -173,13 +159,13 @@ def _file(told: Database) -> Path | None:
     return file
 
 
-def _open(told: Database) -> _Source:
-    file = _file(told)
-    return _DuckDb(file) if told.duckdb is not None and file is not None else _Sql(_url(told))
+def _connect(database: Database) -> _Source:
+    file = _file(database)
+    return _DuckDb(file) if database.duckdb is not None and file is not None else _Sql(_url(database))
 
 
 def _load(
-    source: _Source, connection: duckdb.DuckDBPyConnection, name: str, entry: DatabaseTable, part_rows: int | None
+    source: _Source, connection: duckdb.DuckDBPyConnection, name: str, entry: DatabaseTable, chunk_rows: int | None
 ) -> Raw:
     label = f"the query of {name}" if entry.query else f"table {entry.table}"
     relation = f"raw_{name}"
@@ -193,7 +179,7 @@ def _load(
         connection.unregister("incoming")
     types = [str(row[1]) for row in connection.execute(f"describe {relation}").fetchall()]
     columns = {n: (f"c{k}", t) for k, (n, t) in enumerate(zip(names, types, strict=True))}
-    return read(connection, name, entry, [Part(label, relation, columns)], part_rows=part_rows)
+    return read(connection, name, entry, [Part(label, relation, columns)], chunk_rows=chunk_rows)
 
 
 class _Source(ABC):
@@ -224,9 +210,9 @@ class _DuckDb(_Source):
 
     def rows(self, name: str, entry: DatabaseTable) -> tuple[list[str], pa.RecordBatchReader]:
         try:
-            found = self.connection.sql(entry.query or f"select * from {quote_qualified(entry.table or '')}")
-            names = list(found.columns)
-            reader = found.to_arrow_reader(BLOCK_ROWS)
+            result = self.connection.sql(entry.query or f"select * from {quote_qualified(entry.table or '')}")
+            names = list(result.columns)
+            reader = result.to_arrow_reader(BLOCK_ROWS)
         except duckdb.Error as error:
             raise DataError(f"{name}: the database refuses: {self.clean(error)}") from None
         schema = pa.schema([(f"c{n}", f.type) for n, f in enumerate(reader.schema)])
@@ -248,8 +234,8 @@ class _Sql(_Source):
         except ImportError as error:
             raise ConfigError(f"source.options.url needs a driver that is not installed: {error}") from None
         except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:
-            shown = url.set(query={}).render_as_string(hide_password=True)
-            raise DataError(f"cannot reach the database {shown}: {self.clean(error)}") from None
+            address = url.set(query={}).render_as_string(hide_password=True)
+            raise DataError(f"cannot reach the database {address}: {self.clean(error)}") from None
 
     def clean(self, error: Exception) -> str:
         text = super().clean(error)
@@ -258,28 +244,27 @@ class _Sql(_Source):
         return text
 
     def rows(self, name: str, entry: DatabaseTable) -> tuple[list[str], pa.RecordBatchReader]:
-        found = self._ask(name, entry)
-        names = [str(k) for k in found.keys()]  # noqa: SIM118
+        result = self._execute(name, entry)
+        names = [str(k) for k in result.keys()]  # noqa: SIM118
         schema = pa.schema([(f"c{n}", pa.string()) for n in range(len(names))])
         batches = (
             pa.record_batch(
-                [pa.array(map(_told, column), pa.string()) for column in zip(*block, strict=True)], schema=schema
+                [pa.array(map(_to_text, column), pa.string()) for column in zip(*block, strict=True)], schema=schema
             )
-            for block in self._blocks(name, found)
+            for block in self._blocks(name, result)
         )
         return names, pa.RecordBatchReader.from_batches(schema, batches)
 
-    def mark(self, name: str, entry: DatabaseTable) -> str:
+    def state(self, name: str, entry: DatabaseTable) -> str:
         """A text that changes when the rows do."""
         if entry.mark is not None:
-            return repr(
-                [tuple(map(_told, row)) for row in self._ask(name, DatabaseTable(query=entry.mark)).fetchmany(100)]
-            )
+            rows = self._execute(name, DatabaseTable(query=entry.mark)).fetchmany(100)
+            return repr([tuple(map(_to_text, row)) for row in rows])
         total = count = 0
-        for block in self._blocks(name, self._ask(name, entry)):
+        for block in self._blocks(name, self._execute(name, entry)):
             count += len(block)
             for row in block:
-                digest = hashlib.sha256(repr(tuple(map(_told, row))).encode()).digest()
+                digest = hashlib.sha256(repr(tuple(map(_to_text, row))).encode()).digest()
                 total = (total + int.from_bytes(digest[:16], "big")) % (1 << 128)
         return f"{count} rows, {total:032x}"
 
@@ -287,7 +272,7 @@ class _Sql(_Source):
         self.connection.close()
         self.engine.dispose()
 
-    def _ask(self, name: str, entry: DatabaseTable) -> sqlalchemy.CursorResult[Any]:
+    def _execute(self, name: str, entry: DatabaseTable) -> sqlalchemy.CursorResult[Any]:
         opening = self.engine.dialect.identifier_preparer.initial_quote
         try:
             if entry.query is not None:
@@ -296,27 +281,27 @@ class _Sql(_Source):
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise DataError(f"{name}: the database refuses: {self.clean(error)}") from None
 
-    def _blocks(self, name: str, found: sqlalchemy.CursorResult[Any]) -> Iterator[Sequence[Any]]:
+    def _blocks(self, name: str, result: sqlalchemy.CursorResult[Any]) -> Iterator[Sequence[Any]]:
         try:
-            while block := found.fetchmany(BLOCK_ROWS):
+            while block := result.fetchmany(BLOCK_ROWS):
                 yield block
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise DataError(f"{name}: reading stopped: {self.clean(error)}") from None
 
 
 def _secrets(url: URL) -> set[str]:
-    """The password and its like, plain and as written in an address."""
-    plain = {str(url.password)} if url.password else set()
-    plain |= {str(v) for k, v in url.query.items() if k.lower() in SECRET_KEYS}
-    quoted = {part for p in plain for part in (repr(p)[1:-1], url.render_as_string(hide_password=False))}
-    return {s for s in plain | quoted | {unquote(p) for p in plain} if s}
+    """The password and its like: as they are, and as written in an address."""
+    secrets = {str(url.password)} if url.password else set()
+    secrets |= {str(v) for k, v in url.query.items() if k.lower() in SECRET_KEYS}
+    quoted = {text for s in secrets for text in (repr(s)[1:-1], url.render_as_string(hide_password=False))}
+    return {s for s in secrets | quoted | {unquote(s) for s in secrets} if s}
 
 
-def _told(value: object) -> str | None:
+def _to_text(value: object) -> str | None:
     """A value as text that reads back as the same.
 
     >>> from datetime import datetime
-    >>> _told(Decimal("10.50")), _told(datetime(2024, 1, 2, 3)), _told(True), _told(None)
+    >>> _to_text(Decimal("10.50")), _to_text(datetime(2024, 1, 2, 3)), _to_text(True), _to_text(None)
     ('10.50', '2024-01-02 03:00:00', 'true', None)
     """
     if value is None or isinstance(value, str):

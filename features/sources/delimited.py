@@ -11,8 +11,9 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, cast
 
@@ -33,7 +34,7 @@ BOMS = (
 )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Delimited:
     """An open delimited file.
 
@@ -52,7 +53,7 @@ class Delimited:
     names: list[str]
     batches: Iterator[pa.RecordBatch]
     note: str
-    rejected: list[str] = field(default_factory=list)
+    rejected: Sequence[str]
 
 
 def open_delimited(path: Path, folder: Path, encoding: str | None = None, delimiter: str | None = None) -> Delimited:
@@ -65,7 +66,7 @@ def open_delimited(path: Path, folder: Path, encoding: str | None = None, delimi
     folder
         An existing folder for a copy in UTF-8, where one is needed.
     encoding, delimiter
-        As told; None: found out. Text that is not UTF-8 is guessed to be Windows-1252, and the note says so.
+        As given; None: inferred. Text that is not UTF-8 is guessed to be Windows-1252, and the note says so.
 
     Raises
     ------
@@ -75,31 +76,29 @@ def open_delimited(path: Path, folder: Path, encoding: str | None = None, delimi
         The file is empty, is not text, or cannot be read in that encoding.
     """
     try:
-        found, guess = _known(path, encoding) if encoding else _find_encoding(path)
-        plain = path if found == "utf-8" and path.suffix != ".gz" else _in_utf8(path, folder, found)
+        name, guess = _given_encoding(path, encoding) if encoding else _infer_encoding(path)
+        in_utf8 = path if name == "utf-8" and path.suffix != ".gz" else _copy_in_utf8(path, folder, name)
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise DataError(f"cannot read '{path}': {error}; correct `encoding`, or export it again") from None
-    head = _head(plain)
+    head = _head(in_utf8)
     if not head.strip():
         raise DataError(f"'{path}' is empty; export it again, with a header line")
-    told = head.split("\n", 1)[0].strip() if head.startswith("sep=") else ""
-    mark = delimiter or (told[4:5] if told else _find_delimiter(head))
-    opened = Delimited([], iter(()), f"{path.name}: read as {guess}, delimiter {mark!r}")
-    batches = _rows(plain, path, mark, bool(told), opened.rejected)
+    first_line = head.split("\n", 1)[0].strip() if head.startswith("sep=") else ""
+    delimiter = delimiter or (first_line[4:5] if first_line else _infer_delimiter(head))
+    rows = _Rows(path, in_utf8, delimiter, skip_first=bool(first_line))
+    batches = iter(rows)
     first = next(batches, None)
     if first is None:
         raise DataError(f"'{path}' is empty; export it again, with a header line")
-    opened.names = _unique([column[0].as_py() for column in first.columns])
-    opened.batches = _below(first, batches)
-    return opened
+    return Delimited(
+        names=_unique([column[0].as_py() for column in first.columns]),
+        batches=chain([first.slice(1)], batches),
+        note=f"{path.name}: read as {guess}, delimiter {delimiter!r}",
+        rejected=rows.rejected,
+    )
 
 
-def _below(first: pa.RecordBatch, rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    yield first.slice(1)
-    yield from rest
-
-
-def _known(path: Path, encoding: str) -> tuple[str, str]:
+def _given_encoding(path: Path, encoding: str) -> tuple[str, str]:
     try:
         name = codecs.lookup(encoding).name
     except LookupError:
@@ -113,7 +112,7 @@ def _binary(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
-def _find_encoding(path: Path) -> tuple[str, str]:
+def _infer_encoding(path: Path) -> tuple[str, str]:
     """Name of the encoding, and how sure it is; the whole file is looked through."""
     with _binary(path) as file:
         head = file.read(HEAD)
@@ -153,7 +152,7 @@ def _count_characters(path: Path) -> tuple[int, int]:
     return broken + len(decoder.decode(b"", final=True)), fine
 
 
-def _in_utf8(path: Path, folder: Path, encoding: str) -> Path:
+def _copy_in_utf8(path: Path, folder: Path, encoding: str) -> Path:
     copy = folder / f"{len(list(folder.iterdir()))}.csv"
     name, errors = ("utf-8", "replace") if encoding in ("utf-8", "utf-8-broken") else (encoding, "strict")
     if encoding == "cp1252":
@@ -165,79 +164,103 @@ def _in_utf8(path: Path, folder: Path, encoding: str) -> Path:
     return copy
 
 
-def _head(plain: Path) -> str:
-    with plain.open("rb") as file:
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
         return file.read(HEAD).decode("utf-8-sig", "ignore")
 
 
-def _find_delimiter(head: str) -> str:
+def _infer_delimiter(head: str) -> str:
     """The delimiter that most lines agree on with the header; of those, the one that gives most columns."""
 
-    def score(mark: str) -> tuple[float, int]:
-        rows = [row for row in csv.reader(io.StringIO(head, newline=""), delimiter=mark) if row][:200]
+    def score(delimiter: str) -> tuple[float, int]:
+        rows = [row for row in csv.reader(io.StringIO(head, newline=""), delimiter=delimiter) if row][:200]
         same = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
         return (same > 0.5 and len(rows[0]) > 1, len(rows[0]))
 
     return max(DELIMITERS, key=score)
 
 
-def _rows(plain: Path, path: Path, mark: str, skip: bool, rejected: list[str]) -> Iterator[pa.RecordBatch]:
-    """All rows, the header included; a line with another number of fields, or never closed, goes to `rejected`."""
+class _Rows:
+    """All rows of a text file, the header included.
 
-    def reject(row: pacsv.InvalidRow) -> str:
+    Parameters
+    ----------
+    path
+        The file as people know it.
+    in_utf8
+        The same text in UTF-8.
+    delimiter
+        What stands between two fields.
+    skip_first
+        The first line only names the delimiter.
+
+    Attributes
+    ----------
+    rejected
+        A reason for each line read so far that has another number of fields, or is never closed.
+    """
+
+    def __init__(self, path: Path, in_utf8: Path, delimiter: str, skip_first: bool) -> None:
+        self.path, self.in_utf8, self.delimiter, self.skip_first = path, in_utf8, delimiter, skip_first
+        self.rejected: list[str] = []
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            with self._reader() as reader:
+                last: pa.RecordBatch | None = None
+                for batch in reader:
+                    if last is not None:
+                        yield last
+                    last = batch
+                if last is not None:
+                    yield self._without_open_end(last)
+        except pa.ArrowInvalid as error:
+            if "Empty CSV" not in str(error):
+                raise DataError(f"cannot read '{self.path}': {error}; export it again as CSV or parquet") from None
+
+    def _reader(self) -> pacsv.CSVStreamingReader:
+        head = _head(self.in_utf8)
+        header = head.split("\n", 1)[-1] if self.skip_first else head
+        width = len(next(csv.reader(io.StringIO(header), delimiter=self.delimiter)))
+        return pacsv.open_csv(
+            self.in_utf8,
+            pacsv.ReadOptions(
+                autogenerate_column_names=True,
+                skip_rows=int(self.skip_first),
+                block_size=BLOCK,
+                use_threads=False,
+                encoding="utf8",
+            ),
+            pacsv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=self._reject),
+            pacsv.ConvertOptions(
+                column_types={f"f{n}": pa.string() for n in range(width)},
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        )
+
+    def _reject(self, row: pacsv.InvalidRow) -> str:
         where = f"row {row.number}" if row.number else "a row"
-        rejected.append(
-            f"{path.name}, {where}: {row.actual_columns} fields where the header has {row.expected_columns}: "
+        self.rejected.append(
+            f"{self.path.name}, {where}: {row.actual_columns} fields where the header has {row.expected_columns}: "
             f"{row.text[:80]!r}"
         )
         return "skip"
 
-    try:
-        with _reader(plain, mark, skip, reject) as reader:
-            held: pa.RecordBatch | None = None
-            for batch in reader:
-                if held is not None:
-                    yield held
-                held = batch
-            if held is not None:
-                yield _without_open_end(held, plain, path, mark, rejected)
-    except pa.ArrowInvalid as error:
-        if "Empty CSV" not in str(error):
-            raise DataError(f"cannot read '{path}': {error}; export it again as CSV or parquet") from None
-
-
-def _reader(plain: Path, mark: str, skip: bool, reject: object) -> pacsv.CSVStreamingReader:
-    width = len(
-        next(csv.reader(io.StringIO(_head(plain).split("\n", 1)[-1] if skip else _head(plain)), delimiter=mark))
-    )
-    return pacsv.open_csv(
-        plain,
-        pacsv.ReadOptions(
-            autogenerate_column_names=True, skip_rows=int(skip), block_size=BLOCK, use_threads=False, encoding="utf8"
-        ),
-        pacsv.ParseOptions(delimiter=mark, newlines_in_values=True, invalid_row_handler=reject),
-        pacsv.ConvertOptions(
-            column_types={f"f{n}": pa.string() for n in range(width)},
-            strings_can_be_null=True,
-            null_values=[""],
-        ),
-    )
-
-
-def _without_open_end(last: pa.RecordBatch, plain: Path, path: Path, mark: str, rejected: list[str]) -> pa.RecordBatch:
-    """Drop the very last row if its last value opens a quote that is never closed."""
-    if not last.num_rows:
-        return last
-    value = last.column(last.num_columns - 1)[-1].as_py() or ""
-    opened = '"' + value.replace('"', '""')
-    size = len(opened.encode()) + 1
-    with plain.open("rb") as file:
-        file.seek(max(0, plain.stat().st_size - size))
-        tail = file.read()
-    if tail not in ((mark + opened).encode(), ("\n" + opened).encode()):
-        return last
-    rejected.append(f"{path.name}, the last row: a quote is opened and never closed: {opened[:80]!r}")
-    return last.slice(0, last.num_rows - 1)
+    def _without_open_end(self, last: pa.RecordBatch) -> pa.RecordBatch:
+        """Drop the very last row if its last value opens a quote that is never closed."""
+        if not last.num_rows:
+            return last
+        value = last.column(last.num_columns - 1)[-1].as_py() or ""
+        opened = '"' + value.replace('"', '""')
+        size = len(opened.encode()) + 1
+        with self.in_utf8.open("rb") as file:
+            file.seek(max(0, self.in_utf8.stat().st_size - size))
+            tail = file.read()
+        if tail not in ((self.delimiter + opened).encode(), ("\n" + opened).encode()):
+            return last
+        self.rejected.append(f"{self.path.name}, the last row: a quote is opened and never closed: {opened[:80]!r}")
+        return last.slice(0, last.num_rows - 1)
 
 
 def _unique(header: list[str | None]) -> list[str]:

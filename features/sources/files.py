@@ -1,4 +1,4 @@
-"""CSV and parquet files of any shape, one or several a table, with columns told by a mapping.
+"""CSV and parquet files of any shape, one or several a table, with columns described by a mapping.
 
     source:
       loader: files
@@ -13,9 +13,9 @@
           join:
             - {path: exports/shops.csv, on: {shop: id}, columns: {channel: name}}
 
-``columns``, ``values``, ``times``, ``numbers`` and ``constants`` are told in `features.sources.mapping`. The left side
-of a join's ``on`` is a column of ours, or of the file itself; one name alone means both sides have it. ``${NAME}`` in
-a path is the environment variable. A path is read from the current folder.
+``columns``, ``values``, ``times``, ``numbers`` and ``constants`` are described in `features.sources.mapping`. The left
+side of a join's ``on`` is a column of the table, or of the file itself; one name alone means both sides have it.
+``${NAME}`` in a path is the environment variable. A path is read from the current folder.
 
 Nothing of a file's size stands in memory as Python objects: rows go block by block into a temporary DuckDB database
 beside the system's temporary files, and come out as typed columns.
@@ -38,21 +38,11 @@ from pydantic import Field, field_validator
 
 from configs.errors import ConfigError, DataError
 from configs.fingerprint import files_fingerprint, fingerprint
+from configs.variables import expand
 from features.sources.delimited import open_delimited
-from features.sources.mapping import (
-    ChunkedTable,
-    Join,
-    Part,
-    Raw,
-    TableMapping,
-    check_names,
-    expand,
-    join_part,
-    known_table,
-    parse,
-    read,
-    staging,
-)
+from features.sources.expressions import Part
+from features.sources.mapping import Join, TableMapping, check_names, parse, require_table
+from features.sources.staging import ChunkedTable, Raw, join_part, read, staging
 from features.sql import quote_literal
 
 WHOLE_HASH_BYTES = 1 << 28
@@ -61,7 +51,7 @@ SPREADSHEETS = (".xlsx", ".xls", ".ods")
 
 
 class FileJoin(Join):
-    """Columns of a further file."""
+    """Columns of another file."""
 
     path: str
     encoding: str | None = None
@@ -96,7 +86,7 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict of str to pandas.DataFrame
-        See `features.sources.mapping.read`; ``attrs["notes"]`` tells encodings, delimiters and other guesses.
+        See `features.sources.staging.read`; ``attrs["notes"]`` tells encodings, delimiters and other guesses.
 
     Raises
     ------
@@ -110,10 +100,10 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 
 @contextmanager
-def opened(options: dict[str, Any], part_rows: int | None) -> Iterator[dict[str, Raw]]:
-    """As `load`, but a table of events of more than `part_rows` rows is given in parts, while the context is open."""
+def opened(options: dict[str, Any], chunk_rows: int | None) -> Iterator[dict[str, Raw]]:
+    """As `load`, but a table of events of more than `chunk_rows` rows is given in chunks, while the context is open."""
     with ExitStack() as stack:
-        yield {name: _load(name, entry, part_rows, stack) for name, entry in _entries(options).items()}
+        yield {name: _load(name, entry, chunk_rows, stack) for name, entry in _parse_options(options).items()}
 
 
 def source_fingerprint(options: dict[str, Any]) -> str:
@@ -122,12 +112,13 @@ def source_fingerprint(options: dict[str, Any]) -> str:
     A file up to 256 MB counts with its content; a larger one with its size, its time of change, and its first and
     last 4 MB.
     """
-    entries = _entries(options)
-    files = [p for name, entry in entries.items() for p in _all_paths(name, entry)]
-    return fingerprint({n: e.model_dump() for n, e in entries.items()}, [_content(p) for p in files])
+    entries = _parse_options(options)
+    patterns = [(n, p) for n, e in entries.items() for p in (e.path, *((join.path,) for join in e.join))]
+    files = [path for name, paths in patterns for path in _paths(name, paths)]
+    return fingerprint({n: e.model_dump() for n, e in entries.items()}, [_file_fingerprint(p) for p in files])
 
 
-def _content(path: Path) -> str:
+def _file_fingerprint(path: Path) -> str:
     stat = path.stat()
     if stat.st_size <= WHOLE_HASH_BYTES:
         return files_fingerprint([path])
@@ -138,14 +129,14 @@ def _content(path: Path) -> str:
     return fingerprint(path.name, stat.st_size, stat.st_mtime_ns, hashlib.sha256(edges).hexdigest())
 
 
-def _entries(options: dict[str, Any]) -> dict[str, FileTable]:
+def _parse_options(options: dict[str, Any]) -> dict[str, FileTable]:
     if not options:
         raise ConfigError(
             "source.options: name at least the files of customers and orders, e.g. orders: {path: orders.csv}"
         )
     entries = {}
     for name, given in options.items():
-        known_table(name)
+        require_table(name)
         if not isinstance(given, dict) or "path" not in given:
             raise ConfigError(
                 f"source.options.{name}: expected {{path: FILE, columns: {{ours: theirs}}}}, got {given!r}"
@@ -157,54 +148,53 @@ def _entries(options: dict[str, Any]) -> dict[str, FileTable]:
 
 def _paths(name: str, patterns: tuple[str, ...]) -> list[Path]:
     """The files meant, patterns in order of name."""
-    found = []
+    paths = []
     for pattern in patterns:
-        told = expand(pattern, f"source.options.{name}.path")
-        here = [Path(told)] if Path(told).is_file() else [Path(p) for p in sorted(glob.glob(told, recursive=True))]
-        files = [p for p in here if p.is_file()]
+        text = expand(pattern, f"source.options.{name}.path")
+        matches = [Path(text)] if Path(text).is_file() else [Path(p) for p in sorted(glob.glob(text, recursive=True))]
+        files = [p for p in matches if p.is_file()]
         if not files:
             raise DataError(
-                f"{name}: no file at '{told}'; correct source.options.{name}.path (it is read from the current folder)"
+                f"{name}: no file at '{text}'; correct source.options.{name}.path (it is read from the current folder)"
             )
-        found += files
-    twice = sorted({str(p) for p in found if found.count(p) > 1})
+        paths += files
+    twice = sorted({str(p) for p in paths if paths.count(p) > 1})
     if twice:
         raise ConfigError(f"source.options.{name}.path: {', '.join(twice)} would be read twice; name each file once")
-    return found
+    return paths
 
 
-def _all_paths(name: str, entry: FileTable) -> list[Path]:
-    return _paths(name, entry.path) + [p for join in entry.join for p in _paths(name, (join.path,))]
-
-
-def _load(name: str, entry: FileTable, part_rows: int | None, stack: ExitStack) -> Raw:
-    notes: list[str] = []
+def _load(name: str, entry: FileTable, chunk_rows: int | None, stack: ExitStack) -> Raw:
+    """One table; what a chunked one is read from stays on disk until `stack` ends."""
     with ExitStack() as own:
         connection, folder = own.enter_context(staging())
         copies = folder / "copies"
         copies.mkdir()
         parts = [
-            _part(connection, name, path, f"part{n}", copies, entry, notes)
-            for n, path in enumerate(_paths(name, entry.path))
+            _part(connection, name, path, f"part{n}", copies, entry) for n, path in enumerate(_paths(name, entry.path))
         ]
+        notes = [note for part in parts for note in part.notes]
         for n, join in enumerate(entry.join):
-            other = _one(_paths(name, (join.path,)), name, join.path)
-            side = _part(connection, name, other, f"side{n}", copies, join, notes)
-            if side.rejected:
-                raise DataError(f"{name}: '{other}' has lines that are no rows: {side.rejected[0]}; correct it")
+            side = _side(connection, name, join, f"side{n}", copies)
+            notes += side.notes
             parts = [_joined(connection, name, part, side, join, entry) for part in parts]
-        found = read(connection, name, entry, parts, [c for join in entry.join for c in join.columns], part_rows)
-        if isinstance(found, ChunkedTable):
+        raw = read(connection, name, entry, parts, [c for join in entry.join for c in join.columns], chunk_rows)
+        if isinstance(raw, ChunkedTable):
             stack.push(own.pop_all())
-            return replace(found, attrs={"notes": notes + found.attrs["notes"]})
-    found.attrs["notes"] = notes + found.attrs["notes"]
-    return found
+            return replace(raw, attrs={"notes": notes + raw.attrs["notes"]})
+    raw.attrs["notes"] = notes + raw.attrs["notes"]
+    return raw
 
 
-def _one(paths: list[Path], name: str, pattern: str) -> Path:
+def _side(connection: duckdb.DuckDBPyConnection, name: str, join: FileJoin, relation: str, folder: Path) -> Part:
+    """The file of a join."""
+    paths = _paths(name, (join.path,))
     if len(paths) > 1:
-        raise ConfigError(f"source.options.{name}.join: '{pattern}' means {len(paths)} files; a join takes one")
-    return paths[0]
+        raise ConfigError(f"source.options.{name}.join: '{join.path}' means {len(paths)} files; a join takes one")
+    side = _part(connection, name, paths[0], relation, folder, join)
+    if side.rejected:
+        raise DataError(f"{name}: '{paths[0]}' has lines that are no rows: {side.rejected[0]}; correct it")
+    return side
 
 
 def _joined(
@@ -222,15 +212,15 @@ def _part(
     path: Path,
     relation: str,
     folder: Path,
-    told: FileTable | FileJoin,
-    notes: list[str],
+    entry: FileTable | FileJoin,
 ) -> Part:
+    """A file, copied into `relation`; `folder` is for copies in UTF-8."""
     if path.suffix.lower() in SPREADSHEETS:
         raise DataError(f"{name}: '{path}' is a spreadsheet; save its sheet as CSV (UTF-8) and name that file")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return _parquet(connection, path, relation)
-        return _delimited(connection, path, relation, folder, told, notes)
+        return _delimited(connection, path, relation, folder, entry)
     except (DataError, ConfigError) as error:
         raise type(error)(f"{name}: {error}") from None
     except (duckdb.Error, OSError, pa.ArrowException) as error:
@@ -248,23 +238,17 @@ def _parquet(connection: duckdb.DuckDBPyConnection, path: Path, relation: str) -
 
 
 def _delimited(
-    connection: duckdb.DuckDBPyConnection,
-    path: Path,
-    relation: str,
-    folder: Path,
-    told: FileTable | FileJoin,
-    notes: list[str],
+    connection: duckdb.DuckDBPyConnection, path: Path, relation: str, folder: Path, entry: FileTable | FileJoin
 ) -> Part:
-    opened = open_delimited(path, folder, told.encoding, told.delimiter)
-    notes.append(opened.note)
+    opened = open_delimited(path, folder, entry.encoding, entry.delimiter)
     schema = pa.schema([(f"f{n}", pa.string()) for n in range(len(opened.names))])
     connection.register("incoming", pa.RecordBatchReader.from_batches(schema, opened.batches))
     renamed = ", ".join(f"f{n} as c{n}" for n in range(len(opened.names)))
     broken = " or ".join(f"contains(f{n}, chr(65533))" for n in range(len(opened.names)))
-    said = quote_literal(path.name + ": holds characters that cannot be read")
+    reason = quote_literal(path.name + ": holds characters that cannot be read")
     connection.execute(
-        f"create table {relation} as select {renamed}, case when {broken} then {said} end as why from incoming"
+        f"create table {relation} as select {renamed}, case when {broken} then {reason} end as why from incoming"
     )
     connection.unregister("incoming")
     columns = {name: (f"c{n}", "VARCHAR") for n, name in enumerate(opened.names)}
-    return Part(path.name, relation, columns, tuple(opened.rejected), "why")
+    return Part(path.name, relation, columns, tuple(opened.rejected), "why", (opened.note,))

@@ -10,7 +10,7 @@ from typing import Any, Protocol, cast
 import pandas as pd
 
 from configs.errors import ConfigError, nearest
-from features.sources.mapping import Raw
+from features.sources.staging import Raw
 
 READY_DATA_SETS = ("cdnow", "completejourney", "online_retail", "synthetic", "synthetic_subscriptions", "telco")
 SOURCES = {
@@ -44,8 +44,8 @@ def loader(name: str) -> Loader:
 
 
 @contextmanager
-def opened(source: Loader, options: dict[str, Any], part_rows: int) -> Iterator[dict[str, Raw]]:
-    """Read the raw tables of a source; those of more than `part_rows` rows in parts, where the source can do so.
+def opened(source: Loader, options: dict[str, Any], chunk_rows: int) -> Iterator[dict[str, Raw]]:
+    """Read the raw tables of a source; those of more than `chunk_rows` rows in chunks, where the source can.
 
     Parameters
     ----------
@@ -53,12 +53,12 @@ def opened(source: Loader, options: dict[str, Any], part_rows: int) -> Iterator[
         As `loader` gives it.
     options
         ``source.options``.
-    part_rows
-        Most rows of a table, or of a part of one, that stand in memory at once. A made-up or a public source is read
-        whole, as are customers.
+    chunk_rows
+        Most rows of a table, or of a chunk of one, that stand in memory at once. A simulation or a public data set is
+        read whole, as are customers.
     """
     if not hasattr(source, "opened"):
         yield dict(source.load(options))
         return
-    with source.opened(options, part_rows) as tables:
+    with source.opened(options, chunk_rows) as tables:
         yield tables

@@ -30,8 +30,8 @@ from feast.types import String
 from configs.errors import ConfigError
 from configs.fingerprint import fingerprint
 from configs.settings import Settings
+from configs.variables import expand
 from configs.workspace import Workspace, write_text
-from features.sources.mapping import expand
 from features.sql import quote_identifier
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

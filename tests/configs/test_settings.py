@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,9 @@ def test_a_business_says_only_what_differs(tmp_path: Path) -> None:
         ({"churn": {"horizon_days": 0}}, "(got 0)"),
         ({"time_zone": "Europe/Berlni"}, "did you mean 'Europe/Berlin'?"),
         ({"currency": "dollars"}, "currency"),
+        ({"data_until": "tomorrow"}, "data_until"),
+        ({"data_until": "9999-12-31T23:59:59-05:00"}, "lies before the year 1 or after 9999 in UTC"),
+        ({"as_of": {"first": "0001-01-01T00:00:00+05:00"}}, "lies before the year 1 or after 9999 in UTC"),
         ({"columns": {"attributes": ["age"], "sensitive": ["age"]}}, "stand under both attributes and sensitive"),
         ({"decisions": {"bands": {"watch": 0.5, "high": 0.2}}}, "bands must rise"),
         ({"decisions": {"tiers": {"diamond": 0.9}}}, "must leave customers for bronze"),
@@ -53,7 +57,27 @@ def test_a_missing_file_names_the_ready_ones() -> None:
         load("no_such_business")
 
 
-@pytest.mark.parametrize("text", ["a: [1,", "- 1\n- 2\n", ""])
+@pytest.mark.parametrize(
+    ("text", "utc"),
+    [
+        ("2018-01-01", datetime(2018, 1, 1)),
+        ("'2018-01-01'", datetime(2018, 1, 1)),
+        ("2018-01-01 10:30", datetime(2018, 1, 1, 10, 30)),
+        ("2018-01-01 10:30:00.000001", datetime(2018, 1, 1, 10, 30, 0, 1)),
+        ("2018-01-01T10:30:00Z", datetime(2018, 1, 1, 10, 30)),
+        ("2018-01-01T00:30:00+02:00", datetime(2017, 12, 31, 22, 30)),
+        ("2018-01-01T10:30:00-05:00", datetime(2018, 1, 1, 15, 30)),
+        ("9999-12-31", datetime(9999, 12, 31)),
+        ("null", None),
+    ],
+)
+def test_the_end_of_the_data_is_in_utc_however_it_is_written(tmp_path: Path, text: str, utc: datetime | None) -> None:
+    (tmp_path / "own.yaml").write_text(f"data_until: {text}", "utf-8")
+    settings = load(tmp_path / "own.yaml")
+    assert settings.data_until_utc == utc
+
+
+@pytest.mark.parametrize("text", ["a: [1,", "- 1\n- 2\n", "", "data_until: 2018-13-01"])
 def test_what_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "own.yaml").write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=r"own\.yaml"):

@@ -26,8 +26,8 @@ from sqlalchemy.pool import NullPool
 
 from configs.errors import ConfigError, StaycastError
 from configs.settings import Tuning
+from configs.variables import expand
 from configs.workspace import Workspace
-from features.sources.mapping import expand
 
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 ALIVE_SECONDS = 10

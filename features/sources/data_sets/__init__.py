@@ -1,4 +1,5 @@
-"""Ready sources: public data sets, and made-up customers. ``load(options)`` and ``fingerprint(options)`` in each.
+"""Ready sources: public data sets, and simulations. ``load(options)`` and ``source_fingerprint(options)`` in each.
 
-In: a path, or a seed. Out: raw tables. May import `features.sources.mapping`, `features.schema`, `features.simulation`.
+In: a path, or a seed (`options`). Out: raw tables. May import the modules of `features.sources` that read by a mapping,
+`features.schema` and `features.simulation`.
 """

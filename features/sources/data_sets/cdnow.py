@@ -18,7 +18,7 @@ import pandas as pd
 
 from configs.errors import DataError
 from configs.fingerprint import files_fingerprint, fingerprint
-from features.sources.mapping import one_file
+from features.sources.data_sets.options import known_file
 
 MASTER = ("customer_id", "ordered_at", "quantity", "amount")
 SAMPLE = ("customer_id", "sample_id", "ordered_at", "quantity", "amount")
@@ -32,9 +32,9 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     Raises
     ------
     ConfigError, DataError
-        See `features.sources.mapping.one_file`; also where a line has neither four nor five fields.
+        See `features.sources.data_sets.options.known_file`; also where a line has neither four nor five fields.
     """
-    path = one_file(options)
+    path = known_file(options)
     lines = _lines(path)
     width = len(lines[0])
     odd = next((n for n, line in enumerate(lines) if len(line) != width), None)
@@ -51,7 +51,7 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 def source_fingerprint(options: dict[str, Any]) -> str:
     """Hash of the file."""
-    return fingerprint("cdnow", files_fingerprint([one_file(options)]))
+    return fingerprint("cdnow", files_fingerprint([known_file(options)]))
 
 
 def _lines(path: Path) -> list[list[str]]:

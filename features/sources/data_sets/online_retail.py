@@ -20,7 +20,6 @@ Times are told by the shop's clock and become UTC.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -29,7 +28,7 @@ import pandas as pd
 from configs.errors import DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from features.schema import REASON, SOURCE_GRAIN, SOURCE_ROWS
-from features.sources.mapping import one_file
+from features.sources.data_sets.options import known_file
 from features.sql import quote_literal
 
 ZONE = "Europe/London"
@@ -71,14 +70,19 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     Raises
     ------
     ConfigError, DataError
-        See `features.sources.mapping.one_file`; also where the file lacks a column or cannot be read.
+        See `features.sources.data_sets.options.known_file`; also where the file lacks a column or cannot be read.
     """
-    path = one_file(options)
+    path = known_file(options)
     reader = "read_parquet({})" if path.suffix == ".parquet" else "read_csv({}, all_varchar = true, parallel = false)"
     source = reader.format(quote_literal(str(path)))
     with duckdb.connect() as connection:
         try:
-            _require(path, connection.sql(f"select * from {source} limit 0").columns)
+            columns = connection.sql(f"select * from {source} limit 0").columns
+            missing = [name for name in NEEDED if name not in columns]
+            if missing:
+                raise DataError(
+                    f"'{path}' is not Online Retail: it lacks {', '.join(missing)}; it has {', '.join(columns)}"
+                )
             connection.execute(LINES.format(source=source))
             orders = connection.sql(ORDERS).df()
             orders.attrs[SOURCE_GRAIN] = "invoice line"
@@ -89,10 +93,4 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 def source_fingerprint(options: dict[str, Any]) -> str:
     """Hash of the file."""
-    return fingerprint("online_retail", files_fingerprint([one_file(options)]))
-
-
-def _require(path: Path, columns: list[str]) -> None:
-    missing = [name for name in NEEDED if name not in columns]
-    if missing:
-        raise DataError(f"'{path}' is not Online Retail: it lacks {', '.join(missing)}; it has {', '.join(columns)}")
+    return fingerprint("online_retail", files_fingerprint([known_file(options)]))

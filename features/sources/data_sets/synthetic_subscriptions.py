@@ -1,4 +1,4 @@
-"""Seeded made-up customers with contracts whose truth is known, see `features.simulation.subscriptions`."""
+"""Simulated customers with contracts, seeded, whose truth is known, see `features.simulation.subscriptions`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from features.sources.mapping import load_seeded, seeded_fingerprint
+from features.sources.data_sets.options import load_simulation, simulation_fingerprint
 
 
 def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
-    """Generate the tables, see `load_seeded`."""
+    """Generate the tables, see `load_simulation`."""
     from features.simulation.subscriptions import generate
 
-    return load_seeded(generate, options)
+    return load_simulation(generate, options)
 
 
 def source_fingerprint(options: dict[str, Any]) -> str:
-    """Hash of the options, see `seeded_fingerprint`."""
-    return seeded_fingerprint("synthetic_subscriptions", options)
+    """Hash of the options, see `simulation_fingerprint`."""
+    return simulation_fingerprint("synthetic_subscriptions", options)

@@ -16,9 +16,9 @@ import pandas as pd
 
 from configs.errors import DataError
 from configs.fingerprint import files_fingerprint, fingerprint
-from features.sources.mapping import one_file
+from features.sources.data_sets.options import known_file
 
-OURS = {"customerID": "customer_id", "Churn": "label"}
+COLUMN_NAMES = {"customerID": "customer_id", "Churn": "label"}
 
 
 def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
@@ -27,16 +27,16 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     Raises
     ------
     ConfigError, DataError
-        See `features.sources.mapping.one_file`; also where the file is not this export.
+        See `features.sources.data_sets.options.known_file`; also where the file is not this export.
     """
-    path = one_file(options)
+    path = known_file(options)
     profiles = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    missing = sorted(set(OURS) - set(profiles.columns))
+    missing = sorted(set(COLUMN_NAMES) - set(profiles.columns))
     if missing:
         raise DataError(f"telco: '{path}' lacks the columns {missing}; it has {', '.join(profiles.columns)}")
-    return {"profiles": profiles.rename(columns=OURS)}
+    return {"profiles": profiles.rename(columns=COLUMN_NAMES)}
 
 
 def source_fingerprint(options: dict[str, Any]) -> str:
     """Hash of the file."""
-    return fingerprint("telco", files_fingerprint([one_file(options)]))
+    return fingerprint("telco", files_fingerprint([known_file(options)]))

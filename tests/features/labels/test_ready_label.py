@@ -102,7 +102,7 @@ def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
     ready: Settings, export: pd.DataFrame, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brought = {"profiles": export.head(3)}
-    source = type("Source", (), {"load": lambda options: dict(brought), "mark": lambda options: "x"})
+    source = type("Source", (), {"load": lambda options: dict(brought), "source_fingerprint": lambda options: "x"})
     monkeypatch.setattr(module, "loader", lambda name: source)
     lenient = ready.quality.model_copy(update={"accept_rules": ("table_missing",)})
     ready = ready.model_copy(update={"quality": lenient, "data_until": NOW - pd.Timedelta(hours=1)})

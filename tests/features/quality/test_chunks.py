@@ -27,7 +27,7 @@ from features.quality.chunks import ChunkedCheck, ValidatedChunkedTable
 from features.schema import ORDERS
 from features.sources import database, files
 from features.sources.loaders import loader, opened
-from features.sources.mapping import ChunkedTable
+from features.sources.staging import ChunkedTable
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 Business = Callable[..., Settings]

@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy
 
 from configs.errors import ConfigError, DataError
+from configs.variables import expand
 from features.quality.check import check_tables
 from features.sources import database
 
@@ -104,7 +105,7 @@ def test_the_mark_follows_the_rows(place: dict[str, Any]) -> None:
         with duckdb.connect(place["duckdb"]) as connection:
             connection.execute(change)
     else:
-        engine = sqlalchemy.create_engine(database.expand(place["url"], "url"))
+        engine = sqlalchemy.create_engine(expand(place["url"], "url"))
         with engine.begin() as connection:
             connection.exec_driver_sql(change)
         engine.dispose()
@@ -115,7 +116,7 @@ def test_a_mark_query_alone_decides_where_it_is_given(postgres: str) -> None:
     marked = {name: {**entry, "mark": "select count(*) from sales"} for name, entry in TABLES.items()}
     options = {"url": postgres, "tables": marked}
     before = database.source_fingerprint(options)
-    engine = sqlalchemy.create_engine(database.expand(postgres, "url"))
+    engine = sqlalchemy.create_engine(expand(postgres, "url"))
     with engine.begin() as connection:
         connection.exec_driver_sql("update sales set total = 0")
         assert database.source_fingerprint(options) == before

@@ -1,0 +1,302 @@
+"""How a piece of text is read: SQL for DuckDB, put together and never run here.
+
+A `PartReader` reads the values of one part of a table as `features.sources.mapping` says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+
+from features.schema import TABLES
+from features.sources.mapping import EPOCHS, TableMapping, Times
+from features.sql import quote_literal
+
+NUMERIC = re.compile(r"^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w*INT\w*|FLOAT|DOUBLE|DECIMAL.*)$")
+NULL_TEXT = "null::varchar"
+CLEAN = r"""
+    regexp_replace(regexp_replace(regexp_replace(translate(trim({e}), chr(8722), '-'),
+        '[\s\x{{00A0}}\x{{202F}}]*([€$£¥]|\b[A-Z]{{3}}\b)[\s\x{{00A0}}\x{{202F}}]*', ''),
+        '^\((.*)\)$', '-\1'), '^([0-9].*)-$', '-\1')
+"""
+SPACED = r"^[-+]?\d{1,3}([\s\x{00A0}\x{202F}'’]\d{3})+([.,]\d*)?$"
+SPACES = r"[\s\x{00A0}\x{202F}'’]"
+COMMA_SURE = r"^[-+]?(\d{1,3}(\.\d{3})+,\d*|\d+,(\d{0,2}|\d{4,})|,\d+|\d{4,},\d{3}|0+,\d{3}|\d{1,3}(\.\d{3}){2,})$"
+POINT_SURE = (
+    r"^[-+]?(\d{1,3}(,\d{3})+\.\d*|\d+\.(\d{0,2}|\d{4,})|\.\d+|\d{4,}\.\d{3}|0+\.\d{3}|\d{1,3}(,\d{3}){2,}"
+    r"|[\d.]+[eE][-+]?\d+)$"
+)
+COMMA_ONLY = r"^[-+]?[1-9]\d{0,2},\d{3}$"
+POINT_ONLY = r"^[-+]?[1-9]\d{0,2}\.\d{3}$"
+COMMA_FORM = r"^[-+]?(\d+|\d{1,3}(\.\d{3})+)?(,\d*)?$"
+POINT_FORM = r"^[-+]?(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?([eE][-+]?\d+)?$"
+ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)?)?$"
+OFFSET = r":\d{2}([.,]\d+)?\s*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)$"
+DAY_OR_MONTH_FIRST = r"^\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})\b"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file, or one query's result, in DuckDB.
+
+    Attributes
+    ----------
+    label
+        What people call it.
+    relation
+        Its table or view.
+    columns
+        Of every column by its own name: the name in `relation`, and the DuckDB type.
+    rejected
+        A reason for each line that is no row.
+    reason
+        A column of `relation` with a reason against the row, or None.
+    notes
+        How it was read, with every guess.
+    """
+
+    label: str
+    relation: str
+    columns: Mapping[str, tuple[str, str]]
+    rejected: Sequence[str] = ()
+    reason: str | None = None
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class ColumnExpression:
+    """SQL of one column: its value, its original text where it cannot be read, a reason that only the source knows."""
+
+    value: str
+    unread: str = NULL_TEXT
+    reason: str = NULL_TEXT
+
+
+class SharedExpressions:
+    """Expressions that are computed once a row, however often they are used."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, str] = {}
+
+    def add(self, sql: str) -> str:
+        """A name for an expression; it may use the names given before."""
+        name = f"s{len(self._by_name)}"
+        self._by_name[name] = sql
+        return name
+
+    def over(self, relation: str) -> str:
+        """The relation with all expressions as further columns."""
+        for name, sql in self._by_name.items():
+            relation = f"(select *, {sql} as {name} from {relation})"
+        return relation
+
+
+class PartReader:
+    """One part of a table, as SQL that reads its values.
+
+    Parameters
+    ----------
+    table
+        Name of the table, as in `features.schema.TABLES`.
+    mapping
+        What the columns mean.
+    part
+        The part.
+    names
+        Columns to read, in order.
+
+    Attributes
+    ----------
+    types
+        DuckDB type of each column once it is read; empty where the part has no such column.
+    """
+
+    def __init__(self, table: str, mapping: TableMapping, part: Part, names: Sequence[str]) -> None:
+        self.mapping, self.part, self.names = mapping, part, names
+        self._kinds = {f.name: f.kind for f in TABLES[table].fields}
+        self._raw = {n: self._raw_column(n) for n in names}
+        self.types = {n: self._type(n) for n in names}
+
+    def _raw_column(self, name: str) -> tuple[str, str]:
+        """SQL and type of a column before it is read; values are replaced already."""
+        if name in self.mapping.constants:
+            return quote_literal(self.mapping.constants[name]) + "::varchar", "VARCHAR"
+        column, kind = self.part.columns.get(self.mapping.source_name(name), (NULL_TEXT, "VARCHAR"))
+        replaced = self.mapping.values.get(name)
+        if not replaced:
+            return column, kind
+        text = as_text(column, kind)
+        cases = " ".join(
+            f"when {quote_literal(old.strip())} then {'null' if new is None else quote_literal(new)}"
+            for old, new in replaced.items()
+        )
+        return f"(case trim({text}) {cases} else {text} end)", "VARCHAR"
+
+    def _role(self, name: str) -> str:
+        if name in self.mapping.times:
+            return "time"
+        return "number" if name in self.mapping.numbers else self._kinds.get(name, "text")
+
+    def _type(self, name: str) -> str:
+        role, (sql, kind) = self._role(name), self._raw[name]
+        if role in ("time", "number"):
+            return {"time": "TIMESTAMP", "number": "DOUBLE"}[role]
+        return "" if sql == NULL_TEXT else kind
+
+    @property
+    def undecided(self) -> list[str]:
+        """Columns of numbers written as text whose decimal sign the mapping does not give."""
+        texts = [n for n in self.names if self._role(n) == "number" and self._raw[n][1] == "VARCHAR"]
+        return [n for n in texts if n not in self.mapping.numbers]
+
+    def count_signs(self, names: Sequence[str]) -> str:
+        """Statement that counts, for each of these columns, values with a sure decimal comma and a sure point."""
+        counts = ", ".join(
+            f"count_if(regexp_matches({_clean(self._raw[n][0])}, {quote_literal(sure)}))"
+            for n in names
+            for sure in (COMMA_SURE, POINT_SURE)
+        )
+        return f"select {counts} from {self.part.relation}"
+
+    def select(self, signs: Mapping[str, str], as_texts: Container[str]) -> str:
+        """Statement that gives, for column k, ``v{k}`` and ``t{k}`` (its text where unreadable), and ``why``.
+
+        Parameters
+        ----------
+        signs
+            The decimal sign of each column in `undecided`: ``,``, ``.``, ``mixed``, or ``none`` where nothing tells.
+        as_texts
+            Columns whose value is given as text.
+        """
+        shared = SharedExpressions()
+        expressions = [self._expression(n, signs, shared) for n in self.names]
+        columns = []
+        for k, (name, column) in enumerate(zip(self.names, expressions, strict=True)):
+            value = as_text(column.value, self.types[name] or "VARCHAR") if name in as_texts else column.value
+            columns.append(f"{value} as v{k}, {column.unread} as t{k}")
+        reasons = [c.reason for c in expressions if c.reason != NULL_TEXT]
+        reasons += [self.part.reason] if self.part.reason else []
+        why = f"nullif(concat_ws('; ', {', '.join(reasons)}), '')" if reasons else NULL_TEXT
+        return f"select {', '.join(columns)}, {why} as why from {shared.over(self.part.relation)}"
+
+    def _expression(self, name: str, signs: Mapping[str, str], shared: SharedExpressions) -> ColumnExpression:
+        role, (sql, kind) = self._role(name), self._raw[name]
+        if role == "time":
+            return _time(name, sql, kind, self.mapping.times.get(name, Times()), shared)
+        if role == "number":
+            given = self.mapping.numbers.get(name)
+            return _number(name, sql, kind, given.decimal if given else signs.get(name, "none"), shared)
+        return ColumnExpression(sql)
+
+
+def as_text(column: str, kind: str, trim: bool = False) -> str:
+    """SQL for a value as text; a whole number never ends in .0."""
+    text = column if kind == "VARCHAR" else f"cast({column} as varchar)"
+    if kind in ("DOUBLE", "FLOAT"):
+        whole = f"{column} = floor({column}) and abs({column}) < 1e15"
+        text = f"case when {whole} then cast(cast({column} as hugeint) as varchar) else {text} end"
+    return f"trim({text})" if trim else text
+
+
+def _number(name: str, sql: str, kind: str, sign: str, shared: SharedExpressions) -> ColumnExpression:
+    if NUMERIC.match(kind):
+        return ColumnExpression(f"cast({sql} as double)")
+    if kind != "VARCHAR":
+        return ColumnExpression("null::double", as_text(sql, kind))
+    clean = shared.add(_clean(sql))
+    point = _read_as(clean, POINT_FORM, ",", "")
+    comma = _read_as(clean, COMMA_FORM, ".", ",")
+    unsure = {"none": COMMA_ONLY, "mixed": f"{COMMA_ONLY}|{POINT_ONLY}"}.get(sign)
+    value = {".": point, ",": comma, "none": point}.get(
+        sign, f"case when regexp_matches({clean}, {quote_literal(COMMA_SURE)}) then {comma} else {point} end"
+    )
+    doubt = f"regexp_matches({clean}, {quote_literal(unsure)})" if unsure else "false"
+    value = f"case when {doubt} then null else {value} end"
+    problem = f'may have a decimal comma or a thousands comma; say numbers: {{{name}: {{decimal: ","}}}} or "."'
+    return ColumnExpression(value, _unread(sql, value), _reason(name, sql, doubt, problem) if unsure else NULL_TEXT)
+
+
+def _clean(sql: str) -> str:
+    """SQL for the text of a number without currency, and without spaces between its thousands."""
+    bare = CLEAN.format(e=sql)
+    closed = f"regexp_replace({bare}, {quote_literal(SPACES)}, '', 'g')"
+    return f"(case when regexp_matches({bare}, {quote_literal(SPACED)}) then {closed} else {bare} end)"
+
+
+def _read_as(clean: str, form: str, thousands: str, decimal: str) -> str:
+    digits = f"replace({clean}, '{thousands}', '')"
+    with_point = f"replace({digits}, '{decimal}', '.')" if decimal else digits
+    finite = f"try_cast({with_point} as double)"
+    return f"case when regexp_matches({clean}, {quote_literal(form)}) and isfinite({finite}) then {finite} end"
+
+
+def _time(name: str, sql: str, kind: str, times: Times, shared: SharedExpressions) -> ColumnExpression:
+    epoch = [form for form in times.format if form in EPOCHS]
+    if epoch and NUMERIC.match(kind):
+        return ColumnExpression(_epoch(sql, EPOCHS[epoch[0]]))
+    if kind.startswith("TIMESTAMP WITH"):
+        return ColumnExpression(f"{sql} at time zone 'UTC'")
+    if kind == "DATE" or kind.startswith("TIMESTAMP"):
+        return ColumnExpression(_in_utc(f"cast({sql} as timestamp)", times.zone))
+    text = as_text(sql, kind, trim=True)
+    return _by_formats(name, text, times, shared) if times.format else _year_first(name, text, times.zone, shared)
+
+
+def _by_formats(name: str, text: str, times: Times, shared: SharedExpressions) -> ColumnExpression:
+    text = shared.add(text)
+    readings = [shared.add(_by_format(text, form, times.zone)) for form in times.format]
+    swapped = [
+        f"(year({a}) = year({b}) and month({a}) = day({b}) and day({a}) = month({b}) and day({a}) <> month({a}))"
+        for n, a in enumerate(readings)
+        for b in readings[n + 1 :]
+    ]
+    doubt = f"coalesce({' or '.join(swapped)}, false)" if swapped else "false"
+    first = f"coalesce({', '.join(readings)})"
+    value = shared.add(f"case when {doubt} then null::timestamp else {first} end")
+    lost = f"({text} <> '' and {first} is null)"
+    formats = ", ".join(f"'{form}'" for form in times.format)
+    several = _reason(name, text, doubt, f"may have day or month first, both formats are told ({formats}); leave one")
+    none = _reason(name, text, lost, f"is not a time of the format {formats}")
+    return ColumnExpression(value, _unread(text, value), f"coalesce({several}, {none})")
+
+
+def _by_format(text: str, form: str, zone: str) -> str:
+    if form in EPOCHS:
+        return _epoch(f"try_cast({text} as double)", EPOCHS[form])
+    parsed = f"try_strptime({text}, {quote_literal(form)})"
+    if re.search("%[zZ]", form):
+        return f"({parsed} at time zone 'UTC')"
+    return f"(case when year({parsed}) >= 1000 then {_in_utc(parsed, zone)} end)"
+
+
+def _year_first(name: str, text: str, zone: str, shared: SharedExpressions) -> ColumnExpression:
+    dashed = f"replace(replace(replace({text}, '/', '-'), ',', '.'), 'z', 'Z')"
+    iso = f"regexp_matches({text}, {quote_literal(ISO)})"
+    offset = f"regexp_matches({text}, {quote_literal(OFFSET)})"
+    full = f"regexp_replace({dashed}, '^([0-9-]+)[T ](\\d+:\\d+)\\s*(Z|UTC|[+-].*)?$', '\\1 \\2:00\\3')"
+    zoned = f"try_cast(regexp_replace({full}, '\\s+(Z|UTC|[+-])', '\\1') as timestamptz) at time zone 'UTC'"
+    local = _in_utc(f"try_cast({full} as timestamp)", zone)
+    compact = _in_utc(f"try_strptime({text}, ['%Y%m%d', '%Y%m%dT%H%M%S'])", zone)
+    value = shared.add(f"case when {iso} and {offset} then {zoned} when {iso} then {local} else {compact} end")
+    doubt = f"regexp_matches({text}, {quote_literal(DAY_OR_MONTH_FIRST)})"
+    problem = f'may have day or month first; say times: {{{name}: {{format: "%d/%m/%Y"}}}} or as it is written'
+    return ColumnExpression(value, _unread(text, value), _reason(name, text, doubt, problem))
+
+
+def _epoch(number: str, per_second: int) -> str:
+    return f"try(make_timestamp(cast(round(cast({number} as double) * {1_000_000 // per_second}) as bigint)))"
+
+
+def _in_utc(naive: str, zone: str) -> str:
+    return naive if zone == "UTC" else f"({naive} at time zone {quote_literal(zone)} at time zone 'UTC')"
+
+
+def _unread(text: str, value: str) -> str:
+    """SQL for the text of a value that is there and could not be read."""
+    return f"case when trim({text}) <> '' and ({value}) is null then {text} end"
+
+
+def _reason(name: str, text: str, when: str, problem: str) -> str:
+    value = f"'''', left(trim({text}), 40), ''''"
+    return f"case when {when} then concat({quote_literal(name + ': ')}, {value}, {quote_literal(' ' + problem)}) end"

@@ -1,0 +1,297 @@
+"""From the parts of a table to its raw rows: they are stacked in a temporary DuckDB database, and read by a mapping.
+
+A table that is too large for memory comes out in chunks. Nothing of its size stands in memory as Python objects.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from configs.errors import DataError, nearest
+from features.schema import REASON, TABLES
+from features.sources.expressions import Part, PartReader, as_text
+from features.sources.mapping import OPEN_TABLES, Join, TableMapping
+from features.sql import quote_literal
+
+MEMORY = "1GB"
+
+
+@dataclass(frozen=True)
+class ChunkedTable:
+    """A raw table too large for memory: it stands on disk and is read in chunks, one frame after the other.
+
+    All that is inferred from values (decimal signs, which columns hold something unreadable) is inferred from the whole
+    table, so that a row is read alike whatever chunk it comes in.
+
+    Attributes
+    ----------
+    rows
+        How many there are, lines that are no rows among them.
+    read
+        Gives the frames in the order of the source, each with the same columns.
+    attrs
+        As of a frame.
+    """
+
+    rows: int
+    read: Callable[[], Iterator[pd.DataFrame]]
+    attrs: Mapping[str, Any]
+
+
+Raw = pd.DataFrame | ChunkedTable
+
+
+@contextmanager
+def staging() -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """A DuckDB database in a temporary folder, which keeps at most `MEMORY` in memory."""
+    with tempfile.TemporaryDirectory(prefix="staycast-") as name:
+        folder = Path(name)
+        (folder / "spill").mkdir()
+        with duckdb.connect(str(folder / "staging.duckdb"), config={"memory_limit": MEMORY}) as connection:
+            connection.execute("set temp_directory = " + quote_literal(str(folder / "spill")))
+            connection.execute("set TimeZone = 'UTC'")
+            yield connection, folder
+
+
+def join_part(
+    connection: duckdb.DuckDBPyConnection, part: Part, other: Part, join: Join, mapping: TableMapping
+) -> Part:
+    """Add columns of another part, looked up by equal keys (as text, spaces at the ends aside).
+
+    A row whose key stands several times in the other part, with different values, gets a reason against it; a row
+    without a partner keeps the new columns empty.
+
+    Raises
+    ------
+    DataError
+        A key or a column does not exist.
+    """
+    left = [as_text(*_column(part, mapping.source_name(name), name), trim=True) for name in join.on]
+    right = [as_text(*_column(other, source, name), trim=True) for name, source in join.on.items()]
+    added = {name: _column(other, source, name) for name, source in join.columns.items()}
+    width, view = len(part.columns), f"{part.relation}_j"
+    keys = ", ".join(f"{sql} as k{n}" for n, sql in enumerate(right))
+    values = [f"{column} as v{n}" for n, (column, _) in enumerate(added.values())]
+    firsts = ", ".join(f"any_value(v{n}) as v{n}" for n in range(len(added)))
+    group = ", ".join(f"k{n}" for n in range(len(right)))
+    match = " and ".join(f"{sql} = o.k{n}" for n, sql in enumerate(left))
+    clash = quote_literal(f"{', '.join(join.on)}: stands several times in {other.label}, with different values")
+    new = ", ".join(f"o.v{n} as c{width + n}" for n in range(len(added)))
+    why = f"concat_ws('; ', {part.reason + ', ' if part.reason else ''}case when o.times > 1 then {clash} end)"
+    old = "p.*" if part.reason is None else f"p.* exclude ({part.reason})"
+    connection.execute(f"""
+        create temp table {view} as
+        with o as (select {group}, {firsts}, count(*) as times
+                   from (select distinct {keys}, {", ".join(values)} from {other.relation}) group by {group})
+        select {old}, {new}, nullif({why}, '') as why
+        from (select *, rowid as row_place from {part.relation}) p left join o on {match}
+        order by p.row_place
+    """)
+    connection.execute(f"alter table {view} drop column row_place")
+    columns = {name: (f"c{width + n}", kind) for n, (name, (_, kind)) in enumerate(added.items())}
+    return replace(part, relation=view, columns={**part.columns, **columns}, reason="why")
+
+
+def _column(part: Part, source: str, name: str) -> tuple[str, str]:
+    if source not in part.columns:
+        what = f"no column '{source}'" + (f" for '{name}'" if source != name else "")
+        raise DataError(f"{part.label} has {what}{nearest(source, part.columns)}; it has {', '.join(part.columns)}")
+    return part.columns[source]
+
+
+def read(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    mapping: TableMapping,
+    parts: Sequence[Part],
+    joined: Iterable[str] = (),
+    chunk_rows: int | None = None,
+) -> Raw:
+    """Stack the parts of one table, and read every value as the mapping says.
+
+    Parameters
+    ----------
+    connection
+        Where the relations of `parts` are.
+    table
+        Name of the table, as in `features.schema.TABLES`.
+    mapping
+        What the columns mean.
+    parts
+        In the order in which rows shall come.
+    joined
+        Columns that a join added, which therefore already have the table's names.
+    chunk_rows
+        A table of more rows is given in chunks of so many; None: no table is. Tables that may have columns of any name
+        (customers) never are.
+
+    Returns
+    -------
+    pandas.DataFrame or ChunkedTable
+        One row per row of the parts and per rejected line. Columns that were read whole have their type (times in
+        UTC); a column with an unreadable value is text. Columns that the table does not know are left out, unless
+        they may be attributes. ``attrs["notes"]`` tells what was guessed.
+
+    Raises
+    ------
+    DataError
+        A column is missing in one of the parts, or in all.
+    """
+    names, notes = _names(table, mapping, parts, set(joined))
+    readers = [PartReader(table, mapping, part, names) for part in parts]
+    texts = {n for n in names if len({r.types[n] for r in readers if r.types[n]}) > 1}
+    selects = []
+    for reader in readers:
+        signs = _decimal_signs(connection, reader)
+        selects.append(reader.select(signs, texts))
+        notes += _sign_notes(reader.part.label, signs)
+    relation = f"staged_{table}"
+    connection.execute(f"create table {relation} as " + " union all ".join(selects))
+    rejected = [reason for part in parts for reason in part.rejected]
+    rows = _count(connection, f"select count(*) from {relation}")[0] + len(rejected)
+    columns = _columns(connection, relation, names)
+    if chunk_rows is not None and rows > chunk_rows and table not in OPEN_TABLES:
+        numbers = {f.name for f in TABLES[table].fields if f.kind in ("number", "time")}
+        fractions = _with_fractions(connection, relation, {n: s for n, s in columns.items() if n not in numbers})
+        frames = partial(_chunks, connection, relation, columns, fractions, rejected, chunk_rows)
+        return ChunkedTable(rows, frames, {"notes": notes})
+    frame = _fetch(connection, relation, columns)
+    connection.execute(f"drop table {relation}")
+    if rejected:
+        frame = pd.concat([frame, pd.DataFrame({REASON: rejected})], ignore_index=True)
+    frame.attrs["notes"] = notes
+    return frame
+
+
+def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set[str]) -> tuple[list[str], list[str]]:
+    """Columns that the rows will have, and a note on each that a part lacks; only one that may be empty may be lacking.
+
+    Raises
+    ------
+    DataError
+        A required column is missing in a part, or any other in all.
+    """
+    renamed = set(mapping.columns.values()) - set(mapping.columns)
+    natural = [n for part in parts for n in part.columns if n not in renamed]
+    names = [n for n in dict.fromkeys([*mapping.columns, *natural]) if n not in mapping.constants]
+    required = {f.name for f in TABLES[table].fields if f.required}
+    given = {n for n in names if any(mapping.source_name(n) in p.columns for p in parts)} | set(mapping.constants)
+    if table not in OPEN_TABLES and required <= given:
+        names = [n for n in names if n in TABLES[table].names]
+    notes = []
+    for name in names:
+        source = name if name in joined else mapping.source_name(name)
+        lacking = [part for part in parts if source not in part.columns]
+        if lacking and (name in required or len(lacking) == len(parts)):
+            try:
+                _column(lacking[0], source, name)
+            except DataError as error:
+                raise DataError(f"{table}: {error}") from None
+        notes += [f"{part.label}: no column '{source}', '{name}' is left empty" for part in lacking]
+    for name in (*mapping.values, *mapping.times, *mapping.numbers):
+        if name not in names and name not in mapping.constants:
+            raise DataError(
+                f"{table}: the mapping tells how to read '{name}', which no file has{nearest(name, names)}; "
+                f"there are {', '.join(names)}"
+            )
+    return names + list(mapping.constants), notes
+
+
+def _decimal_signs(connection: duckdb.DuckDBPyConnection, reader: PartReader) -> dict[str, str]:
+    """The decimal sign of each undecided column: ``,``, ``.``, ``mixed``, or ``none`` where nothing tells."""
+    names = reader.undecided
+    if not names:
+        return {}
+    counts = [n or 0 for n in _count(connection, reader.count_signs(names))]  # null: no rows at all
+    commas, points = counts[0::2], counts[1::2]
+    own = dict(zip(names, map(_sign, commas, points), strict=True))
+    whole = _sign(sum(commas), sum(points))
+    return {n: whole if sign == "none" and whole in (",", ".") else sign for n, sign in own.items()}
+
+
+def _sign(comma: int, point: int) -> str:
+    return "mixed" if comma and point else "," if comma else "." if point else "none"
+
+
+def _sign_notes(label: str, signs: Mapping[str, str]) -> list[str]:
+    commas = [f"{label}: {n} is read with a decimal comma" for n, s in signs.items() if s == ","]
+    return commas + [
+        f"{label}: {n} has decimal commas and points; a row whose value leaves doubt is not used"
+        for n, s in signs.items()
+        if s == "mixed"
+    ]
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str]) -> dict[str, str]:
+    """SQL of each column of the staged rows: typed if every value could be read, else text."""
+    counts = ", ".join(f"count(t{k})" for k in range(len(names)))
+    lost = _count(connection, f"select {counts}, count(why) from {relation}")
+    columns = {n: f"coalesce(t{k}, cast(v{k} as varchar))" if lost[k] else f"v{k}" for k, n in enumerate(names)}
+    return {**columns, REASON: "why"} if lost[-1] else columns
+
+
+def _count(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+    return connection.execute(query).fetchone() or ()
+
+
+def _fetch(connection: duckdb.DuckDBPyConnection, relation: str, columns: Mapping[str, str]) -> pd.DataFrame:
+    """The staged rows as a frame, column by column."""
+    return pd.DataFrame(
+        {
+            name: _series(connection.sql(f"select {sql} from {relation}").to_arrow_table().column(0))
+            for name, sql in columns.items()
+        }
+    )
+
+
+def _with_fractions(connection: duckdb.DuckDBPyConnection, relation: str, columns: Mapping[str, str]) -> frozenset[str]:
+    """Columns of floats that are ids or texts and not all whole: then none of their values is told as whole."""
+    kinds = {n: connection.sql(f"select {sql} as one from {relation} limit 0").types[0] for n, sql in columns.items()}
+    floats = {n: sql for n, sql in columns.items() if str(kinds[n]) in ("DOUBLE", "FLOAT")}
+    return frozenset(
+        n
+        for n, sql in floats.items()
+        if _count(connection, f"select count_if({sql} <> floor({sql})) from {relation}")[0]
+    )
+
+
+def _chunks(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    columns: Mapping[str, str],
+    fractions: frozenset[str],
+    rejected: Sequence[str],
+    rows: int,
+) -> Iterator[pd.DataFrame]:
+    """The staged rows in their order, in frames of at most so many rows; the lines that are no rows come last."""
+    selected = ", ".join(f"{sql} as f{k}" for k, sql in enumerate(columns.values()))
+    reader = connection.sql(f"select {selected} from {relation}").to_arrow_reader(rows)
+
+    def framed(table: pa.Table) -> pd.DataFrame:
+        frame = pd.DataFrame({n: _series(table.column(k)) for k, n in enumerate(columns)})
+        return frame.assign(**{n: frame[n].map(str, na_action="ignore").astype(object) for n in fractions})
+
+    for batch in reader:
+        yield framed(pa.Table.from_batches([batch]))
+    empty = framed(reader.schema.empty_table())
+    for start in range(0, len(rejected), rows):
+        lines = rejected[start : start + rows]
+        yield empty.reindex(range(len(lines))).assign(**{REASON: lines})
+
+
+def _series(column: pa.ChunkedArray) -> pd.Series:
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pd.Series(pd.arrays.ArrowStringArray(column.cast(pa.large_string())))
+    if pa.types.is_integer(column.type) and column.null_count:
+        return column.to_pandas(types_mapper={column.type: pd.Int64Dtype()}.get)
+    return column.to_pandas()

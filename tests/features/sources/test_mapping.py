@@ -1,0 +1,48 @@
+"""Which mappings are refused, and what is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from configs.errors import ConfigError, DataError
+
+HEADER = "order_id,customer_id,ordered_at,amount\n"
+Read = Callable[..., pd.DataFrame]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "error", "said"),
+    [
+        ({"colums": {}}, ConfigError, "source.options.orders.colums: unknown key (did you mean 'columns'?)"),
+        ({"columns": {"amout": "x"}}, ConfigError, "there is no column 'amout' in orders (did you mean 'amount'?)"),
+        ({"times": {"ordered_at": {"formt": "x"}}}, ConfigError, "unknown key (did you mean 'format'?)"),
+        ({"times": {"ordered_at": {"zone": "Europe/Berlun"}}}, ConfigError, "(did you mean 'Europe/Berlin'?)"),
+        ({"times": {"ordered_at": {"format": "%Q"}}}, ConfigError, "'%Q' is no time format"),
+        ({"times": {"ordered_at": {"format": "%H:%M"}}}, ConfigError, "has no year"),
+        ({"numbers": {"amount": {"decimal": "x"}}}, ConfigError, "numbers.amount.decimal"),
+        ({"values": {"channel": {True: "a"}}}, ConfigError, "quote it"),
+        ({"constants": {"amount": "1"}, "columns": {"amount": "x"}}, ConfigError, "amount: told twice"),
+        ({"values": {"channel": {"a": "b"}}}, DataError, "the mapping tells how to read 'channel', which no file has"),
+        ({"encoding": "utf-99"}, ConfigError, "no encoding 'utf-99'"),
+        ({"join": [{"path": "none.csv", "on": "x", "columns": {"channel": "y"}}]}, DataError, "no file at 'none.csv'"),
+        ({"join": [{"path": "none.csv", "on": "x"}]}, ConfigError, "join.0.columns"),
+        ({"join": [{"pth": "x", "on": "x", "columns": {"channel": "y"}}]}, ConfigError, "(did you mean 'path'?)"),
+    ],
+)
+def test_a_wrong_mapping_is_named(read: Read, mapping: dict[str, Any], error: type[Exception], said: str) -> None:
+    with pytest.raises(error) as found:
+        read(HEADER + "o1,ann,2024-01-01,1\n", **mapping)
+    assert said in str(found.value)
+
+
+def test_the_key_of_a_join_may_stand_unquoted_in_yaml(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "s.csv").write_text("id,name\n1,North\n")
+    join = yaml.safe_load(f"[{{path: {tmp_path / 's.csv'}, on: {{shop: id}}, columns: {{channel: name}}}}]")
+    found = read(HEADER.replace("\n", ",shop\n") + "o1,ann,2024-01-01,1,1\n", join=join)
+    assert found["channel"].tolist() == ["North"]
