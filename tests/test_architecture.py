@@ -37,7 +37,6 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "features/schema.py": "tests/features/test_columns.py",
     "features/sources/data_sets": "tests/features/sources/test_loaders.py",
     "features/sources/staging.py": "tests/features/sources/test_files.py",
-    "features/store/feature_store.py": "tests/properties/test_parity.py",
     "features/windows.py": "tests/features/test_passes.py",
     "training/data/dataset.py": "tests/training/fit/test_boosters.py",
     "training/data/preconditions.py": "tests/training/test_bad_input.py",

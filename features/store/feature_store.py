@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import logging
-import os
-import runpy
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+import shutil
+import threading
+from collections.abc import Sequence
 from datetime import datetime
-from io import StringIO
+from importlib.machinery import SourceFileLoader
 from itertools import repeat
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
+import yaml
+from feast import FeatureStore, RepoConfig
+from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL as EVENT_TIME
 
 from configs.errors import NotReadyError
 from configs.settings import Settings
-from configs.workspace import Workspace
+from configs.workspace import Workspace, replacing_file
 from features.people.identity import load_alias_map
 from features.schema import load_schema
+from features.store.online_rows import is_there, micros, open_rows, settle, table_name
 
 REPO = Path(__file__).parents[2] / "feature_repo"
-os.environ.setdefault("FEAST_USAGE", "False")
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from feast import FeatureStore
-    from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL as EVENT_TIME
-
-    from features.store.online_rows import is_there, micros, open_rows, settle, table_name
-
-logging.getLogger("feast").setLevel(logging.WARNING)
+WORKSPACE = "${STAYCAST_WORKSPACE}"  # stands in feature_store.yaml for the folder of the workspace
+REGISTRY = "registry.db"
 CHUNK = 20_000
+OFFLINE = threading.Lock()  # Feast reads offline rows by the one connection of Ibis, which takes one thread at a time
 
 
 def apply(workspace: Workspace, settings: Settings | None = None) -> None:
@@ -53,15 +49,17 @@ def apply(workspace: Workspace, settings: Settings | None = None) -> None:
     NotReadyError
         No features were built yet.
     """
-    load_schema(workspace.features)
+    wanted = _definitions(workspace)
     workspace.feast.mkdir(parents=True, exist_ok=True)
     if settings is not None:
         settle(workspace, settings)
-    with _environment(workspace), _quiet():
-        wanted = runpy.run_path(str(REPO / "definitions.py"))
-        store = FeatureStore(repo_path=str(REPO))
-        old: list[Any] = [v for v in store.list_feature_views() if v.name not in {w.name for w in wanted["views"]}]
-        store.apply([wanted["customer"], *wanted["views"], *wanted["services"]], objects_to_delete=old, partial=False)
+    registry = workspace.feast / REGISTRY
+    with replacing_file(registry) as new:  # Feast writes over it, and who reads at that moment would find half of it
+        if registry.is_file():
+            shutil.copyfile(registry, new)
+        store = _connect(workspace, new)
+        old: list[Any] = [view for view in store.list_feature_views() if view.name not in wanted]
+        store.apply(list(wanted.values()), objects_to_delete=old, partial=False)
 
 
 def materialize(workspace: Workspace) -> int:
@@ -197,14 +195,14 @@ def training_rows(workspace: Workspace, keys: pd.DataFrame, service: str) -> pd.
         ``customer_id, as_of``, then the features in schema order, sorted by moment and customer.
     """
     schema = load_schema(workspace.features)
-    store = _store(workspace)
-    if _rows_elsewhere(store, workspace):
-        apply(workspace)
-        store = _store(workspace)
     asked = keys[["customer_id", "as_of"]].rename(columns={"as_of": EVENT_TIME})
-    with _environment(workspace), _quiet():
-        wanted = store.get_feature_service(service)
-        found = store.get_historical_features(asked, wanted, filter_by_created_timestamp=True).to_df()
+    with OFFLINE:
+        store = _store(workspace)
+        if _rows_elsewhere(store, workspace):
+            apply(workspace)
+            store = _store(workspace)
+        features = store.get_feature_service(service)
+        found = store.get_historical_features(asked, features, filter_by_created_timestamp=True).to_df()
     found = found.rename(columns={EVENT_TIME: "as_of"})
     found["as_of"] = pd.to_datetime(found["as_of"], utc=True).astype("datetime64[us, UTC]")
     return found[["customer_id", "as_of", *schema.names]].sort_values(["as_of", "customer_id"], ignore_index=True)
@@ -273,29 +271,28 @@ def _rows_elsewhere(store: FeatureStore, workspace: Workspace) -> bool:
 
 
 def _store(workspace: Workspace) -> FeatureStore:
-    if not (workspace.feast / "registry.db").is_file():
+    registry = workspace.feast / REGISTRY
+    if not registry.is_file():
         raise NotReadyError(f"no feature store in workspace '{workspace.root}': run `staycast features` first")
-    with _environment(workspace), _quiet():
-        return FeatureStore(repo_path=str(REPO))
+    return _connect(workspace, registry)
 
 
-@contextmanager
-def _environment(workspace: Workspace) -> Iterator[None]:
-    """Name the workspace to ``feature_store.yaml`` and ``definitions.py``, which Feast reads by itself."""
-    before = os.environ.get("STAYCAST_WORKSPACE")
-    os.environ["STAYCAST_WORKSPACE"] = str(workspace.root.resolve())
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["STAYCAST_WORKSPACE"]
-        else:
-            os.environ["STAYCAST_WORKSPACE"] = before
+def _connect(workspace: Workspace, registry: Path) -> FeatureStore:
+    """Feast with the configuration of ``feature_store.yaml`` and this registry; it says nothing below a warning."""
+    logging.getLogger("feast").setLevel(logging.WARNING)
+    content = yaml.safe_load((REPO / "feature_store.yaml").read_text("utf-8"))
+    content = _fill(content, str(workspace.root.resolve())) | {"registry": str(registry.resolve())}
+    return FeatureStore(repo_path=str(REPO), config=RepoConfig(**content, repo_path=REPO))
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Feast's warnings and its own progress lines off the screen."""
-    with warnings.catch_warnings(), redirect_stdout(StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+def _fill(value: Any, root: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _fill(inner, root) for key, inner in value.items()}
+    return value.replace(WORKSPACE, root) if isinstance(value, str) else value
+
+
+def _definitions(workspace: Workspace) -> dict[str, Any]:
+    """What ``definitions.py`` registers of a workspace, by name."""
+    module = ModuleType("staycast_definitions")
+    SourceFileLoader(module.__name__, str(REPO / "definitions.py")).exec_module(module)
+    return module.definitions(workspace.features.resolve())

@@ -153,11 +153,10 @@ def test_what_feast_writes_itself_and_what_we_write_are_read_alike(fresh: Worksp
     ours = online(fresh, sorted(newest["customer_id"]))
     same(ours, newest.set_index("customer_id").sort_index()[list(ours)])
     registered = feature_store._store(fresh)
-    with feature_store._quiet():
-        for view in registered.list_feature_views():
-            names = [f.name for f in view.features]
-            part = newest.assign(as_of=newest["as_of"] + pd.Timedelta(days=1))
-            registered.write_to_online_store(view.name, part[["customer_id", "as_of", "known_at", *names]])
+    for view in registered.list_feature_views():
+        names = [f.name for f in view.features]
+        part = newest.assign(as_of=newest["as_of"] + pd.Timedelta(days=1))
+        registered.write_to_online_store(view.name, part[["customer_id", "as_of", "known_at", *names]])
     theirs = online(fresh, sorted(newest["customer_id"]))
     assert (theirs["as_of"] - ours["as_of"] == pd.Timedelta(days=1)).all()
     pd.testing.assert_frame_equal(theirs.drop(columns="as_of"), ours.drop(columns="as_of"), check_exact=True)
