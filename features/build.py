@@ -79,7 +79,7 @@ def build(
     backend = connect(settings.engine)
     tables = read_tables(backend, workspace.tables)
     if settings.churn.kind == "label":
-        found = ready_label.tell(tables["profiles"].to_pandas(), settings)
+        found = ready_label.read_ready_table(tables["profiles"].to_pandas(), settings)
         return _write(workspace, found.columns, found.rows, found.labels, found.as_of)
     require_amounts(tables, settings)
     until = end_of_known(tables, settings)

@@ -35,7 +35,7 @@ from configs.workspace import Workspace, replacing, replacing_file
 from features.build import customers_as_of, features_as_of
 from features.columns.column import Column
 from features.engine import connect, read_tables
-from features.labels.ready_label import tell
+from features.labels.ready_label import read_ready_table
 from features.people.identity import load_alias_map
 from features.quality import quality_gate
 from features.schema import TABLES, feature_columns, load_schema, schema_of
@@ -259,7 +259,7 @@ def _refresh_profiles(
     if as_of is not None:
         raise StaycastError("profiles have one moment, that of their export: leave --as-of out")
     backend = connect()
-    told = tell(read_tables(backend, workspace.tables)["profiles"].to_pandas(), settings)
+    told = read_ready_table(read_tables(backend, workspace.tables)["profiles"].to_pandas(), settings)
     _require_registered(workspace, told.columns)
     hold(backend, "profiles_now", told.rows.drop(columns="as_of"))
     backend.raw_sql("CREATE OR REPLACE TEMP TABLE prints AS SELECT customer_id, hash(t) AS print FROM profiles_now t")

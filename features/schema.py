@@ -1,7 +1,7 @@
 """What the tables look like, and which columns a feature row has.
 
 `TABLES` says grain, columns and checks of every input table. `feature_columns` lists the features that can be
-told from the tables a business has. `FeatureSchema` is that list as data: saved beside the feature rows, read by
+computed from the tables a business has. `FeatureSchema` is that list as data: saved beside the feature rows, read by
 the feature repository, compared by serving.
 """
 
@@ -102,10 +102,10 @@ def _optional(name: str, kind: Kind, at_least: float | None = None) -> Field:
     return Field(name, kind, required=False, nullable=True, at_least=at_least)
 
 
-def _happening(name: str, grain: str, key: str, time: str, *own: Field) -> Table:
+def _event_table(name: str, grain: str, key: str, time: str, *own: Field) -> Table:
     """A table of what happens to customers: which row, to whom, when, what, and when it became known."""
-    first = (Field(key, "id"), Field("customer_id", "id"), Field(time, "time"))
-    return Table(name, grain, key, time, (*first, *own, _optional("recorded_at", "time")))
+    keys = (Field(key, "id"), Field("customer_id", "id"), Field(time, "time"))
+    return Table(name, grain, key, time, (*keys, *own, _optional("recorded_at", "time")))
 
 
 CUSTOMERS = Table(
@@ -115,7 +115,7 @@ CUSTOMERS = Table(
     time="signed_up_at",
     fields=(Field("customer_id", "id"), Field("signed_up_at", "time"), _optional("recorded_at", "time")),
 )
-ORDERS = _happening(
+ORDERS = _event_table(
     "orders",
     "order",
     "order_id",
@@ -126,7 +126,7 @@ ORDERS = _happening(
     _optional("category", "text"),
     _optional("discount", "number", at_least=0),
 )
-INTERACTIONS = _happening(
+INTERACTIONS = _event_table(
     "interactions",
     "contact by the customer",
     "interaction_id",
@@ -135,7 +135,7 @@ INTERACTIONS = _happening(
     _optional("value", "number"),
     _optional("channel", "text"),
 )
-CONTACTS = _happening(
+CONTACTS = _event_table(
     "contacts",
     "treatment by the company",
     "contact_id",
@@ -145,7 +145,7 @@ CONTACTS = _happening(
     _optional("cost", "number", at_least=0),
     _optional("redeemed_at", "time"),
 )
-SUBSCRIPTIONS = _happening(
+SUBSCRIPTIONS = _event_table(
     "subscriptions",
     "contract period",
     "subscription_id",
@@ -194,7 +194,7 @@ def customers_table(attributes: Iterable[str]) -> Table:
 
 
 def feature_columns(tables: Iterable[str], attributes: tuple[str, ...]) -> list[Column]:
-    """All columns that can be told from these tables, in a fixed order.
+    """All columns that can be computed from these tables, in a fixed order.
 
     Examples
     --------
@@ -204,8 +204,8 @@ def feature_columns(tables: Iterable[str], attributes: tuple[str, ...]) -> list[
     present = set(tables)
     present |= {"activity"} if "interactions" in present else set()
     modules = [m for m in MODULES if m is not contract or "subscriptions" in present]
-    told = [c for module in modules for c in columns_of(module) if c.table in present]
-    return told + attribute_columns(attributes)
+    columns = [c for module in modules for c in columns_of(module) if c.table in present]
+    return columns + attribute_columns(attributes)
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ def features_folder() -> Path:
 
 
 def describe(feature: str, row: Mapping[str, Any]) -> str:
-    """Say the value of a feature for one customer in plain words, with the customer's own numbers.
+    """Describe the value of a feature for one customer in plain words, with the customer's own numbers.
 
     Examples
     --------
@@ -279,7 +279,8 @@ def describe(feature: str, row: Mapping[str, Any]) -> str:
     'Last order 41 days ago; usual gap is 9 days'
     """
     known = _by_name()
-    return known[feature].say(row) if feature in known else attribute_columns((feature,))[0].say(row)
+    column = known[feature] if feature in known else attribute_columns((feature,))[0]
+    return column.describe(row)
 
 
 @cache

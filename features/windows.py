@@ -1,7 +1,7 @@
-"""As-of arithmetic: what was known at a moment, and how long ago it was.
+"""As-of arithmetic: what was known on a date, and how long ago it was.
 
-Every window is ``[as_of - days, as_of)``: closed at its old end, open at the moment itself. A row counts only
-if it happened before the moment and had been recorded by then. All times are UTC without a zone.
+Every window is ``[as_of - days, as_of)``: closed at its old end, open at `as_of` itself. A row counts only
+if it happened before it and had been recorded by then. All times are UTC without a zone.
 """
 
 from __future__ import annotations
@@ -18,31 +18,34 @@ DAYS_A_MONTH = 30.4375
 
 def known(table: ir.Table, happened: str, as_of: datetime) -> ir.Table:
     """Keep the rows that happened before `as_of` and were recorded by then; a row without record time was at once."""
-    moment = ibis.literal(as_of, type="timestamp(6)")
-    return recorded_by(table.filter(table[happened] < moment), as_of)
+    return recorded_by(table.filter(table[happened] < timestamp(as_of)), as_of)
 
 
-def recorded_by(table: ir.Table, moment: datetime) -> ir.Table:
-    """Keep the rows that had been recorded by a moment (inclusive); a row without record time was at once."""
-    until = ibis.literal(moment, type="timestamp(6)")
-    return table.filter(table.recorded_at.isnull() | (table.recorded_at <= until))
+def recorded_by(table: ir.Table, until: datetime) -> ir.Table:
+    """Keep the rows that had been recorded by then (inclusive); a row without record time was at once."""
+    return table.filter(table.recorded_at.isnull() | (table.recorded_at <= timestamp(until)))
+
+
+def timestamp(time: datetime) -> ir.TimestampScalar:
+    """A time without a zone as a literal, to the microsecond."""
+    return ibis.literal(time, type="timestamp(6)")
 
 
 def days_before(time: ir.Value, as_of: datetime) -> ir.Value:
-    """Days from a time to the moment, with fractions; a time counts from the start of its second.
+    """Days from a time to the as-of date, with fractions; a time counts from the start of its second.
 
-    DuckDB tells an epoch with fractions of a second and Spark without: both are brought to whole seconds.
+    DuckDB gives an epoch with fractions of a second and Spark without: both are brought to whole seconds.
     """
     epoch = (as_of - datetime(1970, 1, 1)).total_seconds()
     return (ibis.literal(epoch, type="float64") - time.epoch_seconds().cast("float64").floor()) / SECONDS_A_DAY
 
 
 def orders_as_of(orders: ir.Table, as_of: datetime) -> ir.Table:
-    """Orders known at the moment. One row per order.
+    """Orders known as of a date. One row per order.
 
     Beside the table's columns it has
 
-    - ``days_ago``: days from the order to the moment;
+    - ``days_ago``: days from the order to the as-of date;
     - ``is_purchase``: false for a return (a negative amount);
     - ``gap_days``: whole days since the customer's previous day with a purchase; null on the first such day.
     """
@@ -54,58 +57,56 @@ def orders_as_of(orders: ir.Table, as_of: datetime) -> ir.Table:
 
 
 def interactions_as_of(interactions: ir.Table, as_of: datetime) -> ir.Table:
-    """Interactions known at the moment. One row per interaction, with ``days_ago``."""
+    """Interactions known as of a date. One row per interaction, with ``days_ago``."""
     rows = known(interactions, "occurred_at", as_of)
     return rows.mutate(days_ago=days_before(rows.occurred_at, as_of))
 
 
 def contacts_as_of(contacts: ir.Table, as_of: datetime) -> ir.Table:
-    """Contacts known at the moment. One row per contact, with ``days_ago`` and ``redeemed_days_ago``.
+    """Contacts known as of a date. One row per contact, with ``days_ago`` and ``redeemed_days_ago``.
 
-    A redemption that came after the moment is not known yet, although it stands in the same row.
+    A redemption that came later is not known yet, although it stands in the same row.
     """
     rows = known(contacts, "contacted_at", as_of)
-    moment = ibis.literal(as_of, type="timestamp(6)")
-    redeemed = ibis.ifelse(rows.redeemed_at < moment, rows.redeemed_at, ibis.null("timestamp(6)"))
+    redeemed = ibis.ifelse(rows.redeemed_at < timestamp(as_of), rows.redeemed_at, ibis.null("timestamp(6)"))
     return rows.mutate(days_ago=days_before(rows.contacted_at, as_of), redeemed_days_ago=days_before(redeemed, as_of))
 
 
 def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
-    """Contracts known at the moment. One row per contract period.
+    """Contracts known as of a date. One row per contract period.
 
     An end that lies ahead stands in the row from the start, but was not known from the start. It is known
 
-    - if it has come before the moment;
-    - else if the contract had been cancelled before the moment;
+    - if it has come before the date;
+    - else if the contract had been cancelled before it;
     - else, for a contract that was never cancelled, if ``recorded_at`` says that the row was known as it stands. A
-      ``recorded_at`` that tells only when the contract was made must not be given for rows that are changed later.
+      ``recorded_at`` that says only when the contract was made must not be given for rows that are changed later.
 
     ``renews_at``, the end agreed when the contract was made, is always known. A contract without a known end is taken
     to end then, a cancelled one without an end at its cancellation. Beside the table's columns the rows have
 
-    - ``days_ago``: days from the start to the moment;
-    - ``ends_in_days``: days from the moment to the end as it was known, agreed ends included; ``alive``: it is not
-      past (an end at the moment itself is not); ``notice``: an end ahead is known that nobody agreed at the start;
-    - ``renews_in_days``: days to the agreed end; ``cancelled``: cancelled before the moment;
+    - ``days_ago``: days from the start to the as-of date;
+    - ``ends_in_days``: days from the as-of date to the end as it was known, agreed ends included; ``alive``: it is not
+      past (an end at the date itself is not); ``notice``: an end ahead is known that nobody agreed at the start;
+    - ``renews_in_days``: days to the agreed end; ``cancelled``: cancelled before the date;
     - ``is_current``: of the customer's contracts alive, the one that started last;
     - ``price_before``, ``plan_before``: of the customer's contract before this one;
-    - ``paid``: price times months of 30.4375 days alive before the moment.
+    - ``paid``: price times months of 30.4375 days alive before the date.
     """
-    moment = ibis.literal(as_of, type="timestamp(6)")
-    none = ibis.null("timestamp(6)")
+    now, none = timestamp(as_of), ibis.null("timestamp(6)")
     rows = known(subscriptions, "started_at", as_of)
-    cancelled_at = ibis.ifelse(rows.cancelled_at < moment, rows.cancelled_at, none)
-    was_told = cancelled_at.notnull() | (rows.cancelled_at.isnull() & rows.recorded_at.notnull())
-    ended_at = ibis.ifelse((rows.ended_at < moment) | was_told, rows.ended_at, none)
-    told = ibis.coalesce(ended_at, cancelled_at)
-    rows = rows.mutate(ended_at=ended_at, cancelled_at=cancelled_at, end=ibis.coalesce(told, rows.renews_at))
+    cancelled_at = ibis.ifelse(rows.cancelled_at < now, rows.cancelled_at, none)
+    is_known = cancelled_at.notnull() | (rows.cancelled_at.isnull() & rows.recorded_at.notnull())
+    ended_at = ibis.ifelse((rows.ended_at < now) | is_known, rows.ended_at, none)
+    known_end = ibis.coalesce(ended_at, cancelled_at)
+    rows = rows.mutate(ended_at=ended_at, cancelled_at=cancelled_at, end=ibis.coalesce(known_end, rows.renews_at))
     rows = rows.mutate(
         days_ago=days_before(rows.started_at, as_of),
         ends_in_days=-days_before(rows.end, as_of),
         renews_in_days=-days_before(rows.renews_at, as_of),
-        alive=rows.end.isnull() | (rows.end >= moment),
+        alive=rows.end.isnull() | (rows.end >= now),
         cancelled=rows.cancelled_at.notnull(),
-        notice=told.notnull() & (told >= moment),
+        notice=known_end.notnull() & (known_end >= now),
     )
     own = ibis.window(group_by=rows.customer_id, order_by=[rows.started_at, rows.subscription_id])
     newest = ibis.window(
@@ -125,8 +126,8 @@ def activity_as_of(tables: Mapping[str, ir.Table], as_of: datetime) -> ir.Table:
 
     One row each: ``customer_id, days_ago``. A payment that failed is an interaction, but none of the customer's doing.
     """
-    told = interactions_as_of(tables["interactions"], as_of)
-    rows = told.filter(told.kind != "payment_failed").select("customer_id", "days_ago")
+    interactions = interactions_as_of(tables["interactions"], as_of)
+    rows = interactions.filter(interactions.kind != "payment_failed").select("customer_id", "days_ago")
     if "orders" not in tables:
         return rows
     orders = orders_as_of(tables["orders"], as_of)
@@ -142,15 +143,14 @@ AS_OF = {
 
 
 def as_of_table(name: str, tables: Mapping[str, ir.Table], as_of: datetime) -> ir.Table:
-    """What was known at a moment of one of the tables that columns are told from: an input table, or ``activity``."""
+    """One of the tables that columns are computed from, as known on a date: an input table, or ``activity``."""
     return activity_as_of(tables, as_of) if name == "activity" else AS_OF[name](tables[name], as_of)
 
 
 def after(table: ir.Table, happened: str, as_of: datetime, horizon_days: int) -> ir.Table:
     """Keep the rows of the label window ``[as_of, as_of + horizon)``."""
-    start = ibis.literal(as_of, type="timestamp(6)")
-    end = ibis.literal(as_of + timedelta(days=horizon_days), type="timestamp(6)")
-    return table.filter(table[happened] >= start, table[happened] < end)
+    end = as_of + timedelta(days=horizon_days)
+    return table.filter(table[happened] >= timestamp(as_of), table[happened] < timestamp(end))
 
 
 def within(table: ir.Table, days: int) -> ir.Value:
@@ -158,6 +158,6 @@ def within(table: ir.Table, days: int) -> ir.Value:
     return table.days_ago <= days
 
 
-def a_day(table: ir.Table, where: ir.Value | None = None) -> ir.Value:
+def rows_per_day(table: ir.Table, where: ir.Value | None = None) -> ir.Value:
     """Rows a day since the first of them, counted as at least a day ago: nobody has a pace within hours."""
     return table.count(where=where) / table.days_ago.max(where=where).clip(lower=1.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from features.columns.column import column
-from features.windows import a_day
+from features.windows import rows_per_day
 
 NONE = "Nothing heard so far"
 
@@ -23,10 +23,10 @@ def days_since_last_activity(a: ir.Table) -> ir.Value:
 @column("activity", "Heard of {value:.1f} times a month on average", NONE)
 def activity_per_30d(a: ir.Table) -> ir.Value:
     """Orders, visits and requests per 30 days since the first."""
-    return a_day(a) * 30
+    return rows_per_day(a) * 30
 
 
 @column("activity", "In the {days_since_last_activity:days} of silence {value:.1f} signs of life would be usual", NONE)
 def activity_missed(a: ir.Table) -> ir.Value:
     """Orders, visits and requests that the usual pace would have brought since the last."""
-    return a_day(a) * a.days_ago.min()
+    return rows_per_day(a) * a.days_ago.min()

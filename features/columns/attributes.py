@@ -15,7 +15,7 @@ def attribute_columns(names: tuple[str, ...]) -> list[Column]:
             name=name,
             table="customers",
             aggregate=itemgetter(name),
-            texts=(f"{_words(name)}: {{value:plain}}",),
+            texts=(f"{_words(name)}: {{value:raw}}",),
             dtype="string",
             doc=f"Attribute '{name}' of the customer.",
         )

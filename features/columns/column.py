@@ -25,7 +25,7 @@ Aggregate = Callable[..., ir.Value]
 
 @dataclass(frozen=True)
 class Column:
-    """One feature: its name, the table it is told from, how it is computed and how it is said.
+    """One feature: its name, the table it is computed from, how it is computed, and how a value is described.
 
     Attributes
     ----------
@@ -56,12 +56,13 @@ class Column:
     doc: str = ""
     reach_days: int | None = None
 
-    def say(self, row: Mapping[str, Any]) -> str:
-        """Say the value of this column for one customer in plain words."""
+    def describe(self, row: Mapping[str, Any]) -> str:
+        """Describe the value of this column for one customer in plain words."""
         values = {**row, "value": row.get(self.name)}
         for text in self.texts:
-            if not any(_unknown(values.get(name)) for name in _names(text)):
-                return _Plain().vformat(text, (), values)
+            names = [name for _, name, _, _ in Formatter().parse(text) if name]
+            if all(_is_known(values.get(name)) for name in names):
+                return _TextFormatter().vformat(text, (), values)
         return f"{self.name.replace('_', ' ')} unknown"
 
 
@@ -81,7 +82,7 @@ def column(
 
     def declare(function: Aggregate) -> Aggregate:
         doc = (function.__doc__ or "").strip().split("\n")[0]
-        made = [
+        columns = [
             Column(
                 name=f"{function.__name__}_{days}d",
                 table=table,
@@ -94,7 +95,7 @@ def column(
             )
             for days in windows
         ]
-        function.columns = made or [Column(function.__name__, table, function, texts, empty, dtype, doc)]  # type: ignore[attr-defined]
+        function.columns = columns or [Column(function.__name__, table, function, texts, empty, dtype, doc)]  # type: ignore[attr-defined]
         return function
 
     return declare
@@ -105,7 +106,7 @@ def columns_of(module: ModuleType) -> list[Column]:
     return [c for f in vars(module).values() for c in getattr(f, "columns", []) if f.__module__ == module.__name__]
 
 
-class _Plain(Formatter):
+class _TextFormatter(Formatter):
     """Formats numbers as a person would say them: ``{x:count order}``, ``{x:days}``, ``{x:percent}``, ``{x:money}``."""
 
     def format_field(self, value: Any, spec: str) -> str:
@@ -119,7 +120,7 @@ class _Plain(Formatter):
             return f"{100 * value:.0f} %"
         if kind == "money":
             return f"{value:,.2f}"
-        if kind == "plain":
+        if kind == "raw":
             return f"{value:,.10g}" if isinstance(value, int | float) else str(value)
         if kind == "times":
             return f"{value:.1f} times"
@@ -132,9 +133,5 @@ def _plural(noun: str) -> str:
     return f"{plural} {tail}".strip()
 
 
-def _names(text: str) -> list[str]:
-    return [name for _, name, _, _ in Formatter().parse(text) if name]
-
-
-def _unknown(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
+def _is_known(value: Any) -> bool:
+    return value is not None and (not isinstance(value, float) or math.isfinite(value))

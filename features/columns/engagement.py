@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from features.columns.column import column
-from features.windows import a_day, within
+from features.windows import rows_per_day, within
 
 NONE = "No visit on record"
 
@@ -35,13 +35,13 @@ def visits_total(i: ir.Table) -> ir.Value:
 @column("interactions", "{value:.1f} visits a month on average", NONE)
 def visits_per_30d(i: ir.Table) -> ir.Value:
     """Logins and visits per 30 days since the first."""
-    return a_day(i, _visits(i)) * 30
+    return rows_per_day(i, _visits(i)) * 30
 
 
 @column("interactions", "No visit for {days_since_last_visit:days}, in which {value:.1f} would be usual", NONE)
 def visits_missed(i: ir.Table) -> ir.Value:
     """Logins and visits that the usual pace would have brought since the last."""
-    return a_day(i, _visits(i)) * i.days_ago.min(where=_visits(i))
+    return rows_per_day(i, _visits(i)) * i.days_ago.min(where=_visits(i))
 
 
 @column("interactions", "{value:+.0f} visits against the {days} days before", windows=(30,), reach=2, empty=0)

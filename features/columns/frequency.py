@@ -5,7 +5,7 @@ from __future__ import annotations
 import ibis.expr.types as ir
 
 from features.columns.column import column
-from features.windows import a_day, within
+from features.windows import rows_per_day, within
 
 
 @column("orders", "{value:count order} in the last {days} days", windows=(7, 14, 30, 60, 90, 180), reach=1, empty=0)
@@ -35,4 +35,4 @@ def order_weeks(o: ir.Table, days: int) -> ir.Value:
 @column("orders", "{value:.1f} orders a month on average", "No order on record")
 def orders_per_30d(o: ir.Table) -> ir.Value:
     """Purchases per 30 days since the first, counted as at least a day ago."""
-    return a_day(o, o.is_purchase) * 30
+    return rows_per_day(o, o.is_purchase) * 30

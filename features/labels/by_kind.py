@@ -1,4 +1,4 @@
-"""What each kind of churn needs of the tables: when the data begins and ends, and how labels are told.
+"""What each kind of churn needs of the tables: when the data begins and ends, and how labels are computed.
 
 ``inactivity`` rests on orders, ``contract`` on subscriptions; either may have the other table beside it. ``label`` has
 no dates and goes its own way, see `features.labels.ready_label`.
@@ -48,15 +48,15 @@ def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime
     """
     if settings.data_until_utc is not None:
         return settings.data_until_utc
-    wanted = EVENTS if settings.churn.kind == "contract" else (BEGINS["inactivity"],)
-    newest = [pd.Timestamp(tables[name][time].max().execute()) for name, time in wanted if name in tables]
+    events = EVENTS if settings.churn.kind == "contract" else (BEGINS["inactivity"],)
+    newest = [pd.Timestamp(tables[name][time].max().execute()) for name, time in events if name in tables]
     return (max(t for t in newest if pd.notna(t)) + pd.Timedelta(microseconds=1)).to_pydatetime()
 
 
 def labels_at(
-    tables: Mapping[str, ir.Table], people: ir.Table, as_of: datetime, until: datetime, settings: Settings
+    tables: Mapping[str, ir.Table], customers: ir.Table, as_of: datetime, until: datetime, settings: Settings
 ) -> ir.Table:
-    """Labels at one moment, one row per customer: ``customer_id, active, churned, clv, contacted``.
+    """Labels as of one date, one row per customer: ``customer_id, active, churned, clv, contacted``.
 
     Where there are orders, value is their net revenue; else what contracts cost.
 
@@ -64,25 +64,26 @@ def labels_at(
     ----------
     tables
         All checked tables by name.
-    people
-        The customers known at the moment, one row each.
+    customers
+        The customers known then, one row each.
     as_of, until
-        The moment, and the end of what is known, UTC without a zone.
+        The as-of date, and the end of what is known, UTC without a zone.
     settings
         Of the business.
     """
     contacts = tables.get("contacts")
     if settings.churn.kind == "inactivity":
-        return labels_as_of(people, tables["orders"], as_of, until, settings.churn, settings.clv, contacts)
-    told = contract_labels_as_of(people, tables["subscriptions"], as_of, until, settings.churn, settings.clv, contacts)
+        return labels_as_of(customers, tables["orders"], as_of, until, settings.churn, settings.clv, contacts)
+    subscriptions = tables["subscriptions"]
+    labels = contract_labels_as_of(customers, subscriptions, as_of, until, settings.churn, settings.clv, contacts)
     if "orders" not in tables:
-        return told
-    orders = labels_as_of(people, tables["orders"], as_of, until, settings.churn, settings.clv)
-    return told.drop("clv").left_join(orders.select("customer_id", "clv"), "customer_id").drop("customer_id_right")
+        return labels
+    orders = labels_as_of(customers, tables["orders"], as_of, until, settings.churn, settings.clv)
+    return labels.drop("clv").left_join(orders.select("customer_id", "clv"), "customer_id").drop("customer_id_right")
 
 
 def require_amounts(tables: Mapping[str, ir.Table], settings: Settings) -> None:
-    """Check that a value model, if one is wanted, has amounts to learn from.
+    """Check that a value model, if there is to be one, has amounts to learn from.
 
     Raises
     ------

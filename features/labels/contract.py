@@ -1,7 +1,7 @@
-"""What became of contracts after a moment: who left, and what the contracts brought.
+"""What became of contracts after an as-of date: who left, and what the contracts brought.
 
 A customer leaves on the day the last contract alive ends, unless another begins within `grace_days` of that end: a
-renewal, a change of plan or a late signature is no leaving. So the outcome of a moment is known only once the
+renewal, a change of plan or a late signature is no leaving. So the outcome of a date is known only once the
 horizon *and* the grace have passed. What was written down after `data_until` counts for nothing.
 """
 
@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 
 from configs.settings import Churn, Clv
 from features.labels.inactivity import DAYS_A_YEAR, outcomes, with_contacted
-from features.windows import DAYS_A_MONTH, SECONDS_A_DAY, days_before, recorded_by, subscriptions_as_of
+from features.windows import DAYS_A_MONTH, SECONDS_A_DAY, days_before, recorded_by, subscriptions_as_of, timestamp
 
 ENDLESS = datetime(9000, 1, 1)
 
@@ -29,14 +29,14 @@ def contract_labels_as_of(
     clv: Clv,
     contacts: ir.Table | None = None,
 ) -> ir.Table:
-    """Labels at one moment. One row per customer: ``customer_id, active, churned, clv, contacted``.
+    """Labels as of one date. One row per customer: ``customer_id, active, churned, clv, contacted``.
 
     Parameters
     ----------
     subscriptions
         All checked contracts.
     customers, as_of, data_until, churn, clv
-        See `features.labels.labels_as_of`.
+        See `features.labels.inactivity.labels_as_of`.
     contacts
         All checked contacts, if there are any. One within the grace, after the horizon, does not count: such a one
         often goes to those who have left, because they have.
@@ -44,36 +44,35 @@ def contract_labels_as_of(
     Returns
     -------
     ibis.expr.types.Table
-        ``active`` (bool): a contract was alive, as far as was known at the moment; ``churned`` (0/1): all contracts
+        ``active`` (bool): a contract was alive, as far as was known then; ``churned`` (0/1): all contracts
         ended in ``[as_of, as_of + horizon)`` at one time or another with none following within the grace, null if
         not active or not yet known; ``clv``: what contracts cost over the horizon, null if not yet known, or if a
-        contract alive then has no price; ``contacted``, see `features.labels.with_contacted`; and ``churned_<days>``
-        for every further horizon.
+        contract alive then has no price; ``contacted``, see `features.labels.inactivity.with_contacted`; and
+        ``churned_<days>`` for every other horizon.
     """
-    written = recorded_by(subscriptions, data_until)
+    recorded = recorded_by(subscriptions, data_until)
     alive = subscriptions_as_of(subscriptions, as_of)
     active = alive.filter(alive.alive).select("customer_id").distinct().mutate(active=True)
     rows = customers.select("customer_id").left_join(active, "customer_id").drop("customer_id_right")
-    rows = rows.left_join(_leaves(written, as_of, churn.grace_days), "customer_id").drop("customer_id_right")
-    rows = rows.left_join(_value(written, as_of, clv), "customer_id").drop("customer_id_right")
+    rows = rows.left_join(_leaves(recorded, as_of, churn.grace_days), "customer_id").drop("customer_id_right")
+    rows = rows.left_join(_value(recorded, as_of, clv), "customer_id").drop("customer_id_right")
     value = ibis.ifelse(rows.unpriced.fill_null(False), ibis.null("float64"), rows.value.fill_null(0.0))
 
     def left(days: int) -> ir.BooleanValue:
         return (rows.leaves_in < days).fill_null(False)
 
-    told = outcomes(rows, left, value, as_of, data_until, churn, clv, churn.grace_days)
-    return with_contacted(told, contacts, as_of, data_until, churn)
+    labels = outcomes(rows, left, value, as_of, data_until, churn, clv, churn.grace_days)
+    return with_contacted(labels, contacts, as_of, data_until, churn)
 
 
 def _ends(subscriptions: ir.Table) -> ir.Table:
-    """Contracts with the ``end`` they came to, or will: as told, by cancellation, as agreed, or never."""
-    never = ibis.literal(ENDLESS, type="timestamp(6)")
+    """Contracts with the ``end`` they came to, or will: as given, by cancellation, as agreed, or never."""
     s = subscriptions
-    return s.mutate(end=ibis.coalesce(s.ended_at, s.cancelled_at, s.renews_at, never))
+    return s.mutate(end=ibis.coalesce(s.ended_at, s.cancelled_at, s.renews_at, timestamp(ENDLESS)))
 
 
 def _leaves(subscriptions: ir.Table, as_of: datetime, grace_days: int) -> ir.Table:
-    """Days from the moment until contracts, in their order, first break off for longer than the grace."""
+    """Days from the as-of date until contracts, in their order, first break off for longer than the grace."""
     rows = _ends(subscriptions)
     order = [rows.started_at, rows.subscription_id]
     so_far = ibis.cumulative_window(group_by=rows.customer_id, order_by=order)
@@ -81,14 +80,14 @@ def _leaves(subscriptions: ir.Table, as_of: datetime, grace_days: int) -> ir.Tab
     rows = rows.mutate(end=rows.end.max().over(so_far), begins=rows.started_at.lead().over(following))
     gap = (rows.begins.epoch_seconds() - rows.end.epoch_seconds()) / SECONDS_A_DAY
     breaks = rows.filter(rows.begins.isnull() | (gap > grace_days))
-    breaks = breaks.filter(breaks.end >= ibis.literal(as_of, type="timestamp(6)"))
+    breaks = breaks.filter(breaks.end >= timestamp(as_of))
     return breaks.group_by("customer_id").agg(leaves_in=-days_before(breaks.end, as_of).max())
 
 
 def _value(subscriptions: ir.Table, as_of: datetime, clv: Clv) -> ir.Table:
-    """Price times months alive within the horizon, times margin, each instant discounted to the moment.
+    """Price times months alive within the horizon, times margin, each instant discounted to the as-of date.
 
-    From day ``a`` to day ``b`` after the moment, at ``k = ln(1 + rate) / 365.25``, a price of 1 a day is worth the
+    From day ``a`` to day ``b`` after it, at ``k = ln(1 + rate) / 365.25``, a price of 1 a day is worth the
     integral of ``exp(-k u)`` over ``[a, b]``: ``(exp(-k a) - exp(-k b)) / k``, or ``b - a`` if the rate is 0.
     """
     rows = _ends(subscriptions)

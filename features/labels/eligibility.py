@@ -1,4 +1,4 @@
-"""Who is a customer now, told from a feature row: whom the churn model learned from and is asked about."""
+"""Who is a customer now, by a feature row: whom the churn model learned from and is asked about."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_active(frame: pd.DataFrame, churn: Churn) -> np.ndarray:
     Raises
     ------
     NotReadyError
-        The column that tells is missing.
+        The column that decides is missing.
     """
     if churn.kind == "label":
         return np.ones(len(frame), dtype=bool)

@@ -1,8 +1,8 @@
-"""What came after a moment: who left, and what each customer brought.
+"""What came after an as-of date: who left, and what each customer brought.
 
 Labels look at ``[as_of, as_of + horizon)``. A horizon that has not fully passed by `data_until` gives an unknown
 label (NaN), never "stayed" and never a smaller value. An order counts only if it had been recorded by `data_until`:
-what is written down later does not change a label that was told before.
+what is written down later does not change a label that was computed before.
 
 Beside the outcome stands whether the company contacted the customer in the same window: who stayed after a retention
 contact need not have stayed without it, see `training.data.treatment`.
@@ -18,7 +18,7 @@ import ibis
 import ibis.expr.types as ir
 
 from configs.settings import Churn, Clv, Contacts
-from features.windows import after, days_before, orders_as_of, recorded_by, within
+from features.windows import after, days_before, orders_as_of, recorded_by, timestamp, within
 
 DAYS_A_YEAR = 365.25
 CONTACTED = "contacted"
@@ -33,16 +33,16 @@ def labels_as_of(
     clv: Clv,
     contacts: ir.Table | None = None,
 ) -> ir.Table:
-    """Labels at one moment. One row per customer: ``customer_id, active, churned, clv, contacted``.
+    """Labels as of one date. One row per customer: ``customer_id, active, churned, clv, contacted``.
 
     Parameters
     ----------
     customers
-        The customers known at the moment, one row each.
+        The customers known then, one row each.
     orders
         All checked orders.
     as_of, data_until
-        The moment, and the end of what is known, UTC without a zone.
+        The as-of date, and the end of what is known, UTC without a zone.
     churn, clv
         What counts as leaving, and as value.
     contacts
@@ -53,19 +53,19 @@ def labels_as_of(
     ibis.expr.types.Table
         ``active`` (bool): ordered within `activity_days` before; ``churned`` (0/1): ordered nothing within the
         horizon, null if not active or not yet known; ``clv``: net revenue over the horizon, null if not yet known;
-        ``contacted``, see `with_contacted`; and ``churned_<days>`` for every further horizon.
+        ``contacted``, see `with_contacted`; and ``churned_<days>`` for every other horizon.
     """
-    written = recorded_by(orders, data_until)
+    recorded = recorded_by(orders, data_until)
     rows = customers.select("customer_id")
     rows = rows.left_join(_active(orders, as_of, churn), "customer_id").drop("customer_id_right")
-    rows = rows.left_join(_next_order(written, as_of), "customer_id").drop("customer_id_right")
-    rows = rows.left_join(_value(written, as_of, clv), "customer_id").drop("customer_id_right")
+    rows = rows.left_join(_next_order(recorded, as_of), "customer_id").drop("customer_id_right")
+    rows = rows.left_join(_value(recorded, as_of, clv), "customer_id").drop("customer_id_right")
 
     def silent(days: int) -> ir.BooleanValue:
         return ~(rows.comes_in < days).fill_null(False)
 
-    told = outcomes(rows, silent, rows.value.fill_null(0.0), as_of, data_until, churn, clv)
-    return with_contacted(told, contacts, as_of, data_until, churn)
+    labels = outcomes(rows, silent, rows.value.fill_null(0.0), as_of, data_until, churn, clv)
+    return with_contacted(labels, contacts, as_of, data_until, churn)
 
 
 def outcomes(
@@ -99,15 +99,15 @@ def outcomes(
     active, none = rows.active.fill_null(False), ibis.null("float64")
 
     def churned(days: int) -> ir.Value:
-        told = ibis.ifelse(active, ibis.ifelse(left(days), 1.0, 0.0), none)
-        return told if matured(as_of, days + grace_days, data_until) else none
+        label = ibis.ifelse(active, ibis.ifelse(left(days), 1.0, 0.0), none)
+        return label if matured(as_of, days + grace_days, data_until) else none
 
     return rows.select(
         "customer_id",
         active=active,
         churned=churned(churn.horizon_days),
         clv=value if matured(as_of, clv.horizon_days, data_until) else none,
-        **{further(days): churned(days) for days in churn.all_horizons if days != churn.horizon_days},
+        **{churned_column(days): churned(days) for days in churn.all_horizons if days != churn.horizon_days},
     )
 
 
@@ -116,8 +116,8 @@ def with_contacted(
 ) -> ir.Table:
     """Add to labels whether each customer got a retention contact within each churn horizon.
 
-    The window is ``[as_of, as_of + horizon)``, that of the outcome: a contact at the moment itself is in no feature
-    yet. A contact that was recorded after `data_until` is not known of.
+    The window is ``[as_of, as_of + horizon)``, that of the outcome: a contact at the as-of date itself is in no
+    feature yet. A contact that was recorded after `data_until` is not known of.
 
     Parameters
     ----------
@@ -126,77 +126,73 @@ def with_contacted(
     contacts
         All checked contacts, if there are any.
     as_of, data_until
-        The moment, and the end of what is known, UTC without a zone.
+        The as-of date, and the end of what is known, UTC without a zone.
     churn
         The horizons, and what counts as a retention contact.
 
     Returns
     -------
     ibis.expr.types.Table
-        The labels, with ``contacted`` (0/1) and ``contacted_<days>`` for every further horizon: null if the horizon
+        The labels, with ``contacted`` (0/1) and ``contacted_<days>`` for every other horizon: null if the horizon
         has not passed, or if the business has no table of contacts.
     """
     none, names = ibis.null("float64"), {days: contact_column(days, churn) for days in churn.all_horizons}
     if contacts is None:
         return labels.mutate(**dict.fromkeys(names.values(), none))
-    written = recorded_by(contacts, data_until)
-    coming = written.filter(written.contacted_at >= ibis.literal(as_of, type="timestamp(6)"))
+    recorded = recorded_by(contacts, data_until)
+    coming = recorded.filter(recorded.contacted_at >= timestamp(as_of))
     coming = coming.filter(is_retention(coming, churn.contacts))
     first = coming.group_by("customer_id").agg(contact_in=-days_before(coming.contacted_at, as_of).max())
     rows = labels.left_join(first, "customer_id").drop("customer_id_right")
 
-    def told(days: int) -> ir.Value:
-        came = ibis.ifelse((rows.contact_in < days).fill_null(False), 1.0, 0.0)
-        return came if matured(as_of, days, data_until) else none
+    def contacted(days: int) -> ir.Value:
+        label = ibis.ifelse((rows.contact_in < days).fill_null(False), 1.0, 0.0)
+        return label if matured(as_of, days, data_until) else none
 
-    return rows.select(*labels.columns, **{name: told(days) for days, name in names.items()})
+    return rows.select(*labels.columns, **{name: contacted(days) for days, name in names.items()})
 
 
 def contact_column(days: int, churn: Churn) -> str:
-    """The column that tells who was contacted within a horizon: ``contacted``, or ``contacted_60`` of a further one."""
+    """The column of who was contacted within a horizon: ``contacted``, or ``contacted_60`` of another."""
     return CONTACTED if days == churn.horizon_days else f"{CONTACTED}_{days}"
 
 
 def is_retention(contacts: ir.Table, settings: Contacts) -> ir.Value:
     """True for the contacts that count: of a campaign that is asked for, and not of an arm that was left alone."""
-    some = [re.escape(pattern).replace(r"\*", ".*") for pattern in settings.campaigns]
-    named = contacts.campaign.re_search(f"^({'|'.join(some)})$")
-    left_alone = [arm.lower() for arm in settings.untreated_arms]
-    return named & contacts.arm.cast("string").fill_null("").lower().notin(left_alone) if left_alone else named
+    patterns = [re.escape(pattern).replace(r"\*", ".*") for pattern in settings.campaigns]
+    matches = contacts.campaign.re_search(f"^({'|'.join(patterns)})$")
+    untreated = [arm.lower() for arm in settings.untreated_arms]
+    return matches & contacts.arm.cast("string").fill_null("").lower().notin(untreated) if untreated else matches
 
 
-def further(days: int | str) -> str:
+def churned_column(days: int | str) -> str:
     """The label column of a horizon beside the main one.
 
-    >>> further(60)
+    >>> churned_column(60)
     'churned_60'
     """
     return f"churned_{days}"
 
 
 def matured(as_of: datetime, horizon_days: int, data_until: datetime) -> bool:
-    """True if the label window of a moment has fully passed: its end is not after `data_until`."""
+    """True if the label window of an as-of date has fully passed: its end is not after `data_until`."""
     return as_of + timedelta(days=horizon_days) <= data_until
 
 
 def _active(orders: ir.Table, as_of: datetime, churn: Churn) -> ir.Table:
-    seen = orders_as_of(orders, as_of)
-    return (
-        seen.filter(seen.is_purchase & within(seen, churn.activity_days))
-        .select("customer_id")
-        .distinct()
-        .mutate(active=True)
-    )
+    known = orders_as_of(orders, as_of)
+    recent = known.filter(known.is_purchase & within(known, churn.activity_days))
+    return recent.select("customer_id").distinct().mutate(active=True)
 
 
 def _next_order(orders: ir.Table, as_of: datetime) -> ir.Table:
-    """Days from the moment to the first purchase from then on."""
-    coming = orders.filter(orders.ordered_at >= ibis.literal(as_of, type="timestamp(6)"), orders.amount >= 0)
+    """Days from the as-of date to the first purchase from then on."""
+    coming = orders.filter(orders.ordered_at >= timestamp(as_of), orders.amount >= 0)
     return coming.group_by("customer_id").agg(comes_in=-days_before(coming.ordered_at, as_of).max())
 
 
 def _value(orders: ir.Table, as_of: datetime, clv: Clv) -> ir.Table:
-    """Net revenue times margin, each order discounted to the moment: ``amount * margin / (1 + rate) ** years``."""
+    """Net revenue times margin, each order discounted to the as-of date: ``amount * margin / (1 + rate) ** years``."""
     coming = after(orders, "ordered_at", as_of, clv.horizon_days)
     years = -days_before(coming.ordered_at, as_of) / DAYS_A_YEAR
     worth = coming.amount * clv.margin * (-(ibis.literal(1 + clv.annual_discount_rate).ln()) * years).exp()

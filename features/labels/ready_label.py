@@ -1,6 +1,6 @@
 """Ready-made exports: one row a customer, a label, any other columns, and no dates.
 
-There is one moment: `data_until`, or else the day of the ingest. Features are the columns as they stand: numbers as
+There is one as-of date: `data_until`, or else the day of the ingest. Features are the columns as they stand: numbers as
 float64, anything else as text. Nothing here can tell whether a column was known before the label came true.
 """
 
@@ -35,12 +35,12 @@ RESERVED = (
     "high",
     "value",
 )
-OWN = ("customer_id", "label", "exported_at")
+NOT_FEATURES = ("customer_id", "label", "exported_at")
 
 
 @dataclass(frozen=True)
-class Told:
-    """Feature rows and labels of the one moment, as `features.build` writes them."""
+class ReadyTable:
+    """Feature rows and labels as of the one date, as `features.build` writes them."""
 
     columns: list[Column]
     rows: pd.DataFrame
@@ -49,7 +49,7 @@ class Told:
 
 
 def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[str, Any]:
-    """Give the profiles plain column names and the moment they were exported; other tables pass as they are.
+    """Give the profiles simple column names and the time of their export; other tables pass as they are.
 
     A name keeps letters, digits and underscores; anything else in it becomes an underscore. Rows without
     ``exported_at`` take `data_until`, or else the last midnight before `now`, UTC.
@@ -61,12 +61,12 @@ def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[s
     """
     if "profiles" not in raw:
         return dict(raw)
-    profiles = raw["profiles"].rename(columns=plain_name)
+    profiles = raw["profiles"].rename(columns=column_name)
     names = list(profiles.columns)
-    twice, taken = sorted({n for n in names if names.count(n) > 1}), sorted(set(names) & set(RESERVED))
-    if twice or taken:
+    twice, reserved = sorted({n for n in names if names.count(n) > 1}), sorted(set(names) & set(RESERVED))
+    if twice or reserved:
         raise DataError(
-            f"profiles: column name {', '.join(map(repr, twice or taken))} "
+            f"profiles: column name {', '.join(map(repr, twice or reserved))} "
             f"{'stands there more than once' if twice else 'is used by Staycast itself'}: rename it in the source"
         )
     if "exported_at" not in profiles:
@@ -75,10 +75,10 @@ def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[s
     return {**raw, "profiles": profiles}
 
 
-def plain_name(name: object) -> str:
+def column_name(name: object) -> str:
     """A column's name with letters, digits and underscores only.
 
-    >>> plain_name(" Monthly charges (EUR)")
+    >>> column_name(" Monthly charges (EUR)")
     'Monthly_charges_EUR'
     """
     return re.sub(r"\W+", "_", str(name).strip()).strip("_")
@@ -103,7 +103,7 @@ def table_of(profiles: pd.DataFrame, declared: Columns) -> Table:
     extra = tuple(
         Field(name, "text" if name in declared.sensitive else _kind(profiles[name]), nullable=True)
         for name in map(str, profiles)
-        if name not in (*OWN, REASON, SOURCE_ROWS)
+        if name not in (*NOT_FEATURES, REASON, SOURCE_ROWS)
     )
     return replace(PROFILES, fields=PROFILES.fields + extra)
 
@@ -114,24 +114,22 @@ def _kind(values: pd.Series) -> Kind:
     return "number" if len(filled) and pd.to_numeric(filled, errors="coerce").notna().all() else "text"
 
 
-def tell(profiles: pd.DataFrame, settings: Settings) -> Told:
+def read_ready_table(profiles: pd.DataFrame, settings: Settings) -> ReadyTable:
     """Feature rows and labels from the checked profiles.
 
     Features are the declared attributes, or every column if none are declared; never a sensitive one.
     """
-    left_out = {*OWN, *settings.columns.sensitive}
-    names = settings.columns.attributes or tuple(str(c) for c in profiles if c not in left_out)
+    excluded = {*NOT_FEATURES, *settings.columns.sensitive}
+    names = settings.columns.attributes or tuple(str(c) for c in profiles if c not in excluded)
     as_of = profiles["exported_at"].max()
     columns = [_column(name, pd.api.types.is_numeric_dtype(profiles[name])) for name in names]
     stamp = pd.Series(pd.Timestamp(as_of, tz="UTC"), index=profiles.index).astype("datetime64[us, UTC]")
     keys = pd.DataFrame({"customer_id": profiles["customer_id"], "as_of": stamp})
     values = {c.name: profiles[c.name].astype("float64" if c.dtype == "float64" else object) for c in columns}
     labels = keys.assign(active=True, churned=profiles["label"].astype("float64"), clv=float("nan"))
-    return Told(columns, keys.assign(**values), labels, as_of.to_pydatetime())
+    return ReadyTable(columns, keys.assign(**values), labels, as_of.to_pydatetime())
 
 
 def _column(name: str, is_number: bool) -> Column:
-    made = attribute_columns((name,))[0]
-    return replace(
-        made, table="profiles", dtype="float64" if is_number else "string", doc=f"Column '{name}' of the export."
-    )
+    dtype = "float64" if is_number else "string"
+    return replace(attribute_columns((name,))[0], table="profiles", dtype=dtype, doc=f"Column '{name}' of the export.")

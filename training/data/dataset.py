@@ -14,7 +14,7 @@ from configs.errors import NotEnoughDataError, NotReadyError
 from configs.fingerprint import files_fingerprint
 from configs.settings import Minimum
 from configs.workspace import Workspace
-from features.labels.inactivity import CONTACTED, further
+from features.labels.inactivity import CONTACTED, churned_column
 from features.schema import FeatureSchema, load_schema
 from training.model.bundle import Task, encode
 
@@ -136,7 +136,7 @@ def load(workspace: Workspace, task: Task) -> Dataset:
     if known.empty:
         return _unlabelled(workspace, task)
     rows = feature_store.training_rows(workspace, known, task)
-    beside = (further(""), CONTACTED) if task == "churn" else ()
+    beside = (churned_column(""), CONTACTED) if task == "churn" else ()
     told = [name for name in known if name == LABEL[task] or str(name).startswith(beside)]
     merged = rows.merge(known[["customer_id", "as_of", *told]], on=["customer_id", "as_of"], validate="1:1")
     frame = merged.rename(columns={LABEL[task]: "label"}).sort_values(["as_of", "customer_id"], ignore_index=True)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings
-from features.labels.inactivity import further
+from features.labels.inactivity import churned_column
 from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
 from training.data.split import AsOfs, Fold, matured, rolling_origin
 from training.fit.boosters import CHURN, Fitted, fit
@@ -145,7 +145,7 @@ def no_event_until(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndar
 
 def churn_label_at(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:
     """The churn label at a horizon, NaN where it is not known (yet), shape (n,)."""
-    name = "label" if days == settings.churn.horizon_days else further(days)
+    name = "label" if days == settings.churn.horizon_days else churned_column(days)
     if name not in rows:
         return np.full(len(rows), np.nan)
     return rows[name].to_numpy(dtype=np.float64, na_value=np.nan)

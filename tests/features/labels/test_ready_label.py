@@ -13,7 +13,7 @@ from configs.settings import Columns, Settings
 from configs.workspace import Workspace
 from features import build, refresh
 from features import ingest as module
-from features.labels.ready_label import prepare, tell
+from features.labels.ready_label import prepare, read_ready_table
 from features.quality.check import check_tables
 from features.schema import describe
 from features.store import feature_store
@@ -45,18 +45,18 @@ def export() -> pd.DataFrame:
 def test_an_export_becomes_one_row_a_customer_at_one_moment(ready: Settings, export: pd.DataFrame) -> None:
     checked = check_tables(prepare({"profiles": export}, ready, NOW), ready.columns, NOW, "label")["profiles"]
     assert checked.quarantined["reason"].tolist() == ["label: 'maybe' is not yes or no, true or false, 1 or 0"]
-    told = tell(checked.used, ready)
-    assert [(c.name, c.dtype) for c in told.columns] == [("Monthly_charges", "float64"), ("Plan", "string")]
-    assert told.as_of == datetime(2026, 5, 4)
-    np.testing.assert_array_equal(told.rows["Monthly_charges"], [29.85, np.nan, 70])
-    np.testing.assert_array_equal(told.labels["churned"], [1, 0, np.nan])
-    assert told.labels["active"].all() and told.labels["clv"].isna().all()
+    ready_table = read_ready_table(checked.used, ready)
+    assert [(c.name, c.dtype) for c in ready_table.columns] == [("Monthly_charges", "float64"), ("Plan", "string")]
+    assert ready_table.as_of == datetime(2026, 5, 4)
+    np.testing.assert_array_equal(ready_table.rows["Monthly_charges"], [29.85, np.nan, 70])
+    np.testing.assert_array_equal(ready_table.labels["churned"], [1, 0, np.nan])
+    assert ready_table.labels["active"].all() and ready_table.labels["clv"].isna().all()
 
 
 def test_the_moment_is_the_end_of_the_data_where_that_is_set(ready: Settings, export: pd.DataFrame) -> None:
     until = ready.model_copy(update={"data_until": datetime(2026, 1, 31, tzinfo=UTC)})
     checked = check_tables(prepare({"profiles": export}, until, NOW), until.columns, NOW, "label")["profiles"]
-    assert tell(checked.used, until).as_of == datetime(2026, 1, 31)
+    assert read_ready_table(checked.used, until).as_of == datetime(2026, 1, 31)
 
 
 def test_what_is_prepared_is_not_changed_in_place(ready: Settings, export: pd.DataFrame) -> None:
