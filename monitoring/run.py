@@ -14,7 +14,8 @@ from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import load_schema
-from monitoring.report.pages import drift_report, fairness_report
+from monitoring.report.drift_page import drift_report
+from monitoring.report.fairness_page import fairness_report
 from monitoring.watch.drift import DRIFTED, drift_table
 from serving.answer.champion import Champions
 from training.data.task_rows import holdout
@@ -25,7 +26,7 @@ from training.model import catalog
 from training.model.bundle import Bundle, Task
 from training.registry import model_registry, runs
 
-Step = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 TITLES = {"churn": "Churn", "clv": "Customer value"}
 MEASURED = {
     "churn": "who is selected when a campaign takes the {share:.0%} of customers at the highest risk",
@@ -36,13 +37,15 @@ MEASURED = {
 def reports_fingerprint(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the reports depend on: features, champions, settings and code."""
     code = code_fingerprint("monitoring")
-    people = (workspace.tables / f"{_people(settings)}.parquet",)
-    rows = files_fingerprint([*workspace.features.glob("*.parquet"), *(p for p in people if p.is_file())])
+    customers = _customers_file(settings, workspace)
+    rows = files_fingerprint([*workspace.features.glob("*.parquet"), *([customers] if customers.is_file() else [])])
     versions = [getattr(catalog.champion(workspace, task), "version", None) for task in settings.tasks]
     return fingerprint(code, rows, versions, settings.monitoring.model_dump(), settings.columns.model_dump())
 
 
-def monitor(settings: Settings, workspace: Workspace, step: Step = lambda name, done, of: None) -> dict[str, Any]:
+def monitor(
+    settings: Settings, workspace: Workspace, on_progress: OnProgress = lambda name, done, of: None
+) -> dict[str, Any]:
     """Write the drift and the fairness report of the champions and attach them to the champions' MLflow runs.
 
     Parameters
@@ -51,8 +54,8 @@ def monitor(settings: Settings, workspace: Workspace, step: Step = lambda name, 
         Of the business.
     workspace
         Holds features and registry; gets the reports.
-    step
-        Told what is being done, and how far it is.
+    on_progress
+        Called with what is being done, how many steps are done, and of how many.
 
     Returns
     -------
@@ -69,14 +72,14 @@ def monitor(settings: Settings, workspace: Workspace, step: Step = lambda name, 
     out: dict[str, Any] = {}
     for number, task in enumerate(settings.tasks):
         loaded = getattr(champions, task)
-        step(f"{task} drift", 2 * number, steps)
+        on_progress(f"{task} drift", 2 * number, steps)
         drift = _drift(task, loaded.bundle, settings, workspace)
-        step(f"{task} fairness", 2 * number + 1, steps)
+        on_progress(f"{task} fairness", 2 * number + 1, steps)
         fairness = _fairness(task, loaded.version, settings, workspace)
         run_id = model_registry.get_version(workspace, task, loaded.version).run_id
         runs.attach(workspace, run_id, workspace.reports / task, f"monitoring/{drift['as_of']}")
         out[task] = {"model": f"{task}/{loaded.version}", "drift": drift, "fairness": fairness}
-    step("done", steps, steps)
+    on_progress("done", steps, steps)
     return out
 
 
@@ -106,20 +109,20 @@ def _fairness(task: Task, version: str, settings: Settings, workspace: Workspace
     except NotEnoughDataError:
         return None
     _, judged = model_registry.bundles(workspace, task, version)
-    told = forecast(judged, rows).merge(_sensitive(settings, workspace), on="customer_id", how="left")
+    scored = forecast(judged, rows).merge(_sensitive(settings, workspace), on="customer_id", how="left")
     if task == "churn":
         share = settings.monitoring.fairness_selection_share
-        told = told.assign(selected=select_top(told["forecast"], share, told["as_of"]))
-    table, summary = fairness_table(told, settings.columns.sensitive, _measure(task, settings))
-    moments = ", ".join(sorted({f"{a:%Y-%m-%d}" for a in told["as_of"]}))
-    title = f"{TITLES[task]}: fairness at {moments}"
+        scored = scored.assign(selected=select_top(scored["forecast"], share, scored["as_of"]))
+    table, summary = fairness_table(scored, settings.columns.sensitive, _measure(task, settings))
+    as_ofs = ", ".join(sorted({f"{a:%Y-%m-%d}" for a in scored["as_of"]}))
+    title = f"{TITLES[task]}: fairness at {as_ofs}"
     about = {
         "Model": f"{task}/{version}, judged on customers it had not seen",
-        "Rows": f"{len(told):,} rows of {told['customer_id'].nunique():,} customers, at {moments}",
+        "Rows": f"{len(scored):,} rows of {scored['customer_id'].nunique():,} customers, at {as_ofs}",
         "Measured": MEASURED[task].format(share=settings.monitoring.fairness_selection_share),
     }
     pages = fairness_report(table, summary, workspace.reports / task / "fairness", title, about)
-    return {"rows": len(told), "summary": summary, "pages": _paths(pages)}
+    return {"rows": len(scored), "summary": summary, "pages": _paths(pages)}
 
 
 def _measure(task: Task, settings: Settings) -> Callable[[pd.DataFrame, str], pd.DataFrame]:
@@ -130,15 +133,15 @@ def _measure(task: Task, settings: Settings) -> Callable[[pd.DataFrame, str], pd
 
 
 def _sensitive(settings: Settings, workspace: Workspace) -> pd.DataFrame:
-    path = workspace.tables / f"{_people(settings)}.parquet"
+    path = _customers_file(settings, workspace)
     if not path.is_file():
         raise NotReadyError(f"no tables at '{workspace.tables}': run `staycast ingest` first")
     return pd.read_parquet(path, columns=["customer_id", *settings.columns.sensitive])
 
 
-def _people(settings: Settings) -> str:
+def _customers_file(settings: Settings, workspace: Workspace) -> Path:
     """The table that has one row a customer."""
-    return "profiles" if settings.churn.kind == "label" else "customers"
+    return workspace.tables / f"{'profiles' if settings.churn.kind == 'label' else 'customers'}.parquet"
 
 
 def _paths(pages: dict[str, Path]) -> dict[str, str]:

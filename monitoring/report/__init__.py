@@ -1,4 +1,5 @@
-"""Pages for people and JSON for machines. The only importer of Evidently.
+"""Pages for people and JSON for machines. Each page is one file that loads nothing and prints well.
 
-In: tables of verdicts. Out: HTML and JSON files. May import `monitoring.watch` and `training.judge`.
+In: tables of verdicts. Out: HTML and JSON files. Alone imports Evidently. May import `monitoring.watch` and
+`training.judge`.
 """
