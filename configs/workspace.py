@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, NotReadyError
 
 SCRATCH = ".scratch-"
 
@@ -102,15 +102,33 @@ class Workspace:
         """Address of MLflow's tracking store and registry."""
         return f"sqlite:///{self.mlruns.resolve() / 'mlflow.db'}"
 
+    def require(self) -> None:
+        """Check that something was done in this workspace already.
+
+        Raises
+        ------
+        ConfigError
+            It is a file.
+        NotReadyError
+            Nothing was, or there is no such folder: its name may be mistyped.
+        """
+        self._require_folder()
+        if not self.state.is_dir():
+            raise NotReadyError(
+                f"no workspace at '{self.root}': there is no folder '{self.state}'; give the right one with "
+                "--workspace, or run `staycast ingest` first"
+            )
+
     def claim(self, name: str) -> None:
         """Make this the workspace of one business, or check that it is.
 
         Raises
         ------
         ConfigError
-            The workspace belongs to another business already.
+            The workspace belongs to another business already, or it is a file.
         """
         marker = self.state / "business"
+        self._require_folder()
         if not marker.exists():
             write_text(marker, name)
         owner = marker.read_text("utf-8").strip()
@@ -119,6 +137,10 @@ class Workspace:
                 f"workspace '{self.root}' holds the business '{owner}', the configuration is for '{name}': "
                 "give another folder with --workspace"
             )
+
+    def _require_folder(self) -> None:
+        if any(path.is_file() for path in (self.root, self.state)):
+            raise ConfigError(f"workspace '{self.root}' is a file: give a folder with --workspace")
 
     def done(self, stage: str, fingerprint: str) -> dict[str, Any] | None:
         """What a stage recorded when it last ended, if it was for the same fingerprint; else None."""

@@ -72,7 +72,7 @@ def lived(
 
 @pytest.fixture
 def copied(lived: Workspace, tmp_path: Path) -> Workspace:
-    """A copy of the lived workspace that a test may change; MLflow's artifacts stay where they are."""
+    """A copy of the lived workspace that a test may change."""
     shutil.copytree(lived.root, tmp_path / "copied")
     return Workspace(tmp_path / "copied")
 

@@ -118,7 +118,8 @@ def own(tmp_path: Path, **content: object) -> Path:
 def test_a_verb_before_its_time_says_what_to_do_first(
     tmp_path: Path, staycast: Run, arguments: tuple[str, ...], said: str
 ) -> None:
-    assert said in refused(staycast(*arguments, *TEST, "-w", tmp_path / "empty"))
+    Workspace(tmp_path / "begun").claim("synthetic")
+    assert said in refused(staycast(*arguments, *TEST, "-w", tmp_path / "begun"))
 
 
 def test_a_workspace_of_another_business_is_left_alone(lived: Workspace, staycast: Run, tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def train(
     """
     started_at = datetime.now(UTC)
     quality_gate.require(workspace)
+    catalog.versions(workspace, task)  # a registry that cannot be read is said now, not after the search
     on_progress("read", 0, 1)
     data = labelled(settings, workspace, task)
     require_values(data)

@@ -11,6 +11,7 @@ from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from configs.errors import RegistryError
 from configs.tracking import LOCK_SECONDS, local_path
@@ -55,6 +56,10 @@ class Version:
     def label(self) -> str:
         """Name and number: ``churn/3``."""
         return f"{self.model}/{self.version}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As values that JSON can hold, without where the files lie."""
+        return {name: value for name, value in vars(self).items() if name != "address"}
 
 
 def versions(workspace: Workspace, model: str) -> list[Version]:

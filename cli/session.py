@@ -1,0 +1,125 @@
+"""What a verb works with, how it runs a stage, and how it shows what came of it."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from configs.settings import Settings, load
+from configs.workspace import Workspace
+
+PAGE_WIDTH = 110
+OnProgress = Callable[[str, int, int], None]
+Body = Callable[[OnProgress], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a verb works with: the business, where its state is, and what was decided for this once."""
+
+    config: str
+    settings: Settings
+    workspace: Workspace
+    as_json: bool = False
+    again: bool = False
+    accept_quality: bool = False
+    accept_leaks: str = ""
+    reason: str = ""
+    by: str = ""
+
+    @property
+    def who(self) -> str:
+        """Who decides: as given, or the user of the machine."""
+        return self.by or getpass.getuser()
+
+    def show(self, result: Any, table: Callable[[Any], Any]) -> None:
+        """Print the result of the verb, see `show`."""
+        show(result, self.as_json, table)
+
+    def record_acceptance(self) -> None:
+        """Put on record that the newest load is accepted, if asked to; each stage asks for itself if it may go on."""
+        if self.accept_quality:
+            from training.registry.overrides import accept_quality
+
+            accept_quality(self.workspace, self.who, self.reason)
+
+    def gated_stage(self, name: str, fingerprint: str, body: Body) -> dict[str, Any]:
+        """As `stage`, for one that stops at a load that is not good enough: an earlier result is no way around."""
+        from features.quality import quality_gate
+
+        self.record_acceptance()
+        return self.stage(name, fingerprint, body, lambda: quality_gate.require(self.workspace))
+
+    def stage(self, name: str, fingerprint: str, body: Body, gate: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """Run a stage under a progress bar, or reuse its result if its fingerprint is the same and `gate` passes."""
+        earlier = None if self.again else self.workspace.done(name, fingerprint)
+        if earlier is not None:
+            gate()
+            screen().print(f"[green]✓[/] {name}: nothing changed since the last time, reused")
+            return earlier
+        with progress(name) as on_progress:
+            result = body(on_progress)
+        self.workspace.record(name, fingerprint, result)
+        return result
+
+
+def open_session(creates: bool, config: str, workspace: Path, **options: Any) -> Session:
+    """Read the settings and open the workspace of their business.
+
+    Parameters
+    ----------
+    creates
+        Begin a new workspace where there is none.
+    config, workspace
+        As given on the command line.
+    options
+        The other fields of `Session`.
+
+    Raises
+    ------
+    ConfigError
+        The settings cannot be used; the workspace is of another business, or a file.
+    NotReadyError
+        There is no workspace, and none shall be begun.
+    """
+    settings, place = load(config), Workspace(workspace)
+    if not creates:
+        place.require()
+    place.claim(settings.name)
+    return Session(config, settings, place, **options)
+
+
+def screen() -> Console:
+    """Where people are told what is going on: the standard error, so that the output is the result alone."""
+    return Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress(name: str) -> Iterator[OnProgress]:
+    """Show what a stage is doing and how far it is; leave one line when it is done."""
+    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), BarColumn(24))
+    with Progress(*columns, MofNCompleteColumn(), TimeElapsedColumn(), console=screen()) as bar:
+        task = bar.add_task(name, total=None)
+
+        def on_progress(what: str, done: int, of: int) -> None:
+            bar.update(task, description=f"{name}: {what}" if what else name, completed=done, total=of)
+
+        yield on_progress
+        bar.update(task, description=name, completed=1, total=1)
+
+
+def show(result: Any, as_json: bool, table: Callable[[Any], Any]) -> None:
+    """Print a result for a program or for a person."""
+    if as_json:
+        print(json.dumps(result, indent=1, default=str))
+    else:
+        Console(highlight=False, width=None if sys.stdout.isatty() else PAGE_WIDTH).print(table(result))

@@ -1,0 +1,89 @@
+"""The stages that several verbs run: each reuses its earlier result where nothing has changed since."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from cli.session import OnProgress, Session, progress
+from configs.fingerprint import fingerprint
+from configs.settings import Task
+
+
+def ingest(s: Session) -> dict[str, Any]:
+    """Read and check the tables."""
+    from features import ingest
+
+    def body(on_progress: OnProgress) -> dict[str, Any]:
+        return ingest.ingest(s.settings, s.workspace, say=lambda text: on_progress(text.lower(), 0, 1))
+
+    return s.stage("ingest", ingest.ingest_fingerprint(s.settings), body)
+
+
+def features(s: Session) -> dict[str, Any]:
+    """Build the feature rows and put them into the feature store."""
+    from features import build
+
+    def body(on_progress: OnProgress) -> dict[str, Any]:
+        from features import refresh
+        from features.store import feature_store
+
+        result = build.build(s.settings, s.workspace, lambda done, of: on_progress("as-of dates", done, of))
+        on_progress("feature store", 0, 1)
+        feature_store.apply(s.workspace, s.settings)
+        result["online"] = feature_store.materialize(s.workspace)
+        result["refreshed"] = refresh.after_build(s.settings, s.workspace)
+        return result
+
+    online = [s.settings.online_store, s.settings.redis.model_dump()]
+    return s.gated_stage("features", fingerprint(build.features_fingerprint(s.settings, s.workspace), online), body)
+
+
+def refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any]:
+    """Recompute the customers of whom something new is known, and put them online."""
+    from features import refresh
+
+    s.record_acceptance()
+    with progress("refresh") as on_progress:
+        result = refresh.refresh(s.settings, s.workspace, as_of=as_of, everyone=everyone, step=on_progress)
+    s.workspace.record("refresh", result["as_of"], result)
+    return result
+
+
+def train(s: Session, task: Task) -> dict[str, Any]:
+    """Train, judge and register one model."""
+    from training import run
+    from training.fit.recipe import training_fingerprint
+
+    def body(on_progress: OnProgress) -> dict[str, Any]:
+        accepted = [name.strip() for name in s.accept_leaks.split(",") if name.strip()]
+        trained = run.train(s.settings, s.workspace, task, s.who, on_progress, accepted, s.reason)
+        return {
+            "version": trained.version.label,
+            "run_id": trained.version.run_id,
+            "basis": trained.basis,
+            **trained.decision.to_dict(),
+            **(trained.examination.to_dict() if trained.examination else {}),
+        }
+
+    return s.gated_stage(f"train {task}", training_fingerprint(s.settings, s.workspace, task), body)
+
+
+def score(s: Session) -> dict[str, Any]:
+    """Answer for every customer of the newest as-of date."""
+    from serving.bulk import run
+
+    def body(on_progress: OnProgress) -> dict[str, Any]:
+        return run.score_newest(s.settings, s.workspace, lambda done, of: on_progress("customers", done, of))
+
+    return s.gated_stage("score", run.scoring_fingerprint(s.settings, s.workspace), body)
+
+
+def monitor(s: Session) -> dict[str, Any]:
+    """Write drift and fairness reports."""
+    from monitoring import run
+
+    def body(on_progress: OnProgress) -> dict[str, Any]:
+        return run.monitor(s.settings, s.workspace, on_progress)
+
+    return s.stage("monitor", run.reports_fingerprint(s.settings, s.workspace), body)
