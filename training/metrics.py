@@ -10,7 +10,6 @@ Two rules hold for every metric here.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -53,9 +52,9 @@ def known(y: ArrayLike, *forecasts: ArrayLike) -> tuple[Array, ...]:
     if any(a.ndim != 1 or len(a) != len(arrays[0]) for a in arrays):
         shapes = ", ".join(str(a.shape) for a in arrays)
         raise DataError(f"metrics: expected one forecast an outcome, got arrays of shapes {shapes}; pass equal lengths")
-    kept = [a[~np.isnan(arrays[0])] for a in arrays]
-    finite = all(np.isfinite(a).all() for a in kept)
-    return tuple(kept if finite else (a[:0] for a in kept))
+    observed = [a[~np.isnan(arrays[0])] for a in arrays]
+    finite = all(np.isfinite(a).all() for a in observed)
+    return tuple(observed if finite else (a[:0] for a in observed))
 
 
 def quantile_bins(values: ArrayLike, n_bins: int = 10) -> NDArray[np.intp]:
@@ -95,13 +94,12 @@ def wilson_interval(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> 
     >>> print(f"{low:.3f} {high:.3f}")
     0.237 0.763
     """
-    z = NormalDist().inv_cdf((1 + level) / 2)
+    from statsmodels.stats.proportion import proportion_confint
+
     n = np.asarray(n, dtype=np.float64)
     n = np.where(n > 0, n, np.nan)
     rate = np.asarray(successes, dtype=np.float64) / n
-    centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
-    reach = z / (1 + z**2 / n) * np.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
-    low, high = np.clip(centre - reach, 0, 1), np.clip(centre + reach, 0, 1)
+    low, high = proportion_confint(rate * n, n, 1 - level, method="wilson")
     return np.where(rate == 0, 0.0, low), np.where(rate == 1, 1.0, high)
 
 
@@ -200,7 +198,8 @@ def empc(
     leaves is contacted from the rate ``t = (contact + offer (1 - r)) / ((value - offer) r)`` on, and its profit is
     linear in the rate, so the integral is a sum of incomplete beta functions.
     Source: Verbraken, Verbeke and Baesens, "A novel profit maximizing metric for measuring classification performance
-    of customer churn prediction models", IEEE TKDE 25 (2013).
+    of customer churn prediction models", IEEE TKDE 25 (2013). It stays own code: `empulse` computes the same (a test
+    holds the two together), but its licence is the AGPL, and it needs SymPy.
     """
     y, p = known(y, p)
     gain = value - offer_cost
@@ -342,7 +341,7 @@ def by_slice(
     Parameters
     ----------
     frame
-        One row a customer and moment.
+        One row a customer and as-of date.
     by
         The column, or columns, whose values make the slices; a missing value makes the slice "unknown".
     metric_fn
@@ -390,7 +389,7 @@ def bootstrap_interval(
     seed
         The same seed gives the same interval.
     groups
-        The customer of each row. All rows of a customer are drawn together, as two moments of one customer are not
+        The customer of each row. All rows of a customer are drawn together, as two dates of one customer are not
         two independent facts; a row apart is the default.
     n
         Number of draws.
@@ -420,20 +419,20 @@ def bootstrap_interval(
 def margin_interval(
     metric: Callable[..., float],
     y: ArrayLike,
-    ours: ArrayLike,
-    theirs: ArrayLike,
+    forecast: ArrayLike,
+    baseline: ArrayLike,
     *,
     seed: int,
     groups: Sequence[Hashable] | ArrayLike | None = None,
     n: int = 200,
 ) -> tuple[float, float]:
-    """Bound by how much a metric of our forecasts exceeds that of others', both measured on the same draws.
+    """Bound by how much a metric of forecasts exceeds that of a baseline, both measured on the same draws.
 
     Parameters
     ----------
     metric
         Takes outcomes and forecasts, returns a float.
-    y, ours, theirs
+    y, forecast, baseline
         Outcomes and the two forecasts, shape (n,).
     seed, groups, n
         See `bootstrap_interval`.
@@ -441,13 +440,13 @@ def margin_interval(
     Returns
     -------
     tuple of float
-        Lower and upper 95 % bound of ``metric(y, ours) - metric(y, theirs)``.
+        Lower and upper 95 % bound of ``metric(y, forecast) - metric(y, baseline)``.
     """
 
-    def margin(y: Array, ours: Array, theirs: Array) -> float:
-        return metric(y, ours) - metric(y, theirs)
+    def margin(y: Array, forecast: Array, baseline: Array) -> float:
+        return metric(y, forecast) - metric(y, baseline)
 
-    return bootstrap_interval(margin, y, ours, theirs, seed=seed, groups=groups, n=n)
+    return bootstrap_interval(margin, y, forecast, baseline, seed=seed, groups=groups, n=n)
 
 
 def _draws(customer: NDArray[np.intp], n: int, rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:

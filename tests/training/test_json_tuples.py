@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from training.json_tuples import tuples
+from training.json_tuples import lists_to_tuples
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,6 @@ class Kept:
 
 def test_a_dataclass_comes_back_from_json_equal_and_hashable() -> None:
     one = Kept((0.5, 1.5), "x")
-    back = Kept(**tuples(json.loads(json.dumps(asdict(one)))))
+    back = Kept(**lists_to_tuples(json.loads(json.dumps(asdict(one)))))
     assert back == one
     assert hash(back) == hash(one)

@@ -1,4 +1,4 @@
-"""Customers x moments with their labels: what a model learns from, read through the feature store."""
+"""Customers x as-of dates with their labels: what a model learns from, read through the feature store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WEIGHT = "training_weight"
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled rows of one task. One row per customer and moment, sorted by moment and customer.
+    """Labelled rows of one task. One row per customer and as-of date, sorted by date and customer.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Dataset:
         ``churn`` or ``clv``.
     frame
         ``customer_id, as_of``, the features, and ``label``; for churn also ``contacted``, and ``churned_<days>`` and
-        ``contacted_<days>`` of further horizons, and what `training.data.treatment` adds.
+        ``contacted_<days>`` of the other horizons, and what `training.data.treatment` adds.
     schema
         Of the feature rows.
     fingerprint
@@ -52,21 +52,21 @@ class Dataset:
 
     @property
     def as_ofs(self) -> list[pd.Timestamp]:
-        """The labelled moments, rising."""
+        """The labelled as-of dates, rising."""
         return sorted(self.frame["as_of"].unique())
 
-    def at(self, moments: Iterable[Any]) -> pd.DataFrame:
-        """The rows of some moments, or of some groups of customers where the data has no dates."""
-        return self.frame[self.frame[self.by].isin(list(moments))].reset_index(drop=True)
+    def at(self, as_ofs: Iterable[Any]) -> pd.DataFrame:
+        """The rows of some as-of dates, or of some groups of customers where the data has no dates."""
+        return self.frame[self.frame[self.by].isin(list(as_ofs))].reset_index(drop=True)
 
-    def training_rows(self, moments: Iterable[Any], weight: str = WEIGHT) -> pd.DataFrame:
-        """As `at`, without the rows that shall teach nothing: those of weight 0 in a column, where it exists."""
-        rows = self.at(moments)
+    def training_rows(self, as_ofs: Iterable[Any], weight: str = WEIGHT) -> pd.DataFrame:
+        """As `at`, without the rows that shall not be learned from: those of weight 0 in a column, where it exists."""
+        rows = self.at(as_ofs)
         return rows[rows[weight] > 0].reset_index(drop=True) if weight in rows else rows
 
-    def newest(self, moments: Iterable[Any]) -> pd.DataFrame:
-        """The rows of the newest of some moments; without dates, of all groups."""
-        rows = self.at(moments)
+    def newest(self, as_ofs: Iterable[Any]) -> pd.DataFrame:
+        """The rows of the newest of some as-of dates; without dates, of all groups."""
+        rows = self.at(as_ofs)
         return rows[rows["as_of"] == rows["as_of"].max()].reset_index(drop=True)
 
 
@@ -105,7 +105,7 @@ def weight_of(rows: pd.DataFrame) -> np.ndarray | None:
 
 
 def weight_column(days: int, main: int) -> str:
-    """The column of weights for a horizon: ``training_weight``, or ``training_weight_60`` of a further one."""
+    """The column of weights for a horizon: ``training_weight``, or ``training_weight_60`` of another one."""
     return WEIGHT if days == main else f"{WEIGHT}_{days}"
 
 
@@ -136,9 +136,9 @@ def load(workspace: Workspace, task: Task) -> Dataset:
     if known.empty:
         return _unlabelled(workspace, task)
     rows = feature_store.training_rows(workspace, known, task)
-    beside = (churned_column(""), CONTACTED) if task == "churn" else ()
-    told = [name for name in known if name == LABEL[task] or str(name).startswith(beside)]
-    merged = rows.merge(known[["customer_id", "as_of", *told]], on=["customer_id", "as_of"], validate="1:1")
+    prefixes = (churned_column(""), CONTACTED) if task == "churn" else ()
+    label_columns = [name for name in known if name == LABEL[task] or str(name).startswith(prefixes)]
+    merged = rows.merge(known[["customer_id", "as_of", *label_columns]], on=["customer_id", "as_of"], validate="1:1")
     frame = merged.rename(columns={LABEL[task]: "label"}).sort_values(["as_of", "customer_id"], ignore_index=True)
     return Dataset(
         task, frame, load_schema(workspace.features), files_fingerprint(workspace.features.glob("*.parquet"))
@@ -149,12 +149,12 @@ def _unlabelled(workspace: Workspace, task: Task) -> Dataset:
     """No outcome is known yet: the columns of the rows, without a row."""
     schema = load_schema(workspace.features)
     rows = pd.read_parquet(workspace.features / "rows.parquet", columns=["customer_id", "as_of", *schema.names])
-    mark = files_fingerprint(workspace.features.glob("*.parquet"))
-    return Dataset(task, rows.head(0).assign(label=pd.Series(dtype=float)), schema, mark)
+    fingerprint = files_fingerprint(workspace.features.glob("*.parquet"))
+    return Dataset(task, rows.head(0).assign(label=pd.Series(dtype=float)), schema, fingerprint)
 
 
 def with_open_label(data: Dataset) -> Dataset:
-    """What of the label nobody knows beforehand: that is what no column may tell alone.
+    """The rows with the part of the label that nobody knows beforehand: that is what no column may tell alone.
 
     Value that contracts cost follows from the present price; what is open is whether a customer with a contract pays
     clearly less than is usual for it (under 98 %). Any other label is open itself.
@@ -168,17 +168,19 @@ def with_open_label(data: Dataset) -> Dataset:
 
 def shortage(data: Dataset, minimum: Minimum) -> list[str]:
     """What trees would need more of; empty: it is enough. One sentence each: what was found, and the least."""
-    moments = data.as_ofs
-    newest = int((data.frame["as_of"] == moments[-1]).sum()) if moments else 0
-    happened = int((data.frame["label"] > 0).sum())
-    found = {"customers at the newest labelled moment": (newest, minimum.customers)}
+    as_ofs = data.as_ofs
+    n_newest = int((data.frame["as_of"] == as_ofs[-1]).sum()) if as_ofs else 0
+    n_positive = int((data.frame["label"] > 0).sum())
+    counts = {"customers at the newest labelled moment": (n_newest, minimum.customers)}
     if data.by == "as_of":
-        found["labelled moments"] = (len(moments), minimum.as_ofs)
-    kinds = {"churn": ("customers who left", "customers who stayed"), "clv": ("customers who bought", "")}[data.task]
-    for name, count in zip(kinds, (happened, len(data.frame) - happened), strict=True):
-        if name:
-            found[f"labels of {name}"] = (count, minimum.labels_of_each_kind)
-    return [f"{count:,} {name}, {least:,} are needed" for name, (count, least) in found.items() if count < least]
+        counts["labelled moments"] = (len(as_ofs), minimum.as_ofs)
+    least = minimum.labels_of_each_kind
+    if data.task == "churn":
+        counts["labels of customers who left"] = (n_positive, least)
+        counts["labels of customers who stayed"] = (len(data.frame) - n_positive, least)
+    else:
+        counts["labels of customers who bought"] = (n_positive, least)
+    return [f"{count:,} {name}, {least:,} are needed" for name, (count, least) in counts.items() if count < least]
 
 
 def require_enough(data: Dataset, minimum: Minimum) -> None:
@@ -189,10 +191,10 @@ def require_enough(data: Dataset, minimum: Minimum) -> None:
     NotEnoughDataError
         Too few moments, customers or labels of a kind; says what was found, the least and what to do.
     """
-    lack = shortage(data, minimum)
-    if lack:
+    shortages = shortage(data, minimum)
+    if shortages:
         raise NotEnoughDataError(
-            f"{data.task}: too little to learn from: {'; '.join(lack)}. Give a longer history or more customers, a "
-            "shorter horizon_days, or lower the limits under `minimum` if you accept a weaker model; with "
+            f"{data.task}: too little to learn from: {'; '.join(shortages)}. Give a longer history or more customers, "
+            "a shorter horizon_days, or lower the limits under `minimum` if you accept a weaker model; with "
             "`minimum.below: prior` the service answers from priors instead"
         )

@@ -4,10 +4,10 @@ A column can leak in two ways. Its *values* tell the label: a status that is set
 next order. Or its *being filled* does: an attribute that only those who stayed were asked for. Both look like a
 wonderful feature, and are worth nothing when it counts.
 
-Every column is judged alone, as a rule learned on the earlier moments and tried on the later ones, so that a column
+Every column is judged alone, as a rule learned on the earlier dates and tried on the later ones, so that a column
 that merely follows the past does not look good: values are cut into 20 bins (a missing value, and each of the
 commonest values of a text, are bins of their own), each bin scores by its mean label. The plain behavioural columns,
-told by our own code from what was known at the moment, show how well one honest column can do.
+computed by our own code from what was known as of the date, show how well one honest column can do.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import pandas as pd
 from configs.errors import StaycastError
 from configs.settings import Leaks
 from features.schema import FeatureSchema
+from training.metrics import auc
 
 BINS, MIN_GROUP, Z = 20, 50, 5.0
 PEERS = 5
@@ -49,7 +50,7 @@ class Leak:
         return asdict(self)
 
 
-def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, knobs: Leaks, by: str = "as_of") -> list[Leak]:
+def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str = "as_of") -> list[Leak]:
     """Name every column that alone predicts the label suspiciously well.
 
     Parameters
@@ -58,8 +59,8 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, knobs: Leaks, by: str 
         Labelled rows: `by`, the features of `schema`, and ``label`` (0/1, or an amount, of which it is asked whether
         it is above the middle).
     schema
-        Which columns there are, and from which table each is told.
-    knobs
+        Which columns there are, and from which table each comes.
+    limits
         ``leaks`` of the settings. Of an amount more is known beforehand (who spends, goes on spending): there
         `min_auc` lies half as far from one.
     by
@@ -70,15 +71,16 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, knobs: Leaks, by: str 
     list of Leak
         In the order of the schema; empty if one of the halves holds fewer than 50 rows of either label.
     """
-    y, later = target(rows["label"]), _later(rows[by])
-    if min(_smaller(y[~later]), _smaller(y[later])) < MIN_GROUP:
+    y, ranks = target(rows["label"]), rows[by].rank(method="dense").to_numpy()
+    later = ranks > np.median(ranks) if (ranks > np.median(ranks)).mean() > 0.2 else ranks >= np.median(ranks)
+    if min(_rarer_count(y[~later]), _rarer_count(y[later])) < MIN_GROUP:
         return []
     gini = {name: single_gini(rows[name], y, later) for name in schema.names}
     attributes = [f.name for f in schema.features if f.table in ("customers", "profiles")]
     known = set(rows["label"].unique()) <= {0.0, 1.0}
-    floor = knobs.min_auc if known else (1 + knobs.min_auc) / 2
-    found = _by_values(gini, attributes, 2 * floor - 1, knobs.lead) + _by_missing(rows[attributes], y, knobs)
-    return sorted(found, key=lambda leak: schema.names.index(leak.column))
+    floor = limits.min_auc if known else (1 + limits.min_auc) / 2
+    leaks = _by_values(gini, attributes, 2 * floor - 1, limits.lead) + _by_missing(rows[attributes], y, limits)
+    return sorted(leaks, key=lambda leak: schema.names.index(leak.column))
 
 
 def require_no_leaks(leaks: Sequence[Leak], accepted: Sequence[str] = ()) -> None:
@@ -89,12 +91,13 @@ def require_no_leaks(leaks: Sequence[Leak], accepted: Sequence[str] = ()) -> Non
     LeakError
         Names every such column, what was got and how to go on.
     """
-    left = [leak for leak in leaks if leak.column not in accepted]
-    if left:
-        names = ",".join(dict.fromkeys(leak.column for leak in left))
+    unaccepted = [leak for leak in leaks if leak.column not in accepted]
+    if unaccepted:
+        names = ",".join(dict.fromkeys(leak.column for leak in unaccepted))
         raise LeakError(
-            f"{len(left)} suspicions that a column knows the label: {'; '.join(leak.text for leak in left)}. See when "
-            "the column is written: after the customer left is too late. Take it out of columns.attributes, or go on "
+            f"{len(unaccepted)} suspicions that a column knows the label: "
+            f"{'; '.join(leak.text for leak in unaccepted)}. See when the column is "
+            "written: after the customer left is too late. Take it out of columns.attributes, or go on "
             f'with --accept-leaks {names} --reason "..."'
         )
 
@@ -111,60 +114,47 @@ def single_gini(values: pd.Series, y: np.ndarray, later: np.ndarray) -> float:
     rate = pd.Series(y[~later]).groupby(bins[~later]).agg(["sum", "count"])
     smooth = (rate["sum"] + 10 * y[~later].mean()) / (rate["count"] + 10)
     score = pd.Series(bins[later]).map(smooth).fillna(y[~later].mean())
-    return 2 * _auc(score.to_numpy(), y[later]) - 1
+    return 2 * auc(y[later], score) - 1
 
 
 def _by_values(gini: dict[str, float], attributes: list[str], floor: float, lead: float) -> list[Leak]:
-    found = []
-    for name, own in gini.items():
+    leaks = []
+    for name, own_gini in gini.items():
         others = sorted((g for other, g in gini.items() if other != name and other not in attributes), reverse=True)
         usual = others[PEERS - 1] if len(others) >= PEERS else 0.0
         limit = max(floor, usual + lead * (1 - usual))
-        if own > limit:
-            got = f"it alone tells the label with an AUC of {(1 + own) / 2:.3f} on later moments"
-            found.append(Leak(name, "values", got, f"at most {(1 + limit) / 2:.3f} from what plain columns show"))
-    return found
+        if own_gini > limit:
+            got = f"it alone tells the label with an AUC of {(1 + own_gini) / 2:.3f} on later moments"
+            leaks.append(Leak(name, "values", got, f"at most {(1 + limit) / 2:.3f} from what plain columns show"))
+    return leaks
 
 
-def _by_missing(attributes: pd.DataFrame, y: np.ndarray, knobs: Leaks) -> list[Leak]:
+def _by_missing(attributes: pd.DataFrame, y: np.ndarray, limits: Leaks) -> list[Leak]:
     """Attributes without a date whose being filled tells the label."""
-    found = []
+    leaks = []
     for name in attributes:
-        empty = attributes[name].isna().to_numpy()
-        if min(empty.sum(), (~empty).sum()) < MIN_GROUP:
+        missing = attributes[name].isna().to_numpy()
+        if min(missing.sum(), (~missing).sum()) < MIN_GROUP:
             continue
-        p, q, whole = y[empty].mean(), y[~empty].mean(), y.mean()
-        z = abs(p - q) / np.sqrt(whole * (1 - whole) * (1 / empty.sum() + 1 / (~empty).sum()))
+        p, q, whole = y[missing].mean(), y[~missing].mean(), y.mean()
+        z = abs(p - q) / np.sqrt(whole * (1 - whole) * (1 / missing.sum() + 1 / (~missing).sum()))
         high, low = max(p, q), max(min(p, q), 1 / len(y))
-        if z > Z and high > knobs.missing_ratio * low:
+        if z > Z and high > limits.missing_ratio * low:
             got = f"the label holds for {q:.1%} of the rows where it is filled and {p:.1%} where it is empty"
-            found.append(Leak(str(name), "missing", got, f"shares within a factor of {knobs.missing_ratio:g}"))
-    return found
+            leaks.append(Leak(str(name), "missing", got, f"shares within a factor of {limits.missing_ratio:g}"))
+    return leaks
 
 
-def _later(moments: pd.Series) -> np.ndarray:
-    """True for the newest moments: those that begin with the middle row."""
-    ranks = moments.rank(method="dense").to_numpy()
-    return ranks > np.median(ranks) if (ranks > np.median(ranks)).mean() > 0.2 else ranks >= np.median(ranks)
-
-
-def _smaller(y: np.ndarray) -> int:
+def _rarer_count(y: np.ndarray) -> int:
     return int(min(y.sum(), (~y).sum()))
 
 
-def _bins(values: pd.Series, learn: np.ndarray) -> np.ndarray:
-    """Number of the bin of each value, told by the rows to learn from; -1 for a missing one."""
+def _bins(values: pd.Series, earlier: np.ndarray) -> np.ndarray:
+    """Number of the bin of each value, its edges taken from the rows to learn from; -1 for a missing one."""
     if not pd.api.types.is_numeric_dtype(values):
-        common = values[learn].value_counts().index[:BINS]
+        common = values[earlier].value_counts().index[:BINS]
         return np.where(values.isna(), -1, pd.Index(common).get_indexer(values))
     numbers = values.to_numpy(np.float64)
-    known = numbers[learn & ~np.isnan(numbers)]
+    known = numbers[earlier & ~np.isnan(numbers)]
     edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1])) if len(known) else np.array([])
     return np.where(np.isnan(numbers), -1, np.searchsorted(edges, numbers, side="right"))
-
-
-def _auc(score: np.ndarray, y: np.ndarray) -> float:
-    """Area under the ROC curve, by ranks (Mann and Whitney 1947); ties count half."""
-    ranks = pd.Series(score).rank().to_numpy()
-    n, m = int(y.sum()), int((~y).sum())
-    return float((ranks[y].sum() - n * (n + 1) / 2) / (n * m))

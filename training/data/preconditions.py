@@ -28,8 +28,8 @@ def require_values(data: Dataset) -> None:
         A label is missing or infinite, a churn label is neither 0 nor 1, or a feature is infinite.
     """
     label = data.frame["label"].to_numpy(np.float64, na_value=np.nan)
-    told = np.abs(label) < LARGEST  # False where it is missing
-    _refuse(data.task, data.frame, ~told, "label", "a finite number", "correct the amounts or dates it is made of")
+    finite = np.abs(label) < LARGEST  # False where it is missing
+    _refuse(data.task, data.frame, ~finite, "label", "a finite number", "correct the amounts or dates it is made of")
     if data.task == "churn":
         wrong = ~np.isin(label, (0.0, 1.0))
         _refuse(data.task, data.frame, wrong, "label", "0 (stayed) or 1 (left)", "correct the label column")
@@ -47,12 +47,12 @@ def require_features(task: Task, rows: pd.DataFrame, names: Iterable[str]) -> No
     for name in names:
         if pd.api.types.is_numeric_dtype(rows[name]):
             infinite = np.isinf(rows[name].to_numpy(np.float64, na_value=np.nan))
-            todo = "correct the table that this feature is told from"
-            _refuse(task, rows, infinite, name, "a finite number or none", todo)
+            remedy = "correct the table that this feature is told from"
+            _refuse(task, rows, infinite, name, "a finite number or none", remedy)
 
 
-def require_learnable(data: Dataset, moments: AsOfs) -> None:
-    """Check that the rows of some moments hold something to learn.
+def require_learnable(data: Dataset, as_ofs: AsOfs) -> None:
+    """Check that the rows of some as-of dates hold something to learn.
 
     Raises
     ------
@@ -61,8 +61,8 @@ def require_learnable(data: Dataset, moments: AsOfs) -> None:
     NotEnoughDataError
         All rows have one outcome.
     """
-    rows = data.training_rows(moments)
-    where = f"{data.task}: the {len(rows)} rows to learn from ({_when(data, moments)})"
+    rows = data.training_rows(as_ofs)
+    where = f"{data.task}: the {len(rows)} rows to learn from ({_when(data, as_ofs)})"
     if not any(rows[name].nunique(dropna=False) > 1 for name in data.schema.names):
         raise DataError(
             f"{where} are alike in all {len(data.schema.names)} columns, so nothing tells one customer from another: "
@@ -90,38 +90,38 @@ def informative_folds(data: Dataset, folds: Sequence[Fold]) -> tuple[Fold, ...]:
     Raises
     ------
     DataError, NotEnoughDataError
-        None is left; told of the newest fold, see `require_learnable`.
+        None is left; the message is of the newest fold, see `require_learnable`.
     """
-    kept = tuple(fold for fold in folds if _learnable(data, fold.train) and len(data.training_rows([fold.valid])))
-    if not kept:
+    informative = tuple(f for f in folds if _learnable(data, f.train) and len(data.training_rows([f.valid])))
+    if not informative:
         require_learnable(data, folds[-1].train)
         raise NotEnoughDataError(
             f"{data.task}: no month is left to judge a search by, as every customer of those that could was contacted "
             "within the horizon: bring a longer history, or set churn.treatment: keep"
         )
-    return kept
+    return informative
 
 
-def _learnable(data: Dataset, moments: AsOfs) -> bool:
+def _learnable(data: Dataset, as_ofs: AsOfs) -> bool:
     try:
-        require_learnable(data, moments)
+        require_learnable(data, as_ofs)
     except DataError:
         return False
     return True
 
 
-def _refuse(task: Task, rows: pd.DataFrame, wrong: np.ndarray, name: str, wanted: str, remedy: str) -> None:
+def _refuse(task: Task, rows: pd.DataFrame, wrong: np.ndarray, name: str, expected: str, remedy: str) -> None:
     if not wrong.any():
         return
     row = rows.iloc[int(np.argmax(wrong))]
     raise DataError(
-        f"{task}: {int(wrong.sum())} of {len(wrong)} rows have a {name} that is not {wanted}, the first that of "
+        f"{task}: {int(wrong.sum())} of {len(wrong)} rows have a {name} that is not {expected}, the first that of "
         f"customer '{row['customer_id']}' at {row['as_of']:%Y-%m-%d}: {row[name]}; {remedy}"
     )
 
 
-def _when(data: Dataset, moments: Iterable[object]) -> str:
+def _when(data: Dataset, as_ofs: Iterable[object]) -> str:
     if data.by == "part":
         return "customers not held out"
-    days = sorted(f"{moment:%Y-%m-%d}" for moment in moments)
+    days = sorted(f"{as_of:%Y-%m-%d}" for as_of in as_ofs)
     return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"

@@ -1,8 +1,8 @@
-"""Which moments a model learns from, and which judge it: always later ones, always past a gap.
+"""Which as-of dates a model learns from, and which judge it: always later ones, always past a gap.
 
-The gap is one horizon. At the moment *v* at which a model would be put to use, the outcome of a customer looked at
+The gap is one horizon. At the date *v* on which a model would be put to use, the outcome of a customer looked at
 at *a* is known only once ``[a, a + horizon)`` has ended, so ``a + horizon <= v``. A fold that trained on a later
-moment would learn from outcomes that nobody had yet, and from days that its own validation is asked about.
+date would learn from outcomes that nobody had yet, and from days that its own validation is asked about.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from configs.errors import NotEnoughDataError
 
-AsOfs = tuple[Any, ...]  # timestamps; numbers of groups of customers where the data has no dates
+AsOfs = tuple[Any, ...]  # as-of dates; numbers of groups of customers where the data has no dates
 HOLDOUT = 0
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One exercise: learn from the `train` moments, be judged at the later moment `valid`."""
+    """Learn from the `train` as-of dates, be judged at the later date `valid`."""
 
     train: AsOfs
     valid: Any
@@ -32,18 +32,18 @@ class Fold:
 
 @dataclass(frozen=True)
 class Plan:
-    """What each labelled moment is for.
+    """What each labelled as-of date is for.
 
     Attributes
     ----------
     holdout
-        The newest moments: they judge the finished model and nothing else.
+        The newest dates: they judge the finished model and nothing else.
     train_for_holdout
-        The moments that the judged model learns from: matured by the first hold-out moment.
+        The dates that the judged model learns from: matured by the first hold-out date.
     folds
-        Exercises among `train_for_holdout`, oldest first: they choose the hyperparameters.
+        Folds among `train_for_holdout`, oldest first: they choose the hyperparameters.
     final
-        All labelled moments: the model that serves is refitted on them, with what the others chose.
+        All labelled dates: the model that serves is refitted on them, with what the others chose.
     """
 
     holdout: AsOfs
@@ -53,7 +53,7 @@ class Plan:
 
 
 def matured(as_ofs: Iterable[pd.Timestamp], horizon_days: int, by: pd.Timestamp) -> AsOfs:
-    """Keep the moments whose label window ``[as_of, as_of + horizon)`` has ended at `by`, oldest first.
+    """Keep the as-of dates whose label window ``[as_of, as_of + horizon)`` has ended at `by`, oldest first.
 
     >>> days = pd.to_datetime(["2024-01-01", "2024-01-02"])
     >>> [str(a.date()) for a in matured(days, 30, by=pd.Timestamp("2024-01-31"))]
@@ -66,14 +66,14 @@ def matured(as_ofs: Iterable[pd.Timestamp], horizon_days: int, by: pd.Timestamp)
 def rolling_origin(as_ofs: Iterable[pd.Timestamp], horizon_days: int, n_folds: int) -> list[Fold]:
     """Make the newest folds that time allows.
 
-    Each moment that has at least one matured moment before it can be validated. A fold trains on all of those, not
-    on the newest alone, as the model in use does. The gap of one horizon keeps out moments whose outcomes were still
-    open; see the module's docstring.
+    Each date that has at least one matured date before it can be validated. A fold trains on all of those, not on the
+    newest alone, as the model in use does. The gap of one horizon keeps out dates whose outcomes were still open; see
+    the module's docstring.
 
     Parameters
     ----------
     as_ofs
-        Labelled moments, in any order.
+        Labelled as-of dates, in any order.
     horizon_days
         Length of the label window.
     n_folds
@@ -87,63 +87,63 @@ def rolling_origin(as_ofs: Iterable[pd.Timestamp], horizon_days: int, n_folds: i
     Raises
     ------
     NotEnoughDataError
-        No moment can be validated.
+        No date can be validated.
     """
-    moments = sorted(set(as_ofs))
-    folds = [Fold(matured(moments, horizon_days, by=v), v) for v in moments]
+    labelled = sorted(set(as_ofs))
+    folds = [Fold(matured(labelled, horizon_days, by=v), v) for v in labelled]
     possible = [fold for fold in folds if fold.train]
     if not possible:
         raise NotEnoughDataError(
             f"no time-ordered fold: needs two labelled moments at least {horizon_days} days apart, so that the first "
-            f"one's outcomes are known at the second; found {_span(moments)}. {_REMEDY}"
+            f"one's outcomes are known at the second; found {_span(labelled)}. {_REMEDY}"
         )
     return possible[-n_folds:]
 
 
 def plan_as_ofs(as_ofs: Iterable[pd.Timestamp], horizon_days: int, holdout_as_ofs: int, n_folds: int) -> Plan:
-    """Share out the labelled moments between learning, choosing and judging.
+    """Share out the labelled as-of dates between learning, choosing and judging.
 
     Parameters
     ----------
     as_ofs
-        Labelled moments, in any order.
+        Labelled as-of dates, in any order.
     horizon_days
         Length of the label window.
     holdout_as_ofs
-        How many of the newest moments judge the finished model.
+        How many of the newest dates judge the finished model.
     n_folds
         The most folds to make of the rest.
 
     Returns
     -------
     Plan
-        No outcome that a fold or the judged model sees ends after the first hold-out moment.
+        No outcome that a fold or the judged model sees ends after the first hold-out date.
 
     Raises
     ------
     NotEnoughDataError
-        No training moment remains before the hold-out, or no fold among them.
+        No training date remains before the hold-out, or no fold among them.
     """
-    moments = sorted(set(as_ofs))
-    if len(moments) <= holdout_as_ofs:
+    labelled = sorted(set(as_ofs))
+    if len(labelled) <= holdout_as_ofs:
         raise NotEnoughDataError(
             f"no moment left to learn from: needs more than the {holdout_as_ofs} labelled moments that are held out, "
-            f"found {_span(moments)}. {_REMEDY}"
+            f"found {_span(labelled)}. {_REMEDY}"
         )
-    holdout = tuple(moments[-holdout_as_ofs:])
-    train = matured(moments, horizon_days, by=holdout[0])
+    holdout = tuple(labelled[-holdout_as_ofs:])
+    train = matured(labelled, horizon_days, by=holdout[0])
     if not train:
         raise NotEnoughDataError(
             f"no moment left to learn from: needs a labelled moment at least {horizon_days} days before the first "
-            f"hold-out moment {holdout[0].date()}, found {_span(moments)}. {_REMEDY}"
+            f"hold-out moment {holdout[0].date()}, found {_span(labelled)}. {_REMEDY}"
         )
-    return Plan(holdout, train, tuple(rolling_origin(train, horizon_days, n_folds)), tuple(moments))
+    return Plan(holdout, train, tuple(rolling_origin(train, horizon_days, n_folds)), tuple(labelled))
 
 
 def customer_parts(
     customer_ids: Iterable[str], y: ArrayLike, holdout_share: float, n_folds: int, seed: int
 ) -> NDArray[np.int64]:
-    """Share out customers where the data has no dates, so that no later moment can judge.
+    """Share out customers where the data has no dates, so that no later date can judge.
 
     Who is held out follows from seed and id alone: the same customers are, whatever others the data holds next time,
     so a model of last time never saw them. The rest goes to the folds within each label by a seeded lot (stratified).
@@ -166,26 +166,26 @@ def customer_parts(
     ndarray of int64
         For each row 0 (held out), or the number of its fold, from 1; shape (n,).
     """
-    kept_out = np.array([_lot(seed, i) < holdout_share for i in customer_ids], dtype=bool)
+    held_out = np.array([_uniform(seed, i) < holdout_share for i in customer_ids], dtype=bool)
     labels, rng = np.asarray(y), np.random.default_rng(seed)
     out = np.full(len(labels), HOLDOUT, dtype=np.int64)
-    given = 0
+    n_dealt = 0
     for label in np.unique(labels):
-        places = rng.permutation(np.flatnonzero(~kept_out & (labels == label)))
-        out[places] = 1 + (given + np.arange(len(places))) % n_folds
-        given += len(places)
+        places = rng.permutation(np.flatnonzero(~held_out & (labels == label)))
+        out[places] = 1 + (n_dealt + np.arange(len(places))) % n_folds
+        n_dealt += len(places)
     return out
 
 
 def plan_customers(n_folds: int) -> Plan:
     """Share out the groups of `customer_parts`: each fold is judged by a model of all others, the hold-out by none."""
-    learn = tuple(range(1, n_folds + 1))
-    folds = tuple(Fold(tuple(p for p in learn if p != valid), valid) for valid in learn)
-    return Plan((HOLDOUT,), learn, folds, (HOLDOUT, *learn))
+    groups = tuple(range(1, n_folds + 1))
+    folds = tuple(Fold(tuple(p for p in groups if p != valid), valid) for valid in groups)
+    return Plan((HOLDOUT,), groups, folds, (HOLDOUT, *groups))
 
 
-def _lot(seed: int, customer_id: str) -> float:
-    """A number in [0, 1) that seed and id settle."""
+def _uniform(seed: int, customer_id: str) -> float:
+    """A number in [0, 1) that follows from seed and id."""
     digest = hashlib.blake2b(f"{seed}:{customer_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
@@ -193,9 +193,9 @@ def _lot(seed: int, customer_id: str) -> float:
 _REMEDY = "Bring a longer history, or set a shorter horizon_days, a smaller holdout_as_ofs or as_of.every_months"
 
 
-def _span(moments: list[pd.Timestamp]) -> str:
-    if not moments:
+def _span(as_ofs: list[pd.Timestamp]) -> str:
+    if not as_ofs:
         return "no labelled moment"
-    if len(moments) == 1:
-        return f"one labelled moment ({moments[0].date()})"
-    return f"{len(moments)} labelled moments ({moments[0].date()} to {moments[-1].date()})"
+    if len(as_ofs) == 1:
+        return f"one labelled moment ({as_ofs[0].date()})"
+    return f"{len(as_ofs)} labelled moments ({as_ofs[0].date()} to {as_ofs[-1].date()})"

@@ -7,7 +7,7 @@ steer makes them look safe. Two options teach the risk without a contact:
 - ``drop`` leaves contacted rows out. The rows that are left stand for all customers only if contacts were given without
   regard to what moves the risk, or if the features tell all of it and the trees are free to follow it.
 - ``weight`` leaves them out, too, and gives every row that was not contacted the weight ``1 / (1 - p)``, with ``p`` the
-  probability of a contact given the features at the moment (inverse probability weighting: Horvitz and Thompson 1952;
+  probability of a contact given the features at the date (inverse probability weighting: Horvitz and Thompson 1952;
   Robins, Hernan and Brumback 2000). So the rows that were spared stand also for those like them that were not.
 
 What weighting assumes: the features tell whatever moves both contact and risk (nothing unmeasured), contacts did not
@@ -45,20 +45,20 @@ MAX_CATEGORIES = 20
 MAX_FIT_ROWS = 100_000
 MIN_OF_EACH = 50
 NEVER_SPARED = 0.95
-SMALLEST = 1e-6
+MIN_PROBABILITY = 1e-6
 
 
 def with_treatment_weights(
-    data: Dataset, moments: AsOfs, settings: Settings, until: pd.Timestamp | None = None
+    data: Dataset, as_ofs: AsOfs, settings: Settings, until: pd.Timestamp | None = None
 ) -> Dataset:
-    """Say how much each row of some moments teaches, by ``churn.treatment``.
+    """Weigh how much each row of some as-of dates counts in learning, by ``churn.treatment``.
 
     Parameters
     ----------
     data
         Labelled rows.
-    moments
-        Those that may be learned from; the contacts of others are not looked at, and their rows do not teach.
+    as_ofs
+        Those that may be learned from; the contacts of others are not looked at, and their rows weigh nothing.
     settings
         Of the business.
     until
@@ -67,25 +67,25 @@ def with_treatment_weights(
     Returns
     -------
     Dataset
-        With the column ``training_weight``, one more for each further horizon, and the facts, see `treatment_facts`.
+        With the column ``training_weight``, one more for each other horizon, and the facts, see `treatment_facts`.
         As it came, but for the facts, for a value model and under ``keep``; and wholly as it came if nobody was
         contacted.
 
     Raises
     ------
     ConfigError
-        Contacts shall be left out, but the business has no table that tells them.
+        Contacts shall be left out, but the business has no table of them.
     NotEnoughDataError
         Too few leavers or stayers were not contacted.
     """
     if data.task != "churn":
         return data
     option, churn = settings.churn.treatment, settings.churn
-    chosen = data.frame[data.by].isin(list(moments)).to_numpy()
+    chosen = data.frame[data.by].isin(list(as_ofs)).to_numpy()
     rows = data.frame[chosen]
     contacted = contacts_of(rows)
     if np.isnan(contacted).any():
-        _require_none_wanted(option)
+        _require_keep(option)
         return data
     if not any(np.nansum(contacts_of(rows, contact_column(days, churn))) for days in churn.all_horizons):
         return data
@@ -95,18 +95,19 @@ def with_treatment_weights(
     encoder = learn_encoder(rows, data.schema)
     x = encoder(rows).x if option == "weight" else np.empty((len(rows), 0))
     for days in churn.all_horizons:
-        came = contacts_of(rows, contact_column(days, churn))
+        contacted = contacts_of(rows, contact_column(days, churn))
         if until is not None:
-            came = np.where(rows["as_of"] + pd.Timedelta(days=days) <= until, came, np.nan)
-        p = propensity(x, encoder.category_places, rows, came) if option == "weight" else np.zeros(len(rows))
-        weight = weights(p, came, churn.max_weight_quantile)
-        frame = frame.assign(**{weight_column(days, churn.horizon_days): _spread(weight, chosen)})
+            contacted = np.where(rows["as_of"] + pd.Timedelta(days=days) <= until, contacted, np.nan)
+        p = propensity(x, encoder.category_places, rows, contacted) if option == "weight" else np.zeros(len(rows))
+        weight, column = np.zeros(len(chosen)), weight_column(days, churn.horizon_days)
+        weight[chosen] = weights(p, contacted, churn.max_weight_quantile)
+        frame = frame.assign(**{column: weight})
         if days == churn.horizon_days:
-            facts = treatment_facts(option, came, weight)
+            facts = treatment_facts(option, contacted, weight[chosen])
         if days == churn.horizon_days and option == "weight":
-            facts |= overlap(p, came, weight, np.delete(x, encoder.category_places, axis=1))
+            facts |= overlap(p, contacted, weight[chosen], np.delete(x, encoder.category_places, axis=1))
     treated = replace(data, frame=frame, treatment=facts)
-    _require_both(treated.training_rows(moments), settings)
+    _require_both(treated.training_rows(as_ofs), settings)
     return treated
 
 
@@ -116,10 +117,10 @@ def contacts_of(rows: pd.DataFrame, name: str = CONTACTED) -> np.ndarray:
 
 
 def propensity(x: np.ndarray, categories: list[int], rows: pd.DataFrame, contacted: np.ndarray) -> np.ndarray:
-    """Probability of a contact within the horizon given the features and the moment, each told by others' contacts.
+    """Probability of a contact within the horizon given features and as-of date, each learned from others' contacts.
 
-    Customers are dealt into five parts by a hash of their id; the probability of each is told by a ridge logistic
-    regression on the customers of the other four, so that nobody's own contact fits it. The moment stands for the
+    Customers are dealt into five parts by a hash of their id; the probability of each is that of a ridge logistic
+    regression on the customers of the other four, so that nobody's own contact fits it. The date stands for the
     calendar of campaigns.
 
     Parameters
@@ -145,17 +146,17 @@ def propensity(x: np.ndarray, categories: list[int], rows: pd.DataFrame, contact
     part = pd.util.hash_array(rows["customer_id"].to_numpy(object), hash_key="propensity_parts") % PARTS
     out, rng = np.full(len(x), contacted[known].mean()), np.random.default_rng(0)
     for number in np.unique(part):
-        learn = np.flatnonzero(known & (part != number))
-        if len(np.unique(contacted[learn])) < 2:
+        others = np.flatnonzero(known & (part != number))
+        if len(np.unique(contacted[others])) < 2:
             continue
-        some = np.sort(rng.choice(learn, MAX_FIT_ROWS, replace=False)) if len(learn) > MAX_FIT_ROWS else learn
+        sampled = np.sort(rng.choice(others, MAX_FIT_ROWS, replace=False)) if len(others) > MAX_FIT_ROWS else others
         model = _regression(table.shape[1], [*categories, table.shape[1] - 1])
-        asked = part == number
-        model.fit(table[some], contacted[some])
+        own = part == number
+        model.fit(table[sampled], contacted[sampled])
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Found unknown categories", UserWarning)
-            out[asked] = model.predict_proba(table[asked])[:, 1]
-    return np.clip(out, SMALLEST, 1 - SMALLEST)
+            out[own] = model.predict_proba(table[own])[:, 1]
+    return np.clip(out, MIN_PROBABILITY, 1 - MIN_PROBABILITY)
 
 
 def _regression(width: int, categories: list[int]) -> Pipeline:
@@ -199,8 +200,8 @@ def weights(p: np.ndarray, contacted: np.ndarray, quantile: float) -> np.ndarray
     out = np.zeros(len(p))
     if spared.any():
         raw = 1 / (1 - p[spared])
-        cut = np.minimum(raw, np.quantile(raw, quantile))
-        out[spared] = cut / cut.mean()
+        capped = np.minimum(raw, np.quantile(raw, quantile))
+        out[spared] = capped / capped.mean()
     return out
 
 
@@ -226,16 +227,16 @@ def imbalance(x: np.ndarray, weight: np.ndarray) -> float:
     weight
         Shape (n,).
     """
-    filled = ~np.isnan(x)
-    values = np.where(filled, x, 0.0)
-    spread = np.sqrt(np.maximum(_means(values**2, filled, None) - _means(values, filled, None) ** 2, 0))
-    gap = np.abs(_means(values, filled, weight) - _means(values, filled, None))
-    return float(np.nanmax(np.divide(gap, spread, out=np.zeros_like(gap), where=spread > 0), initial=0.0))
+    known = ~np.isnan(x)
+    values = np.where(known, x, 0.0)
+    sd = np.sqrt(np.maximum(_means(values**2, known, None) - _means(values, known, None) ** 2, 0))
+    gap = np.abs(_means(values, known, weight) - _means(values, known, None))
+    return float(np.nanmax(np.divide(gap, sd, out=np.zeros_like(gap), where=sd > 0), initial=0.0))
 
 
-def _means(values: np.ndarray, filled: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+def _means(values: np.ndarray, known: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
     weight = np.ones(len(values)) if weight is None else weight
-    mass = weight @ filled
+    mass = weight @ known
     return np.divide(weight @ values, mass, out=np.zeros(values.shape[1]), where=mass > 0)
 
 
@@ -276,15 +277,15 @@ def overlap(p: np.ndarray, contacted: np.ndarray, weight: np.ndarray, x: np.ndar
 
 def params(info: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """What MLflow shows of it in a run's table of parameters."""
-    told = info.get("treatment", {})
+    facts = info.get("treatment", {})
     names = ("contacted_share", "effective_sample_size")
-    return {"treatment": settings.churn.treatment, **{name: told[name] for name in names if name in told}}
+    return {"treatment": settings.churn.treatment, **{name: facts[name] for name in names if name in facts}}
 
 
 def report(judged: dict[str, Any], final: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """What a run keeps of it: the option, and the facts of both models; none where nobody was known to be contacted."""
-    asked = {"option": settings.churn.treatment, "max_weight_quantile": settings.churn.max_weight_quantile}
-    return {**asked, "judged": judged.get("treatment"), "final": final.get("treatment")}
+    option = {"option": settings.churn.treatment, "max_weight_quantile": settings.churn.max_weight_quantile}
+    return {**option, "judged": judged.get("treatment"), "final": final.get("treatment")}
 
 
 def untreated_weights(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> np.ndarray | None:
@@ -321,8 +322,8 @@ def weighted_metrics(y: np.ndarray, p: np.ndarray, weight: np.ndarray) -> dict[s
     counted = weight > 0
     y, p, weight = y[counted], p[counted], weight[counted]
     means = {"churn_rate": y, "mean_predicted": p}
-    told = {name: float(np.average(values, weights=weight)) if len(y) else np.nan for name, values in means.items()}
-    return {"n": float(len(y)), **told, **{name: metric(y, p, weight) for name, metric in WEIGHTED.items()}}
+    averages = {name: float(np.average(values, weights=weight)) if len(y) else np.nan for name, values in means.items()}
+    return {"n": float(len(y)), **averages, **{name: metric(y, p, weight) for name, metric in WEIGHTED.items()}}
 
 
 def weighted_auc(y: np.ndarray, p: np.ndarray, weight: np.ndarray) -> float:
@@ -352,14 +353,7 @@ WEIGHTED = {
 }
 
 
-def _spread(weight: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The weights of chosen rows among all rows; the others weigh 0."""
-    out = np.zeros(len(chosen))
-    out[chosen] = weight
-    return out
-
-
-def _require_none_wanted(option: str) -> None:
+def _require_keep(option: str) -> None:
     if option != "keep":
         raise ConfigError(
             f"churn.treatment is '{option}', but nobody knows who was contacted: it needs the table contacts "

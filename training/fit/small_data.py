@@ -206,7 +206,8 @@ def _steps(fitted: Fitted, settings: Settings, data: Dataset) -> tuple[tuple[Hor
     if not isinstance(prior, Expectation):
         return (), {str(days): LEFT_OUT for days, _ in pairs}
     return tuple(
-        HorizonModel(days, Score(f"until_{days}_days", None, Affine(), prior.step(days, near))) for days, near in pairs
+        HorizonModel(days, Score(f"until_{days}_days", None, Affine(), prior.conditional_on(days, near)))
+        for days, near in pairs
     ), {}
 
 

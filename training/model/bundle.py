@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.special import expit
 
 from configs.errors import RegistryError
-from training.json_tuples import tuples
+from training.json_tuples import lists_to_tuples
 from training.model.calibration import Affine
 from training.model.explanation import Link, effects, link
 from training.model.intervals import Interval, known_days
@@ -57,14 +57,14 @@ class Score:
             contrib = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=_threads(matrix)))
             base, phi = float(contrib[0, -1]), contrib[:, :-1]
         if self.prior:
-            start, told = self.prior.split(matrix)
-            base, phi = base + start, phi + told
+            prior_base, prior_phi = self.prior.split(matrix)
+            base, phi = base + prior_base, phi + prior_phi
         return float(self.affine(np.asarray([base]))[0]), phi * self.affine.slope
 
 
 @dataclass(frozen=True)
 class HorizonModel:
-    """The model of a further horizon: how likely nothing happens until then, told from its neighbour."""
+    """The model of one further horizon: how likely nothing happens until then, given its neighbouring horizon."""
 
     days: int
     score: Score
@@ -80,17 +80,17 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Survival:
-    """Chance that the event has not come by each horizon, and the probability of leaving that it was told from.
+    """Chance that the event has not come by each horizon, and the probability of leaving that it was computed from.
 
     Attributes
     ----------
-    nothing
+    no_event
         Shape (n,) for each horizon, the shortest first.
     prediction
         Probability of leaving at the main horizon, shape (n,).
     """
 
-    nothing: Curve
+    no_event: Curve
     prediction: np.ndarray
 
 
@@ -115,7 +115,7 @@ class Bundle:
     horizon_days
         How far ahead the prediction looks.
     trained_through
-        Newest as-of moment that the boosters were learned from, ISO 8601, UTC.
+        Newest as-of date that the boosters were learned from, ISO 8601, UTC.
     interval
         The conformal interval of a value, or None.
     quantiles
@@ -125,9 +125,9 @@ class Bundle:
     info
         Facts for people: data fingerprint, settings name, number of trees.
     event
-        What the time of is told by a churn model: the next ``order``, or the ``end`` of the contract.
+        Whose time a churn model forecasts: the next ``order``, or the ``end`` of the contract.
     steps
-        Models of the further horizons of a churn model.
+        Models of the horizons of a churn model beside the main one.
     basis
         What the prediction rests on: trees (``model``), trees that correct a prior (``hybrid``), or a ``prior`` alone.
     full_season
@@ -185,26 +185,26 @@ class Bundle:
         prediction
             Their probability of leaving at the main horizon, as `predict` gives it.
         """
-        nothing = prediction if self.event == "order" else 1 - prediction
-        steps = {s.days: expit(s.score(matrix)) for s in self.steps}
-        return Survival(survival_curve(self.horizon_days, nothing, steps), prediction)
+        no_event = prediction if self.event == "order" else 1 - prediction
+        conditional = {s.days: expit(s.score(matrix)) for s in self.steps}
+        return Survival(survival_curve(self.horizon_days, no_event, conditional), prediction)
 
-    def by_horizon(self, told: Survival) -> Curve:
+    def by_horizon(self, survival: Survival) -> Curve:
         """Probability of leaving by horizon: no order until then, or the end of the contract before.
 
         At the main horizon it is the prediction itself, to the last digit; no horizon contradicts another.
         """
         if self.event == "order":
-            return told.nothing
-        main, p = self.horizon_days, told.prediction
+            return survival.no_event
+        main, p = self.horizon_days, survival.prediction
         return {
-            days: np.clip(1 - nothing, p if days >= main else 0.0, p if days <= main else 1.0)
-            for days, nothing in told.nothing.items()
+            days: np.clip(1 - no_event, p if days >= main else 0.0, p if days <= main else 1.0)
+            for days, no_event in survival.no_event.items()
         }
 
-    def event_days(self, told: Survival) -> np.ndarray:
+    def event_days(self, survival: Survival) -> np.ndarray:
         """Days until the event is as likely as not to have come; NaN: past the longest horizon."""
-        return median_days(told.nothing)
+        return median_days(survival.no_event)
 
     def bounds(self, expected: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper ends of the value interval of expected values and their encoded rows, each of shape (n,)."""
@@ -214,8 +214,8 @@ class Bundle:
 
     def explain(self, matrix: np.ndarray) -> Explanation:
         """Split every prediction by features, in the unit of the prediction; sums are exact."""
-        bases, parts = zip(*(score.split(matrix) for score in self.scores), strict=True)
-        base, split = effects(self.link, np.asarray(bases), np.stack(parts, axis=1))
+        bases, phi = zip(*(score.split(matrix) for score in self.scores), strict=True)
+        base, split = effects(self.link, np.asarray(bases), np.stack(phi, axis=1))
         return Explanation(base, split)
 
     def percentile(self, prediction: np.ndarray) -> np.ndarray:
@@ -229,7 +229,7 @@ class Bundle:
     def save(self, folder: Path) -> Path:
         """Write the bundle as plain files into a new folder and return it."""
         folder.mkdir(parents=True)
-        for score in (*self.scores, *(step.score for step in self.steps)):
+        for score in (*self.scores, *(horizon.score for horizon in self.steps)):
             if score.booster:
                 (folder / f"{score.name}.txt").write_text(score.booster.model_to_string(), "utf-8")
         self.reference.to_parquet(folder / "reference.parquet", index=False)
@@ -237,9 +237,9 @@ class Bundle:
             "format": FORMAT,
             "task": self.task,
             "link": self.link,
-            "scores": [_plain(s) for s in self.scores],
+            "scores": [_score_content(s) for s in self.scores],
             "event": self.event,
-            "steps": [{"days": s.days, **_plain(s.score)} for s in self.steps],
+            "steps": [{"days": s.days, **_score_content(s.score)} for s in self.steps],
             "features": self.features,
             "categories": self.categories,
             "schema_hash": self.schema_hash,
@@ -270,8 +270,8 @@ def load(folder: Path) -> Bundle:
     content = json.loads(path.read_text("utf-8"))
     if content.get("format") != FORMAT:
         raise RegistryError(f"{path}: format {content.get('format')!r}, this program reads {FORMAT}; retrain the model")
-    for name, wanted in content["sha256"].items():
-        _check_file(folder / name, wanted)
+    for name, registered in content["sha256"].items():
+        _check_file(folder / name, registered)
     return Bundle(
         task=content["task"],
         link=content["link"],
@@ -315,13 +315,13 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _check_file(path: Path, wanted: str) -> None:
+def _check_file(path: Path, registered: str) -> None:
     if not path.is_file():
         raise RegistryError(f"model file {path} is missing; restore it or promote another version")
     got = sha256(path)
-    if got != wanted:
+    if got != registered:
         raise RegistryError(
-            f"model file {path} was altered: SHA-256 {got[:12]}…, registered {wanted[:12]}…; restore it or retrain"
+            f"model file {path} was altered: SHA-256 {got[:12]}…, registered {registered[:12]}…; restore it or retrain"
         )
 
 
@@ -330,9 +330,13 @@ def _threads(matrix: np.ndarray) -> int:
     return 1 if len(matrix) <= SINGLE_THREAD_ROWS else 0
 
 
-def _plain(score: Score) -> dict[str, Any]:
-    told = {"name": score.name, "trees": score.booster is not None, "affine": asdict(score.affine)}
-    return {**told, "prior": dump_prior(score.prior)}
+def _score_content(score: Score) -> dict[str, Any]:
+    return {
+        "name": score.name,
+        "trees": score.booster is not None,
+        "affine": asdict(score.affine),
+        "prior": dump_prior(score.prior),
+    }
 
 
 def _load_score(folder: Path, content: dict[str, Any]) -> Score:
@@ -344,4 +348,4 @@ def _load_interval(content: dict[str, Any] | None) -> Interval | None:
     if content is None:
         return None
     newcomers = _load_interval(content["newcomers"])
-    return Interval(**{**tuples(content), "newcomers": newcomers})
+    return Interval(**{**lists_to_tuples(content), "newcomers": newcomers})

@@ -76,18 +76,18 @@ def fit_log_odds(
         return float(np.sum(counts * (np.logaddexp(0, z) - label * z)) + np.sum(off**2) / 2), slope + prior
 
     start = np.concatenate([[1.0], np.zeros(folds)])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(FLOOR, None)] + [(None, None)] * folds)
+    fitted_slope = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(FLOOR, None)] + [(None, None)] * folds)
     if learned is None:
-        return _same_mean(float(found.x[0]), score, counts)
-    return _same_mean(float(found.x[0]), learned, np.ones(len(learned)))
+        return _same_mean(float(fitted_slope.x[0]), score, counts)
+    return _same_mean(float(fitted_slope.x[0]), learned, np.ones(len(learned)))
 
 
 def _same_mean(slope: float, score: np.ndarray, counts: np.ndarray) -> Affine:
     """The affine map of this slope that leaves the mean probability as it is."""
-    wanted, reach = float(np.average(expit(score), weights=counts)), abs(slope - 1) * float(np.abs(score).max()) + 1.0
+    mean, reach = float(np.average(expit(score), weights=counts)), abs(slope - 1) * float(np.abs(score).max()) + 1.0
 
     def miss(intercept: float) -> float:
-        return float(np.average(expit(slope * score + intercept), weights=counts)) - wanted
+        return float(np.average(expit(slope * score + intercept), weights=counts)) - mean
 
     return Affine(slope, float(brentq(miss, -reach, reach)))
 

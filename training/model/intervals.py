@@ -81,8 +81,8 @@ class Interval:
 
 def known_days(matrix: np.ndarray, features: Sequence[str]) -> np.ndarray | None:
     """Since when each customer has been known, in days, shape (n,); None where the data does not tell."""
-    found = [features.index(name) for name in KNOWN if name in features]
-    return matrix[:, found[0]] if found else None
+    places = [features.index(name) for name in KNOWN if name in features]
+    return matrix[:, places[0]] if places else None
 
 
 def fit_intervals(
@@ -113,7 +113,7 @@ def fit_intervals(
 
 
 def fit_interval(
-    expected: np.ndarray, actual: np.ndarray, coverage: float, allowance: float = 0.0, least: int = MIN_PER_BIN
+    expected: np.ndarray, actual: np.ndarray, coverage: float, allowance: float = 0.0, min_rows: int = MIN_PER_BIN
 ) -> Interval:
     """Learn the interval from forecasts and what came, on rows that the model was not learned from.
 
@@ -125,22 +125,22 @@ def fit_interval(
         Share of true values that shall lie inside, between 0.5 and 1.
     allowance
         See `Interval`.
-    least
-        Rows without which the tails are not told; with few rows the ends are the farthest seen.
+    min_rows
+        The fewest rows that tails are learned from; with few rows the ends are the farthest seen.
 
     Raises
     ------
     NotEnoughDataError
         Fewer rows.
     """
-    if len(expected) < least:
+    if len(expected) < min_rows:
         raise NotEnoughDataError(
-            f"a value interval needs at least {least} matured forecasts, found {len(expected)}: "
+            f"a value interval needs at least {min_rows} matured forecasts, found {len(expected)}: "
             "wait for more months to pass, or widen the history"
         )
     offset = float(max(np.mean(np.abs(actual)) * 0.05, 1e-9))
     ratio = (actual - expected) / (np.abs(expected) + offset)
-    edges = _edges(expected)
+    edges = _bin_edges(expected)
     bins = np.searchsorted(edges, expected, side="right")
     tail = (1 - coverage) / 2
     groups = [ratio[bins == b] for b in range(len(edges) + 1)]
@@ -155,16 +155,12 @@ def fit_interval(
     )
 
 
-def _edges(expected: np.ndarray) -> np.ndarray:
+def _bin_edges(expected: np.ndarray) -> np.ndarray:
+    """Quantiles of the expected value that have rows on either side."""
     bins = int(np.clip(len(expected) // MIN_PER_BIN, 1, MAX_BINS))
     edges = np.unique(np.quantile(expected, np.linspace(0, 1, bins + 1)[1:-1]))
-    return edges[_each_bin_filled(expected, edges)] if len(edges) else edges
-
-
-def _each_bin_filled(expected: np.ndarray, edges: np.ndarray) -> np.ndarray:
     counts = np.diff([0, *np.searchsorted(np.sort(expected), edges, side="left"), len(expected)])
-    filled = [min(a, b) > 0 for a, b in pairwise(counts)]
-    return np.asarray(filled, dtype=bool)
+    return edges[np.asarray([min(a, b) > 0 for a, b in pairwise(counts)], dtype=bool)]
 
 
 def _conformal(ratio: np.ndarray, tail: float) -> float:

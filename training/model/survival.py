@@ -1,7 +1,7 @@
 """Probabilities at several horizons that cannot contradict one another, and the time they tell of. Pure.
 
 Let ``S(h)`` be the chance that nothing has happened by day ``h``: no order, or no end of the contract. One model gives
-S at the main horizon; each further horizon has a model of the step from its neighbour, so that rising horizons give
+S at the main horizon; every other horizon has a model of the step from its neighbour, so that rising horizons give
 falling S whatever the models say (a discrete-time hazard; Cox 1972, Singer and Willett 1993):
 
 - outwards, ``S(90) = S(60) * P(nothing until 90 | nothing until 60)``;
@@ -19,7 +19,7 @@ Curve = dict[int, np.ndarray]
 
 
 def neighbour_pairs(days: int, others: tuple[int, ...] | list[int]) -> list[tuple[int, int]]:
-    """Pairs of a horizon and the neighbour it is told from, nearest to the main horizon first.
+    """Pairs of a horizon and the neighbour it is computed from, nearest to the main horizon first.
 
     >>> neighbour_pairs(30, (7, 14, 30, 60, 90))
     [(14, 30), (7, 14), (60, 30), (90, 60)]
@@ -29,26 +29,29 @@ def neighbour_pairs(days: int, others: tuple[int, ...] | list[int]) -> list[tupl
     return [(d, near) for side in (shorter, longer) for near, d in pairwise(side)]
 
 
-def survival_curve(days: int, nothing: np.ndarray, steps: Mapping[int, np.ndarray]) -> Curve:
+def survival_curve(days: int, no_event: np.ndarray, conditional: Mapping[int, np.ndarray]) -> Curve:
     """The curve of S at all horizons.
 
     Parameters
     ----------
     days
         The main horizon.
-    nothing
+    no_event
         S there, shape (n,).
-    steps
-        For every further horizon the conditional probability of nothing, see above, shape (n,).
+    conditional
+        For every other horizon the conditional probability of no event, see above, shape (n,).
 
     Returns
     -------
     dict
         S by horizon, the shortest first; no later value is larger than an earlier one.
     """
-    out = {days: nothing}
-    for d, near in neighbour_pairs(days, list(steps)):
-        out[d] = out[near] * steps[d] if d > near else np.minimum(out[near] + (1 - out[near]) * steps[d], 1.0)
+    out = {days: no_event}
+    for d, near in neighbour_pairs(days, list(conditional)):
+        if d > near:
+            out[d] = out[near] * conditional[d]
+        else:
+            out[d] = np.minimum(out[near] + (1 - out[near]) * conditional[d], 1.0)
     return dict(sorted(out.items()))
 
 
@@ -69,5 +72,5 @@ def median_days(curve: Curve) -> np.ndarray:
     rows = np.arange(len(logs))
     before, behind = logs[rows, upper - 1], logs[rows, upper]
     width = np.where(behind < before, before - behind, 1.0)
-    found = days[upper - 1] + (before - half) / width * (days[upper] - days[upper - 1])
-    return np.where(passed.any(axis=1), found, np.nan)
+    days_at_half = days[upper - 1] + (before - half) / width * (days[upper] - days[upper - 1])
+    return np.where(passed.any(axis=1), days_at_half, np.nan)

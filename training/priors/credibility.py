@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from training.json_tuples import tuples
+from training.json_tuples import lists_to_tuples
 
 COLUMNS = ("spend_total", "tenure_days")
-SMALLEST = 1e-9
+MIN_AMOUNT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Credibility:
     def terms(self, x: np.ndarray) -> np.ndarray:
         """The terms of spend and of time, shape (n, 2); a missing value counts as 0."""
         spend, time = (np.maximum(np.nan_to_num(x[:, place], nan=0.0), 0.0) for place in self.places)
-        return np.column_stack([np.log(spend + self.rate * self.days + SMALLEST), -np.log(time + self.days)])
+        return np.column_stack([np.log(spend + self.rate * self.days + MIN_AMOUNT), -np.log(time + self.days)])
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Logarithm of the prior value, shape (n,)."""
@@ -71,9 +71,9 @@ class Credibility:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Credibility:
+    def from_dict(cls, content: Mapping[str, Any]) -> Credibility:
         """The inverse of `to_dict`."""
-        return cls(**tuples(stored))
+        return cls(**lists_to_tuples(content))
 
 
 def fit_credibility(x: np.ndarray, y: np.ndarray, places: tuple[int, int], days: float) -> Credibility:
@@ -92,8 +92,8 @@ def fit_credibility(x: np.ndarray, y: np.ndarray, places: tuple[int, int], days:
     """
     spend, time = (np.maximum(np.nan_to_num(x[:, place], nan=0.0), 0.0) for place in places)
     rate = float(spend.sum() / max(time.sum(), 1.0))
-    plain = Credibility(places, days, rate, 0.0, (0.0, 0.0))
-    terms = plain.terms(x)
-    scale = np.log(max(y.sum(), SMALLEST) / np.exp(terms.sum(axis=1)).sum())
+    unscaled = Credibility(places, days, rate, 0.0, (0.0, 0.0))
+    terms = unscaled.terms(x)
+    scale = np.log(max(y.sum(), MIN_AMOUNT) / np.exp(terms.sum(axis=1)).sum())
     means = terms.mean(axis=0)
     return Credibility(places, days, rate, float(scale), (float(means[0]), float(means[1])))

@@ -4,7 +4,7 @@ What `training.priors.order_model` takes of a customer stands in the feature row
 first and the last, and how much they came to. It needs no label, only customers with their orders at one moment.
 
 Its four columns share what it says by the Shapley value (Shapley 1953) against one reference customer, the middle one:
-the mean, over all orders in which the columns could be told, of what telling one adds. With four columns these are
+the mean, over all orders in which the columns could become known, of what knowing one adds. With four columns these are
 sixteen forecasts, so the split is exact and sums to the forecast.
 """
 
@@ -23,8 +23,8 @@ from scipy.special import logit
 from training.priors.order_model import OrderModel
 
 COLUMNS = ("orders_total", "days_since_last_order", "tenure_days", "spend_total")
-SURE = 1e-6
-SMALLEST = 1e-6
+MIN_PROBABILITY = 1e-6
+MIN_DENOMINATOR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Expectation:
     model
         Fitted at the newest moment of the training rows.
     nothing
-        What is said of who never ordered, as a raw score: the model knows no such customers.
+        The raw score of who never ordered: the model knows no such customers.
     reference
         The four values of the middle customer, against whom effects are told.
     margin, annual_discount_rate
         Of the value, see `training.priors.order_model.OrderModel.value`.
     near_days
-        Churn: what is told is the step from this neighbouring horizon, see `training.model.survival`; None: the whole.
+        Churn: the forecast is conditional on this neighbouring horizon, see `training.model.survival`; None: it is not.
     """
 
     kind: ClassVar[str] = "expectation"
@@ -63,32 +63,32 @@ class Expectation:
     annual_discount_rate: float = 0.0
     near_days: int | None = None
 
-    def step(self, days: int, near: int) -> Expectation:
-        """The chance of no order until one horizon, told from its neighbour's."""
+    def conditional_on(self, days: int, near: int) -> Expectation:
+        """The forecast of no order until one horizon, given what happened by its neighbour."""
         return replace(self, horizon_days=days, near_days=near)
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """The raw score, shape (n,)."""
-        return self._of(x[:, list(self.places)])
+        return self._scores(x[:, list(self.places)])
 
     def split(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """The raw score as a base and one effect a column, shape (n, columns)."""
-        own, rest = x[:, list(self.places)], np.asarray(self.reference)
-        told = {}
+        own, reference = x[:, list(self.places)], np.asarray(self.reference)
+        forecasts = {}
         for size in range(len(COLUMNS) + 1):
-            for known in combinations(range(len(COLUMNS)), size):
-                mixed = np.where(np.isin(range(len(COLUMNS)), known), own, rest)
-                told[frozenset(known)] = self._of(mixed)
+            for coalition in combinations(range(len(COLUMNS)), size):
+                mixed = np.where(np.isin(range(len(COLUMNS)), coalition), own, reference)
+                forecasts[frozenset(coalition)] = self._scores(mixed)
         out = np.zeros(x.shape)
         for column, place in enumerate(self.places):
-            out[:, place] = _shapley(told, column, len(COLUMNS))
-        return float(self._of(rest[None, :])[0]), out
+            out[:, place] = _shapley(forecasts, column, len(COLUMNS))
+        return float(self._scores(reference[None, :])[0]), out
 
-    def _of(self, columns: np.ndarray) -> np.ndarray:
+    def _scores(self, columns: np.ndarray) -> np.ndarray:
         out = np.full(len(columns), self.nothing)
-        bought = np.nan_to_num(columns[:, 0]) >= 1
-        if bought.any():
-            out[bought] = _raw(self, summary_of(columns[bought]))
+        has_ordered = np.nan_to_num(columns[:, 0]) >= 1
+        if has_ordered.any():
+            out[has_ordered] = _buyer_scores(self, summary_of(columns[has_ordered]))
         return out
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,10 +96,10 @@ class Expectation:
         return {**vars(self), "model": self.model.to_dict()}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Expectation:
+    def from_dict(cls, content: Mapping[str, Any]) -> Expectation:
         """The inverse of `to_dict`."""
-        tuples = {name: tuple(stored[name]) for name in ("places", "reference")}
-        return cls(**{**stored, **tuples, "model": OrderModel.from_dict(stored["model"])})
+        tuples = {name: tuple(content[name]) for name in ("places", "reference")}
+        return cls(**{**content, **tuples, "model": OrderModel.from_dict(content["model"])})
 
 
 def fit_expectation(
@@ -122,15 +122,15 @@ def fit_expectation(
         What is forecast, see `Expectation`.
     """
     columns = x[:, list(places)]
-    bought = np.nan_to_num(columns[:, 0]) >= 1
-    if not bought.any():
+    has_ordered = np.nan_to_num(columns[:, 0]) >= 1
+    if not has_ordered.any():
         return None
-    model = OrderModel.fit(summary_of(columns[bought]))
-    middle = np.nanmedian(columns[bought], axis=0)
-    reference = tuple(float(v) for v in (max(np.rint(middle[0]), 1.0), *middle[1:]))
-    plain = Expectation(places, task, horizon_days, model, 0.0, reference, margin, annual_discount_rate)  # type: ignore[arg-type]
-    told = plain._of(columns[bought])
-    return replace(plain, nothing=float(told.max() if task == "churn" else told.min()))
+    model = OrderModel.fit(summary_of(columns[has_ordered]))
+    median = np.nanmedian(columns[has_ordered], axis=0)
+    reference = tuple(float(v) for v in (max(np.rint(median[0]), 1.0), *median[1:]))
+    prior = Expectation(places, task, horizon_days, model, 0.0, reference, margin, annual_discount_rate)  # type: ignore[arg-type]
+    scores = prior._scores(columns[has_ordered])
+    return replace(prior, nothing=float(scores.max() if task == "churn" else scores.min()))
 
 
 def summary_of(columns: np.ndarray) -> pd.DataFrame:
@@ -141,9 +141,9 @@ def summary_of(columns: np.ndarray) -> pd.DataFrame:
     >>> summary_of(np.array([[3.0, 10.0, 100.0, 60.0]])).round(1).to_dict("records")[0]["mean_amount"]
     20.0
     """
-    orders, since, tenure, spend = np.nan_to_num(columns).T
+    orders, days_since_order, tenure, spend = np.nan_to_num(columns).T
     orders, age = np.maximum(orders, 1.0), np.maximum(tenure, 0.5)
-    recency = np.where(orders == 1, 0.0, np.clip(age - since, 0.0, None))
+    recency = np.where(orders == 1, 0.0, np.clip(age - days_since_order, 0.0, None))
     return pd.DataFrame(
         {
             "repeats": orders - 1.0,
@@ -155,28 +155,28 @@ def summary_of(columns: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _raw(prior: Expectation, summary: pd.DataFrame) -> np.ndarray:
+def _buyer_scores(prior: Expectation, summary: pd.DataFrame) -> np.ndarray:
     if prior.task == "churn":
-        return np.asarray(logit(np.clip(_nothing(prior, summary), SURE, 1 - SURE)))
+        return np.asarray(logit(np.clip(_p_no_order(prior, summary), MIN_PROBABILITY, 1 - MIN_PROBABILITY)))
     value = prior.model.value(summary, prior.horizon_days, prior.margin, prior.annual_discount_rate)
-    return np.log(np.maximum(value, SMALLEST))
+    return np.log(np.maximum(value, MIN_DENOMINATOR))
 
 
-def _nothing(prior: Expectation, summary: pd.DataFrame) -> np.ndarray:
+def _p_no_order(prior: Expectation, summary: pd.DataFrame) -> np.ndarray:
     days, near = prior.horizon_days, prior.near_days
     if near is None:
         return prior.model.p_none(summary, [days])[:, 0]
     first, last = prior.model.p_none(summary, sorted((days, near))).T
     if days > near:
-        return last / np.maximum(first, SMALLEST)
-    return (first - last) / np.maximum(1 - last, SMALLEST)
+        return last / np.maximum(first, MIN_DENOMINATOR)
+    return (first - last) / np.maximum(1 - last, MIN_DENOMINATOR)
 
 
-def _shapley(told: Mapping[frozenset[int], np.ndarray], column: int, size: int) -> np.ndarray:
-    """Mean of what telling a column adds, over all orders of telling."""
-    out = np.zeros_like(told[frozenset()])
-    for known, value in told.items():
-        if column not in known:
-            weight = factorial(len(known)) * factorial(size - len(known) - 1) / factorial(size)
-            out += weight * (told[known | {column}] - value)
+def _shapley(forecasts: Mapping[frozenset[int], np.ndarray], column: int, size: int) -> np.ndarray:
+    """Mean of what knowing a column adds, over all orders in which they become known."""
+    out = np.zeros_like(forecasts[frozenset()])
+    for coalition, value in forecasts.items():
+        if column not in coalition:
+            weight = factorial(len(coalition)) * factorial(size - len(coalition) - 1) / factorial(size)
+            out += weight * (forecasts[coalition | {column}] - value)
     return out

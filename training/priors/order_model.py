@@ -20,7 +20,7 @@ from training.priors.order_values import SpendModel, SpendPrior, fit_spend
 from training.priors.purchases import YEAR, Array, PurchaseModel, PurchasePrior, fit_purchases
 
 SUMMARY = ("repeats", "recency_days", "age_days", "orders", "mean_amount")
-STEPS = 24
+DISCOUNT_STEPS = 24
 ROWS_AT_ONCE = 2_000
 PARAMETER_DRAWS = 20
 
@@ -118,10 +118,10 @@ class OrderModel:
         return {"purchases": self.purchases.to_dict(), "spend": self.spend.to_dict() if self.spend else None}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> OrderModel:
+    def from_dict(cls, content: Mapping[str, Any]) -> OrderModel:
         """The inverse of `to_dict`."""
-        spend = SpendModel.from_dict(stored["spend"]) if stored["spend"] else None
-        return cls(PurchaseModel.from_dict(stored["purchases"]), spend)
+        spend = SpendModel.from_dict(content["spend"]) if content["spend"] else None
+        return cls(PurchaseModel.from_dict(content["purchases"]), spend)
 
     def p_alive(self, summary: pd.DataFrame) -> Array:
         """Probability that each customer has not left yet, shape (n,)."""
@@ -152,7 +152,7 @@ class OrderModel:
         each = spend.expected(summary["orders"], summary["mean_amount"]) * margin
         if annual_discount_rate == 0:
             return each * self.expected_orders(summary, horizon_days)
-        ends = np.linspace(0.0, horizon_days, STEPS + 1)
+        ends = np.linspace(0.0, horizon_days, DISCOUNT_STEPS + 1)
         orders = np.diff(self.expected_orders(summary, ends), axis=1)
         return each * (orders @ _discount(0.5 * (ends[1:] + ends[:-1]), annual_discount_rate))
 
@@ -186,13 +186,15 @@ class OrderModel:
         factor = margin * float(_discount(np.array([horizon_days / 2]), annual_discount_rate)[0])
         rng = np.random.default_rng(seed)
         logs = self.purchases.draw_logs(rng, PARAMETER_DRAWS)
-        each = max(1, -(-draws // PARAMETER_DRAWS))
+        draws_each = max(1, -(-draws // PARAMETER_DRAWS))
         out = []
         for at in range(0, max(len(summary), 1), ROWS_AT_ONCE):
             rows = summary.iloc[at : at + ROWS_AT_ONCE]
             history = _history(rows)
-            coming = np.hstack([self.purchases.sample(*history, horizon_days, rng, each, drawn) for drawn in logs])
-            worth = spend.sample(rows["orders"], rows["mean_amount"], coming, rng)
+            n_orders = np.hstack(
+                [self.purchases.sample(*history, horizon_days, rng, draws_each, four) for four in logs]
+            )
+            worth = spend.sample(rows["orders"], rows["mean_amount"], n_orders, rng)
             out.append(np.quantile(worth * factor, quantiles, axis=1).T)
         return np.concatenate(out)
 

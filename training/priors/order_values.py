@@ -21,7 +21,7 @@ from scipy.special import digamma, gammaln
 from configs.errors import DataError
 from training.priors.posterior import Array, lowest, penalised, row_weights
 
-SMALLEST = 1e-6
+MIN_AMOUNT = 1e-6
 STARTS = ((0.0, 0.0, 0.0), (1.5, 1.0, 0.2), (-1.0, -0.5, -0.2))
 
 
@@ -80,9 +80,9 @@ class SpendModel:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> SpendModel:
+    def from_dict(cls, content: Mapping[str, Any]) -> SpendModel:
         """The inverse of `to_dict`."""
-        return cls(**stored)
+        return cls(**content)
 
     def expected(self, orders: ArrayLike, mean_amount: ArrayLike) -> Array:
         """Expected value of a customer's next order, shape (n,), in currency.
@@ -99,7 +99,7 @@ class SpendModel:
         return self.p * rate / (shape - 1.0)
 
     def sample(
-        self, orders: ArrayLike, mean_amount: ArrayLike, coming: NDArray[np.int64], rng: np.random.Generator
+        self, orders: ArrayLike, mean_amount: ArrayLike, n_orders: NDArray[np.int64], rng: np.random.Generator
     ) -> Array:
         """Draw what coming orders are worth together, shape (n, draws), in currency.
 
@@ -107,14 +107,14 @@ class SpendModel:
         ----------
         orders, mean_amount
             See `expected`.
-        coming
+        n_orders
             Numbers of coming orders, shape (n, draws).
         rng
             Where chance comes from.
         """
         shape, rate = self._posterior(orders, mean_amount)
-        own = rng.gamma(shape[:, None], size=coming.shape) / rate[:, None]
-        return rng.gamma(np.where(coming > 0, self.p * coming, 1.0)) * (coming > 0) / np.maximum(own, 1e-300)
+        own = rng.gamma(shape[:, None], size=n_orders.shape) / rate[:, None]
+        return rng.gamma(np.where(n_orders > 0, self.p * n_orders, 1.0)) * (n_orders > 0) / np.maximum(own, 1e-300)
 
     def _posterior(self, orders: ArrayLike, mean_amount: ArrayLike) -> tuple[Array, Array]:
         n, mean = _checked(orders, mean_amount)
@@ -147,10 +147,10 @@ def fit_spend(
     prior = prior or SpendPrior()
     n, mean = _checked(orders, mean_amount)
     w = row_weights(weights, len(n))
-    kept = (n > 0) & (mean > SMALLEST) & (w > 0)
-    n, mean, w = n[kept], mean[kept], w[kept]
-    level = prior.mean_amount or (float(w @ mean / w.sum()) if len(w) else 1.0)
-    centre = np.array([prior.log_p, prior.log_q, np.log(level)])
+    informative = (n > 0) & (mean > MIN_AMOUNT) & (w > 0)
+    n, mean, w = n[informative], mean[informative], w[informative]
+    mean_level = prior.mean_amount or (float(w @ mean / w.sum()) if len(w) else 1.0)
+    centre = np.array([prior.log_p, prior.log_q, np.log(mean_level)])
     sd = np.array([prior.sd_log_p, prior.sd_log_q, prior.sd_log_mean])
 
     def loss(logs: Array) -> tuple[float, Array]:
@@ -158,8 +158,8 @@ def fit_spend(
         return -value, -slope
 
     bounds = [(prior.log_p - 8, prior.log_p + 8), (prior.log_q - 8, prior.log_q + 8), (centre[2] - 8, centre[2] + 8)]
-    told = penalised(loss, centre, sd)
-    ends = [minimize(told, centre + np.asarray(s), jac=True, method="L-BFGS-B", bounds=bounds) for s in STARTS]
+    posterior = penalised(loss, centre, sd)
+    ends = [minimize(posterior, centre + np.asarray(s), jac=True, method="L-BFGS-B", bounds=bounds) for s in STARTS]
     best, agreeing = lowest([(end.x, float(end.fun)) for end in ends])
     p, q, gamma = _parameters(best)
     return SpendModel(p, q, gamma, float(w.sum()), _log_likelihood(best, n, mean, w)[0], agreeing)

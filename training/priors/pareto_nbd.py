@@ -93,14 +93,14 @@ def _left_early(four: Four, h: Histories) -> tuple[Array, Array, Array, Array, A
     mass = weight * np.exp(logs - top[:, None])
     total = mass.sum(axis=1)
     with np.errstate(divide="ignore"):
-        gone = np.log(s) + top + np.log(total)
-    return stays, gone, days, mass / np.maximum(total, 1e-300)[:, None], total
+        departed = np.log(s) + top + np.log(total)
+    return stays, departed, days, mass / np.maximum(total, 1e-300)[:, None], total
 
 
 def alive(four: Four, h: Histories) -> Array:
     """Probability that each customer has not left by the moment, shape (n,)."""
-    stays, gone, *_ = _left_early(four, h)
-    return np.exp(stays - np.logaddexp(stays, gone))
+    stays, departed, *_ = _left_early(four, h)
+    return np.exp(stays - np.logaddexp(stays, departed))
 
 
 def log_likelihood(logs: Array, h: Histories, w: Array) -> tuple[float, Array]:
@@ -115,8 +115,8 @@ def log_likelihood(logs: Array, h: Histories, w: Array) -> tuple[float, Array]:
 
 def _log_likelihood_of(four: Four, h: Histories, w: Array) -> tuple[float, Array]:
     r, alpha, s, beta = four
-    stays, gone, days, share, _ = _left_early(four, h)
-    both = np.logaddexp(stays, gone)
+    stays, departed, days, share, _ = _left_early(four, h)
+    both = np.logaddexp(stays, departed)
     here = np.exp(stays - both)
     left = 1.0 - here
     value = gammaln(r + h.x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta) + both

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from training.priors.pareto_nbd import Array
 
 Loss = Callable[[Array], tuple[float, Array]]
-SAME = 1e-3
+LOSS_TOLERANCE = 1e-3
 
 
 def row_weights(weights: ArrayLike | None, n: int) -> Array:
@@ -30,8 +30,8 @@ def penalised(loss: Loss, centre: Array, sd: Array) -> Loss:
 
     Examples
     --------
-    >>> told = penalised(lambda at: (0.0, np.zeros(1)), np.array([1.0]), np.array([0.5]))
-    >>> value, slope = told(np.array([2.0]))
+    >>> posterior = penalised(lambda at: (0.0, np.zeros(1)), np.array([1.0]), np.array([0.5]))
+    >>> value, slope = posterior(np.array([2.0]))
     >>> float(value), slope.tolist()
     (2.0, [4.0])
     """
@@ -60,4 +60,4 @@ def lowest(ends: Sequence[tuple[Array, float]]) -> tuple[Array, int]:
     ([9.0], 2)
     """
     best, low = min(ends, key=lambda end: end[1])
-    return best, sum(value - low < SAME * max(1.0, 1e-4 * abs(low)) for _, value in ends)
+    return best, sum(value - low < LOSS_TOLERANCE * max(1.0, 1e-4 * abs(low)) for _, value in ends)

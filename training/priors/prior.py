@@ -31,11 +31,11 @@ class Prior(Protocol):
         """As JSON can hold it."""
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Prior:
+    def from_dict(cls, content: Mapping[str, Any]) -> Prior:
         """The inverse of `to_dict`."""
 
 
-KINDS: dict[str, type[Prior]] = {made.kind: made for made in (Credibility, Expectation, Linear)}
+KINDS: dict[str, type[Prior]] = {prior.kind: prior for prior in (Credibility, Expectation, Linear)}
 
 
 def dump(prior: Prior | None) -> dict[str, Any] | None:
@@ -43,8 +43,8 @@ def dump(prior: Prior | None) -> dict[str, Any] | None:
     return {"kind": prior.kind, **prior.to_dict()} if prior else None
 
 
-def load(stored: Mapping[str, Any] | None) -> Prior | None:
+def load(content: Mapping[str, Any] | None) -> Prior | None:
     """The inverse of `dump`."""
-    if stored is None:
+    if content is None:
         return None
-    return KINDS[stored["kind"]].from_dict({name: value for name, value in stored.items() if name != "kind"})
+    return KINDS[content["kind"]].from_dict({name: value for name, value in content.items() if name != "kind"})

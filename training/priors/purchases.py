@@ -121,9 +121,9 @@ class PurchaseModel:
         return asdict(self) | {"covariance": [list(row) for row in self.covariance]}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> PurchaseModel:
+    def from_dict(cls, content: Mapping[str, Any]) -> PurchaseModel:
         """The inverse of `to_dict`."""
-        return cls(**{**stored, "covariance": tuple(tuple(map(float, row)) for row in stored["covariance"])})
+        return cls(**{**content, "covariance": tuple(tuple(map(float, row)) for row in content["covariance"])})
 
     def at(self, logs: ArrayLike) -> Four:
         """``r, alpha, s, beta`` of four logarithms in the order of `logs`."""
@@ -147,9 +147,9 @@ class PurchaseModel:
             Days ahead: one number, or several.
         """
         h = Histories.of(x, t_x, age)
-        told = expected(self._four, h, np.atleast_1d(np.asarray(horizon, dtype=np.float64)))
-        told *= chunked(lambda part: alive(self._four, part), h)[:, None]
-        return told[:, 0] if np.ndim(horizon) == 0 else told
+        orders = expected(self._four, h, np.atleast_1d(np.asarray(horizon, dtype=np.float64)))
+        orders *= chunked(lambda part: alive(self._four, part), h)[:, None]
+        return orders[:, 0] if np.ndim(horizon) == 0 else orders
 
     def p_none(self, x: ArrayLike, t_x: ArrayLike, age: ArrayLike, horizons: Sequence[float]) -> Array:
         """Probability of no order within each horizon, shape (n, h): never rising from a horizon to a longer one.
@@ -236,21 +236,21 @@ def fit_purchases(
     h, w = _collapse(h, row_weights(weights, len(h.x)))
     centre, sd = _prior_logs(prior, h, w)
 
-    found, agreeing = _search(lambda rows, n: _posterior(rows, n, centre, sd), h, w, centre)
-    without = _minimize(penalised(lambda logs: nbd(logs, h, w), centre[:2], sd[:2]), centre[:2])
-    level, level_without = float(log_likelihood(found, h, w)[0]), -float(nbd(without[0], h, w)[0])
-    told = level - level_without >= EVIDENCE
+    best, agreeing = _search(lambda rows, n: _posterior(rows, n, centre, sd), h, w, centre)
+    without_dropout = _minimize(penalised(lambda logs: nbd(logs, h, w), centre[:2], sd[:2]), centre[:2])
+    level, level_without = float(log_likelihood(best, h, w)[0]), -float(nbd(without_dropout[0], h, w)[0])
+    identifiable = level - level_without >= EVIDENCE
     gain = f"that customers leave raises the log-likelihood by {level - level_without:.2f}"
-    r, alpha, s, beta = parameters(found)
+    r, alpha, s, beta = parameters(best)
     return PurchaseModel(
         r=r,
         alpha=alpha,
         s=s,
         beta=beta,
-        dropout_identifiable=bool(told),
-        reason=f"{gain}, {'at least' if told else 'under'} {EVIDENCE:g}"
-        + ("" if told else ": how long customers stay rests on the prior"),
-        covariance=tuple(tuple(map(float, row)) for row in _covariance(_posterior(h, w, centre, sd), found)),
+        dropout_identifiable=bool(identifiable),
+        reason=f"{gain}, {'at least' if identifiable else 'under'} {EVIDENCE:g}"
+        + ("" if identifiable else ": how long customers stay rests on the prior"),
+        covariance=tuple(tuple(map(float, row)) for row in _covariance(_posterior(h, w, centre, sd), best)),
         log_likelihood=level,
         log_likelihood_without_dropout=level_without,
         customers=float(w.sum()),
@@ -258,12 +258,12 @@ def fit_purchases(
     )
 
 
-def _search(make: Callable[[Histories, Array], Loss], h: Histories, w: Array, centre: Array) -> tuple[Array, int]:
+def _search(posterior: Callable[[Histories, Array], Loss], h: Histories, w: Array, centre: Array) -> tuple[Array, int]:
     """The minimum of a loss, and how many of the starts led to it."""
-    few, n = (h, w) if len(w) <= SEARCH_ROWS else _draw(h, w, SEARCH_ROWS)
-    ends = [_minimize(make(few, n), centre + np.asarray(start)) for start in STARTS]
+    sample, n = (h, w) if len(w) <= SEARCH_ROWS else _draw(h, w, SEARCH_ROWS)
+    ends = [_minimize(posterior(sample, n), centre + np.asarray(start)) for start in STARTS]
     best, agreeing = lowest(ends)
-    return (best if few is h else _minimize(make(h, w), best)[0]), agreeing
+    return (best if sample is h else _minimize(posterior(h, w), best)[0]), agreeing
 
 
 def _posterior(h: Histories, w: Array, centre: Array, sd: Array) -> Loss:
@@ -297,8 +297,8 @@ def _prior_logs(prior: PurchasePrior, h: Histories, w: Array) -> tuple[Array, Ar
 
 def _minimize(loss: Loss, start: Array) -> tuple[Array, float]:
     bounds = [(v - 15.0, v + 15.0) for v in start]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500, "ftol": 1e-13})
-    return found.x, float(found.fun)
+    result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500, "ftol": 1e-13})
+    return result.x, float(result.fun)
 
 
 def _covariance(loss: Loss, at: Array, step: float = 1e-3) -> Array:

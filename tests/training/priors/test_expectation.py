@@ -83,7 +83,7 @@ def test_steps_lead_from_one_horizon_to_the_next() -> None:
     x = customers()
     main = made("churn", x)
     none = main.model.p_none(summary_of(x), [30, 90, 180])
-    longer, shorter = expit(main.step(180, 90)(x)), expit(main.step(30, 90)(x))
+    longer, shorter = expit(main.conditional_on(180, 90)(x)), expit(main.conditional_on(30, 90)(x))
     assert none[:, 1] * longer == pytest.approx(none[:, 2], rel=1e-4)
     assert none[:, 1] + (1 - none[:, 1]) * shorter == pytest.approx(none[:, 0], rel=1e-4)
 
