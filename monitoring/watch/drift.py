@@ -32,8 +32,8 @@ VERDICTS = (DRIFTED, TOO_FEW, NO_CHANGE)
 NUMBER = "number"
 CATEGORY = "category"
 MISSING = "(missing)"
-LEAST_EXPECTED = 5
-MOST_LEVELS = 50
+MIN_EXPECTED_COUNT = 5
+MAX_LEVELS = 50
 COLUMNS = {
     "column": "object",
     "kind": "object",
@@ -59,7 +59,7 @@ def drift_table(
     Kolmogorov and Smirnov; missing values are compared apart, as missing or not. Everything else is a category, with
     missing as a level of its own: the effect is Cramer's V with both samples weighed alike, less what chance gives;
     the test is chi-square on the 2 x K table, or an exact one where levels are rare. Levels beyond the
-    `MOST_LEVELS` most common are taken together. Infinite numbers count as missing.
+    `MAX_LEVELS` most common are taken together. Infinite numbers count as missing.
 
     Parameters
     ----------
@@ -75,10 +75,10 @@ def drift_table(
     DataFrame
         One row a column, in the order given: ``column``; ``kind`` (number or category); ``n_reference``,
         ``n_current`` (rows); ``missing_reference``, ``missing_current`` (shares, NaN without rows); ``part`` (values
-        or missing: which comparison of a number the rest tells of); ``effect``; ``p_value``; ``p_corrected`` (Holm,
+        or missing: which comparison of a number the rest is about); ``effect``; ``p_value``; ``p_corrected`` (Holm,
         over all comparisons with enough rows; NaN for the others); ``verdict``; ``text``, the change in words; and
         the rule: ``effect_at_least``, ``p_at_most``, ``rows_at_least``. Of a number's two comparisons the one that
-        drifted is told, else the one that cannot be judged, else the one with the larger effect.
+        drifted is taken, else the one that cannot be judged, else the one with the larger effect.
 
     Raises
     ------
@@ -87,9 +87,9 @@ def drift_table(
     """
     names = list(columns)
     _check(reference, current, names)
-    found = [row for name in names for row in _compare(_tidy(reference[name]), _tidy(current[name]), name)]
-    told = pd.DataFrame(found, columns=["rows", *COLUMNS]).drop(columns=["p_corrected", "verdict"])
-    judged = _judge(told.assign(column=pd.Categorical(told["column"], names)), monitoring)
+    rows = [row for name in names for row in _compare(_as_floats(reference[name]), _as_floats(current[name]), name)]
+    comparisons = pd.DataFrame(rows, columns=["rows", *COLUMNS]).drop(columns=["p_corrected", "verdict"])
+    judged = _judge(comparisons.assign(column=pd.Categorical(comparisons["column"], names)), monitoring)
     ranked = judged.assign(rank=judged["verdict"].map(VERDICTS.index), size=-judged["effect"])
     first = ranked.sort_values(["column", "rank", "size"], kind="stable").drop_duplicates("column")
     return (
@@ -129,62 +129,62 @@ def cramers_v(counts: Array) -> float:
     return float(np.sqrt(((p - q) ** 2 / (p + q)).sum() / 2))
 
 
-def chance_v(counts: Array) -> float:
+def cramers_v_by_chance(counts: Array) -> float:
     """Root of the mean of ``V**2`` that chance alone gives: ``(K - 1) / 4 * (1 / n + 1 / m)`` for n and m rows.
 
     Subtracted from V squared, so that many levels in few rows do not pass for a change; the idea is that of
     Bergsma, "A bias-correction for Cramer's V and Tschuprow's T", J. Korean Stat. Soc. 42 (2013).
 
-    >>> round(chance_v(np.array([[50, 50], [70, 30]])), 4)
+    >>> round(cramers_v_by_chance(np.array([[50, 50], [70, 30]])), 4)
     0.0707
     """
     return float(np.sqrt((counts.shape[1] - 1) / 4 * (1 / counts.sum(axis=1)).sum()))
 
 
-def same_shares_p(counts: Array) -> float:
+def homogeneity_p_value(counts: Array) -> float:
     """p-value of the test that both rows of a 2 x K table have the same shares; 1 for a single level.
 
     Chi-square where at least five rows are expected in every cell. Elsewhere it cannot be trusted: then Fisher's
-    exact test for two levels, and for more `drawn_p`.
+    exact test for two levels, and for more `monte_carlo_p_value`.
     """
     if counts.shape[1] < 2:
         return 1.0
-    if stats.contingency.expected_freq(counts).min() >= LEAST_EXPECTED:
+    if stats.contingency.expected_freq(counts).min() >= MIN_EXPECTED_COUNT:
         return float(stats.chi2_contingency(counts, correction=False).pvalue)
     if counts.shape[1] == 2:
         return float(stats.fisher_exact(counts.astype(np.int64)).pvalue)
-    return drawn_p(counts)
+    return monte_carlo_p_value(counts)
 
 
-def drawn_p(counts: Array, draws: Sequence[int] = (999, 99_999), seed: int = 0) -> float:
+def monte_carlo_p_value(counts: Array, draws: Sequence[int] = (999, 99_999), seed: int = 0) -> float:
     """p-value from tables drawn with the same totals, judged by `cramers_v`.
 
     Exact up to the drawing, however rare a level is. Drawing stops at the first of `draws` if ten tables reached
-    the V that was found (Besag and Clifford 1991, Biometrika 78); so the smallest value is one over the last + 1.
+    the V of `counts` (Besag and Clifford 1991, Biometrika 78); so the smallest value is one over the last + 1.
     """
     rng = np.random.default_rng(seed)
     rows, totals = counts.sum(axis=1), counts.sum(axis=0)
-    few, reached, drawn = int(rows.argmin()), 0, 0
-    for upto in draws:
-        table = rng.multivariate_hypergeometric(totals.astype(np.int64), int(rows[few]), upto - drawn, "marginals")
-        p, q = table / rows[few], (totals - table) / rows[1 - few]
+    smaller, reached, drawn = int(rows.argmin()), 0, 0
+    for total in draws:
+        table = rng.multivariate_hypergeometric(totals.astype(np.int64), int(rows[smaller]), total - drawn, "marginals")
+        p, q = table / rows[smaller], (totals - table) / rows[1 - smaller]
         reached += int((((p - q) ** 2 / (p + q)).sum(axis=1) / 2 >= cramers_v(counts) ** 2 - 1e-12).sum())
-        drawn = upto
+        drawn = total
         if reached >= 10:
             break
     return (reached + 1) / (drawn + 1)
 
 
-def merge_rarest(counts: Array, most: int = MOST_LEVELS) -> Array:
-    """Keep the `most` levels with the largest totals and make one of the others, the last.
+def merge_rare_levels(counts: Array, max_levels: int = MAX_LEVELS) -> Array:
+    """Keep the `max_levels` levels with the largest totals and make one of the others, the last.
 
-    >>> merge_rarest(np.array([[2, 90, 6, 2], [5, 80, 10, 5]]), most=2)
+    >>> merge_rare_levels(np.array([[2, 90, 6, 2], [5, 80, 10, 5]]), max_levels=2)
     array([[90,  6,  4],
            [80, 10, 10]])
     """
     order = np.argsort(-counts.sum(axis=0), kind="stable")
-    rest = counts[:, order[most:]].sum(axis=1, keepdims=True)
-    return np.hstack([counts[:, order[:most]], rest]) if len(order) > most else counts
+    rest = counts[:, order[max_levels:]].sum(axis=1, keepdims=True)
+    return np.hstack([counts[:, order[:max_levels]], rest]) if len(order) > max_levels else counts
 
 
 def holm(p_values: Array) -> Array:
@@ -200,8 +200,8 @@ def holm(p_values: Array) -> Array:
 
 def _compare(reference: pd.Series, current: pd.Series, name: str) -> Iterator[dict[str, Any]]:
     """One row a comparison; `rows` is the size of the smaller sample that it rests on."""
-    kind = NUMBER if _numeric(reference) and _numeric(current) else CATEGORY
-    about = {
+    kind = NUMBER if _is_number(reference) and _is_number(current) else CATEGORY
+    shared = {
         "column": name,
         "kind": kind,
         "n_reference": len(reference),
@@ -210,16 +210,16 @@ def _compare(reference: pd.Series, current: pd.Series, name: str) -> Iterator[di
         "missing_current": _share_missing(current),
     }
     if kind == CATEGORY:
-        yield about | _categories(reference, current)
+        yield shared | _compare_categories(reference, current)
         return
-    yield about | _numbers(reference, current)
+    yield shared | _compare_numbers(reference, current)
     if reference.isna().any() or current.isna().any():
-        there = (side.isna().map({True: MISSING, False: "there"}) for side in (reference, current))
-        text = f"missing {about['missing_reference']:.0%} → {about['missing_current']:.0%}"
-        yield about | _categories(*there) | {"part": "missing", "text": text}
+        is_missing = (side.isna().map({True: MISSING, False: "present"}) for side in (reference, current))
+        text = f"missing {shared['missing_reference']:.0%} → {shared['missing_current']:.0%}"
+        yield shared | _compare_categories(*is_missing) | {"part": "missing", "text": text}
 
 
-def _numbers(reference: pd.Series, current: pd.Series) -> dict[str, Any]:
+def _compare_numbers(reference: pd.Series, current: pd.Series) -> dict[str, Any]:
     before, after = (side.dropna().to_numpy(np.float64) for side in (reference, current))
     rows = min(len(before), len(after))
     if rows == 0:
@@ -235,7 +235,7 @@ def _numbers(reference: pd.Series, current: pd.Series) -> dict[str, Any]:
     }
 
 
-def _categories(reference: pd.Series, current: pd.Series) -> dict[str, Any]:
+def _compare_categories(reference: pd.Series, current: pd.Series) -> dict[str, Any]:
     rows = min(len(reference), len(current))
     if rows == 0:
         return {"part": "values", "rows": 0, "effect": np.nan, "p_value": np.nan, "text": "no values to compare"}
@@ -244,34 +244,35 @@ def _categories(reference: pd.Series, current: pd.Series) -> dict[str, Any]:
     ]
     table = pd.concat(levels, axis=1).fillna(0).sort_index()
     counts = table.to_numpy(np.float64).T
-    merged, shares = merge_rarest(counts), counts / counts.sum(axis=1, keepdims=True)
-    most = int(np.abs(shares[1] - shares[0]).argmax())
+    merged, shares = merge_rare_levels(counts), counts / counts.sum(axis=1, keepdims=True)
+    changed = int(np.abs(shares[1] - shares[0]).argmax())
     return {
         "part": "values",
         "rows": rows,
-        "effect": float(np.sqrt(max(cramers_v(merged) ** 2 - chance_v(merged) ** 2, 0))),
-        "p_value": same_shares_p(merged),
-        "text": f"share of '{table.index[most]:.40}' {shares[0, most]:.0%} → {shares[1, most]:.0%}",
+        "effect": float(np.sqrt(max(cramers_v(merged) ** 2 - cramers_v_by_chance(merged) ** 2, 0))),
+        "p_value": homogeneity_p_value(merged),
+        "text": f"share of '{table.index[changed]:.40}' {shares[0, changed]:.0%} → {shares[1, changed]:.0%}",
     }
 
 
-def _judge(told: pd.DataFrame, monitoring: Monitoring) -> pd.DataFrame:
+def _judge(comparisons: pd.DataFrame, monitoring: Monitoring) -> pd.DataFrame:
     """Add ``p_corrected`` and ``verdict``."""
-    enough = (told["rows"] >= monitoring.drift_min_rows).to_numpy()
-    corrected = np.full(len(told), np.nan)
-    corrected[enough] = holm(told["p_value"].to_numpy(np.float64)[enough])
-    large = (told["effect"] >= monitoring.drift_effect).to_numpy() & (corrected <= monitoring.drift_p_value)
-    return told.assign(p_corrected=corrected, verdict=np.select([~enough, large], [TOO_FEW, DRIFTED], NO_CHANGE))
+    enough = (comparisons["rows"] >= monitoring.drift_min_rows).to_numpy()
+    corrected = np.full(len(comparisons), np.nan)
+    corrected[enough] = holm(comparisons["p_value"].to_numpy(np.float64)[enough])
+    large = (comparisons["effect"] >= monitoring.drift_effect).to_numpy() & (corrected <= monitoring.drift_p_value)
+    verdict = np.select([~enough, large], [TOO_FEW, DRIFTED], NO_CHANGE)
+    return comparisons.assign(p_corrected=corrected, verdict=verdict)
 
 
-def _tidy(column: pd.Series) -> pd.Series:
+def _as_floats(column: pd.Series) -> pd.Series:
     """Floats for numbers, with infinite ones missing; anything else as it is."""
-    if not _numeric(column):
+    if not _is_number(column):
         return column
     return column.astype(object).where(column.notna(), np.nan).astype(np.float64).replace([np.inf, -np.inf], np.nan)
 
 
-def _numeric(column: pd.Series) -> bool:
+def _is_number(column: pd.Series) -> bool:
     """Whether the column holds numbers; an empty one may."""
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     return numeric or bool(column.isna().all())
@@ -282,9 +283,9 @@ def _share_missing(column: pd.Series) -> float:
 
 
 def _check(reference: pd.DataFrame, current: pd.DataFrame, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"drift: columns are named twice: {twice}; name each once")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"drift: columns are named twice: {repeated}; name each once")
     for side, frame in (("reference", reference), ("current", current)):
         for name in names:
             if name not in frame:

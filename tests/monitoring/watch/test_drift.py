@@ -14,13 +14,13 @@ from monitoring.watch.drift import (
     DRIFTED,
     NO_CHANGE,
     TOO_FEW,
-    chance_v,
     cramers_v,
-    drawn_p,
+    cramers_v_by_chance,
     drift_table,
     holm,
-    merge_rarest,
-    same_shares_p,
+    homogeneity_p_value,
+    merge_rare_levels,
+    monte_carlo_p_value,
     wasserstein_effect,
 )
 
@@ -63,7 +63,7 @@ def test_without_drift_the_test_alone_keeps_its_level(many: int, few: int) -> No
     """Even if every effect counted: 60 windows at 5 %, at most 9 by chance (99.9 %)."""
     any_effect = rule(drift_effect=1e-12, drift_p_value=0.05)
     draws = (verdicts(sample(2 * i, many), sample(2 * i + 1, few), any_effect) for i in range(60))
-    assert sum(DRIFTED in found.values() for found in draws) <= 9
+    assert sum(DRIFTED in outcome.values() for outcome in draws) <= 9
 
 
 @pytest.mark.parametrize(("many", "few"), [(20_000, 200), (1_000, 1_000)])
@@ -73,8 +73,8 @@ def test_a_shift_by_half_a_deviation_a_new_category_and_nulls_are_found(many: in
     current["probability"] += reference["probability"].std() / 2
     current["region"] = current["region"].where(rng.random(few) > 0.2, "islands")
     current["orders"] = current["orders"].where(rng.random(few) > 0.3)
-    found = verdicts(reference, current)
-    assert [name for name, verdict in found.items() if verdict == DRIFTED] == ["probability", "orders", "region"]
+    by_column = verdicts(reference, current)
+    assert [name for name, verdict in by_column.items() if verdict == DRIFTED] == ["probability", "orders", "region"]
 
 
 def test_a_found_change_is_told_in_words_with_its_part() -> None:
@@ -203,35 +203,35 @@ def test_the_distance_of_numbers_has_no_unit_and_is_the_shift_in_deviations(
 
 def test_plentiful_cells_are_judged_by_chi_square_with_both_rows_as_samples() -> None:
     counts = np.array([[60.0, 40.0], [40.0, 60.0]])
-    assert same_shares_p(counts) == pytest.approx(stats.chi2.sf(8.0, df=1))
-    assert same_shares_p(counts[:, :1]) == 1
+    assert homogeneity_p_value(counts) == pytest.approx(stats.chi2.sf(8.0, df=1))
+    assert homogeneity_p_value(counts[:, :1]) == 1
 
 
 def test_two_rare_levels_are_judged_as_fisher_judged_the_lady_tasting_tea() -> None:
-    assert same_shares_p(np.array([[3.0, 1.0], [1.0, 3.0]])) == pytest.approx(34 / 70)
+    assert homogeneity_p_value(np.array([[3.0, 1.0], [1.0, 3.0]])) == pytest.approx(34 / 70)
 
 
 def test_drawn_tables_agree_with_all_tables_there_are() -> None:
     """Cut a, a, b, b, c, c into halves: of 20 ways, 8 give each half one of each level, 12 do not."""
     apart, alike = np.array([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]]), np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
-    assert drawn_p(apart) == pytest.approx(12 / 20, abs=0.06)
-    assert drawn_p(alike) == 1
+    assert monte_carlo_p_value(apart) == pytest.approx(12 / 20, abs=0.06)
+    assert monte_carlo_p_value(alike) == 1
 
 
 def test_a_new_level_is_found_however_large_the_reference() -> None:
-    assert same_shares_p(np.array([[100_000.0, 20_000.0, 0.0], [150.0, 30.0, 20.0]])) == pytest.approx(1e-5)
+    assert homogeneity_p_value(np.array([[100_000.0, 20_000.0, 0.0], [150.0, 30.0, 20.0]])) == pytest.approx(1e-5)
 
 
 @pytest.mark.parametrize(("levels", "first", "second"), [(2, 100, 100), (5, 2_000, 100), (40, 2_000, 200)])
 def test_chance_alone_gives_the_v_that_is_subtracted(levels: int, first: int, second: int) -> None:
     rng, shares = np.random.default_rng(levels), np.full(levels, 1 / levels)
     tables = np.stack([rng.multinomial(first, shares, 2_000), rng.multinomial(second, shares, 2_000)], axis=1)
-    found = np.mean([cramers_v(table) ** 2 for table in tables])
-    assert found == pytest.approx(chance_v(tables[0]) ** 2, rel=0.1)
+    mean = np.mean([cramers_v(table) ** 2 for table in tables])
+    assert mean == pytest.approx(cramers_v_by_chance(tables[0]) ** 2, rel=0.1)
 
 
 @given(arrays(np.int64, st.tuples(st.just(2), st.integers(1, 12)), elements=st.integers(0, 60)), st.integers(1, 12))
 def test_merging_the_rarest_levels_keeps_all_rows(counts: np.ndarray, most: int) -> None:
-    merged = merge_rarest(counts, most)
+    merged = merge_rare_levels(counts, most)
     assert merged.shape[1] == min(counts.shape[1], most + 1)
     np.testing.assert_array_equal(merged.sum(axis=1), counts.sum(axis=1))
