@@ -1,1 +1,1 @@
-"""What is set: every knob, the workspace that holds all state, and the root of all errors."""
+"""What is set: every setting, the workspace that holds all state, and the root of all errors."""

@@ -37,7 +37,7 @@ def at_stake(probability: ArrayLike, expected: ArrayLike, campaign: Campaign) ->
     ``expected = (1 - p) S + p k S``, where S is the value if the customer stays and k, ``leaver_value_share``, what a
     leaver still brings of it (by inactivity some come back after the churn horizon, within the longer one of the
     value). Lost is ``(1 - k) S = expected (1 - k) / (1 - p + p k)``. A kept customer is credited with the revenue of
-    one value horizon (``clv.horizon_days``) from the moment of the forecast and no more: further away nothing is
+    one value horizon (``clv.horizon_days``) from the moment of the forecast and no more: beyond that nothing is
     forecast, and nothing could be checked. A negative expectation has nothing at stake.
 
     ``1 - p + p k``, the share of S that is expected, is never taken to be less than a tenth (``LEAST_SHARE``), so S is
@@ -93,10 +93,10 @@ def expected_profit(probability: ArrayLike, stake: ArrayLike, campaign: Campaign
     22.5
     """
     p = np.asarray(probability, dtype=np.float64)
-    return p * kept_profit(stake, campaign) - (1 - p) * campaign.offer - campaign.contact
+    return p * retention_profit(stake, campaign) - (1 - p) * campaign.offer - campaign.contact
 
 
-def kept_profit(stake: ArrayLike, campaign: Campaign) -> Array:
+def retention_profit(stake: ArrayLike, campaign: Campaign) -> Array:
     """What the offer to one who would leave is expected to bring, the contact apart: ``g (m L - d)``."""
     share = 1.0 if campaign.margin is None else campaign.margin
     return campaign.success * (share * np.asarray(stake, dtype=np.float64) - campaign.offer)
@@ -104,7 +104,7 @@ def kept_profit(stake: ArrayLike, campaign: Campaign) -> Array:
 
 def break_even(stake: ArrayLike, campaign: Campaign) -> Array:
     """The probability of leaving above which a contact pays: ``(c + d) / (g (m L - d) + d)``; inf where none does."""
-    gain = np.asarray(kept_profit(stake, campaign) + campaign.offer)
+    gain = np.asarray(retention_profit(stake, campaign) + campaign.offer)
     cost = campaign.contact + campaign.offer
     needed = np.divide(cost, gain, out=np.full_like(gain, np.inf), where=gain > 0)
     return np.where(needed <= 1, needed, np.inf)

@@ -62,5 +62,5 @@ def nearest(word: str, known: Iterable[str]) -> str:
     >>> nearest("zzz", ["horizon_days", "seed"])
     ''
     """
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f" (did you mean '{found[0]}'?)" if found else ""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{matches[0]}'?)" if matches else ""

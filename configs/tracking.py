@@ -70,17 +70,17 @@ def relocate(workspace: Workspace) -> int:
     RegistryError
         The database cannot be read.
     """
-    here, path = _home(workspace), workspace.mlruns / "mlflow.db"
+    here, path = (workspace.mlruns.resolve() / "artifacts").as_uri(), workspace.mlruns / "mlflow.db"
     try:
         with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as database:
-            found = [
+            moved = [
                 (table, column, value)
                 for table, column in PATHS
                 for (value,) in database.execute(f"SELECT DISTINCT {column} FROM {table}")
                 if value and ARTIFACTS in value and _moved(value, here) != value
             ]
             with database:
-                for table, column, value in found:
+                for table, column, value in moved:
                     change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"
                     database.execute(change, (_moved(value, here), value))
                 database.execute(  # where MLflow would put the runs of nobody's experiment: below the working directory
@@ -92,7 +92,7 @@ def relocate(workspace: Workspace) -> int:
             f"the model registry '{path}' cannot be read ({error}): restore it from a copy, or move it away and train "
             "again"
         ) from error
-    return len(found)
+    return len(moved)
 
 
 def local_path(workspace: Workspace, address: str) -> Path | None:
@@ -105,19 +105,15 @@ def local_path(workspace: Workspace, address: str) -> Path | None:
     address
         As MLflow's database holds it: a path, or a ``file`` address.
     """
-    _, found, rest = address.rpartition(ARTIFACTS)
-    if not found or (rest and not rest.startswith("/")):
+    _, separator, rest = address.rpartition(ARTIFACTS)
+    if not separator or (rest and not rest.startswith("/")):
         return None
     tail = unquote(rest) if urlsplit(address).scheme == "file" else rest
     return workspace.mlruns / "artifacts" / tail.lstrip("/")
 
 
-def _home(workspace: Workspace) -> str:
-    return (workspace.mlruns.resolve() / "artifacts").as_uri()
-
-
 def _moved(address: str, here: str) -> str:
     """The same artifact's address below another folder."""
     before, _, rest = address.rpartition(ARTIFACTS)
-    of_ours = before.startswith("file:") and (not rest or rest.startswith("/"))
-    return f"{here}{rest}" if of_ours else address
+    is_artifact = before.startswith("file:") and (not rest or rest.startswith("/"))
+    return f"{here}{rest}" if is_artifact else address

@@ -13,7 +13,7 @@ happened to happen. The world is simple enough to be computed exactly, day by da
 - On the 10th of each month a campaign picks customers by a coin and splits them by a second coin. A treated
   customer who has not left redeems with probability `REDEMPTION`: one more order, within `REDEEM_DAYS` days.
   Nothing else depends on contacts, so this is the whole true effect of a treatment.
-- A return is brought back together with the next purchase, at the same moment; so a return alone never makes a
+- A return is brought back together with the next purchase, at the same time; so a return alone never makes a
   customer look alive.
 
 Region acts on the order rate. Age group acts on nothing: any difference found between age groups is chance.
@@ -157,15 +157,15 @@ def generate(customers: int, months: int, seed: int, start: str | pd.Timestamp =
     _in_range(seed, "seed", 0, 2**63 - 1)
     span = _day(begin), _day(begin + pd.DateOffset(months=months))
     rng = np.random.default_rng(seed)
-    people = _people(rng, customers, *span)
-    contacts = _contacts(rng, people)
+    population = _draw_population(rng, customers, *span)
+    contacts = _contacts(rng, population)
     tables = {
-        "customers": people[["customer_id", "signed_up_at", "region", "age_group"]].copy(),
-        "orders": _orders(rng, people, contacts),
-        "interactions": _interactions(rng, people),
+        "customers": population[["customer_id", "signed_up_at", "region", "age_group"]].copy(),
+        "orders": _orders(rng, population, contacts),
+        "interactions": _interactions(rng, population),
         "contacts": contacts.drop(columns="who"),
     }
-    return Synthetic(tables, _truth(people))
+    return Synthetic(tables, _truth(population))
 
 
 def true_churn_probability(truth: pd.DataFrame, as_of: str | pd.Timestamp, horizon_days: int) -> pd.Series:
@@ -322,7 +322,7 @@ def _age_row(age: Days) -> Days:
     return np.clip(age, -1, SIGN_DAYS) + 1
 
 
-def _people(rng: np.random.Generator, customers: int, first: int, end: int) -> pd.DataFrame:
+def _draw_population(rng: np.random.Generator, customers: int, first: int, end: int) -> pd.DataFrame:
     """One row a customer: what the company sees of them, and what drives them."""
     existing = rng.random(customers) < EXISTING_SHARE
     signed_up = np.where(existing, rng.integers(first - 365, first, customers), rng.integers(first, end, customers))
@@ -334,7 +334,7 @@ def _people(rng: np.random.Generator, customers: int, first: int, end: int) -> p
     return pd.DataFrame(
         {
             "customer_id": _ids("c", customers),
-            "signed_up_at": _moments(rng, signed_up),
+            "signed_up_at": _times_of_day(rng, signed_up),
             "region": region,
             "age_group": _choice(rng, AGE_GROUPS, customers),
             "joined": ~existing,
@@ -353,32 +353,32 @@ def _people(rng: np.random.Generator, customers: int, first: int, end: int) -> p
     )
 
 
-def _truth(people: pd.DataFrame) -> pd.DataFrame:
-    """What `Synthetic.truth` promises; nothing after the end of the data is told."""
-    until = people["until"].to_numpy()
-    turned, left = (np.where(people[at] < until, people[at], NEVER) for at in ("turned", "left"))
-    reason = np.array([*REASONS, None], dtype=object)[np.where(turned < NEVER, people["sign"], -1)]
+def _truth(population: pd.DataFrame) -> pd.DataFrame:
+    """What `Synthetic.truth` promises; nothing after the end of the data is in it."""
+    until = population["until"].to_numpy()
+    turned, left = (np.where(population[at] < until, population[at], NEVER) for at in ("turned", "left"))
+    reason = np.array([*REASONS, None], dtype=object)[np.where(turned < NEVER, population["sign"], -1)]
     return pd.DataFrame(
         {
-            "customer_id": people["customer_id"],
-            "observed_from": _timestamps(people["since"].to_numpy()),
+            "customer_id": population["customer_id"],
+            "observed_from": _timestamps(population["since"].to_numpy()),
             "observed_until": _timestamps(until),
             "turned_at": _timestamps(turned),
             "left_at": _timestamps(left),
             "reason": reason,
-            "order_rate_per_day": people["rate"],
-            "mean_amount": people["amount"],
-            "turning_probability_per_day": people["turning"],
+            "order_rate_per_day": population["rate"],
+            "mean_amount": population["amount"],
+            "turning_probability_per_day": population["turning"],
         }
     )
 
 
-def _orders(rng: np.random.Generator, people: pd.DataFrame, contacts: pd.DataFrame) -> pd.DataFrame:
+def _orders(rng: np.random.Generator, population: pd.DataFrame, contacts: pd.DataFrame) -> pd.DataFrame:
     """Sign-up orders, orders of their own accord, redeemed orders and returns, in the order of time."""
-    joined = np.flatnonzero(people["joined"])
-    own, day, row = _poisson(rng, people, people["rate"].to_numpy(), "orders", WEEKDAYS)
+    joined = np.flatnonzero(population["joined"])
+    own, day, row = _poisson(rng, population, population["rate"].to_numpy(), "orders", WEEKDAYS)
     redeemed = contacts[contacts["redeemed_at"].notna()]
-    odds = _now(people, own, row, "discounted")
+    odds = _sign_field(population, own, row, "discounted")
     off = np.concatenate(
         [
             _discounts(rng, np.full(len(joined), SETTLED.discounted)),
@@ -386,25 +386,25 @@ def _orders(rng: np.random.Generator, people: pd.DataFrame, contacts: pd.DataFra
             np.full(len(redeemed), COUPON),
         ]
     )
-    moments = [people["signed_up_at"].iloc[joined], pd.Series(_moments(rng, day)), redeemed["redeemed_at"]]
+    times = [population["signed_up_at"].iloc[joined], pd.Series(_times_of_day(rng, day)), redeemed["redeemed_at"]]
     orders = pd.DataFrame(
         {
             "who": np.concatenate([joined, own, redeemed["who"].to_numpy(np.int64)]),
-            "ordered_at": pd.concat(moments, ignore_index=True),
+            "ordered_at": pd.concat(times, ignore_index=True),
         }
     )
-    price = _prices(rng, people, orders["who"])
+    price = _prices(rng, population, orders["who"])
     orders["amount"] = np.maximum((price * (1 - off)).round(2), 0.01)
     orders["discount"] = (price * off).round(2)
     orders["quantity"] = 1 + rng.poisson(1.5, len(orders))
     brings = orders.iloc[len(joined) :]
     returns = brings.loc[rng.random(len(brings)) < RETURN_SHARE, ["who", "ordered_at"]].copy()
-    back = _prices(rng, people, returns["who"]) * rng.uniform(RETURN_LOW, RETURN_HIGH, len(returns))
+    back = _prices(rng, population, returns["who"]) * rng.uniform(RETURN_LOW, RETURN_HIGH, len(returns))
     returns = returns.assign(amount=-np.maximum(back.round(2), 0.01), discount=0.0, quantity=1)
-    return _finish_orders(rng, people, pd.concat([orders, returns], ignore_index=True))
+    return _finish_orders(rng, population, pd.concat([orders, returns], ignore_index=True))
 
 
-def _finish_orders(rng: np.random.Generator, people: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
+def _finish_orders(rng: np.random.Generator, population: pd.DataFrame, orders: pd.DataFrame) -> pd.DataFrame:
     """Sort by time and add what has no bearing on whether and how much."""
     orders = orders.sort_values(["ordered_at", "who"], kind="stable", ignore_index=True)
     size, who = len(orders), orders["who"].to_numpy()
@@ -412,113 +412,116 @@ def _finish_orders(rng: np.random.Generator, people: pd.DataFrame, orders: pd.Da
     return pd.DataFrame(
         {
             "order_id": _ids("o", size),
-            "customer_id": people["customer_id"].to_numpy()[who],
+            "customer_id": population["customer_id"].to_numpy()[who],
             "ordered_at": orders["ordered_at"],
             "amount": orders["amount"],
             "quantity": orders["quantity"],
-            "channel": np.where(usual[0], people["channel"].to_numpy()[who], _choice(rng, CHANNELS, size)),
-            "category": np.where(usual[1], people["favourite"].to_numpy()[who], _choice(rng, CATEGORIES, size)),
+            "channel": np.where(usual[0], population["channel"].to_numpy()[who], _choice(rng, CHANNELS, size)),
+            "category": np.where(usual[1], population["favourite"].to_numpy()[who], _choice(rng, CATEGORIES, size)),
             "discount": orders["discount"],
             "recorded_at": _recorded(rng, orders["ordered_at"]),
         }
     )
 
 
-def _interactions(rng: np.random.Generator, people: pd.DataFrame) -> pd.DataFrame:
+def _interactions(rng: np.random.Generator, population: pd.DataFrame) -> pd.DataFrame:
     """Logins and visits (value: minutes), tickets and complaints (value: hours until answered)."""
-    visiting, steady, size = people["visiting"].to_numpy(), np.ones(7), len(people)
+    visiting, steady, size = population["visiting"].to_numpy(), np.ones(7), len(population)
     kinds = {
-        "login": _poisson(rng, people, 0.6 * visiting, "visits", WEEKDAYS),
-        "visit": _poisson(rng, people, 0.4 * visiting, "visits", WEEKDAYS),
-        "ticket": _poisson(rng, people, np.full(size, 0.008), None, steady),
-        "complaint": _complaints(rng, people),
+        "login": _poisson(rng, population, 0.6 * visiting, "visits", WEEKDAYS),
+        "visit": _poisson(rng, population, 0.4 * visiting, "visits", WEEKDAYS),
+        "ticket": _poisson(rng, population, np.full(size, 0.008), None, steady),
+        "complaint": _complaints(rng, population),
     }
-    who, day = (np.concatenate([found[part] for found in kinds.values()]) for part in (0, 1))
-    kind = np.repeat(np.array(list(kinds), dtype=object), [len(found[0]) for found in kinds.values()])
-    moment = pd.Series(_moments(rng, day))
-    order = np.lexsort((who, moment))
-    who, kind, moment = who[order], kind[order], moment.iloc[order].reset_index(drop=True)
+    who, day = (np.concatenate([events[part] for events in kinds.values()]) for part in (0, 1))
+    kind = np.repeat(np.array(list(kinds), dtype=object), [len(events[0]) for events in kinds.values()])
+    time = pd.Series(_times_of_day(rng, day))
+    order = np.lexsort((who, time))
+    who, kind, time = who[order], kind[order], time.iloc[order].reset_index(drop=True)
     scale = np.where(np.isin(kind, ("login", "visit")), 6.0, 20.0)
     return pd.DataFrame(
         {
             "interaction_id": _ids("i", len(who)),
-            "customer_id": people["customer_id"].to_numpy()[who],
-            "occurred_at": moment,
+            "customer_id": population["customer_id"].to_numpy()[who],
+            "occurred_at": time,
             "kind": kind,
             "value": rng.gamma(2, scale / 2).round(1),
             "channel": _choice(rng, CHANNELS, len(who)),
-            "recorded_at": _recorded(rng, moment),
+            "recorded_at": _recorded(rng, time),
         }
     )
 
 
-def _complaints(rng: np.random.Generator, people: pd.DataFrame) -> tuple[Days, Days, Days]:
+def _complaints(rng: np.random.Generator, population: pd.DataFrame) -> tuple[Days, Days, Days]:
     """Complaints at the settled intensity, and more from those whose sign they are."""
     peak = max(SIGNS[r].complaints_per_day for r in REASONS)
-    who, day, row = _poisson(rng, people, np.full(len(people), peak), None, np.ones(7))
-    keep = rng.random(len(who)) < _now(people, who, row, "complaints_per_day") / peak
+    who, day, row = _poisson(rng, population, np.full(len(population), peak), None, np.ones(7))
+    keep = rng.random(len(who)) < _sign_field(population, who, row, "complaints_per_day") / peak
     return who[keep], day[keep], row[keep]
 
 
-def _contacts(rng: np.random.Generator, people: pd.DataFrame) -> pd.DataFrame:
-    """One row a customer whom a campaign picked; `who` is the row of `people`."""
-    picked = [_picked(rng, people, day) for day in _campaigns(int(people["since"].min()), int(people["until"].max()))]
+def _contacts(rng: np.random.Generator, population: pd.DataFrame) -> pd.DataFrame:
+    """One row a customer whom a campaign picked; `who` is the row of `population`."""
+    picked = [
+        _pick(rng, population, day)
+        for day in _campaigns(int(population["since"].min()), int(population["until"].max()))
+    ]
     who = np.concatenate([p[0] for p in picked]) if picked else np.empty(0, np.int64)
     day = np.concatenate([p[1] for p in picked]) if picked else np.empty(0, np.int64)
     treated = rng.random(len(who)) < TREATED
     order_day = day + rng.integers(1, REDEEM_DAYS + 1, len(who))
-    gone = people[["left", "until"]].min(axis=1).to_numpy()[who]
-    redeems = treated & (rng.random(len(who)) < REDEMPTION) & (order_day < gone)
+    end = population[["left", "until"]].min(axis=1).to_numpy()[who]
+    redeems = treated & (rng.random(len(who)) < REDEMPTION) & (order_day < end)
     return pd.DataFrame(
         {
             "contact_id": _ids("k", len(who)),
-            "customer_id": people["customer_id"].to_numpy()[who],
+            "customer_id": population["customer_id"].to_numpy()[who],
             "contacted_at": _micros(day * _DAY + 8 * 3_600_000_000),
             "campaign": _timestamps(day).strftime("offer-%Y-%m").to_numpy(object),
             "arm": np.where(treated, "treated", "holdout").astype(object),
             "cost": np.where(treated, CONTACT_COST, 0.0),
-            "redeemed_at": pd.Series(_moments(rng, order_day)).where(redeems),
+            "redeemed_at": pd.Series(_times_of_day(rng, order_day)).where(redeems),
             "who": who,
         }
     )
 
 
-def _picked(rng: np.random.Generator, people: pd.DataFrame, day: int) -> tuple[Days, Days]:
+def _pick(rng: np.random.Generator, population: pd.DataFrame, day: int) -> tuple[Days, Days]:
     """Customers known on the day, by a coin each; the company cannot tell who has left."""
-    who = np.flatnonzero((people["since"] <= day).to_numpy() & (rng.random(len(people)) < CONTACTED))
+    who = np.flatnonzero((population["since"] <= day).to_numpy() & (rng.random(len(population)) < CONTACTED))
     return who, np.full(len(who), day)
 
 
 def _poisson(
-    rng: np.random.Generator, people: pd.DataFrame, per_day: Array, follows: str | None, weekdays: Array
+    rng: np.random.Generator, population: pd.DataFrame, per_day: Array, follows: str | None, weekdays: Array
 ) -> tuple[Days, Days, Days]:
-    """Events of each customer's Poisson process: row of `people`, day, row of `_age_row`.
+    """Events of each customer's Poisson process: row of `population`, day, row of `_age_row`.
 
     Candidates come at the highest intensity, and are kept with the share that holds on their day (thinning,
     Lewis and Shedler 1979). `follows` names the field of `Sign` that scales the intensity; None: it does not change.
     """
-    since, end = people["since"].to_numpy(), people[["left", "until"]].min(axis=1).to_numpy()
+    since, end = population["since"].to_numpy(), population[["left", "until"]].min(axis=1).to_numpy()
     length = np.maximum(end - since, 0)
-    who = np.repeat(np.arange(len(people)), rng.poisson(per_day * weekdays.max() * length))
+    who = np.repeat(np.arange(len(population)), rng.poisson(per_day * weekdays.max() * length))
     day = since[who] + np.floor(rng.random(len(who)) * length[who]).astype(np.int64)
-    row = _age_row(day - people["turned"].to_numpy()[who])
+    row = _age_row(day - population["turned"].to_numpy()[who])
     share = weekdays[_weekday(day)] / weekdays.max()
     if follows is not None:
-        share = share * np.stack([_by_age(r, follows) for r in REASONS])[people["sign"].to_numpy()[who], row]
+        share = share * np.stack([_by_age(r, follows) for r in REASONS])[population["sign"].to_numpy()[who], row]
     keep = rng.random(len(who)) < share
     return who[keep], day[keep], row[keep]
 
 
-def _now(people: pd.DataFrame, who: Days, row: Days, column: str) -> Array:
+def _sign_field(population: pd.DataFrame, who: Days, row: Days, column: str) -> Array:
     """A field of `Sign`, as it holds for each event: of the settled, or of the customer's own sign."""
     fields = np.array([getattr(sign, column) for sign in (SETTLED, *SIGNS.values())])
-    return fields[np.where(row == 0, 0, people["sign"].to_numpy()[who] + 1)]
+    return fields[np.where(row == 0, 0, population["sign"].to_numpy()[who] + 1)]
 
 
-def _prices(rng: np.random.Generator, people: pd.DataFrame, who: pd.Series) -> Array:
+def _prices(rng: np.random.Generator, population: pd.DataFrame, who: pd.Series) -> Array:
     """Full prices, log-normal around the customer's own mean."""
     spread = rng.lognormal(-(AMOUNT_SIGMA**2) / 2, AMOUNT_SIGMA, len(who))
-    return people["amount"].to_numpy()[who.to_numpy(np.int64)] * spread
+    return population["amount"].to_numpy()[who.to_numpy(np.int64)] * spread
 
 
 def _discounts(rng: np.random.Generator, odds: Array) -> Array:
@@ -533,8 +536,8 @@ def _recorded(rng: np.random.Generator, happened: pd.Series) -> pd.Series:
     return pd.Series(_micros(happened.to_numpy("datetime64[us]").astype(np.int64) + (seconds * 1e6).astype(np.int64)))
 
 
-def _moments(rng: np.random.Generator, day: Days) -> pd.DatetimeIndex:
-    """A moment of each day, by the hours at which people shop, to the second."""
+def _times_of_day(rng: np.random.Generator, day: Days) -> pd.DatetimeIndex:
+    """A time on each day, by the hours at which people shop, to the second."""
     hour = np.searchsorted(np.cumsum(HOURS)[:-1], rng.random(len(day)), side="right")
     return _micros(day * _DAY + hour * 3_600_000_000 + rng.integers(0, 3600, len(day)) * 1_000_000)
 
@@ -559,13 +562,13 @@ def _weekday(day: Days) -> Days:
     return (day + 3) % 7
 
 
-def _day(moment: pd.Timestamp) -> int:
-    return (moment.tz_localize(None) - pd.Timestamp(0)).days
+def _day(time: pd.Timestamp) -> int:
+    return (time.tz_localize(None) - pd.Timestamp(0)).days
 
 
-def _days(moments: pd.Series) -> Days:
+def _days(times: pd.Series) -> Days:
     """Days since 1970, `NEVER` for NaT."""
-    days = (moments.dt.tz_localize(None) - pd.Timestamp(0)).dt.days
+    days = (times.dt.tz_localize(None) - pd.Timestamp(0)).dt.days
     return days.fillna(NEVER).to_numpy(np.int64)
 
 
@@ -579,13 +582,13 @@ def _micros(micros: Days) -> pd.DatetimeIndex:
     return pd.DatetimeIndex(micros.astype("datetime64[us]"), tz="UTC")
 
 
-def _midnight(moment: str | pd.Timestamp, name: str) -> pd.Timestamp:
+def _midnight(time: str | pd.Timestamp, name: str) -> pd.Timestamp:
     try:
-        at = pd.to_datetime(moment, utc=True).as_unit("us")
+        at = pd.to_datetime(time, utc=True).as_unit("us")
     except (AttributeError, TypeError, ValueError):
-        raise ConfigError(f"synthetic data: {name} must be a date, got {moment!r}; write it as 2024-01-01") from None
+        raise ConfigError(f"synthetic data: {name} must be a date, got {time!r}; write it as 2024-01-01") from None
     if at is pd.NaT or at != at.normalize():
-        raise ConfigError(f"synthetic data: {name} must be a midnight, UTC, got {moment}; days are drawn whole")
+        raise ConfigError(f"synthetic data: {name} must be a midnight, UTC, got {time}; days are drawn whole")
     return at
 
 

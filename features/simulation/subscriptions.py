@@ -21,6 +21,7 @@ in the month before. Region acts on nothing: any difference between regions is c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,10 +88,10 @@ def generate(customers: int, months: int, seed: int, start: str = "2023-01-01") 
             f"got {seed}, {start}"
         )
     calendar = [begin + pd.DateOffset(months=m) for m in range(months)]
-    books = _Books()
-    for who, rng in enumerate(np.random.default_rng(seed).spawn(customers)):
-        _Life(f"s{who:06d}", rng, calendar, books).live()
-    return SyntheticSubscriptions(books.tables(), pd.DataFrame(books.truth, columns=list(TRUTH)))
+    generators = np.random.default_rng(seed).spawn(customers)
+    histories = [_Customer(f"s{number:06d}", rng, calendar).live() for number, rng in enumerate(generators)]
+    truth = [row for history in histories for row in history.truth]
+    return SyntheticSubscriptions(_tables(histories), pd.DataFrame(truth, columns=list(TRUTH)))
 
 
 TRUTH = ("customer_id", "month", "leaving", "left")
@@ -111,38 +112,43 @@ IDS = {"subscriptions": "subscription_id", "interactions": "interaction_id"}
 
 
 @dataclass
-class _Books:
-    """Rows as they are written, in the order of `COLUMNS` and `TRUTH`."""
+class _History:
+    """What is written down of one customer: rows in the order of `COLUMNS` and `TRUTH`, interactions by month."""
 
     customers: list[tuple[object, ...]] = field(default_factory=list)
     subscriptions: list[tuple[object, ...]] = field(default_factory=list)
     interactions: list[tuple[str, str, np.ndarray]] = field(default_factory=list)
     truth: list[tuple[object, ...]] = field(default_factory=list)
 
-    def tables(self) -> dict[str, pd.DataFrame]:
-        made = {n: pd.DataFrame(getattr(self, n), columns=list(COLUMNS[n])) for n in ("customers", "subscriptions")}
-        counts = [len(times) for _, _, times in self.interactions]
-        made["interactions"] = pd.DataFrame(
-            {
-                "customer_id": np.repeat([who for who, _, _ in self.interactions], counts),
-                "occurred_at": np.concatenate([times for _, _, times in self.interactions]),
-                "kind": np.repeat([kind for _, kind, _ in self.interactions], counts),
-            }
-        )
-        for name, key in IDS.items():
-            ordered = made[name].sort_values([COLUMNS[name][1], "customer_id"], ignore_index=True, kind="stable")
-            ordered.insert(0, key, [f"{name[0]}{i:07d}" for i in range(len(ordered))])
-            times = [c for c in ordered if str(c).endswith("_at")]
-            made[name] = ordered.astype(dict.fromkeys(times, "datetime64[us]"))
-        made["customers"] = made["customers"].astype({"signed_up_at": "datetime64[us]"})
-        return made
+
+def _tables(histories: Sequence[_History]) -> dict[str, pd.DataFrame]:
+    tables = {
+        name: pd.DataFrame([row for h in histories for row in getattr(h, name)], columns=list(COLUMNS[name]))
+        for name in ("customers", "subscriptions")
+    }
+    interactions = [entry for history in histories for entry in history.interactions]
+    counts = [len(times) for _, _, times in interactions]
+    tables["interactions"] = pd.DataFrame(
+        {
+            "customer_id": np.repeat([customer for customer, _, _ in interactions], counts),
+            "occurred_at": np.concatenate([times for _, _, times in interactions]),
+            "kind": np.repeat([kind for _, kind, _ in interactions], counts),
+        }
+    )
+    for name, key in IDS.items():
+        ordered = tables[name].sort_values([COLUMNS[name][1], "customer_id"], ignore_index=True, kind="stable")
+        ordered.insert(0, key, [f"{name[0]}{i:07d}" for i in range(len(ordered))])
+        times = [c for c in ordered if str(c).endswith("_at")]
+        tables[name] = ordered.astype(dict.fromkeys(times, "datetime64[us]"))
+    tables["customers"] = tables["customers"].astype({"signed_up_at": "datetime64[us]"})
+    return tables
 
 
-class _Life:
+class _Customer:
     """One customer, month by month."""
 
-    def __init__(self, customer_id: str, rng: np.random.Generator, calendar: list[pd.Timestamp], books: _Books) -> None:
-        self.id, self.rng, self.calendar, self.books = customer_id, rng, calendar, books
+    def __init__(self, customer_id: str, rng: np.random.Generator, calendar: list[pd.Timestamp]) -> None:
+        self.id, self.rng, self.calendar, self.history = customer_id, rng, calendar, _History()
         self.level = rng.normal(0.0, 0.6)
         self.mood, self.failing = self.level, rng.beta(1.0, 15.0)
         self.term = "yearly" if rng.random() < YEARLY_SHARE else "monthly"
@@ -151,26 +157,27 @@ class _Life:
         self.failed, self.since_rise, self.away = 0, len(calendar), 0
         self.began: pd.Timestamp | None = None
 
-    def live(self) -> None:
-        """Sign up in some month and go on to the end."""
+    def live(self) -> _History:
+        """Sign up in some month and go on to the end; call it once."""
         existing = self.rng.random() < EXISTING_SHARE
         first = 0 if existing else int(self.rng.integers(len(self.calendar)))
-        self._begin(self._day(self.calendar[first]))
-        self.books.customers.append((self.id, self.began, str(self.rng.choice(REGIONS))))
+        self.began = self._day(self.calendar[first])
+        self.history.customers.append((self.id, self.began, str(self.rng.choice(REGIONS))))
         for number, month in enumerate(self.calendar[first:]):
             if number and self.began is not None:
                 self._month(month)
             elif number:
                 self._stay_away(month)
-            self._be_seen(month)
+            self._observe(month)
         if self.began is not None:
             self._write(None, None)
+        return self.history
 
     def _month(self, month: pd.Timestamp) -> None:
-        """Leave, or stay with what changes; told at the month's first midnight from the month before."""
+        """Leave, or stay with what changes; decided at the month's first midnight by the month before."""
         leaving = self._leaving(month)
         left = bool(self.rng.random() < leaving)
-        self.books.truth.append((self.id, month, leaving, left))
+        self.history.truth.append((self.id, month, leaving, left))
         day, due = self._day(month), self._renews_at()
         self.since_rise += 1
         if left:
@@ -189,7 +196,7 @@ class _Life:
     def _stay_away(self, month: pd.Timestamp) -> None:
         self.away += 1
         if self.away > 1 and self.rng.random() < RETURNS:
-            self._begin(self._day(month))
+            self.began = self._day(month)
 
     def _leaving(self, month: pd.Timestamp) -> float:
         due = self._renews_at()
@@ -198,21 +205,21 @@ class _Life:
         rise = RECENT_RISE * (self.since_rise in (0, 1))
         return float(expit(BASE[self.term] - MOOD * self.mood + rise + FAILED * self.failed))
 
-    def _be_seen(self, month: pd.Timestamp) -> None:
+    def _observe(self, month: pd.Timestamp) -> None:
         """Draw the month's mood, and the logins, tickets and failed payments that show it."""
         self.mood = self.level + 0.8 * (self.mood - self.level) + self.rng.normal(0.0, 0.55)
         self.failed = int(self.began is not None and self.rng.random() < self.failing)
         if self.began is None:
             return
-        drawn = {
+        counts = {
             "login": self.rng.poisson(LOGINS * np.exp(0.6 * self.mood)),
             "ticket": self.rng.poisson(TICKETS * np.exp(-0.7 * self.mood)),
             "payment_failed": self.failed,
         }
-        for kind, count in drawn.items():
+        for kind, count in counts.items():
             minutes = self.rng.integers(0, LAST_DAY * 1440, count)
             times = month.to_datetime64() + minutes.astype("timedelta64[m]")
-            self.books.interactions.append((self.id, kind, times[times >= self.began.to_datetime64()]))
+            self.history.interactions.append((self.id, kind, times[times >= self.began.to_datetime64()]))
 
     def _day(self, month: pd.Timestamp) -> pd.Timestamp:
         return month + pd.Timedelta(days=int(self.rng.integers(LAST_DAY)))
@@ -222,13 +229,10 @@ class _Life:
             return None
         return self.began + pd.DateOffset(years=1)
 
-    def _begin(self, day: pd.Timestamp) -> None:
-        self.began = day
-
     def _follow(self, day: pd.Timestamp, price: float) -> None:
         self._write(day, None)
         self.price, self.began = round(price, 2), day
 
     def _write(self, ended: pd.Timestamp | None, cancelled: pd.Timestamp | None) -> None:
         row = (self.id, self.began, ended, cancelled, self._renews_at(), self.plan, round(self.price, 2))
-        self.books.subscriptions.append(row)
+        self.history.subscriptions.append(row)

@@ -54,17 +54,17 @@ MOST_VALUES = 30
 
 @dataclass(frozen=True)
 class Guess:
-    """One of our columns, the file's column it seems to be, how sure that is (0 to 1), and why."""
+    """A column of the table, the file's column it seems to be, how sure that is (0 to 1), and why."""
 
     field: Field
-    theirs: str
+    source_name: str
     score: float
     why: str
 
 
 @dataclass(frozen=True)
 class TableGuess:
-    """What a file seems to be, with the columns found, the required ones that are missing, and date formats."""
+    """What a file seems to be, with the matched columns, the required ones that are missing, and date formats."""
 
     table: Table
     path: Path
@@ -75,7 +75,7 @@ class TableGuess:
 
     @property
     def score(self) -> float:
-        """Share of the required columns found, weighed by how sure each is."""
+        """Share of the required columns matched, weighed by how sure each is."""
         required = [f.name for f in self.table.fields if f.required]
         return sum(g.score for g in self.guesses if g.field.name in required) / len(required)
 
@@ -102,15 +102,15 @@ def propose_config(paths: Sequence[Path], name: str | None = None) -> tuple[str,
     """
     samples = {path: read_sample(path) for path in paths}
     order = list(TABLES)
-    found = sorted((guess_table(p, s) for p, s in samples.items()), key=lambda g: order.index(g.table.name))
-    for one, other in pairwise(found):
-        if one.table.name == other.table.name:
+    tables = sorted((guess_table(p, s) for p, s in samples.items()), key=lambda g: order.index(g.table.name))
+    for first, second in pairwise(tables):
+        if first.table.name == second.table.name:
             raise DataError(
-                f"'{one.path}' and '{other.path}' both look like {one.table.name}: propose from one of them, "
+                f"'{first.path}' and '{second.path}' both look like {first.table.name}: propose from one of them, "
                 "then list both under `path` in the YAML"
             )
-    text = to_yaml(name or business_name(paths), found, {g.table.name: samples[g.path] for g in found})
-    return text, found
+    text = to_yaml(name or business_name(paths), tables, {g.table.name: samples[g.path] for g in tables})
+    return text, tables
 
 
 def read_sample(path: Path) -> pd.DataFrame:
@@ -134,7 +134,7 @@ def read_sample(path: Path) -> pd.DataFrame:
 
 
 def guess_table(path: Path, sample: pd.DataFrame) -> TableGuess:
-    """Tell which table a file is.
+    """Guess which table a file is.
 
     Parameters
     ----------
@@ -174,17 +174,21 @@ def to_yaml(name: str, tables: Sequence[TableGuess], samples: Mapping[str, pd.Da
     return "\n".join([*lines, *_column_lines(tables, samples)]) + "\n"
 
 
-def _table_lines(one: TableGuess) -> list[str]:
-    lines = [f"    {one.table.name}:  # one row per {one.table.grain}", f"      path: {one.path}", "      columns:"]
-    lines += [f"        {g.field.name}: {_quoted(g.theirs)}  # {g.why}" for g in one.guesses]
-    lines += [f"        # {name}: ?  # required, and not found among the columns" for name in one.missing]
-    if one.formats:
+def _table_lines(guess: TableGuess) -> list[str]:
+    lines = [
+        f"    {guess.table.name}:  # one row per {guess.table.grain}",
+        f"      path: {guess.path}",
+        "      columns:",
+    ]
+    lines += [f"        {g.field.name}: {_quoted(g.source_name)}  # {g.why}" for g in guess.guesses]
+    lines += [f"        # {name}: ?  # required, and not found among the columns" for name in guess.missing]
+    if guess.formats:
         lines.append("      times:")
-    for name, formats in one.formats.items():
+    for name, formats in guess.formats.items():
         doubt = "  # AMBIGUOUS: day and month could be the other way round" if len(formats) > 1 else ""
         lines.append(f'        {name}: {{format: "{formats[0]}"}}{doubt}')
-    if one.spare:
-        lines.append(f"      # not used: {', '.join(one.spare)}")
+    if guess.spare:
+        lines.append(f"      # not used: {', '.join(guess.spare)}")
     return lines
 
 
@@ -193,9 +197,9 @@ def _column_lines(tables: Sequence[TableGuess], samples: Mapping[str, pd.DataFra
     if customers is None:
         return []
     sample = samples["customers"]
-    few = [name for name in customers.spare if sample[name].nunique() <= MOST_VALUES]
-    sensitive = [name for name in few if any(word in name.lower() for word in SENSITIVE)]
-    attributes = [name for name in few if name not in sensitive]
+    categories = [name for name in customers.spare if sample[name].nunique() <= MOST_VALUES]
+    sensitive = [name for name in categories if any(word in name.lower() for word in SENSITIVE)]
+    attributes = [name for name in categories if name not in sensitive]
     return [
         "columns:",
         "  # few different values: features; take out what was not known from the sign-up on",
@@ -210,39 +214,39 @@ def _fit(table: Table, path: Path, sample: pd.DataFrame) -> TableGuess:
         (guess for field in table.fields for name in sample.columns if (guess := _guess(field, name, sample, table))),
         key=lambda g: (-g.score, table.names.index(g.field.name)),
     )
-    taken: dict[str, Guess] = {}
+    matches: dict[str, Guess] = {}
     for guess in scored:
-        if guess.field.name not in taken and guess.theirs not in {g.theirs for g in taken.values()}:
-            taken[guess.field.name] = guess
-    found = tuple(taken[name] for name in table.names if name in taken)
-    missing = tuple(f.name for f in table.fields if f.required and f.name not in taken)
-    formats = {g.field.name: f for g in found if g.field.kind == "time" and (f := date_formats(sample[g.theirs]))}
-    used = {g.theirs for g in found}
-    return TableGuess(table, path, found, missing, formats, tuple(str(c) for c in sample.columns if c not in used))
+        if guess.field.name not in matches and guess.source_name not in {g.source_name for g in matches.values()}:
+            matches[guess.field.name] = guess
+    guesses = tuple(matches[name] for name in table.names if name in matches)
+    missing = tuple(f.name for f in table.fields if f.required and f.name not in matches)
+    formats = {
+        g.field.name: f for g in guesses if g.field.kind == "time" and (f := date_formats(sample[g.source_name]))
+    }
+    used = {g.source_name for g in guesses}
+    return TableGuess(table, path, guesses, missing, formats, tuple(str(c) for c in sample.columns if c not in used))
 
 
 def _guess(field: Field, name: str, sample: pd.DataFrame, table: Table) -> Guess | None:
-    by_name, why = _by_name(field.name, str(name))
-    holds, what = _holds(field, sample[name], field.name == table.key)
-    if by_name == 0 or not holds:
-        return None
-    return Guess(field, str(name), by_name, f"{why}; {what}")
+    score, why = _match_names(field.name, str(name))
+    fits, content = _match_values(field, sample[name], field.name == table.key)
+    return Guess(field, str(name), score, f"{why}; {content}") if score and fits else None
 
 
-def _by_name(ours: str, theirs: str) -> tuple[float, str]:
-    plain, wanted = _plain(theirs), _plain(ours)
-    if plain == wanted:
+def _match_names(name: str, source_name: str) -> tuple[float, str]:
+    letters = _letters(source_name)
+    if letters == _letters(name):
         return 1.0, "the same name"
-    known = {_plain(word) for word in NAMES.get(ours, ())}
-    stems = {plain, re.sub(r"(id|no|nr|number|code|key)$", "", plain)}
-    if stems & known:
+    synonyms = {_letters(word) for word in NAMES.get(name, ())}
+    stems = {letters, re.sub(r"(id|no|nr|number|code|key)$", "", letters)}
+    if stems & synonyms:
         return 0.9, "such columns are often called so"
-    if any(word in plain for word in known if len(word) > 3):
+    if any(word in letters for word in synonyms if len(word) > 3):
         return 0.6, "its name holds a usual word"
     return 0.0, ""
 
 
-def _holds(field: Field, values: pd.Series, key: bool) -> tuple[bool, str]:
+def _match_values(field: Field, values: pd.Series, key: bool) -> tuple[bool, str]:
     filled = values.dropna()
     if filled.empty:
         return not field.required, "empty in the sample"
@@ -291,7 +295,7 @@ def _share_of(text: pd.Series, form: str) -> float:
     return float(pd.to_datetime(text, errors="coerce", format=form).notna().mean())
 
 
-def _plain(name: str) -> str:
+def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
@@ -302,5 +306,5 @@ def _quoted(name: str) -> str:
 def business_name(paths: Iterable[Path]) -> str:
     """A name for the business, from the folder of its files."""
     first = next(iter(paths)).resolve().parent.name.lower()
-    plain = re.sub(r"[^a-z0-9]+", "_", first).strip("_")
-    return plain if re.match("[a-z]", plain) else "business"
+    name = re.sub(r"[^a-z0-9]+", "_", first).strip("_")
+    return name if re.match("[a-z]", name) else "business"

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from configs.campaign import at_stake, break_even, expected_profit, kept_profit
+from configs.campaign import at_stake, break_even, expected_profit, retention_profit
 from configs.errors import NotEnoughDataError
 from configs.settings import Campaign
 from training.metrics import Array, empc
@@ -112,7 +112,7 @@ def judge(rows: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
     p, left = rows["forecast"].to_numpy(np.float64), rows["label"].to_numpy(np.float64)
     stake = at_stake(p, rows["value"], campaign)
     expected = expected_profit(p, stake, campaign)
-    realised = left * kept_profit(stake, campaign) - (1 - left) * campaign.offer - campaign.contact
+    realised = left * retention_profit(stake, campaign) - (1 - left) * campaign.offer - campaign.contact
     columns = {"left": left, "probability": p, "stake": stake, "expected": expected, "realised": realised}
     who = rows[["customer_id", "as_of"]].reset_index(drop=True)
     return who.assign(**columns, contact=expected > 0)

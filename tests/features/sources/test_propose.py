@@ -29,7 +29,7 @@ CUSTOMERS = pd.DataFrame(
 
 
 def names(frame: pd.DataFrame) -> dict[str, str]:
-    return {g.field.name: g.theirs for g in guess_table(Path("x.csv"), frame).guesses}
+    return {g.field.name: g.source_name for g in guess_table(Path("x.csv"), frame).guesses}
 
 
 def test_an_order_export_is_known_by_names_and_contents() -> None:
