@@ -124,6 +124,35 @@ name = schema["$ref"].rpartition("/")[2]
 assert document["components"]["schemas"][name]["required"] == ["features"]
 assert 'route="/v1/features"' in client.get("/metrics").text
 """,
+    "A report": """
+from types import SimpleNamespace
+import numpy as np
+import pandas as pd
+from configs.settings import merged_with_default
+from configs.workspace import Workspace
+from monitoring import run
+
+rows = pd.DataFrame({"as_of": pd.Timestamp("2024-03-01", tz="UTC"), "spend_90d": [None, 2.0, 3.0, 4.0]})
+bundle = SimpleNamespace(
+    features=("spend_90d",), reference=rows.assign(prediction=0.5), trained_through="2024-02-01",
+    encode=lambda frame: frame, predict=lambda matrix: np.full(len(matrix), 0.5),
+)
+champions = SimpleNamespace(churn=SimpleNamespace(bundle=bundle, version="1"))
+attached = []
+for name, stand_in in {
+    "Champions": SimpleNamespace(load=lambda *_: champions),
+    "population": lambda *_: rows,
+    "drift_report": lambda *_: {},
+    "model_registry": SimpleNamespace(get_version=lambda *_: SimpleNamespace(run_id="1")),
+    "runs": SimpleNamespace(attach=lambda place, run_id, folder, path: attached.extend(folder.rglob("*.*"))),
+}.items():
+    assert hasattr(run, name)
+    setattr(run, name, stand_in)
+settings = merged_with_default({"clv": {"forecast": False}}, "recipe")
+run.monitor(settings, Workspace(Path("place")))
+assert sorted(path.name for path in attached) == ["missing.html", "missing.json"]
+assert "<h1>Churn: missing values at 2024-03-01</h1>" in attached[0].with_suffix(".html").read_text()
+""",
     "A setting": """
 from configs.errors import ConfigError
 from configs.settings import load
