@@ -49,7 +49,7 @@ def options(
 @verb(app, "again", "by", "accept_quality", "accept_leaks", "reason", creates=True)
 def run(s: Session) -> None:
     """Do everything: ingest, features, train, score and monitor; what has not changed is reused."""
-    from cli import screens
+    from cli.screens.overview import run_screen
 
     result = {
         "ingest": stages.ingest(s),
@@ -58,7 +58,7 @@ def run(s: Session) -> None:
         "score": stages.score(s),
         "monitor": stages.monitor(s),
     }
-    s.show(result, lambda r: screens.whole(r, s.settings, s.workspace, s.config))
+    s.show(result, lambda r: run_screen(r, s.settings, s.workspace, s.config))
 
 
 @app.command()
@@ -70,7 +70,7 @@ def init(
     as_json: AsJson = False,
 ) -> None:
     """Look at your files and propose the configuration that reads them, each guess explained."""
-    from cli import screens
+    from cli.screens.data import proposal_screen
     from features.sources.propose import propose_config
 
     if out.exists() and not force:
@@ -78,7 +78,7 @@ def init(
     text, found = propose_config(files, name)
     write_text(out, text)
     tables = [{"table": g.table.name, "path": str(g.path), "missing": list(g.missing)} for g in found]
-    show({"config": str(out), "tables": tables}, as_json, screens.proposed)
+    show({"config": str(out), "tables": tables}, as_json, proposal_screen)
 
 
 @app.command()
@@ -90,17 +90,17 @@ def ingest(
     check: Annotated[bool, typer.Option("--check", help="Only say what is wrong, and whether it is enough.")] = False,
 ) -> None:
     """Read and check the tables; bad rows go to quarantine with their reason."""
-    from cli import screens
+    from cli.screens.data import check_screen, ingest_screen
 
     if check:
         from features.sufficiency import trial
 
         with progress("check") as on_progress:
             result = trial(load(config), lambda text: on_progress(text, 0, 1))
-        show(result, as_json, screens.trial)
+        show(result, as_json, check_screen)
         return
     s = open_session(True, config, workspace, as_json=as_json, again=again)
-    s.show(stages.ingest(s), lambda r: screens.quality(r, s.workspace))
+    s.show(stages.ingest(s), lambda r: ingest_screen(r, s.workspace))
 
 
 @verb(app, "again", "by", "accept_quality", "reason")
@@ -115,14 +115,14 @@ def features(
     ] = None,
 ) -> None:
     """Build feature rows at every moment, and put the newest online."""
-    from cli import screens
+    from cli.screens.data import features_screen, refresh_screen
 
     if refresh:
-        s.show(stages.refresh(s, everyone, as_of), screens.refreshed)
+        s.show(stages.refresh(s, everyone, as_of), refresh_screen)
     elif everyone or as_of:
         raise ConfigError("--all and --as-of belong to --refresh: give it too, or leave them out")
     else:
-        s.show(stages.features(s), screens.features)
+        s.show(stages.features(s), features_screen)
 
 
 @verb(app, "again", "by", "accept_quality", "accept_leaks", "reason")
@@ -130,10 +130,10 @@ def train(
     s: Session, model: Annotated[Literal["churn", "clv", "all"], typer.Argument(help="Which model.")] = "all"
 ) -> None:
     """Search, learn and judge a model; it becomes the champion if it passes every gate."""
-    from cli import screens
+    from cli.screens.models import training_screen
 
     tasks = s.settings.tasks if model == "all" else (model,)
-    s.show({task: stages.train(s, task) for task in tasks}, screens.trained)
+    s.show({task: stages.train(s, task) for task in tasks}, training_screen)
 
 
 @verb(app)
@@ -141,13 +141,13 @@ def tune(
     s: Session, model: Annotated[Literal["churn", "clv", "all"], typer.Argument(help="Which model.")] = "all"
 ) -> None:
     """Take part in a search that runs elsewhere on the same tuning.storage, or begin it; `train` goes on from there."""
-    from cli import screens
+    from cli.screens.models import search_screen
     from training.run import join_search
 
     with progress("tune") as on_progress:
         tasks = s.settings.tasks if model == "all" else (model,)
         result = {task: join_search(s.settings, s.workspace, task, on_progress) for task in tasks}
-    s.show(result, screens.searched)
+    s.show(result, search_screen)
 
 
 @verb(app)
@@ -158,7 +158,7 @@ def evaluate(
     ] = 0,
 ) -> None:
     """Examine both champions on the hold-out, beside the plain baselines."""
-    from cli import screens
+    from cli.screens.models import rolling_screen, training_screen
     from training.data.task_rows import feature_rows, labelled
     from training.judge.rolling_origin import evaluate_rolling
     from training.run import examine_champion
@@ -170,12 +170,12 @@ def evaluate(
                 data = labelled(s.settings, s.workspace, task)
                 evaluation = evaluate_rolling(data, s.settings, rolling, rows, partial(on_progress, "as-of date"))
                 summaries[task] = evaluation.summary(s.settings.tuning.seed)
-        s.show(summaries, screens.rolled)
+        s.show(summaries, rolling_screen)
         return
     with progress("evaluate") as on_progress:
         on_progress("", 0, 1)
         result = {task: examine_champion(s.settings, s.workspace, task) for task in s.settings.tasks}
-    s.show(result, screens.trained)
+    s.show(result, training_screen)
 
 
 @verb(app)
@@ -187,12 +187,12 @@ def reproduce(
     ] = False,
 ) -> None:
     """Make a registered model again from the same data and seed, and compare every file; ends with 1 if one differs."""
-    from cli import screens
+    from cli.screens.models import reproduction_screen
     from training.reproduce import reproduce
 
     with progress("reproduce") as on_progress:
         result = reproduce(s.workspace, run, on_progress, given_search).to_dict()
-    s.show(result, screens.reproduced)
+    s.show(result, reproduction_screen)
     if not result["identical"]:
         raise typer.Exit(1)
 
@@ -200,29 +200,29 @@ def reproduce(
 @verb(app, "again", "by", "accept_quality", "reason")
 def score(s: Session) -> None:
     """Answer for every customer: probability, value, tier, reasons, action; as parquet and JSON lines."""
-    from cli import screens
+    from cli.screens.customers import scores_screen
 
-    s.show(stages.score(s), lambda r: screens.scored(r, s.workspace, s.settings))
+    s.show(stages.score(s), lambda r: scores_screen(r, s.workspace, s.settings))
 
 
 @verb(app, "again")
 def monitor(s: Session) -> None:
     """Report drift since training, and how groups of customers fare."""
-    from cli import screens
+    from cli.screens.overview import monitoring_screen
 
-    s.show(stages.monitor(s), screens.watched)
+    s.show(stages.monitor(s), monitoring_screen)
 
 
 @verb(app)
 def models(s: Session) -> None:
     """List model versions, which one serves, and who decided what."""
-    from cli import screens
+    from cli.screens.models import versions_screen
     from training.model import catalog
     from training.registry import ledger
 
     versions = [v.to_dict() for task in s.settings.tasks for v in catalog.versions(s.workspace, task)]
     entries = [ledger.to_dict(record) for record in ledger.read(s.workspace.ledger)]
-    s.show({"versions": versions, "ledger": entries}, screens.models)
+    s.show({"versions": versions, "ledger": entries}, versions_screen)
 
 
 @verb(app, "by", "reason")
@@ -256,10 +256,10 @@ def erase(
     by: Annotated[str, typer.Option("--by", help="Who asks for it.", show_default="your user name")] = "",
 ) -> None:
     """Erase persons from everything that is stored; later exports do not bring them back."""
-    from cli import screens
+    from cli.screens.data import erasure_screen
     from serving import erasure
 
-    s.show(erasure.erase(s.workspace, ids, by or s.who, reason), screens.erased)
+    s.show(erasure.erase(s.workspace, ids, by or s.who, reason), erasure_screen)
 
 
 @app.command()

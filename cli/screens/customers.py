@@ -1,0 +1,76 @@
+"""Of customers: who is at risk and why, how many are in each band, and whom a campaign contacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from cli.screens.tables import make_table
+from configs.settings import Settings
+from configs.workspace import Workspace
+from serving.bulk.batch import PARQUET
+
+AT_RISK = 10
+MAX_REASONS = 2
+
+
+def scores_screen(result: Mapping[str, Any], workspace: Workspace, settings: Settings) -> Group:
+    """How many customers fell into each band, tier, stage and action, and who is at risk."""
+    table = make_table(f"{result['customers']:,} customers as of {result['as_of'][:10]}", "", "customers")
+    for kind in ("bands", "tiers", "stages", "actions"):
+        for name, count in result[kind].items():
+            table.add_row(f"{kind[:-1]}: {name}", f"{count:,}")
+    lines = (*campaign_lines(result, settings.currency), Text(f"  all answers: {result['folder']}"))
+    return Group(table, at_risk(workspace, result, settings), *lines)
+
+
+def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) -> Table:
+    """The most valuable customers of the two highest risk bands, with their reasons."""
+    rows = pd.read_parquet(workspace.scores / score["as_of"][:10] / PARQUET)
+    risky = rows[rows["band"].isin(["high", "critical"])]
+    if "clv" not in settings.tasks:
+        return _at_highest_risk(risky.nlargest(AT_RISK, "probability"), score["as_of"][:10])
+    risky = risky.nlargest(AT_RISK, "expected")
+    days = settings.clv.horizon_days
+    table = make_table(
+        f"The {len(risky)} most valuable customers at risk, as of {score['as_of'][:10]}",
+        "customer",
+        "leaves",
+        f"value {days} d",
+        "tier",
+        "action",
+        "because",
+    )
+    for row in risky.to_dict("records"):
+        value = f"{row['expected']:,.0f} ({row['low']:,.0f}–{row['high']:,.0f})"
+        leaves = f"{row['probability']:.0%}"
+        because = "\n".join(row["reasons"][:MAX_REASONS])
+        table.add_row(row["customer_id"], leaves, value, row["tier"], row["action"], because)
+    return table
+
+
+def _at_highest_risk(risky: pd.DataFrame, as_of: str) -> Table:
+    """The customers at the highest risk, where no value is forecast."""
+    title = f"The {len(risky)} customers at the highest risk, as of {as_of}"
+    table = make_table(title, "customer", "leaves", "action", "because")
+    for row in risky.to_dict("records"):
+        because = "\n".join(row["reasons"][:MAX_REASONS])
+        table.add_row(row["customer_id"], f"{row['probability']:.0%}", row["action"], because)
+    return table
+
+
+def campaign_lines(result: Mapping[str, Any], currency: str) -> tuple[Text, ...]:
+    """Whom it pays to contact, in one line; nothing if no campaign is planned."""
+    best = result.get("campaign")
+    if best is None:
+        return ()
+    if not best["contacts"]:
+        return (Text("  campaign: contacting nobody is expected to pay at these costs"),)
+    brings = f"expected profit {best['expected_profit']:,.0f} {currency}"
+    least = f"each more than 0; the lowest probability among them is {best['lowest_probability']:.0%}"
+    return (Text(f"  campaign: contact {best['contacts']:,} customers, {brings}, {least}"),)

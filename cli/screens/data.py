@@ -1,0 +1,80 @@
+"""Of data: what was read and checked, proposed, built, refreshed and erased."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from cli.screens.tables import COMMAND, make_table
+from configs.workspace import Workspace
+
+
+def ingest_screen(result: Mapping[str, Any], workspace: Workspace) -> Group:
+    """Rows read, used and put aside for each table."""
+    table = make_table(
+        f"{result['business']}: data up to {result['data_until']}", "table", "read", "used", "quarantine", "newest"
+    )
+    for source in result["tables"]:
+        counts = (f"{source[k]:,}" for k in ("rows_read", "rows_used", "rows_quarantined"))
+        is_grouped = source["source_grain"] != source["grain"]
+        grain = f" ({source['rows_made']:,} from one row per {source['source_grain']})" if is_grouped else ""
+        table.add_row(source["name"] + grain, *counts, str(source["newest"]))
+    return Group(table, Text(f"  report: {workspace.reports / 'quality' / 'quality.html'}"))
+
+
+def check_screen(result: Mapping[str, Any]) -> Group:
+    """What is wrong, table by table, and whether there is enough to learn from."""
+    problems = make_table("What is wrong", "table", "column", "rule", "rows", "example", "what to do")
+    for problem in result["problems"]:
+        where = (problem[key] for key in ("table", "column", "rule"))
+        problems.add_row(*where, f"{problem['rows']:,}", problem["example"], problem["do"])
+    read = ", ".join(f"{t['name']}: {t['rows_used']:,} of {t['rows_read']:,} rows" for t in result["tables"])
+    minimums = make_table("Is there enough to learn from?", "model", "needed", "found", "at least", "")
+    for minimum in result["enough"]:
+        met = "[green]✓[/]" if minimum["met"] else "[red]✗ too few[/]"
+        minimums.add_row(minimum["model"], minimum["what"], f"{minimum['found']:,}", f"{minimum['needed']:,}", met)
+    return Group(Text(f"Usable: {read}"), problems if result["problems"] else Text("Nothing is wrong."), minimums)
+
+
+def proposal_screen(result: Mapping[str, Any]) -> Group:
+    """What each file seems to be, and what is missing."""
+    table = make_table(f"Proposed: {result['config']}", "file", "looks like", "required, not found")
+    for file in result["tables"]:
+        table.add_row(file["path"], file["table"], ", ".join(file["missing"]) or "–")
+    after = f"  read {result['config']}, then: {COMMAND} ingest --check --config {result['config']}"
+    return Group(table, Text(after))
+
+
+def features_screen(result: Mapping[str, Any]) -> Table:
+    """Rows, columns and dates that were built."""
+    table = make_table("Features", "", "")
+    table.add_row("rows (customers x moments)", f"{result['rows']:,}")
+    table.add_row("features", str(result["features"]))
+    table.add_row("moments", f"{len(result['as_ofs'])}: {result['as_ofs'][0][:10]} to {result['as_ofs'][-1][:10]}")
+    table.add_row("customers online", f"{result['online']:,}")
+    return table
+
+
+def refresh_screen(result: Mapping[str, Any]) -> Table:
+    """Who was computed again, and as of when."""
+    table = make_table("Refresh", "", "")
+    table.add_row("as of", str(result["as_of"]))
+    table.add_row("customers known", f"{result['customers']:,}")
+    table.add_row("touched, computed again", f"{result['touched']:,}")
+    table.add_row("put online", f"{result['online']:,}")
+    table.add_row("no longer known, taken offline", f"{result['gone']:,}")
+    return table
+
+
+def erasure_screen(result: Mapping[str, Any]) -> Group:
+    """Where rows were removed, and what stays."""
+    table = make_table(f"Erased: {result['ids']} ids of persons", "from", "rows")
+    for place, count in result["rows"].items():
+        table.add_row(place, f"{count:,}")
+    nothing = Text("  nothing was found about them; later exports will leave them out")
+    stays = "\n".join(f"  - {line}" for line in result["remains"])
+    return Group(table if result["rows"] else nothing, Text(f"What is not removed:\n{stays}"))

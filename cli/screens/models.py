@@ -1,0 +1,150 @@
+"""Of models: metrics beside baselines, verdicts, searches, versions, and a model trained again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from cli.screens.tables import TASK_TITLES, make_table, number
+
+METRICS = {
+    "churn": {
+        "auc": ("AUC", "higher"),
+        "average_precision": ("average precision", "higher"),
+        "log_loss": ("log loss", "lower"),
+        "brier": ("Brier score", "lower"),
+        "expected_calibration_error": ("calibration error", "lower"),
+        "top_decile_lift": ("lift in the top decile", "higher"),
+        "empc": ("EMPC (profit a customer)", "higher"),
+    },
+    "clv": {
+        "total_error": ("total error", "near 0"),
+        "mae": ("mean absolute error", "lower"),
+        "rmse": ("root mean squared error", "lower"),
+        "spearman": ("Spearman", "higher"),
+        "normalised_gini": ("normalised Gini", "higher"),
+        "decile_calibration_error": ("decile calibration error", "lower"),
+        "coverage": ("interval coverage", "as promised"),
+    },
+}
+
+
+def training_screen(result: Mapping[str, Any]) -> Group:
+    """Hold-out metrics of each model beside its baseline, and what the gates said."""
+    return Group(*[part for task, examination in result.items() for part in _examination(task, examination)])
+
+
+def search_screen(result: Mapping[str, Any]) -> Group:
+    """How far the search for each model is, over all processes that take part."""
+    lines = [f"{TASK_TITLES[t]}: {s['trials']} of {s['of']} trials in search {s['search']}" for t, s in result.items()]
+    return Group(*lines)
+
+
+def rolling_screen(result: Mapping[str, Any]) -> Group:
+    """What each model of its own time showed at several dates, and over all of them with its interval."""
+    return Group(*[part for task, summary in result.items() for part in _rolling(task, summary)])
+
+
+def _rolling(task: str, summary: Mapping[str, Any]) -> tuple[Any, ...]:
+    as_ofs = summary["as_ofs"]
+    title = f"{TASK_TITLES[task]}: at each moment the whole recipe, as if that were today"
+    table = make_table(title, "metric", *as_ofs, "all", summary["baseline_name"])
+    for key, (name, _) in METRICS[task].items():
+        by_date = [number(metrics.get(key)) for metrics in as_ofs.values()]
+        table.add_row(name, *by_date, number(summary["model"].get(key)), number(summary["baseline"].get(key)))
+    for days, metrics in summary["horizons"].items():
+        error = number(metrics.get("expected_calibration_error"))
+        table.add_row(f"calibration error, {days} days", *[""] * len(as_ofs), error, "")
+    differences = "; ".join(
+        f"{METRICS[task][key][0]} {low:+.4g} to {high:+.4g}"
+        for key, (low, high) in summary["model_less_baseline_95"].items()
+        if key in METRICS[task]
+    )
+    notes = [f"  model less {summary['baseline_name']}, 95 %: {differences}"]
+    if summary["by_customer"]:
+        notes.append(f"  tuned by groups of customers, the past being too short: {', '.join(summary['by_customer'])}")
+    if summary["from_prior"]:
+        notes.append(f"  answered from a prior, as there was too little for trees: {', '.join(summary['from_prior'])}")
+    return table, Text("\n".join(notes) + "\n")
+
+
+def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
+    campaign = result.get("campaign")
+    table = () if campaign is None else (_campaign(campaign),)
+    basis = (Text(f"  basis: {result['basis']}"),) if result.get("basis", "model") != "model" else ()
+    if "model" not in result:
+        return (
+            Text(f"{TASK_TITLES[task]}: {result['version']}, nothing has matured to judge it by"),
+            *basis,
+            _verdict(result),
+        )
+    return (_metrics(task, result), *basis, *table, _verdict(result))
+
+
+def _campaign(campaign: Mapping[str, Any]) -> Table:
+    """What a campaign would have brought on the hold-out, by whom it contacts."""
+    break_even = campaign["break_even_probability"]
+    edge = "never" if break_even is None else f"{break_even:.0%}"
+    of = f"the mean of {campaign['moments']} moments; " if campaign["moments"] > 1 else ""
+    title = f"Campaign on the same customers ({of}value from {campaign['value_from']}; break-even at its mean: {edge})"
+    table = make_table(title, "contact", "customers", "expected", "came", "95 %")
+    for policy in campaign["policies"]:
+        numbers = (f"{policy[k]:,.0f}" for k in ("contacted", "expected", "realised"))
+        table.add_row(policy["rule"], *numbers, f"{policy['low']:,.0f} to {policy['high']:,.0f}")
+    return table
+
+
+def _metrics(task: str, result: Mapping[str, Any]) -> Table:
+    as_ofs = ", ".join(as_of[:10] for as_of in result["as_ofs"])
+    held_out = (
+        "untouched customers; no time order was possible" if result["note"] else f"the untouched moments {as_ofs}"
+    )
+    title = f"{TASK_TITLES[task]}: {result['version']} on {held_out}"
+    table = make_table(title, "metric", "model", result["baseline_name"], "better is")
+    for key, (name, better) in METRICS[task].items():
+        table.add_row(name, number(result["model"].get(key)), number(result["baseline"].get(key)), better)
+    return table
+
+
+def _verdict(result: Mapping[str, Any]) -> Text:
+    if "promote" not in result:
+        return Text()
+    if result["promote"]:
+        rules = "; ".join(result["reasons"]) if result.get("basis") == "prior" else ""
+        by_rules = f", by the rules for little history: {rules}" if result.get("basis") == "prior" else ""
+        return Text(f"  passed every gate: champion{by_rules}\n", style="green")
+    return Text("  not promoted: " + "; ".join(result["reasons"]) + "\n", style="red")
+
+
+def reproduction_screen(result: Mapping[str, Any]) -> Group:
+    """Every file of a model beside the one of its reproduction, and what else has changed since."""
+    table = make_table(f"{result['version']} made again: SHA-256", "file", "registered", "made again", "")
+    for file in result["files"]:
+        verdict = "[green]same[/]" if file["same"] else "[red]differs[/]"
+        table.add_row(file["file"], *((file[side] or "none")[:16] for side in ("then", "now")), verdict)
+    differ = sum(not file["same"] for file in result["files"])
+    end = "  identical, byte by byte" if result["identical"] else f"  {differ} of {len(result['files'])} files differ"
+    again = "tried again" if result["searched"] else "tried the first time, not again"
+    facts = f"  features {result['data_fingerprint']}, {result['trials']} configurations {again}"
+    changed = [f"  search {line}" for line in result["search_changed"]] + [f"  {line}" for line in result["changed"]]
+    since = ["  changed since the first time:", *changed] if changed else []
+    return Group(table, Text(end, style="green" if result["identical"] else "red"), Text("\n".join([facts, *since])))
+
+
+def versions_screen(result: Mapping[str, Any]) -> Group:
+    """All versions with their aliases, and the ledger."""
+    table = make_table("Model versions", "model", "alias", "gates", "run")
+    for version in result["versions"]:
+        gates = version["tags"].get("gates", "")
+        table.add_row(
+            f"{version['model']}/{version['version']}", ", ".join(version["aliases"]), gates, version["run_id"]
+        )
+    ledger = make_table("Who decided what", "when", "decision", "by", "reason")
+    for entry in result["ledger"]:
+        what = f"{entry['action']} {entry['model']}/{entry['version']}"
+        ledger.add_row(str(entry["at"])[:19], what, entry["by"], entry["reason"])
+    return Group(table, ledger)

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+
+@pytest.fixture(scope="session")
+def printed() -> Callable[[Any], str]:
+    """What stands on the screen, each run of blanks as one."""
+
+    def render(renderable: Any) -> str:
+        console = Console(width=200, highlight=False)
+        with console.capture() as capture:
+            console.print(renderable)
+        return " ".join(capture.get().split())
+
+    return render

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cli.screens.data import check_screen, erasure_screen, ingest_screen
+from configs.workspace import Workspace
+
+Printed = Callable[[Any], str]
+
+
+def test_a_table_that_was_grouped_says_from_which_grain(printed: Printed) -> None:
+    orders = {"name": "orders", "rows_read": 1200, "rows_used": 1190, "rows_quarantined": 10, "newest": "2024-03-01"}
+    lines = {**orders, "grain": "order", "source_grain": "order line", "rows_made": 400}
+    result = {"business": "shop", "data_until": "2024-03-01", "tables": [lines]}
+    text = printed(ingest_screen(result, Workspace(Path("here"))))
+    assert "orders (400 from one row per order line) 1,200 1,190 10 2024-03-01" in text
+    assert "report: here/state/reports/quality/quality.html" in text
+
+
+def test_a_check_says_what_is_wrong_and_whether_it_is_enough(printed: Printed) -> None:
+    problem = {"table": "orders", "column": "amount", "rule": "a number", "rows": 3, "example": "ten", "do": "mend it"}
+    tables = [{"name": "orders", "rows_used": 7, "rows_read": 10}]
+    enough = [{"model": "churn", "what": "leavers", "found": 20, "needed": 100, "met": False}]
+    text = printed(check_screen({"problems": [problem], "tables": tables, "enough": enough}))
+    assert "orders: 7 of 10 rows" in text
+    assert "orders amount a number 3 ten mend it" in text
+    assert "churn leavers 20 100 ✗ too few" in text
+    assert "Nothing is wrong." in printed(check_screen({"problems": [], "tables": tables, "enough": enough}))
+
+
+def test_an_erasure_says_where_rows_were_and_what_stays(printed: Printed) -> None:
+    text = printed(erasure_screen({"ids": 2, "rows": {"tables/orders": 1204}, "remains": ["copies"]}))
+    assert "Erased: 2 ids of persons from rows tables/orders 1,204 What is not removed: - copies" in text
+    assert "nothing was found" in printed(erasure_screen({"ids": 1, "rows": {}, "remains": []}))
