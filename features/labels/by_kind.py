@@ -6,8 +6,9 @@ no dates and goes its own way, see `features.labels.ready_label`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -41,16 +42,45 @@ def first_event(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:
     return first.to_pydatetime()
 
 
-def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:
-    """The end of what is known: as set; else just after the newest order, or for contracts the newest event.
+def data_end(settings: Settings, newest: Iterable[Any], margin: timedelta = timedelta(0)) -> datetime | None:
+    """Where the data ends: as ``data_until`` says, else at the newest of these times. In UTC without a zone.
 
-    The end of a contract may be set in advance, so it does not tell that the data goes so far.
+    Parameters
+    ----------
+    settings
+        Of the business.
+    newest
+        When the newest row of each table happened that tells how far the data goes; missing where a table has none.
+    margin
+        Added to the newest time, but not to ``data_until``, which is exclusive as it stands.
+
+    Returns
+    -------
+    datetime or None
+        None if neither is there.
     """
     if settings.data_until_utc is not None:
         return settings.data_until_utc
-    events = EVENTS if settings.churn.kind == "contract" else (BEGINS["inactivity"],)
-    newest = [pd.Timestamp(tables[name][time].max().execute()) for name, time in events if name in tables]
-    return (max(t for t in newest if pd.notna(t)) + pd.Timedelta(microseconds=1)).to_pydatetime()
+    times = [pd.Timestamp(time) for time in newest if pd.notna(time)]
+    return (max(times) + margin).to_pydatetime() if times else None
+
+
+def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:
+    """The end of what is known, exclusive: as set; else just after the newest order, or for contracts the newest event.
+
+    The end of a contract may be set in advance, so it does not tell that the data goes so far.
+
+    Raises
+    ------
+    NotEnoughDataError
+        No event has a time.
+    """
+    times = EVENTS if settings.churn.kind == "contract" else (BEGINS["inactivity"],)
+    newest = (tables[name][time].max().execute() for name, time in times if name in tables)
+    end = data_end(settings, newest, margin=timedelta(microseconds=1))
+    if end is None:
+        raise NotEnoughDataError("no event tells how far the data goes; the quarantine says why, row by row")
+    return end
 
 
 def labels_at(

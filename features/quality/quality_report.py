@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
-from pandas._libs.tslibs.nattype import NaTType
 
 from configs.settings import Settings
 from configs.workspace import replacing
+from features.labels.by_kind import data_end
 from features.quality.check import ValidatedTable, plain
 from features.schema import Field
 
@@ -49,7 +50,7 @@ _LATER = ("recorded_at", "redeemed_at", "ended_at")
 
 def report(checked: Mapping[str, ValidatedTable], settings: Settings) -> dict[str, Any]:
     """Describe every checked table, as values that JSON can hold."""
-    until = _until(checked, settings)
+    until = _data_end(checked, settings)
     tables = [_table(one, until, settings) for one in checked.values()]
     return {"business": settings.name, "data_until": _iso(until), "tables": tables}
 
@@ -65,7 +66,7 @@ def write(content: dict[str, Any], folder: Path) -> Path:
 
 def dimensions(checked: Mapping[str, ValidatedTable], settings: Settings) -> dict[str, dict[str, float]]:
     """The five shares of every table: table -> dimension -> value in ``[0, 1]``, see `DIMENSIONS`."""
-    until = _until(checked, settings)
+    until = _data_end(checked, settings)
     return {name: _dimensions(one, until, settings) for name, one in checked.items()}
 
 
@@ -95,7 +96,7 @@ def counted(one: ValidatedTable, reasons: pd.Series) -> pd.Series:
     return one.weights.reindex(kinds.index).groupby(kinds.to_numpy()).sum().sort_values(ascending=False, kind="stable")
 
 
-def _dimensions(one: ValidatedTable, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, float]:
+def _dimensions(one: ValidatedTable, until: datetime | None, settings: Settings) -> dict[str, float]:
     read, weights = max(one.rows_judged, 1), one.weights
     reasons = one.quarantined["reason"].astype(str)
     lost = {name: float(weights[reasons.str.contains(sign)].sum()) for name, sign in _SIGNS.items()}
@@ -112,9 +113,9 @@ def _before(one: ValidatedTable, column: str) -> float:
     return float(early.sum() if one.made_of is None else one.made_of[early].sum())
 
 
-def _freshness(one: ValidatedTable, until: pd.Timestamp | NaTType, max_age_days: int) -> float:
+def _freshness(one: ValidatedTable, until: datetime | None, max_age_days: int) -> float:
     times = one.column(one.table.time).dropna()
-    if one.table.name in ("customers", "profiles") or times.empty or pd.isna(until):
+    if one.table.name in ("customers", "profiles") or times.empty or until is None:
         return 1.0
     age = (until - times.max()).total_seconds() / 86_400
     days = times.dt.floor("D").drop_duplicates().sort_values()
@@ -123,16 +124,14 @@ def _freshness(one: ValidatedTable, until: pd.Timestamp | NaTType, max_age_days:
     return 1.0 if age <= limit else limit / age
 
 
-def _until(checked: Mapping[str, ValidatedTable], settings: Settings) -> pd.Timestamp | NaTType:
-    if settings.data_until_utc is not None:
-        return pd.Timestamp(settings.data_until_utc)
-    newest = [one.column(one.table.time).max() for one in checked.values() if one.rows_made]
-    return max((t for t in newest if pd.notna(t)), default=pd.NaT)
+def _data_end(checked: Mapping[str, ValidatedTable], settings: Settings) -> datetime | None:
+    """Where the data of all tables ends; each of them is as old as it lies before."""
+    return data_end(settings, (one.column(one.table.time).max() for one in checked.values() if one.rows_made))
 
 
-def _table(one: ValidatedTable, until: pd.Timestamp | NaTType, settings: Settings) -> dict[str, Any]:
+def _table(one: ValidatedTable, until: datetime | None, settings: Settings) -> dict[str, Any]:
     times = one.column(one.table.time)
-    age = (until - times.max()).total_seconds() / 86_400 if len(times) else None
+    age = ((until or pd.NaT) - times.max()).total_seconds() / 86_400 if len(times) else None
     reasons = {str(reason): int(n) for reason, n in counted(one, one.quarantined["reason"]).items()}
     reasons |= {"the person was erased": one.erased} if one.erased else {}
     again = one.quarantined["reason"].astype(str).str.contains("occurs more than once")

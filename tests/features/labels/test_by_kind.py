@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from configs.settings import Settings
-from features.labels.by_kind import end_of_known
+from features.labels.by_kind import data_end, end_of_known
 from features.labels.ready_label import prepare
 from features.quality import quality_report
 
@@ -35,6 +35,16 @@ def test_the_end_of_the_data_is_the_same_time_for_all_who_ask(
     profiles = prepare({"profiles": pd.DataFrame({"customer_id": ["a"]})}, until, NOW)["profiles"]
     assert profiles["exported_at"].item() == pd.Timestamp(utc, tz="UTC")
     assert quality_report.report({}, until)["data_until"] == f"{utc.isoformat()}Z"
+
+
+def test_without_a_date_that_is_set_the_data_ends_at_the_newest_time_that_tells(settings: Settings) -> None:
+    open_ended = settings.model_copy(update={"data_until": None})
+    times = [pd.NaT, pd.Timestamp("2024-03-01"), None, pd.Timestamp("2024-05-01 10:00"), pd.Timestamp("2024-04-01")]
+    assert data_end(open_ended, times) == datetime(2024, 5, 1, 10)
+    assert data_end(open_ended, times, timedelta(microseconds=1)) == datetime(2024, 5, 1, 10, 0, 0, 1)
+    assert data_end(open_ended, [pd.NaT, None]) is None
+    fixed = settings.model_copy(update={"data_until": datetime(2024, 1, 1)})
+    assert data_end(fixed, times, timedelta(microseconds=1)) == datetime(2024, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ def give(monkeypatch: pytest.MonkeyPatch):
 
     def give(tables: Tables) -> None:
         loader = type(
-            "Loader", (), {"load": lambda options: tables, "mark": lambda options: str(len(tables["orders"]))}
+            "Loader",
+            (),
+            {"load": lambda options: tables, "source_fingerprint": lambda options: str(len(tables["orders"]))},
         )
         monkeypatch.setattr(module, "loader", lambda name: loader)
 
