@@ -56,15 +56,15 @@ def make_rows(place: Path, n: int, features: int, seed: int = 1) -> None:
 def train_one(place: Path, task: str, trees: int) -> dict[str, object]:
     """Learn one final model of the rows in a folder; seconds with reading, and the peak memory of this process."""
     from training.data.dataset import Encoder, Matrix
-    from training.fit.boosters import fit, form
-    from training.fit.search import FIRST
+    from training.fit.boosters import fit, form_by_name
+    from training.fit.search import FIRST_TRIAL
 
     start = time.perf_counter()
     x, y = np.load(place / "x.npy"), np.load(place / f"{task}.npy")
     names = tuple(f"f{j}" for j in range(x.shape[1]))
     encoder = Encoder(names, {names[-1]: tuple(f"c{k:02}" for k in range(20))})
-    which = form(FORM[task])
-    made = fit(which, Matrix(x, y), encoder, FIRST, seed=1, trees={p.name: trees for p in which.parts})
+    form = form_by_name(FORM[task])
+    made = fit(form, Matrix(x, y), encoder, FIRST_TRIAL, seed=1, trees={p.name: trees for p in form.parts})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.perf_counter() - start
     return {"what": f"{task}, {len(y):,} x {x.shape[1]}", "seconds": seconds, "peak_mib": peak, "trees": made.trees}

@@ -11,15 +11,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import optuna
-
 from configs.errors import DataError, RegistryError
 from configs.settings import Settings, merged_with_default
 from configs.workspace import Workspace
 from training.data.task_rows import labelled
-from training.fit.boosters import form
+from training.fit.boosters import form_by_name
 from training.fit.recipe import OnProgress, search_and_fit, search_facts
-from training.fit.search import SearchResult
+from training.fit.search import SearchResult, no_search
 from training.model import catalog
 from training.model.bundle import Task, sha256
 from training.model.catalog import Version
@@ -28,7 +26,7 @@ from training.registry.environment import differences, environment
 from training.registry.runs import documents as documents_of
 
 NO_LIMIT_SECONDS = 10**9
-NEEDED = ("settings", "search", "environment")
+NEEDED_DOCUMENTS = ("settings", "search", "environment")
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def reproduce(
     name
         ``churn/3``, or the id of the run that made it.
     on_progress
-        Told what is being done, and how far it is.
+        Called with what is being done, and how far it is.
     given_search
         Take what the first search chose instead of searching again: proves the fit alone. For searches that were cut
         off and resumed, or ran in several processes, as their order of trials does not come again.
@@ -123,12 +121,15 @@ def reproduce(
     documents = documents_of(workspace, version.run_id)
     _require(documents, version)
     task: Task = "churn" if version.model == "churn" else "clv"
-    settings = _same_number_of_trials(merged_with_default(documents["settings"], f"run {version.run_id}"), documents)
+    recorded = merged_with_default(documents["settings"], f"run {version.run_id}")
+    # As many trials as there were, in one process; a time limit may have ended the first search early.
+    limits = {"trials": documents["search"]["trials"], "timeout_seconds": NO_LIMIT_SECONDS}
+    settings = recorded.model_copy(update={"tuning": recorded.tuning.alone.model_copy(update=limits)})
     on_progress("read", 0, 1)
     data = labelled(settings, workspace, task)
     _require_same_data(version, data.fingerprint, settings, documents)
     with tempfile.TemporaryDirectory() as folder:
-        chosen = _chosen(documents["search"]) if given_search else None
+        chosen = _recorded_search(documents["search"]) if given_search else None
         models = search_and_fit(settings, workspace, data, on_progress, Workspace(Path(folder)), chosen)
         models.final.save(Path(folder) / "files" / "bundle")
         (models.judged or models.final).save(Path(folder) / "files" / "judged")
@@ -151,20 +152,20 @@ def compare(then: Path, now: Path) -> tuple[ComparedFile, ...]:
     return tuple(ComparedFile(name, sides[0].get(name), sides[1].get(name)) for name in sorted({*sides[0], *sides[1]}))
 
 
-def _chosen(search: dict[str, Any]) -> SearchResult:
+def _recorded_search(search: dict[str, Any]) -> SearchResult:
     """What a search chose, from the record of its run; its trials are not in there."""
     facts = {name: value for name, value in search.items() if name != "trials"}
-    wanted = {field.name for field in fields(SearchResult)} - {"study"}
-    if set(facts) != wanted:
+    expected = {field.name for field in fields(SearchResult)} - {"study"}
+    if set(facts) != expected:
         raise RegistryError(
-            f"the run's search.json holds {sorted(facts)}, this program needs {sorted(wanted)}: it comes from another "
-            "version; leave out --given-search, or train anew"
+            f"the run's search.json holds {sorted(facts)}, this program needs {sorted(expected)}: it comes from "
+            "another version; leave out --given-search, or train anew"
         )
-    return SearchResult(**{**facts, "form": form(search["form"]), "study": optuna.create_study()})
+    return SearchResult(**{**facts, "form": form_by_name(search["form"]), "study": no_search()})
 
 
 def _require(documents: dict[str, Any], version: Version) -> None:
-    missing = [f"{name}.json" for name in NEEDED if name not in documents]
+    missing = [f"{name}.json" for name in NEEDED_DOCUMENTS if name not in documents]
     if missing:
         raise RegistryError(
             f"{version.model}/{version.version}: its run {version.run_id} does not hold {', '.join(missing)}, without "
@@ -172,24 +173,15 @@ def _require(documents: dict[str, Any], version: Version) -> None:
         )
 
 
-def _same_number_of_trials(settings: Settings, documents: dict[str, Any]) -> Settings:
-    """The settings with as many trials as there were, in one process, and no time limit.
-
-    That may have ended the first search early.
-    """
-    limits = {"trials": documents["search"]["trials"], "timeout_seconds": NO_LIMIT_SECONDS}
-    return settings.model_copy(update={"tuning": settings.tuning.alone.model_copy(update=limits)})
-
-
 def _require_same_data(version: Version, present: str, settings: Settings, documents: dict[str, Any]) -> None:
-    wanted = version.tags.get("data_fingerprint", "unknown")
-    if wanted == present:
+    registered = version.tags.get("data_fingerprint", "unknown")
+    if registered == present:
         return
-    moments = ", ".join(documents.get("plan", {}).get("final", [])) or "unknown"
+    as_ofs = ", ".join(documents.get("plan", {}).get("final", [])) or "unknown"
     raise DataError(
-        f"{version.model}/{version.version} learned from features with the fingerprint {wanted}, this workspace holds "
-        f"{present}: it cannot be made again from other data. It needs the features of '{settings.name}' (loader "
+        f"{version.model}/{version.version} learned from features with the fingerprint {registered}, this workspace "
+        f"holds {present}: it cannot be made again from other data. It needs the features of '{settings.name}' (loader "
         f"'{settings.source.loader}', data until {settings.data_until or 'the newest event then'}) with the labelled "
-        f"moments {moments}: run `staycast ingest` and `staycast features` on the same export with the run's "
+        f"moments {as_ofs}: run `staycast ingest` and `staycast features` on the same export with the run's "
         "settings.json, or give the --workspace that still holds them"
     )

@@ -58,7 +58,7 @@ def train(
     by
         Who asked for it, for the ledger.
     on_progress
-        Told what is being done, and how far it is.
+        Called with what is being done, and how far it is.
     accepted_leaks, reason
         Columns to learn from although they look as if they knew the label, and why; the ledger keeps both.
 

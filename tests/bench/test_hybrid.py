@@ -22,8 +22,8 @@ basket_columns, earlier_windows = hybrid_bench.basket_columns, hybrid_bench.earl
 fit_correction, matched_level = hybrid_bench.fit_correction, hybrid_bench.matched_level
 orders_within = hybrid_bench.orders_within
 
-FIRST = pd.Timestamp("2024-01-01")
-AS_OF = FIRST + pd.Timedelta(days=200)
+FIRST_TRIAL = pd.Timestamp("2024-01-01")
+AS_OF = FIRST_TRIAL + pd.Timedelta(days=200)
 
 
 def simulate(n=400, seed=0, days=300):
@@ -34,7 +34,7 @@ def simulate(n=400, seed=0, days=300):
         units = 1 + i % 2
         rate = rng.gamma(1.0, 1 / 60) * (1.7 if units == 2 else 0.6)
         times = np.sort(np.r_[rng.uniform(0, 10), rng.uniform(10, days, rng.poisson(rate * (days - 10)))])
-        rows += [(f"c{i:04}", FIRST + pd.Timedelta(days=float(t)), 10.0 * units, float(units)) for t in times]
+        rows += [(f"c{i:04}", FIRST_TRIAL + pd.Timedelta(days=float(t)), 10.0 * units, float(units)) for t in times]
     return pd.DataFrame(rows, columns=["customer_id", "ordered_at", "amount", "quantity"])
 
 
@@ -58,9 +58,9 @@ def test_basket_columns_of_the_hand_made_shop(shop):
 
 def test_every_earlier_window_has_matured_at_the_moment():
     for days in (3, 30, 273):
-        as_of = FIRST + pd.Timedelta(days=days)
-        windows = earlier_windows(FIRST, as_of)
-        assert all(FIRST <= moment < moment + pd.Timedelta(days=h) <= as_of for moment, h in windows)
+        as_of = FIRST_TRIAL + pd.Timedelta(days=days)
+        windows = earlier_windows(FIRST_TRIAL, as_of)
+        assert all(FIRST_TRIAL <= moment < moment + pd.Timedelta(days=h) <= as_of for moment, h in windows)
 
 
 def test_nothing_at_or_after_the_moment_changes_the_hybrid(orders, hybrid):
@@ -72,7 +72,7 @@ def test_nothing_at_or_after_the_moment_changes_the_hybrid(orders, hybrid):
 
 
 def test_what_was_bought_improves_on_the_model_while_little_is_known(orders):
-    as_of = FIRST + pd.Timedelta(days=80)
+    as_of = FIRST_TRIAL + pd.Timedelta(days=80)
     found = OrdersHybrid.fit(orders, as_of, 80)
     summary = summarise(orders, as_of)
     y = orders_within(orders, as_of, 80, summary.index)

@@ -14,7 +14,7 @@ from configs.errors import DataError, RegistryError
 from configs.workspace import Workspace
 from training.model import catalog
 from training.registry import model_registry, runs
-from training.reproduce import _chosen, compare, reproduce
+from training.reproduce import _recorded_search, compare, reproduce
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -67,7 +67,7 @@ def test_a_model_that_is_not_there_is_named(lived: Workspace, name: str) -> None
 
 def test_a_choice_recorded_by_another_version_is_refused() -> None:
     with pytest.raises(RegistryError, match="comes from another version"):
-        _chosen({"form": "churn", "params": {}, "loss": 0.1, "trials": 3})
+        _recorded_search({"form": "churn", "params": {}, "loss": 0.1, "trials": 3})
 
 
 def test_files_are_compared_by_content_and_missing_ones_differ(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""From folds and what the search found to whole models: fitted, calibrated, bounded, with their reference."""
+"""From folds and the result of a search to whole models: fitted, calibrated, bounded, with their reference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from configs.settings import Settings
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.split import AsOfs, Fold, Plan
 from training.fit.boosters import Fitted, Form, ScoredRows, calibrate, fit, forms, predict
-from training.fit.distributed import Trainer, trainer
+from training.fit.distributed import Trainer, make_trainer
 from training.fit.horizons import fit_horizons
 from training.fit.search import FoldData, SearchResult, blocks_of
 from training.model.bundle import Bundle, Score, Task, encode
@@ -40,77 +40,77 @@ class FittedModels:
 
 
 def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[FoldData]:
-    """Encode the rows of each fold with what its training rows teach."""
-    out = []
+    """Encode the rows of each fold by its training rows."""
+    folds_data = []
     for fold in folds:
         rows = data.training_rows(fold.train)
         encoder = learn_encoder(rows, data.schema)
         valid = data.training_rows([fold.valid])
         expectation = _expectation(data, fold.train, encoder, forms(data.task, [encoder]), settings)
         block = blocks_of(valid["customer_id"].tolist())
-        out.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation))
-    return out
+        folds_data.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation))
+    return folds_data
 
 
 def _expectation(
-    data: Dataset, moments: AsOfs, encoder: Encoder, wanted: Sequence[Form], settings: Settings
+    data: Dataset, as_ofs: AsOfs, encoder: Encoder, candidates: Sequence[Form], settings: Settings
 ) -> Expectation | None:
-    """The model of orders of the customers at the newest of some moments; None where no form wants it."""
-    if not any(part.prior == "expectation" for which in wanted for part in which.parts):
+    """The model of orders of the customers at the newest of some as-of dates; None where no form needs it."""
+    if not any(part.prior == "expectation" for form in candidates for part in form.parts):
         return None
-    return expectation_of(data.newest(moments), data.task, encoder, settings)
+    return expectation_of(data.newest(as_ofs), data.task, encoder, settings)
 
 
 def expectation_of(rows: pd.DataFrame, task: Task, encoder: Encoder, settings: Settings) -> Expectation | None:
-    """The model of orders, fitted to the customers of one moment."""
+    """The model of orders, fitted to the customers of one as-of date."""
     places = tuple(encoder.features.index(name) for name in ORDERS)
     x = encode(rows, encoder.features, encoder.categories)
     clv, days = settings.clv, getattr(settings, task).horizon_days
     return fit_expectation(x, places, task, days, clv.margin, clv.annual_discount_rate)  # type: ignore[arg-type]
 
 
-def validation_scores(folds: Sequence[FoldData], found: SearchResult, seed: int) -> ScoredRows:
+def validation_scores(folds: Sequence[FoldData], result: SearchResult, seed: int) -> ScoredRows:
     """Score the later rows of every fold with a model of its earlier ones."""
     parts = []
     for fold in folds:
-        fitted = _fit(found, fold.train, fold.encoder, fold.expectation, seed)
-        one = np.zeros(len(fold.valid.y), dtype=int)
+        fitted = _fit(result, fold.train, fold.encoder, fold.expectation, seed)
+        same_fold = np.zeros(len(fold.valid.y), dtype=int)
         days = known_days(fold.valid.x, fold.encoder.features)
-        parts.append(ScoredRows(fitted.raw(fold.valid.x), fold.valid.y, one, fold.valid.weight, days))
+        parts.append(ScoredRows(fitted.raw(fold.valid.x), fold.valid.y, same_fold, fold.valid.weight, days))
     return sum(parts[1:], parts[0])
 
 
-def learn(data: Dataset, moments: AsOfs, found: SearchResult, settings: Settings) -> tuple[Fitted, Encoder]:
-    """Fit what the search found on all rows of some moments."""
-    rows = data.training_rows(moments)
+def learn(data: Dataset, as_ofs: AsOfs, result: SearchResult, settings: Settings) -> tuple[Fitted, Encoder]:
+    """Fit what the search chose on all rows of some as-of dates."""
+    rows = data.training_rows(as_ofs)
     encoder = learn_encoder(rows, data.schema)
-    expectation = _expectation(data, moments, encoder, [found.form], settings)
-    elsewhere = trainer(settings.training)
-    return _fit(found, encoder(rows), encoder, expectation, settings.tuning.seed, elsewhere), encoder
+    expectation = _expectation(data, as_ofs, encoder, [result.form], settings)
+    trainer = make_trainer(settings.training)
+    return _fit(result, encoder(rows), encoder, expectation, settings.tuning.seed, trainer), encoder
 
 
 def _fit(
-    found: SearchResult,
+    result: SearchResult,
     train: Matrix,
     encoder: Encoder,
     expectation: Expectation | None,
     seed: int,
-    elsewhere: Trainer | None = None,
+    trainer: Trainer | None = None,
 ) -> Fitted:
     return fit(
-        found.form,
+        result.form,
         train,
         encoder,
-        found.params,
+        result.params,
         seed=seed,
-        trees=found.trees,
+        trees=result.trees,
         expectation=expectation,
-        elsewhere=elsewhere,
+        trainer=trainer,
     )
 
 
 def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> ScoredRows:
-    """Raw scores of labelled rows; every moment is a fold of its own."""
+    """Raw scores of labelled rows; every as-of date is a fold of its own."""
     matrix = encoder(rows)
     days = known_days(matrix.x, encoder.features)
     return ScoredRows(fitted.raw(matrix.x), matrix.y, pd.factorize(rows["as_of"])[0], matrix.weight, days)
@@ -137,7 +137,7 @@ def assemble(
     data
         The labelled rows.
     trained
-        The moments (or groups of customers) the boosters learned from; the newest gives the reference rows for drift.
+        The as-of dates (or groups of customers) the boosters learned from; the newest gives the reference for drift.
     until
         No outcome past this moment may be seen; None: all that is labelled.
     population
@@ -147,14 +147,14 @@ def assemble(
     """
     affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.training_rows(trained)))
     expected = predict(fitted.form, later.raw, affine)
-    season = full_season(data, trained, settings)
-    clv, allowance = settings.clv, 0.0 if season else settings.clv.season_allowance
+    has_season = full_season(data, trained, settings)
+    clv, allowance = settings.clv, 0.0 if has_season else settings.clv.season_allowance
     new = settings.decisions.stages.new_days
     interval = (
         fit_intervals(expected, later.y, later.known_days, new, clv.coverage, allowance) if data.task == "clv" else None
     )
     parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
-    scores = tuple(Score(part.name, booster, own, prior) for part, booster, own, prior in parts)
+    scores = tuple(Score(part.name, booster, map_, prior) for part, booster, map_, prior in parts)
     steps, left_out = fit_horizons(data, trained, until, encoder, fitted, settings)
     bundle = Bundle(
         task=data.task,
@@ -172,17 +172,17 @@ def assemble(
         event="order" if settings.churn.kind == "inactivity" else "end",
         steps=steps,
         basis=fitted.form.basis,
-        full_season=season,
+        full_season=has_season,
     )
     return with_reference(bundle, data.newest(trained), population, settings.tuning.seed)
 
 
-def full_season(data: Dataset, moments: AsOfs, settings: Settings) -> bool:
-    """Whether the outcomes of some moments cover a whole year; what has no dates has no season."""
+def full_season(data: Dataset, as_ofs: AsOfs, settings: Settings) -> bool:
+    """Whether the outcomes of some as-of dates cover a whole year; what has no dates has no season."""
     if data.by == "part":
         return True
-    seen = data.at(moments)["as_of"]
-    covered = seen.max() - seen.min() + pd.Timedelta(days=settings.outcome_days(data.task))
+    dates = data.at(as_ofs)["as_of"]
+    covered = dates.max() - dates.min() + pd.Timedelta(days=settings.outcome_days(data.task))
     return bool(covered >= pd.Timedelta(days=YEAR_DAYS))
 
 

@@ -134,27 +134,28 @@ CHURN_LINEAR = Form("churn_linear", "sigmoid", (Part("churn", "", _all, "linear"
 VALUE_ORDERS = Form("value_orders", "exp", (Part("value", "", _not_negative, "expectation"),))
 VALUE_LINEAR = Form("value_linear", "exp", (Part("value", "", _not_negative, "linear"),))
 FORMS = {"churn": (CHURN,), "clv": (TWEEDIE, TWO_PART, LOGNORMAL, ZILN, MEDIAN, HYBRID, HYBRID_ORDERS, BLEND)}
-FEW = {"churn": (CHURN_ORDERS, CHURN_LINEAR), "clv": (VALUE_ORDERS, VALUE_LINEAR)}
-NEEDS: dict[str, tuple[str, ...]] = {"credibility": COLUMNS, "expectation": ORDERS}
+SMALL_DATA_FORMS = {"churn": (CHURN_ORDERS, CHURN_LINEAR), "clv": (VALUE_ORDERS, VALUE_LINEAR)}
+PRIOR_COLUMNS: dict[str, tuple[str, ...]] = {"credibility": COLUMNS, "expectation": ORDERS}
 PRIOR_DAYS = 60.0
 BINNING = {"verbosity": -1, "feature_pre_filter": False}
-SMALLEST_MISS = 1e-6
-OWN = {"tweedie_variance_power": "tweedie", "alpha": "quantile", "prior_days": "", "extra_trees": "binary"}
+# A parameter that only one objective takes; none takes that of a prior.
+MIN_SQUARED_MISS = 1e-6
+PARAM_OBJECTIVE = {"tweedie_variance_power": "tweedie", "alpha": "quantile", "prior_days": "", "extra_trees": "binary"}
 
 
-def form(name: str) -> Form:
+def form_by_name(name: str) -> Form:
     """The form of this name."""
-    every = [f for kinds in (FORMS, FEW) for forms in kinds.values() for f in forms]
+    every = [f for kinds in (FORMS, SMALL_DATA_FORMS) for forms in kinds.values() for f in forms]
     return next(f for f in every if f.name == name)
 
 
 def forms(task: str, encoders: Sequence[Encoder]) -> tuple[Form, ...]:
     """The forms that these columns allow: a prior needs to know what a customer ordered, and when."""
-    return tuple(f for f in FORMS[task] if all(_allowed(f, encoder) for encoder in encoders))
 
+    def allowed(form: Form, encoder: Encoder) -> bool:
+        return all(set(PRIOR_COLUMNS.get(part.prior, ())) <= set(encoder.features) for part in form.parts)
 
-def _allowed(which: Form, encoder: Encoder) -> bool:
-    return all(set(NEEDS.get(part.prior, ())) <= set(encoder.features) for part in which.parts)
+    return tuple(form for form in FORMS[task] if all(allowed(form, encoder) for encoder in encoders))
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,8 @@ class ScoredRows:
         fold = np.concatenate([self.fold, other.fold + self.fold.max() + 1])
         weight = joined_weights([self.weight, other.weight], [len(self.y), len(other.y)])
         days = None if self.known_days is None or other.known_days is None else (self.known_days, other.known_days)
-        known = None if days is None else np.concatenate(days)
-        return ScoredRows(np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y]), fold, weight, known)
+        known_days = None if days is None else np.concatenate(days)
+        return ScoredRows(np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y]), fold, weight, known_days)
 
 
 def joined_weights(weights: Sequence[np.ndarray | None], lengths: Sequence[int]) -> np.ndarray | None:
@@ -207,7 +208,7 @@ class Fitted:
 
 
 def fit(
-    which: Form,
+    form: Form,
     train: Matrix,
     encoder: Encoder,
     params: Params,
@@ -217,13 +218,13 @@ def fit(
     valid: Matrix | None = None,
     stop_after: int = 0,
     expectation: Expectation | None = None,
-    elsewhere: Trainer | None = None,
+    trainer: Trainer | None = None,
 ) -> Fitted:
     """Fit the boosters of a form.
 
     Parameters
     ----------
-    which
+    form
         The form.
     train
         Rows to learn from.
@@ -239,28 +240,28 @@ def fit(
         Later rows: stop adding trees when `stop_after` of them brought nothing there.
     expectation
         The model of orders, for parts that start from it.
-    elsewhere
-        Learns the boosters instead of this process, see `training.fit.distributed`; not with `valid`.
+    trainer
+        Learns the boosters in place of this process, see `training.fit.distributed`; not with `valid`.
     """
-    priors = tuple(_prior(part, train, encoder, params, expectation) for part in which.parts)
+    priors = tuple(_prior(part, train, encoder, params, expectation) for part in form.parts)
     boosters: dict[str, lgb.Booster | None] = {}
-    for p, prior in zip(which.parts, priors, strict=True):
+    for p, prior in zip(form.parts, priors, strict=True):
         rows = (train, valid)
         if p.spread_of:
             rows = (_misses(boosters[p.spread_of], train), _misses(boosters[p.spread_of], valid) if valid else None)
-        told = {**params, "seed": seed}
+        part_params = {**params, "seed": seed}
         boosters[p.name] = (
-            _fit_part(p, prior, rows[0], encoder, told, trees[p.name], rows[1], stop_after, elsewhere)
+            _fit_part(p, prior, rows[0], encoder, part_params, trees[p.name], rows[1], stop_after, trainer)
             if p.objective
             else None
         )
-    return Fitted(which, tuple(boosters.values()), priors, params)
+    return Fitted(form, tuple(boosters.values()), priors, params)
 
 
 def _misses(booster: lgb.Booster | None, rows: Matrix) -> Matrix:
     """The squared miss of the logarithm of each amount, above zero; rows without an amount stay at 0."""
     miss = np.log(np.where(rows.y > 0, rows.y, 1.0)) - _raw(booster, None, rows.x)
-    return replace(rows, y=np.where(rows.y > 0, np.maximum(miss**2, SMALLEST_MISS), 0.0))
+    return replace(rows, y=np.where(rows.y > 0, np.maximum(miss**2, MIN_SQUARED_MISS), 0.0))
 
 
 def _prior(
@@ -284,16 +285,17 @@ def _fit_part(
     trees: int,
     valid: Matrix | None,
     stop_after: int,
-    elsewhere: Trainer | None,
+    trainer: Trainer | None,
 ) -> lgb.Booster:
-    told = {**FIXED, **_own(params, part), "objective": part.objective}
+    own = {k: v for k, v in params.items() if PARAM_OBJECTIVE.get(k, part.objective) == part.objective}
+    booster_params = {**FIXED, **own, "objective": part.objective}
     rows = _rows(part, prior, train, encoder)
-    if elsewhere is not None and valid is None:
-        return elsewhere(told, rows, trees)
+    if trainer is not None and valid is None:
+        return trainer(booster_params, rows, trees)
     data = dataset(rows, BINNING)
-    watched = [] if valid is None else [dataset(_rows(part, prior, valid, encoder), BINNING, data)]
-    stop: list[Callable[..., Any]] = [lgb.early_stopping(stop_after, verbose=False)] if watched else []
-    booster = lgb.train(told, data, trees, valid_sets=watched, callbacks=stop)
+    valid_sets = [] if valid is None else [dataset(_rows(part, prior, valid, encoder), BINNING, data)]
+    callbacks: list[Callable[..., Any]] = [lgb.early_stopping(stop_after, verbose=False)] if valid_sets else []
+    booster = lgb.train(booster_params, data, trees, valid_sets=valid_sets, callbacks=callbacks)
     if booster.best_iteration > 0:
         return lgb.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
     return booster
@@ -304,11 +306,6 @@ def _raw(booster: lgb.Booster | None, prior: Prior | None, x: np.ndarray) -> np.
     return trees + prior(x) if prior else trees
 
 
-def _own(params: Params, part: Part) -> dict[str, Any]:
-    """The parameters of a part: its objective's own ones only for that objective, those of the prior for none."""
-    return {k: v for k, v in params.items() if OWN.get(k, part.objective) == part.objective}
-
-
 def _rows(part: Part, prior: Prior | None, matrix: Matrix, encoder: Encoder) -> Rows:
     rows, target = part.target(matrix.y)
     x, weight = matrix.x[rows], None if matrix.weight is None else matrix.weight[rows]
@@ -316,38 +313,38 @@ def _rows(part: Part, prior: Prior | None, matrix: Matrix, encoder: Encoder) -> 
     return Rows(x, target, weight, start, tuple(encoder.features), tuple(encoder.category_places))
 
 
-def calibrate(which: Form, later: ScoredRows, trained: ScoredRows) -> tuple[Affine, ...]:
+def calibrate(form: Form, later: ScoredRows, trained: ScoredRows) -> tuple[Affine, ...]:
     """Fit the affine maps of raw scores: the slope of a probability on later rows, the level of an amount on its own.
 
     Parameters
     ----------
-    which
+    form
         The form.
     later
         Rows that came later than all that their boosters had seen.
     trained
         The rows that the boosters learned from.
     """
-    if which.link == "sigmoid":
+    if form.link == "sigmoid":
         return (fit_log_odds(later.raw[:, 0], later.y, later.fold, later.weight, trained.raw[:, 0]),)
-    if which.link in ("sigmoid_exp", "ziln"):
+    if form.link in ("sigmoid_exp", "ziln"):
         bought = (later.y > 0).astype(np.float64)
-        return balance(which, trained, fit_log_odds(later.raw[:, 0], bought, later.fold, learned=trained.raw[:, 0]))
-    return balance(which, trained)
+        return balance(form, trained, fit_log_odds(later.raw[:, 0], bought, later.fold, learned=trained.raw[:, 0]))
+    return balance(form, trained)
 
 
-def balance(which: Form, trained: ScoredRows, buys: Affine | None = None) -> tuple[Affine, ...]:
+def balance(form: Form, trained: ScoredRows, buys: Affine | None = None) -> tuple[Affine, ...]:
     """Fit the levels of amounts on the rows that the boosters learned from.
 
     Each of several forecasts of one amount (``mean_exp``) gets its own level; `buys` maps the log-odds of buying.
     """
-    if which.link == "mean_exp":
-        return tuple(fit_level(np.exp(own), trained.y) for own in trained.raw.T)
-    first = (buys or Affine(),) if which.link in ("sigmoid_exp", "ziln") else ()
-    last = (Affine(),) if which.link == "ziln" else ()
-    return *first, fit_level(predict(which, trained.raw, (*first, Affine(), *last)), trained.y), *last
+    if form.link == "mean_exp":
+        return tuple(fit_level(np.exp(log_forecast), trained.y) for log_forecast in trained.raw.T)
+    first = (buys or Affine(),) if form.link in ("sigmoid_exp", "ziln") else ()
+    last = (Affine(),) if form.link == "ziln" else ()
+    return *first, fit_level(predict(form, trained.raw, (*first, Affine(), *last)), trained.y), *last
 
 
-def predict(which: Form, raw: np.ndarray, affine: tuple[Affine, ...]) -> np.ndarray:
+def predict(form: Form, raw: np.ndarray, affine: tuple[Affine, ...]) -> np.ndarray:
     """The forecast from raw scores and their affine maps, shape (n,)."""
-    return link(which.link, np.column_stack([a(raw[:, j]) for j, a in enumerate(affine)]))
+    return link(form.link, np.column_stack([a(raw[:, j]) for j, a in enumerate(affine)]))

@@ -1,6 +1,6 @@
-"""Models of the further horizons: each learns the step from its neighbour, see `training.model.survival`.
+"""Models of the other horizons: each learns the step from its neighbour, see `training.model.survival`.
 
-A step learns only from moments whose longer horizon has passed, and is calibrated on folds with that longer gap. Where
+A step learns only from dates whose longer horizon has passed, and is calibrated on folds with that longer gap. Where
 the history is too short for a horizon, it is left out, with everything beyond it, and the model says so.
 """
 
@@ -17,7 +17,7 @@ from features.labels.inactivity import churned_column
 from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
 from training.data.split import AsOfs, Fold, matured, rolling_origin
 from training.fit.boosters import CHURN, Fitted, fit
-from training.fit.distributed import trainer
+from training.fit.distributed import make_trainer
 from training.model.bundle import HorizonModel, Score
 from training.model.calibration import Affine, fit_log_odds
 from training.model.survival import neighbour_pairs
@@ -27,24 +27,24 @@ MIN_OF_EACH = 50
 
 def fit_horizons(
     data: Dataset,
-    moments: AsOfs,
+    as_ofs: AsOfs,
     until: pd.Timestamp | None,
     encoder: Encoder,
     main: Fitted,
     settings: Settings,
 ) -> tuple[tuple[HorizonModel, ...], dict[str, str]]:
-    """Learn the steps of a churn model to its further horizons; a value model, or a ready label, has none.
+    """Fit the models of a churn model's other horizons; a value model, or a ready label, has none.
 
     Parameters
     ----------
     data
-        The labelled rows, with the labels of the further horizons.
-    moments
+        The labelled rows, with the labels of all horizons.
+    as_ofs
         Those that may be learned from.
     until
         No outcome past this moment may be seen; None: all that is labelled.
     encoder, main
-        The main model: the steps take its columns and parameters, and have no more trees.
+        The main model: the others take its columns and parameters, and have no more trees.
     settings
         Of the business.
 
@@ -57,29 +57,29 @@ def fit_horizons(
     """
     if data.task == "clv" or data.by == "part":
         return (), {}
-    steps: list[HorizonModel] = []
+    models: list[HorizonModel] = []
     left_out: dict[str, str] = {}
     for days, near in neighbour_pairs(settings.churn.horizon_days, settings.churn.all_horizons):
         if str(near) in left_out:
             left_out[str(days)] = f"rests on {near} days"
             continue
         wait = max(days, near) + settings.grace_days("churn")
-        seen = moments if until is None else matured(moments, wait, by=until)
-        rows = _at_risk(data, seen, days, near, settings)
+        known_as_ofs = as_ofs if until is None else matured(as_ofs, wait, by=until)
+        rows = _at_risk(data, known_as_ofs, days, near, settings)
         counts = np.bincount(rows["label"].astype(int), minlength=2)
         if counts.min() < MIN_OF_EACH:
             left_out[str(days)] = (
                 f"{counts[1]} customers without the event and {counts[0]} with it, {MIN_OF_EACH} needed"
             )
             continue
-        steps.append(_learn(data, rows, seen, (days, near, wait), encoder, main, settings))
-    return tuple(steps), left_out
+        models.append(_fit_horizon(data, rows, known_as_ofs, (days, near, wait), encoder, main, settings))
+    return tuple(models), left_out
 
 
-def _learn(
+def _fit_horizon(
     data: Dataset,
     rows: pd.DataFrame,
-    seen: AsOfs,
+    known_as_ofs: AsOfs,
     span: tuple[int, int, int],
     encoder: Encoder,
     main: Fitted,
@@ -87,10 +87,10 @@ def _learn(
 ) -> HorizonModel:
     days, near, wait = span
     seed = settings.tuning.seed
-    found: list[int] = []
+    tree_counts: list[int] = []
     later: list[tuple[np.ndarray, ...]] = []
-    for fold in _folds(seen, wait, settings.tuning.folds):
-        train, valid = (encoder(_at_risk(data, m, days, near, settings)) for m in (fold.train, [fold.valid]))
+    for fold in _folds(known_as_ofs, wait, settings.tuning.folds):
+        train, valid = (encoder(_at_risk(data, dates, days, near, settings)) for dates in (fold.train, [fold.valid]))
         if len(np.unique(train.y)) < 2 or len(valid.y) == 0:
             continue
         fitted = fit(
@@ -103,44 +103,43 @@ def _learn(
             valid=valid,
             stop_after=settings.tuning.early_stopping_trees,
         )
-        found.append(fitted.trees["churn"])
+        tree_counts.append(fitted.trees["churn"])
         weight = np.ones(len(valid.y)) if valid.weight is None else valid.weight
         later.append((fitted.raw(valid.x)[:, 0], valid.y, np.full(len(valid.y), len(later)), weight))
-    trees = {"churn": max(1, round(np.mean(found)))} if found else main.trees
-    where = trainer(settings.training)
-    matrix = encoder(rows)
-    whole = fit(CHURN, matrix, encoder, main.params, seed=seed, trees=trees, elsewhere=where)
+    trees = {"churn": max(1, round(np.mean(tree_counts)))} if tree_counts else main.trees
+    matrix, trainer = encoder(rows), make_trainer(settings.training)
+    whole = fit(CHURN, matrix, encoder, main.params, seed=seed, trees=trees, trainer=trainer)
     affine = Affine()
     if later:
-        score, label, place, weight = (np.concatenate(c) for c in zip(*later, strict=True))
-        affine = fit_log_odds(score, label, place, weight, whole.raw(matrix.x)[:, 0])
+        score, label, folds, weight = (np.concatenate(c) for c in zip(*later, strict=True))
+        affine = fit_log_odds(score, label, folds, weight, whole.raw(matrix.x)[:, 0])
     return HorizonModel(days, Score(f"until_{days}_days", whole.boosters[0], affine))
 
 
-def _folds(seen: AsOfs, wait: int, n_folds: int) -> Sequence[Fold]:
+def _folds(as_ofs: AsOfs, wait: int, n_folds: int) -> Sequence[Fold]:
     try:
-        return rolling_origin(seen, wait, n_folds)
+        return rolling_origin(as_ofs, wait, n_folds)
     except NotEnoughDataError:
         return []
 
 
-def _at_risk(data: Dataset, moments: AsOfs | list, days: int, near: int, settings: Settings) -> pd.DataFrame:
-    """Rows that a step is asked of; ``label`` is 1 where nothing happened until its horizon.
+def _at_risk(data: Dataset, as_ofs: AsOfs | list, days: int, near: int, settings: Settings) -> pd.DataFrame:
+    """Rows that a step forecasts; ``label`` is 1 where nothing happened until its horizon.
 
-    They teach as much as the longer horizon lets them: who was contacted only after the shorter one teaches that alone.
+    They weigh as much as at the longer horizon: who was contacted only after the shorter one counts there alone.
     """
     weight = weight_column(max(days, near), settings.churn.horizon_days)
-    rows = data.training_rows(moments, weight)
+    rows = data.training_rows(as_ofs, weight)
     rows = rows.assign(**{WEIGHT: rows[weight]}) if weight in rows else rows
     inner, outer = (no_event_until(rows, d, settings) for d in (near, days))
-    asked = (inner == 1) if days > near else (inner == 0)
-    return rows.assign(label=outer)[asked & ~np.isnan(outer)].reset_index(drop=True)
+    at_risk = (inner == 1) if days > near else (inner == 0)
+    return rows.assign(label=outer)[at_risk & ~np.isnan(outer)].reset_index(drop=True)
 
 
 def no_event_until(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:
     """1 where nothing had happened by a horizon (no order, no end of the contract), 0 where it had, NaN if unknown."""
-    left = churn_label_at(rows, days, settings)
-    return left if settings.churn.kind == "inactivity" else 1 - left
+    churned = churn_label_at(rows, days, settings)
+    return churned if settings.churn.kind == "inactivity" else 1 - churned
 
 
 def churn_label_at(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:

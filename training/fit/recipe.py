@@ -52,7 +52,7 @@ def search_and_fit(
     data
         The labelled rows of one task, see `training.data.task_rows.labelled`.
     on_progress
-        Told what is being done, and how far it is.
+        Called with what is being done, and how far it is.
     search_in
         Holds the search's storage: one that was cut off goes on there.
     chosen
@@ -101,16 +101,16 @@ def _fit(
     `data` comes twice: with what rows teach as far as was known before the hold-out, and as far as is known.
     """
     early, whole = data
-    seed, people = settings.tuning.seed, population(workspace, whole.task, settings)
+    seed, scale_rows = settings.tuning.seed, population(workspace, whole.task, settings)
     earlier = assembly.validation_scores(folds, result, seed)
     on_progress("fit", 1, 3)
     fitted, encoder = assembly.learn(early, plan.train_for_holdout, result, settings)
     begins = min(plan.holdout) if whole.by == "as_of" else None
-    judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, people, settings)
+    judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, scale_rows, settings)
     later = earlier + assembly.score_rows(fitted, encoder, whole.training_rows(plan.holdout))
     on_progress("fit", 2, 3)
     fitted, encoder = assembly.learn(whole, plan.final, result, settings)
-    final = assembly.assemble(fitted, encoder, later, whole, plan.final, None, people, settings)
+    final = assembly.assemble(fitted, encoder, later, whole, plan.final, None, scale_rows, settings)
     on_progress("fit", 3, 3)
     return judged, final
 

@@ -2,7 +2,7 @@
 
 Several processes may search together, see `training.fit.workers`; then the order of trials is left to chance.
 
-A trial learns on the earlier moments of each fold and is judged on its later one. It is given up early when
+A trial learns on the earlier as-of dates of each fold and is judged on its later one. It is given up early when
 its mean loss falls behind the others' at the same fold.
 
 Trees cost time at every answer, so the search does not take the least loss at any price: of all trials within one
@@ -10,7 +10,7 @@ standard error of the best, the one with the fewest trees is taken (Breiman et a
 *difference* to the best on the same customers; the error of one loss alone, mostly common to all trials, would let
 clearly worse models pass.
 
-Probabilities may be told by extremely randomised trees (Geurts, Ernst and Wehenkel 2006), whose cuts are drawn by lot:
+Probabilities may come from extremely randomised trees (Geurts, Ernst and Wehenkel 2006), whose cuts are drawn by lot:
 noise of the outcome moves them less. For amounts they were no better, and are not tried.
 """
 
@@ -33,16 +33,14 @@ from configs.settings import Tuning
 from configs.workspace import Workspace
 from training.data.dataset import Encoder, Matrix
 from training.fit import workers
-from training.fit.boosters import Fitted, Form, ScoredRows, balance, fit, form, forms, joined_weights, predict
+from training.fit.boosters import Fitted, Form, ScoredRows, balance, fit, form_by_name, forms, joined_weights, predict
 from training.model.bundle import Task
 from training.model.calibration import Affine
 from training.priors.expectation import Expectation
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 VALUE_POWER = 1.5
 BLOCKS = 50
-DONE = (TrialState.COMPLETE, TrialState.PRUNED)
-FIRST = {
+FIRST_TRIAL = {
     "learning_rate": 0.05,
     "num_leaves": 8,
     "min_data_in_leaf": 50,
@@ -55,10 +53,10 @@ FIRST = {
 
 @dataclass(frozen=True)
 class FoldData:
-    """Encoded rows of one fold, with the encoder that its training rows taught.
+    """Encoded rows of one fold, with the encoder that was learned from its training rows.
 
     ``block`` puts every customer of the validation rows into one of 50 blocks, the same in all folds, shape (n,).
-    ``expectation`` is the model of orders as the training rows teach it, where orders are known.
+    ``expectation`` is the model of orders of the training rows, where orders are known.
     """
 
     train: Matrix
@@ -102,7 +100,7 @@ def search(
     settings: Tuning,
     workspace: Workspace,
     name: str,
-    step: Callable[[int, int], None] = lambda done, of: None,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> SearchResult:
     """Find the best form and parameters for a task.
 
@@ -116,11 +114,11 @@ def search(
         Number of trials over all processes, time limit, tree limit and seed; where the storage is, and how many
         processes search here.
     workspace
-        Holds Optuna's storage, unless it is told where: a search that was cut off goes on where it stood.
+        Holds Optuna's storage, unless ``tuning.storage`` does: a search that was cut off goes on where it stood.
     name
         Names the data and settings; another name is another search.
-    step
-        Told how many trials are done, of how many.
+    on_progress
+        Called with how many trials are done, of how many.
     """
     candidates = forms(task, [fold.encoder for fold in folds])
     shared, until = workers.is_shared(settings), time.time() + settings.timeout_seconds
@@ -128,18 +126,18 @@ def search(
     objective = partial(_loss_of_trial, task=task, candidates=candidates, folds=folds, settings=settings)
     if settings.workers > 1 and workers.count_ended(study) < settings.trials:
         with workers.helper_processes(
-            settings.workers, _help, (task, candidates, folds, settings, workspace, name, until)
+            settings.workers, _search_along, (task, candidates, folds, settings, workspace, name, until)
         ) as busy:
             while busy():
-                step(workers.count_ended(study), settings.trials)
+                on_progress(workers.count_ended(study), settings.trials)
                 time.sleep(workers.WAIT_SECONDS)
-    workers.run_trials(study, objective, settings.trials, until, shared, step)
-    taken = fewest_trees([t for t in study.trials if t.state == TrialState.COMPLETE])
+    workers.run_trials(study, objective, settings.trials, until, shared, on_progress)
+    chosen = fewest_trees([t for t in study.trials if t.state == TrialState.COMPLETE])
     return SearchResult(
-        form(taken.user_attrs["form"]),
-        taken.user_attrs["params"],
-        taken.user_attrs["trees"],
-        float(taken.value or 0.0),
+        form_by_name(chosen.user_attrs["form"]),
+        chosen.user_attrs["params"],
+        chosen.user_attrs["trees"],
+        float(chosen.value or 0.0),
         float(study.best_value),
         study,
     )
@@ -153,14 +151,14 @@ def fewest_trees(trials: Sequence[FrozenTrial]) -> FrozenTrial:
     best = min(trials, key=lambda t: (t.value, t.number))
     least = np.asarray(best.user_attrs["blocks"])
 
-    def close(trial: FrozenTrial) -> bool:
-        more = np.asarray(trial.user_attrs["blocks"]) - least
-        if len(more) < 2:
+    def within_one_error(trial: FrozenTrial) -> bool:
+        excess = np.asarray(trial.user_attrs["blocks"]) - least
+        if len(excess) < 2:
             return False
-        return bool(more.mean() <= more.std(ddof=1) / np.sqrt(len(more)))
+        return bool(excess.mean() <= excess.std(ddof=1) / np.sqrt(len(excess)))
 
-    near = [t for t in trials if t is best or close(t)]
-    return min(near, key=lambda t: (sum(t.user_attrs["trees"].values()), t.value, t.number))
+    close = [t for t in trials if t is best or within_one_error(t)]
+    return min(close, key=lambda t: (sum(t.user_attrs["trees"].values()), t.value, t.number))
 
 
 def blocks_of(customer_ids: Sequence[str]) -> np.ndarray:
@@ -189,17 +187,24 @@ def _block_losses(task: Task, folds: Sequence[FoldData], forecasts: Sequence[np.
     return [loss(task, y[p], forecast[p], None if weight is None else weight[p]) for p in parts]
 
 
+def no_search() -> optuna.Study:
+    """An empty study, where nothing was searched."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study()
+
+
 def _study(task: Task, candidates: Sequence[Form], settings: Tuning, workspace: Workspace, name: str) -> optuna.Study:
-    storage, first = workers.open_storage(settings, workspace), settings.workers == 1
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage, seeded = workers.open_storage(settings, workspace), settings.workers == 1
     if workers.is_shared(settings):
-        first = first and not any(s.study_name == f"{task}-{name}" for s in optuna.get_all_study_summaries(storage))
+        seeded = seeded and not any(s.study_name == f"{task}-{name}" for s in optuna.get_all_study_summaries(storage))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study = optuna.create_study(
             study_name=f"{task}-{name}",
             storage=storage,
             sampler=optuna.samplers.TPESampler(
-                seed=settings.seed if first else None,
+                seed=settings.seed if seeded else None,
                 multivariate=True,
                 group=True,
                 n_startup_trials=8,
@@ -209,14 +214,15 @@ def _study(task: Task, candidates: Sequence[Form], settings: Tuning, workspace: 
             load_if_exists=True,
         )
     if not study.trials:
-        for which in candidates:
-            study.enqueue_trial(FIRST | ({"form": which.name} if len(candidates) > 1 else {}), skip_if_exists=True)
+        for form in candidates:
+            named = {"form": form.name} if len(candidates) > 1 else {}
+            study.enqueue_trial(FIRST_TRIAL | named, skip_if_exists=True)
         if task == "churn":
-            study.enqueue_trial(FIRST | {"extra_trees": False}, skip_if_exists=True)
+            study.enqueue_trial(FIRST_TRIAL | {"extra_trees": False}, skip_if_exists=True)
     return study
 
 
-def _help(
+def _search_along(
     task: Task,
     candidates: Sequence[Form],
     folds: Sequence[FoldData],
@@ -234,13 +240,14 @@ def _help(
 def _loss_of_trial(
     trial: optuna.Trial, task: Task, candidates: Sequence[Form], folds: Sequence[FoldData], settings: Tuning
 ) -> float:
-    which = _suggest_form(trial, candidates)
-    params = _suggest(trial, which)
-    limit = {p.name: settings.max_trees for p in which.parts if p.objective}
+    names = [candidate.name for candidate in candidates]
+    form = form_by_name(trial.suggest_categorical("form", names)) if len(names) > 1 else candidates[0]
+    params = _suggest(trial, form)
+    limit = {p.name: settings.max_trees for p in form.parts if p.objective}
     losses, trees, forecasts = [], [], []
     for number, fold in enumerate(folds):
         fitted = fit(
-            which,
+            form,
             fold.train,
             fold.encoder,
             params,
@@ -256,7 +263,7 @@ def _loss_of_trial(
         trial.report(float(np.mean(losses)), number)
         if number < len(folds) - 1 and trial.should_prune():
             raise optuna.TrialPruned
-    trial.set_user_attr("form", which.name)
+    trial.set_user_attr("form", form.name)
     trial.set_user_attr("params", params)
     trial.set_user_attr("blocks", _block_losses(task, folds, forecasts))
     trial.set_user_attr("trees", {name: max(1, round(np.mean([t[name] for t in trees]))) for name in limit})
@@ -271,13 +278,7 @@ def _forecast(task: Task, fitted: Fitted, fold: FoldData) -> np.ndarray:
     return predict(fitted.form, fitted.raw(fold.valid.x), balance(fitted.form, trained))
 
 
-def _suggest_form(trial: optuna.Trial, candidates: Sequence[Form]) -> Form:
-    if len(candidates) == 1:
-        return candidates[0]
-    return form(trial.suggest_categorical("form", [f.name for f in candidates]))
-
-
-def _suggest(trial: optuna.Trial, which: Form) -> dict[str, Any]:
+def _suggest(trial: optuna.Trial, form: Form) -> dict[str, Any]:
     params = {
         "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
         "num_leaves": trial.suggest_int("num_leaves", 3, 31, log=True),
@@ -286,17 +287,17 @@ def _suggest(trial: optuna.Trial, which: Form) -> dict[str, Any]:
         "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
         "lambda_l2": trial.suggest_float("lambda_l2", 1e-2, 100.0, log=True),
     }
-    if any(part.objective == "binary" for part in which.parts):
+    if any(part.objective == "binary" for part in form.parts):
         params["extra_trees"] = trial.suggest_categorical("extra_trees", [True, False])
-    if any(part.objective == "quantile" for part in which.parts):
+    if any(part.objective == "quantile" for part in form.parts):
         params["alpha"] = trial.suggest_float("alpha", 0.5, 0.9)
-    if any(part.objective == "tweedie" for part in which.parts):
+    if any(part.objective == "tweedie" for part in form.parts):
         params["tweedie_variance_power"] = trial.suggest_float("tweedie_variance_power", 1.1, 1.9)
-    if any(part.prior == "credibility" for part in which.parts):
+    if any(part.prior == "credibility" for part in form.parts):
         params["prior_days"] = trial.suggest_float("prior_days", 15.0, 240.0, log=True)
     return params
 
 
 def history(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that ended, in their order."""
-    return [t for t in study.trials if t.state in DONE]
+    return [t for t in study.trials if t.state in workers.ENDED]

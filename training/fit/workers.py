@@ -2,8 +2,11 @@
 
 A trial has a *place*: how many trials that did not fail come before it. Places from the number of trials on are never
 run, so that a search of 24 trials ends with 24, whoever ran them, and every process finds the same result in the
-storage. A process tells every few seconds that it is alive; the trial of one that has been silent for a minute counts
-as failed, and its place is given to another.
+storage. By Optuna's heartbeat the trial of a process that has been silent for a minute counts as failed, and its place
+is given to another.
+
+Optuna's `MaxTrialsCallback` stops after a trial, so several processes overshoot; its `RetryFailedTrialCallback` would
+try the parameters of a dead trial again, and not give its place to a new one. So places are counted here.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from configs.errors import ConfigError, StaycastError
@@ -34,9 +37,9 @@ ALIVE_SECONDS = 10
 SILENT_SECONDS = 60
 WAIT_SECONDS = 0.5
 LOCK_SECONDS = 60
-TABLES_MADE_AT_ONCE = 5
+MAX_ATTEMPTS = 5
 Objective = Callable[[optuna.Trial], float]
-Step = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 class NoPlaceError(StaycastError):
@@ -72,7 +75,10 @@ def open_storage(settings: Tuning, workspace: Workspace) -> RDBStorage:
     except ImportError as error:
         raise ConfigError(f"tuning.storage needs a driver that is not installed: {error.__cause__ or error}") from None
     except sqlalchemy.exc.SQLAlchemyError as error:
-        raise ConfigError(f"tuning.storage: cannot use the database {_shown(url)}: {_said(error, url)}") from None
+        address = url.set(query={}).render_as_string(hide_password=True)
+        reason = str(getattr(error, "orig", None) or error).strip()
+        reason = reason.replace(str(url.password), "***") if url.password else reason
+        raise ConfigError(f"tuning.storage: cannot use the database {address}: {reason}") from None
 
 
 def _storage(url: str) -> RDBStorage:
@@ -80,25 +86,17 @@ def _storage(url: str) -> RDBStorage:
     options: dict[str, Any] = {"poolclass": NullPool}  # no connection outlives its question
     if url.startswith("sqlite"):
         options = {"connect_args": {"timeout": LOCK_SECONDS}}
-    for attempt in range(TABLES_MADE_AT_ONCE):
+    attempts = MAX_ATTEMPTS
+    while True:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return RDBStorage(url, options, heartbeat_interval=ALIVE_SECONDS, grace_period=SILENT_SECONDS)
         except (sqlalchemy.exc.IntegrityError, sqlalchemy.exc.ProgrammingError):
-            if attempt == TABLES_MADE_AT_ONCE - 1:
+            attempts -= 1
+            if not attempts:
                 raise
             time.sleep(WAIT_SECONDS)
-    raise AssertionError("the loop returns or raises")
-
-
-def _shown(url: URL) -> str:
-    return url.set(query={}).render_as_string(hide_password=True)
-
-
-def _said(error: sqlalchemy.exc.SQLAlchemyError, url: URL) -> str:
-    text = str(getattr(error, "orig", None) or error).strip()
-    return text.replace(str(url.password), "***") if url.password else text
 
 
 def count_ended(study: optuna.Study) -> int:
@@ -106,7 +104,9 @@ def count_ended(study: optuna.Study) -> int:
     return sum(t.state in ENDED for t in study.trials)
 
 
-def run_trials(study: optuna.Study, objective: Objective, of: int, until: float, shared: bool, step: Step) -> None:
+def run_trials(
+    study: optuna.Study, objective: Objective, of: int, until: float, shared: bool, on_progress: OnProgress
+) -> None:
     """Take trials of a search until it has its number of them, or time is up.
 
     Parameters
@@ -121,16 +121,16 @@ def run_trials(study: optuna.Study, objective: Objective, of: int, until: float,
         No trial begins after this time, seconds since 1970; the one that runs is finished.
     shared
         Whether others may be at it: waits for places that they may give back. If not, only what has ended counts.
-    step
-        Told how many trials have ended, of how many.
+    on_progress
+        Called with how many trials have ended, of how many.
     """
-    step(count_ended(study), of)
+    on_progress(count_ended(study), of)
     while count_ended(study) < of and time.time() < until:
         if shared and not _free_places(study, of):
             time.sleep(WAIT_SECONDS)
         else:
-            _take_one(study, objective, of, shared)
-        step(count_ended(study), of)
+            _run_one(study, objective, of, shared)
+        on_progress(count_ended(study), of)
 
 
 def _free_places(study: optuna.Study, of: int) -> int:
@@ -141,7 +141,9 @@ def _free_places(study: optuna.Study, of: int) -> int:
     return of - sum(t.state in (*ENDED, TrialState.RUNNING) for t in study.trials)
 
 
-def _take_one(study: optuna.Study, objective: Objective, of: int, shared: bool) -> None:
+def _run_one(study: optuna.Study, objective: Objective, of: int, shared: bool) -> None:
+    """Run one trial, if it gets a place; one whose process was thought dead meanwhile has lost its place to another."""
+
     def in_its_place(trial: optuna.Trial) -> float:
         before = (t for t in study.trials if t.number < trial.number and t.state != TrialState.FAIL)
         if shared and sum(1 for _ in before) >= of:
@@ -152,14 +154,11 @@ def _take_one(study: optuna.Study, objective: Objective, of: int, shared: bool) 
         warnings.simplefilter("ignore", ExperimentalWarning)
         try:
             study.optimize(in_its_place, n_trials=1, catch=(NoPlaceError,))
-        except (UpdateFinishedTrialError, ValueError) as error:
-            if not _was_given_away(error):
+        except UpdateFinishedTrialError:
+            pass
+        except ValueError as error:
+            if not str(error).startswith("Cannot tell a FAIL trial"):
                 raise
-
-
-def _was_given_away(error: Exception) -> bool:
-    """Whether a trial could not be ended because it was thought dead, and its place went to another."""
-    return isinstance(error, UpdateFinishedTrialError) or str(error).startswith("Cannot tell a FAIL trial")
 
 
 @contextmanager
@@ -176,14 +175,14 @@ def helper_processes(count: int, body: Callable[..., None], arguments: tuple[Any
         What each runs; must be what pickle can carry.
     """
     context = multiprocessing.get_context("spawn")
-    made = [context.Process(target=body, args=arguments, daemon=True) for _ in range(count)]
+    processes = [context.Process(target=body, args=arguments, daemon=True) for _ in range(count)]
     with _threads(max(1, (os.cpu_count() or 1) // max(1, count))):
-        for process in made:
+        for process in processes:
             process.start()
     try:
-        yield lambda: any(process.is_alive() for process in made)
+        yield lambda: any(process.is_alive() for process in processes)
     finally:
-        for process in made:
+        for process in processes:
             process.terminate()
             process.join()
 
@@ -191,10 +190,10 @@ def helper_processes(count: int, body: Callable[..., None], arguments: tuple[Any
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     """Let processes that are started here use so many threads each, unless the environment says already."""
-    given = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = given or str(count)
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = before or str(count)
     try:
         yield
     finally:
-        if given is None:
+        if before is None:
             del os.environ["OMP_NUM_THREADS"]

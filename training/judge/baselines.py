@@ -17,7 +17,7 @@ from training.metrics import known
 
 
 def recency_rule(days_since_last_order: ArrayLike, y_train_days: ArrayLike, y_train: ArrayLike) -> NDArray[np.float64]:
-    """Tell churn from the days since the last order alone.
+    """Forecast churn from the days since the last order alone.
 
     A logistic regression on log(1 + days), fitted on the training rows. A customer without an order counts as one
     whose last order is as old as the oldest of the training rows. If the training rows hold one class only, or no
@@ -42,17 +42,18 @@ def recency_rule(days_since_last_order: ArrayLike, y_train_days: ArrayLike, y_tr
     NotEnoughDataError
         No training row has a known outcome.
     """
-    oldest = _oldest(y_train_days)
-    y, seen = known(y_train, _log_days(y_train_days, oldest))
+    train_days = np.asarray(y_train_days, dtype=np.float64)
+    oldest = float(np.nanmax(train_days)) if np.isfinite(train_days).any() else 0.0
+    y, train_log_days = known(y_train, _log_days(train_days, oldest))
     if len(y) == 0:
         raise NotEnoughDataError(
             "recency rule: needs training rows with a known churn outcome, found none; add moments"
         )
-    asked = _log_days(days_since_last_order, oldest)
+    log_days = _log_days(days_since_last_order, oldest)
     if np.ptp(y) == 0:
-        return np.full(len(asked), y.mean())
-    fitted = LogisticRegression().fit(seen[:, None], y.astype(int))
-    return fitted.predict_proba(asked[:, None])[:, 1]
+        return np.full(len(log_days), y.mean())
+    fitted = LogisticRegression().fit(train_log_days[:, None], y.astype(int))
+    return fitted.predict_proba(log_days[:, None])[:, 1]
 
 
 def past_rate(
@@ -89,9 +90,9 @@ def past_rate(
 
 
 def numbers_rule(x: ArrayLike, x_train: ArrayLike, y_train: ArrayLike) -> NDArray[np.float64]:
-    """Tell churn by a plain logistic regression on the numeric columns.
+    """Forecast churn by a plain logistic regression on the numeric columns.
 
-    For businesses without orders, where nobody's last order can be told. A missing number counts as the median of
+    For businesses without orders, where nobody has a last order. A missing number counts as the median of
     the training rows; columns are standardised. Without a column, or with one class only, everyone is given the
     churn rate of the training rows.
 
@@ -109,12 +110,12 @@ def numbers_rule(x: ArrayLike, x_train: ArrayLike, y_train: ArrayLike) -> NDArra
     ndarray
         Probabilities of leaving, shape (n,).
     """
-    asked, seen, y = (np.asarray(v, dtype=np.float64) for v in (x, x_train, y_train))
-    if np.ptp(y) == 0 or not seen.shape[1]:
-        return np.full(len(asked), y.mean())
+    rows, train_rows, y = (np.asarray(v, dtype=np.float64) for v in (x, x_train, y_train))
+    if np.ptp(y) == 0 or not train_rows.shape[1]:
+        return np.full(len(rows), y.mean())
     steps = SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
-    fitted = make_pipeline(*steps, LogisticRegression(max_iter=2000)).fit(seen, y.astype(int))
-    return fitted.predict_proba(asked)[:, 1]
+    fitted = make_pipeline(*steps, LogisticRegression(max_iter=2000)).fit(train_rows, y.astype(int))
+    return fitted.predict_proba(rows)[:, 1]
 
 
 def present_price(price_now: ArrayLike, price_train: ArrayLike, value_train: ArrayLike) -> NDArray[np.float64]:
@@ -138,14 +139,9 @@ def present_price(price_now: ArrayLike, price_train: ArrayLike, value_train: Arr
     >>> present_price([10.0, float("nan")], [10.0, 30.0], [25.0, 75.0])
     array([25.,  0.])
     """
-    now, before = (np.nan_to_num(np.asarray(p, dtype=np.float64)) for p in (price_now, price_train))
-    total = before.sum()
+    now, train_price = (np.nan_to_num(np.asarray(p, dtype=np.float64)) for p in (price_now, price_train))
+    total = train_price.sum()
     return now * (np.asarray(value_train, dtype=np.float64).sum() / total if total > 0 else 0.0)
-
-
-def _oldest(days: ArrayLike) -> float:
-    ordered = np.asarray(days, dtype=np.float64)
-    return float(np.nanmax(ordered)) if np.isfinite(ordered).any() else 0.0
 
 
 def _log_days(days: ArrayLike, oldest: float) -> NDArray[np.float64]:

@@ -17,11 +17,11 @@ from training.metrics import Array
 from training.model.bundle import Bundle
 
 MONTHS_A_DAY = 12 / 365.25
-Named = tuple[str, Bundle]
+NamedBundle = tuple[str, Bundle]
 
 
 def backtest_campaign(
-    settings: Settings, value_models: Sequence[Named], rows: pd.DataFrame, probability: Array
+    settings: Settings, value_models: Sequence[NamedBundle], rows: pd.DataFrame, probability: Array
 ) -> Backtest | None:
     """Play the planned campaign through on rows that the churn model has not seen.
 
@@ -50,7 +50,7 @@ def backtest_campaign(
     return backtest(forecasts, campaign, source, settings.tuning.seed)
 
 
-def values(settings: Settings, value_models: Sequence[Named], rows: pd.DataFrame) -> tuple[Array, str] | None:
+def values(settings: Settings, value_models: Sequence[NamedBundle], rows: pd.DataFrame) -> tuple[Array, str] | None:
     """What each customer is worth over one value horizon, told without knowing what came; and by what.
 
     The first of these that there is: the one value set for all; a value model, if all it learned from was over by the

@@ -81,14 +81,14 @@ class Examination:
         slices = [{k: None if pd.isna(v) else v for k, v in row.items()} for row in self.slices.to_dict("records")]
         return {
             "as_ofs": sorted({f"{a.isoformat()}" for a in self.rows["as_of"]}),
-            "model": _plain(self.model),
-            "baseline": _plain(self.baseline),
+            "model": _finite_or_none(self.model),
+            "baseline": _finite_or_none(self.baseline),
             "baseline_name": self.baseline_name,
             "note": self.note,
             "model_less_baseline_95": {k: list(v) for k, v in self.margins.items()},
             "slices": slices,
-            "horizons": {days: _plain(metrics) for days, metrics in self.horizons.items()},
-            "untreated": {name: _plain(metrics) for name, metrics in self.untreated.items()},
+            "horizons": {days: _finite_or_none(metrics) for days, metrics in self.horizons.items()},
+            "untreated": {name: _finite_or_none(metrics) for name, metrics in self.untreated.items()},
         }
 
 
@@ -144,8 +144,8 @@ def _horizons(bundle: Bundle, holdout: pd.DataFrame, settings: Settings) -> dict
     """Metrics at every horizon of the model, of the rows whose outcome is known there."""
     matrix = bundle.encode(holdout)
     left = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
-    came = {days: churn_label_at(holdout, days, settings) for days in left}
-    return {str(d): churn_metrics(came[d], p) for d, p in left.items() if not np.isnan(came[d]).all()}
+    churned = {days: churn_label_at(holdout, days, settings) for days in left}
+    return {str(d): churn_metrics(churned[d], p) for d, p in left.items() if not np.isnan(churned[d]).all()}
 
 
 def measure_rows(rows: pd.DataFrame, task: str, column: str = "forecast") -> dict[str, float]:
@@ -172,19 +172,19 @@ def _baseline(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settin
 
 
 def _margins(task: str, rows: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
-    y, ours, theirs = (rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
+    y, forecast, baseline = (rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
     return {
-        name: margin_interval(metric, y, ours, theirs, groups=rows["customer_id"], seed=seed)
+        name: margin_interval(metric, y, forecast, baseline, groups=rows["customer_id"], seed=seed)
         for name, metric in HEADLINE[task].items()
     }
 
 
-def interval_coverage_by_group(shown: Examination) -> dict[str, tuple[float, int]]:
+def interval_coverage_by_group(examination: Examination) -> dict[str, tuple[float, int]]:
     """Coverage of the interval and number of rows, in each tier and of new customers; empty without an interval."""
-    told = shown.slices
-    if "coverage" not in told:
+    slices = examination.slices
+    if "coverage" not in slices:
         return {}
-    rows = told[(told["slice"] == "tier") | ((told["slice"] == "custom") & (told["value"] == NEW))]
+    rows = slices[(slices["slice"] == "tier") | ((slices["slice"] == "custom") & (slices["value"] == NEW))]
     return {str(r["value"]): (float(r["coverage"]), int(r["n"])) for r in rows.to_dict("records")}
 
 
@@ -206,5 +206,5 @@ def _tenure(rows: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:
     return {"tenure": tenure, "custom": new}
 
 
-def _plain(metrics: dict[str, float]) -> dict[str, float | None]:
+def _finite_or_none(metrics: dict[str, float]) -> dict[str, float | None]:
     return {k: float(v) if np.isfinite(v) else None for k, v in metrics.items()}

@@ -38,7 +38,7 @@ EVERYONE = "all"
 
 
 def select_top(
-    probability: ArrayLike, share: float, moments: ArrayLike | None = None, seed: int = 0
+    probability: ArrayLike, share: float, as_ofs: ArrayLike | None = None, seed: int = 0
 ) -> NDArray[np.bool_]:
     """Mark the customers with the highest risk: those whom a campaign would take.
 
@@ -48,7 +48,7 @@ def select_top(
         Shape (n,).
     share
         Share of the customers to take, rounded up to whole ones.
-    moments
+    as_ofs
         The as_of of each row: the share is taken at each moment. None: all rows are of one moment.
     seed
         Settles which of several customers with the same probability at the edge are taken. The lot decides, as the
@@ -63,10 +63,10 @@ def select_top(
     [False, True, True, False]
     """
     risk = np.asarray(probability, dtype=np.float64)
-    moment = np.zeros(len(risk)) if moments is None else pd.factorize(np.asarray(moments))[0]
-    order = np.lexsort((np.random.default_rng(seed).random(len(risk)), -risk, moment))
-    place, size = np.empty(len(risk)), pd.Series(moment).map(pd.Series(moment).value_counts()).to_numpy()
-    place[order] = pd.Series(moment[order]).groupby(moment[order]).cumcount()
+    as_of = np.zeros(len(risk)) if as_ofs is None else pd.factorize(np.asarray(as_ofs))[0]
+    order = np.lexsort((np.random.default_rng(seed).random(len(risk)), -risk, as_of))
+    place, size = np.empty(len(risk)), pd.Series(as_of).map(pd.Series(as_of).value_counts()).to_numpy()
+    place[order] = pd.Series(as_of[order]).groupby(as_of[order]).cumcount()
     return place < np.ceil(np.round(share * size, 9))
 
 
@@ -256,14 +256,14 @@ def summarise(table: pd.DataFrame) -> dict[str, Any]:
     """Say in plain values what the groups of one sensitive column come to; see :func:`fairness_table`."""
     judged, lower = table[table["judged"]], table[table["verdict"] == LOWER]
     lowest = judged.sort_values("ratio", kind="stable").head(1)
-    found = set(table["verdict"])
+    verdicts = set(table["verdict"])
     return {
-        "verdict": next((v for v in (LOWER, NO_DIFFERENCE, UNCOMPARED) if v in found), TOO_SMALL),
+        "verdict": next((v for v in (LOWER, NO_DIFFERENCE, UNCOMPARED) if v in verdicts), TOO_SMALL),
         "groups": len(table),
         "judged": len(judged),
         "too_small": table.loc[table["verdict"] == TOO_SMALL, "group"].tolist(),
-        "lower": _plain(lower),
-        "lowest": next(iter(_plain(lowest)), None),
+        "lower": _group_records(lower),
+        "lowest": next(iter(_group_records(lowest)), None),
     }
 
 
@@ -382,8 +382,8 @@ def _compare_selection(table: pd.DataFrame, level: float) -> pd.DataFrame:
     if len(judged) < 2:
         return table.assign(compared_to=None, ratio=np.nan, ratio_low=np.nan, ratio_high=np.nan)
     name, best_rate, best_n = judged.nlargest(1, "selection_rate")[["group", "selection_rate", "customers"]].iloc[0]
-    each = 1 - (1 - level) / (len(judged) - 1)
-    low, high = ratio_interval(table["selection_rate"], table["customers"], best_rate, best_n, each)
+    level_each = 1 - (1 - level) / (len(judged) - 1)
+    low, high = ratio_interval(table["selection_rate"], table["customers"], best_rate, best_n, level_each)
     ratio = np.vstack([low, high, table["selection_rate"] / (best_rate or np.nan)])
     ratio[:, (table["group"] == name) & ~np.isnan(ratio[2])] = 1.0
     ratio[:, ~known] = np.nan
@@ -398,8 +398,8 @@ def _judge(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(judged=enough & compared, verdict=verdict)
 
 
-def _rate(name: str, groups: pd.DataFrame, customers: str, level: float) -> dict[str, Any]:
-    return _named(name, groups[name], *wilson_interval(groups[name] * groups[customers], groups[customers], level))
+def _rate(name: str, groups: pd.DataFrame, weight: str, level: float) -> dict[str, Any]:
+    return _named(name, groups[name], *wilson_interval(groups[name] * groups[weight], groups[weight], level))
 
 
 def _around(name: str, value: pd.Series, reach: pd.Series) -> dict[str, Any]:
@@ -415,7 +415,7 @@ def _customers(frame: pd.DataFrame, column: str) -> NDArray[np.intp]:
     return pd.factorize(frame[column])[0] if column in frame else np.arange(len(frame))
 
 
-def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def _group_records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     keys = ["group", "n", "customers", "ratio", "ratio_low", "ratio_high", "compared_to"]
     return [
         {str(key): None if pd.isna(value) else value for key, value in row.items()}

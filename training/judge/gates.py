@@ -151,9 +151,9 @@ def judge_value(
             checks.append(_coverage_check(covered, target_coverage, tolerance(n), name))
     if gates.must_beat_baseline:
         rule = f"the {rule_name}'s "
-        theirs = _number(baseline, "normalised_gini")
+        baseline_gini = _number(baseline, "normalised_gini")
         checks += [
-            _check("beats_baseline_normalised_gini", "normalised Gini", gini, "above", theirs, rule),
+            _check("beats_baseline_normalised_gini", "normalised Gini", gini, "above", baseline_gini, rule),
             _check(
                 f"beats_baseline_{error}",
                 ERRORS[error],
@@ -186,8 +186,8 @@ def judge_small_data(
         Which rule of thumb the baseline is.
     """
     allowed = champion_is_prior is not False
-    said = "no champion learned from more" if allowed else "the champion learned from enough data, this one did not"
-    checks = [Check("champion_had_no_more", float(allowed), 1.0, allowed, said)]
+    text = "no champion learned from more" if allowed else "the champion learned from enough data, this one did not"
+    checks = [Check("champion_had_no_more", float(allowed), 1.0, allowed, text)]
     for name, (low, high) in margins.items():
         better = name in RISING
         worse = high < 0 if better else low > 0
@@ -206,25 +206,26 @@ def _decide(checks: list[Check]) -> Decision:
 
 def _check(name: str, what: str, value: float, relation: str, limit: float, whose: str = "") -> Check:
     passed = RELATIONS[relation](value, limit)
-    got, wanted = _show(value, limit)
-    return Check(name, value, limit, passed, f"{what} {got} {_is(passed)} {relation} {whose}{wanted}")
+    value_text, limit_text = _distinct_texts(value, limit)
+    return Check(name, value, limit, passed, f"{what} {value_text} {_is(passed)} {relation} {whose}{limit_text}")
 
 
 def _coverage_check(value: float, target: float, tolerance: float, group: str = "") -> Check:
     miss = abs(value - target)
     passed = miss <= tolerance + ROUNDING
-    got, wanted = _show(value, target)
+    value_text, target_text = _distinct_texts(value, target)
     whose = f" of {group} customers" if group else ""
-    text = f"interval coverage{whose} {got} {_is(passed)} within {tolerance:.4g} of its target {wanted}"
+    text = f"interval coverage{whose} {value_text} {_is(passed)} within {tolerance:.4g} of its target {target_text}"
     return Check(f"coverage_tolerance{'_' + group if group else ''}", miss, tolerance, passed, text)
 
 
-def _champion_check(what: str, value: float, theirs: float, slack: float) -> Check:
-    limit = theirs * (1 + slack)
+def _champion_check(what: str, value: float, champion_value: float, slack: float) -> Check:
+    limit = champion_value * (1 + slack)
     passed = value <= limit
-    got, wanted = _show(value, limit)
+    value_text, limit_text = _distinct_texts(value, limit)
+    champion_text, _ = _distinct_texts(champion_value, value)
     text = (
-        f"{what} {got} {_is(passed)} at most {wanted}, the champion's {_show(theirs, value)[0]} plus {slack:.4g} of it"
+        f"{what} {value_text} {_is(passed)} at most {limit_text}, the champion's {champion_text} plus {slack:.4g} of it"
     )
     return Check("not_worse_than_champion", value, limit, passed, text)
 
@@ -237,16 +238,16 @@ def _number(metrics: Metrics, key: str) -> float:
     return float(metrics.get(key, math.nan))
 
 
-def _show(value: float, limit: float) -> tuple[str, str]:
+def _distinct_texts(value: float, limit: float) -> tuple[str, str]:
     """Print both with as few digits as tell them apart, so that no sentence says 0.6 is not at least 0.6."""
     for digits in (4, 6, 9, 17):
-        texts = _text(value, digits), _text(limit, digits)
+        texts = _number_text(value, digits), _number_text(limit, digits)
         if texts[0] != texts[1] or value == limit or math.isnan(value):
             break
     return texts
 
 
-def _text(value: float, digits: int) -> str:
+def _number_text(value: float, digits: int) -> str:
     if math.isnan(value):
         return "(not measured)"
     return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"

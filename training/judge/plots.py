@@ -91,7 +91,7 @@ def calibration(y: ArrayLike, p: ArrayLike, n_bins: int = 10) -> Figure:
     _legend(top, "upper left")
     bottom.hist(p, bins=np.linspace(0, limit, 41).tolist(), color=BAND, edgecolor=PAPER, linewidth=0.6)
     bottom.set(xlabel="Predicted probability of leaving", ylabel="Customers")
-    bottom.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _short(v)))
+    bottom.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v / 1000:,.3g}k" if abs(v) >= 1000 else f"{v:,.0f}"))
     for axes in (top.xaxis, top.yaxis):
         axes.set_major_formatter(PercentFormatter(1, decimals=0 if limit > 0.05 else 1))
     return _clean(figure)
@@ -149,7 +149,7 @@ def profit(curve: pd.DataFrame, facts: Mapping[str, float], currency: str) -> Fi
     Parameters
     ----------
     curve
-        ``share, expected, realised, low, high, probability, random``, see `training.judge.profit.Exercise`.
+        ``share, expected, realised, low, high, probability, random``, see `training.judge.profit.Backtest`.
     facts
         ``moments, customers, contacted, share_contacted, expected_profit, realised_profit`` of the best list.
     currency
@@ -244,20 +244,20 @@ def interval_plot(
     """
     y, expected, low, high = _known("interval", y, expected, low, high)
     order = np.argsort(expected, kind="stable")
-    shown = order[np.unique(np.linspace(0, len(order) - 1, min(MOST_POINTS, len(order))).round().astype(int))]
-    x = (rankdata(expected, method="ordinal")[shown] - 0.5) / len(y)
+    drawn = order[np.unique(np.linspace(0, len(order) - 1, min(MOST_POINTS, len(order))).round().astype(int))]
+    x = (rankdata(expected, method="ordinal")[drawn] - 0.5) / len(y)
     inside = (low <= y) & (y <= high)
 
     figure = _figure(8.2, 5.2)
     axes = figure.subplots()
-    drawn = f" ({_count(len(shown))} of {_count(len(y))} customers drawn)" if len(shown) < len(y) else ""
-    held = f"{coverage(y, low, high):.1%} of actual values lie in the interval; {target_coverage:.0%} should{drawn}"
-    _title(axes, "Do the intervals hold?", held)
-    axes.vlines(x, low[shown], high[shown], color=BAND, linewidth=1.6, label=f"{target_coverage:.0%} interval")
-    axes.plot(x, expected[shown], color=MODEL, linewidth=2, label="Expected")
+    note = f" ({_count(len(drawn))} of {_count(len(y))} customers drawn)" if len(drawn) < len(y) else ""
+    answer = f"{coverage(y, low, high):.1%} of actual values lie in the interval; {target_coverage:.0%} should{note}"
+    _title(axes, "Do the intervals hold?", answer)
+    axes.vlines(x, low[drawn], high[drawn], color=BAND, linewidth=1.6, label=f"{target_coverage:.0%} interval")
+    axes.plot(x, expected[drawn], color=MODEL, linewidth=2, label="Expected")
     for mask, color, label in ((inside, INK, "Actual, inside"), (~inside, WRONG, "Actual, outside")):
-        keep = mask[shown]
-        axes.scatter(x[keep], y[shown][keep], s=11, color=color, linewidths=0, zorder=3, label=label)
+        inside_drawn = mask[drawn]
+        axes.scatter(x[inside_drawn], y[drawn][inside_drawn], s=11, color=color, linewidths=0, zorder=3, label=label)
     _symlog(axes, np.concatenate([y, expected, high]))
     axes.set(xlim=(0, 1), xlabel="Customers, by expected value, lowest first", ylabel=f"Value ({currency})")
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -312,7 +312,7 @@ def shap_summary(effects: ArrayLike, values: pd.DataFrame, unit: str = "log-odds
         y = row + _spread(x, reach=np.ptp(effects[:, strongest]))
         swarm.scatter(x, y, s=9, c=colors, linewidths=0, zorder=3)
     place = np.arange(len(strongest))
-    swarm.set_yticks(place, [_words(values.columns[i]) for i in strongest])
+    swarm.set_yticks(place, [str(values.columns[i]).replace("_", " ").capitalize() for i in strongest])
     swarm.set(xlabel=f"Effect on the forecast ({unit})", ylim=(-0.7, len(strongest) - 0.3))
     bars.barh(place, strength[strongest], height=0.55, color=BAND)
     for at, size in zip(place, strength[strongest], strict=True):
@@ -363,12 +363,12 @@ def param_importance(shares: Mapping[str, float]) -> Figure:
 
 
 def _known(what: str, y: ArrayLike, *forecasts: ArrayLike) -> tuple[Array, ...]:
-    kept = known(y, *forecasts)
-    if len(kept[0]) == 0:
+    arrays = known(y, *forecasts)
+    if len(arrays[0]) == 0:
         raise NotEnoughDataError(
             f"{what} figure: needs known outcomes and finite forecasts, found none of {len(np.asarray(y))} rows"
         )
-    return kept
+    return arrays
 
 
 def _reached(y: Array, score: Array) -> Array:
@@ -445,17 +445,9 @@ def _symlog(axes: Axes, values: Array) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: _money(v)))
 
 
-def _words(name: str) -> str:
-    return str(name).replace("_", " ").capitalize()
-
-
 def _count(n: int) -> str:
     return f"{n:,}"
 
 
 def _money(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:,.2f}"
-
-
-def _short(value: float) -> str:
-    return f"{value / 1000:,.3g}k" if abs(value) >= 1000 else f"{value:,.0f}"

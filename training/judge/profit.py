@@ -1,11 +1,11 @@
-"""What a campaign would have brought on customers whose fate is known, by whom it contacts. Pure.
+"""What a campaign would have brought on customers whose fate is known, by who is contacted. Pure.
 
 Of a leaver it is known that he left, never what he would have brought had he stayed: so what came is the fate, and
 what was at stake stays the forecast. Realised profit of a contact is therefore ``g (m L - d) - c`` for who left and
 ``-d - c`` for who stayed, in the letters of `configs.campaign`, whose assumptions hold here, too.
 
-A campaign is run at one moment. Where customers are known at several, the same rule chooses at each of them, and
-numbers of customers and sums of money are those of one campaign: the mean over the moments.
+A campaign is run at one as-of date. Where customers are known at several, the same rule chooses at each of them, and
+numbers of customers and sums of money are those of one campaign: the mean over the dates.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ POLICIES = {
 class Backtest:
     """A campaign played through on customers whose fate is known.
 
-    Numbers of customers and sums of money are means over the moments: those of one campaign.
+    Numbers of customers and sums of money are means over the dates: those of one campaign.
 
     Attributes
     ----------
     rows
-        One row per customer and moment: ``customer_id, as_of, left, probability, stake, expected, realised`` (the
+        One row per customer and date: ``customer_id, as_of, left, probability, stake, expected, realised`` (the
         latter two the profit of contacting that customer) and ``contact``, whether he is on the best list.
     curve
         One row per share of the customers contacted, from 0 to 1: ``share``; ``expected, realised, low, high``, in the
@@ -57,9 +57,9 @@ class Backtest:
         One row per rule of whom to contact: ``policy, rule, contacted, expected, realised, low, high`` (95 %), and
         ``less_low, less_high``: 95 % of the best list's realised profit less this one's.
     facts
-        ``moments``, over which the means are taken; ``customers, contacted`` at one of them; ``share_contacted,
+        ``moments``, over how many dates the means are taken; ``customers, contacted`` at one; ``share_contacted,
         lowest_probability`` on the list, ``break_even_probability`` at the mean stake, ``mean_stake``;
-        ``expected_profit, realised_profit`` of the list of one moment; and ``empc`` with the campaign's own costs and
+        ``expected_profit, realised_profit`` of the list of one date; and ``empc`` with the campaign's own costs and
         mean stake.
     value_from
         Where the values come from.
@@ -74,8 +74,8 @@ class Backtest:
     def to_dict(self) -> dict[str, Any]:
         """As values that JSON can hold; NaN becomes None."""
         tables = {"policies": self.policies, "curve": self.curve}
-        told = {name: [_plain(row) for row in table.to_dict("records")] for name, table in tables.items()}
-        return {**_plain(self.facts), "value_from": self.value_from, **told}
+        records = {name: [_finite_or_none(row) for row in table.to_dict("records")] for name, table in tables.items()}
+        return {**_finite_or_none(self.facts), "value_from": self.value_from, **records}
 
 
 def backtest(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int) -> Backtest:
@@ -84,7 +84,7 @@ def backtest(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int)
     Parameters
     ----------
     rows
-        One row per customer and moment: ``customer_id``, ``as_of``, ``label`` (1 left, 0 stayed), ``forecast``
+        One row per customer and date: ``customer_id``, ``as_of``, ``label`` (1 left, 0 stayed), ``forecast``
         (probability of leaving) and ``value`` (expected value over its horizon; not looked at with
         ``value_per_customer``). Rows with an unknown label are left out.
     campaign
@@ -102,13 +102,14 @@ def backtest(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int)
     rows = rows[rows["label"].notna()]
     if rows.empty:
         raise NotEnoughDataError("campaign: needs customers of whom it is known whether they left, found none")
-    told = judge(rows, campaign)
-    lists = whom(told, campaign)
-    return Backtest(told, curve(told, seed), _policies(told, lists, seed), _facts(told, campaign), value_from)
+    contacts = contact_profits(rows, campaign)
+    lists = contact_lists(contacts, campaign)
+    policies, facts = _policies(contacts, lists, seed), _facts(contacts, campaign)
+    return Backtest(contacts, profit_curve(contacts, seed), policies, facts, value_from)
 
 
-def judge(rows: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
-    """What contacting each customer is expected to bring, and what it would have brought, see `Exercise.rows`."""
+def contact_profits(rows: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
+    """What contacting each customer is expected to bring, and what it would have brought, see `Backtest.rows`."""
     p, left = rows["forecast"].to_numpy(np.float64), rows["label"].to_numpy(np.float64)
     stake = at_stake(p, rows["value"], campaign)
     expected = expected_profit(p, stake, campaign)
@@ -118,58 +119,61 @@ def judge(rows: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:
     return who.assign(**columns, contact=expected > 0)
 
 
-def whom(told: pd.DataFrame, campaign: Campaign) -> dict[str, Array]:
-    """Whom each rule contacts: a weight for each row, 0 or 1; at random, the chance of being drawn. Shape (n,) each.
+def contact_lists(contacts: pd.DataFrame, campaign: Campaign) -> dict[str, Array]:
+    """Who is contacted by each rule: a weight for each row, 0 or 1; at random, the chance to be drawn. Shape (n,).
 
     The best list is everybody with an expected profit above zero: contacts do not change one another's profit, so no
     list of any length is expected to bring more.
     """
-    p, best = told["probability"].to_numpy(), told["contact"].to_numpy()
-    number, one_for_all = int(best.sum()), float(break_even(told["stake"].mean(), campaign))
+    p, listed = contacts["probability"].to_numpy(), contacts["contact"].to_numpy()
+    n_listed, threshold = int(listed.sum()), float(break_even(contacts["stake"].mean(), campaign))
+    riskiest = np.zeros(len(p), dtype=bool)
+    riskiest[np.argsort(-p, kind="stable")[:n_listed]] = True
     flags: dict[str, Flags] = {
-        "profit": best,
-        "probability": p > one_for_all,
-        "riskiest": _first(p, number),
+        "profit": listed,
+        "probability": p > threshold,
+        "riskiest": riskiest,
         "half": p > HALF,
         "everybody": np.ones(len(p), dtype=bool),
     }
-    chance = np.full(len(p), number / len(p))
+    chance = np.full(len(p), n_listed / len(p))
     return {name: chance if name == "random" else flags[name].astype(np.float64) for name in POLICIES}
 
 
-def curve(told: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Profit by the share of customers contacted, see `Exercise.curve`; the last row contacts everybody."""
+def profit_curve(contacts: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Profit by the share of customers contacted, see `Backtest.curve`; the last row contacts everybody."""
     share = np.linspace(0, 1, STEPS + 1)
-    expected, realised = _profits(told)
-    order, one = np.argsort(-expected, kind="stable"), np.ones(len(told))
-    low, high = _band(realised[order], told["customer_id"].to_numpy()[order], share, seed)
-    risk, hindsight = np.argsort(-told["probability"].to_numpy(), kind="stable"), np.argsort(-realised, kind="stable")
+    expected, realised = _profits(contacts)
+    order, weight = np.argsort(-expected, kind="stable"), np.ones(len(contacts))
+    low, high = _profit_band(realised[order], contacts["customer_id"].to_numpy()[order], share, seed)
+    risk = np.argsort(-contacts["probability"].to_numpy(), kind="stable")
+    hindsight = np.argsort(-realised, kind="stable")
     return pd.DataFrame(
         {
             "share": share,
-            "expected": _cumulative(expected[order], one, share),
-            "realised": _cumulative(realised[order], one, share),
+            "expected": _cumulative(expected[order], weight, share),
+            "realised": _cumulative(realised[order], weight, share),
             "low": low,
             "high": high,
-            "probability": _cumulative(realised[risk], one, share),
-            "ideal": _cumulative(realised[hindsight], one, share),
+            "probability": _cumulative(realised[risk], weight, share),
+            "ideal": _cumulative(realised[hindsight], weight, share),
             "random": share * realised.sum(),
         }
     )
 
 
-def _policies(told: pd.DataFrame, lists: dict[str, Array], seed: int) -> pd.DataFrame:
-    expected, realised = _profits(told)
+def _policies(contacts: pd.DataFrame, lists: dict[str, Array], seed: int) -> pd.DataFrame:
+    expected, realised = _profits(contacts)
     weights = np.column_stack(list(lists.values()))
     gains = weights * realised[:, None]
-    drawn = np.array([times @ gains for times in _draws(told["customer_id"].to_numpy(), seed)])
+    drawn = np.array([times @ gains for times in _draws(contacts["customer_id"].to_numpy(), seed)])
     low, high = np.quantile(drawn, EDGES, axis=0)
     less_low, less_high = np.quantile(drawn[:, :1] - drawn, EDGES, axis=0)
     return pd.DataFrame(
         {
             "policy": list(lists),
             "rule": [POLICIES[name] for name in lists],
-            "contacted": weights.sum(axis=0).round() / _moments(told),
+            "contacted": weights.sum(axis=0).round() / _n_as_ofs(contacts),
             "expected": expected @ weights,
             "realised": gains.sum(axis=0),
             "low": low,
@@ -180,12 +184,12 @@ def _policies(told: pd.DataFrame, lists: dict[str, Array], seed: int) -> pd.Data
     )
 
 
-def _facts(told: pd.DataFrame, campaign: Campaign) -> dict[str, float]:
-    listed, stake, moments = told[told["contact"]], float(told["stake"].mean()), _moments(told)
+def _facts(contacts: pd.DataFrame, campaign: Campaign) -> dict[str, float]:
+    listed, stake, n_as_ofs = contacts[contacts["contact"]], float(contacts["stake"].mean()), _n_as_ofs(contacts)
     share = 1.0 if campaign.margin is None else campaign.margin
-    whole = empc(
-        told["left"],
-        told["probability"],
+    campaign_empc = empc(
+        contacts["left"],
+        contacts["probability"],
         value=share * stake,
         offer_cost=campaign.offer,
         contact_cost=campaign.contact,
@@ -193,34 +197,27 @@ def _facts(told: pd.DataFrame, campaign: Campaign) -> dict[str, float]:
         beta=campaign.success_beta,
     )
     return {
-        "moments": float(moments),
-        "customers": len(told) / moments,
-        "contacted": len(listed) / moments,
-        "share_contacted": len(listed) / len(told),
+        "moments": float(n_as_ofs),
+        "customers": len(contacts) / n_as_ofs,
+        "contacted": len(listed) / n_as_ofs,
+        "share_contacted": len(listed) / len(contacts),
         "lowest_probability": float(listed["probability"].min()),
         "break_even_probability": float(break_even(stake, campaign)),
         "mean_stake": stake,
-        "expected_profit": float(listed["expected"].sum()) / moments,
-        "realised_profit": float(listed["realised"].sum()) / moments,
-        "empc": whole,
+        "expected_profit": float(listed["expected"].sum()) / n_as_ofs,
+        "realised_profit": float(listed["realised"].sum()) / n_as_ofs,
+        "empc": campaign_empc,
     }
 
 
-def _moments(told: pd.DataFrame) -> int:
-    return int(told["as_of"].nunique())
+def _n_as_ofs(contacts: pd.DataFrame) -> int:
+    return int(contacts["as_of"].nunique())
 
 
-def _profits(told: pd.DataFrame) -> tuple[Array, Array]:
+def _profits(contacts: pd.DataFrame) -> tuple[Array, Array]:
     """What each row adds to the profit of one campaign, expected and realised."""
-    expected, realised = (told[name].to_numpy() / _moments(told) for name in ("expected", "realised"))
+    expected, realised = (contacts[name].to_numpy() / _n_as_ofs(contacts) for name in ("expected", "realised"))
     return expected, realised
-
-
-def _first(score: Array, number: int) -> Flags:
-    """The rows of the highest scores; of equal ones the first in the order of the rows."""
-    out = np.zeros(len(score), dtype=bool)
-    out[np.argsort(-score, kind="stable")[:number]] = True
-    return out
 
 
 def _cumulative(profit: Array, weight: Array, share: Array) -> Array:
@@ -230,7 +227,7 @@ def _cumulative(profit: Array, weight: Array, share: Array) -> Array:
     return np.interp(share * reached[-1], reached, earned)
 
 
-def _band(profit: Array, customer: NDArray[Any], share: Array, seed: int) -> tuple[Array, Array]:
+def _profit_band(profit: Array, customer: NDArray[Any], share: Array, seed: int) -> tuple[Array, Array]:
     """95 % band of `_cumulative`, by drawing customers again with all their rows; the order stays as it is."""
     drawn = np.array([_cumulative(profit, times, share) for times in _draws(customer, seed)])
     low, high = np.quantile(drawn, EDGES, axis=0)
@@ -246,5 +243,5 @@ def _draws(customer: NDArray[Any], seed: int) -> Iterator[Array]:
         yield times * (len(times) / times.sum())
 
 
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+def _finite_or_none(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(k): None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}

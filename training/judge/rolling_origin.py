@@ -1,9 +1,9 @@
-"""Rolling-origin evaluation: at each of several moments the whole recipe, as if that moment were today.
+"""Rolling-origin evaluation: at each of several past as-of dates the whole recipe, as if that date were today.
 
-At a moment *v* only outcomes that were known at *v* teach: the search is judged on folds among them, boosters and
-calibration learn from them, and the forecasts of *v* are held against what came. No later moment chooses for an
+At a date *v* only outcomes that were known at *v* teach: the search is judged on folds among them, boosters and
+calibration learn from them, and the forecasts of *v* are held against what came. No later date chooses for an
 earlier one. Where the history before *v* is too short for folds by time, the search goes by groups of customers, which
-says nothing of a change from month to month; the moment is marked so.
+says nothing of a change from month to month; the date is marked so.
 
 Tashman, "Out-of-sample tests of forecasting accuracy", International Journal of Forecasting 16 (2000).
 """
@@ -34,25 +34,24 @@ from training.judge.examination import HEADLINE, examine, measure_rows
 from training.metrics import bootstrap_interval, margin_interval
 from training.model.bundle import Bundle
 
-Step = Callable[[int, int], None]
-MIN_MOMENTS = 2
+MIN_MATURED = 2
 
 
 @dataclass(frozen=True)
 class RollingEvaluation:
-    """Forecasts at several moments, each by a model of its own time.
+    """Forecasts at several as-of dates, each by a model of its own time.
 
     Attributes
     ----------
     rows
-        One row per customer and moment: ``label, forecast, baseline``, for values ``low, high``; for churn
-        ``forecast_<days>`` and ``churned_<days>`` of every further horizon.
+        One row per customer and date: ``label, forecast, baseline``, for values ``low, high``; for churn
+        ``forecast_<days>`` and ``churned_<days>`` of every other horizon.
     baseline_name
         Which rule of thumb the baseline is.
     by_customer
-        Moments whose search had to go by groups of customers.
+        Dates whose search had to go by groups of customers.
     from_prior
-        Moments with too little before them for trees, answered from a prior.
+        Dates with too little before them for trees, answered from a prior.
     """
 
     rows: pd.DataFrame
@@ -62,11 +61,11 @@ class RollingEvaluation:
     from_prior: tuple[pd.Timestamp, ...] = ()
 
     def summary(self, seed: int = 0) -> dict[str, Any]:
-        """Metrics over all moments and at each, of the model and the baseline, and 95 % bootstrap intervals.
+        """Metrics over all as-of dates and at each, of the model and the baseline, and 95 % bootstrap intervals.
 
-        The bootstrap draws customers, all moments of one together.
+        The bootstrap draws customers, all dates of one together.
         """
-        y, ours, theirs = (self.rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
+        y, forecast, baseline = (self.rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
         groups = self.rows["customer_id"]
         names = HEADLINE[self.task]
         measure = partial(measure_rows, task=self.task)
@@ -74,9 +73,9 @@ class RollingEvaluation:
             "model": measure(self.rows),
             "baseline": measure(self.rows, column="baseline"),
             "baseline_name": self.baseline_name,
-            "model_95": {n: bootstrap_interval(f, y, ours, groups=groups, seed=seed) for n, f in names.items()},
+            "model_95": {n: bootstrap_interval(f, y, forecast, groups=groups, seed=seed) for n, f in names.items()},
             "model_less_baseline_95": {
-                n: margin_interval(f, y, ours, theirs, groups=groups, seed=seed) for n, f in names.items()
+                n: margin_interval(f, y, forecast, baseline, groups=groups, seed=seed) for n, f in names.items()
             },
             "as_ofs": {f"{v:%Y-%m-%d}": measure(rows) for v, rows in self.rows.groupby("as_of")},
             "by_customer": [f"{v:%Y-%m-%d}" for v in self.by_customer],
@@ -86,16 +85,16 @@ class RollingEvaluation:
 
     def _horizons(self) -> dict[str, dict[str, float]]:
         days = [str(c).removeprefix("forecast_") for c in self.rows if str(c).startswith("forecast_")]
-        told = {d: self.rows[["customer_id", f"churned_{d}", f"forecast_{d}"]].dropna() for d in days}
+        outcomes = {d: self.rows[["customer_id", f"churned_{d}", f"forecast_{d}"]].dropna() for d in days}
         return {
             d: measure_rows(rows.rename(columns={f"churned_{d}": "label", f"forecast_{d}": "forecast"}), "churn")
-            for d, rows in told.items()
+            for d, rows in outcomes.items()
             if len(rows)
         }
 
 
 def evaluation_as_ofs(data: Dataset, settings: Settings, count: int) -> list[pd.Timestamp]:
-    """The newest labelled moments that at least two matured moments lie before, at most `count`, oldest first.
+    """The newest labelled as-of dates that at least two matured ones lie before, at most `count`, oldest first.
 
     Raises
     ------
@@ -107,51 +106,55 @@ def evaluation_as_ofs(data: Dataset, settings: Settings, count: int) -> list[pd.
             "a rolling evaluation needs moments in time: this business has none (churn.kind label)"
         )
     days = settings.outcome_days(data.task)
-    found = [v for v in data.as_ofs if len(matured(data.as_ofs, days, by=v)) >= MIN_MOMENTS]
-    if not found:
+    as_ofs = [v for v in data.as_ofs if len(matured(data.as_ofs, days, by=v)) >= MIN_MATURED]
+    if not as_ofs:
         raise NotEnoughDataError(
             f"{data.task}: a rolling evaluation needs a labelled moment {days} days after two others, found none among "
             f"{len(data.as_ofs)}: bring a longer history, or set a shorter horizon_days"
         )
-    return found[-count:]
+    return as_ofs[-count:]
 
 
 def evaluate_rolling(
-    data: Dataset, settings: Settings, count: int, known: pd.DataFrame, step: Step = lambda done, of: None
+    data: Dataset,
+    settings: Settings,
+    count: int,
+    feature_rows: pd.DataFrame,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> RollingEvaluation:
-    """Forecast the newest `count` moments, each by a model of its own time.
+    """Forecast the newest `count` as-of dates, each by a model of its own time.
 
     Parameters
     ----------
     data
         All labelled rows of a task.
     settings
-        Of the business; the search at each moment takes its budget.
+        Of the business; the search at each date takes its budget.
     count
-        The most moments.
-    known
-        Feature rows of all customers at all moments; a moment with too little before it is answered from a prior, as
-        it would have been then (`training.fit.small_data`).
-    step
-        Told how many moments are done, of how many.
+        The most dates.
+    feature_rows
+        Feature rows of all customers at all dates; one with too little before it is answered from a prior, as it
+        would have been then (`training.fit.small_data`).
+    on_progress
+        Called with how many as-of dates are done, of how many.
     """
-    moments = evaluation_as_ofs(data, settings, count)
+    as_ofs = evaluation_as_ofs(data, settings, count)
     rows, names, by_customer, from_prior = [], set(), [], []
-    for done, v in enumerate(moments):
-        step(done, len(moments))
-        past, asked = matured_rows(data, settings, v), data.at([v])
+    for done, as_of in enumerate(as_ofs):
+        on_progress(done, len(as_ofs))
+        past, rows_asked = matured_rows(data, settings, as_of), data.at([as_of])
         if answers_from_prior(past, settings):
-            bundle, by_time = small_data_model_at(settings, past, known[known["as_of"] <= v]), True
-            from_prior.append(v)
+            bundle, by_time = small_data_model_at(settings, past, feature_rows[feature_rows["as_of"] <= as_of]), True
+            from_prior.append(as_of)
         else:
-            bundle, by_time = train_on(past, settings, v)
-        shown = examine(bundle, asked, past.frame, settings)
-        names.add(shown.baseline_name)
-        rows.append(shown.rows.assign(**_further(bundle, asked, settings)))
-        by_customer += [] if by_time else [v]
-    step(len(moments), len(moments))
-    whole = pd.concat(rows, ignore_index=True)
-    return RollingEvaluation(whole, data.task, names.pop(), tuple(by_customer), tuple(from_prior))
+            bundle, by_time = train_on(past, settings, as_of)
+        examination = examine(bundle, rows_asked, past.frame, settings)
+        names.add(examination.baseline_name)
+        rows.append(examination.rows.assign(**_other_horizons(bundle, rows_asked, settings)))
+        by_customer += [] if by_time else [as_of]
+    on_progress(len(as_ofs), len(as_ofs))
+    all_rows = pd.concat(rows, ignore_index=True)
+    return RollingEvaluation(all_rows, data.task, names.pop(), tuple(by_customer), tuple(from_prior))
 
 
 def train_on(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> tuple[Bundle, bool]:
@@ -164,7 +167,7 @@ def train_on(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> t
     settings
         Of the business; the search takes its budget.
     until
-        No outcome of a further horizon past this moment may be seen; None: all that is labelled.
+        No outcome of another horizon past this moment may be seen; None: all that is labelled.
 
     Raises
     ------
@@ -172,23 +175,23 @@ def train_on(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> t
         There is nothing to learn, see `training.data.preconditions`.
     """
     require_values(past)
-    seed, moments = settings.tuning.seed, tuple(past.as_ofs)
-    past = with_treatment_weights(past, moments, settings, until)
-    require_learnable(past, moments)
+    seed, as_ofs = settings.tuning.seed, tuple(past.as_ofs)
+    past = with_treatment_weights(past, as_ofs, settings, until)
+    require_learnable(past, as_ofs)
     searched, plans, by_time = _folds(past, settings)
     folds = assembly.fold_data(searched, informative_folds(searched, plans), settings)
-    with tempfile.TemporaryDirectory() as place:
-        found = search.search(past.task, folds, settings.tuning.alone, Workspace(Path(place)), "rolling")
-    fitted, encoder = assembly.learn(past, moments, found, settings)
-    later = assembly.validation_scores(folds, found, seed)
-    people = past.newest(moments)
-    return assembly.assemble(fitted, encoder, later, past, moments, until, people, settings), by_time
+    with tempfile.TemporaryDirectory() as folder:
+        result = search.search(past.task, folds, settings.tuning.alone, Workspace(Path(folder)), "rolling")
+    fitted, encoder = assembly.learn(past, as_ofs, result, settings)
+    validation = assembly.validation_scores(folds, result, seed)
+    population = past.newest(as_ofs)
+    return assembly.assemble(fitted, encoder, validation, past, as_ofs, until, population, settings), by_time
 
 
-def matured_rows(data: Dataset, settings: Settings, moment: pd.Timestamp) -> Dataset:
-    """The rows whose outcome was known at a moment."""
-    seen = matured(data.as_ofs, settings.outcome_days(data.task), by=moment)
-    return replace(data, frame=data.at(seen))
+def matured_rows(data: Dataset, settings: Settings, as_of: pd.Timestamp) -> Dataset:
+    """The rows whose outcome was known at an as-of date."""
+    matured_as_ofs = matured(data.as_ofs, settings.outcome_days(data.task), by=as_of)
+    return replace(data, frame=data.at(matured_as_ofs))
 
 
 def _folds(past: Dataset, settings: Settings) -> tuple[Dataset, Any, bool]:
@@ -196,19 +199,19 @@ def _folds(past: Dataset, settings: Settings) -> tuple[Dataset, Any, bool]:
     try:
         return past, rolling_origin(past.as_ofs, settings.outcome_days(past.task), n_folds), True
     except NotEnoughDataError:
-        people = past.frame["customer_id"].drop_duplicates()
-        lot = customer_parts(people, np.zeros(len(people)), 1e-12, max(2, n_folds), settings.tuning.seed)
-        part = past.frame["customer_id"].map(dict(zip(people, lot, strict=True)))
-        grouped = replace(past, frame=past.frame.assign(part=part), by="part")
+        customers = past.frame["customer_id"].drop_duplicates()
+        group = customer_parts(customers, np.zeros(len(customers)), 1e-12, max(2, n_folds), settings.tuning.seed)
+        groups = past.frame["customer_id"].map(dict(zip(customers, group, strict=True)))
+        grouped = replace(past, frame=past.frame.assign(part=groups), by="part")
         return grouped, plan_customers(max(2, n_folds)).folds, False
 
 
-def _further(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
-    """Forecasts and outcomes of the further horizons of a churn model."""
+def _other_horizons(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
+    """Forecasts and outcomes of a churn model at its horizons beside the main one."""
     if bundle.task == "clv":
         return {}
     matrix = bundle.encode(rows)
-    left = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
-    others = [days for days in left if days != bundle.horizon_days]
-    forecasts = {f"forecast_{days}": left[days] for days in others}
+    churn = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
+    others = [days for days in churn if days != bundle.horizon_days]
+    forecasts = {f"forecast_{days}": churn[days] for days in others}
     return forecasts | {f"churned_{days}": churn_label_at(rows, days, settings) for days in others}

@@ -24,12 +24,12 @@ def environment() -> dict[str, Any]:
     dict
         ``python``, ``platform``, ``machine``, ``processors`` (those this process may use), ``threads`` (what the
         environment limits them to, by variable), ``packages`` (version of every installed one, by name) and
-        ``packages_hash``; and of `code` what it tells.
+        ``packages_hash``; and all of `code_version`.
     """
     packages = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
     packages = dict(sorted(packages.items()))
     return {
-        **code(),
+        **code_version(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
@@ -40,16 +40,16 @@ def environment() -> dict[str, Any]:
     }
 
 
-def code() -> dict[str, str]:
+def code_version() -> dict[str, str]:
     """Which code this is: ``git_commit``, ``git_dirty`` (files differ from it), ``code`` (a hash of what was run).
 
     The hash is of the Python files that models depend on, and is told without git, too.
     """
-    told = {"code": code_fingerprint("training")}
+    facts = {"code": code_fingerprint("training")}
     commit, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
     if commit is None or changed is None:
-        return told
-    return {"git_commit": commit, "git_dirty": "yes" if changed else "no", **told}
+        return facts
+    return {"git_commit": commit, "git_dirty": "yes" if changed else "no", **facts}
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -66,20 +66,20 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _lines(kind: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     names = sorted({*then, *now})
     return [
-        f"{kind}{name}: {_told(then.get(name))} then, {_told(now.get(name))} now"
+        f"{kind}{name}: {_or_none(then.get(name))} then, {_or_none(now.get(name))} now"
         for name in names
         if then.get(name) != now.get(name)
     ]
 
 
-def _told(value: Any) -> str:
+def _or_none(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
 def _git(*arguments: str) -> str | None:
     """What git says of this checkout; None if there is no git, or no repository."""
     try:
-        found = subprocess.run(  # noqa: S603 - arguments of this module
+        result = subprocess.run(  # noqa: S603 - arguments of this module
             ["git", *arguments],  # noqa: S607 - the user's own git
             cwd=ROOT,
             capture_output=True,
@@ -88,4 +88,4 @@ def _git(*arguments: str) -> str | None:
         )
     except OSError:
         return None
-    return found.stdout.strip() if found.returncode == 0 else None
+    return result.stdout.strip() if result.returncode == 0 else None

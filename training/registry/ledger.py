@@ -112,7 +112,10 @@ def append(path: str | Path, entry: Entry) -> Record:
         records = _verify(_contents(file), path)
         number, last = (records[-1].entry + 1, records[-1].sha256) if records else (1, START)
         line = _line(entry, number, last)
-        _write(file, line + b"\n")
+        unwritten = line + b"\n"
+        while unwritten:
+            unwritten = unwritten[os.write(file, unwritten) :]
+        os.fsync(file)
         if not records:
             _sync_folder(path.parent)
     return _record(line, json.loads(line))
@@ -145,25 +148,21 @@ def champions(path: str | Path, model: str) -> list[str]:
     A promotion adds a version. A rollback takes away all that came after the version returned to, so that a second
     one goes further back and not to and fro. All other entries change nothing.
     """
-    line: list[str] = []
+    reigning: list[str] = []
     for record in read(path):
         if record.model != model or record.action not in ("promote", "rollback"):
             continue
-        if record.action == "rollback" and record.version in line:
-            line = line[: _last_index(line, record.version) + 1]
-        elif line[-1:] != [record.version]:
-            line = [*line, record.version]
-    return line
+        if record.action == "rollback" and record.version in reigning:
+            reigning = reigning[: len(reigning) - reigning[::-1].index(record.version)]
+        elif reigning[-1:] != [record.version]:
+            reigning = [*reigning, record.version]
+    return reigning
 
 
 def previous_champion(path: str | Path, model: str) -> str | None:
     """Name the version that a rollback returns to: the one before today's champion. None if there is none."""
-    line = champions(path, model)
-    return line[-2] if len(line) > 1 else None
-
-
-def _last_index(items: list[str], item: str) -> int:
-    return len(items) - 1 - items[::-1].index(item)
+    reigning = champions(path, model)
+    return reigning[-2] if len(reigning) > 1 else None
 
 
 @contextmanager
@@ -178,12 +177,6 @@ def _locked(path: Path, flags: int, lock: int) -> Iterator[int]:
 
 def _contents(file: int) -> bytes:
     return os.pread(file, os.fstat(file).st_size, 0)
-
-
-def _write(file: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(file, data) :]
-    os.fsync(file)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,11 +16,11 @@ from training.registry import ledger
 from training.registry.runs import TASKS, client
 
 
-def apply_decision(workspace: Workspace, made: Version, decision: Decision, by: str) -> None:
+def apply_decision(workspace: Workspace, version: Version, decision: Decision, by: str) -> None:
     """Make a new version the champion, or record why not; either way the ledger says so."""
     action = "promote" if decision.promote else "reject"
     reason = "passed every gate" if decision.promote else "; ".join(decision.reasons)
-    _decide(workspace, action, made.model, made.version, by, reason, decision)
+    _decide(workspace, action, version.model, version.version, by, reason, decision)
 
 
 def promote(workspace: Workspace, model: str, version: str, by: str, reason: str, override: bool = False) -> Version:
@@ -33,11 +33,11 @@ def promote(workspace: Workspace, model: str, version: str, by: str, reason: str
     ConfigError
         It did not pass the gates, and `override` was not given; or no reason was.
     """
-    found = get_version(workspace, model, version)
-    passed = found.tags.get("gates") == "passed"
+    candidate = get_version(workspace, model, version)
+    passed = candidate.tags.get("gates") == "passed"
     if not passed and not override:
         raise ConfigError(
-            f"{model}/{version} did not pass the gates: {found.tags.get('gate_reasons', 'no record')}; "
+            f"{model}/{version} did not pass the gates: {candidate.tags.get('gate_reasons', 'no record')}; "
             "to promote it all the same, give --override and a --reason, which go on record"
         )
     _require_reason(reason)
@@ -71,12 +71,12 @@ def get_version(workspace: Workspace, model: str, version: str) -> Version:
     RegistryError
         There is no such version.
     """
-    found = {v.version: v for v in versions(workspace, model)}
-    if version not in found:
+    by_number = {v.version: v for v in versions(workspace, model)}
+    if version not in by_number:
         raise RegistryError(
-            f"no version {version} of '{model}'; there are {', '.join(found) or 'none'}: see `staycast models`"
+            f"no version {version} of '{model}'; there are {', '.join(by_number) or 'none'}: see `staycast models`"
         )
-    return found[version]
+    return by_number[version]
 
 
 def bundles(workspace: Workspace, model: str, version: str) -> tuple[Bundle, Bundle]:
@@ -87,17 +87,17 @@ def bundles(workspace: Workspace, model: str, version: str) -> tuple[Bundle, Bun
 
 def champion_bundles(workspace: Workspace, model: str) -> tuple[Bundle, Bundle] | None:
     """As `bundles`, of the version that serves; None without one."""
-    present = champion(workspace, model)
-    return None if present is None else bundles(workspace, model, present.version)
+    serving_version = champion(workspace, model)
+    return None if serving_version is None else bundles(workspace, model, serving_version.version)
 
 
 def named_champion_bundles(workspace: Workspace, model: str) -> list[tuple[str, Bundle]]:
     """The bundles of the version that serves, each with a name for people: ``clv/3`` and ``clv/3, as judged``."""
-    present = champion(workspace, model)
-    if present is None:
+    serving_version = champion(workspace, model)
+    if serving_version is None:
         return []
-    serving, judged = bundles(workspace, model, present.version)
-    name = f"{model}/{present.version}"
+    serving, judged = bundles(workspace, model, serving_version.version)
+    name = f"{model}/{serving_version.version}"
     return [(name, serving), (f"{name}, as judged", judged)]
 
 
@@ -112,16 +112,16 @@ def find_version(workspace: Workspace, name: str) -> Version:
     model, _, number = name.partition("/")
     if number:
         return get_version(workspace, model, number)
-    found = [v for task in TASKS for v in versions(workspace, task) if v.run_id == name]
-    if not found:
+    matches = [v for task in TASKS for v in versions(workspace, task) if v.run_id == name]
+    if not matches:
         raise RegistryError(f"no run '{name}' that made a model: give its id, or churn/3; see `staycast models`")
-    return found[0]
+    return matches[0]
 
 
 def _decide(
     workspace: Workspace, action: str, model: str, version: str, by: str, reason: str, decision: Decision | None = None
 ) -> None:
-    present = champion(workspace, model)
+    serving_version = champion(workspace, model)
     checks = tuple(c.to_dict() for c in decision.checks) if decision else ()
     ledger.append(
         workspace.ledger,
@@ -129,7 +129,7 @@ def _decide(
             action=action,
             model=model,
             version=version,
-            previous=present.version if present else None,
+            previous=serving_version.version if serving_version else None,
             by=by,
             reason=reason,
             checks=checks,

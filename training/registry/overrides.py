@@ -26,11 +26,11 @@ def accept_quality(workspace: Workspace, by: str, reason: str) -> ledger.Record 
     ConfigError
         No reason is given.
     """
-    told = quality_gate.verdict(workspace)
-    if told is None or told["passed"] or quality_gate.accepted(workspace):
+    verdict = quality_gate.verdict(workspace)
+    if verdict is None or verdict["passed"] or quality_gate.accepted(workspace):
         return None
-    checks = tuple(f for f in told["findings"] if f["severity"] == "stop")
-    record = _record(workspace, "accept_quality", DATA, told["fingerprint"], by, reason, checks)
+    checks = tuple(f for f in verdict["findings"] if f["severity"] == "stop")
+    record = _record(workspace, "accept_quality", DATA, verdict["fingerprint"], by, reason, checks)
     quality_gate.accept(workspace)
     return record
 
@@ -62,12 +62,12 @@ def check_leaks(
     for name in accepted:
         if name not in data.schema.names:
             raise ConfigError(f"--accept-leaks: there is no feature '{name}'{nearest(name, data.schema.names)}")
-    found = find_leaks(data.frame, data.schema, settings.leaks, data.by)
-    require_no_leaks(found, accepted)
-    if found:
-        checks = tuple(leak.to_dict() for leak in found)
+    leaks = find_leaks(data.frame, data.schema, settings.leaks, data.by)
+    require_no_leaks(leaks, accepted)
+    if leaks:
+        checks = tuple(leak.to_dict() for leak in leaks)
         _record(workspace, "accept_leaks", data.task, data.fingerprint, by, reason, checks)
-    return found
+    return leaks
 
 
 def _record(

@@ -31,7 +31,7 @@ from configs.tracking import open_database
 from configs.workspace import Workspace
 from training.judge.plots import save as save_figure
 from training.model.bundle import Bundle, Task
-from training.registry.environment import code, environment
+from training.registry.environment import code_version, environment
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.ERROR)
@@ -61,13 +61,13 @@ def client(workspace: Workspace) -> MlflowClient:
 def open_run(workspace: Workspace, experiment: str, name: str, started_at: datetime) -> Iterator[Run]:
     """Open an MLflow run that began at a moment of the past; it ends as failed if the body does."""
     connection = client(workspace)
-    found = connection.get_experiment_by_name(experiment)
-    place = (workspace.mlruns.resolve() / "artifacts").as_uri()
-    number = found.experiment_id if found else connection.create_experiment(experiment, place, KIND)
-    tags = {**code(), "mlflow.runName": name}
-    run_id = connection.create_run(number, start_time=_millis(started_at), tags=tags, run_name=name).info.run_id
+    existing = connection.get_experiment_by_name(experiment)
+    artifacts = (workspace.mlruns.resolve() / "artifacts").as_uri()
+    experiment_id = existing.experiment_id if existing else connection.create_experiment(experiment, artifacts, KIND)
+    tags = {**code_version(), "mlflow.runName": name}
+    run_id = connection.create_run(experiment_id, start_time=_millis(started_at), tags=tags, run_name=name).info.run_id
     with mlflow.start_run(run_id=run_id):
-        opened = Run(connection, number, run_id)
+        opened = Run(connection, experiment_id, run_id)
         opened.document(environment(), ENVIRONMENT)
         yield opened
 
@@ -91,8 +91,8 @@ class Run:
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Log metrics, leaving out those that are not defined."""
-        known = {k: float(v) for k, v in values.items() if math.isfinite(v)}
-        self.client.log_batch(self.run_id, metrics=[Metric(k, v, 0, 0) for k, v in known.items()])
+        finite = {k: float(v) for k, v in values.items() if math.isfinite(v)}
+        self.client.log_batch(self.run_id, metrics=[Metric(k, v, 0, 0) for k, v in finite.items()])
 
     def document(self, content: Any, path: str) -> None:
         """Log a JSON document."""

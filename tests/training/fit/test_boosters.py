@@ -20,7 +20,7 @@ from training.data.dataset import Dataset, Matrix, learn_encoder, require_enough
 from training.data.split import plan_as_ofs
 from training.fit.assembly import assemble, fold_data, learn, validation_scores
 from training.fit.boosters import CHURN, LOGNORMAL, TWEEDIE, TWO_PART, ZILN, ScoredRows, calibrate, fit, predict
-from training.fit.search import FIRST, fewest_trees, search
+from training.fit.search import FIRST_TRIAL, fewest_trees, search
 from training.metrics import auc, expected_calibration_error, total_error
 from training.model import bundle as bundles
 
@@ -85,7 +85,7 @@ def test_a_form_learns_what_moves_its_target(form) -> None:
     train, later = rows(20_000, 1, task), rows(20_000, 2, task)
     encoder = learn_encoder(train, SCHEMA)
     trees = {p.name: 60 for p in form.parts}
-    fitted = fit(form, encoder(train), encoder, FIRST, seed=0, trees=trees)
+    fitted = fit(form, encoder(train), encoder, FIRST_TRIAL, seed=0, trees=trees)
     raw, y = fitted.raw(encoder(later).x), encoder(later).y
     own = ScoredRows(fitted.raw(encoder(train).x), encoder(train).y, np.zeros(len(train), dtype=int))
     forecast = predict(form, raw, calibrate(form, ScoredRows(raw, y, np.zeros(len(y), dtype=int)), own))
@@ -99,7 +99,7 @@ def test_a_form_learns_what_moves_its_target(form) -> None:
 def test_the_same_seed_gives_the_same_booster_and_another_seed_another() -> None:
     train = rows(500, 1, "churn")
     encoder = learn_encoder(train, SCHEMA)
-    made = [fit(CHURN, encoder(train), encoder, FIRST, seed=s, trees={"churn": 10}) for s in (1, 1, 2)]
+    made = [fit(CHURN, encoder(train), encoder, FIRST_TRIAL, seed=s, trees={"churn": 10}) for s in (1, 1, 2)]
     texts = [m.boosters[0].model_to_string() for m in made]
     assert texts[0] == texts[1] != texts[2]
 

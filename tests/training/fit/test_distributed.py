@@ -42,9 +42,9 @@ def rows(n: int, seed: int, form: Form, weighted: bool = False) -> Matrix:
 
 
 def learn(form: Form, train: Matrix, params: dict[str, object], where: Training | None) -> Fitted:
-    elsewhere = distributed.trainer(where) if where else None
+    trainer = distributed.make_trainer(where) if where else None
     trees = {part.name: 40 for part in form.parts}
-    return fit(form, train, ENCODER, params, seed=1, trees=trees, elsewhere=elsewhere)
+    return fit(form, train, ENCODER, params, seed=1, trees=trees, trainer=trainer)
 
 
 @pytest.mark.parametrize(
@@ -113,17 +113,17 @@ def test_dask_workers_learn_what_processes_learn(cluster: str) -> None:
 
 def test_every_row_is_dealt_to_one_process_with_its_weight_and_start() -> None:
     whole = distributed.Rows(np.arange(7.0)[:, None], np.arange(7.0), np.arange(7.0) + 1, -np.arange(7.0), ("a",), ())
-    shares = distributed.deal(whole, 3)
+    shares = distributed.deal_rows(whole, 3)
     assert [s.y.tolist() for s in shares] == [[0, 3, 6], [1, 4], [2, 5]]
     assert all((s.weight == s.y + 1).all() and (s.init == -s.y).all() and (s.x[:, 0] == s.y).all() for s in shares)
     with pytest.raises(NotEnoughDataError, match=r"7 rows .* 8 processes"):
-        distributed.deal(whole, 8)
+        distributed.deal_rows(whole, 8)
 
 
 def test_many_rows_are_binned_by_evenly_spaced_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "BINNED_BY", 3)
+    monkeypatch.setattr(distributed, "MAX_BINNING_ROWS", 3)
     whole = distributed.Rows(np.zeros((7, 1)), np.arange(7.0), None, None, ("a",), ())
-    assert distributed.sample(whole).y.tolist() == [0, 3, 6]
+    assert distributed.binning_rows(whole).y.tolist() == [0, 3, 6]
 
 
 def test_free_ports_are_different() -> None:
@@ -131,6 +131,6 @@ def test_free_ports_are_different() -> None:
 
 
 def test_the_engine_is_one_key_and_dask_needs_an_address(settings: Settings) -> None:
-    assert distributed.trainer(settings.training) is None
+    assert distributed.make_trainer(settings.training) is None
     with pytest.raises(ValidationError, match="needs `scheduler`"):
         Training(engine="dask", workers=2, scheduler=None)

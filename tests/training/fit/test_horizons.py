@@ -9,7 +9,7 @@ from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset, learn_encoder
 from training.fit.boosters import CHURN, fit
 from training.fit.horizons import churn_label_at, fit_horizons, no_event_until
-from training.fit.search import FIRST
+from training.fit.search import FIRST_TRIAL
 
 SCHEMA = FeatureSchema((Feature("gap", "orders", "float64", ""), Feature("spend", "orders", "float64", "")))
 MOMENTS = pd.date_range("2024-01-01", periods=6, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
@@ -36,7 +36,7 @@ def data() -> Dataset:
 
 def learned(data: Dataset, until: pd.Timestamp | None, settings: Settings):
     encoder = learn_encoder(data.frame, SCHEMA)
-    main = fit(CHURN, encoder(data.frame), encoder, FIRST, seed=0, trees={"churn": 100})
+    main = fit(CHURN, encoder(data.frame), encoder, FIRST_TRIAL, seed=0, trees={"churn": 100})
     return fit_horizons(data, tuple(data.as_ofs), until, encoder, main, settings), encoder
 
 

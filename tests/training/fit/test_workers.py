@@ -143,7 +143,7 @@ def test_a_trial_beyond_the_last_place_is_given_back(tuning: Tuning, workspace: 
         ran.append(trial.number)
         return 0.0
 
-    workers._take_one(study, objective, 2, shared=True)
+    workers._run_one(study, objective, 2, shared=True)
     assert ran == []
     for other in others:
         study.tell(other, 1.0)

@@ -232,7 +232,7 @@ def test_every_interval_holds_its_measure_and_order_of_rows_does_not_matter(seed
 
 
 def test_top_share_is_taken_at_each_moment():
-    chosen = select_top([0.1, 0.2, 0.3, 0.4, 0.9, 0.8, 0.7, 0.6], 0.25, moments=list("aaaabbbb"))
+    chosen = select_top([0.1, 0.2, 0.3, 0.4, 0.9, 0.8, 0.7, 0.6], 0.25, as_ofs=list("aaaabbbb"))
     assert chosen.tolist() == [False, False, False, True, True, False, False, False]
 
 

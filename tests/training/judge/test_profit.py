@@ -11,7 +11,7 @@ import pytest
 from configs.errors import NotEnoughDataError
 from configs.settings import Campaign, load
 from training.judge import plots
-from training.judge.profit import POLICIES, backtest, curve, judge, whom
+from training.judge.profit import POLICIES, backtest, contact_lists, contact_profits, profit_curve
 
 MOMENTS = pd.to_datetime(["2024-03-01", "2024-04-01"], utc=True)
 
@@ -48,7 +48,7 @@ def made_up(n: int, seed: int) -> pd.DataFrame:
 
 
 def test_what_a_contact_is_expected_to_bring_and_brought_by_hand(four: pd.DataFrame, campaign: Campaign) -> None:
-    told = judge(four, campaign)
+    told = contact_profits(four, campaign)
     assert told["stake"].tolist() == pytest.approx([200, 200, 80, 20])
     assert told["expected"].tolist() == pytest.approx([41.5, 83.5, 11.5, -3.5])
     assert told["realised"].tolist() == pytest.approx([94, 94, -11, -11])
@@ -78,7 +78,7 @@ def test_of_several_moments_the_figures_are_those_of_one_campaign(campaign: Camp
 
 def test_the_campaigns_of_two_moments_are_averaged_and_chosen_by_one_rule(campaign: Campaign) -> None:
     rows = made_up(200, 5)
-    whole, told = backtest(rows, campaign, "truth", seed=1), judge(rows, campaign)
+    whole, told = backtest(rows, campaign, "truth", seed=1), contact_profits(rows, campaign)
     own = [backtest(part, campaign, "truth", seed=1).facts for _, part in rows.groupby("as_of")]
     for name in ("customers", "contacted", "expected_profit", "realised_profit"):
         assert whole.facts[name] == pytest.approx(np.mean([facts[name] for facts in own]))
@@ -88,15 +88,15 @@ def test_the_campaigns_of_two_moments_are_averaged_and_chosen_by_one_rule(campai
 
 
 def test_no_shorter_or_longer_list_and_no_other_choice_is_expected_to_bring_more(campaign: Campaign) -> None:
-    told = judge(made_up(12, 3), campaign)
+    told = contact_profits(made_up(12, 3), campaign)
     best = told.loc[told["contact"], "expected"].sum()
     choices = ((np.arange(2**12)[:, None] >> np.arange(12)) & 1).astype(float)
     assert best == pytest.approx((choices @ told["expected"].to_numpy()).max())
 
 
 def test_the_curve_begins_at_nobody_and_ends_at_everybody(campaign: Campaign) -> None:
-    told = judge(made_up(500, 1), campaign)
-    drawn = curve(told, seed=1)
+    told = contact_profits(made_up(500, 1), campaign)
+    drawn = profit_curve(told, seed=1)
     names = ["expected", "realised", "low", "high", "probability", "ideal", "random"]
     assert (drawn.iloc[0][names] == 0).all()
     last = drawn.iloc[-1]
@@ -108,8 +108,8 @@ def test_the_curve_begins_at_nobody_and_ends_at_everybody(campaign: Campaign) ->
 
 
 def test_the_expected_curve_is_highest_at_the_best_list(campaign: Campaign) -> None:
-    told = judge(made_up(2000, 2), campaign)
-    drawn, share = curve(told, seed=1), told["contact"].mean()
+    told = contact_profits(made_up(2000, 2), campaign)
+    drawn, share = profit_curve(told, seed=1), told["contact"].mean()
     assert drawn["share"][drawn["expected"].idxmax()] == pytest.approx(share, abs=0.006)
     assert drawn["expected"].max() == pytest.approx(told.loc[told["contact"], "expected"].sum() / 2, rel=0.01)
 
@@ -127,8 +127,8 @@ def test_where_forecasts_are_true_the_best_list_brings_what_it_promises_and_more
 
 
 def test_lists_of_the_same_length_are_compared_at_the_same_length(campaign: Campaign) -> None:
-    told = judge(made_up(1000, 6), campaign)
-    lists = whom(told, campaign)
+    told = contact_profits(made_up(1000, 6), campaign)
+    lists = contact_lists(told, campaign)
     assert lists["riskiest"].sum() == lists["profit"].sum() == pytest.approx(lists["random"].sum())
     riskiest = told["probability"].to_numpy()[lists["riskiest"] == 1].min()
     assert riskiest >= told["probability"].to_numpy()[lists["riskiest"] == 0].max()
@@ -136,7 +136,7 @@ def test_lists_of_the_same_length_are_compared_at_the_same_length(campaign: Camp
 
 def test_one_value_for_all_makes_the_list_one_of_probability(campaign: Campaign) -> None:
     fixed = campaign.model_copy(update={"value_per_customer": 200.0})
-    lists = whom(judge(made_up(500, 7), fixed), fixed)
+    lists = contact_lists(contact_profits(made_up(500, 7), fixed), fixed)
     assert (lists["profit"] == lists["probability"]).all()
 
 

@@ -7,14 +7,14 @@ import pytest
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import learn_encoder
 from training.fit.boosters import HYBRID, TWEEDIE, ScoredRows, calibrate, fit, forms, predict
-from training.fit.search import FIRST
+from training.fit.search import FIRST_TRIAL
 from training.metrics import mae
 from training.model.bundle import Score
 from training.model.calibration import Affine
 from training.priors.credibility import fit_credibility
 
 SCHEMA = FeatureSchema(tuple(Feature(n, "orders", "float64", "") for n in ("spend_total", "tenure_days", "noise")))
-PARAMS = FIRST | {"prior_days": 30.0, "tweedie_variance_power": 1.5}
+PARAMS = FIRST_TRIAL | {"prior_days": 30.0, "tweedie_variance_power": 1.5}
 
 
 def customers(n: int, seed: int) -> pd.DataFrame:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import sys
 
-from training.registry.environment import code, differences, environment
+from training.registry.environment import code_version, differences, environment
 
 
 def test_the_environment_names_interpreter_code_and_every_package() -> None:
@@ -30,6 +30,6 @@ def test_a_package_that_came_changed_or_went_is_one_line_each() -> None:
 
 
 def test_the_code_has_a_hash_with_and_without_git(monkeypatch) -> None:
-    with_git = code()
+    with_git = code_version()
     monkeypatch.setenv("PATH", "/nowhere")
-    assert code() == {"code": with_git["code"]}
+    assert code_version() == {"code": with_git["code"]}
