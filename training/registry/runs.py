@@ -14,18 +14,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("DO_NOT_TRACK", "true")
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-import mlflow
 import pandas as pd
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus
-from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
-from mlflow.tracking import MlflowClient
 
 from configs.tracking import open_database
 from configs.workspace import Workspace
@@ -33,14 +25,31 @@ from training.judge.plots import save as save_figure
 from training.model.bundle import Bundle, Task
 from training.registry.environment import code_version, environment
 
-for _name in ("mlflow", "alembic"):
-    logging.getLogger(_name).setLevel(logging.ERROR)
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
 
+MLFLOW_ENVIRONMENT = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
 TASKS: tuple[Task, ...] = ("churn", "clv")
 MODEL_FILE = Path(__file__).parent / "pyfunc_model.py"
 ENVIRONMENT, FEATURES = "environment.json", "features.json"
 PINNED = ("lightgbm", "mlflow", "numpy", "pandas", "scipy")
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pages open on runs and models, not on traces
+
+
+def load_mlflow() -> ModuleType:
+    """MLflow without telemetry, pickles and chatter: it reads the environment when it is first imported."""
+    for name, value in MLFLOW_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return mlflow
 
 
 def client(workspace: Workspace) -> MlflowClient:
@@ -51,10 +60,11 @@ def client(workspace: Workspace) -> MlflowClient:
     RegistryError
         The database cannot be read.
     """
-    open_database(workspace, lambda uri: MlflowClient(uri, uri).search_registered_models())
+    mlflow = load_mlflow()
+    open_database(workspace, lambda uri: mlflow.MlflowClient(uri, uri).search_registered_models())
     mlflow.set_tracking_uri(workspace.tracking_uri)
     mlflow.set_registry_uri(workspace.tracking_uri)
-    return MlflowClient(workspace.tracking_uri, workspace.tracking_uri)
+    return mlflow.MlflowClient(workspace.tracking_uri, workspace.tracking_uri)
 
 
 @contextmanager
@@ -66,7 +76,7 @@ def open_run(workspace: Workspace, experiment: str, name: str, started_at: datet
     experiment_id = existing.experiment_id if existing else connection.create_experiment(experiment, artifacts, KIND)
     tags = {**code_version(), "mlflow.runName": name}
     run_id = connection.create_run(experiment_id, start_time=_millis(started_at), tags=tags, run_name=name).info.run_id
-    with mlflow.start_run(run_id=run_id):
+    with load_mlflow().start_run(run_id=run_id):
         opened = Run(connection, experiment_id, run_id)
         opened.document(environment(), ENVIRONMENT)
         yield opened
@@ -87,10 +97,14 @@ class Run:
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log parameters."""
+        from mlflow.entities import Param
+
         self.client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in values.items()])
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Log metrics, leaving out those that are not defined."""
+        from mlflow.entities import Metric
+
         finite = {k: float(v) for k, v in values.items() if math.isfinite(v)}
         self.client.log_batch(self.run_id, metrics=[Metric(k, v, 0, 0) for k, v in finite.items()])
 
@@ -116,6 +130,8 @@ class Run:
         source
             Where they lie, relative to the workspace.
         """
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
         columns = [{"name": str(n), "type": "double" if t.kind in "fiub" else "string"} for n, t in rows.dtypes.items()]
         profile = {
             "num_rows": len(rows),
@@ -134,15 +150,17 @@ class Run:
 
     def trials(self, trials: Iterable[Any]) -> None:
         """Log every trial of a search as a nested run."""
+        from mlflow.entities import Metric, Param, RunStatus
+
         for trial in trials:
             tags = {"mlflow.parentRunId": self.run_id, "state": trial.state.name}
             nested = self.client.create_run(
                 self.experiment_id, _millis(trial.datetime_start), tags, run_name=f"trial {trial.number:03d}"
             ).info.run_id
-            steps = [Metric("fold_loss", v, 0, k) for k, v in trial.intermediate_values.items()]
+            fold_losses = [Metric("fold_loss", v, 0, k) for k, v in trial.intermediate_values.items()]
             loss = [Metric("loss", trial.value, 0, 0)] if trial.value is not None else []
             self.client.log_batch(
-                nested, metrics=steps + loss, params=[Param(k, str(v)) for k, v in trial.params.items()]
+                nested, metrics=fold_losses + loss, params=[Param(k, str(v)) for k, v in trial.params.items()]
             )
             self.client.set_terminated(
                 nested, RunStatus.to_string(RunStatus.FINISHED), _millis(trial.datetime_complete)
@@ -164,6 +182,9 @@ class Run:
         tags, description
             Of the version.
         """
+        from mlflow.exceptions import MlflowException
+        from mlflow.models import infer_signature
+
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             artifacts = {
@@ -173,7 +194,7 @@ class Run:
             rows = example[list(bundle.features)]
             names = ["probability"] if bundle.interval is None else ["expected", "low", "high"]
             output = pd.DataFrame([[0.5] * len(names)], columns=names)
-            logged = mlflow.pyfunc.log_model(
+            logged = load_mlflow().pyfunc.log_model(
                 name=bundle.task,
                 python_model=str(MODEL_FILE),
                 artifacts=artifacts,
@@ -192,7 +213,7 @@ class Run:
 
 def documents(workspace: Workspace, run_id: str) -> dict[str, Any]:
     """The JSON documents of a run, by their name without ending."""
-    connection = client(workspace)
+    connection, mlflow = client(workspace), load_mlflow()
     names = [f.path for f in connection.list_artifacts(run_id) if f.path.endswith(".json")]
     texts = {name: mlflow.artifacts.load_text(f"runs:/{run_id}/{name}") for name in names}
     return {name.removesuffix(".json"): json.loads(text) for name, text in texts.items()}

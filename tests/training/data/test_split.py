@@ -1,12 +1,13 @@
-"""Folds: later judges earlier, and no outcome is used before it was known."""
+"""Folds: later judges earlier, and no outcome is used before it was known; without dates, a seeded lot by label."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import NotEnoughDataError
-from training.data.split import Fold, matured, plan_as_ofs, rolling_origin
+from training.data.split import HOLDOUT, Fold, customer_parts, matured, plan_as_ofs, plan_customers, rolling_origin
 
 
 def months(first, n):
@@ -87,3 +88,35 @@ def test_too_short_a_history_is_refused_with_what_is_needed_found_and_to_do(n, h
     with pytest.raises(NotEnoughDataError) as caught:
         plan_as_ofs(months("2017-01-01", n), horizon, holdout, n_folds=3)
     assert said in str(caught.value) and "longer history" in str(caught.value)
+
+
+IDS = [f"c{i}" for i in range(2000)]
+Y = (np.arange(2000) % 4 == 0).astype(float)
+
+
+def test_every_fold_has_as_many_of_each_label_up_to_one() -> None:
+    parts = customer_parts(IDS, Y, 0.2, 5, seed=1)
+    for label in (0.0, 1.0):
+        counts = np.bincount(parts[(label == Y) & (parts != HOLDOUT)], minlength=6)[1:]
+        assert counts.max() - counts.min() <= 1
+    assert (parts == HOLDOUT).mean() == pytest.approx(0.2, abs=0.04)
+
+
+def test_who_is_held_out_does_not_hang_on_the_other_customers_nor_on_the_label() -> None:
+    parts = customer_parts(IDS, Y, 0.2, 5, seed=1)
+    half = customer_parts(IDS[::2], 1 - Y[::2], 0.2, 3, seed=1)
+    np.testing.assert_array_equal(parts[::2] == HOLDOUT, half == HOLDOUT)
+
+
+def test_the_seed_settles_the_parts() -> None:
+    first, again, other = (customer_parts(IDS, Y, 0.2, 5, seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def test_no_part_both_teaches_and_judges() -> None:
+    plan = plan_customers(4)
+    assert plan.holdout == (HOLDOUT,) and HOLDOUT not in plan.train_for_holdout
+    assert [f.valid for f in plan.folds] == [1, 2, 3, 4]
+    assert all(f.valid not in f.train and HOLDOUT not in f.train for f in plan.folds)
+    assert set(plan.final) == {HOLDOUT, 1, 2, 3, 4}

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from configs.errors import NotEnoughDataError
-from training.judge.baselines import past_rate, recency_rule
+from training.judge.baselines import numbers_rule, past_rate, present_price, recency_rule
 
 
 def train(n=2000, seed=1):
@@ -67,3 +68,25 @@ def test_past_rate_is_zero_for_who_never_ordered_or_returned_more_than_was_bough
 @given(st.floats(0, 1e6), st.integers(0, 5000), st.integers(1, 400))
 def test_past_rate_is_between_nothing_and_the_lifetime_spend(spend, tenure, horizon):
     assert 0 <= past_rate([spend], [tenure], horizon)[0] <= spend * (1 + 1e-9)
+
+
+def test_the_numbers_rule_is_a_logistic_regression_on_standardised_columns() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(3, 5, (400, 2))
+    y = (rng.random(400) < 1 / (1 + np.exp(-x[:, 0] / 5))).astype(float)
+    scaled = (x - x.mean(0)) / x.std(0)
+    wanted = LogisticRegression(max_iter=2000).fit(scaled, y).predict_proba(scaled)[:, 1]
+    np.testing.assert_allclose(numbers_rule(x, x, y), wanted, atol=1e-6)
+
+
+def test_the_numbers_rule_knows_missing_values_no_columns_and_one_class() -> None:
+    x, y = np.array([[1.0], [np.nan], [3.0]]), np.array([0.0, 1.0, 1.0])
+    assert np.isfinite(numbers_rule(x, x, y)).all()
+    np.testing.assert_allclose(numbers_rule(x[:, :0], x[:, :0], y), 2 / 3)
+    np.testing.assert_allclose(numbers_rule(x, x, np.ones(3)), 1.0)
+
+
+def test_the_present_price_forecasts_in_total_what_its_training_rows_paid() -> None:
+    price, value = np.array([10.0, 20.0, np.nan]), np.array([20.0, 55.0, 5.0])
+    assert present_price(price, price, value).sum() == pytest.approx(value.sum())
+    np.testing.assert_array_equal(present_price(price, np.zeros(2), np.zeros(2)), 0)
