@@ -130,36 +130,38 @@ def summary_of(rows: pd.DataFrame) -> pd.DataFrame:
 def plain_trees(objective: str, data: Dataset, seed: int) -> Forecast:
     """LightGBM as it comes: 100 trees of 31 leaves, nothing tuned, nothing calibrated."""
 
-    def told(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+    def forecast(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
         encoder = learn_encoder(train, data.schema)
         matrix = encoder(train)
         y = matrix.y if objective == "binary" else np.maximum(matrix.y, 0)
-        made = lgb.Dataset(matrix.x, y, categorical_feature=encoder.category_places, params={"verbosity": -1})
-        booster = lgb.train({"objective": objective, "verbosity": -1, "seed": seed, "deterministic": True}, made, 100)
+        rows = lgb.Dataset(matrix.x, y, categorical_feature=encoder.category_places, params={"verbosity": -1})
+        booster = lgb.train(
+            {"objective": objective, "verbosity": -1, "seed": seed, "deterministic": True}, dataset, 100
+        )
         return np.asarray(booster.predict(encoder(asked).x))
 
-    return told
+    return forecast
 
 
 def rival(name: str, data: Dataset, settings: Settings, where: Rivals) -> Forecast:
     """A rival's forecasts from the same rows and columns; the search sees no fold that ours does not."""
 
-    def told(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+    def forecast(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
         encoder = learn_encoder(train, data.schema)
         kinds = {c: "category" if c in encoder.categories else "float64" for c in encoder.features}
         rows = (
             train[list(kinds)].astype(kinds).assign(label=train["label"].astype(float), **early_folds(train, settings))
         )
-        with tempfile.TemporaryDirectory() as place:
-            rows.to_parquet(f"{place}/train.parquet")
-            asked[list(kinds)].astype(kinds).to_parquet(f"{place}/asked.parquet")
+        with tempfile.TemporaryDirectory() as folder:
+            rows.to_parquet(f"{folder}/train.parquet")
+            asked[list(kinds)].astype(kinds).to_parquet(f"{folder}/asked.parquet")
             task = {"task": data.task, "seconds": where.seconds, "seed": settings.tuning.seed}
-            Path(place, "task.json").write_text(json.dumps(task), "utf-8")
-            command = [str(where.python), str(ROOT / "bench" / "rivals.py"), name, place]
-            done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=place)
+            Path(folder, "task.json").write_text(json.dumps(task), "utf-8")
+            command = [str(where.python), str(ROOT / "bench" / "rivals.py"), name, folder]
+            done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=folder)
             if done.returncode != 0:
                 raise RuntimeError(f"{name} failed:\n{done.stderr[-2000:]}")
-            return np.load(f"{place}/forecast.npy")
+            return np.load(f"{folder}/forecast.npy")
 
     def early_folds(train: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
         n_folds = settings.tuning.folds
@@ -167,11 +169,11 @@ def rival(name: str, data: Dataset, settings: Settings, where: Rivals) -> Foreca
             folds = rolling_origin(train["as_of"].unique(), settings.outcome_days(data.task), n_folds)
             parts = [(train["as_of"].isin(fold.train), train["as_of"] == fold.valid) for fold in folds]
         except NotEnoughDataError:
-            lot = pd.util.hash_array(train["customer_id"].to_numpy(object)) % n_folds
-            parts = [(lot != i, lot == i) for i in range(n_folds)]
+            group = pd.util.hash_array(train["customer_id"].to_numpy(object)) % n_folds
+            parts = [(group != i, group == i) for i in range(n_folds)]
         return {f"fold_{i}": np.select(list(map(np.asarray, p)), ["train", "valid"], "") for i, p in enumerate(parts)}
 
-    return told
+    return forecast
 
 
 def churn_others(data: Dataset, settings: Settings, everyone: pd.DataFrame) -> dict[str, Forecast]:
@@ -185,9 +187,9 @@ def churn_others(data: Dataset, settings: Settings, everyone: pd.DataFrame) -> d
         return numbers_rule(asked[RFM], train[RFM], train["label"])
 
     def pareto(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
-        known = everyone[(everyone["as_of"] == asked["as_of"].max()) & (everyone["orders_total"] > 0)]
-        made = OrderModel.fit(summary_of(known), prior=PurchasePrior.flat())
-        return made.p_none(summary_of(asked), [days])[:, 0]
+        have_ordered = everyone[(everyone["as_of"] == asked["as_of"].max()) & (everyone["orders_total"] > 0)]
+        model = OrderModel.fit(summary_of(have_ordered), prior=PurchasePrior.flat())
+        return model.p_none(summary_of(asked), [days])[:, 0]
 
     return {
         "recency rule": recency,
@@ -215,8 +217,8 @@ def value_others(data: Dataset, settings: Settings) -> dict[str, Forecast]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             orders = fitted.expected(*history, float(days))
-        usable = np.where(np.isfinite(orders) & (orders >= 0), orders, 0.0)
-        return usable * spend.expected(summary["orders"], summary["mean_amount"])
+        finite = np.where(np.isfinite(orders) & (orders >= 0), orders, 0.0)
+        return finite * spend.expected(summary["orders"], summary["mean_amount"])
 
     return {
         "past rate": rate,
@@ -233,7 +235,7 @@ def over_time(
     workspace: Workspace,
     task: str,
     count: int,
-    say: Console,
+    log: Console,
     rivals: Rivals | None = None,
 ) -> Contest:
     """All contestants at the newest moments, each from what was known there."""
@@ -241,37 +243,37 @@ def over_time(
     everyone = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of", *expectation.COLUMNS])
     others = churn_others(data, settings, everyone) if task == "churn" else value_others(data, settings)
     others |= {n: rival(n, data, settings, rivals) for n in RIVALS if rivals}
-    parts, further = [], []
-    for moment in evaluation_as_ofs(data, settings, count):
-        say.print(f"{name} {task}: {moment:%Y-%m-%d}")
-        past, asked = matured_rows(data, settings, moment), data.at([moment])
-        bundle, _ = train_on(past, settings, moment)
-        matrix = bundle.encode(asked)
-        told = asked[["customer_id", "as_of", "label"]].assign(Staycast=bundle.predict(matrix))
+    parts, horizons_by_date = [], []
+    for as_of in evaluation_as_ofs(data, settings, count):
+        log.print(f"{name} {task}: {as_of:%Y-%m-%d}")
+        past, rows = matured_rows(data, settings, as_of), data.at([as_of])
+        bundle, _ = train_on(past, settings, as_of)
+        matrix = bundle.encode(rows)
+        forecasts = rows[["customer_id", "as_of", "label"]].assign(Staycast=bundle.predict(matrix))
         if task == "clv":
-            low, high = bundle.bounds(told["Staycast"].to_numpy(), matrix)
-            new = asked["tenure_days"] < settings.decisions.stages.new_days
-            tier = tiers_at(told.rename(columns={"Staycast": "forecast"}), settings.decisions.tiers)
-            told = told.assign(low=low, high=high, tier=tier, custom=np.where(new, "new", "known longer"))
+            low, high = bundle.bounds(forecasts["Staycast"].to_numpy(), matrix)
+            new = rows["tenure_days"] < settings.decisions.stages.new_days
+            tier = tiers_at(forecasts.rename(columns={"Staycast": "forecast"}), settings.decisions.tiers)
+            forecasts = forecasts.assign(low=low, high=high, tier=tier, custom=np.where(new, "new", "known longer"))
         else:
-            further.append(all_horizons(bundle, asked, settings))
-        parts.append(told.assign(**{k: f(past.frame, asked) for k, f in others.items()}))
+            horizons_by_date.append(all_horizons(bundle, rows, settings))
+        parts.append(forecasts.assign(**{k: f(past.frame, rows) for k, f in others.items()}))
     horizon = getattr(settings, task).horizon_days
     title = f"{name}: {'churn' if task == 'churn' else 'value'} within {horizon} days"
-    horizons = pd.concat(further, ignore_index=True) if further else None
+    horizons = pd.concat(horizons_by_date, ignore_index=True) if horizons_by_date else None
     return Contest(title, CHURN if task == "churn" else VALUE, pd.concat(parts, ignore_index=True), horizons)
 
 
 def all_horizons(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """Ours at every horizon, beside what came; rows whose outcome is not known there are left out."""
     matrix = bundle.encode(rows)
-    left = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
+    churn = bundle.by_horizon(bundle.survival(matrix, bundle.predict(matrix)))
     keys = rows[["customer_id", "as_of"]]
-    parts = [keys.assign(days=d, forecast=p, churned=churn_label_at(rows, d, settings)) for d, p in left.items()]
+    parts = [keys.assign(days=d, forecast=p, churned=churn_label_at(rows, d, settings)) for d, p in churn.items()]
     return pd.concat(parts, ignore_index=True).dropna(subset="churned")
 
 
-def by_folds(settings: Settings, workspace: Workspace, say: Console, rivals: Rivals | None) -> Contest:
+def by_folds(settings: Settings, workspace: Workspace, log: Console, rivals: Rivals | None) -> Contest:
     """Telco: twice five folds of customers."""
     data = labelled(settings, workspace, "churn")
     frame = data.frame.drop(columns="part")
@@ -280,17 +282,17 @@ def by_folds(settings: Settings, workspace: Workspace, say: Console, rivals: Riv
     for repeat in range(2):
         shared = StratifiedKFold(5, shuffle=True, random_state=repeat).split(frame, frame["label"])
         for number, (train, test) in enumerate(shared):
-            say.print(f"telco: repetition {repeat + 1}, fold {number + 1}")
-            past, asked = frame.iloc[train].reset_index(drop=True), frame.iloc[test].reset_index(drop=True)
+            log.print(f"telco: repetition {repeat + 1}, fold {number + 1}")
+            past, test_rows = frame.iloc[train].reset_index(drop=True), frame.iloc[test].reset_index(drop=True)
             bundle, _ = train_on(replace(data, frame=past, by="as_of"), settings, None)
-            told = asked[["customer_id", "label"]].assign(as_of=repeat, fold=number)
-            automatic = {n: rival(n, data, settings, rivals)(past, asked) for n in RIVALS if rivals}
+            keys = test_rows[["customer_id", "label"]].assign(as_of=repeat, fold=number)
+            rival_forecasts = {n: rival(n, data, settings, rivals)(past, test_rows) for n in RIVALS if rivals}
             forecasts = {
-                "Staycast": bundle.predict(bundle.encode(asked)),
-                "logistic regression": regression_of_all(past, asked, numbers, list(data.schema.categories)),
-                "plain LightGBM": plain_trees("binary", data, settings.tuning.seed)(past, asked),
+                "Staycast": bundle.predict(bundle.encode(test_rows)),
+                "logistic regression": regression_of_all(past, test_rows, numbers, list(data.schema.categories)),
+                "plain LightGBM": plain_trees("binary", data, settings.tuning.seed)(past, test_rows),
             }
-            parts.append(told.assign(**forecasts, **automatic))
+            parts.append(keys.assign(**forecasts, **rival_forecasts))
     rows = pd.concat(parts, ignore_index=True)
     named = {"label": "churned", "Staycast": "forecast"}
     horizons = rows[["customer_id", "as_of", *named]].rename(columns=named).assign(days=settings.churn.horizon_days)
@@ -301,33 +303,33 @@ def regression_of_all(
     train: pd.DataFrame, asked: pd.DataFrame, numbers: list[str], categories: list[str]
 ) -> np.ndarray:
     """Logistic regression on all columns, categories one-hot."""
-    both = pd.get_dummies(pd.concat([train, asked])[numbers + categories], columns=categories, dtype=float)
-    made = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(max_iter=2000))
-    made.fit(both.iloc[: len(train)].to_numpy(float), train["label"].astype(int))
-    return made.predict_proba(both.iloc[len(train) :].to_numpy(float))[:, 1]
+    columns = pd.get_dummies(pd.concat([train, asked])[numbers + categories], columns=categories, dtype=float)
+    model = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression(max_iter=2000))
+    model.fit(columns.iloc[: len(train)].to_numpy(float), train["label"].astype(int))
+    return model.predict_proba(columns.iloc[len(train) :].to_numpy(float))[:, 1]
 
 
 BEST, HIDDEN = "oracle (knows what was recorded)", "oracle (knows the hidden state)"
 
 
-def truth(settings: Settings, workspace: Workspace, options: dict[str, int], count: int, say: Console) -> Contest:
+def truth(settings: Settings, workspace: Workspace, options: dict[str, int], count: int, log: Console) -> Contest:
     """The synthetic business, beside the best that its data allows, and an oracle that knows the hidden state."""
-    contest = over_time("synthetic", settings, workspace, "churn", count, say)
+    contest = over_time("synthetic", settings, workspace, "churn", count, log)
     world, days = generate(options["customers"], options["months"], options["seed"]), settings.churn.horizon_days
-    told = []
-    for moment, rows in contest.rows.groupby("as_of"):
+    with_oracles = []
+    for as_of, rows in contest.rows.groupby("as_of"):
         best, hidden = (
-            churn_probability_given_history(world, moment, days),
-            true_churn_probability(world.truth, moment, days),
+            churn_probability_given_history(world, as_of, days),
+            true_churn_probability(world.truth, as_of, days),
         )
-        known = (
+        oracles = (
             pd.DataFrame({BEST: best, HIDDEN: hidden}).set_index(world.truth["customer_id"]).loc[rows["customer_id"]]
         )
-        told.append(rows.assign(**{name: known[name].to_numpy() for name in known}))
-    return replace(contest, rows=pd.concat(told, ignore_index=True))
+        with_oracles.append(rows.assign(**{name: oracles[name].to_numpy() for name in oracles}))
+    return replace(contest, rows=pd.concat(with_oracles, ignore_index=True))
 
 
-def judge(contest: Contest, draws: int) -> list[dict[str, Any]]:
+def score_contest(contest: Contest, draws: int) -> list[dict[str, Any]]:
     """One record a contestant: every measure over all rows, its median over moments, and ours less theirs."""
     rows = contest.rows
     groups = [rows["as_of"], rows["fold"]] if "fold" in rows else [rows["as_of"]]
@@ -336,8 +338,8 @@ def judge(contest: Contest, draws: int) -> list[dict[str, Any]]:
         record: dict[str, Any] = {"contest": contest.name, "model": name, "rows": len(rows)}
         for key, (measure, _) in contest.measures.items():
             record[key] = measure(rows["label"].to_numpy(), rows[name].to_numpy())
-            each = [measure(g["label"].to_numpy(), g[name].to_numpy()) for _, g in rows.groupby(groups)]
-            record[f"{key}, median"], record[f"{key}, mean"] = float(np.median(each)), float(np.mean(each))
+            by_date = [measure(g["label"].to_numpy(), g[name].to_numpy()) for _, g in rows.groupby(groups)]
+            record[f"{key}, median"], record[f"{key}, mean"] = float(np.median(by_date)), float(np.mean(by_date))
             if name != "Staycast":
                 record[f"{key}, ours less"] = margin_interval(
                     measure, *(rows[c].to_numpy() for c in ("label", "Staycast", name)),
@@ -353,7 +355,7 @@ def judge(contest: Contest, draws: int) -> list[dict[str, Any]]:
     return records
 
 
-def shown(records: list[dict[str, Any]], measures: dict[str, tuple[Callable[..., float], str]]) -> Table:
+def results_table(records: list[dict[str, Any]], measures: dict[str, tuple[Callable[..., float], str]]) -> Table:
     head = [f"{key} ({better})" for key, (_, better) in measures.items()]
     table = Table("model", *head, title=f"{records[0]['contest']}, {records[0]['rows']:,} rows", show_lines=True)
     for record in records:
@@ -380,12 +382,12 @@ def chance_of_ece(rows: pd.DataFrame, days: int, seed: int = 0) -> np.ndarray:
     if isinstance(rows["as_of"].dtype, pd.DatetimeTZDtype):
         apart = rows["as_of"].diff().dt.total_seconds().to_numpy() / 86_400
         common = np.where(same, np.clip(1 - apart / days, 0, 1), 0.0)
-    rng, row, found = np.random.default_rng(seed), np.arange(len(rows)), []
+    rng, row, errors = np.random.default_rng(seed), np.arange(len(rows)), []
     for _ in range(PERFECT):
-        own = np.where(rng.random(len(rows)) < common, 0, row)
-        drawn = rng.random(len(rows))[np.maximum.accumulate(own)]
-        found.append(metrics.expected_calibration_error((drawn < p).astype(float), p))
-    return np.array(found)
+        drawn_with = np.where(rng.random(len(rows)) < common, 0, row)
+        drawn = rng.random(len(rows))[np.maximum.accumulate(drawn_with)]
+        errors.append(metrics.expected_calibration_error((drawn < p).astype(float), p))
+    return np.array(errors)
 
 
 def calibration(contest: Contest) -> list[dict[str, Any]]:
@@ -393,14 +395,14 @@ def calibration(contest: Contest) -> list[dict[str, Any]]:
     records = []
     for days, rows in [] if contest.horizons is None else contest.horizons.groupby("days"):
         chance = chance_of_ece(rows, int(days))
-        moments = [g for _, g in rows.groupby("as_of")]
+        by_date = [g for _, g in rows.groupby("as_of")]
         error = metrics.expected_calibration_error(rows["churned"], rows["forecast"])
         records.append(
             {
                 "contest": contest.name,
                 "horizon_days": int(days),
                 "rows": len(rows),
-                "moments": len(moments),
+                "moments": len(by_date),
                 "came": float(rows["churned"].mean()),
                 "forecast": float(rows["forecast"].mean()),
                 "ECE": error,
@@ -408,17 +410,17 @@ def calibration(contest: Contest) -> list[dict[str, Any]]:
                 "95 % of perfect models under": float(np.quantile(chance, 0.95)),
                 "perfect models with more": float((chance >= error).mean()),
                 "ECE, median moment": float(
-                    np.median([metrics.expected_calibration_error(g["churned"], g["forecast"]) for g in moments])
+                    np.median([metrics.expected_calibration_error(g["churned"], g["forecast"]) for g in by_date])
                 ),
                 "of a perfect model, median moment": float(
-                    np.median([chance_of_ece(g, int(days)).mean() for g in moments])
+                    np.median([chance_of_ece(g, int(days)).mean() for g in by_date])
                 ),
             }
         )
     return records
 
 
-def shown_calibration(records: list[dict[str, Any]]) -> Table:
+def calibration_table(records: list[dict[str, Any]]) -> Table:
     names = [name for name in records[0] if name != "contest"]
     table = Table(*names, title=f"{records[0]['contest']}: calibration of Staycast at every horizon")
     for record in records:
@@ -426,28 +428,28 @@ def shown_calibration(records: list[dict[str, Any]]) -> Table:
     return table
 
 
-def contests(options: argparse.Namespace, place: Path, say: Console) -> Iterator[Contest]:
+def contests(options: argparse.Namespace, folder: Path, log: Console) -> Iterator[Contest]:
     # trials, not seconds, end our searches: a busy machine gives the same table
     budget = {"tuning": {"trials": options.trials, "timeout_seconds": 3600}}
     count = {"churn": options.churn_origins, "clv": options.origins}
     rivals = Rivals(options.rivals.absolute(), options.rival_seconds) if options.rivals else None
     if "completejourney" in options.sets:
-        made = prepare("completejourney", budget, place, options.data)
+        prepared = prepare("completejourney", budget, folder, options.data)
         for task in options.tasks:
-            yield over_time("completejourney", *made, task, count[task], say, rivals)
+            yield over_time("completejourney", *prepared, task, count[task], log, rivals)
     if "online_retail" in options.sets:
         changes = {"churn": {"horizon_days": 30}, "clv": {"horizon_days": 90}, **budget}
-        made = prepare("online_retail", changes, place, options.data)
+        prepared = prepare("online_retail", changes, folder, options.data)
         for task in options.tasks:
-            yield over_time("online_retail", *made, task, count[task], say, rivals)
+            yield over_time("online_retail", *prepared, task, count[task], log, rivals)
     if "telco" in options.sets:
         changes = configs.overlay(budget, {"tuning": {"trials": min(options.trials, 12)}})
-        yield by_folds(*prepare("telco", changes, place, options.data), say, rivals)
+        yield by_folds(*prepare("telco", changes, folder, options.data), log, rivals)
     if "synthetic" in options.sets:
         world = {"customers": options.customers, "months": 14, "seed": 11}
         search = {"trials": min(options.trials, 8), "max_trees": 500, "folds": 3, "timeout_seconds": 3600}
-        made = prepare("test", {"source": {"options": world}, "tuning": search}, place, options.data)
-        yield truth(*made, world, 2, say)
+        prepared = prepare("test", {"source": {"options": world}, "tuning": search}, folder, options.data)
+        yield truth(*prepared, world, 2, log)
 
 
 def main() -> None:
@@ -466,23 +468,23 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(folder), help="folder of the public data")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    screen, say = Console(), Console(stderr=True)
+    screen, log = Console(), Console(stderr=True)
     records: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as place:
-        for contest in contests(options, Path(place), say):
-            told = judge(contest, options.draws)
-            screen.print(shown(told, contest.measures))
-            off = calibration(contest)
-            if off:
-                screen.print(shown_calibration(off))
-            records += told + off
+    with tempfile.TemporaryDirectory() as folder:
+        for contest in contests(options, Path(folder), log):
+            scored = score_contest(contest, options.draws)
+            screen.print(results_table(scored, contest.measures))
+            calibrated = calibration(contest)
+            if calibrated:
+                screen.print(calibration_table(calibrated))
+            records += scored + calibrated
             write_records(records, options.json)  # what is done is kept, if the rest is cut off
     if "cdnow" in options.sets:
         for name in cdnow_bench.FILES:
             orders = cdnow_bench.read(options.data, name)
-            told = cdnow_bench.compare(orders, cdnow_bench.AS_OF, cdnow_bench.HORIZON, 1000)
-            screen.print(cdnow_bench.shown(told, f"CDNOW {name}: 39 weeks learned, 39 held out"))
-            records += [{"contest": f"CDNOW {name}", **record} for record in told]
+            scored = cdnow_bench.compare(orders, cdnow_bench.AS_OF, cdnow_bench.HORIZON, 1000)
+            screen.print(cdnow_bench.results_table(scored, f"CDNOW {name}: 39 weeks learned, 39 held out"))
+            records += [{"contest": f"CDNOW {name}", **record} for record in scored]
     write_records(records, options.json)
 
 

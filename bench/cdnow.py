@@ -87,14 +87,14 @@ class BgNbd:
         def loss(logs: np.ndarray) -> float:
             r, alpha, a, b = np.exp(logs)
             stays = -(r + x) * np.log(alpha + age)
-            gone = np.log(a / np.maximum(b + x - 1, 1e-9)) - (r + x) * np.log(alpha + t_x)
-            both = np.where(x > 0, np.logaddexp(stays, gone), stays)
+            departed = np.log(a / np.maximum(b + x - 1, 1e-9)) - (r + x) * np.log(alpha + t_x)
+            both = np.where(x > 0, np.logaddexp(stays, departed), stays)
             rest = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + x) - betaln(a, b)
             return -float((rest + both).mean())
 
         start = np.log([0.3, 30.0, 0.8, 2.5])
-        found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-6, "fatol": 1e-12})
-        self.four, self.log_likelihood = tuple(np.exp(found.x)), -found.fun * len(x)
+        result = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-6, "fatol": 1e-12})
+        self.four, self.log_likelihood = tuple(np.exp(result.x)), -result.fun * len(x)
 
     def expected(self, x: np.ndarray, t_x: np.ndarray, age: np.ndarray, days: float) -> np.ndarray:
         r, alpha, a, b = self.four
@@ -126,30 +126,30 @@ def forecasts(orders: pd.DataFrame, as_of: pd.Timestamp, days: int) -> Iterator[
     facts = {"seconds": time.perf_counter() - began, "log_likelihood": bg.log_likelihood + weeks}
     yield "BG/NBD", bg.expected(x, t_x, published, days), facts
     began = time.perf_counter()
-    plain = fit_purchases(x, t_x, published, prior=PurchasePrior.flat())
-    facts = {"seconds": time.perf_counter() - began, "log_likelihood": plain.log_likelihood + weeks}
-    expected = plain.expected_orders(x, t_x, published, days)
+    unregularised = fit_purchases(x, t_x, published, prior=PurchasePrior.flat())
+    facts = {"seconds": time.perf_counter() - began, "log_likelihood": unregularised.log_likelihood + weeks}
+    expected = unregularised.expected_orders(x, t_x, published, days)
     yield "Pareto/NBD", expected, facts
-    yield "Pareto/NBD, median", median_orders(plain, (x, t_x, published), expected), {"seconds": 0.0}
+    yield "Pareto/NBD, median", median_orders(unregularised, (x, t_x, published), expected), {"seconds": 0.0}
     began = time.perf_counter()
-    ours = fit_purchases(x, t_x, age)
-    facts = {"seconds": time.perf_counter() - began, "log_likelihood": ours.log_likelihood + weeks}
-    yield "Staycast", ours.expected_orders(x, t_x, age, days), facts
+    staycast = fit_purchases(x, t_x, age)
+    facts = {"seconds": time.perf_counter() - began, "log_likelihood": staycast.log_likelihood + weeks}
+    yield "Staycast", staycast.expected_orders(x, t_x, age, days), facts
     began = time.perf_counter()
     hybrid = OrdersHybrid.fit(orders, as_of, days)
     expected = hybrid.expected_orders(orders, as_of).to_numpy()
     yield "hybrid", expected, {"seconds": time.perf_counter() - began, "level": hybrid.level}
-    yield "hybrid, median", median_orders(ours, (x, t_x, age), expected), {"seconds": 0.0}
+    yield "hybrid, median", median_orders(staycast, (x, t_x, age), expected), {"seconds": 0.0}
 
 
 def compare(orders: pd.DataFrame, as_of: pd.Timestamp, days: int, draws: int) -> list[dict[str, Any]]:
     """One record a model."""
     customers = summarise(orders[orders["ordered_at"] < as_of], as_of).index
     y = orders_within(orders, as_of, days, customers)
-    told = {name: (expected, facts) for name, expected, facts in forecasts(orders, as_of, days)}
+    by_model = {name: (expected, facts) for name, expected, facts in forecasts(orders, as_of, days)}
     records = []
-    for name, (expected, facts) in told.items():
-        base = told["Pareto/NBD, median" if name.endswith("median") else "Pareto/NBD"][0]
+    for name, (expected, facts) in by_model.items():
+        base = by_model["Pareto/NBD, median" if name.endswith("median") else "Pareto/NBD"][0]
         record: dict[str, Any] = {"model": name, "customers": len(y), "actual": float(y.sum()), **facts}
         for key, measure in MEASURES.items():
             record[key] = measure(y, expected)
@@ -162,7 +162,7 @@ def compare(orders: pd.DataFrame, as_of: pd.Timestamp, days: int, draws: int) ->
     return records
 
 
-def shown(records: list[dict[str, Any]], title: str) -> Table:
+def results_table(records: list[dict[str, Any]], title: str) -> Table:
     table = Table("model", "total error", "MAE", "RMSE", "r", "LL in weeks", "s", title=title)
     for record in records:
         cells = []
@@ -193,7 +193,7 @@ def main() -> None:
             days = (AS_OF - as_of).days if options.backtest else HORIZON
             records = compare(orders, as_of, days, options.draws)
             title = f"CDNOW {name}: {days} days from {as_of:%Y-%m-%d}, {records[0]['actual']:,.0f} orders came"
-            Console().print(shown(records, title))
+            Console().print(results_table(records, title))
             out += [{"set": name, "as_of": str(as_of.date()), "days": days} | r for r in records]
     write_records(out, options.json)
 

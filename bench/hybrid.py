@@ -48,7 +48,7 @@ STRENGTH = 0.5
 KNOWN_THEN = 0.95
 LEVEL_STRENGTH = 0.5
 LIMIT = 2.0
-SMALLEST = 1e-9
+MIN_POSITIVE = 1e-9
 BASKET = ("mean_amount_log", "last_amount_log", "quantity_log", "mean_quantity_log", "first_quantity_log",
           "unit_price_log", "orders_same_day")  # fmt: skip
 
@@ -144,17 +144,17 @@ class Correction:
         x = _matrix(prior, frame, self.columns)
         factor = lgb.Booster(model_str=self.trees).predict(x, raw_score=True, num_threads=1)
         limit = np.log(LIMIT)
-        told = prior * np.exp(np.clip(self.strength * np.asarray(factor), -limit, limit))
-        return told * prior.sum() / max(told.sum(), SMALLEST)
+        corrected = prior * np.exp(np.clip(self.strength * np.asarray(factor), -limit, limit))
+        return corrected * prior.sum() / max(corrected.sum(), MIN_POSITIVE)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {"columns": list(self.columns), "trees": self.trees, "strength": self.strength}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Correction:
+    def from_dict(cls, content: Mapping[str, Any]) -> Correction:
         """The inverse of `to_dict`."""
-        return cls(tuple(stored["columns"]), stored["trees"], stored["strength"])
+        return cls(tuple(content["columns"]), content["trees"], content["strength"])
 
 
 def fit_correction(
@@ -197,19 +197,20 @@ def fit_correction(
             f"correction: expected one finite prior >= 0 and one outcome a row, got {len(frame)} rows, {len(prior)} "
             f"priors (least {prior.min() if len(prior) else 'none'}) and {len(y)} outcomes"
         )
-    names, place = np.unique(np.asarray(window), return_inverse=True)
-    came, expected = np.bincount(place, y), np.maximum(np.bincount(place, prior), SMALLEST)
-    if not came.sum() > 0:
+    names, window_number = np.unique(np.asarray(window), return_inverse=True)
+    actual_total, expected = np.bincount(window_number, y), np.maximum(np.bincount(window_number, prior), MIN_POSITIVE)
+    if not actual_total.sum() > 0:
         raise NotEnoughDataError(
             f"correction: nothing came in any of the {len(names)} earlier windows, so no factor can be learned: use "
             "the prior forecast as it is"
         )
-    kept = (came[place] > 0) & np.isfinite(y)
-    offset = (np.log(np.maximum(prior, SMALLEST)) + np.log(np.maximum(came, SMALLEST) / expected)[place])[kept]
-    least = int(np.clip(kept.sum() / len(names) / 100, 20, 200))
+    informative = (actual_total[window_number] > 0) & np.isfinite(y)
+    log_ratio = np.log(np.maximum(actual_total, MIN_POSITIVE) / expected)
+    offset = (np.log(np.maximum(prior, MIN_POSITIVE)) + log_ratio[window_number])[informative]
+    least = int(np.clip(informative.sum() / len(names) / 100, 20, 200))
     data = lgb.Dataset(
-        _matrix(prior, frame, columns)[kept],
-        y[kept],
+        _matrix(prior, frame, columns)[informative],
+        y[informative],
         init_score=offset,
         feature_name=["prior_log", *columns],
         params={"verbosity": -1, "feature_pre_filter": False, "num_threads": 1},
@@ -219,7 +220,7 @@ def fit_correction(
 
 
 def _matrix(prior: Array, frame: pd.DataFrame, columns: Sequence[str]) -> Array:
-    logs = np.log(np.maximum(prior, SMALLEST))
+    logs = np.log(np.maximum(prior, MIN_POSITIVE))
     return np.column_stack([logs, frame[list(columns)].to_numpy(np.float64)])
 
 
@@ -243,11 +244,11 @@ def matched_level(orders: pd.DataFrame, as_of: Any, horizon_days: int, prior: Pu
     whole = (as_of - first).days
     days = round(whole * horizon_days / (whole + horizon_days))
     cut = as_of - timedelta(days=days)
-    then = summarise(known, cut)
-    if days < 1 or len(then) < KNOWN_THEN * known["customer_id"].nunique():
+    summary = summarise(known, cut)
+    if days < 1 or len(summary) < KNOWN_THEN * known["customer_id"].nunique():
         return 1.0
-    expected = OrderModel.fit(then, prior).expected_orders(then, days).sum()
-    ratio = orders_within(known, cut, days, then.index).sum() / max(expected, SMALLEST)
+    expected = OrderModel.fit(summary, prior).expected_orders(summary, days).sum()
+    ratio = orders_within(known, cut, days, summary.index).sum() / max(expected, MIN_POSITIVE)
     return float(np.clip(ratio**LEVEL_STRENGTH, 1.0 / LIMIT, LIMIT))
 
 
@@ -295,7 +296,7 @@ class OrdersHybrid:
         known = orders[orders["ordered_at"] < as_of]
         model = OrderModel.fit(summarise(known, as_of), prior)
         level = matched_level(known, as_of, horizon_days, prior)
-        parts = [_window(known, moment, days, prior) for moment, days in _windows(known, as_of)]
+        parts = [_window(known, date, days, prior) for date, days in _windows(known, as_of)]
         rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"actual": []})
         if not rows["actual"].sum() > 0:
             return cls(model, None, level, horizon_days)
@@ -305,10 +306,10 @@ class OrdersHybrid:
     def expected_orders(self, orders: pd.DataFrame, as_of: Any) -> pd.Series:
         """Expected days with an order within the horizon, by customer who had ordered before the moment."""
         summary = summarise(orders, as_of)
-        told = self.model.expected_orders(summary, self.horizon_days)
+        expected = self.model.expected_orders(summary, self.horizon_days)
         if self.correction is not None:
-            told = self.correction(told, basket_columns(orders, as_of).reindex(summary.index))
-        return pd.Series(told * self.level, index=summary.index)
+            expected = self.correction(expected, basket_columns(orders, as_of).reindex(summary.index))
+        return pd.Series(expected * self.level, index=summary.index)
 
 
 def orders_within(orders: pd.DataFrame, as_of: Any, horizon_days: int, customers: pd.Index) -> Array:

@@ -32,10 +32,10 @@ GOAL_BUSINESS_SECONDS = 180
 FORM = {"churn": "churn", "clv": "tweedie"}
 
 
-def make_rows(place: Path, n: int, features: int, seed: int = 1) -> None:
+def make_rows(folder: Path, n: int, features: int, seed: int = 1) -> None:
     """Write columns of the kinds that customers have: counts, amounts, gaps with holes, a category; and both labels."""
     rng = np.random.default_rng(seed)
-    x = np.lib.format.open_memmap(place / "x.npy", mode="w+", dtype=np.float64, shape=(n, features))
+    x = np.lib.format.open_memmap(folder / "x.npy", mode="w+", dtype=np.float64, shape=(n, features))
     for j in range(features):
         if j % 4 == 0:
             x[:, j] = rng.poisson(3, n)
@@ -48,53 +48,53 @@ def make_rows(place: Path, n: int, features: int, seed: int = 1) -> None:
     x[:, features - 1] = rng.integers(0, 20, n)
     score = 0.1 * np.nan_to_num(x[:, 2]) - 0.3 * x[:, 0] + 0.5 * x[:, 3] * x[:, 7] - 1
     left = rng.random(n) < 1 / (1 + np.exp(-score))
-    np.save(place / "churn.npy", left.astype(np.float64))
-    np.save(place / "clv.npy", np.where(left, 0.0, x[:, 1] * rng.lognormal(0, 0.5, n)))
+    np.save(folder / "churn.npy", left.astype(np.float64))
+    np.save(folder / "clv.npy", np.where(left, 0.0, x[:, 1] * rng.lognormal(0, 0.5, n)))
     x.flush()
 
 
-def train_one(place: Path, task: str, trees: int) -> dict[str, object]:
+def train_one(folder: Path, task: str, trees: int) -> dict[str, object]:
     """Learn one final model of the rows in a folder; seconds with reading, and the peak memory of this process."""
     from training.data.dataset import Encoder, Matrix
     from training.fit.boosters import fit, form_by_name
     from training.fit.search import FIRST_TRIAL
 
     start = time.perf_counter()
-    x, y = np.load(place / "x.npy"), np.load(place / f"{task}.npy")
+    x, y = np.load(folder / "x.npy"), np.load(folder / f"{task}.npy")
     names = tuple(f"f{j}" for j in range(x.shape[1]))
     encoder = Encoder(names, {names[-1]: tuple(f"c{k:02}" for k in range(20))})
     form = form_by_name(FORM[task])
-    made = fit(form, Matrix(x, y), encoder, FIRST_TRIAL, seed=1, trees={p.name: trees for p in form.parts})
+    fitted = fit(form, Matrix(x, y), encoder, FIRST_TRIAL, seed=1, trees={p.name: trees for p in form.parts})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     seconds = time.perf_counter() - start
-    return {"what": f"{task}, {len(y):,} x {x.shape[1]}", "seconds": seconds, "peak_mib": peak, "trees": made.trees}
+    return {"what": f"{task}, {len(y):,} x {x.shape[1]}", "seconds": seconds, "peak_mib": peak, "trees": fitted.trees}
 
 
 def million(n: int, features: int, trees: int) -> list[dict[str, object]]:
     """One final model of each task, each in a process of its own."""
-    with tempfile.TemporaryDirectory() as place:
-        make_rows(Path(place), n, features)
+    with tempfile.TemporaryDirectory() as folder:
+        make_rows(Path(folder), n, features)
         out = []
         for task in FORM:
-            told = [sys.executable, str(HERE), "--one", task, "--place", place, "--trees", str(trees)]
+            command = [sys.executable, str(HERE), "--one", task, "--place", folder, "--trees", str(trees)]
             environment = {"OMP_WAIT_POLICY": "passive"} | dict(os.environ)
-            done = subprocess.run(told, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
             out.append(json.loads(done.stdout))
         return out
 
 
 def business(config: str) -> list[dict[str, object]]:
     """Ingest and features, untimed, then the whole training of each model by the command line."""
-    with tempfile.TemporaryDirectory() as place:
-        where = ["-c", config, "-w", place]
+    with tempfile.TemporaryDirectory() as folder:
+        where = ["-c", config, "-w", folder]
         run(["ingest", *where])
         run(["features", *where])
         out: list[dict[str, object]] = []
         for task in FORM:
-            got = run(["train", task, *where])
-            stored = json.loads((Path(place) / "state" / "stages" / f"train {task}.json").read_text("utf-8"))
-            version = stored["result"]["version"]
-            out.append({"what": f"train {version}, {config}", "seconds": got["wall_seconds"], **got, "trees": ""})
+            cost = run(["train", task, *where])
+            stage = json.loads((Path(folder) / "state" / "stages" / f"train {task}.json").read_text("utf-8"))
+            version = stage["result"]["version"]
+            out.append({"what": f"train {version}, {config}", "seconds": cost["wall_seconds"], **cost, "trees": ""})
         return out
 
 

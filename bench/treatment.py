@@ -62,19 +62,19 @@ def prepare(place: Path, trials: int) -> tuple[Settings, Workspace]:
     return configs.load(path), Workspace(place)
 
 
-def forecasts(data: Dataset, settings: Settings, count: int, say: Console) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+def forecasts(data: Dataset, settings: Settings, count: int, log: Console) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Forecasts of all options for the newest moments, one row a customer and moment; and what each option did."""
     parts, facts = [], []
-    for moment in evaluation_as_ofs(data, settings, count):
-        past, asked = matured_rows(data, settings, moment), data.at([moment])
-        told = {}
+    for as_of in evaluation_as_ofs(data, settings, count):
+        past, rows = matured_rows(data, settings, as_of), data.at([as_of])
+        by_option = {}
         for option in OPTIONS:
-            say.print(f"{moment:%Y-%m-%d} {option}")
+            log.print(f"{as_of:%Y-%m-%d} {option}")
             churn = settings.churn.model_copy(update={"treatment": option})
-            bundle, _ = train_on(past, settings.model_copy(update={"churn": churn}), moment)
-            told[option] = bundle.predict(bundle.encode(asked))
-            facts.append({"as_of": f"{moment:%Y-%m-%d}", **bundle.info["treatment"]})
-        parts.append(asked.assign(**told))
+            bundle, _ = train_on(past, settings.model_copy(update={"churn": churn}), as_of)
+            by_option[option] = bundle.predict(bundle.encode(rows))
+            facts.append({"as_of": f"{as_of:%Y-%m-%d}", **bundle.info["treatment"]})
+        parts.append(rows.assign(**by_option))
     return pd.concat(parts, ignore_index=True), facts
 
 
@@ -90,12 +90,12 @@ def populations(rows: pd.DataFrame, data: Dataset, settings: Settings) -> dict[s
     }
 
 
-def judge(rows: pd.DataFrame, judged: dict[str, np.ndarray], draws: int) -> list[dict[str, Any]]:
+def score_options(rows: pd.DataFrame, judged: dict[str, np.ndarray], draws: int) -> list[dict[str, Any]]:
     """One record an option and way to judge: every measure with its interval, and that of the option less `keep`."""
     y, groups, records = rows["label"].to_numpy(), rows["customer_id"].to_numpy(), []
     for name, weight in judged.items():
         for option in OPTIONS:
-            p, kept = rows[option].to_numpy(), rows["keep"].to_numpy()
+            p, keep_forecast = rows[option].to_numpy(), rows["keep"].to_numpy()
             record: dict[str, Any] = {"judged on": name, "treatment": option, **weighted_metrics(y, p, weight)}
             record["effective rows"] = effective_sample_size(weight)
             for key, metric in WEIGHTED.items():
@@ -105,7 +105,7 @@ def judge(rows: pd.DataFrame, judged: dict[str, np.ndarray], draws: int) -> list
                     return metric(y, p, w) - metric(y, q, w)
 
                 record[f"{key}, less keep"] = bootstrap_interval(
-                    less, y, p, kept, weight, groups=groups, seed=0, n=draws
+                    less, y, p, keep_forecast, weight, groups=groups, seed=0, n=draws
                 )
             records.append(record)
     return records
@@ -115,8 +115,8 @@ def by_kind(rows: pd.DataFrame, contacts: pd.DataFrame, settings: Settings) -> l
     """What was forecast for rows by the kinds of campaign that reached them within the horizon, and what came."""
     horizon = pd.Timedelta(days=settings.churn.horizon_days)
     pairs = rows[["customer_id", "as_of"]].assign(row=np.arange(len(rows))).merge(contacts, on="customer_id")
-    at, moment = pairs["contacted_at"].dt.tz_localize(None), pairs["as_of"].dt.tz_localize(None)
-    hit = pairs[(at >= moment) & (at < moment + horizon)].assign(kind=lambda t: t["campaign"].str[:6])
+    contacted_at, as_of = pairs["contacted_at"].dt.tz_localize(None), pairs["as_of"].dt.tz_localize(None)
+    hit = pairs[(contacted_at >= as_of) & (contacted_at < as_of + horizon)].assign(kind=lambda t: t["campaign"].str[:6])
     kinds = hit.groupby("row")["kind"].agg(lambda k: " + ".join(sorted(set(k)))).reindex(range(len(rows)))
     records = []
     for kind, part in rows.groupby(kinds.fillna("none").to_numpy()):
@@ -125,10 +125,10 @@ def by_kind(rows: pd.DataFrame, contacts: pd.DataFrame, settings: Settings) -> l
     return records
 
 
-def shown(records: list[dict[str, Any]], moments: str) -> Table:
+def results_table(records: list[dict[str, Any]], as_ofs: str) -> Table:
     """The records as one table."""
     head = ["judged on", "treatment", "forecast / came", *NAMES.values()]
-    table = Table(*head, title=f"Complete Journey, silent for 30 days, {moments}", show_lines=True)
+    table = Table(*head, title=f"Complete Journey, silent for 30 days, {as_ofs}", show_lines=True)
     for r in records:
         cells = []
         for key in NAMES:
@@ -140,7 +140,7 @@ def shown(records: list[dict[str, Any]], moments: str) -> Table:
     return table
 
 
-def plain(records: list[dict[str, Any]], title: str) -> Table:
+def numbers_table(records: list[dict[str, Any]], title: str) -> Table:
     """Records of plain numbers as a table."""
     names = list(dict.fromkeys(name for record in records for name in record))
     table = Table(*names, title=title)
@@ -151,13 +151,13 @@ def plain(records: list[dict[str, Any]], title: str) -> Table:
 
 
 @contextmanager
-def placed(folder: Path | None) -> Iterator[Path]:
+def workspace_folder(folder: Path | None) -> Iterator[Path]:
     """The workspace that was given, or one that is gone afterwards."""
     if folder is not None:
         yield folder
         return
-    with tempfile.TemporaryDirectory() as place:
-        yield Path(place)
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
 
 
 def main() -> None:
@@ -168,18 +168,18 @@ def main() -> None:
     parser.add_argument("--workspace", type=Path, help="holds the features, or gets them; else none is kept")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    screen, say = Console(width=int(os.environ.get("COLUMNS", "150"))), Console(stderr=True)
-    with placed(options.workspace) as place:
-        settings, workspace = prepare(place, options.trials)
+    screen, log = Console(width=int(os.environ.get("COLUMNS", "150"))), Console(stderr=True)
+    with workspace_folder(options.workspace) as folder:
+        settings, workspace = prepare(folder, options.trials)
         data = labelled(settings, workspace, "churn")
         contacts = pd.read_parquet(workspace.tables / "contacts.parquet")
-        rows, facts = forecasts(data, settings, options.origins, say)
-    records = judge(rows, populations(rows, data, settings), options.draws)
+        rows, facts = forecasts(data, settings, options.origins, log)
+    records = score_options(rows, populations(rows, data, settings), options.draws)
     kinds = by_kind(rows, contacts, settings)
-    moments = ", ".join(f"{m:%Y-%m-%d}" for m in sorted(rows["as_of"].unique()))
-    screen.print(shown(records, moments))
-    screen.print(plain(kinds, "Forecast and outcome by the campaigns that came within the 30 days"))
-    screen.print(plain(facts, "What each option did with the rows that were learned from"))
+    as_ofs = ", ".join(f"{m:%Y-%m-%d}" for m in sorted(rows["as_of"].unique()))
+    screen.print(results_table(records, as_ofs))
+    screen.print(numbers_table(kinds, "Forecast and outcome by the campaigns that came within the 30 days"))
+    screen.print(numbers_table(facts, "What each option did with the rows that were learned from"))
     write_records([*records, *kinds, *facts], options.json)
 
 

@@ -145,7 +145,9 @@ def profit_curve(contacts: pd.DataFrame, seed: int) -> pd.DataFrame:
     share = np.linspace(0, 1, STEPS + 1)
     expected, realised = _profits(contacts)
     order, weight = np.argsort(-expected, kind="stable"), np.ones(len(contacts))
-    low, high = _profit_band(realised[order], contacts["customer_id"].to_numpy()[order], share, seed)
+    draws = _draws(contacts["customer_id"].to_numpy()[order], seed)
+    drawn = np.array([_cumulative(realised[order], times, share) for times in draws])
+    low, high = np.quantile(drawn, EDGES, axis=0)
     risk = np.argsort(-contacts["probability"].to_numpy(), kind="stable")
     hindsight = np.argsort(-realised, kind="stable")
     return pd.DataFrame(
@@ -225,13 +227,6 @@ def _cumulative(profit: Array, weight: Array, share: Array) -> Array:
     reached = np.concatenate([[0.0], np.cumsum(weight)])
     earned = np.concatenate([[0.0], np.cumsum(weight * profit)])
     return np.interp(share * reached[-1], reached, earned)
-
-
-def _profit_band(profit: Array, customer: NDArray[Any], share: Array, seed: int) -> tuple[Array, Array]:
-    """95 % band of `_cumulative`, by drawing customers again with all their rows; the order stays as it is."""
-    drawn = np.array([_cumulative(profit, times, share) for times in _draws(customer, seed)])
-    low, high = np.quantile(drawn, EDGES, axis=0)
-    return low, high
 
 
 def _draws(customer: NDArray[Any], seed: int) -> Iterator[Array]:
