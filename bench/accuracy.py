@@ -135,9 +135,7 @@ def plain_trees(objective: str, data: Dataset, seed: int) -> Forecast:
         matrix = encoder(train)
         y = matrix.y if objective == "binary" else np.maximum(matrix.y, 0)
         rows = lgb.Dataset(matrix.x, y, categorical_feature=encoder.category_places, params={"verbosity": -1})
-        booster = lgb.train(
-            {"objective": objective, "verbosity": -1, "seed": seed, "deterministic": True}, dataset, 100
-        )
+        booster = lgb.train({"objective": objective, "verbosity": -1, "seed": seed, "deterministic": True}, rows, 100)
         return np.asarray(booster.predict(encoder(asked).x))
 
     return forecast
