@@ -41,9 +41,7 @@ from features.quality import quality_gate
 from features.schema import TABLES, feature_columns, load_schema, schema_of
 from features.sql import quote_identifier, quote_literal
 from features.store.event_log import (
-    EPOCH,
     KINDS,
-    MICROSECOND,
     EventLog,
     everything_known,
     frames,
@@ -54,6 +52,7 @@ from features.store.event_log import (
     union_of,
 )
 from features.store.feature_store import OnlineWriter
+from features.store.timestamps import from_micros, to_micros
 from features.windows import known
 
 PRINTS = "prints.parquet"
@@ -139,7 +138,7 @@ def moment_after(now: datetime, position: int) -> datetime:
     >>> moment_after(datetime(2024, 3, 1, 12, 0, 0, 1, tzinfo=UTC), 0)
     datetime.datetime(2024, 3, 1, 12, 0, 1)
     """
-    latest = max(now.astimezone(UTC), EPOCH + position * MICROSECOND).replace(tzinfo=None)
+    latest = max(now.astimezone(UTC), from_micros(position)).replace(tzinfo=None)
     whole = latest.replace(microsecond=0)
     return whole if whole == latest else whole + timedelta(seconds=1)
 
@@ -266,7 +265,7 @@ def _refresh_profiles(
     before = workspace.refresh / PRINTS
     touched, gone = (list(told.rows["customer_id"]), []) if first else _changed(backend, before, everyone)
     online = OnlineWriter(workspace)
-    written = online.write(told.rows[told.rows["customer_id"].isin(touched)], (began - EPOCH) // MICROSECOND)
+    written = online.write(told.rows[told.rows["customer_id"].isin(touched)], to_micros(began))
     online.forget(gone, began)
     online.close()
     _keep_prints(backend, workspace)

@@ -1,4 +1,4 @@
-"""One SQLite file that several threads and processes write to, and that loses nothing it acknowledged.
+"""SQLite files that several threads and processes write to, and that lose nothing they acknowledged.
 
 WAL mode with full syncs: what was written survives a crash of the process and of the machine. What is deleted is
 overwritten.
@@ -18,6 +18,41 @@ BUSY_SECONDS = 5.0
 Batch = TypeVar("Batch")
 
 
+def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open a file in autocommit; it and its folder are made if they do not exist.
+
+    Parameters
+    ----------
+    path
+        The file.
+    busy_seconds
+        How long to wait for another who writes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Write what the body writes, all or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def overwrite_deleted(connection: sqlite3.Connection) -> None:
+    """Overwrite deleted rows in the log of changes too, unless another process reads the file at that moment."""
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 class DurableFile(Generic[Batch]):
     """The file, opened; to be derived from. All methods may be called from several threads.
 
@@ -32,11 +67,7 @@ class DurableFile(Generic[Batch]):
     """
 
     def __init__(self, path: Path, tables: str) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.execute("PRAGMA secure_delete=ON")
+        self._connection = connect(path)
         self._connection.executescript(tables)
         self._queueing = threading.Lock()
         self._writing = threading.Lock()
@@ -47,29 +78,17 @@ class DurableFile(Generic[Batch]):
         with self._queueing:
             self._waiting.append(batch)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Write what the body writes, all or nothing; `_writing` must be held."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-
     def erase(self, table: str, customer_ids: Iterable[str]) -> int:
         """Delete all rows of these customers from a table with a ``customer_id``; how many there were.
 
-        Their bytes are overwritten, in the log of changes too, unless another process reads the file at that moment.
+        Their bytes are overwritten, see `overwrite_deleted`.
         """
         with self._writing:
             before = self._connection.total_changes
-            with self._transaction():
+            with transaction(self._connection):
                 query = f"DELETE FROM {table} WHERE customer_id = ?"
                 self._connection.executemany(query, [(i,) for i in customer_ids])
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            overwrite_deleted(self._connection)
             return self._connection.total_changes - before
 
     def close(self) -> None:

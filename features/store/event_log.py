@@ -16,7 +16,7 @@ import re
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -33,11 +33,10 @@ from features.ingest import with_local_time
 from features.people.identity import NO_ALIASES, AliasMap, load_alias_map
 from features.quality.check import ValidatedTable, check_table
 from features.schema import TABLES, Table
-from features.store.durable_file import DurableFile
+from features.store.durable_file import DurableFile, transaction
+from features.store.timestamps import to_micros
 
 KINDS: Mapping[str, str] = {"order": "orders", "interaction": "interactions"}
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 MAX_VARIABLES = 30_000
 Status = Literal["accepted", "known"]
 _TABLE = """
@@ -163,7 +162,7 @@ class EventLog(DurableFile["_Batch"]):
         sqlite3.Error
             They could not be written.
         """
-        mine = _Batch(list(events), (now - EPOCH) // MICROSECOND)
+        mine = _Batch(list(events), to_micros(now))
         self._enqueue(mine)
         with self._writing:
             if not mine.done:
@@ -218,7 +217,7 @@ class EventLog(DurableFile["_Batch"]):
         with self._queueing:
             batches, self._waiting = self._waiting, []
         try:
-            with self._transaction():
+            with transaction(self._connection):
                 for batch in batches:
                     self._try_store(batch)
         except BaseException as error:

@@ -25,7 +25,8 @@ from configs.settings import Settings
 from configs.workspace import Workspace, replacing_file
 from features.people.identity import load_alias_map
 from features.schema import load_schema
-from features.store.online_rows import is_there, micros, open_rows, settle, table_name
+from features.store.online_rows import is_there, open_rows, settle, table_name
+from features.store.timestamps import to_micros
 
 REPO = Path(__file__).parents[2] / "feature_repo"
 WORKSPACE = "${STAYCAST_WORKSPACE}"  # stands in feature_store.yaml for the folder of the workspace
@@ -77,7 +78,7 @@ def materialize(workspace: Workspace) -> int:
         rows = batch.to_pandas()
         rows = rows[rows["as_of"] == newest]
         count += len(rows)
-        online.write(rows, micros(newest))
+        online.write(rows, to_micros(newest))
     online.drop_older_than(newest)
     online.filled()
     online.close()
@@ -133,7 +134,9 @@ class OnlineWriter:
         written = 0
         for start in range(0, len(rows), CHUNK):
             part = rows.iloc[start : start + CHUNK]
-            keys = list(zip(part["customer_id"], map(micros, part["as_of"]), repeat(position, len(part)), strict=True))
+            keys = list(
+                zip(part["customer_id"], map(to_micros, part["as_of"]), repeat(position, len(part)), strict=True)
+            )
             tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]] = {
                 t: (n, [k + v for k, v in zip(keys, _values(part[n]), strict=True)]) for t, n in self._views.items()
             }
@@ -142,15 +145,15 @@ class OnlineWriter:
 
     def newer_than(self, moment: datetime) -> list[str]:
         """Customers whose row online is of a later moment than this one."""
-        return self._rows.newer_than(next(iter(self._views)), micros(moment))
+        return self._rows.newer_than(next(iter(self._views)), to_micros(moment))
 
     def drop_older_than(self, moment: datetime) -> None:
         """Take the rows of earlier moments than this one offline."""
-        self._rows.drop_older_than(list(self._views), micros(moment))
+        self._rows.drop_older_than(list(self._views), to_micros(moment))
 
     def forget(self, customer_ids: list[str], moment: datetime) -> None:
         """Take these customers offline, but whose row is of a later moment than this one."""
-        self._rows.forget(list(self._views), customer_ids, micros(moment))
+        self._rows.forget(list(self._views), customer_ids, to_micros(moment))
 
     def erase(self, customer_ids: Sequence[str]) -> int:
         """Take these customers offline, whatever moment their row is of; how many were online."""

@@ -13,10 +13,9 @@ an event, or a build of a past moment, cannot take back what the event brought.
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -33,10 +32,10 @@ from configs.settings import Settings
 from configs.variables import expand
 from configs.workspace import Workspace, write_text
 from features.sql import quote_identifier
+from features.store.durable_file import connect, overwrite_deleted, transaction
+from features.store.timestamps import from_micros, to_micros
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-BUSY_SECONDS = 30.0
+BUSY_SECONDS_OF_A_FILL = 30.0
 LAST = 2**63 - 1
 KEYS = ("customer_id", "event_ts", "created_ts")
 MAX_VARIABLES = 30_000
@@ -159,7 +158,7 @@ class CustomerOnlineStore(OnlineStore):
         """Write rows of one view, all or none."""
         names = [f.name for f in table.features]
         rows = [
-            (_customer(key), micros(at), micros(created or at), *(_plain(values.get(n)) for n in names))
+            (_customer(key), to_micros(at), to_micros(created or at), *(_plain(values.get(n)) for n in names))
             for key, values, at, created in data
         ]
         self._rows(config).write({table_name(config.project, table.name): (names, rows)})
@@ -213,11 +212,7 @@ class CustomerRows:
     """Rows in one SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.execute("PRAGMA secure_delete=ON")
+        self._connection = connect(path, BUSY_SECONDS_OF_A_FILL)
 
     def require(self) -> None:
         """Nothing: a file is not emptied behind its owner's back."""
@@ -257,15 +252,9 @@ class CustomerRows:
             How many rows were written; the others are older than what is there.
         """
         before = self._connection.total_changes
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._connection):
             for table, (names, rows) in tables.items():
                 self._connection.executemany(_upsert(table, names), rows)
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
         return self._connection.total_changes - before
 
     def read(self, table: str, names: Sequence[str], ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
@@ -303,10 +292,10 @@ class CustomerRows:
     def erase(self, tables: Sequence[str], ids: Iterable[str]) -> int:
         """Delete the rows of these customers, of whatever moment; how many customers had one.
 
-        Their bytes are overwritten, in the log of changes too, unless another process reads the file at that moment.
+        Their bytes are overwritten, see `features.store.durable_file.overwrite_deleted`.
         """
         gone = self.forget(tables, ids, LAST)
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        overwrite_deleted(self._connection)
         return gone
 
     def close(self) -> None:
@@ -320,11 +309,6 @@ class CustomerRows:
 def table_name(project: str, view: str) -> str:
     """Name of the table that holds a view."""
     return f"{project}_{view}"
-
-
-def micros(moment: datetime) -> int:
-    """Microseconds since 1970; a time without a zone is UTC."""
-    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
 
 
 def _upsert(table: str, names: Sequence[str]) -> str:
@@ -351,4 +335,4 @@ def _stored(row: tuple[Any, ...], names: Sequence[str], texts: Sequence[bool]) -
         n: Value() if v is None else Value(string_val=v) if text else Value(double_val=v)
         for n, v, text in zip(names, row[1:], texts, strict=True)
     }
-    return EPOCH + row[0] * MICROSECOND, values
+    return from_micros(row[0]), values

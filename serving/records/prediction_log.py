@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from features.store.durable_file import DurableFile
+from features.store.durable_file import DurableFile, transaction
+from features.store.timestamps import to_micros
 
-MICROSECOND = timedelta(microseconds=1)
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIMES = ("as_of", "scored_at")
 NUMBERS = ("probability", "expected", "low", "high")
 COLUMNS = (
@@ -98,7 +97,7 @@ class PredictionLog(DurableFile[list[Row]]):
             They could not be written.
         """
         records = [to_record(a) for a in answers]
-        rows = [tuple(_micros(r[c]) if c in TIMES else r[c] for c in COLUMNS) for r in records]
+        rows = [tuple(to_micros(r[c]) if c in TIMES else r[c] for c in COLUMNS) for r in records]
         self._enqueue(rows)
         with self._writing:
             self._write_waiting(rows)
@@ -122,8 +121,8 @@ class PredictionLog(DurableFile[list[Row]]):
             none; what a value model says is NaN or None without one.
         """
         filters = {
-            "scored_at >= ?": None if start is None else _micros(start),
-            "scored_at < ?": None if end is None else _micros(end),
+            "scored_at >= ?": None if start is None else to_micros(start),
+            "scored_at < ?": None if end is None else to_micros(end),
             "customer_id = ?": customer_id,
         }
         given = {condition: value for condition, value in filters.items() if value is not None}
@@ -150,7 +149,7 @@ class PredictionLog(DurableFile[list[Row]]):
             self._insert(rows)
 
     def _insert(self, rows: list[Row]) -> None:
-        with self._transaction():
+        with transaction(self._connection):
             self._connection.executemany(_INSERT, rows)
 
 
@@ -160,7 +159,3 @@ def _frame(rows: list[Row]) -> pd.DataFrame:
         c: pd.to_datetime(frame[c].astype("int64"), unit="us", utc=True).astype("datetime64[us, UTC]") for c in TIMES
     }
     return frame.assign(**times).astype(dict.fromkeys(NUMBERS, "float64"))
-
-
-def _micros(time: datetime) -> int:
-    return (time - EPOCH) // MICROSECOND

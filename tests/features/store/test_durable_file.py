@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from features.store.durable_file import DurableFile
+from features.store.durable_file import DurableFile, transaction
 
 TABLE = "CREATE TABLE IF NOT EXISTS said (customer_id TEXT NOT NULL, what TEXT NOT NULL)"
 
@@ -35,10 +35,10 @@ def test_what_was_written_is_there_for_the_next_who_opens_it(path: Path) -> None
 def test_a_transaction_that_fails_writes_nothing_and_leaves_the_file_usable(path: Path) -> None:
     insert = "INSERT INTO said VALUES (?, ?)"
     with write(path, ("ann", "hello")) as file:
-        with pytest.raises(sqlite3.IntegrityError), file._transaction():
+        with pytest.raises(sqlite3.IntegrityError), transaction(file._connection):
             file._connection.execute(insert, ("bob", "good day"))
             file._connection.execute(insert, ("eve", None))
-        with file._transaction():
+        with transaction(file._connection):
             file._connection.execute(insert, ("cat", "again"))
         assert file._connection.execute("SELECT customer_id FROM said").fetchall() == [("ann",), ("cat",)]
 

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.store.timestamps import from_micros, to_micros
+
+
+@given(st.datetimes(timezones=st.timezones() | st.none()))
+def test_a_time_comes_back_as_it_was_to_the_microsecond(time: datetime) -> None:
+    assert from_micros(to_micros(time)) == (time if time.tzinfo else time.replace(tzinfo=UTC))
