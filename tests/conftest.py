@@ -19,7 +19,6 @@ import ibis.expr.types as ir
 import pandas as pd
 import pytest
 import sqlalchemy
-from filelock import FileLock
 
 from configs.settings import Settings, load
 from configs.workspace import Workspace
@@ -28,9 +27,12 @@ from features.engine import connect, read_tables
 from features.ingest import with_local_time
 from features.quality.check import ValidatedTable, read_values
 from features.schema import TABLES, customers_table, feature_columns
+from tests.command_line import call
+from tests.lived import live
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # LightGBM's threads get in each other's way where tests run side by side
 ROOT = Path(__file__).parent.parent
+LONG = ("test_own_data", "test_docs", "test_recipes", "test_engines", "test_passes")
 DATABASE_SECRET = "s3cr&t/p@ss"
 
 
@@ -47,27 +49,38 @@ def workspace(tmp_path: Path) -> Workspace:
 @pytest.fixture(scope="session")
 def staycast() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command line as a user does."""
-
-    def run(*arguments: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "staycast.py"), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=280, **kwargs)  # type: ignore[call-overload]
-
-    return run
+    return call
 
 
 @pytest.fixture(scope="session")
-def lived(
-    tmp_path_factory: pytest.TempPathFactory, staycast: Callable[..., subprocess.CompletedProcess[str]]
-) -> Workspace:
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace after `staycast run --config test`, lived once for all test processes; not to be changed."""
-    shared = tmp_path_factory.getbasetemp()
-    place = Workspace((shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "lived")
-    with FileLock(f"{place.root}.lock"):
-        if not (place.root / "done").exists():
-            done = staycast("run", "--config", "test", "--workspace", place.root, "--by", "the tests")
-            assert done.returncode == 0, done.stderr
-            (place.root / "done").write_text(done.stdout)
-    return place
+    place = _place_of_lived(tmp_path_factory)
+    live(place)
+    return Workspace(place)
+
+
+def _place_of_lived(factory: pytest.TempPathFactory) -> Path:
+    shared = factory.getbasetemp()
+    return (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "lived"
+
+
+def _needs_lived(item: pytest.Item) -> bool:
+    return "lived" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that no process ends with one alone; those of the lived workspace after it could be made."""
+    lived = {item.path for item in items if _needs_lived(item)}
+    items.sort(key=lambda item: 0 if item.path.stem in LONG else 1 if item.path in lived else 2)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to make the lived workspace beside the first tests, if there are any before those that need it."""
+    needed = [item for item in session.items if _needs_lived(item)]
+    if needed and needed[0] is not session.items[0] and os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
+        place = _place_of_lived(session.config._tmp_path_factory)  # type: ignore[attr-defined]
+        session.config.lived = subprocess.Popen([sys.executable, "-m", "tests.lived", str(place)], cwd=ROOT)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
