@@ -26,7 +26,6 @@ LOADED_BY = {  # by name or by path, which no import statement shows
 }
 TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their own -> the test that tries them
     "configs/errors.py": "tests/configs/test_settings.py",
-    "configs/tracking.py": "tests/training/test_reproduce.py",
     "features/columns": "tests/features/test_columns.py",
     "features/engine.py": "tests/features/test_passes.py",
     "features/erasure.py": "tests/features/people/test_suppression_list.py",
