@@ -15,7 +15,14 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-IMPORTED = ["staycast", "cli.screens", "features.sufficiency", "training.run", "serving.erasure", "monitoring.run"]
+IMPORTED = [
+    "staycast",
+    "cli.screens.overview",
+    "features.sufficiency",
+    "training.run",
+    "serving.erasure",
+    "monitoring.run",
+]
 SECONDS = 280
 
 
