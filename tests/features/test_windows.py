@@ -1,0 +1,36 @@
+"""Rows as of a date: what lies beyond the reach of a column changes nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import ibis.expr.types as ir
+import pandas as pd
+import pytest
+
+from features.columns.column import Column, columns_of
+from features.schema import MODULES
+from features.windows import as_of_table
+
+AS_OF = datetime(2024, 3, 1)
+REACHING = [c for module in MODULES for c in columns_of(module) if c.reach_days]
+
+
+def values_of(rows: ir.Table, column: Column) -> pd.Series:
+    aggregated = rows.group_by("customer_id").agg(value=column.aggregate(rows).cast("float64")).to_pandas()
+    values = aggregated.set_index("customer_id")["value"].reindex([f"c{i}" for i in range(160)])
+    return values if column.empty is None else values.fillna(column.empty)
+
+
+def test_most_columns_with_a_window_say_how_far_back_they_look() -> None:
+    names = {c.name for c in REACHING}
+    assert {"orders_7d", "spend_180d", "orders_change_90d", "visits_change_30d", "complaints_90d"} <= names
+    assert not names & {"orders_total", "orders_pace_30d", "discount_change_30d", "order_size_trend_30d"}
+
+
+@pytest.mark.parametrize("column", REACHING, ids=lambda c: c.name)
+def test_rows_beyond_the_reach_of_a_column_change_nothing(edge_tables: dict[str, ir.Table], column: Column) -> None:
+    rows = as_of_table(column.table, edge_tables, AS_OF)
+    within = values_of(rows.filter(rows.days_ago <= column.reach_days), column)
+    pd.testing.assert_series_equal(within, values_of(rows, column), rtol=1e-12)
+    assert within.nunique() > 1
