@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCK := deploy/requirements-dev.txt
 UV_LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
-.PHONY: help setup demo test test-slow lint lock bench clean
+.PHONY: help setup demo readme mutants test test-slow lint lock bench clean
 .DEFAULT_GOAL := demo
 
 help: ## what each target does
@@ -24,6 +24,9 @@ setup: .venv/.ready ## everything of the lock into .venv
 
 demo: setup ## the whole way on a real grocer: checks, features, models, scores, reports
 	$(BIN)/staycast run --config completejourney
+
+readme: demo ## README's figures, sample answer and picture, from the demo's run
+	$(BIN)/python docs/readme.py
 
 test: setup ## all tests but the slow ones
 	$(BIN)/python -m pytest
