@@ -33,6 +33,7 @@ def test_a_configuration_that_cannot_be_used_is_told_before_anything_starts(tmp_
 def test_a_port_in_use_ends_serve_in_one_line_and_exit_code_2(
     staycast: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
+    (tmp_path / "state").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as occupied:
         port = occupied.getsockname()[1]
         done = staycast("serve", "--config", "test", "--workspace", tmp_path, "--host", "127.0.0.1", "--port", port)
