@@ -50,10 +50,10 @@ def test_a_clean_load_is_never_stopped(records: pd.DataFrame) -> None:
 def test_a_corruption_is_seeded_and_leaves_what_it_was_given(kind: str) -> None:
     tables = dict(generate(60, 3, 5).tables)
     before = {n: f.copy() for n, f in tables.items()}
-    one, said = corrupt(kind, tables, np.random.default_rng(1))
+    first, said = corrupt(kind, tables, np.random.default_rng(1))
     two, again = corrupt(kind, tables, np.random.default_rng(1))
     assert said == again
     for name, frame in before.items():
         pd.testing.assert_frame_equal(tables[name], frame)
-        pd.testing.assert_frame_equal(one[name], two[name])
-    assert any(not one[n].equals(before[n]) for n in before)
+        pd.testing.assert_frame_equal(first[name], two[name])
+    assert any(not first[n].equals(before[n]) for n in before)

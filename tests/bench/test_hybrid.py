@@ -49,39 +49,39 @@ def hybrid(orders):
 
 
 def test_basket_columns_of_the_hand_made_shop(shop):
-    told = basket_columns(shop["orders"], pd.Timestamp("2024-03-01"))
-    assert list(told) == list(BASKET)
-    assert np.expm1(told.loc["ann"]).to_numpy()[:6] == pytest.approx([25, 40, 10, 2.5, 1, 10])
-    assert told.loc["ann", "orders_same_day"] == 0
-    assert "new" not in told.index
+    result = basket_columns(shop["orders"], pd.Timestamp("2024-03-01"))
+    assert list(result) == list(BASKET)
+    assert np.expm1(result.loc["ann"]).to_numpy()[:6] == pytest.approx([25, 40, 10, 2.5, 1, 10])
+    assert result.loc["ann", "orders_same_day"] == 0
+    assert "new" not in result.index
 
 
 def test_every_earlier_window_has_matured_at_the_moment():
     for days in (3, 30, 273):
         as_of = FIRST_TRIAL + pd.Timedelta(days=days)
         windows = earlier_windows(FIRST_TRIAL, as_of)
-        assert all(FIRST_TRIAL <= moment < moment + pd.Timedelta(days=h) <= as_of for moment, h in windows)
+        assert all(FIRST_TRIAL <= date < date + pd.Timedelta(days=h) <= as_of for date, h in windows)
 
 
 def test_nothing_at_or_after_the_moment_changes_the_hybrid(orders, hybrid):
     later = orders["ordered_at"] >= AS_OF
     other = orders.assign(quantity=orders["quantity"].where(~later, 99), amount=orders["amount"].where(~later, 999))
-    told = hybrid.expected_orders(orders, AS_OF)
+    result = hybrid.expected_orders(orders, AS_OF)
     for changed in (other, orders[~later]):
-        pd.testing.assert_series_equal(OrdersHybrid.fit(changed, AS_OF, 100).expected_orders(changed, AS_OF), told)
+        pd.testing.assert_series_equal(OrdersHybrid.fit(changed, AS_OF, 100).expected_orders(changed, AS_OF), result)
 
 
 def test_what_was_bought_improves_on_the_model_while_little_is_known(orders):
     as_of = FIRST_TRIAL + pd.Timedelta(days=80)
-    found = OrdersHybrid.fit(orders, as_of, 80)
+    result = OrdersHybrid.fit(orders, as_of, 80)
     summary = summarise(orders, as_of)
     y = orders_within(orders, as_of, 80, summary.index)
 
     def deviance(expected):
         return float(np.sum(expected - y * np.log(expected)))
 
-    told = found.expected_orders(orders, as_of).to_numpy() / found.level
-    assert deviance(told) < deviance(found.model.expected_orders(summary, 80)) - 5
+    answer = result.expected_orders(orders, as_of).to_numpy() / result.level
+    assert deviance(answer) < deviance(result.model.expected_orders(summary, 80)) - 5
 
 
 def test_the_correction_keeps_the_total_of_the_prior_and_zero_stays_zero():
@@ -90,9 +90,9 @@ def test_the_correction_keeps_the_total_of_the_prior_and_zero_stays_zero():
     prior = rng.random(500)
     actual = rng.poisson(prior * np.exp(2 * frame["a"]))
     learned = fit_correction(frame, prior, actual, np.zeros(500), ["a"])
-    told = learned(np.r_[0.0, prior[1:]], frame)
-    assert told.sum() == pytest.approx(prior[1:].sum()) and told[0] == 0
-    factor = told[1:] / prior[1:]
+    result = learned(np.r_[0.0, prior[1:]], frame)
+    assert result.sum() == pytest.approx(prior[1:].sum()) and result[0] == 0
+    factor = result[1:] / prior[1:]
     assert factor[frame["a"][1:] > 0.8].mean() > 1.3 * factor[frame["a"][1:] < 0.2].mean()
     again = Correction.from_dict(json.loads(json.dumps(learned.to_dict())))
     assert (again(prior, frame) == learned(prior, frame)).all()
@@ -119,10 +119,10 @@ def test_windows_without_any_order_and_wrong_priors_are_refused():
 
 def test_where_everyone_ordered_once_the_forecast_is_the_models(orders):
     once = orders.drop_duplicates("customer_id")
-    found = OrdersHybrid.fit(once, AS_OF, 100)
-    assert found.correction is None
-    expected = found.model.expected_orders(summarise(once, AS_OF), 100) * found.level
-    np.testing.assert_allclose(found.expected_orders(once, AS_OF), expected)
+    result = OrdersHybrid.fit(once, AS_OF, 100)
+    assert result.correction is None
+    expected = result.model.expected_orders(summarise(once, AS_OF), 100) * result.level
+    np.testing.assert_allclose(result.expected_orders(once, AS_OF), expected)
 
 
 def test_the_level_is_one_for_newcomers_and_near_one_for_a_steady_shop(orders):

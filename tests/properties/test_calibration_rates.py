@@ -66,9 +66,9 @@ def rolled(request: pytest.FixtureRequest, quick: Settings) -> pd.DataFrame:
     data = drawn(LEVELS[request.param])
     assert data.frame["label"].mean() == pytest.approx(request.param, rel=0.1)
     parts = []
-    for moment in evaluation_as_ofs(data, quick, 2):
-        bundle, _ = train_on(matured_rows(data, quick, moment), quick, moment)
-        asked = data.at([moment])
+    for as_of in evaluation_as_ofs(data, quick, 2):
+        bundle, _ = train_on(matured_rows(data, quick, as_of), quick, as_of)
+        asked = data.at([as_of])
         parts.append(asked.assign(forecast=bundle.predict(bundle.encode(asked))))
     return pd.concat(parts, ignore_index=True)
 
@@ -125,15 +125,15 @@ def weights_of(booster: lgb.Booster) -> dict[str, str]:
 def test_no_model_that_is_learned_bears_such_a_weight(quick: Settings) -> None:
     data = drawn(LEVELS[0.4])
     bundle, _ = train_on(data, quick, None)
-    boosters = [score.booster for score in (*bundle.scores, *(step.score for step in bundle.steps))]
+    boosters = [score.booster for score in (*bundle.scores, *(model.score for model in bundle.steps))]
     assert [weights_of(b) for b in boosters] == [{"is_unbalance": "0", "scale_pos_weight": "1"}] * len(boosters)
 
 
 def test_the_search_suggests_no_such_weight(quick: Settings, tmp_path: Path) -> None:
     data = drawn(LEVELS[0.4])
     folds = fold_data(data, rolling_origin(data.as_ofs, 30, 1), quick)
-    found = search.search("churn", folds, quick.tuning, Workspace(tmp_path), "weights")
-    assert not {name for trial in found.study.trials for name in trial.params} & set(BY_WEIGHT)
+    result = search.search("churn", folds, quick.tuning, Workspace(tmp_path), "weights")
+    assert not {name for trial in result.study.trials for name in trial.params} & set(BY_WEIGHT)
 
 
 def test_such_a_weight_would_show_in_the_text_of_the_model(quick: Settings) -> None:

@@ -16,7 +16,7 @@ class Kept:
 
 
 def test_a_dataclass_comes_back_from_json_equal_and_hashable() -> None:
-    one = Kept((0.5, 1.5), "x")
-    back = Kept(**lists_to_tuples(json.loads(json.dumps(asdict(one)))))
-    assert back == one
-    assert hash(back) == hash(one)
+    single = Kept((0.5, 1.5), "x")
+    back = Kept(**lists_to_tuples(json.loads(json.dumps(asdict(single)))))
+    assert back == single
+    assert hash(back) == hash(single)

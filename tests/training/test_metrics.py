@@ -152,11 +152,11 @@ def test_equal_values_share_a_bin():
 
 
 def test_churn_metrics_names_every_metric_and_counts_known_rows_only():
-    found = metrics.churn_metrics([1, 0, math.nan, 0], [0.9, 0.2, 0.5, 0.1])
-    assert list(found)[:3] == ["n", "churn_rate", "mean_predicted"]
-    assert set(found) == {"n", "churn_rate", "mean_predicted"} | {m.__name__ for m in CHURN_METRICS}
-    assert found["n"] == 3 and found["churn_rate"] == pytest.approx(1 / 3) and found["auc"] == 1.0
-    assert all(type(value) is float for value in found.values())
+    result = metrics.churn_metrics([1, 0, math.nan, 0], [0.9, 0.2, 0.5, 0.1])
+    assert list(result)[:3] == ["n", "churn_rate", "mean_predicted"]
+    assert set(result) == {"n", "churn_rate", "mean_predicted"} | {m.__name__ for m in CHURN_METRICS}
+    assert result["n"] == 3 and result["churn_rate"] == pytest.approx(1 / 3) and result["auc"] == 1.0
+    assert all(type(value) is float for value in result.values())
 
 
 def test_value_metrics_has_interval_metrics_only_with_an_interval():
@@ -188,8 +188,8 @@ def test_ranking_of_one_class_is_nan_without_a_warning(one_class):
 
 
 def test_customers_without_any_revenue_have_no_relative_metric():
-    found = metrics.value_metrics(np.zeros(20), np.arange(20.0))
-    undefined = {name for name, value in found.items() if math.isnan(value)}
+    result = metrics.value_metrics(np.zeros(20), np.arange(20.0))
+    undefined = {name for name, value in result.items() if math.isnan(value)}
     assert undefined == {"total_error", "spearman", "normalised_gini", "decile_calibration_error"}
 
 
@@ -226,15 +226,15 @@ def slices():
 
 
 def test_slices_are_measured_apart_and_missing_values_are_one_of_them():
-    found = metrics.by_slice(slices(), "plan", lambda rows: {"brier": metrics.brier(rows["y"], rows["p"])})
-    assert found["plan"].tolist() == ["a", "b", "unknown"]
-    assert found["n"].tolist() == [2, 1, 1]
-    assert found["brier"].tolist() == pytest.approx([(0.01 + 0.16) / 2, 0.04, 0.09])
+    result = metrics.by_slice(slices(), "plan", lambda rows: {"brier": metrics.brier(rows["y"], rows["p"])})
+    assert result["plan"].tolist() == ["a", "b", "unknown"]
+    assert result["n"].tolist() == [2, 1, 1]
+    assert result["brier"].tolist() == pytest.approx([(0.01 + 0.16) / 2, 0.04, 0.09])
 
 
 def test_slices_by_two_columns_and_of_no_rows():
-    found = metrics.by_slice(slices(), ["plan", "as_of"], lambda rows: {"mean": rows["p"].mean()})
-    assert list(found.columns) == ["plan", "as_of", "n", "mean"] and len(found) == 4
+    result = metrics.by_slice(slices(), ["plan", "as_of"], lambda rows: {"mean": rows["p"].mean()})
+    assert list(result.columns) == ["plan", "as_of", "n", "mean"] and len(result) == 4
     assert metrics.by_slice(slices().iloc[:0], "plan", lambda rows: {"mean": 0.0}).empty
 
 
@@ -275,8 +275,8 @@ def test_a_margin_is_the_difference_on_the_same_draws():
     def less(*arrays):
         return metrics.auc(arrays[0], arrays[1]) - metrics.auc(arrays[0], arrays[2])
 
-    found = metrics.margin_interval(metrics.auc, y, p, other, seed=7, groups=groups, n=150)
-    assert found == metrics.bootstrap_interval(less, y, p, other, seed=7, groups=groups, n=150)
+    result = metrics.margin_interval(metrics.auc, y, p, other, seed=7, groups=groups, n=150)
+    assert result == metrics.bootstrap_interval(less, y, p, other, seed=7, groups=groups, n=150)
     assert metrics.margin_interval(metrics.auc, y, p, p, seed=7) == (0.0, 0.0)
 
 
@@ -285,11 +285,11 @@ CASES = ({}, {"value": 80.0, "offer_cost": 25.0, "contact_cost": 3.0, "alpha": 2
 
 @pytest.mark.parametrize("case", CASES, ids=["defaults", "dear offer", "free contact"])
 def test_empc_equals_empulse(case):
-    ours = {"value": "clv", "offer_cost": "incentive_cost"}
+    own = {"value": "clv", "offer_cost": "incentive_cost"}
     for seed, n in ((1, 60), (2, 500), (3, 3000)):
         y, p = sample(n, seed)
-        theirs = empc_score(y, p.round(2), **{ours.get(k, k): v for k, v in case.items()})
-        assert metrics.empc(y, p.round(2), **case) == pytest.approx(float(theirs), abs=1e-9)
+        other = empc_score(y, p.round(2), **{own.get(k, k): v for k, v in case.items()})
+        assert metrics.empc(y, p.round(2), **case) == pytest.approx(float(other), abs=1e-9)
 
 
 def test_empc_equals_the_best_cut_off_at_each_success_rate_integrated():

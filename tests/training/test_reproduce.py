@@ -24,18 +24,18 @@ def test_a_model_made_again_is_the_same_in_every_byte_and_nothing_is_written(liv
     versions = catalog.versions(lived, "churn")
     done = staycast("reproduce", "churn/1", "--config", "test", "-w", lived.root, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
-    told = json.loads(done.stdout)
-    assert told["identical"] is True and told["searched"] is True and told["search_changed"] == []
-    assert [line for line in told["changed"] if not line.startswith(("code:", "git_"))] == []
-    names = {one["file"] for one in told["files"]}
+    result = json.loads(done.stdout)
+    assert result["identical"] is True and result["searched"] is True and result["search_changed"] == []
+    assert [line for line in result["changed"] if not line.startswith(("code:", "git_"))] == []
+    names = {single["file"] for single in result["files"]}
     assert {"bundle/bundle.json", "bundle/churn.txt", "bundle/reference.parquet", "judged/churn.txt"} <= names
     assert catalog.versions(lived, "churn") == versions
     assert {p: p.read_bytes() for p in (lived.root / "state").rglob("*") if p.is_file()} == before
 
 
 def test_the_fit_alone_is_proved_from_the_recorded_choice(lived: Workspace) -> None:
-    found = reproduce(lived, "clv/1", given_search=True)
-    assert found.identical and not found.searched and found.trials >= 1
+    result = reproduce(lived, "clv/1", given_search=True)
+    assert result.identical and not result.searched and result.trials >= 1
 
 
 def test_a_run_holds_all_that_is_needed_to_make_its_model_again(lived: Workspace, settings) -> None:
@@ -76,6 +76,6 @@ def test_files_are_compared_by_content_and_missing_ones_differ(tmp_path: Path) -
             path = tmp_path / side / "in" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-    found = compare(tmp_path / "then", tmp_path / "now")
-    assert {f.file: f.same for f in found} == {"in/a": True, "in/b": False, "in/c": False, "in/d": False}
-    assert [(f.then is None, f.now is None) for f in found[2:]] == [(False, True), (True, False)]
+    result = compare(tmp_path / "then", tmp_path / "now")
+    assert {f.file: f.same for f in result} == {"in/a": True, "in/b": False, "in/c": False, "in/d": False}
+    assert [(f.then is None, f.now is None) for f in result[2:]] == [(False, True), (True, False)]

@@ -21,16 +21,16 @@ def world(seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     risk = rng.normal(size=N)
     label = (rng.random(N) < 1 / (1 + np.exp(1.5 - 1.5 * risk))).astype(float)
-    moments = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")[np.arange(N) % 4]
-    plain = {f"plain_{i}": risk + rng.normal(size=N) for i in range(PLAIN)}
-    return pd.DataFrame({"as_of": moments, **plain, "label": label})
+    as_ofs = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")[np.arange(N) % 4]
+    honest = {f"plain_{i}": risk + rng.normal(size=N) for i in range(PLAIN)}
+    return pd.DataFrame({"as_of": as_ofs, **honest, "label": label})
 
 
 def schema(*attributes: str, plain: tuple[str, ...] = ()) -> FeatureSchema:
-    told = [*(f"plain_{i}" for i in range(PLAIN)), *plain]
+    result = [*(f"plain_{i}" for i in range(PLAIN)), *plain]
     return FeatureSchema(
         (
-            *(Feature(n, "orders", "float64", "") for n in told),
+            *(Feature(n, "orders", "float64", "") for n in result),
             *(Feature(n, "customers", "string", "") for n in attributes),
         )
     )
@@ -49,8 +49,8 @@ def test_plain_columns_and_an_honest_attribute_are_never_suspected(settings: Set
 def test_the_label_with_noise_is_found_by_name(settings: Settings, seed: int, noise: float) -> None:
     rows = world(seed)
     status = rows["label"] + noise * np.random.default_rng(seed).normal(size=N)
-    found = find_leaks(rows.assign(status=status), schema(plain=("status",)), settings.leaks)
-    assert [(leak.column, leak.kind) for leak in found] == [("status", "values")]
+    result = find_leaks(rows.assign(status=status), schema(plain=("status",)), settings.leaks)
+    assert [(leak.column, leak.kind) for leak in result] == [("status", "values")]
 
 
 @FEW
@@ -58,8 +58,8 @@ def test_the_label_with_noise_is_found_by_name(settings: Settings, seed: int, no
 def test_days_to_the_next_order_are_found_although_missing_means_left(settings: Settings, seed: int) -> None:
     rows = world(seed)
     days = pd.Series(np.random.default_rng(seed).exponential(10, N)).where(rows["label"] == 0)
-    found = find_leaks(rows.assign(next_order=days), schema(plain=("next_order",)), settings.leaks)
-    assert [leak.column for leak in found] == ["next_order"]
+    result = find_leaks(rows.assign(next_order=days), schema(plain=("next_order",)), settings.leaks)
+    assert [leak.column for leak in result] == ["next_order"]
 
 
 @FEW
@@ -68,22 +68,22 @@ def test_an_attribute_filled_mostly_for_stayers_is_found_as_missing(settings: Se
     rows, rng = world(seed), np.random.default_rng(seed)
     filled = rng.random(N) < np.where(rows["label"] == 0, 0.35, 0.05)
     age = pd.Series(rng.choice(np.array(["young", "old"], object), N)).where(filled, None)
-    found = find_leaks(rows.assign(age=age), schema("age"), settings.leaks)
-    assert [(leak.column, leak.kind) for leak in found] == [("age", "missing")]
+    result = find_leaks(rows.assign(age=age), schema("age"), settings.leaks)
+    assert [(leak.column, leak.kind) for leak in result] == [("age", "missing")]
 
 
 def test_a_status_in_words_is_found(settings: Settings) -> None:
     rows = world(1)
     status = np.where(rows["label"] == 1, "closed", "open").astype(object)
-    found = find_leaks(rows.assign(status=status), schema("status"), settings.leaks)
-    assert found[0].column == "status" and "AUC of 1.000" in found[0].got
+    result = find_leaks(rows.assign(status=status), schema("status"), settings.leaks)
+    assert result[0].column == "status" and "AUC of 1.000" in result[0].got
 
 
 def test_an_amount_to_come_is_found_where_value_is_the_label(settings: Settings) -> None:
     rows, rng = world(2), np.random.default_rng(99)
     rows["label"] = np.exp(rows["plain_0"] + rng.normal(size=N))
-    found = find_leaks(rows.assign(invoice=rows["label"] * 1.1), schema(plain=("invoice",)), settings.leaks)
-    assert [leak.column for leak in found] == ["invoice"]
+    result = find_leaks(rows.assign(invoice=rows["label"] * 1.1), schema(plain=("invoice",)), settings.leaks)
+    assert [leak.column for leak in result] == ["invoice"]
 
 
 def test_too_few_labels_of_a_kind_tell_nothing(settings: Settings) -> None:
@@ -95,8 +95,8 @@ def test_the_gini_of_a_rising_column_agrees_with_scikit_learn() -> None:
     rows = world(4)
     y, later = target(rows["label"]), np.arange(N) >= N // 2
     own = single_gini(rows["plain_0"], y, later)
-    theirs = 2 * roc_auc_score(y[later], rows["plain_0"][later]) - 1
-    assert own == pytest.approx(theirs, abs=0.06)
+    other = 2 * roc_auc_score(y[later], rows["plain_0"][later]) - 1
+    assert own == pytest.approx(other, abs=0.06)
 
 
 def test_a_column_that_changes_its_meaning_does_not_look_good() -> None:
@@ -108,12 +108,12 @@ def test_a_column_that_changes_its_meaning_does_not_look_good() -> None:
 
 def test_training_stops_with_the_names_unless_they_are_accepted(settings: Settings) -> None:
     rows = world(6)
-    found = find_leaks(rows.assign(status=rows["label"]), schema(plain=("status",)), settings.leaks)
+    result = find_leaks(rows.assign(status=rows["label"]), schema(plain=("status",)), settings.leaks)
     with pytest.raises(LeakError, match=r"status: it alone tells the label.*--accept-leaks status"):
-        require_no_leaks(found)
-    require_no_leaks(found, ["status"])
+        require_no_leaks(result)
+    require_no_leaks(result, ["status"])
     with pytest.raises(LeakError):
-        require_no_leaks(found, ["plain_0"])
+        require_no_leaks(result, ["plain_0"])
 
 
 def test_rows_are_not_changed(settings: Settings) -> None:

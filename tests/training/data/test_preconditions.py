@@ -32,7 +32,7 @@ MOMENTS = pd.date_range("2024-01-01", periods=6, freq="MS", tz="UTC").astype("da
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
-def customers(task: str, moment: pd.Timestamp, seed: int) -> pd.DataFrame:
+def customers(task: str, as_of: pd.Timestamp, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     since, tenure, spend = rng.uniform(0, 90, 200), rng.uniform(90, 400, 200), rng.gamma(2, 200, 200)
     left = (rng.random(200) < since / 120).astype(float)
@@ -40,7 +40,7 @@ def customers(task: str, moment: pd.Timestamp, seed: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "customer_id": [f"c{i}" for i in range(200)],
-            "as_of": moment,
+            "as_of": as_of,
             "days_since_last_order": since,
             "tenure_days": tenure,
             "spend_total": spend,
@@ -50,7 +50,7 @@ def customers(task: str, moment: pd.Timestamp, seed: int) -> pd.DataFrame:
     )
 
 
-def made(task: str, change: Change = lambda frame: frame) -> Dataset:
+def dataset(task: str, change: Change = lambda frame: frame) -> Dataset:
     frame = pd.concat([customers(task, m, i) for i, m in enumerate(MOMENTS)], ignore_index=True)
     return Dataset(task, change(frame), SCHEMA, "made up")
 
@@ -109,20 +109,20 @@ BAD: dict[str, tuple[str, Change, type[DataError], str]] = {
 def test_what_cannot_be_learned_from_is_refused_in_words(case: str, quick: Settings) -> None:
     task, change, kind, message = BAD[case]
     with pytest.raises(kind, match=message):
-        train_on(made(task, change), quick, None)
+        train_on(dataset(task, change), quick, None)
 
 
 def sound(bundle: Bundle, data: Dataset) -> pd.DataFrame:
     """The forecasts of all rows, after a check that they can be served."""
-    told = forecast(bundle, data.frame)
-    assert np.isfinite(told.drop(columns=["customer_id", "as_of"]).to_numpy(np.float64)).all()
-    assert (told["forecast"] >= 0).all() and (data.task == "clv" or (told["forecast"] <= 1).all())
-    return told
+    result = forecast(bundle, data.frame)
+    assert np.isfinite(result.drop(columns=["customer_id", "as_of"]).to_numpy(np.float64)).all()
+    assert (result["forecast"] >= 0).all() and (data.task == "clv" or (result["forecast"] <= 1).all())
+    return result
 
 
 @pytest.mark.parametrize("task", ["churn", "clv"])
 def test_a_constant_or_empty_column_is_left_out_and_the_rest_teach(task: str, quick: Settings) -> None:
-    data = made(task, lambda f: f.assign(tenure_days=1.0, region=None))
+    data = dataset(task, lambda f: f.assign(tenure_days=1.0, region=None))
     bundle, _ = train_on(data, quick, None)
     assert bundle.features == ("days_since_last_order", "spend_total")
     assert sound(bundle, data)["forecast"].nunique() > 5
@@ -130,33 +130,33 @@ def test_a_constant_or_empty_column_is_left_out_and_the_rest_teach(task: str, qu
 
 @pytest.mark.parametrize("task", ["churn", "clv"])
 def test_a_category_never_seen_is_read_as_a_missing_one(task: str, quick: Settings) -> None:
-    bundle, _ = train_on(made(task), quick, None)
-    asked = made(task).frame
-    new, none = (replace(made(task), frame=asked.assign(region=region)) for region in ("overseas", None))
+    bundle, _ = train_on(dataset(task), quick, None)
+    asked = dataset(task).frame
+    new, none = (replace(dataset(task), frame=asked.assign(region=region)) for region in ("overseas", None))
     assert np.array_equal(sound(bundle, new)["forecast"], sound(bundle, none)["forecast"])
 
 
 def test_returns_that_make_some_totals_negative_reach_the_interval_and_not_the_forecast(quick: Settings) -> None:
-    data = made("clv", lambda f: f.assign(label=f["label"] - 10.0))
+    data = dataset("clv", lambda f: f.assign(label=f["label"] - 10.0))
     assert (data.frame["label"] < 0).mean() > 0.2 and data.frame["label"].sum() > 0
     bundle, _ = train_on(data, quick, None)
-    told = sound(bundle, data)
-    assert told["low"].min() < 0 and (told["low"] <= told["forecast"]).all()
+    result = sound(bundle, data)
+    assert result["low"].min() < 0 and (result["low"] <= result["forecast"]).all()
     assert bundle.interval is not None and bundle.interval.floor == data.frame["label"].min()
 
 
 def test_early_moments_with_one_outcome_judge_no_configuration_and_the_rest_teach(quick: Settings) -> None:
-    data = made("churn", lambda f: f.assign(label=np.where(f["as_of"] < MOMENTS[3], 0.0, f["label"])))
+    data = dataset("churn", lambda f: f.assign(label=np.where(f["as_of"] < MOMENTS[3], 0.0, f["label"])))
     folds = [Fold(tuple(MOMENTS[: i - 1]), MOMENTS[i]) for i in (3, 4, 5)]
     assert informative_folds(data, folds) == (folds[2],)
     bundle, _ = train_on(data, quick, None)
-    told = sound(bundle, data)["forecast"]
-    assert told.mean() == pytest.approx(data.frame["label"].mean(), abs=0.05)
-    assert told.between(0.001, 0.999).all()
+    result = sound(bundle, data)["forecast"]
+    assert result.mean() == pytest.approx(data.frame["label"].mean(), abs=0.05)
+    assert result.between(0.001, 0.999).all()
 
 
 def test_a_month_in_which_everyone_was_contacted_judges_nothing() -> None:
-    data = made("churn")
+    data = dataset("churn")
     folds = [Fold(tuple(MOMENTS[:n]), MOMENTS[n + 1]) for n in (2, 3)]
     weight = np.where(data.frame["as_of"] == MOMENTS[4], 0.0, 1.0)
     blanket = replace(data, frame=data.frame.assign(**{WEIGHT: weight}))
@@ -166,21 +166,21 @@ def test_a_month_in_which_everyone_was_contacted_judges_nothing() -> None:
 
 
 def test_folds_of_which_none_can_teach_say_why(quick: Settings) -> None:
-    data = made("churn", lambda f: f.assign(label=np.where(f["as_of"] < MOMENTS[5], 0.0, f["label"])))
+    data = dataset("churn", lambda f: f.assign(label=np.where(f["as_of"] < MOMENTS[5], 0.0, f["label"])))
     require_learnable(data, tuple(MOMENTS))
     with pytest.raises(NotEnoughDataError, match=r"\(2024-01-01 to 2024-05-01\) hold only customers who stayed"):
         train_on(data, quick, None)
 
 
 def test_where_there_are_no_dates_the_message_names_none() -> None:
-    data = replace(made("churn", lambda f: f.assign(label=1.0, part=1)), by="part")
+    data = replace(dataset("churn", lambda f: f.assign(label=1.0, part=1)), by="part")
     with pytest.raises(NotEnoughDataError, match=r"\(customers not held out\) hold only customers who left"):
         require_learnable(data, (1,))
 
 
 def test_good_rows_pass_with_features_missing() -> None:
     for task in ("churn", "clv"):
-        data = made(task, with_one("spend_total", np.nan))
+        data = dataset(task, with_one("spend_total", np.nan))
         require_values(data)
         require_learnable(data, tuple(MOMENTS))
 
@@ -190,11 +190,11 @@ def test_a_horizon_longer_than_the_history_is_told_with_what_was_found(quick: Se
         plan_as_ofs(MOMENTS, 400, 1, 2)
     longer = quick.model_copy(update={"churn": quick.churn.model_copy(update={"horizon_days": 400})})
     with pytest.raises(NotEnoughDataError, match=r"400 days after two others.*shorter horizon_days"):
-        evaluation_as_ofs(made("churn"), longer, 2)
+        evaluation_as_ofs(dataset("churn"), longer, 2)
 
 
 def test_thirty_customers_are_told_with_the_least_that_is_needed(quick: Settings) -> None:
-    few = made("churn", lambda f: f[f["customer_id"].isin([f"c{i}" for i in range(30)])])
+    few = dataset("churn", lambda f: f[f["customer_id"].isin([f"c{i}" for i in range(30)])])
     with pytest.raises(NotEnoughDataError, match=r"30 customers at the newest labelled moment, 200 are needed.*mini"):
         require_enough(few, quick.minimum)
     with pytest.raises(NotEnoughDataError, match="at least 50 matured forecasts, found 30"):
@@ -224,7 +224,7 @@ def test_the_command_line_tells_it_in_one_message(
     monkeypatch.setattr(sys, "argv", ["staycast", *words])
     with pytest.raises(SystemExit) as stop:
         staycast.main()
-    told = capsys.readouterr().err
+    result = capsys.readouterr().err
     assert stop.value.code == StaycastError.exit_code
-    assert "staycast: churn: " in told and "days_since_last_order that is not a finite" in told
-    assert "Traceback" not in told
+    assert "staycast: churn: " in result and "days_since_last_order that is not a finite" in result
+    assert "Traceback" not in result

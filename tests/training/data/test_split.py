@@ -41,38 +41,38 @@ def test_short_history_gives_fewer_folds():
 
 
 def test_order_and_repetition_of_the_moments_do_not_matter():
-    moments = months("2017-01-01", 6)
-    assert rolling_origin([*moments[::-1], moments[2]], 30, 3) == rolling_origin(moments, 30, 3)
+    as_ofs = months("2017-01-01", 6)
+    assert rolling_origin([*as_ofs[::-1], as_ofs[2]], 30, 3) == rolling_origin(as_ofs, 30, 3)
 
 
 def test_plan_of_a_year_with_a_horizon_of_ninety_days():
-    made = plan_as_ofs(months("2017-02-01", 9), horizon_days=90, holdout_as_ofs=1, n_folds=3)
-    assert [a.month for a in made.holdout] == [10]
-    assert [a.month for a in made.train_for_holdout] == [2, 3, 4, 5, 6, 7]
-    assert [(f.valid.month, [a.month for a in f.train]) for f in made.folds] == [(6, [2, 3]), (7, [2, 3, 4])]
-    assert len(made.final) == 9
+    built = plan_as_ofs(months("2017-02-01", 9), horizon_days=90, holdout_as_ofs=1, n_folds=3)
+    assert [a.month for a in built.holdout] == [10]
+    assert [a.month for a in built.train_for_holdout] == [2, 3, 4, 5, 6, 7]
+    assert [(f.valid.month, [a.month for a in f.train]) for f in built.folds] == [(6, [2, 3]), (7, [2, 3, 4])]
+    assert len(built.final) == 9
 
 
 def test_february_is_not_matured_in_march_when_the_horizon_is_thirty_days():
-    made = plan_as_ofs(months("2017-01-01", 3), horizon_days=28, holdout_as_ofs=1, n_folds=1)
-    assert [a.month for a in made.train_for_holdout] == [1, 2]
+    built = plan_as_ofs(months("2017-01-01", 3), horizon_days=28, holdout_as_ofs=1, n_folds=1)
+    assert [a.month for a in built.train_for_holdout] == [1, 2]
     with pytest.raises(NotEnoughDataError):
         plan_as_ofs(months("2017-02-01", 2), horizon_days=30, holdout_as_ofs=1, n_folds=1)
 
 
 @given(n=st.integers(2, 30), horizon=st.integers(1, 200), holdout=st.integers(1, 4), folds=st.integers(1, 6))
 def test_no_outcome_is_used_before_it_was_known(n, horizon, holdout, folds):
-    moments, horizon_ = months("2015-01-01", n), pd.Timedelta(days=horizon)
+    as_ofs, horizon_ = months("2015-01-01", n), pd.Timedelta(days=horizon)
     try:
-        made = plan_as_ofs(moments, horizon, holdout, folds)
+        built = plan_as_ofs(as_ofs, horizon, holdout, folds)
     except NotEnoughDataError:
         return
-    assert all(a + horizon_ <= made.holdout[0] for a in made.train_for_holdout)
-    assert 1 <= len(made.folds) <= folds and len(made.holdout) == holdout
-    for fold in made.folds:
+    assert all(a + horizon_ <= built.holdout[0] for a in built.train_for_holdout)
+    assert 1 <= len(built.folds) <= folds and len(built.holdout) == holdout
+    for fold in built.folds:
         assert fold.train and all(a + horizon_ <= fold.valid for a in fold.train)
-        assert fold.valid in made.train_for_holdout and set(fold.train) < set(made.train_for_holdout)
-    assert made.final == tuple(moments)
+        assert fold.valid in built.train_for_holdout and set(fold.train) < set(built.train_for_holdout)
+    assert built.final == tuple(as_ofs)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def company(customers: int, seed: int, campaigns: bool = True) -> Dataset:
     """Rows whose risk without a contact is known (``truth``); contacts go to those of low risk, and keep 80 %."""
     rng = np.random.default_rng(seed)
     parts = []
-    for moment in MONTHS:
+    for as_of in MONTHS:
         gap, spend = rng.gamma(2, 10, customers), rng.lognormal(4, 1, customers)
         region = rng.choice(["north", "south", None], customers)
         truth = expit(gap / 12 - 2.2 + 0.8 * (region == "north"))
@@ -57,7 +57,7 @@ def company(customers: int, seed: int, campaigns: bool = True) -> Dataset:
             pd.DataFrame(
                 {
                     "customer_id": [f"c{i}" for i in range(customers)],
-                    "as_of": moment,
+                    "as_of": as_of,
                     "days_since_last_order": gap,
                     "spend": spend,
                     "tenure_days": rng.integers(30, 700, customers).astype(float),
@@ -96,12 +96,12 @@ def test_under_weight_the_risk_without_a_contact_is_calibrated_and_under_keep_it
 ) -> None:
     later = company(3000, 2).frame
     without = (np.random.default_rng(3).random(len(later)) < later["truth"]).astype(float)
-    told = {option: bundle.predict(bundle.encode(later)) for option, bundle in models.items()}
-    error = {option: metrics.expected_calibration_error(without, p) for option, p in told.items()}
+    result = {option: bundle.predict(bundle.encode(later)) for option, bundle in models.items()}
+    error = {option: metrics.expected_calibration_error(without, p) for option, p in result.items()}
     assert error["weight"] < 0.02 < 0.06 < error["keep"]
-    assert told["weight"].mean() == pytest.approx(later["truth"].mean(), abs=0.015)
-    assert told["keep"].mean() < later["truth"].mean() - 0.06
-    assert np.mean((told["weight"] - later["truth"]) ** 2) < 0.5 * np.mean((told["keep"] - later["truth"]) ** 2)
+    assert result["weight"].mean() == pytest.approx(later["truth"].mean(), abs=0.015)
+    assert result["keep"].mean() < later["truth"].mean() - 0.06
+    assert np.mean((result["weight"] - later["truth"]) ** 2) < 0.5 * np.mean((result["keep"] - later["truth"]) ** 2)
 
 
 def test_under_keep_the_risk_is_that_of_customers_as_they_are_treated(models: dict[str, Bundle]) -> None:
@@ -118,10 +118,10 @@ def test_the_spared_weighted_to_all_tell_what_would_come_of_all_without_a_contac
     p = treatment.propensity(encoder(rows).x, encoder.category_places, rows, contacted)
     weight = treatment.weights(p, contacted, 0.99)
     y, truth = rows["label"].to_numpy(), rows["truth"].to_numpy()
-    found = treatment.weighted_metrics(y, truth, weight)
-    assert found["churn_rate"] == pytest.approx(truth.mean(), abs=0.015)
+    result = treatment.weighted_metrics(y, truth, weight)
+    assert result["churn_rate"] == pytest.approx(truth.mean(), abs=0.015)
     assert rows.loc[contacted == 0, "label"].mean() > truth.mean() + 0.03
-    assert found["expected_calibration_error"] < 0.02
+    assert result["expected_calibration_error"] < 0.02
     numbers = rows[["days_since_last_order", "spend"]].to_numpy()
     assert treatment.imbalance(numbers, weight) < 0.1 < treatment.imbalance(numbers, (contacted == 0).astype(float))
 
@@ -131,12 +131,12 @@ def test_without_any_contact_all_options_give_the_same_model_byte_by_byte(
     seed: int, settings: Settings, tmp_path: Path
 ) -> None:
     quiet = company(150, seed, campaigns=False)
-    found = []
+    result = []
     for option in OPTIONS:
         folder = train_on(quiet, under(settings, option, max_trees=15), None)[0].save(tmp_path / option)
-        found.append({path.name: path.read_bytes() for path in folder.iterdir()})
-    assert found[0] == found[1] == found[2]
-    assert "bundle.json" in found[0] and "until_60_days.txt" in found[0]
+        result.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert result[0] == result[1] == result[2]
+    assert "bundle.json" in result[0] and "until_60_days.txt" in result[0]
 
 
 def test_drop_learns_as_if_the_contacted_were_not_there(settings: Settings) -> None:
@@ -144,11 +144,11 @@ def test_drop_learns_as_if_the_contacted_were_not_there(settings: Settings) -> N
     data = replace(data, frame=data.frame.drop(columns=["churned_60", "churned_90"]))
     without = replace(data, frame=data.frame[data.frame[CONTACTED] == 0].reset_index(drop=True))
     dropped = train_on(data, under(settings, "drop", max_trees=15), None)[0]
-    kept = train_on(without, under(settings, "keep", max_trees=15), None)[0]
-    texts = [b.scores[0].booster.model_to_string() for b in (dropped, kept)]
+    untouched = train_on(without, under(settings, "keep", max_trees=15), None)[0]
+    texts = [b.scores[0].booster.model_to_string() for b in (dropped, untouched)]
     assert texts[0] == texts[1]
-    assert dropped.scores[0].affine == kept.scores[0].affine
-    assert len(dropped.reference) > len(kept.reference)
+    assert dropped.scores[0].affine == untouched.scores[0].affine
+    assert len(dropped.reference) > len(untouched.reference)
 
 
 def test_neither_contact_nor_weight_is_a_feature_and_the_facts_are_in_the_model(models: dict[str, Bundle]) -> None:
@@ -167,10 +167,12 @@ def test_the_examination_judges_all_rows_and_the_spared_weighted_to_all(
     models: dict[str, Bundle], data: Dataset, settings: Settings
 ) -> None:
     held_out = company(1000, 5)
-    shown = examine(models["weight"], held_out.frame, data.frame, under(settings, "weight"))
-    assert shown.untreated["model"]["expected_calibration_error"] < shown.model["expected_calibration_error"]
-    assert shown.untreated["model"]["n"] == (held_out.frame[CONTACTED] == 0).sum()
-    assert set(shown.to_dict()["untreated"]) == {"model", "baseline"}
+    examination = examine(models["weight"], held_out.frame, data.frame, under(settings, "weight"))
+    assert (
+        examination.untreated["model"]["expected_calibration_error"] < examination.model["expected_calibration_error"]
+    )
+    assert examination.untreated["model"]["n"] == (held_out.frame[CONTACTED] == 0).sum()
+    assert set(examination.to_dict()["untreated"]) == {"model", "baseline"}
     quiet = company(300, 5, campaigns=False)
     assert examine(models["keep"], quiet.frame, data.frame, settings).untreated == {}
 
@@ -211,8 +213,8 @@ def test_a_value_model_and_the_data_itself_stay_as_they_are(data: Dataset, setti
     before = data.frame.copy()
     value = replace(data, task="clv")
     assert treatment.with_treatment_weights(value, tuple(MONTHS), under(settings, "drop")) is value
-    kept = treatment.with_treatment_weights(data, tuple(MONTHS), under(settings, "keep"))
-    assert kept.frame is data.frame
+    untouched = treatment.with_treatment_weights(data, tuple(MONTHS), under(settings, "keep"))
+    assert untouched.frame is data.frame
     treatment.with_treatment_weights(data, tuple(MONTHS), under(settings, "weight"))
     pd.testing.assert_frame_equal(data.frame, before)
 
@@ -257,8 +259,8 @@ def test_a_weight_of_three_counts_like_three_rows(rows: list[tuple[int, float, i
     assert treatment.weighted_auc(y, p, w) == pytest.approx(metrics.auc(y[again], p[again]), nan_ok=True)
     assert treatment.weighted_log_loss(y, p, w) == pytest.approx(metrics.log_loss(y[again], p[again]), nan_ok=True)
     ones = np.ones(len(y))
-    plain = metrics.expected_calibration_error(y, p)
-    assert treatment.weighted_calibration_error(y, p, ones) == pytest.approx(plain)
+    unweighted = metrics.expected_calibration_error(y, p)
+    assert treatment.weighted_calibration_error(y, p, ones) == pytest.approx(unweighted)
 
 
 @given(st.lists(st.floats(0.0, 0.999), min_size=1, max_size=50), st.floats(0.51, 1.0))
@@ -277,7 +279,7 @@ def test_weights_are_of_mean_one_over_the_spared_and_rise_with_the_chance_of_a_c
 def test_a_run_keeps_option_share_and_facts_of_both_models(lived: Workspace) -> None:
     version = catalog.champion(lived, "churn") or catalog.versions(lived, "churn")[0]
     documents = runs.documents(lived, version.run_id)
-    told = documents["treatment"]
-    assert told["option"] == "keep"
-    assert 0.1 < told["final"]["contacted_share"] < 0.6
+    result = documents["treatment"]
+    assert result["option"] == "keep"
+    assert 0.1 < result["final"]["contacted_share"] < 0.6
     assert documents["evaluation"]["untreated"]["model"]["n"] > 0

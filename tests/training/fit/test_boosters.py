@@ -60,10 +60,10 @@ def rows(n: int, seed: int, task: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module", params=["churn", "clv"])
 def data(request: pytest.FixtureRequest) -> Dataset:
-    moments = pd.date_range("2024-01-01", periods=9, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
+    as_ofs = pd.date_range("2024-01-01", periods=9, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
     parts = [
         rows(300, i, request.param).assign(as_of=m, customer_id=[f"c{k}" for k in range(300)])
-        for i, m in enumerate(moments)
+        for i, m in enumerate(as_ofs)
     ]
     return Dataset(request.param, pd.concat(parts, ignore_index=True), SCHEMA, "made up")
 
@@ -73,9 +73,9 @@ def trained(data: Dataset, tmp_path_factory: pytest.TempPathFactory, settings: S
     place = Workspace(tmp_path_factory.mktemp("search"))
     parts = plan_as_ofs(data.as_ofs, 30, 1, 2)
     folds = fold_data(data, parts.folds, settings)
-    found = search(data.task, folds, settings.tuning, place, "mark")
-    fitted, encoder = learn(data, parts.final, found, settings)
-    later = validation_scores(folds, found, 0)
+    result = search(data.task, folds, settings.tuning, place, "mark")
+    fitted, encoder = learn(data, parts.final, result, settings)
+    later = validation_scores(folds, result, 0)
     return assemble(fitted, encoder, later, data, parts.final, None, data.at(parts.holdout), settings)
 
 
@@ -99,8 +99,8 @@ def test_a_form_learns_what_moves_its_target(form) -> None:
 def test_the_same_seed_gives_the_same_booster_and_another_seed_another() -> None:
     train = rows(500, 1, "churn")
     encoder = learn_encoder(train, SCHEMA)
-    made = [fit(CHURN, encoder(train), encoder, FIRST_TRIAL, seed=s, trees={"churn": 10}) for s in (1, 1, 2)]
-    texts = [m.boosters[0].model_to_string() for m in made]
+    built = [fit(CHURN, encoder(train), encoder, FIRST_TRIAL, seed=s, trees={"churn": 10}) for s in (1, 1, 2)]
+    texts = [m.boosters[0].model_to_string() for m in built]
     assert texts[0] == texts[1] != texts[2]
 
 
@@ -123,8 +123,8 @@ def test_the_encoder_keeps_what_varies_and_reads_the_unknown_as_missing() -> Non
 
 def test_explanations_sum_to_what_is_served(trained: bundles.Bundle, data: Dataset) -> None:
     matrix = trained.encode(data.frame.head(300))
-    told = trained.explain(matrix)
-    assert told.base + told.effects.sum(axis=1) == pytest.approx(trained.predict(matrix), rel=1e-12)
+    result = trained.explain(matrix)
+    assert result.base + result.effects.sum(axis=1) == pytest.approx(trained.predict(matrix), rel=1e-12)
 
 
 def test_a_longer_silence_is_never_likelier_and_every_horizon_is_calibrated(
@@ -160,8 +160,8 @@ def test_a_bundle_read_back_is_the_one_that_was_saved(trained: bundles.Bundle, d
     matrix = trained.encode(data.frame)
     assert np.array_equal(back.predict(matrix), trained.predict(matrix))
     assert np.array_equal([s.score(matrix) for s in back.steps], [s.score(matrix) for s in trained.steps])
-    plain = {"scores": (), "steps": (), "reference": None}
-    assert dataclasses.replace(back, **plain) == dataclasses.replace(trained, **plain)
+    without_arrays = {"scores": (), "steps": (), "reference": None}
+    assert dataclasses.replace(back, **without_arrays) == dataclasses.replace(trained, **without_arrays)
     assert not list(tmp_path.rglob("*.pkl"))
     assert {p.suffix for p in (tmp_path / "bundle").iterdir()} == {".txt", ".json", ".parquet"}
 
@@ -187,15 +187,15 @@ def test_a_column_the_model_needs_is_named_when_it_lacks(trained: bundles.Bundle
 
 def test_percentiles_rise_with_the_prediction(trained: bundles.Bundle) -> None:
     scale = np.asarray(trained.quantiles)
-    found = trained.percentile(np.array([scale[0] - 1, np.median(scale), scale[-1] + 1]))
-    assert found.tolist()[0] == 0
-    assert found.tolist()[2] == 100
-    assert 45 <= found[1] <= 55
+    result = trained.percentile(np.array([scale[0] - 1, np.median(scale), scale[-1] + 1]))
+    assert result.tolist()[0] == 0
+    assert result.tolist()[2] == 100
+    assert 45 <= result[1] <= 55
 
 
 def test_a_search_that_was_cut_off_goes_on_where_it_stood(settings: Settings, workspace: Workspace) -> None:
-    moments = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")
-    frame = pd.concat([rows(200, i, "churn").assign(as_of=m, customer_id="c") for i, m in enumerate(moments)])
+    as_ofs = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")
+    frame = pd.concat([rows(200, i, "churn").assign(as_of=m, customer_id="c") for i, m in enumerate(as_ofs)])
     data = Dataset("churn", frame, SCHEMA, "made up")
     folds = fold_data(data, plan_as_ofs(data.as_ofs, 30, 1, 1).folds, settings)
     short = settings.tuning.model_copy(update={"trials": 2})
@@ -234,18 +234,18 @@ def test_mlflow_answers_what_is_served(trained: bundles.Bundle, data: Dataset, w
         number = run.register(trained, trained, data.frame.head(5), {"gates": "passed"}, "Of a test.")
     import mlflow
 
-    found = mlflow.pyfunc.load_model(f"models:/{trained.task}/{number}").predict(data.frame.head(20))
+    result = mlflow.pyfunc.load_model(f"models:/{trained.task}/{number}").predict(data.frame.head(20))
     served = trained.predict(trained.encode(data.frame.head(20)))
-    assert found.iloc[:, 0].to_numpy() == pytest.approx(served, abs=0)
+    assert result.iloc[:, 0].to_numpy() == pytest.approx(served, abs=0)
     assert not list(workspace.mlruns.rglob("*.pkl"))
     reread, judged = model_registry.bundles(workspace, trained.task, number)
     assert reread.features == judged.features == trained.features
 
 
 def trial(number: int, losses: list[float], trees: int) -> FrozenTrial:
-    made = create_trial(value=float(np.mean(losses)), user_attrs={"blocks": losses, "trees": {"churn": trees}})
-    made.number = number
-    return made
+    built = create_trial(value=float(np.mean(losses)), user_attrs={"blocks": losses, "trees": {"churn": trees}})
+    built.number = number
+    return built
 
 
 def test_of_trials_within_one_standard_error_the_one_with_fewest_trees_is_taken() -> None:

@@ -59,9 +59,9 @@ def test_two_processes_learn_the_forecasts_of_one_where_no_split_is_decided_by_a
     form: Form, weighted: bool
 ) -> None:
     train, later = rows(3001, 1, form, weighted), rows(1000, 2, form)
-    one, two = (learn(form, train, UNCOUNTED, where) for where in (None, PROCESSES))
-    assert two.raw(later.x) == pytest.approx(one.raw(later.x), rel=1e-9)
-    assert np.ptp(one.raw(later.x)) > 1
+    single, two = (learn(form, train, UNCOUNTED, where) for where in (None, PROCESSES))
+    assert two.raw(later.x) == pytest.approx(single.raw(later.x), rel=1e-9)
+    assert np.ptp(single.raw(later.x)) > 1
 
 
 @pytest.mark.slow
@@ -70,8 +70,8 @@ def test_with_counts_the_loss_on_later_rows_is_that_of_one_process_within_one_pe
     train, later = rows(6000, 1, form), rows(3000, 2, form)
     raw = [learn(form, train, COUNTED, where).raw(later.x)[:, 0] for where in (None, PROCESSES)]
     task, link = ("churn", lambda r: 1 / (1 + np.exp(-r))) if form is CHURN else ("clv", np.exp)
-    one, two = (loss(task, later.y, link(r)) for r in raw)
-    assert two == pytest.approx(one, rel=0.01)
+    single, two = (loss(task, later.y, link(r)) for r in raw)
+    assert two == pytest.approx(single, rel=0.01)
     assert np.corrcoef(*raw)[0, 1] > 0.99
 
 
@@ -82,8 +82,8 @@ def test_a_model_of_several_processes_comes_again_and_explains_what_it_forecasts
     texts = [f.boosters[0].model_to_string() for f in (first, second) if f.boosters[0]]
     assert texts[0] == texts[1]
     assert not re.search("machines|listen_port", texts[0].split("parameters:")[1])
-    told = np.asarray(first.boosters[0].predict(later.x, pred_contrib=True)) if first.boosters[0] else np.zeros(0)
-    assert told.sum(axis=1) == pytest.approx(first.raw(later.x)[:, 0], rel=1e-9)
+    result = np.asarray(first.boosters[0].predict(later.x, pred_contrib=True)) if first.boosters[0] else np.zeros(0)
+    assert result.sum(axis=1) == pytest.approx(first.raw(later.x)[:, 0], rel=1e-9)
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +106,9 @@ def cluster() -> Iterator[str]:
 def test_dask_workers_learn_what_processes_learn(cluster: str) -> None:
     train, later = rows(3001, 1, HYBRID), rows(1000, 2, HYBRID)
     dask = Training(engine="dask", workers=2, scheduler=cluster)
-    theirs, own, one = (learn(HYBRID, train, UNCOUNTED, where).raw(later.x) for where in (dask, PROCESSES, None))
-    assert np.array_equal(theirs, own)
-    assert theirs == pytest.approx(one, rel=1e-9)
+    other, own, single = (learn(HYBRID, train, UNCOUNTED, where).raw(later.x) for where in (dask, PROCESSES, None))
+    assert np.array_equal(other, own)
+    assert other == pytest.approx(single, rel=1e-9)
 
 
 def test_every_row_is_dealt_to_one_process_with_its_weight_and_start() -> None:

@@ -15,14 +15,14 @@ SCHEMA = FeatureSchema((Feature("gap", "orders", "float64", ""), Feature("spend"
 MOMENTS = pd.date_range("2024-01-01", periods=6, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
 
 
-def customers(moment: pd.Timestamp, number: int) -> pd.DataFrame:
+def customers(date: pd.Timestamp, number: int) -> pd.DataFrame:
     """Who is silent for an exponential time, the longer the larger the gap."""
     rng = np.random.default_rng(number)
     gap = rng.uniform(0, 1, 600)
     silent = rng.exponential(20 + 120 * gap)
-    told = {name: (silent >= days).astype(float) for name, days in NAMES.items()}
-    frame = pd.DataFrame({"gap": gap, "spend": rng.normal(size=600), **told})
-    return frame.assign(as_of=moment, customer_id=[f"c{i}" for i in range(600)], silent=silent)
+    result = {name: (silent >= days).astype(float) for name, days in NAMES.items()}
+    frame = pd.DataFrame({"gap": gap, "spend": rng.normal(size=600), **result})
+    return frame.assign(as_of=date, customer_id=[f"c{i}" for i in range(600)], silent=silent)
 
 
 NAMES = {"label": 30, "churned_60": 60, "churned_90": 90}
@@ -44,8 +44,8 @@ def test_each_step_learns_the_chance_of_going_on_in_silence(data: Dataset, setti
     (steps, left_out), encoder = learned(data, None, settings)
     assert [s.days for s in steps] == [60, 90] and left_out == {}
     asked = encoder(pd.DataFrame({"gap": [0.25, 0.75], "spend": 0.0, "label": 0.0}))
-    for step in steps:
-        chance = 1 / (1 + np.exp(-step.score(asked.x)))
+    for model in steps:
+        chance = 1 / (1 + np.exp(-model.score(asked.x)))
         assert chance == pytest.approx(np.exp(-30 / (20 + 120 * np.array([0.25, 0.75]))), abs=0.12)
 
 
@@ -56,8 +56,8 @@ def test_no_outcome_past_the_limit_is_learned_from(data: Dataset, settings: Sett
     turned = data.frame.assign(**{name: data.frame[name].where(~later, 1 - data.frame[name]) for name in NAMES})
     (again, _), _ = learned(Dataset("churn", turned.assign(label=data.frame["label"]), SCHEMA, ""), limit, settings)
     x = encoder(data.frame).x
-    for one, other in zip(steps, again, strict=True):
-        assert np.array_equal(one.score(x), other.score(x))
+    for single, other in zip(steps, again, strict=True):
+        assert np.array_equal(single.score(x), other.score(x))
 
 
 def test_a_horizon_that_the_history_is_too_short_for_is_left_out_and_named(data: Dataset, settings: Settings) -> None:

@@ -34,7 +34,7 @@ def settings() -> Settings:
     return load("test")
 
 
-def people(n: int, seed: int, as_of: str = "2024-06-01") -> pd.DataFrame:
+def customers_at(n: int, seed: int, as_of: str = "2024-06-01") -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     known = rng.uniform(10, 150, n)
     orders = 1 + rng.poisson(known / 20)
@@ -45,14 +45,16 @@ def people(n: int, seed: int, as_of: str = "2024-06-01") -> pd.DataFrame:
     return rows.assign(customer_id=[f"c{i}" for i in range(n)], as_of=pd.Timestamp(as_of, tz="UTC"))
 
 
-def labelled(task: str, moments: int, n: int = 30) -> Dataset:
-    days = pd.date_range("2024-01-01", periods=moments, freq="MS", tz="UTC")
+def labelled(task: str, as_ofs: int, n: int = 30) -> Dataset:
+    days = pd.date_range("2024-01-01", periods=as_ofs, freq="MS", tz="UTC")
     rng = np.random.default_rng(0)
     parts = [
-        people(n, i, str(d.date())).assign(label=(rng.random(n) < 0.3) if task == "churn" else rng.gamma(1, 30, n))
+        customers_at(n, i, str(d.date())).assign(
+            label=(rng.random(n) < 0.3) if task == "churn" else rng.gamma(1, 30, n)
+        )
         for i, d in enumerate(days)
     ]
-    empty = people(n, 0).head(0).assign(label=pd.Series(dtype=float))
+    empty = customers_at(n, 0).head(0).assign(label=pd.Series(dtype=float))
     frame = pd.concat(parts, ignore_index=True) if parts else empty
     return Dataset(task, frame.astype({"label": float}), SCHEMA, "made up")  # type: ignore[arg-type]
 
@@ -61,22 +63,22 @@ def labelled(task: str, moments: int, n: int = 30) -> Dataset:
 def test_nothing_has_matured_and_still_every_customer_is_answered(
     task: str, settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    asked = people(30, 9)
-    made = fit_small_data(settings, labelled(task, 0), None, asked)
-    assert made.judged is None
-    assert (made.final.basis, made.final.full_season) == ("prior", False)
-    back = bundles.load(made.final.save(tmp_path_factory.mktemp("few") / "bundle"))
+    asked = customers_at(30, 9)
+    built = fit_small_data(settings, labelled(task, 0), None, asked)
+    assert built.judged is None
+    assert (built.final.basis, built.final.full_season) == ("prior", False)
+    back = bundles.load(built.final.save(tmp_path_factory.mktemp("few") / "bundle"))
     matrix = back.encode(asked)
-    told = back.predict(matrix)
-    assert np.isfinite(told).all()
-    assert (told > 0).all()
-    assert np.array_equal(told, made.final.predict(matrix))
+    result = back.predict(matrix)
+    assert np.isfinite(result).all()
+    assert (result > 0).all()
+    assert np.array_equal(result, built.final.predict(matrix))
     parts = back.explain(matrix)
-    assert parts.base + parts.effects.sum(axis=1) == pytest.approx(told, rel=1e-9)
+    assert parts.base + parts.effects.sum(axis=1) == pytest.approx(result, rel=1e-9)
 
 
 def test_a_longer_silence_is_never_likelier_and_no_order_is_certain(settings: Settings) -> None:
-    asked = people(40, 3)
+    asked = customers_at(40, 3)
     model = fit_small_data(settings, labelled("churn", 0), None, asked).final
     matrix = model.encode(asked)
     left = model.by_horizon(model.survival(matrix, model.predict(matrix)))
@@ -90,7 +92,7 @@ def test_a_longer_silence_is_never_likelier_and_no_order_is_certain(settings: Se
 def test_what_customers_bring_lies_in_the_interval_as_often_as_promised_where_the_model_is_true(
     settings: Settings,
 ) -> None:
-    asked = people(1500, 3)
+    asked = customers_at(1500, 3)
     model = fit_small_data(settings, labelled("clv", 0), None, asked).final
     prior = model.scores[0].prior
     assert prior is not None
@@ -104,10 +106,10 @@ def test_what_customers_bring_lies_in_the_interval_as_often_as_promised_where_th
 
 def test_with_matured_moments_a_model_of_earlier_ones_is_judged(settings: Settings) -> None:
     data = labelled("churn", 8)
-    known = pd.concat([data.frame, people(30, 9, "2024-10-01")], ignore_index=True)
-    made = fit_small_data(settings, data, plan_as_ofs(data.as_ofs, 30, 2, 2), known)
-    assert made.judged is not None
-    assert pd.Timestamp(made.judged.trained_through) < pd.Timestamp(made.final.trained_through)
+    known = pd.concat([data.frame, customers_at(30, 9, "2024-10-01")], ignore_index=True)
+    built = fit_small_data(settings, data, plan_as_ofs(data.as_ofs, 30, 2, 2), known)
+    assert built.judged is not None
+    assert pd.Timestamp(built.judged.trained_through) < pd.Timestamp(built.final.trained_through)
 
 
 def contracts(n: int, task: str) -> Dataset:
@@ -130,15 +132,15 @@ def test_contracts_are_answered_by_a_regression_that_ranks_them(task: str, setti
     own = settings.model_copy(update={"churn": kind})
     assert form_for(data, own).name == {"churn": "churn_linear", "clv": "value_linear"}[task]
     asked = data.newest(data.as_ofs)
-    made = fit_small_data(own, data, plan_as_ofs(data.as_ofs, 30, 1, 2), data.frame.assign(contracts_active=1.0))
-    model, column = made.final, {"churn": "tickets", "clv": "price_now"}[task]
-    told = model.predict(model.encode(asked))
-    assert np.corrcoef(told, asked[column])[0, 1] > 0.5
+    built = fit_small_data(own, data, plan_as_ofs(data.as_ofs, 30, 1, 2), data.frame.assign(contracts_active=1.0))
+    model, column = built.final, {"churn": "tickets", "clv": "price_now"}[task]
+    result = model.predict(model.encode(asked))
+    assert np.corrcoef(result, asked[column])[0, 1] > 0.5
     if task == "churn":
         assert set(model.info["horizons_left_out"]) == {"60", "90"}
     else:
-        low, high = model.bounds(told, model.encode(asked))
-        assert ((low <= told) & (told <= high)).all()
+        low, high = model.bounds(result, model.encode(asked))
+        assert ((low <= result) & (result <= high)).all()
 
 
 def test_without_orders_and_without_an_outcome_nothing_is_made_up(settings: Settings) -> None:
@@ -181,18 +183,18 @@ def test_churn_told_from_little_history_is_neither_too_low_nor_too_high(settings
 def test_orders_that_bring_nothing_are_no_value_to_forecast(settings: Settings) -> None:
     for amount in (0.0, -5.0):
         with pytest.raises(DataError, match=r"net revenue of -?\d+\.00 in total"):
-            fit_small_data(settings, labelled("clv", 0), None, people(30, 9).assign(spend_total=amount))
+            fit_small_data(settings, labelled("clv", 0), None, customers_at(30, 9).assign(spend_total=amount))
 
 
 def test_an_infinite_feature_of_whom_is_asked_is_refused(settings: Settings) -> None:
-    asked = people(30, 9)
+    asked = customers_at(30, 9)
     asked.loc[3, "spend_total"] = np.inf
     with pytest.raises(DataError, match=r"spend_total that is not a finite number .* customer 'c3'"):
         fit_small_data(settings, labelled("clv", 0), None, asked)
 
 
 def test_one_buyer_among_thirty_is_answered(settings: Settings) -> None:
-    asked = people(30, 9)
+    asked = customers_at(30, 9)
     asked.loc[1:, list(ORDERS)] = (0.0, np.nan, np.nan, 0.0)
     model = fit_small_data(settings, labelled("clv", 0), None, asked).final
     assert (model.predict(model.encode(asked)) > 0).all()
@@ -204,8 +206,8 @@ def test_contracts_without_a_number_that_varies_are_told_the_rate(settings: Sett
     flat.frame["plan"] = np.where(np.arange(len(flat.frame)) % 2, "a", "b")
     own = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
     model = fit_small_data(own, flat, None, flat.frame.assign(contracts_active=1.0)).final
-    told = model.predict(model.encode(flat.newest(flat.as_ofs)))
-    assert told == pytest.approx(flat.frame["label"].mean(), abs=0.01)
+    result = model.predict(model.encode(flat.newest(flat.as_ofs)))
+    assert result == pytest.approx(flat.frame["label"].mean(), abs=0.01)
 
 
 def test_a_regression_of_few_is_as_sure_as_it_is_of_customers_it_did_not_learn_from(settings: Settings) -> None:
@@ -232,11 +234,11 @@ def test_a_regression_of_few_is_as_sure_as_it_is_of_customers_it_did_not_learn_f
 
 def test_a_handful_of_customers_is_refused_with_what_to_do(settings: Settings) -> None:
     with pytest.raises(NotEnoughDataError, match=r"5 customers .* needs 20: .* minimum.few_customers"):
-        fit_small_data(settings, labelled("clv", 0), None, people(5, 0))
+        fit_small_data(settings, labelled("clv", 0), None, customers_at(5, 0))
 
 
 def test_what_trees_lack_is_counted(settings: Settings) -> None:
     lack = shortage(labelled("churn", 2), settings.minimum)
     assert lack[0] == "30 customers at the newest labelled moment, 200 are needed"
     assert lack[1] == "2 labelled moments, 4 are needed"
-    assert any("customers who left" in one for one in lack)
+    assert any("customers who left" in single for single in lack)

@@ -61,18 +61,18 @@ def shared(server: sqlalchemy.URL, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     engine.dispose()
 
 
-def in_states(found: SearchResult, *states: TrialState) -> int:
-    return sum(t.state in states for t in found.study.trials)
+def in_states(result: SearchResult, *states: TrialState) -> int:
+    return sum(t.state in states for t in result.study.trials)
 
 
 def test_one_process_finds_the_same_on_a_storage_that_is_told(
     folds: list[FoldData], tuning: Tuning, workspace: Workspace, tmp_path: Path
 ) -> None:
-    elsewhere = tuning.model_copy(update={"storage": f"sqlite:///{tmp_path / 'elsewhere.db'}"})
-    own, told = (search("churn", folds, t, workspace, "mark") for t in (tuning, elsewhere))
-    assert [t.params for t in own.study.trials] == [t.params for t in told.study.trials]
-    assert [t.value for t in own.study.trials] == [t.value for t in told.study.trials]
-    assert (own.params, own.trees, own.loss) == (told.params, told.trees, told.loss)
+    other_storage = tuning.model_copy(update={"storage": f"sqlite:///{tmp_path / 'elsewhere.db'}"})
+    own, result = (search("churn", folds, t, workspace, "mark") for t in (tuning, other_storage))
+    assert [t.params for t in own.study.trials] == [t.params for t in result.study.trials]
+    assert [t.value for t in own.study.trials] == [t.value for t in result.study.trials]
+    assert (own.params, own.trees, own.loss) == (result.params, result.trees, result.loss)
 
 
 @pytest.mark.slow
@@ -81,22 +81,22 @@ def test_two_processes_on_this_machine_end_with_exactly_the_trials(
 ) -> None:
     counted: list[int] = []
     two = tuning.model_copy(update={"workers": 2})
-    found = search("churn", folds, two, workspace, "mark", lambda done, of: counted.append(done))
-    assert in_states(found, *workers.ENDED) == N == counted[-1]
+    result = search("churn", folds, two, workspace, "mark", lambda done, of: counted.append(done))
+    assert in_states(result, *workers.ENDED) == N == counted[-1]
     assert counted == sorted(counted)
     again = search("churn", folds, two, workspace, "mark")
-    assert (again.params, again.trees, again.loss) == (found.params, found.trees, found.loss)
+    assert (again.params, again.trees, again.loss) == (result.params, result.trees, result.loss)
 
 
 @pytest.mark.slow
 def test_two_machines_on_one_postgresql_end_with_exactly_the_trials_and_one_result(
     folds: list[FoldData], tuning: Tuning, shared: str, tmp_path: Path
 ) -> None:
-    told = tuning.model_copy(update={"storage": shared})
+    answer = tuning.model_copy(update={"storage": shared})
     places = [Workspace(tmp_path / name) for name in ("here", "there")]
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-        both = list(pool.map(search, *zip(*[("churn", folds, told, place, "mark") for place in places], strict=True)))
-    assert [in_states(found, *workers.ENDED) for found in both] == [N, N]
+        both = list(pool.map(search, *zip(*[("churn", folds, answer, place, "mark") for place in places], strict=True)))
+    assert [in_states(result, *workers.ENDED) for result in both] == [N, N]
     assert in_states(both[0], TrialState.RUNNING, TrialState.WAITING) == 0
     assert (both[0].params, both[0].trees, both[0].loss) == (both[1].params, both[1].trees, both[1].loss)
     assert not any(place.tuning.exists() for place in places)
@@ -122,10 +122,10 @@ def test_a_process_killed_in_the_middle_of_a_trial_does_not_hold_up_the_others(
     victim.join()
     monkeypatch.setattr(workers, "ALIVE_SECONDS", 1)
     monkeypatch.setattr(workers, "SILENT_SECONDS", 3)
-    found = search("churn", folds, quick, workspace, "mark")
-    assert in_states(found, *workers.ENDED) == N
-    assert in_states(found, TrialState.FAIL) == 1
-    assert in_states(found, TrialState.RUNNING) == 0
+    result = search("churn", folds, quick, workspace, "mark")
+    assert in_states(result, *workers.ENDED) == N
+    assert in_states(result, TrialState.FAIL) == 1
+    assert in_states(result, TrialState.RUNNING) == 0
 
 
 def _running(storage: optuna.storages.RDBStorage) -> bool:
@@ -199,10 +199,10 @@ def test_a_password_in_the_settings_is_refused(url: str, tuning: Tuning) -> None
 
 
 def test_where_and_by_how_many_a_search_runs_does_not_make_it_another(settings: Settings, workspace: Workspace) -> None:
-    def mark(**changes: object) -> str:
+    def fingerprint(**changes: object) -> str:
         return recipe.training_fingerprint(
             settings.model_copy(update={"tuning": settings.tuning.model_copy(update=changes)}), workspace, "churn"
         )
 
-    assert mark() == mark(workers=4) == mark(storage="sqlite:///x.db") != mark(trials=99)
+    assert fingerprint() == fingerprint(workers=4) == fingerprint(storage="sqlite:///x.db") != fingerprint(trials=99)
     assert settings.tuning.model_copy(update={"workers": 4, "storage": "sqlite:///x.db"}).alone == settings.tuning

@@ -75,8 +75,8 @@ def test_the_numbers_rule_is_a_logistic_regression_on_standardised_columns() -> 
     x = rng.normal(3, 5, (400, 2))
     y = (rng.random(400) < 1 / (1 + np.exp(-x[:, 0] / 5))).astype(float)
     scaled = (x - x.mean(0)) / x.std(0)
-    wanted = LogisticRegression(max_iter=2000).fit(scaled, y).predict_proba(scaled)[:, 1]
-    np.testing.assert_allclose(numbers_rule(x, x, y), wanted, atol=1e-6)
+    expected = LogisticRegression(max_iter=2000).fit(scaled, y).predict_proba(scaled)[:, 1]
+    np.testing.assert_allclose(numbers_rule(x, x, y), expected, atol=1e-6)
 
 
 def test_the_numbers_rule_knows_missing_values_no_columns_and_one_class() -> None:

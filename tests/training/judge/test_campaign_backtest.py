@@ -21,29 +21,29 @@ def with_campaign(settings: Settings, **given: float | None) -> Settings:
 
 @pytest.fixture
 def rows() -> pd.DataFrame:
-    moment = pd.Timestamp("2024-03-01", tz="UTC")
+    as_of = pd.Timestamp("2024-03-01", tz="UTC")
     columns = {"spend_total": [300.0, 50.0], "tenure_days": [150.0, 1.0], "price_now": [10.0, np.nan]}
-    return pd.DataFrame({"customer_id": ["a", "b"], "as_of": [moment] * 2, "label": [1.0, 0.0], **columns})
+    return pd.DataFrame({"customer_id": ["a", "b"], "as_of": [as_of] * 2, "label": [1.0, 0.0], **columns})
 
 
 def test_a_value_set_for_all_comes_first(rows: pd.DataFrame) -> None:
-    found = campaign_backtest.values(with_campaign(load("test"), value_per_customer=200.0), (), rows)
-    assert found is not None
-    assert (found[0].tolist(), found[1]) == ([200.0, 200.0], "value_per_customer")
+    result = campaign_backtest.values(with_campaign(load("test"), value_per_customer=200.0), (), rows)
+    assert result is not None
+    assert (result[0].tolist(), result[1]) == ([200.0, 200.0], "value_per_customer")
 
 
 def test_without_a_value_model_the_past_rate_is_taken(rows: pd.DataFrame) -> None:
     settings = load("test")
-    found = campaign_backtest.values(settings, (), rows)
-    assert found is not None and found[1] == "past rate"
+    result = campaign_backtest.values(settings, (), rows)
+    assert result is not None and result[1] == "past rate"
     rate = past_rate(rows["spend_total"], rows["tenure_days"], settings.clv.horizon_days)
-    assert found[0].tolist() == rate.tolist()
+    assert result[0].tolist() == rate.tolist()
 
 
 def test_where_only_a_price_is_known_it_is_paid_on(rows: pd.DataFrame) -> None:
-    found = campaign_backtest.values(load("test"), (), rows.drop(columns=["spend_total", "tenure_days"]))
-    assert found is not None and found[1] == "present price"
-    assert found[0].tolist() == pytest.approx([10 * 90 * 12 / 365.25, 0])
+    result = campaign_backtest.values(load("test"), (), rows.drop(columns=["spend_total", "tenure_days"]))
+    assert result is not None and result[1] == "present price"
+    assert result[0].tolist() == pytest.approx([10 * 90 * 12 / 365.25, 0])
 
 
 def test_nothing_is_played_without_a_plan_or_without_any_value(rows: pd.DataFrame) -> None:
@@ -63,20 +63,20 @@ def test_a_hold_out_of_two_moments_tells_of_one_campaign(rows: pd.DataFrame) -> 
 
 
 def test_the_value_model_of_the_holdout_never_saw_what_came_after_it(lived: Workspace, settings: Settings) -> None:
-    kept, _ = holdout(settings, lived, "churn")
-    found = campaign_backtest.values(settings, model_registry.named_champion_bundles(lived, "clv"), kept)
-    assert found is not None and found[1] == "clv/1, as judged"
+    held_out, _ = holdout(settings, lived, "churn")
+    result = campaign_backtest.values(settings, model_registry.named_champion_bundles(lived, "clv"), held_out)
+    assert result is not None and result[1] == "clv/1, as judged"
     judged = model_registry.bundles(lived, "clv", "1")[1]
-    assert pd.Timestamp(judged.trained_through) + pd.Timedelta(days=judged.horizon_days) <= kept["as_of"].min()
-    assert found[0].tolist() == judged.predict(judged.encode(kept)).tolist()
+    assert pd.Timestamp(judged.trained_through) + pd.Timedelta(days=judged.horizon_days) <= held_out["as_of"].min()
+    assert result[0].tolist() == judged.predict(judged.encode(held_out)).tolist()
 
 
 def test_the_run_of_a_churn_model_holds_the_profit_curve_and_its_figures(lived: Workspace) -> None:
     version = model_registry.get_version(lived, "churn", "1")
-    told = runs.documents(lived, version.run_id)["campaign"]
-    assert told["contacted"] > 0 and len(told["policies"]) == 6
+    result = runs.documents(lived, version.run_id)["campaign"]
+    assert result["contacted"] > 0 and len(result["policies"]) == 6
     connection = runs.client(lived)
     recorded = connection.get_run(version.run_id).data.metrics
-    assert recorded["campaign_realised_profit"] == pytest.approx(told["realised_profit"])
+    assert recorded["campaign_realised_profit"] == pytest.approx(result["realised_profit"])
     assert recorded["empc"] > recorded["baseline_empc"]
     assert "plots/profit.png" in {f.path for f in connection.list_artifacts(version.run_id, "plots")}

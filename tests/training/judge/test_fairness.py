@@ -60,46 +60,46 @@ def by_group(table):
 
 
 def test_measures_by_hand():
-    found = by_group(churn_fairness(hand_made(), "sex", min_group=1))
-    assert found["n"].tolist() == [4, 4] and found["share"].tolist() == [0.5, 0.5]
-    assert found["churn_rate"].tolist() == [0.5, 0.25]
-    assert found["selection_rate"].tolist() == [0.5, 0.25]
-    assert found["recall"].tolist() == [0.5, 0.0]
-    assert found["mean_predicted"].tolist() == pytest.approx([0.55, 0.3])
-    assert found["calibration_gap"].tolist() == pytest.approx([0.05, 0.05])
-    assert found["ratio"].tolist() == [1.0, 0.5] and found["compared_to"].tolist() == ["a", "a"]
+    result = by_group(churn_fairness(hand_made(), "sex", min_group=1))
+    assert result["n"].tolist() == [4, 4] and result["share"].tolist() == [0.5, 0.5]
+    assert result["churn_rate"].tolist() == [0.5, 0.25]
+    assert result["selection_rate"].tolist() == [0.5, 0.25]
+    assert result["recall"].tolist() == [0.5, 0.0]
+    assert result["mean_predicted"].tolist() == pytest.approx([0.55, 0.3])
+    assert result["calibration_gap"].tolist() == pytest.approx([0.05, 0.05])
+    assert result["ratio"].tolist() == [1.0, 0.5] and result["compared_to"].tolist() == ["a", "a"]
 
 
 def test_measures_equal_fairlearns_metric_frame():
     frame = drawn({"f": 0.2, "m": 0.1, "x": 0.15}, 300)
-    found = by_group(churn_fairness(frame, "sex"))
-    theirs = MetricFrame(
+    result = by_group(churn_fairness(frame, "sex"))
+    other = MetricFrame(
         metrics={"selection_rate": selection_rate, "recall": true_positive_rate},
         y_true=frame["churned"],
         y_pred=frame["selected"],
         sensitive_features=frame["sex"],
     )
     for measure in ("selection_rate", "recall"):
-        assert found[measure].tolist() == pytest.approx(theirs.by_group[measure].tolist())
-    assert found["ratio"].min() == pytest.approx(theirs.ratio()["selection_rate"])
+        assert result[measure].tolist() == pytest.approx(other.by_group[measure].tolist())
+    assert result["ratio"].min() == pytest.approx(other.ratio()["selection_rate"])
 
 
 def test_intervals_of_rates_equal_statsmodels():
     frame = drawn({"f": 0.2, "m": 0.1}, 300)
     row = by_group(churn_fairness(frame, "sex")).loc["m"]
     part = frame[frame["sex"] == "m"]
-    wanted = proportion_confint(part["selected"].sum(), 300, method="wilson")
-    assert (row["selection_rate_low"], row["selection_rate_high"]) == pytest.approx(wanted)
+    expected = proportion_confint(part["selected"].sum(), 300, method="wilson")
+    assert (row["selection_rate_low"], row["selection_rate_high"]) == pytest.approx(expected)
     leavers = part[part["churned"] == 1]
-    wanted = proportion_confint(leavers["selected"].sum(), len(leavers), method="wilson")
-    assert (row["recall_low"], row["recall_high"]) == pytest.approx(wanted)
+    expected = proportion_confint(leavers["selected"].sum(), len(leavers), method="wilson")
+    assert (row["recall_low"], row["recall_high"]) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("x", "n", "other_x", "other_n"), [(10, 100, 20, 100), (3, 200, 40, 300), (30, 60, 50, 90)])
 def test_ratio_interval_is_close_to_the_score_interval_of_statsmodels(x, n, other_x, other_n):
-    found = ratio_interval(x / n, n, other_x / other_n, other_n)
-    wanted = confint_proportions_2indep(x, n, other_x, other_n, compare="ratio", method="score")
-    assert np.ravel(found) == pytest.approx(wanted, rel=0.08)
+    result = ratio_interval(x / n, n, other_x / other_n, other_n)
+    expected = confint_proportions_2indep(x, n, other_x, other_n, compare="ratio", method="score")
+    assert np.ravel(result) == pytest.approx(expected, rel=0.08)
 
 
 def test_ratio_interval_holds_the_truth_in_about_95_of_100_samples():
@@ -118,23 +118,23 @@ def test_ratio_interval_is_finite_and_holds_the_ratio(x, n, other_x, other_n):
 
 
 def test_group_that_is_selected_half_as_often_is_found():
-    found = by_group(churn_fairness(drawn({"f": 0.1, "m": 0.2}, 1500), "sex"))
-    assert found.loc["f", "verdict"] == "lower than others" and found.loc["f", "ratio_high"] < 0.8
-    assert found.loc["m", "verdict"] == "no difference shown"
+    result = by_group(churn_fairness(drawn({"f": 0.1, "m": 0.2}, 1500), "sex"))
+    assert result.loc["f", "verdict"] == "lower than others" and result.loc["f", "ratio_high"] < 0.8
+    assert result.loc["m", "verdict"] == "no difference shown"
 
 
 def test_same_ratio_of_few_customers_is_no_finding():
     frame = drawn({"f": 0.1, "m": 0.2}, 1500).groupby("sex").head(120)
-    found = by_group(churn_fairness(frame, "sex"))
-    assert found.loc["f", "ratio"] < 0.8 < found.loc["f", "ratio_high"]
-    assert found.loc["f", "verdict"] == "no difference shown"
+    result = by_group(churn_fairness(frame, "sex"))
+    assert result.loc["f", "ratio"] < 0.8 < result.loc["f", "ratio_high"]
+    assert result.loc["f", "verdict"] == "no difference shown"
 
 
 def test_group_under_the_least_size_is_shown_but_neither_judged_nor_compared_to():
     frame = pd.concat([drawn({"f": 0.1, "m": 0.1}, 200), drawn({"x": 0.9}, 99, seed=2)])
-    found = by_group(churn_fairness(frame.assign(customer_id=range(len(frame))), "sex", min_group=100))
-    assert found.loc["x", "verdict"] == "too small to judge" and not found.loc["x", "judged"]
-    assert found.loc["x", "ratio"] > 1 and set(found["compared_to"]) <= {"f", "m"}
+    result = by_group(churn_fairness(frame.assign(customer_id=range(len(frame))), "sex", min_group=100))
+    assert result.loc["x", "verdict"] == "too small to judge" and not result.loc["x", "judged"]
+    assert result.loc["x", "ratio"] > 1 and set(result["compared_to"]) <= {"f", "m"}
 
 
 def test_fair_model_is_rarely_accused_however_many_groups_there_are():
@@ -144,9 +144,9 @@ def test_fair_model_is_rarely_accused_however_many_groups_there_are():
     for _ in range(audits):
         frame = pd.DataFrame({"group": np.repeat(range(groups), n), "probability": rng.random(n * groups)})
         frame["selected"] = select_top(frame["probability"], 0.1)
-        found = churn_fairness(frame, "group", label=None)
-        accused += (found["verdict"] == "lower than others").any()
-        ratio_alone += (found["ratio"] < 0.8).any()
+        result = churn_fairness(frame, "group", label=None)
+        accused += (result["verdict"] == "lower than others").any()
+        ratio_alone += (result["ratio"] < 0.8).any()
     assert accused <= 0.05 * audits and ratio_alone == audits
 
 
@@ -163,8 +163,8 @@ def test_two_moments_of_a_customer_are_not_two_customers():
 def test_missing_group_values_are_the_group_unknown():
     frame = hand_made()
     frame.loc[[0, 5], "sex"] = [None, np.nan]
-    found = by_group(churn_fairness(frame, "sex", min_group=1))
-    assert found["n"].to_dict() == {"a": 3, "b": 3, "unknown": 2}
+    result = by_group(churn_fairness(frame, "sex", min_group=1))
+    assert result["n"].to_dict() == {"a": 3, "b": 3, "unknown": 2}
 
 
 def test_the_group_unknown_is_shown_but_neither_compared_nor_compared_to():
@@ -174,11 +174,11 @@ def test_the_group_unknown_is_shown_but_neither_compared_nor_compared_to():
             "selected": [True] * 20 + [False] * 180 + [True] * 20 + [False] * 180 + [True] * 200,
         }
     )
-    found = churn_fairness(frame.assign(probability=0.5), "group", label=None).set_index("group")
-    assert set(found["compared_to"]) == {"a"}
-    assert found.loc["unknown", "verdict"] == UNCOMPARED
-    assert not found.loc["unknown", "judged"]
-    assert found.loc["b", "verdict"] == NO_DIFFERENCE
+    result = churn_fairness(frame.assign(probability=0.5), "group", label=None).set_index("group")
+    assert set(result["compared_to"]) == {"a"}
+    assert result.loc["unknown", "verdict"] == UNCOMPARED
+    assert not result.loc["unknown", "judged"]
+    assert result.loc["b", "verdict"] == NO_DIFFERENCE
 
 
 def test_unknown_outcomes_count_for_selection_only():
@@ -189,9 +189,9 @@ def test_unknown_outcomes_count_for_selection_only():
 
 
 def test_decisions_can_be_audited_before_outcomes_are_known():
-    found = churn_fairness(hand_made().drop(columns="churned"), "sex", label=None, min_group=1)
-    assert found[["churn_rate", "recall", "calibration_gap", "recall_low"]].isna().all(axis=None)
-    assert found["ratio"].notna().all()
+    result = churn_fairness(hand_made().drop(columns="churned"), "sex", label=None, min_group=1)
+    assert result[["churn_rate", "recall", "calibration_gap", "recall_low"]].isna().all(axis=None)
+    assert result["ratio"].notna().all()
 
 
 def test_group_without_a_leaver_has_no_recall():
@@ -200,21 +200,21 @@ def test_group_without_a_leaver_has_no_recall():
 
 
 def test_one_large_group_alone_has_nothing_to_be_compared_with():
-    found = churn_fairness(drawn({"f": 0.1}, 200), "sex")
-    assert found["verdict"].tolist() == ["nothing to compare with"] and not found["judged"].any()
+    result = churn_fairness(drawn({"f": 0.1}, 200), "sex")
+    assert result["verdict"].tolist() == ["nothing to compare with"] and not result["judged"].any()
 
 
 def test_where_nobody_is_selected_there_is_nothing_to_compare():
-    found = churn_fairness(hand_made().assign(selected=False), "sex", min_group=1)
-    assert found["verdict"].tolist() == ["nothing to compare with"] * 2
+    result = churn_fairness(hand_made().assign(selected=False), "sex", min_group=1)
+    assert result["verdict"].tolist() == ["nothing to compare with"] * 2
 
 
 def test_calibration_gap_of_a_model_that_overrates_one_group_is_seen():
     frame = drawn({"f": 0.1, "m": 0.1}, 2000)
     frame.loc[frame["sex"] == "f", "probability"] += 0.1
-    found = by_group(churn_fairness(frame, "sex"))
-    assert found.loc["f", "calibration_gap_low"] > 0.05
-    assert found.loc["m", "calibration_gap_low"] < 0 < found.loc["m", "calibration_gap_high"]
+    result = by_group(churn_fairness(frame, "sex"))
+    assert result.loc["f", "calibration_gap_low"] > 0.05
+    assert result.loc["m", "calibration_gap_low"] < 0 < result.loc["m", "calibration_gap_high"]
 
 
 @settings(max_examples=25, deadline=None)
@@ -222,12 +222,12 @@ def test_calibration_gap_of_a_model_that_overrates_one_group_is_seen():
 def test_every_interval_holds_its_measure_and_order_of_rows_does_not_matter(seed, n):
     frame = drawn({"f": 0.3, "m": 0.5}, n, seed)
     before = frame.copy()
-    found = churn_fairness(frame, "sex", min_group=1)
+    result = churn_fairness(frame, "sex", min_group=1)
     for measure in MEASURES:
-        known = found[found[measure].notna()]
+        known = result[result[measure].notna()]
         assert (known[f"{measure}_low"] <= known[measure] + 1e-9).all()
         assert (known[measure] <= known[f"{measure}_high"] + 1e-9).all()
-    pd.testing.assert_frame_equal(found, churn_fairness(frame.sample(frac=1, random_state=0), "sex", min_group=1))
+    pd.testing.assert_frame_equal(result, churn_fairness(frame.sample(frac=1, random_state=0), "sex", min_group=1))
     pd.testing.assert_frame_equal(frame, before)
 
 
@@ -276,11 +276,11 @@ def test_value_measures_by_hand():
             "high": [99.0, 99, 99, 99],
         }
     )
-    found = by_group(value_fairness(frame, "sex", min_group=2))
-    assert found["mean_actual"].tolist() == [20.0, 80.0] and found["mean_expected"].tolist() == [24.0, 80.0]
-    assert found["relative_error"].tolist() == pytest.approx([0.2, 0.0])
-    assert found["coverage"].tolist() == [0.5, 0.5]
-    assert found["ratio"].tolist() == pytest.approx([1.2 / 1.04, 1 / 1.04])
+    result = by_group(value_fairness(frame, "sex", min_group=2))
+    assert result["mean_actual"].tolist() == [20.0, 80.0] and result["mean_expected"].tolist() == [24.0, 80.0]
+    assert result["relative_error"].tolist() == pytest.approx([0.2, 0.0])
+    assert result["coverage"].tolist() == [0.5, 0.5]
+    assert result["ratio"].tolist() == pytest.approx([1.2 / 1.04, 1 / 1.04])
 
 
 def test_group_that_is_valued_at_half_its_worth_is_found_and_a_fair_one_is_not():
@@ -299,8 +299,8 @@ def test_customers_without_a_known_value_are_left_out():
 
 def test_value_of_a_group_without_revenue_cannot_be_compared():
     frame = valued().assign(clv=lambda f: f["clv"].where(f["sex"] == "m", 0.0))
-    found = by_group(value_fairness(frame, "sex"))
-    assert found.loc["f", "verdict"] == "nothing to compare with" and np.isnan(found.loc["f", "relative_error"])
+    result = by_group(value_fairness(frame, "sex"))
+    assert result.loc["f", "verdict"] == "nothing to compare with" and np.isnan(result.loc["f", "relative_error"])
 
 
 def test_table_stacks_the_columns_and_the_summary_is_strict_json():
@@ -308,11 +308,11 @@ def test_table_stacks_the_columns_and_the_summary_is_strict_json():
     table, summary = fairness_table(frame, ["sex", "age"], partial(churn_fairness, min_group=100))
     assert table.columns[:2].tolist() == ["attribute", "group"]
     assert table["attribute"].tolist() == ["sex", "sex", "age", "age"]
-    plain = json.loads(json.dumps(summary, allow_nan=False))
-    assert plain["sex"]["verdict"] == "lower than others"
-    assert [g["group"] for g in plain["sex"]["lower"]] == ["f"] and plain["sex"]["lowest"]["group"] == "f"
-    assert plain["age"]["too_small"] == ["young"] and plain["age"]["verdict"] == "nothing to compare with"
-    assert plain["age"]["lowest"] is None
+    content = json.loads(json.dumps(summary, allow_nan=False))
+    assert content["sex"]["verdict"] == "lower than others"
+    assert [g["group"] for g in content["sex"]["lower"]] == ["f"] and content["sex"]["lowest"]["group"] == "f"
+    assert content["age"]["too_small"] == ["young"] and content["age"]["verdict"] == "nothing to compare with"
+    assert content["age"]["lowest"] is None
 
 
 def test_no_sensitive_column_gives_an_empty_table():

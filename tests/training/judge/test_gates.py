@@ -129,9 +129,9 @@ def test_large_amounts_are_written_out():
 
 
 def test_decision_becomes_strict_json_with_nan_as_null():
-    plain = json.loads(json.dumps(churn(GOOD | {"auc": math.nan}).to_dict(), allow_nan=False))
-    assert plain["promote"] is False
-    assert plain["checks"][0] == {
+    content = json.loads(json.dumps(churn(GOOD | {"auc": math.nan}).to_dict(), allow_nan=False))
+    assert content["promote"] is False
+    assert content["checks"][0] == {
         "name": "min_auc",
         "value": None,
         "limit": 0.6,

@@ -113,10 +113,10 @@ def test_interval_figure_says_the_coverage_of_all_and_draws_at_most_400():
 
 def test_profit_figure_says_of_how_many_moments_it_is_the_mean():
     curve, facts = campaign()
-    one, two = (plots.profit(curve, facts | {"moments": n}, "EUR").axes[0] for n in (1.0, 2.0))
-    assert one.get_ylabel() == two.get_ylabel() == "Profit of one campaign (EUR)"
-    assert one.texts[0].get_text() == "Best list: 250 of 1,000 customers; expected 6.25, came 8.75 EUR"
-    assert two.texts[0].get_text() == one.texts[0].get_text() + "; mean of 2 moments"
+    single, two = (plots.profit(curve, facts | {"moments": n}, "EUR").axes[0] for n in (1.0, 2.0))
+    assert single.get_ylabel() == two.get_ylabel() == "Profit of one campaign (EUR)"
+    assert single.texts[0].get_text() == "Best list: 250 of 1,000 customers; expected 6.25, came 8.75 EUR"
+    assert two.texts[0].get_text() == single.texts[0].get_text() + "; mean of 2 moments"
 
 
 def test_shap_summary_draws_the_strongest_features_first_with_their_mean_size():

@@ -48,11 +48,11 @@ def made_up(n: int, seed: int) -> pd.DataFrame:
 
 
 def test_what_a_contact_is_expected_to_bring_and_brought_by_hand(four: pd.DataFrame, campaign: Campaign) -> None:
-    told = contact_profits(four, campaign)
-    assert told["stake"].tolist() == pytest.approx([200, 200, 80, 20])
-    assert told["expected"].tolist() == pytest.approx([41.5, 83.5, 11.5, -3.5])
-    assert told["realised"].tolist() == pytest.approx([94, 94, -11, -11])
-    assert told["contact"].tolist() == [True, True, True, False]
+    result = contact_profits(four, campaign)
+    assert result["stake"].tolist() == pytest.approx([200, 200, 80, 20])
+    assert result["expected"].tolist() == pytest.approx([41.5, 83.5, 11.5, -3.5])
+    assert result["realised"].tolist() == pytest.approx([94, 94, -11, -11])
+    assert result["contact"].tolist() == [True, True, True, False]
 
 
 def test_facts_and_lists_of_four_customers_by_hand(four: pd.DataFrame, campaign: Campaign) -> None:
@@ -78,40 +78,40 @@ def test_of_several_moments_the_figures_are_those_of_one_campaign(campaign: Camp
 
 def test_the_campaigns_of_two_moments_are_averaged_and_chosen_by_one_rule(campaign: Campaign) -> None:
     rows = made_up(200, 5)
-    whole, told = backtest(rows, campaign, "truth", seed=1), contact_profits(rows, campaign)
+    whole, result = backtest(rows, campaign, "truth", seed=1), contact_profits(rows, campaign)
     own = [backtest(part, campaign, "truth", seed=1).facts for _, part in rows.groupby("as_of")]
     for name in ("customers", "contacted", "expected_profit", "realised_profit"):
         assert whole.facts[name] == pytest.approx(np.mean([facts[name] for facts in own]))
     assert whole.facts["customers"] == 100
     assert whole.facts["lowest_probability"] == min(facts["lowest_probability"] for facts in own)
-    assert whole.facts["share_contacted"] == told["contact"].mean()
+    assert whole.facts["share_contacted"] == result["contact"].mean()
 
 
 def test_no_shorter_or_longer_list_and_no_other_choice_is_expected_to_bring_more(campaign: Campaign) -> None:
-    told = contact_profits(made_up(12, 3), campaign)
-    best = told.loc[told["contact"], "expected"].sum()
+    result = contact_profits(made_up(12, 3), campaign)
+    best = result.loc[result["contact"], "expected"].sum()
     choices = ((np.arange(2**12)[:, None] >> np.arange(12)) & 1).astype(float)
-    assert best == pytest.approx((choices @ told["expected"].to_numpy()).max())
+    assert best == pytest.approx((choices @ result["expected"].to_numpy()).max())
 
 
 def test_the_curve_begins_at_nobody_and_ends_at_everybody(campaign: Campaign) -> None:
-    told = contact_profits(made_up(500, 1), campaign)
-    drawn = profit_curve(told, seed=1)
+    result = contact_profits(made_up(500, 1), campaign)
+    drawn = profit_curve(result, seed=1)
     names = ["expected", "realised", "low", "high", "probability", "ideal", "random"]
     assert (drawn.iloc[0][names] == 0).all()
     last = drawn.iloc[-1]
     for name in ("realised", "probability", "ideal", "random"):
-        assert last[name] == pytest.approx(told["realised"].sum() / 2)
-    assert last["expected"] == pytest.approx(told["expected"].sum() / 2)
+        assert last[name] == pytest.approx(result["realised"].sum() / 2)
+    assert last["expected"] == pytest.approx(result["expected"].sum() / 2)
     assert (drawn["ideal"] >= drawn["realised"] - 1e-9).all()
     assert (drawn["low"] <= drawn["high"]).all()
 
 
 def test_the_expected_curve_is_highest_at_the_best_list(campaign: Campaign) -> None:
-    told = contact_profits(made_up(2000, 2), campaign)
-    drawn, share = profit_curve(told, seed=1), told["contact"].mean()
+    result = contact_profits(made_up(2000, 2), campaign)
+    drawn, share = profit_curve(result, seed=1), result["contact"].mean()
     assert drawn["share"][drawn["expected"].idxmax()] == pytest.approx(share, abs=0.006)
-    assert drawn["expected"].max() == pytest.approx(told.loc[told["contact"], "expected"].sum() / 2, rel=0.01)
+    assert drawn["expected"].max() == pytest.approx(result.loc[result["contact"], "expected"].sum() / 2, rel=0.01)
 
 
 def test_where_forecasts_are_true_the_best_list_brings_what_it_promises_and_more_than_the_others(
@@ -127,11 +127,11 @@ def test_where_forecasts_are_true_the_best_list_brings_what_it_promises_and_more
 
 
 def test_lists_of_the_same_length_are_compared_at_the_same_length(campaign: Campaign) -> None:
-    told = contact_profits(made_up(1000, 6), campaign)
-    lists = contact_lists(told, campaign)
+    result = contact_profits(made_up(1000, 6), campaign)
+    lists = contact_lists(result, campaign)
     assert lists["riskiest"].sum() == lists["profit"].sum() == pytest.approx(lists["random"].sum())
-    riskiest = told["probability"].to_numpy()[lists["riskiest"] == 1].min()
-    assert riskiest >= told["probability"].to_numpy()[lists["riskiest"] == 0].max()
+    riskiest = result["probability"].to_numpy()[lists["riskiest"] == 1].min()
+    assert riskiest >= result["probability"].to_numpy()[lists["riskiest"] == 0].max()
 
 
 def test_one_value_for_all_makes_the_list_one_of_probability(campaign: Campaign) -> None:
@@ -143,8 +143,8 @@ def test_one_value_for_all_makes_the_list_one_of_probability(campaign: Campaign)
 def test_costs_that_nobody_is_worth_leave_the_list_empty(four: pd.DataFrame, campaign: Campaign) -> None:
     played = backtest(four, campaign.model_copy(update={"contact_cost": 1000.0}), "by hand", seed=1)
     assert played.facts["contacted"] == 0 and played.facts["expected_profit"] == 0
-    told = played.to_dict()
-    assert told["lowest_probability"] is None and told["break_even_probability"] is None
+    result = played.to_dict()
+    assert result["lowest_probability"] is None and result["break_even_probability"] is None
     plots.profit(played.curve, played.facts, "EUR")
 
 

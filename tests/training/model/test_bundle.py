@@ -16,10 +16,10 @@ MATRIX = np.zeros((len(PROBABILITIES), 1))
 
 def bundle(event: Event, nothing: dict[int, float]) -> Bundle:
     """A main horizon of 30 days, and further ones whose steps have the same chance of nothing for everybody."""
-    told = {days: Score(f"until_{days}", None, Affine(0.0, float(logit(chance)))) for days, chance in nothing.items()}
+    result = {days: Score(f"until_{days}", None, Affine(0.0, float(logit(chance)))) for days, chance in nothing.items()}
     return Bundle(
         "churn", "sigmoid", (Score("churn", None, Affine()),), ("x",), {}, "", 30, "2024-01-01T00:00:00Z", None,
-        (0.0,) * 101, pd.DataFrame(), {}, event, tuple(HorizonModel(days, score) for days, score in told.items()),
+        (0.0,) * 101, pd.DataFrame(), {}, event, tuple(HorizonModel(days, score) for days, score in result.items()),
     )  # fmt: skip
 
 

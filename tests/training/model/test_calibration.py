@@ -19,8 +19,8 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_slope_is_that_of_a_logistic_regression(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     score, label = drawn
-    theirs = LogisticRegression(C=1e9).fit(score[:, None], label)
-    assert fit_log_odds(score, label, ONE).slope == pytest.approx(theirs.coef_[0, 0], abs=0.01)
+    other = LogisticRegression(C=1e9).fit(score[:, None], label)
+    assert fit_log_odds(score, label, ONE).slope == pytest.approx(other.coef_[0, 0], abs=0.01)
 
 
 def test_the_mean_probability_stays_what_it_was(drawn: tuple[np.ndarray, np.ndarray]) -> None:
@@ -43,15 +43,15 @@ def test_a_score_that_points_the_wrong_way_is_flattened_not_turned(drawn: tuple[
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
 def test_one_kind_of_label_gives_a_finite_map(label: float) -> None:
-    found = fit_log_odds(np.linspace(-1, 1, 50), np.full(50, label), np.zeros(50, dtype=int))
-    assert np.isfinite([found.slope, found.intercept]).all()
+    result = fit_log_odds(np.linspace(-1, 1, 50), np.full(50, label), np.zeros(50, dtype=int))
+    assert np.isfinite([result.slope, result.intercept]).all()
 
 
 def test_the_mean_probability_of_the_rows_learned_from_is_kept_where_later_rows_lie_elsewhere() -> None:
     rng = np.random.default_rng(2)
     later, learned = rng.normal(-3, 1, 5_000), rng.normal(0, 1, 5_000)
     label = (rng.random(5_000) < 1 / (1 + np.exp(-2 * (later + 1)))).astype(float)
-    made = fit_log_odds(later, label, np.zeros(5_000, dtype=int), learned=learned)
-    assert made.slope > 1.5
-    kept = [1 / (1 + np.exp(-score)) for score in (made(learned), learned)]
-    assert np.mean(kept[0]) == pytest.approx(np.mean(kept[1]), abs=1e-6)
+    built = fit_log_odds(later, label, np.zeros(5_000, dtype=int), learned=learned)
+    assert built.slope > 1.5
+    probabilities = [1 / (1 + np.exp(-score)) for score in (built(learned), learned)]
+    assert np.mean(probabilities[0]) == pytest.approx(np.mean(probabilities[1]), abs=1e-6)

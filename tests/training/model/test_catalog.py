@@ -25,15 +25,15 @@ def test_versions_aliases_tags_and_descriptions_are_those_that_mlflow_tells(copi
         client.set_registered_model_alias(model, "challenger", "1")
         aliases = client.get_registered_model(model).aliases
         read = {v.version: v for v in catalog.versions(copied, model)}
-        for told in client.search_model_versions(f"name = '{model}'"):
-            ours = read.pop(str(told.version))
-            assert (ours.run_id, ours.tags, ours.created_at_ms) == (
-                told.run_id,
-                dict(told.tags),
-                told.creation_timestamp,
+        for result in client.search_model_versions(f"name = '{model}'"):
+            own = read.pop(str(result.version))
+            assert (own.run_id, own.tags, own.created_at_ms) == (
+                result.run_id,
+                dict(result.tags),
+                result.creation_timestamp,
             )
-            assert ours.description == (told.description or "")
-            assert set(ours.aliases) == {a for a, n in aliases.items() if str(n) == ours.version}
+            assert own.description == (result.description or "")
+            assert set(own.aliases) == {a for a, n in aliases.items() if str(n) == own.version}
         assert not read
         assert [v.version for v in catalog.versions(copied, model)] == ["2", "1"]
     assert catalog.versions(copied, "nothing") == []

@@ -19,8 +19,8 @@ def test_base_and_effects_sum_to_the_prediction(name, data) -> None:
     base = data.draw(arrays(np.float64, LINKS[name], elements=size))
     phi = data.draw(arrays(np.float64, (3, LINKS[name], 5), elements=size))
     start, split = effects(name, base, phi)
-    wanted = link(name, base + phi.sum(axis=2))
-    assert start + split.sum(axis=1) == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+    expected = link(name, base + phi.sum(axis=2))
+    assert start + split.sum(axis=1) == pytest.approx(expected, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "exp"])

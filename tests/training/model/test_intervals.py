@@ -70,9 +70,9 @@ def test_new_customers_have_an_interval_of_their_own_and_keep_their_promise_too(
     expected, actual = spenders(4000, 0)
     known = np.where(np.arange(4000) % 10 == 0, 10.0, 300.0)
     actual = np.where(known < 60, actual * 3, actual)
-    made = fit_intervals(expected, actual, known, 60, 0.9)
-    assert made.newcomers is not None
-    low, high = made(expected, known)
+    built = fit_intervals(expected, actual, known, 60, 0.9)
+    assert built.newcomers is not None
+    low, high = built(expected, known)
     inside = (low <= actual) & (actual <= high)
     assert inside[known < 60].mean() == pytest.approx(0.9, abs=0.03)
     assert inside[known > 60].mean() == pytest.approx(0.9, abs=0.03)

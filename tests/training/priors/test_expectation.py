@@ -26,34 +26,34 @@ def customers(n: int = 200, seed: int = 0) -> np.ndarray:
     return np.column_stack([orders, since, known, orders * rng.gamma(4, 10, n)])
 
 
-def made(task: str, x: np.ndarray) -> Expectation:
-    found = fit_expectation(x, PLACES, task, 90)
-    assert found is not None
-    return found
+def fitted(task: str, x: np.ndarray) -> Expectation:
+    result = fit_expectation(x, PLACES, task, 90)
+    assert result is not None
+    return result
 
 
 def test_it_says_what_the_model_of_orders_says() -> None:
     x = customers()
-    value, leaves = made("clv", x), made("churn", x)
+    value, leaves = fitted("clv", x), fitted("churn", x)
     assert np.exp(value(x)) == pytest.approx(value.model.value(summary_of(x), 90))
     assert expit(leaves(x)) == pytest.approx(leaves.model.p_none(summary_of(x), [90])[:, 0])
 
 
 def test_one_order_is_no_certainty_of_life() -> None:
     x = customers()
-    alive = made("churn", x).model.p_alive(summary_of(np.array([[1.0, 300.0, 300.0, 20.0]])))
+    alive = fitted("churn", x).model.p_alive(summary_of(np.array([[1.0, 300.0, 300.0, 20.0]])))
     assert 0 < alive[0] < 0.99
 
 
 def test_columns_that_tell_the_same_of_two_customers_have_the_same_effects() -> None:
     x = customers()
-    _, effects = made("clv", x).split(np.vstack([x[3], x[3]]))
+    _, effects = fitted("clv", x).split(np.vstack([x[3], x[3]]))
     assert np.array_equal(effects[0], effects[1])
 
 
 def test_a_column_at_the_middle_customer_has_no_effect() -> None:
     x = customers()
-    prior = made("clv", x)
+    prior = fitted("clv", x)
     asked = np.array([prior.reference])
     base, effects = prior.split(asked)
     assert effects == pytest.approx(np.zeros((1, 4)))
@@ -62,15 +62,15 @@ def test_a_column_at_the_middle_customer_has_no_effect() -> None:
 
 def test_more_spent_in_the_same_orders_is_worth_more_and_a_longer_silence_less() -> None:
     x = customers()
-    value = made("clv", x)
+    value = fitted("clv", x)
     asked = np.array([[5, 20, 300, 100.0], [5, 20, 300, 500.0], [5, 250, 300, 100.0]])
-    plain, rich, silent = value(asked)
-    assert rich > plain > silent
+    usual, rich, silent = value(asked)
+    assert rich > usual > silent
 
 
 def test_who_never_ordered_is_worth_no_more_than_the_least() -> None:
     x = customers()
-    value = made("clv", x)
+    value = fitted("clv", x)
     never = value(np.array([[0.0, np.nan, 100.0, 0.0], [np.nan, np.nan, np.nan, np.nan]]))
     assert (never == value(x).min()).all()
 
@@ -81,7 +81,7 @@ def test_nobody_with_an_order_makes_no_model() -> None:
 
 def test_steps_lead_from_one_horizon_to_the_next() -> None:
     x = customers()
-    main = made("churn", x)
+    main = fitted("churn", x)
     none = main.model.p_none(summary_of(x), [30, 90, 180])
     longer, shorter = expit(main.conditional_on(180, 90)(x)), expit(main.conditional_on(30, 90)(x))
     assert none[:, 1] * longer == pytest.approx(none[:, 2], rel=1e-4)
@@ -89,9 +89,9 @@ def test_steps_lead_from_one_horizon_to_the_next() -> None:
 
 
 def test_a_search_by_groups_of_customers_knows_the_model_of_orders(settings: Settings) -> None:
-    moment = pd.Timestamp("2024-06-01", tz="UTC")
+    date = pd.Timestamp("2024-06-01", tz="UTC")
     frame = pd.DataFrame(customers(), columns=COLUMNS).assign(
-        customer_id=[f"c{i}" for i in range(200)], as_of=moment, label=1.0, part=np.arange(200) % 2
+        customer_id=[f"c{i}" for i in range(200)], as_of=date, label=1.0, part=np.arange(200) % 2
     )
     schema = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in COLUMNS))
     by_part = Dataset("clv", frame, schema, "made up", by="part")

@@ -42,10 +42,10 @@ def shop_fit():
 
 
 def test_the_summary_of_the_hand_made_shop(shop):
-    told = summarise(shop["orders"], AS_OF)
-    assert told.loc["ann"].tolist() == [3, 50, 59, 4, (10 + 20 + 30 + 40 - 15) / 4]
-    assert told.loc["bob"].tolist() == [0, 0, 14, 1, 100]
-    assert "new" not in told.index
+    result = summarise(shop["orders"], AS_OF)
+    assert result.loc["ann"].tolist() == [3, 50, 59, 4, (10 + 20 + 30 + 40 - 15) / 4]
+    assert result.loc["bob"].tolist() == [0, 0, 14, 1, 100]
+    assert "new" not in result.index
 
 
 def test_what_is_recorded_later_or_comes_at_the_moment_changes_no_summary(shop):
@@ -73,10 +73,10 @@ def test_value_meets_the_total_and_is_orders_times_worth(shop_fit):
 
 def test_margin_scales_and_discount_lowers_value_by_less_than_the_whole_rate(shop_fit):
     m, summary, _ = shop_fit
-    plain, cheap = m.value(summary, 365), m.value(summary, 365, annual_discount_rate=0.1)
-    np.testing.assert_allclose(m.value(summary, 365, margin=0.3), 0.3 * plain)
-    assert ((cheap < plain) & (cheap > plain / 1.1)).all()
-    np.testing.assert_allclose(m.value(summary, 365, annual_discount_rate=1e-9), plain, rtol=1e-6)
+    undiscounted, cheap = m.value(summary, 365), m.value(summary, 365, annual_discount_rate=0.1)
+    np.testing.assert_allclose(m.value(summary, 365, margin=0.3), 0.3 * undiscounted)
+    assert ((cheap < undiscounted) & (cheap > undiscounted / 1.1)).all()
+    np.testing.assert_allclose(m.value(summary, 365, annual_discount_rate=1e-9), undiscounted, rtol=1e-6)
 
 
 def test_ninety_of_a_hundred_values_lie_within_the_interval(shop_fit):

@@ -25,9 +25,9 @@ def test_the_true_parameters_and_every_customers_mean_are_found():
     m = fit_spend(orders, mean)
     assert (m.p, m.q, m.gamma) == pytest.approx((4.0, 3.5, 20.0), rel=0.15)
     assert m.agreeing_starts == 3
-    told = m.expected(orders, mean)
-    assert told.mean() == pytest.approx(true.mean(), rel=0.03)
-    assert np.mean((told - true) ** 2) < np.mean((mean - true) ** 2)
+    result = m.expected(orders, mean)
+    assert result.mean() == pytest.approx(true.mean(), rel=0.03)
+    assert np.mean((result - true) ** 2) < np.mean((mean - true) ** 2)
 
 
 def test_the_slope_is_the_one_by_differences():
@@ -48,9 +48,9 @@ def test_the_mean_is_finite_in_any_data(mean):
 
 def test_the_fewer_the_orders_the_nearer_to_the_population_and_nothing_known_is_its_mean():
     m = SpendModel(4.0, 3.5, 20.0, 1, 0.0, 3)
-    told = m.expected([0, 1, 10, 1000], [np.nan, 100.0, 100.0, 100.0])
-    assert told[0] == pytest.approx(m.mean) == pytest.approx(32)
-    assert (np.diff(told) > 0).all() and told[-1] == pytest.approx(100, rel=0.01)
+    result = m.expected([0, 1, 10, 1000], [np.nan, 100.0, 100.0, 100.0])
+    assert result[0] == pytest.approx(m.mean) == pytest.approx(32)
+    assert (np.diff(result) > 0).all() and result[-1] == pytest.approx(100, rel=0.01)
 
 
 def test_more_returned_than_bought_counts_as_nothing_and_stays_above_nothing():
@@ -81,5 +81,5 @@ def test_json_holds_the_model():
 @given(arrays_of.arrays(float, st.integers(1, 20), elements=st.floats(-1e7, 1e7)), st.integers(1, 50))
 def test_for_any_amounts_what_is_expected_is_finite_and_above_nothing(mean, orders):
     m = fit_spend(np.full(len(mean), orders), mean)
-    told = m.expected(np.full(len(mean), orders), mean)
-    assert m.q > 1 and np.isfinite(told).all() and (told > 0).all()
+    result = m.expected(np.full(len(mean), orders), mean)
+    assert m.q > 1 and np.isfinite(result).all() and (result > 0).all()

@@ -42,12 +42,12 @@ def test_the_slope_is_the_one_by_differences(logs):
 
 
 def test_expected_orders_is_the_integral_of_the_chance_to_be_there_times_the_rate():
-    told = core.expected(FOUR, ROWS, np.array([30.0, 273.0]))
+    result = core.expected(FOUR, ROWS, np.array([30.0, 273.0]))
     for row, (x, age) in enumerate(zip(ROWS.x, ROWS.age, strict=True)):
         r, alpha, s, beta = FOUR
         for place, days in enumerate((30, 273)):
             stays = quad(lambda t, b=beta + age, s=s: (b / (b + t)) ** s, 0, days)[0]
-            assert told[row, place] == pytest.approx((r + x) / (alpha + age) * stays)
+            assert result[row, place] == pytest.approx((r + x) / (alpha + age) * stays)
 
 
 def test_expected_orders_is_continuous_where_the_shape_of_leaving_is_one():
@@ -63,9 +63,9 @@ def test_the_first_order_comes_as_often_as_in_a_simulation():
         rate = rng.gamma(r + ROWS.x[row], 1 / (alpha + ROWS.age[row]), 200_000)
         life = rng.exponential(1 / rng.gamma(s, 1 / (beta + ROWS.age[row]), 200_000))
         first = rng.exponential(1 / rate)
-        told = core.first_order(FOUR, ROWS, np.array([10.0, 100.0, 1000.0]))[row]
+        result = core.first_order(FOUR, ROWS, np.array([10.0, 100.0, 1000.0]))[row]
         drawn = [np.mean((first < life) & (first < days)) for days in (10, 100, 1000)]
-        assert told == pytest.approx(drawn, abs=0.004)
+        assert result == pytest.approx(drawn, abs=0.004)
 
 
 @pytest.mark.parametrize("wrong", [(-1, 0, 5), (1, 9, 5), (np.nan, 0, 5), (1, -1, 5), (1, 1, np.inf), (1, np.nan, 5)])

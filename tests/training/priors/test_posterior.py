@@ -10,10 +10,10 @@ from training.priors.posterior import lowest, penalised, row_weights
 
 
 def test_the_slope_of_a_penalised_loss_is_its_derivative() -> None:
-    told = penalised(lambda at: (float(np.sum(at**4)), 4 * at**3), np.array([1.0, -2.0]), np.array([0.5, np.inf]))
+    result = penalised(lambda at: (float(np.sum(at**4)), 4 * at**3), np.array([1.0, -2.0]), np.array([0.5, np.inf]))
     at = np.array([0.3, 0.7])
-    assert told(at)[1] == pytest.approx(approx_fprime(at, lambda x: told(x)[0]), rel=1e-5)
-    assert told(at)[0] == pytest.approx(0.3**4 + 0.7**4 + 0.5 * (0.7 / 0.5) ** 2)
+    assert result(at)[1] == pytest.approx(approx_fprime(at, lambda x: result(x)[0]), rel=1e-5)
+    assert result(at)[0] == pytest.approx(0.3**4 + 0.7**4 + 0.5 * (0.7 / 0.5) ** 2)
 
 
 def test_searches_agree_that_end_as_low_wherever_they_end() -> None:

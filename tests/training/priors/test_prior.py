@@ -16,7 +16,7 @@ ROWS = np.column_stack([np.arange(1, 41) % 7 + 1, np.arange(40) % 30, np.arange(
 OUTCOME = (np.arange(40) % 3 == 0).astype(float)
 
 
-def made() -> dict[str, Prior]:
+def priors() -> dict[str, Prior]:
     expectation = fit_expectation(ROWS, (0, 1, 2, 3), "clv", 90)
     assert expectation is not None
     return {
@@ -28,7 +28,7 @@ def made() -> dict[str, Prior]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_prior_read_back_from_json_says_the_same(kind: str) -> None:
-    prior = made()[kind]
+    prior = priors()[kind]
     back = load(json.loads(json.dumps(dump(prior))))
     assert back is not None
     assert np.array_equal(back(ROWS), prior(ROWS))
@@ -37,7 +37,7 @@ def test_a_prior_read_back_from_json_says_the_same(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_prior_is_split_between_its_columns_exactly(kind: str) -> None:
-    prior = made()[kind]
+    prior = priors()[kind]
     base, effects = prior.split(ROWS)
     assert effects.shape == ROWS.shape
     assert base + effects.sum(axis=1) == pytest.approx(prior(ROWS), abs=1e-9)

@@ -62,9 +62,9 @@ def test_the_true_parameters_lie_within_three_posterior_deviations(fitted):
 
 def test_no_order_comes_as_often_as_it_is_told_in_every_fifth(fitted):
     m, history, coming = fitted
-    told = m.p_none(*history, [90])[:, 0]
-    for part in np.array_split(np.argsort(told), 5):
-        assert np.mean(coming[part] == 0) == pytest.approx(told[part].mean(), abs=0.05)
+    result = m.p_none(*history, [90])[:, 0]
+    for part in np.array_split(np.argsort(result), 5):
+        assert np.mean(coming[part] == 0) == pytest.approx(result[part].mean(), abs=0.05)
 
 
 def test_the_total_is_met_and_draws_have_the_expected_mean(fitted):
@@ -102,8 +102,8 @@ def test_odd_and_tiny_data_give_a_finite_model(name):
     assert np.isfinite([m.r, m.alpha, m.s, m.beta, m.log_likelihood, *np.ravel(m.covariance)]).all()
     assert min(m.r, m.alpha, m.s, m.beta) > 0
     assert m.agreeing_starts >= 2
-    for told in (m.p_alive(*ODD[name]), m.expected_orders(*ODD[name], 90), m.p_none(*ODD[name], HORIZONS)):
-        assert np.isfinite(told).all() and (told >= 0).all()
+    for result in (m.p_alive(*ODD[name]), m.expected_orders(*ODD[name], 90), m.p_none(*ODD[name], HORIZONS)):
+        assert np.isfinite(result).all() and (result >= 0).all()
 
 
 @pytest.mark.parametrize("name", ["one customer", "five", "all ordered once", "all still order"])
@@ -169,5 +169,5 @@ def test_longer_silence_never_raises_p_alive_and_one_order_is_never_sure(m, x, r
 @given(st.permutations(HORIZONS))
 def test_the_order_of_the_horizons_changes_nothing(horizons):
     m = PurchaseModel(0.6, 74.0, 0.7, 80.0, *REST)
-    told = dict(zip(horizons, m.p_none(2, 50, 100, horizons)[0], strict=True))
-    assert [told[h] for h in HORIZONS] == m.p_none(2, 50, 100, HORIZONS)[0].tolist()
+    result = dict(zip(horizons, m.p_none(2, 50, 100, horizons)[0], strict=True))
+    assert [result[h] for h in HORIZONS] == m.p_none(2, 50, 100, HORIZONS)[0].tolist()

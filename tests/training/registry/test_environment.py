@@ -7,11 +7,11 @@ from training.registry.environment import code_version, differences, environment
 
 
 def test_the_environment_names_interpreter_code_and_every_package() -> None:
-    told = environment()
-    assert told["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert {"lightgbm", "numpy", "optuna"} <= set(told["packages"])
-    assert told["processors"] > 0 and len(told["code"]) == 16
-    assert json.loads(json.dumps(told)) == told
+    result = environment()
+    assert result["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert {"lightgbm", "numpy", "optuna"} <= set(result["packages"])
+    assert result["processors"] > 0 and len(result["code"]) == 16
+    assert json.loads(json.dumps(result)) == result
 
 
 def test_nothing_differs_from_itself() -> None:

@@ -18,13 +18,13 @@ NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
 
 def entry(action="promote", version="1", model="churn", **more):
-    told = {"previous": None, "by": "ana", "reason": "better than the champion", "at": NOON}
-    return Entry(action=action, model=model, version=version, **(told | more))
+    result = {"previous": None, "by": "ana", "reason": "better than the champion", "at": NOON}
+    return Entry(action=action, model=model, version=version, **(result | more))
 
 
 def written(path, *entries):
-    for one in entries:
-        append(path, one)
+    for single in entries:
+        append(path, single)
     return path
 
 
@@ -159,8 +159,8 @@ def test_check_that_json_cannot_hold_is_refused_before_anything_is_written(path)
 
 
 def test_record_becomes_strict_json(path):
-    plain = json.loads(json.dumps(to_dict(append(path, entry())), allow_nan=False))
-    assert plain["entry"] == 1 and plain["at"] == "2024-05-01T12:00:00.000000Z" and len(plain["sha256"]) == 64
+    content = json.loads(json.dumps(to_dict(append(path, entry())), allow_nan=False))
+    assert content["entry"] == 1 and content["at"] == "2024-05-01T12:00:00.000000Z" and len(content["sha256"]) == 64
 
 
 def test_rolling_back_twice_goes_further_back_and_not_to_and_fro(path):

@@ -66,11 +66,11 @@ def test_nothing_is_recorded_of_a_load_that_passes(workspace: Workspace) -> None
 def data(leaking: bool) -> Dataset:
     rng = np.random.default_rng(1)
     label = (rng.random(600) < 0.3).astype(float)
-    plain = {f"plain_{i}": rng.normal(size=600) for i in range(6)}
+    honest = {f"plain_{i}": rng.normal(size=600) for i in range(6)}
     status = label if leaking else rng.normal(size=600)
-    moments = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")[np.arange(600) % 4]
-    told = FeatureSchema(tuple(Feature(n, "orders", "float64", "") for n in (*plain, "status")))
-    return Dataset("churn", pd.DataFrame({"as_of": moments, **plain, "status": status, "label": label}), told, "f00")
+    as_ofs = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC")[np.arange(600) % 4]
+    schema = FeatureSchema(tuple(Feature(n, "orders", "float64", "") for n in (*honest, "status")))
+    return Dataset("churn", pd.DataFrame({"as_of": as_ofs, **honest, "status": status, "label": label}), schema, "f00")
 
 
 def test_a_leak_stops_training_unless_accepted_by_name_and_with_a_reason(
