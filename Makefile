@@ -34,6 +34,9 @@ test: setup ## all tests but the slow ones
 test-slow: setup ## tests in other engines, stores and businesses
 	$(BIN)/python -m pytest -m slow
 
+mutants: setup ## break one line at a time and see whether the tests notice
+	$(BIN)/python tests/mutants/run.py
+
 lint: setup ## style, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

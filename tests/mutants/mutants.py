@@ -1,0 +1,228 @@
+"""Changes that a test must notice: each breaks one line that joins two parts, or one that a promise rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WIRING, LIFE = "tests/test_wiring.py", "tests/test_lifecycle.py"
+GATES, LEDGER = "tests/training/judge/test_gates.py", "tests/training/registry/test_ledger.py"
+SPLIT, DRIFT = "tests/training/data/test_split.py", "tests/monitoring/watch/test_drift.py"
+SCORE, DECIDE = "tests/serving/answer/test_score.py", "tests/serving/answer/test_decide.py"
+APP, LOG = "tests/serving/api/test_app.py", "tests/serving/records/test_prediction_log.py"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change.
+
+    Attributes
+    ----------
+    file, line, change
+        In this file of the checkout this text, which stands there once, becomes that one.
+    tests
+        Who must notice.
+    """
+
+    file: str
+    line: str
+    change: str
+    tests: tuple[str, ...]
+
+
+def mutants_of(file: str, tests: str, *changes: tuple[str, str]) -> list[Mutant]:
+    """Several changes of one file that the same tests must notice."""
+    return [Mutant(file, line, change, tuple(tests.split())) for line, change in changes]
+
+
+MUTANTS = [
+    # the recipe
+    *mutants_of(
+        "training/fit/recipe.py",
+        WIRING,
+        ("assembly.learn(early, plan.train_for_holdout, result", "assembly.learn(whole, plan.final, result"),
+        ("assembly.learn(whole, plan.final, result", "assembly.learn(early, plan.train_for_holdout, result"),
+        ("scale_rows, settings)\n    later = earlier +", "scale_rows, settings)\n    later ="),
+        (
+            "    earlier = assembly.validation_scores(folds, result, seed)\n",
+            "    earlier = assembly.score_rows(*assembly.learn(early, plan.train_for_holdout, result, settings), early.training_rows(plan.holdout))\n",
+        ),
+        ('    code = code_fingerprint("training")\n', '    code = "constant"\n'),
+        ('    rows = files_fingerprint(workspace.features.glob("*.parquet"))\n', '    rows = "constant"\n'),
+        ('names = ("churn", "clv", "columns", "minimum", "gates"', 'names = ("churn", "clv", "columns", "minimum"'),
+    ),
+    *mutants_of(
+        "training/run.py",
+        WIRING,
+        (
+            "examine(models.judged, held_out, seen, settings)\n    decision",
+            "examine(models.final, held_out, seen, settings)\n    decision",
+        ),
+        ("model_registry.champion_bundles(workspace, task), settings)", "None, settings)"),
+        ("    model_registry.apply_decision(workspace, version, decision, by)\n", ""),
+        ("held_out, seen = data.at(models.plan.holdout)", "held_out, seen = data.at(models.plan.train_for_holdout)"),
+    ),
+    *mutants_of(
+        "training/run.py",
+        "tests/test_gate.py tests/training/test_run.py",
+        (
+            "    started_at = datetime.now(UTC)\n    quality_gate.require(workspace)\n",
+            "    started_at = datetime.now(UTC)\n",
+        ),
+        ("        overrides.check_leaks(settings, workspace, with_open_label(data), by, accepted_leaks, reason)\n", ""),
+    ),
+    *mutants_of(
+        "training/judge/verdict.py",
+        WIRING,
+        ("before = _champion_metrics(champion, data, models.plan, settings)", "before = None"),
+        (
+            "metrics, baseline, name = examination.model, examination.baseline",
+            "metrics, baseline, name = examination.model, examination.model",
+        ),
+    ),
+    *mutants_of(
+        "training/data/split.py",
+        SPLIT,
+        ("if a + horizon <= by)", "if a <= by)"),
+        ("if a + horizon <= by)", "if a + horizon < by)"),
+        ("holdout = tuple(labelled[-holdout_as_ofs:])", "holdout = tuple(labelled[:holdout_as_ofs])"),
+        ("train = matured(labelled, horizon_days, by=holdout[0])", "train = tuple(labelled)"),
+        ("return possible[-n_folds:]", "return possible[:n_folds]"),
+        (
+            "tuple(rolling_origin(train, horizon_days, n_folds))",
+            "tuple(rolling_origin(labelled, horizon_days, n_folds))",
+        ),
+    ),
+    # the gates
+    *mutants_of(
+        "training/judge/gates.py",
+        GATES,
+        ("return Decision(not failed,", "return Decision(True,"),
+        ("    passed = value <= limit\n", "    passed = True\n"),
+        ("limit = champion_value * (1 + slack)", "limit = champion_value * (1 - slack)"),
+        ("    passed = miss <= tolerance + ROUNDING\n", "    passed = miss >= tolerance\n"),
+        ("if n >= MIN_GROUP:", "if n < MIN_GROUP:"),
+        ('"log loss", log_loss, "below", _number(baseline, "log_loss")', '"log loss", log_loss, "below", 9.0'),
+        ("worse = high < 0 if better else low > 0", "worse = low < 0 if better else high > 0"),
+        ("allowed = champion_is_prior is not False", "allowed = True"),
+        ("float(metrics.get(key, math.nan))", "float(metrics.get(key, 0.0))"),
+    ),
+    # the registry and its ledger
+    *mutants_of(
+        "training/registry/model_registry.py",
+        WIRING,
+        ('action = "promote" if decision.promote else "reject"', 'action = "promote"'),
+        ('alias = CHALLENGER if action == "reject" else CHAMPION', "alias = CHAMPION"),
+        ("if not passed and not override:", "if False:"),
+        ("    _require_reason(reason)\n    note", "    note"),
+        ("previous=serving_version.version if serving_version else None", "previous=None"),
+        (
+            'return load_bundle(folder / "bundle"), load_bundle(folder / "judged")',
+            'return load_bundle(folder / "bundle"), load_bundle(folder / "bundle")',
+        ),
+    ),
+    *mutants_of(
+        "training/registry/model_registry.py",
+        "tests/test_workspace_moves.py",
+        ('_decide(workspace, "rollback", model, before', '_decide(workspace, "reject", model, before'),
+    ),
+    *mutants_of(
+        "training/registry/record.py",
+        WIRING,
+        ('{"gates": "passed" if decision.promote else "failed"}', '{"gates": "passed"}'),
+        (
+            "number = run.register(final, models.judged or final",
+            "number = run.register(models.judged or final, models.judged or final",
+        ),
+        ("data.fingerprint, ROWS)", '"constant", ROWS)'),
+    ),
+    *mutants_of(
+        "training/registry/ledger.py",
+        LEDGER,
+        ("(records[-1].entry + 1, records[-1].sha256)", "(records[-1].entry + 1, START)"),
+        ("        records = _verify(_contents(file), path)\n", "        records = []\n"),
+    ),
+    *mutants_of(
+        "training/model/catalog.py",
+        "tests/training/model/test_catalog.py",
+        ("if CHAMPION in v.aliases", "if v.aliases or True"),
+        ("ORDER BY version DESC", "ORDER BY version"),
+        ('f"WHERE name = ? AND {LIVING}', 'f"WHERE name = ?'),
+    ),
+    *mutants_of(
+        "configs/tracking.py",
+        "tests/configs/test_tracking.py",
+        ('return f"{here}{rest}" if is_artifact else address', "return address"),
+        ('before.startswith("file:") and', ""),
+    ),
+    *mutants_of(
+        "configs/fingerprint.py",
+        "tests/configs/test_fingerprint.py",
+        ('rglob(f"*{suffix}")', 'glob(f"*{suffix}")'),
+        ("upto = PACKAGES[: PACKAGES.index(package) + 1]", "upto = (package,)"),
+    ),
+    # the watch
+    *mutants_of(
+        "monitoring/run.py",
+        WIRING,
+        ('    code = code_fingerprint("monitoring")\n', '    code = "constant"\n'),
+        ("drift_table(bundle.reference, current,", "drift_table(current, current,"),
+        ('select_top(scored["forecast"], share', 'select_top(-scored["forecast"], share'),
+        (
+            "    _, judged = model_registry.bundles(workspace, task, version)\n",
+            "    judged, _ = model_registry.bundles(workspace, task, version)\n",
+        ),
+        ('versions = [getattr(catalog.champion(workspace, task), "version", None)', "versions = [None"),
+    ),
+    *mutants_of(
+        "monitoring/watch/drift.py",
+        DRIFT,
+        ("& (corrected <= monitoring.drift_p_value)", ""),
+        (">= monitoring.drift_effect).to_numpy()", ">= 0).to_numpy()"),
+        (">= monitoring.drift_min_rows).to_numpy()", ">= 0).to_numpy()"),
+    ),
+    *mutants_of(
+        "features/build.py",
+        WIRING,
+        ('    code = code_fingerprint("features")\n', '    code = "constant"\n'),
+    ),
+    # the service
+    *mutants_of(
+        "serving/bulk/run.py",
+        WIRING,
+        ('    code = code_fingerprint("serving")\n', '    code = "constant"\n'),
+        ('rows["as_of"] == rows["as_of"].max()', 'rows["as_of"] == rows["as_of"].min()'),
+        ("registered_versions(workspace, settings.tasks)", "None"),
+    ),
+    *mutants_of(
+        "serving/answer/score.py",
+        SCORE,
+        ("churn_matrix[active], active_rows", "churn_matrix, rows"),
+        ("np.argsort(-np.abs(effects)", "np.argsort(effects"),
+        ("age > settings.serving.stale_after_hours * 3600", "False"),
+        ('"basis": min(bases, key=BASES.index)', '"basis": max(bases, key=BASES.index)'),
+        ("bad = int((~np.isfinite(prediction)).sum())", "bad = 0"),
+    ),
+    *mutants_of(
+        "serving/answer/decide.py",
+        DECIDE,
+        ("recency > activity_days,", "recency >= 0,"),
+        ("if (not r.band or band in r.band)", "if (not r.band or True)"),
+    ),
+    *mutants_of(
+        "serving/api/endpoints.py",
+        APP,
+        ("        self._append(answers)\n", ""),
+        (
+            '            raise UnavailableError("the answer could not be logged, so it is not given") from None\n',
+            "            return\n",
+        ),
+        ("        if request.app.state.draining:\n", "        if False:\n"),
+        ("        if missing:\n", "        if False:\n"),
+    ),
+    *mutants_of(
+        "serving/records/prediction_log.py",
+        LOG,
+        ('"scored_at >= ?": None', '"scored_at > ?": None'),
+        ("        with self._writing:\n            self._write_waiting(rows)\n", ""),
+    ),
+]

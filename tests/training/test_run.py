@@ -1,0 +1,54 @@
+"""The recipe stops before anything is learned, where it must."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from configs.errors import ConfigError, RegistryError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from training import run
+from training.data.leakage import LeakError
+from training.data.task_rows import feature_rows
+from training.registry import ledger
+
+
+def leaky(workspace: Workspace) -> None:
+    """Let a column know who will leave."""
+    labels = pd.read_parquet(workspace.features / "labels.parquet")[["customer_id", "as_of", "churned"]]
+    rows = feature_rows(workspace).merge(labels, on=["customer_id", "as_of"], how="left", validate="1:1")
+    rows["gap_cv"] = rows.pop("churned").astype(float)
+    rows.to_parquet(workspace.features / "rows.parquet", index=False)
+
+
+def test_a_column_that_knows_the_label_stops_a_training_unless_it_is_accepted_by_name_and_reason(
+    copied: Workspace, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaky(copied)
+    with pytest.raises(LeakError, match="gap_cv"):
+        run.train(settings, copied, "churn", "ada")
+    with pytest.raises(ConfigError, match="say why"):
+        run.train(settings, copied, "churn", "ada", accepted_leaks=["gap_cv"])
+
+    class SearchedError(Exception):
+        pass
+
+    def search(*arguments: object) -> None:
+        raise SearchedError
+
+    monkeypatch.setattr(run, "search_and_fit", search)
+    with pytest.raises(SearchedError):
+        run.train(settings, copied, "churn", "ada", accepted_leaks=["gap_cv"], reason="an experiment")
+    last = ledger.read(copied.ledger)[-1]
+    assert (last.action, last.by, last.reason) == ("accept_leaks", "ada", "an experiment")
+
+
+def test_a_registry_that_cannot_be_read_is_said_before_the_search(
+    fresh: Workspace, few: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh.mlruns.mkdir(parents=True, exist_ok=True)
+    (fresh.mlruns / "mlflow.db").write_text("not a database")
+    monkeypatch.setattr(run, "search_and_fit", lambda *arguments: pytest.fail("it was searched"))
+    with pytest.raises(RegistryError, match="cannot be read"):
+        run.train(few, fresh, "churn", "ada")
