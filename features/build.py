@@ -21,7 +21,7 @@ from ibis.backends import BaseBackend
 
 from configs.errors import NotEnoughDataError
 from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
-from configs.settings import AsOf, Settings
+from configs.settings import AsOf, Settings, naive_utc
 from configs.workspace import Workspace, replacing
 from features.columns.column import Column
 from features.engine import Hold, batches, connect, holding, merge, read_tables, save, workers
@@ -276,8 +276,8 @@ def moments(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
     >>> [m.strftime("%m-%d") for m in moments(datetime(2017, 1, 1), datetime(2017, 4, 1), load("test").as_of)]
     ['02-01', '03-01', '04-01']
     """
-    start = max(first + pd.Timedelta(days=settings.min_history_days), _naive(settings.first) or datetime.min)
-    end = min(until, _naive(settings.last) or datetime.max)
+    start = max(first + pd.Timedelta(days=settings.min_history_days), naive_utc(settings.first or datetime.min))
+    end = min(until, naive_utc(settings.last or datetime.max))
     months = pd.date_range(first.date(), end, freq="MS", unit="us")
     newest_first = [m.to_pydatetime() for m in months if start <= m <= end][::-1]
     if not newest_first:
@@ -287,13 +287,6 @@ def moments(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
             "or lower as_of.min_history_days"
         )
     return newest_first[:: settings.every_months][::-1]
-
-
-def _naive(time: datetime | None) -> datetime | None:
-    if time is None:
-        return None
-    stamp = pd.Timestamp(time)
-    return (stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp).to_pydatetime()
 
 
 def _tidy(rows: pd.DataFrame, columns: list[Column]) -> pd.DataFrame:

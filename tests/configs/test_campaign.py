@@ -21,8 +21,8 @@ def plan(**given_: float | None) -> Campaign:
 
 
 def test_expected_profit_of_three_customers_by_hand() -> None:
-    told = expected_profit([0.0, 0.5, 1.0], [200.0, 200.0, 200.0], plan())
-    assert told.tolist() == pytest.approx([-11.0, 0.5 * 0.3 * 190 - 0.5 * 10 - 1, 0.3 * 190 - 1])
+    profit = expected_profit([0.0, 0.5, 1.0], [200.0, 200.0, 200.0], plan())
+    assert profit.tolist() == pytest.approx([-11.0, 0.5 * 0.3 * 190 - 0.5 * 10 - 1, 0.3 * 190 - 1])
 
 
 def test_the_formula_is_that_of_neslin_and_others_2006() -> None:
@@ -55,8 +55,8 @@ def test_where_leavers_bring_nothing_the_stake_is_at_most_ten_times_the_forecast
 def test_a_forecast_of_next_to_nothing_does_not_lead_the_list_however_sure_the_leaving() -> None:
     campaign = plan(leaver_value_share=0.0)
     p, expected = np.array([0.5, 0.999, 1.0]), np.array([100.0, 1.0, 1.0])
-    told = expected_profit(p, at_stake(p, expected, campaign), campaign)
-    assert told[0] > 0 > max(told[1:])
+    profit = expected_profit(p, at_stake(p, expected, campaign), campaign)
+    assert profit[0] > 0 > max(profit[1:])
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1000), st.floats(0, 0.95))

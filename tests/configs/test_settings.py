@@ -92,10 +92,10 @@ def test_settings_cannot_be_changed() -> None:
 def test_every_setting_is_told_in_the_default_file() -> None:
     lines = (HERE / "default.yaml").read_text("utf-8").splitlines()
 
-    def told(name: str) -> bool:
+    def is_documented(name: str) -> bool:
         return any("#" in line for line in lines if line.strip().startswith(f"{name}:"))
 
-    assert [key for key in leaves() if not any(told(name) for name in key.split(".")[-2:])] == []
+    assert [key for key in leaves() if not any(is_documented(name) for name in key.split(".")[-2:])] == []
 
 
 def leaves() -> list[str]:

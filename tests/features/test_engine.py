@@ -39,14 +39,14 @@ def test_two_builds_of_the_same_tables_are_equal_to_the_last_bit_however_many_wo
 ) -> None:
     place = Workspace(tmp_path)
     shutil.copytree(built.tables, place.tables)
-    stored = []
+    builds = []
     for cores, few_rows in ((1, 10**9), (2, 10**9), (3, 10)):
         monkeypatch.setattr(build, "workers", lambda _, cores=cores: cores)
         monkeypatch.setattr(engine.batches, "__defaults__", (1, engine.ROWS_AT_ONCE, few_rows))
         build.build(few, place)
-        stored.append([(place.features / f"{name}.parquet").read_bytes() for name in ("rows", "labels")])
+        builds.append([(place.features / f"{name}.parquet").read_bytes() for name in ("rows", "labels")])
     frames = [pd.read_parquet(place.features / f"{name}.parquet") for name in ("rows", "labels")]
-    assert stored[0] == stored[1]
+    assert builds[0] == builds[1]
     for frame, name in zip(frames, ("rows", "labels"), strict=True):
-        (tmp_path / "one").write_bytes(stored[0][("rows", "labels").index(name)])
+        (tmp_path / "one").write_bytes(builds[0][("rows", "labels").index(name)])
         pd.testing.assert_frame_equal(frame, pd.read_parquet(tmp_path / "one"), check_exact=True)

@@ -77,12 +77,12 @@ def test_a_cancellation_is_known_from_its_moment_on_and_its_end_with_it(features
 def test_an_end_without_a_cancellation_is_known_ahead_only_if_it_was_recorded_before(
     features: Features, company: Company
 ) -> None:
-    plain = company(("x", "eve", "2024-01-01", "2024-08-01", None, None, "basic", 10.0))
-    recorded = plain["subscriptions"].assign(recorded_at=pd.Timestamp("2024-03-01"))
-    assert np.isnan(features(plain, AS_OF).loc["eve", "days_to_end"])
-    assert features({**plain, "subscriptions": recorded}, AS_OF).loc["eve", "days_to_end"] == 31
-    late = plain["subscriptions"].assign(recorded_at=pd.Timestamp("2024-07-02"))
-    assert features({**plain, "subscriptions": late}, AS_OF).loc["eve", "contracts_total"] == 0
+    unrecorded = company(("x", "eve", "2024-01-01", "2024-08-01", None, None, "basic", 10.0))
+    recorded = unrecorded["subscriptions"].assign(recorded_at=pd.Timestamp("2024-03-01"))
+    assert np.isnan(features(unrecorded, AS_OF).loc["eve", "days_to_end"])
+    assert features({**unrecorded, "subscriptions": recorded}, AS_OF).loc["eve", "days_to_end"] == 31
+    late = unrecorded["subscriptions"].assign(recorded_at=pd.Timestamp("2024-07-02"))
+    assert features({**unrecorded, "subscriptions": late}, AS_OF).loc["eve", "contracts_total"] == 0
 
 
 def test_failed_payments_are_counted_beside_contracts_only(features: Features, contracts: Tables) -> None:
@@ -112,12 +112,12 @@ def drawn(subscriptions: Callable[..., pd.DataFrame], contracts: list[tuple]) ->
             who,
             at(began),
             at(end and began + end),
-            at(gone and began + gone),
+            at(cancelled and began + cancelled),
             at(due and began + due),
             plan,
             10.0 + i,
         )
-        for i, (who, began, end, gone, due, _, plan) in enumerate(contracts)
+        for i, (who, began, end, cancelled, due, _, plan) in enumerate(contracts)
     ]
     recorded = pd.Series([at(c[5]) for c in contracts], dtype="datetime64[us]")
     return subscriptions(*rows).assign(recorded_at=recorded)
@@ -129,20 +129,20 @@ def test_nothing_that_comes_or_is_recorded_later_changes_a_feature(
     features: Features, subscriptions, past, late, day: int
 ) -> None:
     customers = pd.DataFrame({"customer_id": ["ann", "bob"], "signed_up_at": [START - pd.Timedelta(days=1)] * 2})
-    moment = START + pd.Timedelta(days=day)
+    as_of = START + pd.Timedelta(days=day)
     known = drawn(subscriptions, past)
     began_later = drawn(subscriptions, [(w, day + b, *rest) for w, b, *rest in late]).assign(
         subscription_id=lambda f: "later" + f["subscription_id"]
     )
     recorded_later = drawn(subscriptions, late).assign(
-        recorded_at=moment + pd.Timedelta(days=1), subscription_id=lambda f: "recorded" + f["subscription_id"]
+        recorded_at=as_of + pd.Timedelta(days=1), subscription_id=lambda f: "recorded" + f["subscription_id"]
     )
-    ends = known["recorded_at"].isna() & ~(known["ended_at"] < moment) & ~(known["cancelled_at"] < moment)
+    ends = known["recorded_at"].isna() & ~(known["ended_at"] < as_of) & ~(known["cancelled_at"] < as_of)
     changed = known.assign(
-        ended_at=known["ended_at"].mask(ends, moment + pd.Timedelta(days=3)),
-        cancelled_at=known["cancelled_at"].mask(ends, moment),
+        ended_at=known["ended_at"].mask(ends, as_of + pd.Timedelta(days=3)),
+        cancelled_at=known["cancelled_at"].mask(ends, as_of),
     )
-    before = features({"customers": customers, "subscriptions": known}, moment.to_pydatetime())
+    before = features({"customers": customers, "subscriptions": known}, as_of.to_pydatetime())
     frames = [f for f in (changed, began_later, recorded_later) if len(f)]
-    after = features({"customers": customers, "subscriptions": pd.concat(frames)}, moment.to_pydatetime())
+    after = features({"customers": customers, "subscriptions": pd.concat(frames)}, as_of.to_pydatetime())
     pd.testing.assert_frame_equal(before, after)

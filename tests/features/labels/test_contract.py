@@ -36,10 +36,10 @@ def labels(opened, raw: dict[str, pd.DataFrame], settings: Settings, as_of: date
 def test_who_ends_without_a_contract_following_within_the_grace_has_left(
     opened, business: Settings, contracts: Tables
 ) -> None:
-    found = labels(opened, contracts, business, AS_OF, datetime(2024, 8, 14))
-    assert found["active"].to_dict() == {"ann": True, "bob": True, "cat": False, "dan": True}
+    rows = labels(opened, contracts, business, AS_OF, datetime(2024, 8, 14))
+    assert rows["active"].to_dict() == {"ann": True, "bob": True, "cat": False, "dan": True}
     # ann ends on 31 July, one day past the horizon; bob is renewed within the grace; dan is not
-    assert found["churned"].dropna().to_dict() == {"ann": 0.0, "bob": 0.0, "dan": 1.0}
+    assert rows["churned"].dropna().to_dict() == {"ann": 0.0, "bob": 0.0, "dan": 1.0}
     strict = business.model_copy(update={"churn": business.churn.model_copy(update={"grace_days": 2})})
     assert labels(opened, contracts, strict, AS_OF, datetime(2024, 8, 14)).loc["bob", "churned"] == 1.0
 
@@ -78,25 +78,25 @@ def test_a_contact_within_the_horizon_is_told_and_one_within_the_grace_after_it_
         [("k1", "ann", "2024-07-30", "stay"), ("k2", "dan", "2024-07-31", "come back")],
         columns=["contact_id", "customer_id", "contacted_at", "campaign"],
     )
-    found = labels(opened, {**contracts, "contacts": contacts}, business, AS_OF, datetime(2024, 8, 14))
-    assert found["contacted"].to_dict() == {"ann": 1.0, "bob": 0.0, "cat": 0.0, "dan": 0.0}
+    rows = labels(opened, {**contracts, "contacts": contacts}, business, AS_OF, datetime(2024, 8, 14))
+    assert rows["contacted"].to_dict() == {"ann": 1.0, "bob": 0.0, "cat": 0.0, "dan": 0.0}
     assert labels(opened, contracts, business, AS_OF, datetime(2024, 8, 14))["contacted"].isna().all()
 
 
 def test_value_is_the_price_of_the_days_alive(opened, business: Settings, contracts: Tables) -> None:
-    found = labels(opened, contracts, business, AS_OF, datetime(2024, 8, 14))["clv"]
+    value = labels(opened, contracts, business, AS_OF, datetime(2024, 8, 14))["clv"]
     month = 30.4375
-    assert found["ann"] == pytest.approx(12 * 30 / month)
-    assert found["bob"] == pytest.approx((14 * 30 + 13 * 33) / month)
-    assert found["cat"] == 0
-    assert found["dan"] == pytest.approx(20 * 19 / month)
+    assert value["ann"] == pytest.approx(12 * 30 / month)
+    assert value["bob"] == pytest.approx((14 * 30 + 13 * 33) / month)
+    assert value["cat"] == 0
+    assert value["dan"] == pytest.approx(20 * 19 / month)
 
 
 def test_value_is_discounted_as_a_sum_over_small_steps_says(opened, business: Settings, contracts: Tables) -> None:
     clv = business.clv.model_copy(update={"annual_discount_rate": 0.2, "margin": 0.5})
-    found = labels(opened, contracts, business.model_copy(update={"clv": clv}), AS_OF, datetime(2024, 8, 14))["clv"]
+    value = labels(opened, contracts, business.model_copy(update={"clv": clv}), AS_OF, datetime(2024, 8, 14))["clv"]
     middles = (np.arange(19 * 1000) + 0.5) / 1000
-    assert found["dan"] == pytest.approx(np.sum(1.2 ** (-middles / 365.25)) / 1000 * 0.5 * 20 / 30.4375, rel=1e-9)
+    assert value["dan"] == pytest.approx(np.sum(1.2 ** (-middles / 365.25)) / 1000 * 0.5 * 20 / 30.4375, rel=1e-9)
 
 
 def test_a_contract_without_a_price_makes_the_value_unknown_not_zero(
@@ -106,8 +106,8 @@ def test_a_contract_without_a_price_makes_the_value_unknown_not_zero(
     unpriced = raw["subscriptions"].assign(
         price_per_month=raw["subscriptions"]["price_per_month"].where(lambda p: p != 20)
     )
-    found = labels(opened, {**raw, "subscriptions": unpriced}, business, AS_OF, datetime(2024, 8, 14))["clv"]
-    assert np.isnan(found["dan"]) and found["ann"] > 0
+    value = labels(opened, {**raw, "subscriptions": unpriced}, business, AS_OF, datetime(2024, 8, 14))["clv"]
+    assert np.isnan(value["dan"]) and value["ann"] > 0
     none = opened({**raw, "subscriptions": raw["subscriptions"].drop(columns="price_per_month")})
     with pytest.raises(ConfigError, match=r"clv.forecast"):
         require_amounts(none, business)
@@ -121,9 +121,9 @@ def test_with_orders_beside_contracts_value_is_what_was_ordered(
         columns=["order_id", "customer_id", "ordered_at", "amount"],
     ).astype({"ordered_at": "datetime64[us]"})
     mixed = {**contracts, "orders": orders}
-    found = labels(opened, mixed, business, AS_OF, datetime(2024, 8, 14))
-    assert found["clv"].to_dict() == {"ann": 9.0, "bob": 0.0, "cat": 0.0, "dan": 0.0}
-    assert found.loc["dan", "churned"] == 1.0
+    rows = labels(opened, mixed, business, AS_OF, datetime(2024, 8, 14))
+    assert rows["clv"].to_dict() == {"ann": 9.0, "bob": 0.0, "cat": 0.0, "dan": 0.0}
+    assert rows.loc["dan", "churned"] == 1.0
     ann = features(mixed, AS_OF).loc["ann"]
     assert (ann["orders_total"], ann["contracts_active"]) == (1, 1)
 

@@ -28,14 +28,14 @@ def labels(
 
 
 def test_who_ordered_within_the_horizon_stayed_and_the_other_left(opened: Opened, shop, settings: Settings) -> None:
-    found = labels(opened, shop, settings, datetime(2024, 3, 1), datetime(2024, 4, 1))
-    assert found["active"].to_dict() == {"ann": True, "bob": True, "new": False}
-    assert found["churned"].dropna().to_dict() == {"ann": 0.0, "bob": 1.0}
+    rows = labels(opened, shop, settings, datetime(2024, 3, 1), datetime(2024, 4, 1))
+    assert rows["active"].to_dict() == {"ann": True, "bob": True, "new": False}
+    assert rows["churned"].dropna().to_dict() == {"ann": 0.0, "bob": 1.0}
 
 
 def test_a_return_is_no_sign_of_staying_and_lowers_the_value(opened: Opened, shop, settings: Settings) -> None:
-    found = labels(opened, shop, settings, datetime(2024, 2, 21), datetime(2024, 4, 1))
-    assert found.loc["ann", "clv"] == -15 + 50
+    rows = labels(opened, shop, settings, datetime(2024, 2, 21), datetime(2024, 4, 1))
+    assert rows.loc["ann", "clv"] == -15 + 50
     orders = shop["orders"][shop["orders"]["order_id"] != "o7"]
     assert (
         labels(opened, {**shop, "orders": orders}, settings, datetime(2024, 2, 21), datetime(2024, 4, 1)).loc[
@@ -46,8 +46,8 @@ def test_a_return_is_no_sign_of_staying_and_lowers_the_value(opened: Opened, sho
 
 
 def test_value_is_net_revenue_times_margin_discounted_to_the_moment(opened: Opened, shop, settings: Settings) -> None:
-    plain = labels(opened, shop, settings, FEBRUARY, datetime(2024, 4, 1))
-    assert plain["clv"].to_dict() == {"ann": 25.0, "bob": 100.0, "new": 0.0}
+    undiscounted = labels(opened, shop, settings, FEBRUARY, datetime(2024, 4, 1))
+    assert undiscounted["clv"].to_dict() == {"ann": 25.0, "bob": 100.0, "new": 0.0}
     half = labels(opened, shop, settings, FEBRUARY, datetime(2024, 4, 1), margin=0.5, annual_discount_rate=0.1)
     days = (datetime(2024, 2, 15, 20) - FEBRUARY).total_seconds() / 86_400
     assert half.loc["bob", "clv"] == pytest.approx(50 * 1.1 ** (-days / 365.25), rel=1e-12)
@@ -84,8 +84,8 @@ def test_an_order_recorded_after_the_horizon_but_before_the_end_of_the_data_coun
     opened: Opened, shop, settings: Settings
 ) -> None:
     late = recorded(shop, "o7", "2024-03-31 12:00")
-    found = labels(opened, late, settings, datetime(2024, 3, 1), datetime(2024, 4, 1))
-    assert (found.loc["ann", "churned"], found.loc["ann", "clv"]) == (0.0, 50.0)
+    rows = labels(opened, late, settings, datetime(2024, 3, 1), datetime(2024, 4, 1))
+    assert (rows.loc["ann", "churned"], rows.loc["ann", "clv"]) == (0.0, 50.0)
 
 
 CONTACTS = [
@@ -106,24 +106,24 @@ def contacted(
 ) -> pd.DataFrame:
     """Who was contacted, as of 2024-03-01, within 30 and 60 days."""
     names = ["contact_id", "customer_id", "contacted_at", "campaign", "arm"]
-    made = pd.DataFrame(rows, columns=names).assign(**more)
-    tables = opened({**shop, "contacts": made})
+    table = pd.DataFrame(rows, columns=names).assign(**more)
+    tables = opened({**shop, "contacts": table})
     changes = {
         "horizon_days": 30,
         "horizons_days": (30, 60),
         "contacts": settings.churn.contacts.model_copy(update=counts),
     }
     churn = settings.churn.model_copy(update=changes)
-    told = (tables["customers"], tables["orders"], datetime(2024, 3, 1), until, churn, settings.clv)
-    return labels_as_of(*told, tables["contacts"]).to_pandas().set_index("customer_id").sort_index()
+    arguments = (tables["customers"], tables["orders"], datetime(2024, 3, 1), until, churn, settings.clv)
+    return labels_as_of(*arguments, tables["contacts"]).to_pandas().set_index("customer_id").sort_index()
 
 
 def test_a_contact_counts_within_the_window_of_the_outcome_closed_at_the_moment_open_at_its_end(
     opened: Opened, shop, settings: Settings
 ) -> None:
-    found = contacted(opened, shop, settings, CONTACTS)
-    assert found["contacted"].to_dict() == {"ann": 0.0, "bob": 1.0, "new": 0.0}
-    assert found["contacted_60"].to_dict() == {"ann": 0.0, "bob": 1.0, "new": 1.0}
+    rows = contacted(opened, shop, settings, CONTACTS)
+    assert rows["contacted"].to_dict() == {"ann": 0.0, "bob": 1.0, "new": 0.0}
+    assert rows["contacted_60"].to_dict() == {"ann": 0.0, "bob": 1.0, "new": 1.0}
 
 
 def test_contacts_change_no_outcome_and_whoever_has_none_was_not_contacted(
@@ -140,8 +140,8 @@ def test_contacts_change_no_outcome_and_whoever_has_none_was_not_contacted(
 def test_an_arm_that_was_picked_but_left_alone_was_not_contacted(opened: Opened, shop, settings, arm: str) -> None:
     rows = [("k1", "ann", "2024-03-05", "spring", arm), ("k2", "bob", "2024-03-05", "spring", None)]
     assert contacted(opened, shop, settings, rows)["contacted"].to_dict() == {"ann": 0.0, "bob": 1.0, "new": 0.0}
-    told = contacted(opened, shop, settings, rows, counts={"untreated_arms": ()})
-    assert told["contacted"].to_dict() == {"ann": 1.0, "bob": 1.0, "new": 0.0}
+    everybody = contacted(opened, shop, settings, rows, counts={"untreated_arms": ()})
+    assert everybody["contacted"].to_dict() == {"ann": 1.0, "bob": 1.0, "new": 0.0}
 
 
 def test_only_campaigns_that_are_asked_for_count(opened: Opened, shop, settings: Settings) -> None:
@@ -156,8 +156,8 @@ def test_only_campaigns_that_are_asked_for_count(opened: Opened, shop, settings:
         (("*A 8",), "bob new"),
         (("Type",), ""),
     ):
-        found = contacted(opened, shop, settings, rows, counts={"campaigns": patterns})["contacted"]
-        assert " ".join(found[found == 1].index) == named
+        contacted_ids = contacted(opened, shop, settings, rows, counts={"campaigns": patterns})["contacted"]
+        assert " ".join(contacted_ids[contacted_ids == 1].index) == named
 
 
 def test_a_contact_recorded_after_the_end_of_the_data_is_not_known_of(opened: Opened, shop, settings: Settings) -> None:

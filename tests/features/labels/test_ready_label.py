@@ -101,8 +101,10 @@ def test_a_reason_says_the_customers_own_value() -> None:
 def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
     ready: Settings, export: pd.DataFrame, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    brought = {"profiles": export.head(3)}
-    source = type("Source", (), {"load": lambda options: dict(brought), "source_fingerprint": lambda options: "x"})
+    source_tables = {"profiles": export.head(3)}
+    source = type(
+        "Source", (), {"load": lambda options: dict(source_tables), "source_fingerprint": lambda options: "x"}
+    )
     monkeypatch.setattr(module, "loader", lambda name: source)
     lenient = ready.quality.model_copy(update={"accept_rules": ("table_missing",)})
     ready = ready.model_copy(update={"quality": lenient, "data_until": NOW - pd.Timedelta(hours=1)})
@@ -112,13 +114,13 @@ def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
     assert feature_store.materialize(workspace) == refresh.after_build(ready, workspace, NOW) == 3
     assert refresh.refresh(ready, workspace, NOW)["touched"] == 0
 
-    brought["profiles"] = export.head(3).assign(Plan=["basic", "pro", "pro"])
+    source_tables["profiles"] = export.head(3).assign(Plan=["basic", "pro", "pro"])
     module.ingest(ready, workspace, NOW)
-    told = refresh.refresh(ready, workspace, NOW)
-    assert told == {"as_of": "2026-05-04T12:00:00Z", "customers": 3, "touched": 1, "online": 1, "gone": 0}
+    result = refresh.refresh(ready, workspace, NOW)
+    assert result == {"as_of": "2026-05-04T12:00:00Z", "customers": 3, "touched": 1, "online": 1, "gone": 0}
     assert feature_store.OnlineFeatures(workspace).read(NAMES)["Plan"].tolist() == ["basic", "pro", "pro"]
 
-    brought["profiles"] = export.iloc[[0, 2]]
+    source_tables["profiles"] = export.iloc[[0, 2]]
     module.ingest(ready, workspace, NOW)
     assert refresh.refresh(ready, workspace, NOW)["gone"] == 1
     assert feature_store.OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [False, True, False]

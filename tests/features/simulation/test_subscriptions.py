@@ -1,4 +1,4 @@
-"""The made-up subscription business: repeatable, checked by ingest, and its truth is what labels say."""
+"""A simulated subscription business: repeatable, checked by ingest, and its truth is what labels say."""
 
 from __future__ import annotations
 
@@ -16,35 +16,37 @@ from features.simulation.subscriptions import SyntheticSubscriptions, generate
 
 
 @pytest.fixture(scope="module")
-def made() -> SyntheticSubscriptions:
+def simulated() -> SyntheticSubscriptions:
     return generate(customers=300, months=14, seed=3)
 
 
-def test_the_same_seed_gives_the_same_tables(made: SyntheticSubscriptions) -> None:
+def test_the_same_seed_gives_the_same_tables(simulated: SyntheticSubscriptions) -> None:
     again = generate(customers=300, months=14, seed=3)
-    for name, table in made.tables.items():
+    for name, table in simulated.tables.items():
         pd.testing.assert_frame_equal(table, again.tables[name])
-    assert not made.tables["subscriptions"].equals(generate(300, 14, seed=4).tables["subscriptions"])
+    assert not simulated.tables["subscriptions"].equals(generate(300, 14, seed=4).tables["subscriptions"])
 
 
-def test_every_row_is_usable(made: SyntheticSubscriptions) -> None:
+def test_every_row_is_usable(simulated: SyntheticSubscriptions) -> None:
     columns = load("test_subscriptions").columns
-    checked = check_tables(dict(made.tables), columns, pd.Timestamp("2025-01-01", tz="UTC").to_pydatetime(), "contract")
+    checked = check_tables(
+        dict(simulated.tables), columns, pd.Timestamp("2025-01-01", tz="UTC").to_pydatetime(), "contract"
+    )
     assert {name: len(one.quarantined) for name, one in checked.items()} == dict.fromkeys(checked, 0)
 
 
 @pytest.mark.parametrize("month", [datetime(2023, 6, 1), datetime(2024, 1, 1)])
-def test_labels_say_who_left_in_truth(opened, made: SyntheticSubscriptions, month: datetime) -> None:
-    settings, tables = load("test_subscriptions"), opened(made.tables)
-    found = labels_at(tables, tables["customers"], month, datetime(2024, 3, 1), settings).to_pandas()
-    told = found[found["active"]].set_index("customer_id")["churned"].sort_index()
-    truth = made.truth[made.truth["month"] == month].set_index("customer_id")["left"].sort_index()
-    assert told.index.tolist() == truth.index.tolist()
-    assert (told == truth.astype(float)).all()
+def test_labels_say_who_left_in_truth(opened, simulated: SyntheticSubscriptions, month: datetime) -> None:
+    settings, tables = load("test_subscriptions"), opened(simulated.tables)
+    labels = labels_at(tables, tables["customers"], month, datetime(2024, 3, 1), settings).to_pandas()
+    outcomes = labels[labels["active"]].set_index("customer_id")["churned"].sort_index()
+    truth = simulated.truth[simulated.truth["month"] == month].set_index("customer_id")["left"].sort_index()
+    assert outcomes.index.tolist() == truth.index.tolist()
+    assert (outcomes == truth.astype(float)).all()
 
 
-def test_as_many_left_as_their_probabilities_say(made: SyntheticSubscriptions) -> None:
-    truth = made.truth
+def test_as_many_left_as_their_probabilities_say(simulated: SyntheticSubscriptions) -> None:
+    truth = simulated.truth
     spread = np.sqrt((truth["leaving"] * (1 - truth["leaving"])).sum())
     assert abs(truth["left"].sum() - truth["leaving"].sum()) < 4 * spread
 

@@ -75,8 +75,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 
 
 def test_every_kind_of_database_gives_the_same_tables(place: dict[str, Any]) -> None:
-    found = database.load({**place, "tables": TABLES})
-    orders = found["orders"]
+    tables = database.load({**place, "tables": TABLES})
+    orders = tables["orders"]
     assert orders["amount"].tolist() == [12345.6, -3.25, 1.0]
     assert orders["ordered_at"].astype(str).tolist() == [
         "2024-07-01 08:00:00",
@@ -84,7 +84,7 @@ def test_every_kind_of_database_gives_the_same_tables(place: dict[str, Any]) -> 
         "2024-12-02 09:00:00",
     ]
     assert orders["channel"].fillna("").tolist() == ["web", "shop", ""]
-    assert found["customers"]["signed_up_at"].tolist() == [pd.Timestamp("2024-01-01"), pd.Timestamp("2024-02-01")]
+    assert tables["customers"]["signed_up_at"].tolist() == [pd.Timestamp("2024-01-01"), pd.Timestamp("2024-02-01")]
 
 
 def test_rows_of_a_database_are_used_or_in_quarantine(place: dict[str, Any], settings: Any) -> None:
@@ -130,9 +130,9 @@ def test_sqlites_loose_types_are_read_value_by_value(sqlite: str) -> None:
     with closing(sqlite3.connect(sqlite.removeprefix("sqlite:///"))) as connection:
         connection.execute("insert into sales values (13, 1, 'soon', 'much', 'w')")
         connection.commit()
-    found = database.load({"url": sqlite, "tables": TABLES})["orders"]
-    assert found["amount"].tolist()[-1] == "much"
-    assert found["ordered_at"].tolist()[-1] == "soon"
+    orders = database.load({"url": sqlite, "tables": TABLES})["orders"]
+    assert orders["amount"].tolist()[-1] == "much"
+    assert orders["ordered_at"].tolist()[-1] == "soon"
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ def test_sqlites_loose_types_are_read_value_by_value(sqlite: str) -> None:
     ],
 )
 def test_a_password_in_the_configuration_is_refused_and_not_repeated(url: str) -> None:
-    with pytest.raises(ConfigError, match="write the password as") as found:
+    with pytest.raises(ConfigError, match="write the password as") as error:
         database.load({"url": url, "tables": TABLES})
-    assert "hidden1234" not in str(found.value) and "xxxx" not in str(found.value)
+    assert "hidden1234" not in str(error.value) and "xxxx" not in str(error.value)
 
 
 def test_no_error_repeats_the_password(
@@ -165,15 +165,15 @@ def test_no_error_repeats_the_password(
         (postgres + "?no_such_option=1", TABLES),
         ("${SHOP_PASSWORD}", TABLES),
     ):
-        with pytest.raises((DataError, ConfigError)) as found:
+        with pytest.raises((DataError, ConfigError)) as error:
             database.load({"url": url, "tables": tables})
-        messages.append(str(found.value))
-        assert found.value.__cause__ is None and found.value.__suppress_context__
+        messages.append(str(error.value))
+        assert error.value.__cause__ is None and error.value.__suppress_context__
     monkeypatch.setenv("SHOP_PASSWORD", "another1234")
     with pytest.raises(DataError, match="cannot reach the database") as refused:
         database.load({"url": postgres, "tables": TABLES})
-    told = "\n".join([*messages, str(refused.value), caplog.text])
-    assert SECRET not in told and password not in told and "another1234" not in told
+    messages_and_log = "\n".join([*messages, str(refused.value), caplog.text])
+    assert SECRET not in messages_and_log and password not in messages_and_log and "another1234" not in messages_and_log
 
 
 @pytest.mark.parametrize(
@@ -200,9 +200,9 @@ def test_no_error_repeats_the_password(
     ],
 )
 def test_wrong_options_are_named(options: dict[str, Any], error: type[Exception], said: str) -> None:
-    with pytest.raises(error) as found:
+    with pytest.raises(error) as raised:
         database.load(options)
-    assert said in str(found.value)
+    assert said in str(raised.value)
 
 
 def test_a_query_that_fails_is_named_with_its_table(place: dict[str, Any]) -> None:
@@ -217,5 +217,5 @@ def test_many_rows_come_in_order(sqlite: str) -> None:
         rows = [(n, 1, "2024-01-01 00:00:00", n / 4) for n in range(100, 50_100)]
         connection.executemany("insert into sales (no, client, placed, total) values (?, ?, ?, ?)", rows)
         connection.commit()
-    found = database.load({"url": sqlite, "tables": TABLES})["orders"]
-    assert found["amount"].tolist()[3:] == [n / 4 for n in range(100, 50_100)]
+    orders = database.load({"url": sqlite, "tables": TABLES})["orders"]
+    assert orders["amount"].tolist()[3:] == [n / 4 for n in range(100, 50_100)]

@@ -10,12 +10,12 @@ from features.sources.delimited import Delimited, open_delimited
 
 
 def read(
-    tmp_path: Path, content: bytes, name: str = "x.csv", **told: str
+    tmp_path: Path, content: bytes, name: str = "x.csv", **options: str
 ) -> tuple[Delimited, list[tuple[str | None, ...]]]:
     """What is in a file of this content: how it was opened, and all rows."""
     (tmp_path / "copies").mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(content)
-    opened = open_delimited(tmp_path / name, tmp_path / "copies", **told)
+    opened = open_delimited(tmp_path / name, tmp_path / "copies", **options)
     return opened, [tuple(row.values()) for batch in opened.batches for row in batch.to_pylist()]
 
 
@@ -70,7 +70,7 @@ def test_values_are_text_and_empty_ones_are_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "name", "told", "error", "said"),
+    ("content", "name", "options", "error", "said"),
     [
         (b"", "x.csv", {}, DataError, "is empty"),
         (b" \n", "x.csv", {}, DataError, "is empty"),
@@ -82,10 +82,10 @@ def test_values_are_text_and_empty_ones_are_none(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_read_is_named(
-    tmp_path: Path, content: bytes, name: str, told: dict[str, str], error: type[Exception], said: str
+    tmp_path: Path, content: bytes, name: str, options: dict[str, str], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
-        read(tmp_path, content, name, **told)
+        read(tmp_path, content, name, **options)
 
 
 def test_a_broken_character_in_told_utf8_is_marked_as_one(tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ def amounts(read: Read, *values: str, **mapping: Any) -> pd.DataFrame:
     return read(HEADER.replace(",", ";") + rows, **mapping)
 
 
-def times(read: Read, *values: str, **told: Any) -> pd.DataFrame:
+def times(read: Read, *values: str, **options: Any) -> pd.DataFrame:
     rows = "".join(f"o{n};ann;{v};1\n" for n, v in enumerate(values))
-    return read(HEADER.replace(",", ";") + rows, **({"times": {"ordered_at": told}} if told else {}))
+    return read(HEADER.replace(",", ";") + rows, **({"times": {"ordered_at": options}} if options else {}))
 
 
 @pytest.mark.parametrize(
@@ -62,29 +62,29 @@ def test_numbers_with_a_decimal_point(read: Read, text: str, number: float) -> N
 
 
 def test_a_thousands_comma_in_doubt_costs_its_row_until_it_is_told(read: Read) -> None:
-    found = checked(amounts(read, "1,234", "7"))
-    assert found.used["amount"].tolist() == [7]
-    assert "may have a decimal comma or a thousands comma" in found.quarantined["reason"].item()
+    validated = checked(amounts(read, "1,234", "7"))
+    assert validated.used["amount"].tolist() == [7]
+    assert "may have a decimal comma or a thousands comma" in validated.quarantined["reason"].item()
     for decimal, number in ((",", 1.234), (".", 1234.0)):
         assert amounts(read, "1,234", numbers={"amount": {"decimal": decimal}})["amount"].tolist() == [number]
 
 
 def test_in_a_column_with_both_signs_only_the_sure_values_are_used(read: Read) -> None:
-    found = checked(amounts(read, "1,5", "2.5", "1.234", "1,234", "1.234,5", "8"))
-    assert found.used["amount"].tolist() == [1.5, 2.5, 1234.5, 8]
+    validated = checked(amounts(read, "1,5", "2.5", "1.234", "1,234", "1.234,5", "8"))
+    assert validated.used["amount"].tolist() == [1.5, 2.5, 1234.5, 8]
 
 
 def test_a_column_without_evidence_follows_the_others_of_its_file(read: Read) -> None:
-    found = read("order_id;customer_id;ordered_at;amount;quantity\no1;ann;2024-01-01;9,5;1.234\n")
-    assert found["quantity"].tolist() == [1234]
+    orders = read("order_id;customer_id;ordered_at;amount;quantity\no1;ann;2024-01-01;9,5;1.234\n")
+    assert orders["quantity"].tolist() == [1234]
 
 
 @pytest.mark.parametrize("text", ["ten", "1,2,3", "inf", "nan", "0x10", "1_000", "12 50", "--1", "1.2.3"])
 def test_what_is_no_number_stays_as_it_came(read: Read, text: str) -> None:
-    found = checked(amounts(read, text, "7"))
-    assert found.used["amount"].tolist() == [7]
-    assert found.quarantined["reason"].tolist() == [f"amount: '{text}' is not a number"]
-    assert found.quarantined["amount"].tolist() == [text]
+    validated = checked(amounts(read, text, "7"))
+    assert validated.used["amount"].tolist() == [7]
+    assert validated.quarantined["reason"].tolist() == [f"amount: '{text}' is not a number"]
+    assert validated.quarantined["amount"].tolist() == [text]
 
 
 @pytest.mark.parametrize(
@@ -102,16 +102,20 @@ def test_times_with_the_year_first_need_no_format(read: Read, text: str, utc: st
 
 @pytest.mark.parametrize("text", ["03/04/2024", "31.12.2024 10:00", "1-2-24"])
 def test_day_or_month_first_is_never_guessed(read: Read, text: str) -> None:
-    found = checked(times(read, text, "2024-01-01"))
-    assert found.used["order_id"].tolist() == ["o1"]
+    validated = checked(times(read, text, "2024-01-01"))
+    assert validated.used["order_id"].tolist() == ["o1"]
     assert (
-        found.quarantined["reason"].item().startswith(f"ordered_at: '{text}' may have day or month first; say times:")
+        validated.quarantined["reason"]
+        .item()
+        .startswith(f"ordered_at: '{text}' may have day or month first; say times:")
     )
 
 
 def test_each_time_is_read_by_the_first_format_that_fits(read: Read) -> None:
-    found = times(read, "31.12.2023", "01.02.2024 10:30", "05.02.24", format=["%d.%m.%Y %H:%M", "%d.%m.%Y", "%d.%m.%y"])
-    assert found["ordered_at"].tolist() == [
+    orders = times(
+        read, "31.12.2023", "01.02.2024 10:30", "05.02.24", format=["%d.%m.%Y %H:%M", "%d.%m.%Y", "%d.%m.%y"]
+    )
+    assert orders["ordered_at"].tolist() == [
         pd.Timestamp("2023-12-31"),
         pd.Timestamp("2024-02-01 10:30"),
         pd.Timestamp("2024-02-05"),
@@ -119,29 +123,31 @@ def test_each_time_is_read_by_the_first_format_that_fits(read: Read) -> None:
 
 
 def test_a_time_that_two_formats_read_as_different_days_is_not_used(read: Read) -> None:
-    found = checked(
+    validated = checked(
         times(read, "31/01/2024", "01/31/2024", "02/01/2024", "02/02/2024", format=["%d/%m/%Y", "%m/%d/%Y"])
     )
-    assert found.used["ordered_at"].dt.strftime("%m-%d").tolist() == ["01-31", "01-31", "02-02"]
-    assert "may have day or month first" in found.quarantined["reason"].item()
+    assert validated.used["ordered_at"].dt.strftime("%m-%d").tolist() == ["01-31", "01-31", "02-02"]
+    assert "may have day or month first" in validated.quarantined["reason"].item()
 
 
 def test_a_time_that_fits_no_told_format_is_not_used_even_if_it_looks_right(read: Read) -> None:
-    found = checked(times(read, "2024-01-05", "05.01.2024", format="%d.%m.%Y", zone="Europe/Berlin"))
-    assert found.used["ordered_at"].tolist() == [pd.Timestamp("2024-01-04 23:00")]
-    assert found.quarantined["reason"].tolist() == ["ordered_at: '2024-01-05' is not a time of the format '%d.%m.%Y'"]
+    validated = checked(times(read, "2024-01-05", "05.01.2024", format="%d.%m.%Y", zone="Europe/Berlin"))
+    assert validated.used["ordered_at"].tolist() == [pd.Timestamp("2024-01-04 23:00")]
+    assert validated.quarantined["reason"].tolist() == [
+        "ordered_at: '2024-01-05' is not a time of the format '%d.%m.%Y'"
+    ]
 
 
 @given(
     st.datetimes(datetime(1980, 1, 1), datetime(2024, 12, 1)), st.sampled_from(["Europe/Berlin", "America/New_York"])
 )
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_zones_agree_with_pythons_own(read: Read, moment: datetime, zone: str) -> None:
-    local = moment.replace(microsecond=0)
-    told = local.replace(tzinfo=ZoneInfo(zone))
-    if told.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) != local:
+def test_zones_agree_with_pythons_own(read: Read, time: datetime, zone: str) -> None:
+    local = time.replace(microsecond=0)
+    aware = local.replace(tzinfo=ZoneInfo(zone))
+    if aware.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) != local:
         return  # an hour that the clock leaves out
-    want = pd.Timestamp(told.replace(fold=1)).tz_convert("UTC").tz_localize(None)
+    want = pd.Timestamp(aware.replace(fold=1)).tz_convert("UTC").tz_localize(None)
     assert times(read, str(local), zone=zone)["ordered_at"].tolist() == [want]
 
 
@@ -151,6 +157,6 @@ def test_epochs_are_times_too(read: Read) -> None:
 
 
 def test_values_may_become_empty(read: Read) -> None:
-    found = checked(amounts(read, "NULL", "5", values={"amount": {"NULL": None}, "customer_id": {"ann": "jürgen"}}))
-    assert found.used["customer_id"].tolist() == ["jürgen"]
-    assert found.quarantined["reason"].tolist() == ["amount: is empty"]
+    validated = checked(amounts(read, "NULL", "5", values={"amount": {"NULL": None}, "customer_id": {"ann": "jürgen"}}))
+    assert validated.used["customer_id"].tolist() == ["jürgen"]
+    assert validated.quarantined["reason"].tolist() == ["amount: is empty"]

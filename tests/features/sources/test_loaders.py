@@ -82,9 +82,9 @@ def test_the_mark_follows_the_content_of_the_files(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_options_are_named(options: dict, error: type[Exception], said: str) -> None:
-    with pytest.raises(error) as found:
+    with pytest.raises(error) as raised:
         files.load(options)
-    assert said in str(found.value)
+    assert said in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_an_unreadable_file_is_named(tmp_path: Path, content: bytes, said: str) 
 
 
 def test_online_retail_agrees_with_its_published_totals() -> None:
-    found = loader("online_retail").load({"path": data("online_retail.parquet")})
-    orders = found["orders"]
-    assert len(found["customers"]) == found["customers"]["customer_id"].nunique() == 4372
+    tables = loader("online_retail").load({"path": data("online_retail.parquet")})
+    orders = tables["orders"]
+    assert len(tables["customers"]) == tables["customers"]["customer_id"].nunique() == 4372
     assert orders["order_id"].nunique() == 25_900
     assert orders["amount"].sum() == pytest.approx(9_747_747.934, abs=1e-3)
     assert (orders.loc[orders["order_id"].str.startswith("C"), "amount"] <= 0).all()
@@ -143,10 +143,10 @@ def test_the_report_of_a_ready_business_adds_up_to_the_rows_of_its_source(
 ) -> None:
     files = {"online_retail": "online_retail.parquet", "cdnow": "CDNOW_master.txt"}
     monkeypatch.setenv("STAYCAST_DATA", str(Path(data(files[name])).parent) if name in files else "")
-    told = {t["name"]: t for t in ingest(load(name), workspace, NOW)["tables"]}["orders"]
-    assert (told["rows_read"], told["rows_used"], told["rows_quarantined"]) == lines
-    assert (told["rows_made"], told["source_grain"]) == (rows, grain)
-    assert sum(told["reasons"].values()) == lines[2]
+    orders_report = {t["name"]: t for t in ingest(load(name), workspace, NOW)["tables"]}["orders"]
+    assert (orders_report["rows_read"], orders_report["rows_used"], orders_report["rows_quarantined"]) == lines
+    assert (orders_report["rows_made"], orders_report["source_grain"]) == (rows, grain)
+    assert sum(orders_report["reasons"].values()) == lines[2]
     quality_gate.require(workspace)
 
 
@@ -158,14 +158,14 @@ def test_invoice_lines_become_orders_on_the_shops_clock(tmp_path: Path) -> None:
         "C2,a,x,-2,2011-12-01 10:00:00,1.5,7.0,Spain\n"
         "3,a,x,1,2011-12-01 10:00:00,1.5,,Spain\n"
     )
-    found = loader("online_retail").load({"path": str(tmp_path / "r.csv")})
-    orders = found["orders"][found["orders"]["source_reason"].isna()].set_index("order_id")
+    tables = loader("online_retail").load({"path": str(tmp_path / "r.csv")})
+    orders = tables["orders"][tables["orders"]["source_reason"].isna()].set_index("order_id")
     assert orders["amount"].to_dict() == {"1": 3.0, "C2": -3.0}
     assert orders["quantity"].to_dict() == {"1": 2.0, "C2": -2.0}
     assert orders["source_rows"].to_dict() == {"1": 1, "C2": 1}
     assert orders.loc["1", "ordered_at"] == pd.Timestamp("2011-07-01 09:00")
     assert orders.loc["C2", "ordered_at"] == pd.Timestamp("2011-12-01 10:00")
-    assert found["customers"].to_dict("records") == [
+    assert tables["customers"].to_dict("records") == [
         {"customer_id": "7", "signed_up_at": pd.Timestamp("2011-07-01 09:00"), "country": "France"}
     ]
 
@@ -175,11 +175,11 @@ def test_invoice_lines_become_orders_on_the_shops_clock(tmp_path: Path) -> None:
     [("CDNOW_master.txt", 23_570, 69_659, "1998-06-30"), ("CDNOW_sample.txt", 2_357, 6_919, "1998-06-30")],
 )
 def test_cdnow_agrees_with_its_published_totals(file: str, customers: int, orders: int, newest: str) -> None:
-    found = loader("cdnow").load({"path": data(file)})
-    assert (len(found["customers"]), len(found["orders"])) == (customers, orders)
-    assert found["orders"]["order_id"].is_unique
-    assert (found["orders"]["ordered_at"].min()[:4], found["orders"]["ordered_at"].max()) == ("1997", newest)
-    checked = check_table(ORDERS, found["orders"], NOW, set(found["customers"]["customer_id"]))
+    tables = loader("cdnow").load({"path": data(file)})
+    assert (len(tables["customers"]), len(tables["orders"])) == (customers, orders)
+    assert tables["orders"]["order_id"].is_unique
+    assert (tables["orders"]["ordered_at"].min()[:4], tables["orders"]["ordered_at"].max()) == ("1997", newest)
+    checked = check_table(ORDERS, tables["orders"], NOW, set(tables["customers"]["customer_id"]))
     assert checked.quarantined.empty
 
 

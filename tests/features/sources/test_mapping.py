@@ -36,13 +36,13 @@ Read = Callable[..., pd.DataFrame]
     ],
 )
 def test_a_wrong_mapping_is_named(read: Read, mapping: dict[str, Any], error: type[Exception], said: str) -> None:
-    with pytest.raises(error) as found:
+    with pytest.raises(error) as raised:
         read(HEADER + "o1,ann,2024-01-01,1\n", **mapping)
-    assert said in str(found.value)
+    assert said in str(raised.value)
 
 
 def test_the_key_of_a_join_may_stand_unquoted_in_yaml(tmp_path: Path, read: Read) -> None:
     (tmp_path / "s.csv").write_text("id,name\n1,North\n")
     join = yaml.safe_load(f"[{{path: {tmp_path / 's.csv'}, on: {{shop: id}}, columns: {{channel: name}}}}]")
-    found = read(HEADER.replace("\n", ",shop\n") + "o1,ann,2024-01-01,1,1\n", join=join)
-    assert found["channel"].tolist() == ["North"]
+    orders = read(HEADER.replace("\n", ",shop\n") + "o1,ann,2024-01-01,1,1\n", join=join)
+    assert orders["channel"].tolist() == ["North"]

@@ -33,12 +33,12 @@ def names(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def test_an_order_export_is_known_by_names_and_contents() -> None:
-    found = guess_table(Path("x.csv"), ORDERS)
-    assert (found.table.name, found.missing, found.spare) == ("orders", (), ("Remark",))
+    guess = guess_table(Path("x.csv"), ORDERS)
+    assert (guess.table.name, guess.missing, guess.spare) == ("orders", (), ("Remark",))
     assert names(ORDERS) == {
         "order_id": "Invoice No", "customer_id": "Client", "ordered_at": "Invoice Date", "amount": "Total",
     }  # fmt: skip
-    assert found.formats == {"ordered_at": ("%d.%m.%Y %H:%M",)}
+    assert guess.formats == {"ordered_at": ("%d.%m.%Y %H:%M",)}
 
 
 def test_a_customer_export_is_known_by_names_and_contents() -> None:
@@ -47,9 +47,9 @@ def test_a_customer_export_is_known_by_names_and_contents() -> None:
 
 
 def test_a_column_that_does_not_hold_what_its_name_says_is_not_taken() -> None:
-    found = guess_table(Path("x.csv"), ORDERS.assign(Total=["many", "few", "some"]))
-    assert "amount" not in {g.field.name for g in found.guesses}
-    assert "amount" in found.missing
+    guess = guess_table(Path("x.csv"), ORDERS.assign(Total=["many", "few", "some"]))
+    assert "amount" not in {g.field.name for g in guess.guesses}
+    assert "amount" in guess.missing
 
 
 def test_a_file_that_fits_no_table_is_refused_with_its_columns() -> None:

@@ -29,11 +29,11 @@ def test_a_known_file_is_given_if_its_checksum_is_that_of_the_options(
 
 
 def test_a_simulation_gets_its_options_and_its_fingerprint_follows_them() -> None:
-    class Made:
+    class Simulated:
         def __init__(self, **options: int) -> None:
             self.tables = {"customers": pd.DataFrame([options])}
 
-    assert load_simulation(Made, OPTIONS)["customers"].to_dict("records") == [OPTIONS]
+    assert load_simulation(Simulated, OPTIONS)["customers"].to_dict("records") == [OPTIONS]
     assert simulation_fingerprint("shop", OPTIONS) == simulation_fingerprint("shop", dict(OPTIONS))
     assert simulation_fingerprint("shop", OPTIONS) != simulation_fingerprint("shop", {**OPTIONS, "seed": 2})
 
