@@ -6,10 +6,11 @@ one another key by key. Units stand in the names: ``horizon_days``, ``deadline_m
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -29,6 +30,13 @@ def naive_utc(time: datetime) -> datetime:
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 
+def known_zone(zone: str) -> str:
+    """Return the name of a time zone, or raise `ValueError` with the nearest one that exists."""
+    if zone not in available_timezones():
+        raise ValueError(f"unknown time zone '{zone}'{nearest(zone, available_timezones())}")
+    return zone
+
+
 def _within_calendar(time: datetime) -> datetime:
     try:
         naive_utc(time)
@@ -41,6 +49,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(gt=0, le=3660)]
 Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0)]
+TimeZone = Annotated[str, AfterValidator(known_zone)]
 Time = Annotated[datetime, AfterValidator(_within_calendar)]
 Task = Literal["churn", "clv"]
 Engine = Literal["duckdb", "spark"]
@@ -347,7 +356,7 @@ class Settings(Section):
 
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
-    time_zone: str
+    time_zone: TimeZone
     engine: Engine
     data_until: Time | None
     source: Source
@@ -399,13 +408,6 @@ class Settings(Section):
             )
         return self
 
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError(f"unknown time zone '{zone}'{nearest(zone, available_timezones())}")
-        return ZoneInfo(zone).key
-
 
 def load(config: str | Path) -> Settings:
     """Read the settings of one business.
@@ -420,7 +422,8 @@ def load(config: str | Path) -> Settings:
     ConfigError
         The file is missing, is not YAML, or holds an unknown key or a value out of its range.
     """
-    path = _find(config)
+    path, ready = Path(config), HERE / f"{config}.yaml"
+    path = ready if ready.is_file() and not path.is_file() else path
     return merged_with_default(_read(path), str(path))
 
 
@@ -458,14 +461,6 @@ def overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _find(config: str | Path) -> Path:
-    path = Path(config)
-    bare = HERE / f"{config}.yaml"
-    if path.is_file() or not bare.is_file():
-        return path
-    return bare
-
-
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         ready = sorted(p.stem for p in HERE.glob("*.yaml") if p.stem != "default")
@@ -491,11 +486,9 @@ def _explain(error: Any) -> str:
 def known_keys() -> list[str]:
     """Every dotted key that ``default.yaml`` sets, sections included."""
 
-    def walk(node: dict[str, Any], prefix: str) -> list[str]:
-        keys = []
-        for key, value in node.items():
-            keys.append(prefix + key)
-            keys += walk(value, f"{prefix}{key}.") if isinstance(value, dict) else []
-        return keys
+    def walk(node: Any, path: tuple[str, ...]) -> Iterator[str]:
+        for name, value in node.items() if isinstance(node, dict) else ():
+            yield ".".join((*path, name))
+            yield from walk(value, (*path, name))
 
-    return walk(_read(HERE / "default.yaml"), "")
+    return list(walk(_read(HERE / "default.yaml"), ()))

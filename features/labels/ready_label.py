@@ -21,20 +21,9 @@ from features.columns.column import Column
 from features.schema import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
 
 RESERVED = (
-    "as_of",
-    "known_at",
-    "active",
-    "churned",
-    "contacted",
-    "training_weight",
-    "clv",
-    "forecast",
-    "baseline",
-    "prediction",
-    "low",
-    "high",
-    "value",
-)
+    "as_of", "known_at", "active", "churned", "contacted", "training_weight", "clv", "forecast",
+    "baseline", "prediction", "low", "high", "value",
+)  # fmt: skip
 NOT_FEATURES = ("customer_id", "label", "exported_at")
 
 

@@ -97,15 +97,7 @@ def generate(customers: int, months: int, seed: int, start: str = "2023-01-01") 
 TRUTH = ("customer_id", "month", "leaving", "left")
 COLUMNS = {
     "customers": ("customer_id", "signed_up_at", "region"),
-    "subscriptions": (
-        "customer_id",
-        "started_at",
-        "ended_at",
-        "cancelled_at",
-        "renews_at",
-        "plan",
-        "price_per_month",
-    ),
+    "subscriptions": ("customer_id", "started_at", "ended_at", "cancelled_at", "renews_at", "plan", "price_per_month"),
     "interactions": ("customer_id", "occurred_at", "kind"),
 }
 IDS = {"subscriptions": "subscription_id", "interactions": "interaction_id"}

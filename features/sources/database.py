@@ -308,10 +308,8 @@ def _to_text(value: object) -> str | None:
         return value
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, datetime):
-        return value.isoformat(" ")
     if isinstance(value, date):
-        return value.isoformat()
+        return value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     if isinstance(value, bytes):

@@ -222,22 +222,13 @@ class _Rows:
         head = _head(self.in_utf8)
         header = head.split("\n", 1)[-1] if self.skip_first else head
         width = len(next(csv.reader(io.StringIO(header), delimiter=self.delimiter)))
-        return pacsv.open_csv(
-            self.in_utf8,
-            pacsv.ReadOptions(
-                autogenerate_column_names=True,
-                skip_rows=int(self.skip_first),
-                block_size=BLOCK,
-                use_threads=False,
-                encoding="utf8",
-            ),
-            pacsv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=self._reject),
-            pacsv.ConvertOptions(
-                column_types={f"f{n}": pa.string() for n in range(width)},
-                strings_can_be_null=True,
-                null_values=[""],
-            ),
+        read = pacsv.ReadOptions(
+            autogenerate_column_names=True, skip_rows=int(self.skip_first), block_size=BLOCK, use_threads=False
         )
+        parse = pacsv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True, invalid_row_handler=self._reject)
+        texts = {f"f{n}": pa.string() for n in range(width)}
+        convert = pacsv.ConvertOptions(column_types=texts, strings_can_be_null=True, null_values=[""])
+        return pacsv.open_csv(self.in_utf8, read, parse, convert)
 
     def _reject(self, row: pacsv.InvalidRow) -> str:
         where = f"row {row.number}" if row.number else "a row"

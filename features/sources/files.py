@@ -41,7 +41,7 @@ from configs.fingerprint import files_fingerprint, fingerprint
 from configs.variables import expand
 from features.sources.delimited import open_delimited
 from features.sources.expressions import Part
-from features.sources.mapping import Join, TableMapping, check_names, parse, require_table
+from features.sources.mapping import Join, OneOrMore, TableMapping, check_names, parse, require_table
 from features.sources.staging import ChunkedTable, Raw, join_part, read, staging
 from features.sql import quote_literal
 
@@ -61,15 +61,10 @@ class FileJoin(Join):
 class FileTable(TableMapping):
     """One table's files and what their columns mean."""
 
-    path: Annotated[tuple[str, ...], Field(min_length=1)]
+    path: Annotated[OneOrMore, Field(min_length=1)]
     encoding: str | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     join: tuple[FileJoin, ...] = ()
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _many(cls, given: object) -> object:
-        return (given,) if isinstance(given, str) else given
 
     @field_validator("join", mode="before")
     @classmethod

@@ -28,13 +28,12 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal, TypeVar, get_args
-from zoneinfo import available_timezones
 
 import duckdb
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from configs.errors import ConfigError, nearest
-from configs.settings import Section
+from configs.settings import Section, TimeZone
 from features.schema import TABLES
 
 OPEN_TABLES = ("customers", "profiles")
@@ -50,16 +49,14 @@ def _scalar(value: object) -> str:
 Text = Annotated[str, BeforeValidator(_scalar)]
 
 
+OneOrMore = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+
+
 class Times(Section):
     """How the times of one column are written."""
 
-    format: tuple[str, ...] = ()
-    zone: str = "UTC"
-
-    @field_validator("format", mode="before")
-    @classmethod
-    def _many(cls, given: object) -> object:
-        return (given,) if isinstance(given, str) else given
+    format: OneOrMore = ()
+    zone: TimeZone = "UTC"
 
     @field_validator("format")
     @classmethod
@@ -73,13 +70,6 @@ class Times(Section):
             if form not in EPOCHS and not re.search("%[yYxc]", form):
                 raise ValueError(f"'{form}' has no year; write for example '%d.%m.%Y %H:%M'")
         return formats
-
-    @field_validator("zone")
-    @classmethod
-    def _known(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError(f"unknown time zone '{zone}'{nearest(zone, available_timezones())}")
-        return zone
 
 
 class Numbers(Section):
