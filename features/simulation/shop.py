@@ -462,10 +462,8 @@ def _complaints(rng: np.random.Generator, population: pd.DataFrame) -> tuple[Day
 
 def _contacts(rng: np.random.Generator, population: pd.DataFrame) -> pd.DataFrame:
     """One row a customer whom a campaign picked; `who` is the row of `population`."""
-    picked = [
-        _pick(rng, population, day)
-        for day in _campaigns(int(population["since"].min()), int(population["until"].max()))
-    ]
+    days = _campaigns(int(population["since"].min()), int(population["until"].max()))
+    picked = [_pick(rng, population, day) for day in days]
     who = np.concatenate([p[0] for p in picked]) if picked else np.empty(0, np.int64)
     day = np.concatenate([p[1] for p in picked]) if picked else np.empty(0, np.int64)
     treated = rng.random(len(who)) < TREATED

@@ -175,11 +175,8 @@ def to_yaml(name: str, tables: Sequence[TableGuess], samples: Mapping[str, pd.Da
 
 
 def _table_lines(guess: TableGuess) -> list[str]:
-    lines = [
-        f"    {guess.table.name}:  # one row per {guess.table.grain}",
-        f"      path: {guess.path}",
-        "      columns:",
-    ]
+    table = guess.table
+    lines = [f"    {table.name}:  # one row per {table.grain}", f"      path: {guess.path}", "      columns:"]
     lines += [f"        {g.field.name}: {_quoted(g.source_name)}  # {g.why}" for g in guess.guesses]
     lines += [f"        # {name}: ?  # required, and not found among the columns" for name in guess.missing]
     if guess.formats:
@@ -220,9 +217,8 @@ def _fit(table: Table, path: Path, sample: pd.DataFrame) -> TableGuess:
             matches[guess.field.name] = guess
     guesses = tuple(matches[name] for name in table.names if name in matches)
     missing = tuple(f.name for f in table.fields if f.required and f.name not in matches)
-    formats = {
-        g.field.name: f for g in guesses if g.field.kind == "time" and (f := date_formats(sample[g.source_name]))
-    }
+    times = [g for g in guesses if g.field.kind == "time"]
+    formats = {g.field.name: f for g in times if (f := date_formats(sample[g.source_name]))}
     used = {g.source_name for g in guesses}
     return TableGuess(table, path, guesses, missing, formats, tuple(str(c) for c in sample.columns if c not in used))
 
