@@ -156,25 +156,36 @@ def assemble(
     parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
     scores = tuple(Score(part.name, booster, map_, prior) for part, booster, map_, prior in parts)
     steps, left_out = fit_horizons(data, trained, until, encoder, fitted, settings)
-    bundle = Bundle(
-        task=data.task,
-        link=fitted.form.link,
+    bundle = bundle_without_reference(
+        fitted.form,
+        encoder,
+        data,
+        settings,
         scores=scores,
+        trained_through=data.newest(trained)["as_of"].iloc[0].isoformat(),
+        interval=interval,
+        info=info_of(fitted, data, settings) | ({"horizons_left_out": left_out} if left_out else {}),
+        steps=steps,
+        full_season=has_season,
+    )
+    return with_reference(bundle, data.newest(trained), population, settings.tuning.seed)
+
+
+def bundle_without_reference(form: Form, encoder: Encoder, data: Dataset, settings: Settings, **fitted: Any) -> Bundle:
+    """A bundle of what was fitted, before its reference rows and the scale of percentiles, see `with_reference`."""
+    return Bundle(
+        task=data.task,
+        link=form.link,
         features=encoder.features,
         categories=encoder.categories,
         schema_hash=data.schema.hash,
         horizon_days=getattr(settings, data.task).horizon_days,
-        trained_through=data.newest(trained)["as_of"].iloc[0].isoformat(),
-        interval=interval,
         quantiles=(),
         reference=pd.DataFrame(),
-        info=info_of(fitted, data, settings) | ({"horizons_left_out": left_out} if left_out else {}),
         event="order" if settings.churn.kind == "inactivity" else "end",
-        steps=steps,
-        basis=fitted.form.basis,
-        full_season=has_season,
+        basis=form.basis,
+        **fitted,
     )
-    return with_reference(bundle, data.newest(trained), population, settings.tuning.seed)
 
 
 def full_season(data: Dataset, as_ofs: AsOfs, settings: Settings) -> bool:

@@ -146,22 +146,16 @@ def _bundle(
     if isinstance(prior, Expectation):
         purchases = prior.model.purchases
         facts |= {"dropout_identifiable": purchases.dropout_identifiable, "dropout": purchases.reason}
-    bundle = Bundle(
-        task=data.task,
-        link=form.link,
+    bundle = assembly.bundle_without_reference(
+        form,
+        encoder,
+        data,
+        settings,
         scores=scores,
-        features=encoder.features,
-        categories=encoder.categories,
-        schema_hash=data.schema.hash,
-        horizon_days=getattr(settings, data.task).horizon_days,
         trained_through=through.isoformat(),
         interval=_interval(form, encoder, rows, asked, fitted, settings) if data.task == "clv" else None,
-        quantiles=(),
-        reference=pd.DataFrame(),
         info={name: value for name, value in facts.items() if value != {}},
-        event="order" if settings.churn.kind == "inactivity" else "end",
         steps=steps,
-        basis="prior",
         full_season=not orders and len(rows) > 0 and assembly.full_season(data, as_ofs, settings),
     )
     return assembly.with_reference(bundle, asked, population, settings.tuning.seed)
