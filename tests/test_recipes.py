@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 FOLDERS = ("configs", "features", "training", "serving", "monitoring", "cli")
-FILES = ("pyproject.toml", "staycast.py", "tests/conftest.py")
+FILES = ("pyproject.toml", "staycast.py")
 
 
 @dataclass(frozen=True)
@@ -179,18 +179,30 @@ assert drift_table(rows, rows, rows.columns, load("own.yaml").monitoring)["colum
 }
 
 
-def page_tests(title: str) -> list[str]:
-    return [block.path for block in RECIPES[title] if block.path.startswith("tests/")]
+def page_tests(title: str) -> list[Block]:
+    return [block for block in RECIPES[title] if block.path.startswith("tests/")]
+
+
+def try_page_tests(title: str) -> str:
+    """The line that runs the tests of a recipe; what tests share is loaded, which takes seconds, only for who asks."""
+    tests = page_tests(title)
+    shared = {
+        name for test in tests for names in re.findall(r"def test_\w+\((.*)\)", test.text) for name in names.split(", ")
+    }
+    options = ["--import-mode=importlib", "-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider", "-q"]
+    alone = [] if shared - {"tmp_path"} else ["--noconftest"]
+    return f"assert pytest.main({[*options, *alone, *(test.path for test in tests)]}) == 0" if tests else ""
 
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the code, compiled as it is, and of what its tests share."""
+    """A copy of the code, compiled as it is, and of what tests share."""
     for name in FOLDERS:
         shutil.copytree(ROOT / name, tmp_path / name)
     (tmp_path / "tests").mkdir()
-    for name in FILES:
-        shutil.copy2(ROOT / name, tmp_path / name)
+    shared = [path for path in (ROOT / "tests").glob("*.py") if not path.name.startswith("test_")]
+    for path in (*shared, *(ROOT / name for name in FILES)):
+        shutil.copy2(path, tmp_path / path.relative_to(ROOT))
     return tmp_path
 
 
@@ -199,9 +211,7 @@ def follow(title: str, checkout: Path, without: Block | None = None) -> subproce
     for block in RECIPES[title]:
         if block != without:
             block.apply(checkout)
-    options = ["--import-mode=importlib", "-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider", "-q"]
-    tests = f"assert pytest.main({[*options, *page_tests(title)]}) == 0" if page_tests(title) else ""
-    script = f"from pathlib import Path\nimport pytest\n{PROOFS[title]}\n{tests}"
+    script = f"from pathlib import Path\nimport pytest\n{PROOFS[title]}\n{try_page_tests(title)}"
     command = [sys.executable, "-c", script]
     return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False, timeout=120)
 
@@ -228,14 +238,17 @@ def test_a_recipe_without_one_of_its_files_fails(title: str, block: Block, check
 @pytest.mark.parametrize("title", RECIPES)
 def test_a_new_module_of_a_recipe_comes_with_its_test(title: str) -> None:
     made = [Path(b.path) for b in RECIPES[title] if b.kind == "python" and not b.path.startswith("tests/")]
-    assert {str(Path("tests") / p.parent / f"test_{p.name}") for p in made} == set(page_tests(title))
+    assert {str(Path("tests") / p.parent / f"test_{p.name}") for p in made} == {
+        block.path for block in page_tests(title)
+    }
 
 
 def test_the_code_of_all_recipes_together_is_in_the_style_of_the_house(checkout: Path) -> None:
-    for block in (block for blocks in RECIPES.values() for block in blocks):
+    blocks = [block for blocks in RECIPES.values() for block in blocks]
+    for block in blocks:
         block.apply(checkout)
-    for tool in ("ruff format --check --quiet .", "ruff check --quiet .", "lint-imports"):
-        program, *arguments = tool.split()
+    code = sorted({block.path for block in blocks if block.path.endswith(".py")})
+    for program, *arguments in (["ruff", "format", "--check", *code], ["ruff", "check", *code], ["lint-imports"]):
         command = [str(Path(sys.executable).parent / program), *arguments]
         done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
