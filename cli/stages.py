@@ -52,10 +52,11 @@ def refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any
 
 def train(s: Session, task: Task) -> dict[str, Any]:
     """Train, judge and register one model."""
-    from training import run
-    from training.fit.recipe import training_fingerprint
+    from training.fingerprints import training_fingerprint
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
+        from training import run
+
         accepted = [name.strip() for name in s.accept_leaks.split(",") if name.strip()]
         trained = run.train(s.settings, s.workspace, task, s.who, on_progress, accepted, s.reason)
         return {
@@ -71,19 +72,23 @@ def train(s: Session, task: Task) -> dict[str, Any]:
 
 def score(s: Session) -> dict[str, Any]:
     """Answer for every customer of the newest as-of date."""
-    from serving.bulk import run
+    from serving.bulk.fingerprints import scoring_fingerprint
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
+        from serving.bulk import run
+
         return run.score_newest(s.settings, s.workspace, lambda done, of: on_progress("customers", done, of))
 
-    return s.gated_stage("score", run.scoring_fingerprint(s.settings, s.workspace), body)
+    return s.gated_stage("score", scoring_fingerprint(s.settings, s.workspace), body)
 
 
 def monitor(s: Session) -> dict[str, Any]:
     """Write drift and fairness reports."""
-    from monitoring import run
+    from monitoring.fingerprints import reports_fingerprint
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
+        from monitoring import run
+
         return run.monitor(s.settings, s.workspace, on_progress)
 
-    return s.stage("monitor", run.reports_fingerprint(s.settings, s.workspace), body)
+    return s.stage("monitor", reports_fingerprint(s.settings, s.workspace), body)

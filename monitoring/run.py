@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from configs.errors import NotEnoughDataError, NotReadyError
-from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import load_schema
+from monitoring.fingerprints import customers_file
 from monitoring.report.drift_page import drift_report
 from monitoring.report.fairness_page import fairness_report
 from monitoring.watch.drift import DRIFTED, drift_table
@@ -22,7 +22,6 @@ from training.data.task_rows import holdout
 from training.fit.assembly import forecast
 from training.fit.recipe import population
 from training.judge.fairness import churn_fairness, fairness_table, select_top, value_fairness
-from training.model import catalog
 from training.model.bundle import Bundle, Task
 from training.registry import model_registry, runs
 
@@ -32,15 +31,6 @@ MEASURED = {
     "churn": "who is selected when a campaign takes the {share:.0%} of customers at the highest risk",
     "clv": "how the forecast compares with what each group then spent, and how often its interval held",
 }
-
-
-def reports_fingerprint(settings: Settings, workspace: Workspace) -> str:
-    """A short hash of all that the reports depend on: features, champions, settings and code."""
-    code = code_fingerprint("monitoring")
-    customers = _customers_file(settings, workspace)
-    rows = files_fingerprint([*workspace.features.glob("*.parquet"), *([customers] if customers.is_file() else [])])
-    versions = [getattr(catalog.champion(workspace, task), "version", None) for task in settings.tasks]
-    return fingerprint(code, rows, versions, settings.monitoring.model_dump(), settings.columns.model_dump())
 
 
 def monitor(
@@ -133,15 +123,10 @@ def _measure(task: Task, settings: Settings) -> Callable[[pd.DataFrame, str], pd
 
 
 def _sensitive(settings: Settings, workspace: Workspace) -> pd.DataFrame:
-    path = _customers_file(settings, workspace)
+    path = customers_file(settings, workspace)
     if not path.is_file():
         raise NotReadyError(f"no tables at '{workspace.tables}': run `staycast ingest` first")
     return pd.read_parquet(path, columns=["customer_id", *settings.columns.sensitive])
-
-
-def _customers_file(settings: Settings, workspace: Workspace) -> Path:
-    """The table that has one row a customer."""
-    return workspace.tables / f"{'profiles' if settings.churn.kind == 'label' else 'customers'}.parquet"
 
 
 def _paths(pages: dict[str, Path]) -> dict[str, str]:

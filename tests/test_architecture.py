@@ -36,7 +36,7 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "training/data/dataset.py": "tests/training/fit/test_boosters.py",
     "training/data/task_rows.py": "tests/training/judge/test_examination.py",
     "training/fit/assembly.py": "tests/training/fit/test_boosters.py",
-    "training/fit/recipe.py": "tests/training/fit/test_workers.py",
+    "training/fit/recipe.py": "tests/test_wiring.py",
     "training/fit/search.py": "tests/training/fit/test_boosters.py",
     "training/judge/verdict.py": "tests/training/data/test_preconditions.py",
     "training/registry/model_registry.py": "tests/training/test_reproduce.py",

@@ -22,15 +22,18 @@ from configs.errors import ConfigError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.build import features_fingerprint
-from monitoring.run import monitor, reports_fingerprint
+from monitoring.fingerprints import reports_fingerprint
+from monitoring.run import monitor
 from monitoring.watch.drift import drift_table
 from serving.answer.champion import Champions
-from serving.bulk.run import score_newest, scoring_fingerprint
+from serving.bulk.fingerprints import scoring_fingerprint
+from serving.bulk.run import score_newest
 from training import run
 from training.data.dataset import Dataset
 from training.data.task_rows import feature_rows, holdout, labelled, plan_of
+from training.fingerprints import training_fingerprint
 from training.fit.assembly import forecast
-from training.fit.recipe import search_and_fit, training_fingerprint
+from training.fit.recipe import search_and_fit
 from training.judge.examination import measure_rows
 from training.model import catalog
 from training.model.bundle import Bundle, load

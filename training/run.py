@@ -14,8 +14,9 @@ from features.quality import quality_gate
 from training.data.dataset import require_enough, with_open_label
 from training.data.preconditions import require_values
 from training.data.task_rows import holdout, labelled, plan_if_any
+from training.fingerprints import training_fingerprint
 from training.fit import search
-from training.fit.recipe import OnProgress, prepare, search_and_fit, training_fingerprint
+from training.fit.recipe import OnProgress, prepare, search_and_fit
 from training.fit.small_data import answers_from_prior
 from training.judge import campaign_backtest, gates
 from training.judge.examination import Examination, examine

@@ -20,7 +20,7 @@ from configs.workspace import Workspace
 from training.model import bundle as bundles
 from training.model import catalog
 from training.model.bundle import Bundle, Task
-from training.model.catalog import Version
+from training.model.catalog import Version, champion_versions, require_champion
 
 TASKS: tuple[Task, ...] = ("churn", "clv")
 logger = logging.getLogger(__name__)
@@ -111,45 +111,20 @@ class Champions:
             No version carries the alias, its files are missing or altered, or it does not fit the features.
         """
         served_hash = schema_hash() if schema_hash else None
-        models = {task: _load(workspace, task, served_hash) for task in tasks}
+        versions = [require_champion(workspace, task) for task in tasks]
+        models = {version.model: _load(workspace, version, served_hash) for version in versions}
         return cls(models["churn"], models.get("clv"))
 
 
-def registered_versions(workspace: Workspace, tasks: Sequence[Task] = TASKS) -> dict[str, str]:
-    """The version of each model that carries the alias ``champion`` now.
-
-    Raises
-    ------
-    RegistryError
-        There is no registry, or a model has no champion.
-    """
-    return {task: _champion(workspace, task).version for task in tasks}
-
-
-def _champion(workspace: Workspace, task: Task) -> Version:
-    if not (workspace.mlruns / "mlflow.db").is_file():
-        raise RegistryError(
-            f"no model registry at '{workspace.mlruns}': run `staycast train` first, or give --workspace"
-        )
-    version = catalog.champion(workspace, task)
-    if version is None:
-        raise RegistryError(
-            f"no version of the model '{task}' carries the alias '{catalog.CHAMPION}' in '{workspace.mlruns}': "
-            "train a model that passes the gates, or promote a version"
-        )
-    return version
-
-
-def _load(workspace: Workspace, task: Task, served_hash: str | None) -> LoadedModel:
-    version = _champion(workspace, task)
+def _load(workspace: Workspace, version: Version, served_hash: str | None) -> LoadedModel:
     folder = catalog.files(workspace, version) / "bundle"
     try:
         bundle = bundles.load(folder)
     except RegistryError as error:
         raise RegistryError(str(error).replace(str(folder.parents[1]), version.label)) from None
-    if bundle.task != task:
+    if bundle.task != version.model:
         raise RegistryError(f"{version.label} holds a model for '{bundle.task}': register it under that name")
-    if task == "clv" and bundle.interval is None:
+    if version.model == "clv" and bundle.interval is None:
         raise RegistryError(f"{version.label} holds no interval: train it again")
     if served_hash is not None and bundle.schema_hash != served_hash:
         raise RegistryError(
@@ -246,7 +221,7 @@ class ChampionWatcher:
 
     def _reload_if_changed(self) -> bool:
         current = self._champions
-        if current is not None and current.versions == registered_versions(self._workspace, self._tasks):
+        if current is not None and current.versions == champion_versions(self._workspace, self._tasks):
             self._last_failure = None
             return False
         self._champions = Champions.load(self._workspace, self._schema_hash, self._tasks)

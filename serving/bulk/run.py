@@ -9,24 +9,11 @@ from typing import Any
 import pandas as pd
 
 from configs.errors import NotReadyError
-from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import load_schema
-from serving.answer.champion import Champions, registered_versions
+from serving.answer.champion import Champions
 from serving.bulk.batch import score_all
-
-
-def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
-    """A short hash of all that the answers depend on: features, champions, settings and code."""
-    code = code_fingerprint("serving")
-    rows = files_fingerprint(workspace.features.glob("*.parquet"))
-    used_settings = [
-        settings.decisions.model_dump(mode="json"),
-        settings.churn.model_dump(),
-        settings.serving.top_reasons,
-    ]
-    return fingerprint(code, rows, registered_versions(workspace, settings.tasks), used_settings)
 
 
 def score_newest(

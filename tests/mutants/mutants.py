@@ -46,9 +46,6 @@ MUTANTS = [
             "    earlier = assembly.validation_scores(folds, result, seed)\n",
             "    earlier = assembly.score_rows(*assembly.learn(early, plan.train_for_holdout, result, settings), early.training_rows(plan.holdout))\n",
         ),
-        ('    code = code_fingerprint("training")\n', '    code = "constant"\n'),
-        ('    rows = files_fingerprint(workspace.features.glob("*.parquet"))\n', '    rows = "constant"\n'),
-        ('names = ("churn", "clv", "columns", "minimum", "gates"', 'names = ("churn", "clv", "columns", "minimum"'),
     ),
     *mutants_of(
         "training/run.py",
@@ -160,18 +157,35 @@ MUTANTS = [
         ('rglob(f"*{suffix}")', 'glob(f"*{suffix}")'),
         ("upto = PACKAGES[: PACKAGES.index(package) + 1]", "upto = (package,)"),
     ),
+    *mutants_of(
+        "training/fingerprints.py",
+        WIRING,
+        ('    code = code_fingerprint("training")\n', '    code = "constant"\n'),
+        ('    rows = files_fingerprint(workspace.features.glob("*.parquet"))\n', '    rows = "constant"\n'),
+        ('names = ("churn", "clv", "columns", "minimum", "gates"', 'names = ("churn", "clv", "columns", "minimum"'),
+    ),
+    *mutants_of(
+        "serving/bulk/fingerprints.py",
+        WIRING,
+        ('    code = code_fingerprint("serving")\n', '    code = "constant"\n'),
+        ("champion_versions(workspace, settings.tasks)", "None"),
+    ),
+    *mutants_of(
+        "monitoring/fingerprints.py",
+        WIRING,
+        ('    code = code_fingerprint("monitoring")\n', '    code = "constant"\n'),
+        ('versions = [getattr(catalog.champion(workspace, task), "version", None)', "versions = [None"),
+    ),
     # the watch
     *mutants_of(
         "monitoring/run.py",
         WIRING,
-        ('    code = code_fingerprint("monitoring")\n', '    code = "constant"\n'),
         ("drift_table(bundle.reference, current,", "drift_table(current, current,"),
         ('select_top(scored["forecast"], share', 'select_top(-scored["forecast"], share'),
         (
             "    _, judged = model_registry.bundles(workspace, task, version)\n",
             "    judged, _ = model_registry.bundles(workspace, task, version)\n",
         ),
-        ('versions = [getattr(catalog.champion(workspace, task), "version", None)', "versions = [None"),
     ),
     *mutants_of(
         "monitoring/watch/drift.py",
@@ -189,9 +203,7 @@ MUTANTS = [
     *mutants_of(
         "serving/bulk/run.py",
         WIRING,
-        ('    code = code_fingerprint("serving")\n', '    code = "constant"\n'),
         ('rows["as_of"] == rows["as_of"].max()', 'rows["as_of"] == rows["as_of"].min()'),
-        ("registered_versions(workspace, settings.tasks)", "None"),
     ),
     *mutants_of(
         "serving/answer/score.py",

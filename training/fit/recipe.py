@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import Settings
 from configs.workspace import Workspace
 from training.data import treatment
@@ -16,21 +15,13 @@ from training.data.dataset import Dataset
 from training.data.preconditions import informative_folds, require_learnable
 from training.data.split import Plan
 from training.data.task_rows import feature_rows, plan_if_any, plan_of
+from training.fingerprints import training_fingerprint
 from training.fit import assembly, search
 from training.fit.assembly import FittedModels
 from training.fit.small_data import answers_from_prior, fit_small_data, rows_asked_about
 from training.model.bundle import Bundle, Task
 
 OnProgress = Callable[[str, int, int], None]
-
-
-def training_fingerprint(settings: Settings, workspace: Workspace, task: Task) -> str:
-    """A short hash of all that a model depends on: feature rows, settings and code."""
-    code = code_fingerprint("training")
-    rows = files_fingerprint(workspace.features.glob("*.parquet"))
-    names = ("churn", "clv", "columns", "minimum", "gates", "leaks", "training")
-    sections = [*(getattr(settings, name) for name in names), settings.tuning.alone, settings.decisions.stages]
-    return fingerprint(task, code, rows, [section.model_dump(mode="json") for section in sections])
 
 
 def search_and_fit(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,32 @@ def versions(workspace: Workspace, model: str) -> list[Version]:
 def champion(workspace: Workspace, model: str) -> Version | None:
     """The version that serves, or None."""
     return next((v for v in versions(workspace, model) if CHAMPION in v.aliases), None)
+
+
+def require_champion(workspace: Workspace, model: str) -> Version:
+    """The version that serves.
+
+    Raises
+    ------
+    RegistryError
+        There is no registry, or no version of the model is the champion.
+    """
+    if not (workspace.mlruns / "mlflow.db").is_file():
+        raise RegistryError(
+            f"no model registry at '{workspace.mlruns}': run `staycast train` first, or give --workspace"
+        )
+    version = champion(workspace, model)
+    if version is None:
+        raise RegistryError(
+            f"no version of the model '{model}' carries the alias '{CHAMPION}' in '{workspace.mlruns}': "
+            "train a model that passes the gates, or promote a version"
+        )
+    return version
+
+
+def champion_versions(workspace: Workspace, models: Iterable[str]) -> dict[str, str]:
+    """The number of the version that serves, by model; errors as of `require_champion`."""
+    return {model: require_champion(workspace, model).version for model in models}
 
 
 def files(workspace: Workspace, version: Version) -> Path:

@@ -13,7 +13,8 @@ import pytest
 
 from configs.errors import NotReadyError, RegistryError
 from configs.workspace import Workspace
-from serving.answer.champion import Champions, ChampionWatcher, LoadedModel, registered_versions
+from serving.answer.champion import Champions, ChampionWatcher, LoadedModel
+from training.model.catalog import champion_versions
 
 # MLflow's own use of SQLAlchemy, and its advice about models without a signature
 pytestmark = [
@@ -89,7 +90,7 @@ def watcher(registry: Workspace) -> Iterator[ChampionWatcher]:
 
 def test_the_versions_that_carry_the_alias_are_loaded(registry: Workspace, point: Point, champions: Champions) -> None:
     loaded = Champions.load(registry, lambda: "made-up")
-    assert loaded.versions == registered_versions(registry) == {"churn": "1", "clv": "1"}
+    assert loaded.versions == champion_versions(registry, ("churn", "clv")) == {"churn": "1", "clv": "1"}
     assert (loaded.churn.label, loaded.clv.label) == ("churn/1", "clv/1")
     assert loaded.columns == set(champions.churn.bundle.features)
 

@@ -5,27 +5,9 @@ import pytest
 from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from serving.bulk import run
-from serving.bulk.run import score_newest, scoring_fingerprint
+from serving.bulk.run import score_newest
 
 
 def test_without_features_nobody_is_scored(settings: Settings, workspace: Workspace) -> None:
     with pytest.raises(NotReadyError, match="run `staycast features` first"):
         score_newest(settings, workspace)
-
-
-def test_all_are_scored_anew_when_a_decision_or_a_champion_changes_and_not_when_the_port_does(
-    settings: Settings, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    champions = {"churn": "3", "clv": "4"}
-    monkeypatch.setattr(run, "registered_versions", lambda place, tasks: champions)
-
-    def changed(section: str, **update: object) -> Settings:
-        return settings.model_copy(update={section: getattr(settings, section).model_copy(update=update)})
-
-    before = scoring_fingerprint(settings, workspace)
-    assert scoring_fingerprint(changed("serving", port=3001), workspace) == before
-    bands = settings.decisions.bands.model_copy(update={"watch": 0.05})
-    assert scoring_fingerprint(changed("decisions", bands=bands), workspace) != before
-    champions["clv"] = "5"
-    assert scoring_fingerprint(settings, workspace) != before

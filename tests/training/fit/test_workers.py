@@ -22,7 +22,8 @@ from configs.settings import Settings, Tuning
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Encoder, Matrix, learn_encoder
-from training.fit import recipe, workers
+from training.fingerprints import training_fingerprint
+from training.fit import workers
 from training.fit.search import FoldData, SearchResult, search
 
 N = 8
@@ -200,7 +201,7 @@ def test_a_password_in_the_settings_is_refused(url: str, tuning: Tuning) -> None
 
 def test_where_and_by_how_many_a_search_runs_does_not_make_it_another(settings: Settings, workspace: Workspace) -> None:
     def fingerprint(**changes: object) -> str:
-        return recipe.training_fingerprint(
+        return training_fingerprint(
             settings.model_copy(update={"tuning": settings.tuning.model_copy(update=changes)}), workspace, "churn"
         )
 

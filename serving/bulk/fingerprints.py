@@ -1,0 +1,20 @@
+"""What the answers for all customers rest on, as a short hash; nothing heavy is imported for it."""
+
+from __future__ import annotations
+
+from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
+from configs.settings import Settings
+from configs.workspace import Workspace
+from training.model.catalog import champion_versions
+
+
+def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
+    """A short hash of all that the answers depend on: features, champions, settings and code."""
+    code = code_fingerprint("serving")
+    rows = files_fingerprint(workspace.features.glob("*.parquet"))
+    used_settings = [
+        settings.decisions.model_dump(mode="json"),
+        settings.churn.model_dump(),
+        settings.serving.top_reasons,
+    ]
+    return fingerprint(code, rows, champion_versions(workspace, settings.tasks), used_settings)
