@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.schema import TABLES
+from features.tables import TABLES
 
 Tables = Mapping[str, pd.DataFrame]
 Rng = np.random.Generator

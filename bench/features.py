@@ -140,7 +140,7 @@ def usual(place: str) -> Callable[[], object]:
 def check(_: str) -> Callable[[], object]:
     """The check of 500,000 orders, as a database gives them."""
     from features.quality.check import check_table
-    from features.schema import ORDERS as SPEC
+    from features.tables import ORDERS as SPEC
 
     with duckdb.connect() as connection:
         raw = connection.sql(ORDERS.format(orders=CHECKED_ROWS, customers=CHECKED_ROWS // 10)).df()

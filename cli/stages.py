@@ -12,12 +12,14 @@ from configs.settings import Task
 
 def ingest(s: Session) -> dict[str, Any]:
     """Read and check the tables."""
-    from features import ingest
+    from features.sources.fingerprint import ingest_fingerprint
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
+        from features import ingest
+
         return ingest.ingest(s.settings, s.workspace, say=lambda text: on_progress(text.lower(), 0, 1))
 
-    return s.stage("ingest", ingest.ingest_fingerprint(s.settings), body)
+    return s.stage("ingest", ingest_fingerprint(s.settings), body)
 
 
 def features(s: Session) -> dict[str, Any]:

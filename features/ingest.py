@@ -21,7 +21,6 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from configs.fingerprint import fingerprint
 from configs.settings import Settings
 from configs.workspace import Workspace, replacing, scratch
 from features.labels import ready_label
@@ -30,24 +29,9 @@ from features.people.suppression_list import drop_suppressed, load_suppression_l
 from features.quality import quality_gate, quality_report
 from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTable
+from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
 from features.sources.staging import Raw
-
-CODE_VERSION = 2
-
-
-def ingest_fingerprint(settings: Settings) -> str:
-    """A short hash of all that the checked tables depend on."""
-    source = loader(settings.source.loader).source_fingerprint(settings.source.options)
-    return fingerprint(
-        CODE_VERSION,
-        source,
-        settings.columns,
-        settings.quality,
-        settings.time_zone,
-        settings.data_until,
-        settings.churn.kind,
-    )
 
 
 def ingest(

@@ -38,7 +38,7 @@ from features.engine import connect, read_tables
 from features.labels.ready_label import read_ready_table
 from features.people.identity import load_alias_map
 from features.quality import quality_gate
-from features.schema import TABLES, feature_columns, load_schema, schema_of
+from features.schema import feature_columns, load_schema, schema_of
 from features.sql import quote_identifier, quote_literal
 from features.store.event_log import (
     KINDS,
@@ -53,6 +53,7 @@ from features.store.event_log import (
 )
 from features.store.feature_store import OnlineWriter
 from features.store.timestamps import from_micros, to_micros
+from features.tables import TABLES
 from features.windows import known
 
 PRINTS = "prints.parquet"

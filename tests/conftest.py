@@ -26,7 +26,8 @@ from features.build import features_as_of
 from features.engine import connect, read_tables
 from features.ingest import with_local_time
 from features.quality.check import ValidatedTable, read_values
-from features.schema import TABLES, customers_table, feature_columns
+from features.schema import feature_columns
+from features.tables import TABLES, customers_table
 from tests.command_line import call
 from tests.lived import live
 

@@ -18,7 +18,7 @@ from configs.errors import DataError, nearest
 from configs.settings import Columns, Settings, naive_utc
 from features.columns.attributes import attribute_columns
 from features.columns.column import Column
-from features.schema import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
+from features.tables import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
 
 RESERVED = (
     "as_of", "known_at", "active", "churned", "contacted", "training_weight", "clv", "forecast",

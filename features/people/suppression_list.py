@@ -22,8 +22,8 @@ import pandas as pd
 
 from configs.workspace import Workspace, write_text
 from features.quality.check import as_text
-from features.schema import REASON, SOURCE_ROWS
 from features.sources.staging import ChunkedTable
+from features.tables import REASON, SOURCE_ROWS
 
 T = TypeVar("T")
 IDS = ("customer_id", "alias")

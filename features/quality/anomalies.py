@@ -22,7 +22,7 @@ import pandas as pd
 
 from configs.errors import ConfigError, nearest
 from features.quality.check import ValidatedTable
-from features.schema import Field
+from features.tables import Field
 
 Severity = Literal["stop", "warn"]
 Profile = dict[str, Any]

@@ -22,7 +22,7 @@ from pandera.errors import SchemaErrors
 from configs.errors import DataError, nearest
 from configs.settings import Columns
 from features.labels.ready_label import table_of
-from features.schema import (
+from features.tables import (
     IDENTITIES,
     REASON,
     REQUIRED,

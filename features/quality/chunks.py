@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from configs.errors import DataError
 from features.quality.check import KeysSeen, ValidatedTable, check_table, id_array, plain
-from features.schema import SOURCE_ROWS, Table
 from features.sources.staging import Raw, staging
 from features.sql import quote_identifier, quote_literal
+from features.tables import SOURCE_ROWS, Table
 
 CHUNK_ROWS = 1_000_000  # of a larger table, so many rows stand in memory at once
 TEXTS = {kind: pd.StringDtype("pyarrow") for kind in (pa.string(), pa.large_string())}

@@ -28,7 +28,7 @@ from configs.settings import Settings
 from configs.workspace import replacing
 from features.labels.by_kind import data_end
 from features.quality.check import ValidatedTable, plain
-from features.schema import Field
+from features.tables import Field
 
 DIMENSIONS = {
     "completeness": "Share of the rows read in which every column that must be filled is filled.",

@@ -9,9 +9,9 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from features.schema import TABLES
 from features.sources.mapping import EPOCHS, TableMapping, Times
 from features.sql import quote_literal
+from features.tables import TABLES
 
 NUMERIC = re.compile(r"^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w*INT\w*|FLOAT|DOUBLE|DECIMAL.*)$")
 NULL_TEXT = "null::varchar"
@@ -98,7 +98,7 @@ class PartReader:
     Parameters
     ----------
     table
-        Name of the table, as in `features.schema.TABLES`.
+        Name of the table, as in `features.tables.TABLES`.
     mapping
         What the columns mean.
     part

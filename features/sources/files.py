@@ -29,10 +29,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import duckdb
-import pandas as pd
 import pyarrow as pa
 from pydantic import Field, field_validator
 
@@ -42,8 +41,12 @@ from configs.variables import expand
 from features.sources.delimited import open_delimited
 from features.sources.expressions import Part
 from features.sources.mapping import Join, OneOrMore, TableMapping, check_names, parse, require_table
-from features.sources.staging import ChunkedTable, Raw, join_part, read, staging
 from features.sql import quote_literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.sources.staging import Raw
 
 WHOLE_HASH_BYTES = 1 << 28
 EDGE_BYTES = 1 << 22
@@ -161,6 +164,8 @@ def _paths(name: str, patterns: tuple[str, ...]) -> list[Path]:
 
 def _load(name: str, entry: FileTable, chunk_rows: int | None, stack: ExitStack) -> Raw:
     """One table; what a chunked one is read from stays on disk until `stack` ends."""
+    from features.sources.staging import ChunkedTable, read, staging
+
     with ExitStack() as own:
         connection, folder = own.enter_context(staging())
         copies = folder / "copies"
@@ -195,6 +200,8 @@ def _side(connection: duckdb.DuckDBPyConnection, name: str, join: FileJoin, rela
 def _joined(
     connection: duckdb.DuckDBPyConnection, name: str, part: Part, side: Part, join: FileJoin, entry: FileTable
 ) -> Part:
+    from features.sources.staging import join_part
+
     try:
         return join_part(connection, part, side, join, entry)
     except DataError as error:

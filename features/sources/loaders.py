@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Protocol, cast
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from configs.errors import ConfigError, nearest
-from features.sources.staging import Raw
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.sources.staging import Raw
 
 READY_DATA_SETS = ("cdnow", "completejourney", "online_retail", "synthetic", "synthetic_subscriptions", "telco")
 SOURCES = {
@@ -24,7 +26,7 @@ class Loader(Protocol):
     """What every module of this package offers."""
 
     def load(self, options: dict[str, Any]) -> dict[str, pd.DataFrame]:
-        """Read the raw tables, named as in `features.schema.TABLES`."""
+        """Read the raw tables, named as in `features.tables.TABLES`."""
 
     def source_fingerprint(self, options: dict[str, Any]) -> str:
         """A short hash that changes when the source does."""

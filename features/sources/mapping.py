@@ -34,7 +34,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from configs.errors import ConfigError, nearest
 from configs.settings import Section, TimeZone
-from features.schema import TABLES
+from features.tables import TABLES
 
 OPEN_TABLES = ("customers", "profiles")
 EPOCHS = {"epoch_seconds": 1, "epoch_milliseconds": 1000}

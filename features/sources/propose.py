@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from configs.errors import DataError
-from features.schema import TABLES, Field, Table
 from features.sources.delimited import open_delimited
+from features.tables import TABLES, Field, Table
 
 NAMES: dict[str, tuple[str, ...]] = {
     "order_id": ("order", "invoice", "invoiceno", "basket", "transaction", "receipt", "ordernumber", "bestellung"),

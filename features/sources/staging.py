@@ -18,10 +18,10 @@ import pandas as pd
 import pyarrow as pa
 
 from configs.errors import DataError, nearest
-from features.schema import REASON, TABLES
 from features.sources.expressions import Part, PartReader, as_text
 from features.sources.mapping import OPEN_TABLES, Join, TableMapping
 from features.sql import quote_literal
+from features.tables import REASON, TABLES
 
 MEMORY = "1GB"
 
@@ -124,7 +124,7 @@ def read(
     connection
         Where the relations of `parts` are.
     table
-        Name of the table, as in `features.schema.TABLES`.
+        Name of the table, as in `features.tables.TABLES`.
     mapping
         What the columns mean.
     parts

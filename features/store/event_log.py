@@ -32,9 +32,9 @@ from configs.workspace import Workspace
 from features.ingest import with_local_time
 from features.people.identity import NO_ALIASES, AliasMap, load_alias_map
 from features.quality.check import ValidatedTable, check_table
-from features.schema import TABLES, Table
 from features.store.durable_file import DurableFile, transaction
 from features.store.timestamps import to_micros
+from features.tables import TABLES, Table
 
 KINDS: Mapping[str, str] = {"order": "orders", "interaction": "interactions"}
 MAX_VARIABLES = 30_000

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.schema import TABLES
+from features.tables import TABLES
 from serving.api.problems import EventConflictError, FieldError
 from serving.api.schema.events import AnyEvent, EventBatch
 from serving.api.schema.parsing import invalid_request

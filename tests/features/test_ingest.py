@@ -19,7 +19,7 @@ from features.ingest import ingest
 from features.quality import quality_gate
 from features.quality.check import check_table, check_tables
 from features.quality.quality_gate import QualityError
-from features.schema import ORDERS
+from features.tables import ORDERS
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 ROOT = Path(__file__).parent.parent.parent

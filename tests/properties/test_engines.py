@@ -22,8 +22,9 @@ from features.build import build, features_as_of
 from features.engine import batches, connect, read_tables
 from features.ingest import ingest
 from features.labels.by_kind import labels_at
-from features.schema import TABLES, feature_columns
+from features.schema import feature_columns
 from features.store.event_log import Event, EventLog, everything_known
+from features.tables import TABLES
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

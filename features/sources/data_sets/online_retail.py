@@ -20,16 +20,18 @@ Times are told by the shop's clock and become UTC.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pandas as pd
 
 from configs.errors import DataError
 from configs.fingerprint import files_fingerprint, fingerprint
-from features.schema import REASON, SOURCE_GRAIN, SOURCE_ROWS
 from features.sources.data_sets.options import known_file
 from features.sql import quote_literal
+from features.tables import REASON, SOURCE_GRAIN, SOURCE_ROWS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ZONE = "Europe/London"
 NEEDED = ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-import pandas as pd
 from pydantic import Field
 
 from configs.errors import DataError
@@ -15,6 +14,9 @@ from configs.fingerprint import fingerprint
 from configs.settings import Section
 from configs.variables import expand
 from features.sources.mapping import parse
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class FileOptions(Section):

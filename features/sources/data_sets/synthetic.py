@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from features.sources.data_sets.options import load_simulation, simulation_fingerprint
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:

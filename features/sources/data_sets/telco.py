@@ -10,13 +10,14 @@ comes as 0 and 1.
 
 from __future__ import annotations
 
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from features.sources.data_sets.options import known_file
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMN_NAMES = {"customerID": "customer_id", "Churn": "label"}
 
@@ -29,6 +30,8 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     ConfigError, DataError
         See `features.sources.data_sets.options.known_file`; also where the file is not this export.
     """
+    import pandas as pd
+
     path = known_file(options)
     profiles = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     missing = sorted(set(COLUMN_NAMES) - set(profiles.columns))

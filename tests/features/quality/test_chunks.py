@@ -24,10 +24,10 @@ from features.people.suppression_list import suppress
 from features.quality import anomalies
 from features.quality.check import check_table, check_tables
 from features.quality.chunks import ChunkedCheck, ValidatedChunkedTable
-from features.schema import ORDERS
 from features.sources import database, files
 from features.sources.loaders import loader, opened
 from features.sources.staging import ChunkedTable
+from features.tables import ORDERS
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 Business = Callable[..., Settings]

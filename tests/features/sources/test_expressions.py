@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from features.quality.check import ValidatedTable, check_table
-from features.schema import ORDERS
+from features.tables import ORDERS
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 HEADER = "order_id,customer_id,ordered_at,amount\n"

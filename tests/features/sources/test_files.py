@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from configs.errors import DataError
 from features.quality.check import ValidatedTable, check_table
-from features.schema import ORDERS, REASON
 from features.sources import files
+from features.tables import ORDERS, REASON
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 HEADER = "order_id,customer_id,ordered_at,amount\n"

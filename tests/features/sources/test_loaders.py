@@ -12,9 +12,9 @@ from configs.workspace import Workspace
 from features.ingest import ingest
 from features.quality import quality_gate
 from features.quality.check import check_table, check_tables
-from features.schema import ORDERS
 from features.sources import files
 from features.sources.loaders import SOURCES, loader
+from features.tables import ORDERS
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 NOW = datetime(2025, 1, 1, tzinfo=UTC)

@@ -1,0 +1,146 @@
+"""What the tables look like that a business brings: their columns, which of them it must have, and what a row is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["id", "time", "number", "text", "flag"]
+REASON = "source_reason"  # a column of a raw table in which its source says why a row cannot be used
+SOURCE_ROWS = "source_rows"  # a column of a raw table: of how many rows of the source each row was made
+SOURCE_GRAIN = "source_grain"  # in ``attrs`` of such a table: what one row of the source is
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of an input table.
+
+    Attributes
+    ----------
+    name, kind
+        Name, and what it holds: an id, a UTC time, a number, a text, or a flag (yes or no, true or false, 1 or 0).
+    required
+        The column must exist.
+    nullable
+        A row may leave it empty.
+    at_least
+        Smallest number allowed, or None.
+    """
+
+    name: str
+    kind: Kind
+    required: bool = True
+    nullable: bool = False
+    at_least: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """An input table: one row per `grain`, told apart by `key`, happening at `time`."""
+
+    name: str
+    grain: str
+    key: str
+    time: str
+    fields: tuple[Field, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all columns, in order."""
+        return tuple(f.name for f in self.fields)
+
+
+def _optional(name: str, kind: Kind, at_least: float | None = None) -> Field:
+    return Field(name, kind, required=False, nullable=True, at_least=at_least)
+
+
+def _event_table(name: str, grain: str, key: str, time: str, *own: Field) -> Table:
+    """A table of what happens to customers: which row, to whom, when, what, and when it became known."""
+    keys = (Field(key, "id"), Field("customer_id", "id"), Field(time, "time"))
+    return Table(name, grain, key, time, (*keys, *own, _optional("recorded_at", "time")))
+
+
+CUSTOMERS = Table(
+    "customers",
+    "customer",
+    key="customer_id",
+    time="signed_up_at",
+    fields=(Field("customer_id", "id"), Field("signed_up_at", "time"), _optional("recorded_at", "time")),
+)
+ORDERS = _event_table(
+    "orders",
+    "order",
+    "order_id",
+    "ordered_at",
+    Field("amount", "number"),
+    _optional("quantity", "number"),
+    _optional("channel", "text"),
+    _optional("category", "text"),
+    _optional("discount", "number", at_least=0),
+)
+INTERACTIONS = _event_table(
+    "interactions",
+    "contact by the customer",
+    "interaction_id",
+    "occurred_at",
+    Field("kind", "text"),
+    _optional("value", "number"),
+    _optional("channel", "text"),
+)
+CONTACTS = _event_table(
+    "contacts",
+    "treatment by the company",
+    "contact_id",
+    "contacted_at",
+    Field("campaign", "text"),
+    _optional("arm", "text"),
+    _optional("cost", "number", at_least=0),
+    _optional("redeemed_at", "time"),
+)
+SUBSCRIPTIONS = _event_table(
+    "subscriptions",
+    "contract period",
+    "subscription_id",
+    "started_at",
+    _optional("ended_at", "time"),
+    _optional("cancelled_at", "time"),
+    _optional("renews_at", "time"),
+    _optional("plan", "text"),
+    _optional("price_per_month", "number", at_least=0),
+)
+PROFILES = Table(
+    "profiles",
+    "customer",
+    key="customer_id",
+    time="exported_at",
+    fields=(
+        Field("customer_id", "id"),
+        Field("label", "flag", nullable=True),
+        _optional("exported_at", "time"),
+    ),
+)
+IDENTITIES = Table(
+    "identities",
+    "alias of a customer",
+    key="alias",
+    time="seen_at",
+    fields=(
+        Field("customer_id", "id"),
+        Field("alias", "id"),
+        _optional("source", "text"),
+        Field("seen_at", "time"),
+    ),
+)
+TABLES: Mapping[str, Table] = {t.name: t for t in (CUSTOMERS, ORDERS, SUBSCRIPTIONS, INTERACTIONS, CONTACTS, PROFILES)}
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "inactivity": ("customers", "orders"),
+    "contract": ("customers", "subscriptions"),
+    "label": ("profiles",),
+}
+
+
+def customers_table(attributes: Iterable[str]) -> Table:
+    """The customers table with the columns that the business declares."""
+    extra = tuple(Field(name, "text", required=True, nullable=True) for name in attributes)
+    return Table(CUSTOMERS.name, CUSTOMERS.grain, CUSTOMERS.key, CUSTOMERS.time, CUSTOMERS.fields + extra)
