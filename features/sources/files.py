@@ -94,7 +94,7 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
         A file is missing or unreadable, or lacks a column that is told.
     """
     with opened(options, None) as tables:
-        return cast(dict[str, pd.DataFrame], tables)
+        return cast("dict[str, pd.DataFrame]", tables)
 
 
 @contextmanager
