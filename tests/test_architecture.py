@@ -42,7 +42,6 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "training/registry/model_registry.py": "tests/training/test_reproduce.py",
     "training/registry/pyfunc_model.py": "tests/training/fit/test_boosters.py",
     "training/registry/record.py": "tests/test_gate.py",
-    "training/registry/runs.py": "tests/test_lifecycle.py",
     "cli/screens/tables.py": "tests/cli/screens/test_data.py",
     "monitoring/report/evidently_drift.py": "tests/monitoring/report/test_drift_page.py",
     "monitoring/report/measures.py": "tests/monitoring/report/test_fairness_page.py",
