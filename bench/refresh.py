@@ -144,7 +144,7 @@ def measure(
             feature_store.apply(place, settings)
             feature_store.materialize(place)
         with timed(record, "after_build_seconds"):
-            refresh.after_build(settings, place, NOW)
+            refresh.start_from_build(settings, place, NOW)
         with EventLog(place.events) as log:
             log.append(new_orders(touched, customers, "t", NOW), NOW)
             with timed(record, "refresh_seconds"):

@@ -34,7 +34,7 @@ def features(s: Session) -> dict[str, Any]:
         on_progress("feature store", 0, 1)
         feature_store.apply(s.workspace, s.settings)
         result["online"] = feature_store.materialize(s.workspace)
-        result["refreshed"] = refresh.after_build(s.settings, s.workspace)
+        result["refreshed"] = refresh.start_from_build(s.settings, s.workspace)
         return result
 
     online = [s.settings.online_store, s.settings.redis.model_dump()]
@@ -47,7 +47,7 @@ def refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any
 
     s.record_acceptance()
     with progress("refresh") as on_progress:
-        result = refresh.refresh(s.settings, s.workspace, as_of=as_of, everyone=everyone, step=on_progress)
+        result = refresh.refresh(s.settings, s.workspace, as_of=as_of, everyone=everyone, on_progress=on_progress)
     s.workspace.record("refresh", result["as_of"], result)
     return result
 

@@ -1,4 +1,4 @@
-"""Tables and moments in, feature rows and labels out: one row a customer and moment."""
+"""Tables and as-of dates in, feature rows and labels out: one row a customer and as-of date."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import AsOf, Settings, naive_utc
 from configs.workspace import Workspace, replacing
 from features.columns.column import Column
-from features.engine import Hold, batches, connect, holding, merge, read_tables, save, workers
-from features.labels import ready_label
+from features.engine import Cache, batches, caching, connect, merge, read_tables, save, workers
 from features.labels.by_kind import end_of_known, first_event, labels_at, require_amounts
+from features.labels.ready_label import ReadyTable, read_ready_table
 from features.quality import quality_gate
 from features.schema import FeatureSchema, feature_columns, schema_of
 from features.sql import quote_identifier
-from features.store.event_log import everything_known, position_of
+from features.store.event_log import log_position, tables_with_events
 from features.windows import as_of_table, known
 
 ROWS = "rows.parquet"
@@ -43,14 +43,14 @@ def features_fingerprint(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the feature rows depend on: tables, settings and code."""
     code = code_fingerprint("features")
     tables = files_fingerprint(workspace.tables.glob("*.parquet"))
-    knobs = [k.model_dump(mode="json") for k in (settings.as_of, settings.churn, settings.clv, settings.columns)]
-    return fingerprint(code, tables, knobs, settings.data_until, settings.engine, position_of(workspace))
+    sections = [s.model_dump(mode="json") for s in (settings.as_of, settings.churn, settings.clv, settings.columns)]
+    return fingerprint(code, tables, sections, settings.data_until, settings.engine, log_position(workspace))
 
 
 def build(
-    settings: Settings, workspace: Workspace, step: Callable[[int, int], None] = lambda done, of: None
+    settings: Settings, workspace: Workspace, on_progress: Callable[[int, int], None] = lambda done, of: None
 ) -> dict[str, Any]:
-    """Compute features and labels at every moment and store them in the workspace.
+    """Compute features and labels as of every date and store them in the workspace.
 
     Parameters
     ----------
@@ -58,20 +58,20 @@ def build(
         Of the business.
     workspace
         Holds the checked tables; gets ``rows.parquet``, ``labels.parquet`` and ``schema.json``.
-    step
-        Told how many moments are done, of how many.
+    on_progress
+        Called with how many as-of dates are done, of how many.
 
     Returns
     -------
     dict
-        Numbers of rows, columns and moments, and the newest moment.
+        Numbers of rows and columns, the as-of dates, and the end of the data.
 
     Raises
     ------
     NotReadyError
         Nothing was ingested yet.
     NotEnoughDataError
-        The history is too short for a single moment.
+        The history is too short for a single as-of date.
     QualityError
         The newest load is not good enough, and nobody accepted it.
     """
@@ -79,22 +79,21 @@ def build(
     backend = connect(settings.engine)
     tables = read_tables(backend, workspace.tables)
     if settings.churn.kind == "label":
-        found = ready_label.read_ready_table(tables["profiles"].to_pandas(), settings)
-        return _write(workspace, found.columns, found.rows, found.labels, found.as_of)
+        return _write_profiles(read_ready_table(tables["profiles"].to_pandas(), settings), workspace)
     require_amounts(tables, settings)
     until = end_of_known(tables, settings)
-    when = moments(first_event(tables, settings), until, settings.as_of)
+    as_ofs = as_of_dates(first_event(tables, settings), until, settings.as_of)
     columns = feature_columns(tables, settings.columns.attributes)
     schema = schema_of(columns)
     with replacing(workspace.features) as folder:
         parts = folder / "parts"
         parts.mkdir()
-        told, outcome = _compute(settings, workspace, columns, when, until, parts, step)
-        rows = merge(sorted(parts.glob("rows-*")), folder / ROWS, told, KEYS)
-        merge(sorted(parts.glob("labels-*")), folder / LABELS, outcome, KEYS)
+        feature_sql, label_sql = _compute(settings, workspace, columns, as_ofs, until, parts, on_progress)
+        rows = merge(sorted(parts.glob("rows-*")), folder / ROWS, feature_sql, KEYS)
+        merge(sorted(parts.glob("labels-*")), folder / LABELS, label_sql, KEYS)
         shutil.rmtree(parts)
         schema.save(folder)
-    return _told(rows, schema, when, until)
+    return _summary(rows, schema, as_ofs, until)
 
 
 @dataclass(frozen=True)
@@ -105,44 +104,44 @@ class _Worker:
     batches: list[dict[str, ir.Table]]
 
     @staticmethod
-    def open(settings: Settings, workspace: Workspace, beside: int) -> _Worker:
-        backend = connect(settings.engine, beside)
+    def open(settings: Settings, workspace: Workspace, connections: int) -> _Worker:
+        backend = connect(settings.engine, connections)
         tables = read_tables(backend, workspace.tables)
-        known, _ = everything_known(backend, tables, settings, workspace)
-        return _Worker(backend, batches(backend, known, beside))
+        tables, _ = tables_with_events(backend, tables, settings, workspace)
+        return _Worker(backend, batches(backend, tables, connections))
 
 
 def _compute(
     settings: Settings,
     workspace: Workspace,
     columns: list[Column],
-    when: list[datetime],
+    as_ofs: list[datetime],
     until: datetime,
     parts: Path,
-    step: Callable[[int, int], None],
+    on_progress: Callable[[int, int], None],
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Write rows and labels of every moment and batch, on all cores; the SQL of their columns, see `_typed`."""
-    beside = workers(settings.engine)
-    first = _Worker.open(settings, workspace, beside)
-    jobs = list(product(range(len(when)), range(len(first.batches))))
+    """Write rows and labels as of every date, batch by batch, on all cores; see `_column_sql` for what is returned."""
+    connections = workers(settings.engine)
+    first = _Worker.open(settings, workspace, connections)
+    jobs = list(product(range(len(as_ofs)), range(len(first.batches))))
     free: SimpleQueue[_Worker] = SimpleQueue()
-    for number in range(min(beside, len(jobs))):
-        free.put(_Worker.open(settings, workspace, beside) if number else first)
+    for number in range(min(connections, len(jobs))):
+        free.put(_Worker.open(settings, workspace, connections) if number else first)
 
     def work(job: tuple[int, int]) -> tuple[dict[str, str], dict[str, str]]:
-        (moment, number), mine = job, free.get()
+        (date, batch), worker = job, free.get()
         try:
-            return _write_part(mine, number, columns, when[moment], until, settings, parts / f"{moment}-{number}")
+            return _write_part(worker, batch, columns, as_ofs[date], until, settings, parts / f"{date}-{batch}")
         finally:
-            free.put(mine)
+            free.put(worker)
 
-    step(0, len(when))
-    with ThreadPoolExecutor(beside) as pool:
-        typed = []
-        for told in (map if beside == 1 else pool.map)(work, jobs):
-            typed.append(told)
-            step(len(typed) * len(when) // len(jobs), len(when))
-    return typed[0]
+    on_progress(0, len(as_ofs))
+    with ThreadPoolExecutor(connections) as pool:
+        sql = []
+        for columns_of_part in (map if connections == 1 else pool.map)(work, jobs):
+            sql.append(columns_of_part)
+            on_progress(len(sql) * len(as_ofs) // len(jobs), len(as_ofs))
+    return sql[0]
 
 
 def _write_part(
@@ -154,61 +153,57 @@ def _write_part(
     settings: Settings,
     path: Path,
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """Write rows and labels of one batch at one moment beside `path`."""
+    """Write rows and labels of one batch as of one date beside `path`."""
     batch, backend = worker.batches[number], worker.backend
-    with holding(backend) as hold:
-        told = features_as_of(batch, columns, as_of, hold)
-        save(backend, _stamped(told, as_of), path.with_name(f"rows-{path.name}.parquet"))
-    outcome = labels_at(batch, customers_as_of(batch["customers"], as_of), as_of, until, settings)
-    save(backend, _stamped(outcome, as_of), path.with_name(f"labels-{path.name}.parquet"))
-    return _typed(told, known_at=True), _typed(outcome)
+    with caching(backend) as cache:
+        features = features_as_of(batch, columns, as_of, cache)
+        save(backend, _with_as_of(features, as_of), path.with_name(f"rows-{path.name}.parquet"))
+    labels = labels_at(batch, customers_as_of(batch["customers"], as_of), as_of, until, settings)
+    save(backend, _with_as_of(labels, as_of), path.with_name(f"labels-{path.name}.parquet"))
+    return _column_sql(features, known_at=True), _column_sql(labels)
 
 
-def _stamped(table: ir.Table, as_of: datetime) -> ir.Table:
+def _with_as_of(table: ir.Table, as_of: datetime) -> ir.Table:
     return table.mutate(as_of=ibis.literal(as_of, type="timestamp(6)"))
 
 
-def _typed(table: ir.Table, known_at: bool = False) -> dict[str, str]:
-    """SQL of each column to store: keys first, then when the row could have been told, which is its moment."""
-    moment = "cast(as_of as timestamp) at time zone 'UTC'"
-    kinds = {"float64": "double", "boolean": "boolean", "string": "varchar"}
+def _column_sql(table: ir.Table, known_at: bool = False) -> dict[str, str]:
+    """SQL of each column to store: keys first, then when the row could have been known, which is its as-of date."""
+    as_of = "cast(as_of as timestamp) at time zone 'UTC'"
+    types = {"float64": "double", "boolean": "boolean", "string": "varchar"}
     others = {
-        name: f"cast({quote_identifier(name)} as {kinds[str(dtype.copy(nullable=True))]})"
+        name: f"cast({quote_identifier(name)} as {types[str(dtype.copy(nullable=True))]})"
         for name, dtype in table.schema().items()
         if name != "customer_id"
     }
-    return {"customer_id": "customer_id", "as_of": moment} | ({"known_at": moment} if known_at else {}) | others
+    return {"customer_id": "customer_id", "as_of": as_of} | ({"known_at": as_of} if known_at else {}) | others
 
 
-def _write(
-    workspace: Workspace,
-    columns: list[Column],
-    rows: pd.DataFrame,
-    labels: pd.DataFrame,
-    as_of: datetime,
-) -> dict[str, Any]:
-    schema = schema_of(columns)
+def _write_profiles(ready: ReadyTable, workspace: Workspace) -> dict[str, Any]:
+    """Write the one row and label of each customer of a ready-made table."""
+    schema = schema_of(ready.columns)
+    rows = ready.rows.sort_values(list(KEYS), ignore_index=True).assign(known_at=lambda rows: rows["as_of"])
     with replacing(workspace.features) as folder:
-        _tidy(rows, columns).to_parquet(folder / ROWS, index=False)
-        labels.sort_values(list(KEYS)).to_parquet(folder / LABELS, index=False)
+        rows[[*KEYS, "known_at", *schema.names]].to_parquet(folder / ROWS, index=False)
+        ready.labels.sort_values(list(KEYS)).to_parquet(folder / LABELS, index=False)
         schema.save(folder)
-    return _told(len(rows), schema, [as_of], as_of)
+    return _summary(len(rows), schema, [ready.as_of], ready.as_of)
 
 
-def _told(rows: int, schema: FeatureSchema, when: list[datetime], until: datetime) -> dict[str, Any]:
+def _summary(rows: int, schema: FeatureSchema, as_ofs: list[datetime], until: datetime) -> dict[str, Any]:
     return {
         "rows": rows,
         "features": len(schema.features),
-        "as_ofs": [f"{w.isoformat()}Z" for w in when],
+        "as_ofs": [f"{as_of.isoformat()}Z" for as_of in as_ofs],
         "schema_hash": schema.hash,
         "data_until": f"{until.isoformat()}Z",
     }
 
 
 def features_as_of(
-    tables: dict[str, ir.Table], columns: Iterable[Column], as_of: datetime, hold: Hold | None = None
+    tables: dict[str, ir.Table], columns: Iterable[Column], as_of: datetime, cache: Cache | None = None
 ) -> ir.Table:
-    """All columns at one moment. One row per customer known at it: ``customer_id``, then the columns in order.
+    """All columns as of one date. One row per customer known at it: ``customer_id``, then the columns in order.
 
     Parameters
     ----------
@@ -218,62 +213,63 @@ def features_as_of(
         The features.
     as_of
         The moment, UTC without a zone.
-    hold
-        Computes an expression now and keeps it, see `features.engine.holding`. The rows as of the moment are then
-        computed once, and the columns are told from them few at a time: a group-by of a hundred aggregates keeps
+    cache
+        Computes an expression now and keeps it, see `features.engine.caching`. The rows as of the moment are then
+        computed once, and the columns are computed from them a few at a time: a group-by of a hundred aggregates keeps
         kilobytes a customer and no longer fits a processor's cache. None: everything in one expression, which is
         the better way for few rows.
     """
     columns = list(columns)
-    people = customers_as_of(tables["customers"], as_of)
-    out = people.select(
-        "customer_id", **{c.name: c.aggregate(people).cast("string") for c in columns if c.table == "customers"}
+    customers = customers_as_of(tables["customers"], as_of)
+    out = customers.select(
+        "customer_id", **{c.name: c.aggregate(customers).cast("string") for c in columns if c.table == "customers"}
     )
     for name in dict.fromkeys(c.table for c in columns if c.table != "customers"):
         own = [c for c in columns if c.table == name]
         rows = as_of_table(name, tables, as_of)
-        for told in [_told_from(rows, own)] if hold is None else _in_passes(rows, own, hold):
-            out = out.left_join(told, "customer_id").drop("customer_id_right")
+        for part in [_aggregate(rows, own)] if cache is None else _aggregate_in_passes(rows, own, cache):
+            out = out.left_join(part, "customer_id").drop("customer_id_right")
     filled = {c.name: out[c.name] if c.empty is None else out[c.name].fill_null(c.empty) for c in columns}
     return out.select("customer_id", **filled)
 
 
-def _told_from(rows: ir.Table, columns: Iterable[Column]) -> ir.Table:
+def _aggregate(rows: ir.Table, columns: Iterable[Column]) -> ir.Table:
     """Columns from their as-of table. One row a customer who has one there."""
     return rows.group_by("customer_id").agg(**{c.name: c.aggregate(rows).cast(c.dtype) for c in columns})
 
 
-def _in_passes(rows: ir.Table, columns: Sequence[Column], hold: Hold) -> list[ir.Table]:
-    """As `_told_from`, a few columns at a time, each from no older rows than it looks at."""
-    read = _told_from(rows, columns).op().find(ops.Field)
+def _aggregate_in_passes(rows: ir.Table, columns: Sequence[Column], cache: Cache) -> list[ir.Table]:
+    """As `_aggregate`, a few columns at a time, each from no older rows than it looks at."""
+    read = _aggregate(rows, columns).op().find(ops.Field)
     names = {"customer_id", "days_ago"} | {f.name for f in read if f.rel == rows.op()}
-    held = hold(rows.select(*(n for n in rows.columns if n in names)))
+    cached = cache(rows.select(*(n for n in rows.columns if n in names)))
     order = sorted(columns, key=lambda c: c.reach_days or math.inf)
-    told = []
+    passes = []
     for start in range(0, len(order), COLUMNS_A_PASS):
         some = order[start : start + COLUMNS_A_PASS]
         reach = max(c.reach_days or math.inf for c in some)
-        told.append(hold(_told_from(held if reach == math.inf else held.filter(held.days_ago <= reach), some)))
-    return told
+        recent = cached if reach == math.inf else cached.filter(cached.days_ago <= reach)
+        passes.append(cache(_aggregate(recent, some)))
+    return passes
 
 
 def customers_as_of(customers: ir.Table, as_of: datetime) -> ir.Table:
-    """Customers known at a moment: signed up before it, and recorded by then."""
+    """Customers known as of a moment: signed up before it, and recorded by then."""
     return known(customers, "signed_up_at", as_of)
 
 
-def moments(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
+def as_of_dates(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
     """Firsts of the month at which customers are looked at, the newest not after `until`.
 
     Raises
     ------
     NotEnoughDataError
-        No moment has enough history before it.
+        No first of a month has enough history before it.
 
     Examples
     --------
     >>> from configs.settings import load
-    >>> [m.strftime("%m-%d") for m in moments(datetime(2017, 1, 1), datetime(2017, 4, 1), load("test").as_of)]
+    >>> [m.strftime("%m-%d") for m in as_of_dates(datetime(2017, 1, 1), datetime(2017, 4, 1), load("test").as_of)]
     ['02-01', '03-01', '04-01']
     """
     start = max(first + pd.Timedelta(days=settings.min_history_days), naive_utc(settings.first or datetime.min))
@@ -287,10 +283,3 @@ def moments(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
             "or lower as_of.min_history_days"
         )
     return newest_first[:: settings.every_months][::-1]
-
-
-def _tidy(rows: pd.DataFrame, columns: list[Column]) -> pd.DataFrame:
-    """Order rows and columns, and add ``known_at``: when the row could have been told, which is its moment."""
-    rows = rows.sort_values(list(KEYS), ignore_index=True)
-    rows["known_at"] = rows["as_of"]
-    return rows[[*KEYS, "known_at", *(c.name for c in columns)]]

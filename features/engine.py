@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 
@@ -28,9 +29,9 @@ from features.sql import quote_identifier, quote_literal
 MEMORY_GIB = 6
 ROWS_AT_ONCE = 20_000_000
 CUSTOMERS_AT_ONCE = 1_000_000
-FEW_ROWS = 500_000
+SMALL_TABLE_ROWS = 500_000
 MAX_WORKERS = 8
-Hold = Callable[[ir.Table], ir.Table]
+Cache = Callable[[ir.Table], ir.Table]
 
 
 def workers(engine: Engine) -> int:
@@ -38,7 +39,7 @@ def workers(engine: Engine) -> int:
     return 1 if engine == "spark" else min(len(os.sched_getaffinity(0)), MAX_WORKERS)
 
 
-def connect(engine: Engine = "duckdb", beside: int = 0) -> BaseBackend:
+def connect(engine: Engine = "duckdb", connections: int = 0) -> BaseBackend:
     """Open the backend that the key ``engine`` names.
 
     Parameters
@@ -46,7 +47,7 @@ def connect(engine: Engine = "duckdb", beside: int = 0) -> BaseBackend:
     engine
         ``duckdb``: in this process, in memory, spilling to a temporary folder; ``spark``: the session that is there,
         or one on two local cores (the environment variable ``MASTER`` names another master).
-    beside
+    connections
         It is one of so many that compute side by side: it gets its part of the memory and one thread, and adds up
         the rows of a customer in one order, so that the same tables give the same numbers to the last bit. 0: it is
         alone and uses all cores, each of which adds up a part.
@@ -56,12 +57,12 @@ def connect(engine: Engine = "duckdb", beside: int = 0) -> BaseBackend:
     ConfigError
         Spark is asked for, and PySpark or Java is not there.
     """
-    return _spark() if engine == "spark" else _duckdb(beside)
+    return _spark() if engine == "spark" else _duckdb(connections)
 
 
-def _duckdb(beside: int) -> BaseBackend:
+def _duckdb(connections: int) -> BaseBackend:
     backend = ibis.duckdb.connect()
-    for statement in [*_settings(max(1, beside)), *(["SET threads = 1"] if beside else [])]:
+    for statement in [*_settings(max(1, connections)), *(["SET threads = 1"] if connections else [])]:
         backend.raw_sql(statement)
     return backend
 
@@ -145,24 +146,24 @@ def read_tables(backend: BaseBackend, folder: Path) -> dict[str, ir.Table]:
 def batches(
     backend: BaseBackend,
     tables: dict[str, ir.Table],
-    beside: int = 1,
+    connections: int = 1,
     rows_at_once: int = ROWS_AT_ONCE,
-    few_rows: int = FEW_ROWS,
+    small_table_rows: int = SMALL_TABLE_ROWS,
 ) -> list[dict[str, ir.Table]]:
-    """Cut the tables by customer, so that memory is bounded and `beside` connections have the same to do.
+    """Cut the tables by customer, so that memory is bounded and `connections` connections have the same to do.
 
     Every customer is in exactly one batch, with all rows of all tables. Rows cost memory where they are sorted,
     customers where the columns of each are held: of the two, what asks for more batches counts, for the largest
-    table and for the customers. On Spark, which cuts by itself, and for few rows there is one batch.
+    table and for the customers. On Spark, which cuts by itself, and for a small table there is one batch.
     """
     if backend.name == "pyspark":
         return [tables]
     rows = {name: int(table.count().execute()) for name, table in tables.items()}
     most = max(rows.values())
-    if most <= few_rows:
+    if most <= small_table_rows:
         return [tables]
     rounds = max(-(-most // rows_at_once), -(-rows["customers"] // CUSTOMERS_AT_ONCE))
-    number = rounds * beside
+    number = rounds * connections
     return [
         {
             name: table.filter(_hash(table.customer_id) % _whole(number) == _whole(batch))
@@ -182,24 +183,38 @@ def _whole(number: int) -> ir.Value:
 
 
 @contextmanager
-def holding(backend: BaseBackend) -> Iterator[Hold | None]:
+def caching(backend: BaseBackend) -> Iterator[Cache | None]:
     """Give a function that computes an expression at once and keeps the result as a table until the body ends.
 
-    What several columns are told from is then computed once. On Spark, which plans for itself, there is None: all
+    What several columns are computed from is then computed once. On Spark, which plans for itself, there is None: all
     stays one expression.
     """
-    made: list[str] = []
+    names: list[str] = []
 
-    def hold(expression: ir.Table) -> ir.Table:
-        made.append(f"held_{len(made)}")
-        backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {made[-1]} AS {backend.compile(expression)}")
-        return backend.table(made[-1])
+    def cache(expression: ir.Table) -> ir.Table:
+        names.append(f"cached_{len(names)}")
+        backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {names[-1]} AS {backend.compile(expression)}")
+        return backend.table(names[-1])
 
     try:
-        yield None if backend.name == "pyspark" else hold
+        yield None if backend.name == "pyspark" else cache
     finally:
-        for name in made:
+        for name in names:
             backend.raw_sql(f"DROP TABLE IF EXISTS {name}")
+
+
+def create_temp_table(backend: BaseBackend, name: str, frame: pd.DataFrame) -> ir.Table:
+    """Keep a frame as a temporary table on DuckDB, in the place of one of that name."""
+    replace_temp_table(backend, name, frame)
+    return backend.table(name)
+
+
+def replace_temp_table(backend: BaseBackend, name: str, frame: pd.DataFrame) -> None:
+    """As `create_temp_table`, for a table that an expression reads already."""
+    view = f"frame_{name}"
+    backend.con.register(view, frame)
+    backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {view}")
+    backend.con.unregister(view)
 
 
 def save(backend: BaseBackend, table: ir.Table, path: Path) -> None:

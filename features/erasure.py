@@ -24,13 +24,13 @@ from features.store.event_log import EventLog
 from features.store.feature_store import OnlineWriter
 
 
-def everybody(workspace: Workspace, ids: Iterable[str]) -> list[str]:
+def with_aliases(workspace: Workspace, ids: Iterable[str]) -> list[str]:
     """The persons behind these ids, with all aliases that are known of them, sorted."""
     given = [i.strip() for i in ids]
     return sorted({*given, *load_alias_map(workspace.tables).all_ids(given)})
 
 
-def forget(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
+def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
     """Remove every row about these ids; who is whom goes last, so that what was broken off can be done again.
 
     What killed processes left half done goes whole, see `configs.workspace.scratch`.
@@ -40,7 +40,7 @@ def forget(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
     workspace
         Holds what is to be erased.
     ids
-        All ids of the persons, see `everybody`.
+        All ids of the persons, see `with_aliases`.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def forget(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
     """
     gone = set(ids)
     sweep(workspace.state)
-    in_step = refresh.is_sorted_copy(workspace)
+    in_step = refresh.sorted_copy_is_current(workspace)
     files = [
         *workspace.tables.glob("*.parquet"),
         *workspace.features.glob("*.parquet"),
@@ -59,7 +59,7 @@ def forget(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
     quarantine = sorted(workspace.quarantine.glob("*.parquet"))
     rows |= {_name(workspace, p): drop_rows(p, gone, quoted=True) for p in quarantine}
     if in_step:
-        refresh.tell_sorted(workspace)
+        refresh.confirm_sorted_copy(workspace)
     if workspace.events.is_file():
         with EventLog(workspace.events) as log:
             rows["events"] = log.erase("events", gone)

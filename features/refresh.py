@@ -1,10 +1,10 @@
 """Recompute the customers of whom something new is known, and put their rows online at once.
 
 A customer is *touched* if the rows known of them differ from those known at the last run: an event came, a table
-brought, changed or lost a row, or a row that lay ahead has happened or was recorded since. This is told by a print of
-each customer's known rows, so it does not matter in which way a change came.
+brought, changed or lost a row, or a row that lay ahead has happened or was recorded since. This is found by a
+fingerprint of each customer's known rows, so it does not matter in which way a change came.
 
-The row of a touched customer gets the moment of the refresh as its ``as_of``, a moment like any other: it is told
+The row of a touched customer gets the moment of the refresh as its ``as_of``, a moment like any other: it is computed
 from what happened before it and was recorded by then. It is a whole second, the first one that lies not before the
 present, because Feast tells moments in seconds. ``features.age_seconds`` of an answer counts from there.
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,11 @@ import pandas as pd
 from ibis.backends import BaseBackend
 
 from configs.errors import NotReadyError, StaycastError
-from configs.settings import Settings
+from configs.settings import Settings, naive_utc
 from configs.workspace import Workspace, replacing, replacing_file
 from features.build import customers_as_of, features_as_of
 from features.columns.column import Column
-from features.engine import connect, read_tables
+from features.engine import connect, create_temp_table, read_tables, replace_temp_table
 from features.labels.ready_label import read_ready_table
 from features.people.identity import load_alias_map
 from features.quality import quality_gate
@@ -43,28 +44,27 @@ from features.sql import quote_identifier, quote_literal
 from features.store.event_log import (
     KINDS,
     EventLog,
-    everything_known,
-    frames,
-    held_as,
-    hold,
-    keep,
-    no_events,
-    union_of,
+    empty_events,
+    event_frames,
+    events_table,
+    merge_events,
+    tables_with_events,
 )
 from features.store.feature_store import OnlineWriter
 from features.store.timestamps import from_micros, to_micros
 from features.tables import TABLES
 from features.windows import known
 
-PRINTS = "prints.parquet"
-SORTED = "tables"
+FINGERPRINTS = "prints.parquet"  # one row a customer: ``customer_id, print``
+SORTED_TABLES = "tables"
+SORTED_FROM = "of.txt"  # the state of the tables of which the sorted ones are a copy
 CHUNK = 100_000
 ROW_GROUP = 20_000
 FIRST, SECOND = datetime(1999, 12, 31, 23, 59, 58), datetime(2011, 10, 9, 8, 7, 6)
-Step = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
 
 
-class Rows:
+class CompiledFeatures:
     """Computes the feature rows of picked customers; the columns are turned into SQL once, for all moments.
 
     Parameters
@@ -86,12 +86,12 @@ class Rows:
         self._template = self._compile(FIRST)
         self._fixed = _at(self._template, SECOND) == self._compile(SECOND)
 
-    def at(self, picked: Mapping[str, str], as_of: datetime) -> pd.DataFrame:
+    def rows(self, selects: Mapping[str, str], as_of: datetime) -> pd.DataFrame:
         """Compute the rows of customers.
 
         Parameters
         ----------
-        picked
+        selects
             For each table the SQL that gives the rows of the customers to compute.
         as_of
             The moment, UTC without a zone, a whole second.
@@ -102,12 +102,12 @@ class Rows:
             A feature frame: ``customer_id, as_of``, then the features, sorted by customer.
         """
         for name in self._names:
-            self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS {picked[name]}")
+            self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS {selects[name]}")
         query = _at(self._template, as_of) if self._fixed else self._compile(as_of)
-        found = self._backend.con.execute(query).df().sort_values("customer_id", ignore_index=True)
-        moment = pd.Series(pd.Timestamp(as_of, tz="UTC"), index=found.index).astype("datetime64[us, UTC]")
-        found.insert(1, "as_of", moment)
-        return found
+        rows = self._backend.con.execute(query).df().sort_values("customer_id", ignore_index=True)
+        times = pd.Series(pd.Timestamp(as_of, tz="UTC"), index=rows.index).astype("datetime64[us, UTC]")
+        rows.insert(1, "as_of", times)
+        return rows
 
     def _compile(self, as_of: datetime) -> str:
         tables = {n: self._backend.table(_picked(n)) for n in self._names}
@@ -131,12 +131,12 @@ def _at(template: str, as_of: datetime) -> str:
     return template
 
 
-def moment_after(now: datetime, position: int) -> datetime:
+def next_whole_second(now: datetime, position: int) -> datetime:
     """The first whole second that lies neither before `now` (UTC) nor before the newest event; without a zone.
 
     Examples
     --------
-    >>> moment_after(datetime(2024, 3, 1, 12, 0, 0, 1, tzinfo=UTC), 0)
+    >>> next_whole_second(datetime(2024, 3, 1, 12, 0, 0, 1, tzinfo=UTC), 0)
     datetime.datetime(2024, 3, 1, 12, 0, 1)
     """
     latest = max(now.astimezone(UTC), from_micros(position)).replace(tzinfo=None)
@@ -150,7 +150,7 @@ def refresh(
     now: datetime | None = None,
     as_of: datetime | None = None,
     everyone: bool = False,
-    step: Step = lambda what, done, of: None,
+    on_progress: OnProgress = lambda what, done, of: None,
 ) -> dict[str, Any]:
     """Recompute the touched customers and put them online.
 
@@ -166,8 +166,8 @@ def refresh(
         The moment to compute, UTC, to the second; None: the present.
     everyone
         Recompute all customers, touched or not.
-    step
-        Told how many customers are done, of how many.
+    on_progress
+        Called with what is done, and how much of how much.
 
     Returns
     -------
@@ -190,32 +190,25 @@ def refresh(
     if settings.churn.kind == "label":
         return _refresh_profiles(settings, workspace, began, as_of, everyone)
     backend = connect()
-    tables, columns = opened(backend, workspace.tables, settings, workspace)
-    tables, position = everything_known(backend, tables, settings, workspace)
-    moment = moment_after(began, position) if as_of is None else _whole_second(as_of)
-    step("what is known", 0, 1)
-    _make_prints(backend, tables, moment)
-    touched, gone = _changed(backend, workspace.refresh / PRINTS, everyone)
-    rows = Rows(backend, tables, columns)
-    online = OnlineWriter(workspace)
-    written = 0
-    for start in range(0, len(touched), CHUNK):
-        step("customers", start, len(touched))
-        written += online.write(rows.at(_pick(backend, tables, touched[start : start + CHUNK]), moment), position)
-    online.forget(gone, moment)
-    kept = online.newer_than(moment) if written < len(touched) else []
-    online.close()
-    _keep_prints(backend, workspace, without=kept)
-    return {
-        "as_of": f"{moment.isoformat()}Z",
-        "customers": int(backend.raw_sql("SELECT count(*) FROM prints").fetchone()[0]),
-        "touched": len(touched),
-        "online": written,
-        "gone": len(gone),
-    }
+    tables, columns = open_tables(backend, workspace.tables, settings, workspace)
+    tables, position = tables_with_events(backend, tables, settings, workspace)
+    as_of = next_whole_second(began, position) if as_of is None else _whole_second(as_of)
+    on_progress("what is known", 0, 1)
+    _create_fingerprints(backend, tables, as_of)
+    touched, gone = _changed(backend, workspace.refresh / FINGERPRINTS, everyone)
+    features, written = CompiledFeatures(backend, tables, columns), 0
+    with closing(OnlineWriter(workspace)) as online:
+        for start in range(0, len(touched), CHUNK):
+            on_progress("customers", start, len(touched))
+            selects = _select_customers(backend, tables, touched[start : start + CHUNK])
+            written += online.write(features.rows(selects, as_of), position)
+        online.delete(gone, as_of)
+        newer = online.newer_than(as_of) if written < len(touched) else []
+    known = _save_fingerprints(backend, workspace, without=newer)
+    return _summary(as_of, known, touched, written, gone)
 
 
-def after_build(settings: Settings, workspace: Workspace, now: datetime | None = None) -> int:
+def start_from_build(settings: Settings, workspace: Workspace, now: datetime | None = None) -> int:
     """Start anew from a full build: remember what was known at its newest moment, and fold in what came later.
 
     Customers whose row online is of a later moment, from a refresh or an event, are computed again from the new
@@ -230,20 +223,20 @@ def after_build(settings: Settings, workspace: Workspace, now: datetime | None =
     if settings.churn.kind == "label":
         return _refresh_profiles(settings, workspace, began, None, everyone=True, first=True)["online"]
     backend = connect()
-    base, columns = opened(backend, workspace.tables, settings, workspace)
-    tables, position = everything_known(backend, base, settings, workspace)
+    base, columns = open_tables(backend, workspace.tables, settings, workspace)
+    tables, position = tables_with_events(backend, base, settings, workspace)
     newest = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of"])["as_of"].max().to_pydatetime()
-    _make_prints(backend, tables, newest.replace(tzinfo=None))
-    _keep_prints(backend, workspace)
+    _create_fingerprints(backend, tables, newest.replace(tzinfo=None))
+    _save_fingerprints(backend, workspace)
     _sort_tables(backend, base, workspace)
-    online = OnlineWriter(workspace)
-    later = online.newer_than(newest)
-    if later:
-        moment = moment_after(began, position)
-        found = Rows(backend, tables, columns).at(_pick(backend, tables, later), moment)
-        online.write(found, position)
-        online.forget(sorted(set(later) - set(found["customer_id"])), moment)
-    online.close()
+    with closing(OnlineWriter(workspace)) as online:
+        later = online.newer_than(newest)
+        if later:
+            as_of = next_whole_second(began, position)
+            selects = _select_customers(backend, tables, later)
+            rows = CompiledFeatures(backend, tables, columns).rows(selects, as_of)
+            online.write(rows, position)
+            online.delete(sorted(set(later) - set(rows["customer_id"])), as_of)
     return len(later)
 
 
@@ -259,19 +252,26 @@ def _refresh_profiles(
     if as_of is not None:
         raise StaycastError("profiles have one moment, that of their export: leave --as-of out")
     backend = connect()
-    told = read_ready_table(read_tables(backend, workspace.tables)["profiles"].to_pandas(), settings)
-    _require_registered(workspace, told.columns)
-    hold(backend, "profiles_now", told.rows.drop(columns="as_of"))
-    backend.raw_sql("CREATE OR REPLACE TEMP TABLE prints AS SELECT customer_id, hash(t) AS print FROM profiles_now t")
-    before = workspace.refresh / PRINTS
-    touched, gone = (list(told.rows["customer_id"]), []) if first else _changed(backend, before, everyone)
-    online = OnlineWriter(workspace)
-    written = online.write(told.rows[told.rows["customer_id"].isin(touched)], to_micros(began))
-    online.forget(gone, began)
-    online.close()
-    _keep_prints(backend, workspace)
-    counts = {"customers": len(told.rows), "touched": len(touched), "online": written, "gone": len(gone)}
-    return {"as_of": f"{told.as_of.isoformat()}Z", **counts}
+    ready = read_ready_table(read_tables(backend, workspace.tables)["profiles"].to_pandas(), settings)
+    _require_registered(workspace, ready.columns)
+    create_temp_table(backend, "profiles_now", ready.rows.drop(columns="as_of"))
+    backend.raw_sql(
+        "CREATE OR REPLACE TEMP TABLE fingerprints AS SELECT customer_id, hash(t) AS print FROM profiles_now t"
+    )
+    before = workspace.refresh / FINGERPRINTS
+    touched, gone = (list(ready.rows["customer_id"]), []) if first else _changed(backend, before, everyone)
+    with closing(OnlineWriter(workspace)) as online:
+        written = online.write(ready.rows[ready.rows["customer_id"].isin(touched)], to_micros(began))
+        online.delete(gone, began)
+    _save_fingerprints(backend, workspace)
+    return _summary(ready.as_of, len(ready.rows), touched, written, gone)
+
+
+def _summary(
+    as_of: datetime, customers: int, touched: Sequence[str], written: int, gone: Sequence[str]
+) -> dict[str, Any]:
+    counts = {"customers": customers, "touched": len(touched), "online": written, "gone": len(gone)}
+    return {"as_of": f"{as_of.isoformat()}Z", **counts}
 
 
 class OnEventRefresher:
@@ -291,7 +291,7 @@ class OnEventRefresher:
         self._settings, self._workspace, self._log = settings, workspace, log
         self._zone = ZoneInfo(settings.time_zone)
         self._busy = threading.Lock()
-        self._seen: tuple[Any, ...] = ()
+        self._state: tuple[Any, ...] = ()
         self._online: OnlineWriter
 
     @property
@@ -305,7 +305,7 @@ class OnEventRefresher:
         """Of these customers, those who stand in the customers table."""
         with self._busy:
             self._open()
-            query = f"SELECT customer_id FROM {self._sql('customers')} WHERE {_among(customer_ids)}"
+            query = f"SELECT customer_id FROM {self._sql('customers')} WHERE {_in_list(customer_ids)}"
             return {row[0] for row in self._backend.raw_sql(query).fetchall()}
 
     def persons(self, customer_ids: Sequence[str]) -> list[str]:
@@ -317,7 +317,7 @@ class OnEventRefresher:
         with self._busy:
             self._open()
             key = TABLES[table].key
-            query = f"SELECT {key}, customer_id FROM {self._sql(table)} WHERE {_among(row_ids, key)}"
+            query = f"SELECT {key}, customer_id FROM {self._sql(table)} WHERE {_in_list(row_ids, key)}"
             return dict(self._backend.raw_sql(query).fetchall())
 
     def __call__(self, customer_ids: Sequence[str], clock: Callable[[], datetime]) -> datetime:
@@ -330,82 +330,81 @@ class OnEventRefresher:
         with self._busy:
             self._open()
             began = clock()
-            rows, position = self._log.read(self._people.all_ids(ids))
-            moment = moment_after(began, position)
-            self._hold(ids, rows)
-            self._online.write(self._rows.at(self._picked, moment), position)
-        return moment.replace(tzinfo=UTC)
+            rows, position = self._log.read(self._aliases.all_ids(ids))
+            as_of = next_whole_second(began, position)
+            self._load(ids, rows)
+            self._online.write(self._features.rows(self._selects, as_of), position)
+        return as_of.replace(tzinfo=UTC)
 
     def close(self) -> None:
         """Close the online store."""
         with self._busy:
-            if self._seen:
+            if self._state:
                 self._online.close()
 
     def _open(self) -> None:
         """Open tables and store, unless they are open and unchanged."""
-        seen = _stamp(self._workspace)
-        if seen == self._seen:
+        state = _workspace_state(self._workspace)
+        if state == self._state:
             return
-        if self._seen:
+        if self._state:
             self._online.close()
-            self._seen = ()
-        folder = self._workspace.refresh / SORTED
+            self._state = ()
         self._backend = connect()
-        place = folder if folder.is_dir() and _marked(folder) == _marks(self._workspace.tables) else None
-        self._tables, columns = opened(self._backend, place or self._workspace.tables, self._settings, self._workspace)
-        self._rows = Rows(self._backend, self._tables, columns)
+        is_current = sorted_copy_is_current(self._workspace)
+        folder = self._workspace.refresh / SORTED_TABLES if is_current else self._workspace.tables
+        self._tables, columns = open_tables(self._backend, folder, self._settings, self._workspace)
+        self._features = CompiledFeatures(self._backend, self._tables, columns)
         self._online = OnlineWriter(self._workspace)
-        self._people = load_alias_map(self._workspace.tables)
-        self._superseded = self._in_tables()
+        self._aliases = load_alias_map(self._workspace.tables)
+        self._superseded = self._events_in_tables()
         self._backend.raw_sql("SET threads = 1")
-        self._none = {name: no_events(name, self._zone) for name in KINDS.values() if name in self._tables}
-        self._picked = {name: self._union(name) for name in self._tables}
-        self._seen = seen
+        self._no_events = {name: empty_events(name, self._zone) for name in KINDS.values() if name in self._tables}
+        self._selects = {name: self._select(name) for name in self._tables}
+        self._state = state
 
     def _sql(self, name: str) -> str:
         return quote_identifier(self._tables[name].get_name())
 
-    def _in_tables(self) -> dict[str, set[str]]:
+    def _events_in_tables(self) -> dict[str, set[str]]:
         """Ids of the rows of events that stand in the tables too, whoever's they are there."""
-        told = frames(self._log.read()[0], self._zone, self._people)
-        found = {}
-        for name, frame in told.items():
+        ids = {}
+        for name, events in event_frames(self._log.read()[0], self._zone, self._aliases).items():
             key = TABLES[name].key
-            self._backend.con.register("told", frame[[key]])
-            query = f"SELECT {key} FROM {self._sql(name)} SEMI JOIN told USING ({key})"
-            found[name] = {row[0] for row in self._backend.raw_sql(query).fetchall()}
-            self._backend.con.unregister("told")
-        return found
+            self._backend.con.register("logged", events[[key]])
+            query = f"SELECT {key} FROM {self._sql(name)} SEMI JOIN logged USING ({key})"
+            ids[name] = {row[0] for row in self._backend.raw_sql(query).fetchall()}
+            self._backend.con.unregister("logged")
+        return ids
 
-    def _union(self, name: str) -> str:
-        """The SQL that gives the rows of a table that `_hold` keeps, their events included."""
-        self._own(name, [])
-        if name not in self._none:
+    def _select(self, name: str) -> str:
+        """The SQL that gives the rows of a table that `_load` keeps, their events included."""
+        self._load_rows(name, [])
+        if name not in self._no_events:
             return f"SELECT * FROM own_{name}"
-        came = hold(self._backend, held_as(name), self._none[name])
-        return str(self._backend.compile(union_of(self._backend.table(f"own_{name}"), came, TABLES[name].key)))
+        events = create_temp_table(self._backend, events_table(name), self._no_events[name])
+        return str(self._backend.compile(merge_events(self._backend.table(f"own_{name}"), events, TABLES[name].key)))
 
-    def _hold(self, ids: list[str], events: Iterable[Any]) -> None:
-        """Keep all rows of these customers, and their events, where the union of both looks for them."""
-        told = frames(events, self._zone, self._people)
+    def _load(self, ids: list[str], logged: Iterable[Any]) -> None:
+        """Keep all rows of these customers, and their events, where `_select` looks for them."""
+        frames = event_frames(logged, self._zone, self._aliases)
         for name in self._tables:
-            self._own(name, ids)
-            if name in self._none:
-                key, came = TABLES[name].key, told.get(name, self._none[name])
+            self._load_rows(name, ids)
+            if name in self._no_events:
+                key, events = TABLES[name].key, frames.get(name, self._no_events[name])
                 own = self._backend.raw_sql(f"SELECT {key} FROM own_{name}").fetchall()
                 elsewhere = self._superseded.get(name, set()).difference(row[0] for row in own)
-                keep(self._backend, held_as(name), came[~came[key].isin(elsewhere)])
+                replace_temp_table(self._backend, events_table(name), events[~events[key].isin(elsewhere)])
 
-    def _own(self, name: str, ids: list[str]) -> None:
-        query = f"SELECT * FROM {self._sql(name)} WHERE {_among(ids)}"
+    def _load_rows(self, name: str, ids: list[str]) -> None:
+        query = f"SELECT * FROM {self._sql(name)} WHERE {_in_list(ids)}"
         self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE own_{name} AS {query}")
 
 
-def opened(
+def open_tables(
     backend: BaseBackend, folder: Path, settings: Settings, workspace: Workspace
 ) -> tuple[dict[str, ir.Table], list[Column]]:
-    """The tables of a folder and the features told from them, which must be those that are registered.
+    """The tables of a folder and the features computed from them, which must be those that are registered.
 
     Raises
     ------
@@ -426,109 +425,113 @@ def opened(
 
 
 def _require_registered(workspace: Workspace, columns: Sequence[Column]) -> None:
-    have, wanted = load_schema(workspace.features).hash, schema_of(columns).hash
-    if have != wanted:
+    registered, current = load_schema(workspace.features).hash, schema_of(columns).hash
+    if registered != current:
         raise NotReadyError(
-            f"the features of workspace '{workspace.root}' have other columns ({have}) than the tables and the code "
-            f"give now ({wanted}): run `staycast features` once without --refresh"
+            f"the features of workspace '{workspace.root}' have other columns ({registered}) than the tables and the "
+            f"code give now ({current}): run `staycast features` once without --refresh"
         )
 
 
 def _whole_second(as_of: datetime) -> datetime:
-    naive = as_of.astimezone(UTC).replace(tzinfo=None) if as_of.tzinfo else as_of
+    naive = naive_utc(as_of)
     if naive.microsecond:
         raise StaycastError(f"a moment is a whole second, got {as_of.isoformat()}: leave out the fraction")
     return naive
 
 
-def _make_prints(backend: BaseBackend, tables: Mapping[str, ir.Table], as_of: datetime) -> None:
-    """Table ``prints``: one row a customer known at the moment, with a print of all rows known of them then.
+def _create_fingerprints(backend: BaseBackend, tables: Mapping[str, ir.Table], as_of: datetime) -> None:
+    """Table ``fingerprints``: one row a customer known at the moment, with a fingerprint of all rows known by then.
 
-    ``recorded_at`` is left out: a row known by then is known, whenever it came. Of a time that lies ahead the print
-    says so, so that it changes when the time has come.
+    ``recorded_at`` is left out: a row known by then is known, whenever it came. Whether a time lies ahead is part of
+    it, so that it changes when the time has come.
     """
-    moment = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
+    time = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
     parts = []
     for number, (name, table) in enumerate(tables.items()):
         rows = known(table, TABLES[name].time, as_of).drop("recorded_at")
         times = [c for c, kind in rows.schema().items() if kind.is_timestamp()]
-        ahead = "".join(f", {quote_identifier(c)} >= {moment}" for c in times)
+        ahead = "".join(f", {quote_identifier(c)} >= {time}" for c in times)
         parts.append(
             f"SELECT customer_id, hash({number}, bit_xor(row_print), count(*)) AS part FROM "
             f"(SELECT customer_id, hash(t{ahead}) AS row_print FROM ({backend.compile(rows)}) t) GROUP BY customer_id"
         )
-    people = backend.compile(customers_as_of(tables["customers"], as_of).select("customer_id"))
+    customers = backend.compile(customers_as_of(tables["customers"], as_of).select("customer_id"))
     backend.raw_sql(
-        "CREATE OR REPLACE TEMP TABLE prints AS SELECT customer_id, bit_xor(part) AS print "
-        f"FROM ({' UNION ALL '.join(parts)}) SEMI JOIN ({people}) USING (customer_id) GROUP BY customer_id"
+        "CREATE OR REPLACE TEMP TABLE fingerprints AS SELECT customer_id, bit_xor(part) AS print "
+        f"FROM ({' UNION ALL '.join(parts)}) SEMI JOIN ({customers}) USING (customer_id) GROUP BY customer_id"
     )
 
 
 def _changed(backend: BaseBackend, before: Path, everyone: bool) -> tuple[list[str], list[str]]:
-    """Customers whose print is new or another than before, and customers who have none any more."""
+    """Customers whose fingerprint is new or another than before, and customers who have none any more."""
     if not before.is_file():
         raise NotReadyError("it is not known what the features online rest on: run `staycast features --again` once")
     old = f"read_parquet({quote_literal(str(before))})"
-    differ = f"SELECT customer_id FROM prints ANTI JOIN {old} old USING (customer_id, print) ORDER BY customer_id"
-    touched = "SELECT customer_id FROM prints ORDER BY customer_id" if everyone else differ
-    gone = f"SELECT customer_id FROM {old} old ANTI JOIN prints USING (customer_id) ORDER BY customer_id"
+    differ = f"SELECT customer_id FROM fingerprints ANTI JOIN {old} old USING (customer_id, print) ORDER BY customer_id"
+    touched = "SELECT customer_id FROM fingerprints ORDER BY customer_id" if everyone else differ
+    gone = f"SELECT customer_id FROM {old} old ANTI JOIN fingerprints USING (customer_id) ORDER BY customer_id"
     first, second = ([row[0] for row in backend.raw_sql(query).fetchall()] for query in (touched, gone))
     return first, second
 
 
-def _keep_prints(backend: BaseBackend, workspace: Workspace, without: Sequence[str] = ()) -> None:
-    """Remember what is known now; not of those whose row was not written, so that they count as touched again."""
+def _save_fingerprints(backend: BaseBackend, workspace: Workspace, without: Sequence[str] = ()) -> int:
+    """Remember what is known now, and of how many customers.
+
+    Not of those whose row was not written, so that they count as touched again.
+    """
     if without:
-        hold(backend, "kept", pd.DataFrame({"customer_id": without}, dtype=object))
-        backend.raw_sql("DELETE FROM prints WHERE customer_id IN (SELECT customer_id FROM kept)")
-    with replacing_file(workspace.refresh / PRINTS) as part:
-        backend.con.table("prints").write_parquet(str(part))
+        create_temp_table(backend, "unwritten", pd.DataFrame({"customer_id": without}, dtype=object))
+        backend.raw_sql("DELETE FROM fingerprints WHERE customer_id IN (SELECT customer_id FROM unwritten)")
+    with replacing_file(workspace.refresh / FINGERPRINTS) as part:
+        backend.con.table("fingerprints").write_parquet(str(part))
+    return int(backend.raw_sql("SELECT count(*) FROM fingerprints").fetchone()[0])
 
 
-def _pick(backend: BaseBackend, tables: Mapping[str, ir.Table], ids: list[str]) -> dict[str, str]:
+def _select_customers(backend: BaseBackend, tables: Mapping[str, ir.Table], ids: list[str]) -> dict[str, str]:
     """For each table the SQL that gives the rows of these customers."""
-    touched = hold(backend, "touched", pd.DataFrame({"customer_id": ids}, dtype=object))
+    touched = create_temp_table(backend, "touched", pd.DataFrame({"customer_id": ids}, dtype=object))
     return {n: str(backend.compile(t.semi_join(touched, "customer_id"))) for n, t in tables.items()}
 
 
 def _sort_tables(backend: BaseBackend, tables: Mapping[str, ir.Table], workspace: Workspace) -> None:
     """Keep a copy of the tables sorted by customer: the rows of one are then found without reading all."""
-    with replacing(workspace.refresh / SORTED) as folder:
+    with replacing(workspace.refresh / SORTED_TABLES) as folder:
         for name, table in tables.items():
             to = quote_literal(str(folder / f"{name}.parquet"))
             query = f"SELECT * FROM ({backend.compile(table)}) ORDER BY customer_id"
             backend.raw_sql(f"COPY ({query}) TO {to} (FORMAT parquet, ROW_GROUP_SIZE {ROW_GROUP})")
-        (folder / "of.txt").write_text(_marks(workspace.tables), "utf-8")
+        (folder / SORTED_FROM).write_text(_tables_state(workspace.tables), "utf-8")
 
 
-def is_sorted_copy(workspace: Workspace) -> bool:
+def sorted_copy_is_current(workspace: Workspace) -> bool:
     """True if the copy of the tables that is sorted by customer holds what the tables hold."""
-    folder = workspace.refresh / SORTED
-    return folder.is_dir() and _marked(folder) == _marks(workspace.tables)
+    folder = workspace.refresh / SORTED_TABLES
+    return folder.is_dir() and _copied_state(folder) == _tables_state(workspace.tables)
 
 
-def tell_sorted(workspace: Workspace) -> None:
+def confirm_sorted_copy(workspace: Workspace) -> None:
     """Say that the sorted copy holds what the tables hold: the same rows were taken out of both."""
-    (workspace.refresh / SORTED / "of.txt").write_text(_marks(workspace.tables), "utf-8")
+    (workspace.refresh / SORTED_TABLES / SORTED_FROM).write_text(_tables_state(workspace.tables), "utf-8")
 
 
-def _marked(folder: Path) -> str:
-    return (folder / "of.txt").read_text("utf-8")
+def _copied_state(folder: Path) -> str:
+    return (folder / SORTED_FROM).read_text("utf-8")
 
 
-def _marks(folder: Path) -> str:
+def _tables_state(folder: Path) -> str:
     """Names, sizes and times of the tables: changes whenever an ingest replaces them."""
     files = [(p.name, p.stat()) for p in sorted(folder.glob("*.parquet"))]
     return repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
 
 
-def _stamp(workspace: Workspace) -> tuple[Any, ...]:
+def _workspace_state(workspace: Workspace) -> tuple[Any, ...]:
     """Changes whenever tables, features or their registration change."""
     schema = workspace.features / "schema.json"
-    sorted_ = workspace.refresh / SORTED / "of.txt"
+    sorted_ = workspace.refresh / SORTED_TABLES / SORTED_FROM
     files = [(p.stat().st_mtime_ns, p.stat().st_ino) if p.is_file() else None for p in (schema, sorted_)]
-    return (_marks(workspace.tables), *files)
+    return (_tables_state(workspace.tables), *files)
 
 
-def _among(ids: Sequence[str], column: str = "customer_id") -> str:
+def _in_list(ids: Sequence[str], column: str = "customer_id") -> str:
     return f"{column} IN ({', '.join(map(quote_literal, ids))})" if ids else "false"

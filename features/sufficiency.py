@@ -15,7 +15,7 @@ import pandas as pd
 
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings
-from features.build import customers_as_of, moments
+from features.build import as_of_dates, customers_as_of
 from features.engine import connect, read_tables
 from features.ingest import checked_tables, keep_used
 from features.labels.by_kind import end_of_known, first_event, labels_at
@@ -134,7 +134,7 @@ def _at_newest(rows: pd.DataFrame) -> int:
 def _labels(tables: Mapping[str, ir.Table], settings: Settings) -> pd.DataFrame:
     until = end_of_known(tables, settings)
     try:
-        when = moments(first_event(tables, settings), until, settings.as_of)
+        when = as_of_dates(first_event(tables, settings), until, settings.as_of)
     except NotEnoughDataError:
         return pd.DataFrame(columns=["as_of", "churned", "clv"], dtype=float)
     told = [

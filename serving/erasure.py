@@ -65,11 +65,11 @@ def erase(
         No id, or no reason is given, or the reason names one of the ids.
     """
     _require(ids, reason)
-    all_ids = erasure.everybody(workspace, ids)
+    all_ids = erasure.with_aliases(workspace, ids)
     if set(re.findall(r"[^\s,.]+", f"{by} {reason}")).intersection(all_ids):
         raise ConfigError("--reason and --by are kept: leave the person's id out of them")
     suppress(workspace, all_ids)
-    rows = _erase_answers(workspace, set(all_ids)) | erasure.forget(workspace, all_ids)
+    rows = _erase_answers(workspace, set(all_ids)) | erasure.erase_customers(workspace, all_ids)
     entry = {
         "at": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
         "by": by,

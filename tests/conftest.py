@@ -111,7 +111,7 @@ def built(tmp_path_factory: pytest.TempPathFactory, few: Settings) -> Workspace:
     build.build(few, place)
     feature_store.apply(place)
     feature_store.materialize(place)
-    refresh.after_build(few, place)
+    refresh.start_from_build(few, place)
     return place
 
 

@@ -29,6 +29,7 @@ from ibis.backends import BaseBackend
 from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.engine import create_temp_table
 from features.ingest import with_local_time
 from features.people.identity import NO_ALIASES, AliasMap, load_alias_map
 from features.quality.check import ValidatedTable, check_table
@@ -94,7 +95,7 @@ class Fault:
     detail: str
 
 
-def faults_of(events: Sequence[Event], tables: Collection[str], customers: set[str], now: datetime) -> list[Fault]:
+def find_faults(events: Sequence[Event], tables: Collection[str], customers: set[str], now: datetime) -> list[Fault]:
     """Check events with the rules of an ingest, see `features.quality.check`.
 
     Parameters
@@ -113,7 +114,7 @@ def faults_of(events: Sequence[Event], tables: Collection[str], customers: set[s
     list of Fault
         In the order of the events; empty if all can be used.
     """
-    found = [
+    faults = [
         Fault(i, "type", f"this business has no table '{e.table}', only {', '.join(sorted(tables))}")
         for i, e in enumerate(events)
         if e.table not in tables
@@ -121,15 +122,15 @@ def faults_of(events: Sequence[Event], tables: Collection[str], customers: set[s
     for name in sorted({e.table for e in events} & set(tables)):
         places = [i for i, e in enumerate(events) if e.table == name]
         raw = pd.DataFrame([dict(events[i].row) for i in places]).assign(place=places)
-        found += _faults(TABLES[name], raw, customers, now)
-    return sorted(found, key=lambda f: f.place)
+        faults += _row_faults(TABLES[name], raw, customers, now)
+    return sorted(faults, key=lambda f: f.place)
 
 
-def _faults(spec: Table, raw: pd.DataFrame, customers: set[str], now: datetime) -> list[Fault]:
+def _row_faults(spec: Table, raw: pd.DataFrame, customers: set[str], now: datetime) -> list[Fault]:
     bad = check_table(replace(spec, key=""), raw, now, customers).quarantined
     parts = re.compile(r"; (?=(?:" + "|".join(map(re.escape, spec.names)) + r"): )")
-    told = zip(bad["place"], bad["reason"], strict=True) if len(bad) else ()
-    return [Fault(int(i), *part.split(": ", 1)) for i, reason in told for part in parts.split(reason)]
+    reasons = zip(bad["place"], bad["reason"], strict=True) if len(bad) else ()
+    return [Fault(int(i), *part.split(": ", 1)) for i, reason in reasons for part in parts.split(reason)]
 
 
 class EventLog(DurableFile["_Batch"]):
@@ -146,7 +147,7 @@ class EventLog(DurableFile["_Batch"]):
         Parameters
         ----------
         events
-            Checked events, see `faults_of`.
+            Checked events, see `find_faults`.
         now
             The present, UTC: when they became known.
 
@@ -213,38 +214,38 @@ class EventLog(DurableFile["_Batch"]):
             yield from self._connection.execute(asked, some)
 
     def _write_waiting(self) -> None:
-        """Write all that waits in one transaction; a batch with a conflict is left out and told so."""
+        """Write all that waits in one transaction; a batch with a conflict is left out and gets the error."""
         with self._queueing:
             batches, self._waiting = self._waiting, []
         try:
             with transaction(self._connection):
                 for batch in batches:
-                    self._try_store(batch)
+                    self._insert_batch(batch)
         except BaseException as error:
             for batch in batches:
                 batch.error = error
         for batch in batches:
             batch.done = True
 
-    def _try_store(self, batch: _Batch) -> None:
+    def _insert_batch(self, batch: _Batch) -> None:
         self._connection.execute("SAVEPOINT batch")
         try:
-            batch.statuses = [self._store(i, event, batch.now) for i, event in enumerate(batch.events)]
+            batch.statuses = [self._insert(i, event, batch.now) for i, event in enumerate(batch.events)]
         except ConflictError as error:
             self._connection.execute("ROLLBACK TO batch")
             batch.error = error
         self._connection.execute("RELEASE batch")
 
-    def _store(self, place: int, event: Event, now: int) -> Status:
+    def _insert(self, place: int, event: Event, now: int) -> Status:
         row_id = str(event.row[TABLES[event.table].key])
-        content = json.dumps(_plain(event), sort_keys=True)
+        content = json.dumps(_canonical_row(event), sort_keys=True)
         query = "SELECT event_id, table_name, content FROM events WHERE event_id = ? OR (table_name = ? AND row_id = ?)"
-        found = self._connection.execute(query, [event.event_id, event.table, row_id]).fetchall()
-        if (event.event_id, event.table, content) in found:
+        same = self._connection.execute(query, [event.event_id, event.table, row_id]).fetchall()
+        if (event.event_id, event.table, content) in same:
             return "known"
-        if any(event_id == event.event_id for event_id, _, _ in found):
+        if any(event_id == event.event_id for event_id, _, _ in same):
             raise ConflictError(place, "this event_id came before with other content")
-        if found:
+        if same:
             raise ConflictError(place, f"this {TABLES[event.table].key} came before with another event_id")
         recorded = max(now, _position(self._connection) + 1)
         row = (recorded, event.event_id, event.table, row_id, event.customer_id, content)
@@ -267,7 +268,7 @@ def _position(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT coalesce(max(recorded_at), 0) FROM events").fetchone()[0])
 
 
-def _plain(event: Event) -> dict[str, Any]:
+def _canonical_row(event: Event) -> dict[str, Any]:
     """The row with equal values written alike: one spelling of each time and number, nothing that is not known."""
     kinds = {f.name: f.kind for f in TABLES[event.table].fields}
     return {n: _value(kinds[n], v) for n, v in event.row.items() if v is not None}
@@ -279,7 +280,7 @@ def _value(kind: str, value: Any) -> Any:
     return float(value) if kind == "number" else str(value).strip()
 
 
-def frames(rows: Iterable[Any], zone: ZoneInfo, people: AliasMap = NO_ALIASES) -> dict[str, pd.DataFrame]:
+def event_frames(rows: Iterable[Any], zone: ZoneInfo, people: AliasMap = NO_ALIASES) -> dict[str, pd.DataFrame]:
     """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
 
     An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
@@ -288,11 +289,11 @@ def frames(rows: Iterable[Any], zone: ZoneInfo, people: AliasMap = NO_ALIASES) -
     by_table: dict[str, list[dict[str, Any]]] = {}
     for table, content, recorded in rows:
         by_table.setdefault(table, []).append({**json.loads(content), "recorded_at": recorded})
-    told = {name: _frame(TABLES[name], found, zone) for name, found in by_table.items()}
-    return {name: people.give(frame, TABLES[name].time) for name, frame in told.items()}
+    frames = {name: _frame(TABLES[name], own, zone) for name, own in by_table.items()}
+    return {name: people.give(frame, TABLES[name].time) for name, frame in frames.items()}
 
 
-def no_events(name: str, zone: ZoneInfo) -> pd.DataFrame:
+def empty_events(name: str, zone: ZoneInfo) -> pd.DataFrame:
     """A checked table without a row."""
     return _frame(TABLES[name], [], zone)
 
@@ -311,30 +312,10 @@ def _frame(spec: Table, rows: list[dict[str, Any]], zone: ZoneInfo) -> pd.DataFr
     return with_local_time(ValidatedTable(spec, used, used.head(0)), zone)
 
 
-def everything_known(
+def tables_with_events(
     backend: BaseBackend, tables: Mapping[str, ir.Table], settings: Settings, workspace: Workspace
 ) -> tuple[dict[str, ir.Table], int]:
-    """The checked tables with all events, and the position up to which the event log was read."""
-    if not workspace.events.is_file():
-        return dict(tables), 0
-    with EventLog(workspace.events) as log:
-        rows, position = log.read()
-    told = frames(rows, ZoneInfo(settings.time_zone), load_alias_map(workspace.tables))
-    return with_events(backend, tables, told), position
-
-
-def position_of(workspace: Workspace) -> int:
-    """How far the event log of a workspace goes; 0 if there is none."""
-    if not workspace.events.is_file():
-        return 0
-    with EventLog(workspace.events) as log:
-        return log.position()
-
-
-def with_events(
-    backend: BaseBackend, tables: Mapping[str, ir.Table], events: Mapping[str, pd.DataFrame]
-) -> dict[str, ir.Table]:
-    """The checked tables and the events as one: every row once, by its key.
+    """The checked tables and all events as one: every row once, by its key.
 
     Parameters
     ----------
@@ -342,47 +323,48 @@ def with_events(
         Where the tables are open.
     tables
         Checked tables by name.
-    events
-        See `frames`.
+    settings, workspace
+        Of the business.
 
     Returns
     -------
-    dict
-        The tables with the same columns; where there is no event, the very table.
+    dict, int
+        The tables with the same columns (where there is no event, the very table), and the position up to which the
+        event log was read.
     """
-    return {n: _union(backend, n, t, events[n]) if n in events else t for n, t in tables.items()}
+    if not workspace.events.is_file():
+        return dict(tables), 0
+    with EventLog(workspace.events) as log:
+        rows, position = log.read()
+    frames = event_frames(rows, ZoneInfo(settings.time_zone), load_alias_map(workspace.tables))
+    return {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}, position
 
 
-def _union(backend: BaseBackend, name: str, table: ir.Table, events: pd.DataFrame) -> ir.Table:
-    came = hold(backend, held_as(name), events) if backend.name == "duckdb" else ibis.memtable(events)
-    return union_of(table, came, TABLES[name].key)
+def log_position(workspace: Workspace) -> int:
+    """How far the event log of a workspace goes; 0 if there is none."""
+    if not workspace.events.is_file():
+        return 0
+    with EventLog(workspace.events) as log:
+        return log.position()
 
 
-def held_as(name: str) -> str:
+def _union(backend: BaseBackend, name: str, table: ir.Table, frame: pd.DataFrame) -> ir.Table:
+    on_duckdb = backend.name == "duckdb"
+    events = create_temp_table(backend, events_table(name), frame) if on_duckdb else ibis.memtable(frame)
+    return merge_events(table, events, TABLES[name].key)
+
+
+def events_table(name: str) -> str:
     """Name of the temporary table that holds the events of a table."""
     return f"events_{name}"
 
 
-def union_of(table: ir.Table, came: ir.Table, key: str) -> ir.Table:
+def merge_events(table: ir.Table, events: ir.Table, key: str) -> ir.Table:
     """A table and the events of its kind as one, with the table's columns; a row that stands in both is the table's."""
     schema = table.schema()
-    empty = {c: ibis.null(schema[c]) for c in schema.names if c not in came.columns}
-    came = came.mutate(**empty).cast(dict(schema.items())).select(*schema.names)
-    seen = table.left_join(came.select(key, came_at=came.recorded_at), key).drop(f"{key}_right")
-    sooner = seen.came_at.notnull() & (seen.came_at < seen.recorded_at)
-    seen = seen.mutate(recorded_at=ibis.ifelse(sooner, seen.came_at, seen.recorded_at)).select(*schema.names)
-    return seen.union(came.anti_join(table, key))
-
-
-def hold(backend: BaseBackend, name: str, frame: pd.DataFrame) -> ir.Table:
-    """Keep a frame as a temporary table, in place of one of that name."""
-    keep(backend, name, frame)
-    return backend.table(name)
-
-
-def keep(backend: BaseBackend, name: str, frame: pd.DataFrame) -> None:
-    """As `hold`, for a table that an expression reads already."""
-    view = f"frame_{name}"
-    backend.con.register(view, frame)
-    backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {view}")
-    backend.con.unregister(view)
+    empty = {c: ibis.null(schema[c]) for c in schema.names if c not in events.columns}
+    events = events.mutate(**empty).cast(dict(schema.items())).select(*schema.names)
+    seen = table.left_join(events.select(key, event_at=events.recorded_at), key).drop(f"{key}_right")
+    sooner = seen.event_at.notnull() & (seen.event_at < seen.recorded_at)
+    seen = seen.mutate(recorded_at=ibis.ifelse(sooner, seen.event_at, seen.recorded_at)).select(*schema.names)
+    return seen.union(events.anti_join(table, key))

@@ -25,7 +25,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace, replacing_file
 from features.people.identity import load_alias_map
 from features.schema import load_schema
-from features.store.online_rows import is_there, open_rows, settle, table_name
+from features.store.online_rows import configure_online_store, has_online_store, open_online_rows, table_name
 from features.store.timestamps import to_micros
 
 REPO = Path(__file__).parents[2] / "feature_repo"
@@ -53,7 +53,7 @@ def apply(workspace: Workspace, settings: Settings | None = None) -> None:
     wanted = _definitions(workspace)
     workspace.feast.mkdir(parents=True, exist_ok=True)
     if settings is not None:
-        settle(workspace, settings)
+        configure_online_store(workspace, settings)
     registry = workspace.feast / REGISTRY
     with replacing_file(registry) as new:  # Feast writes over it, and who reads at that moment would find half of it
         if registry.is_file():
@@ -67,7 +67,7 @@ def materialize(workspace: Workspace) -> int:
     """Put the rows of the newest moment online and return how many there are.
 
     Rows of an earlier moment go. Rows of a later one, which a refresh or an event wrote, stay until
-    `features.refresh.after_build` computes them again: an event is never taken back, not even for a second.
+    `features.refresh.start_from_build` computes them again: an event is never taken back, not even for a second.
     """
     path = workspace.features / "rows.parquet"
     newest = pd.read_parquet(path, columns=["as_of"])["as_of"].max()
@@ -80,7 +80,7 @@ def materialize(workspace: Workspace) -> int:
         count += len(rows)
         online.write(rows, to_micros(newest))
     online.drop_older_than(newest)
-    online.filled()
+    online.set_filled()
     online.close()
     return count
 
@@ -111,9 +111,9 @@ class OnlineWriter:
         store = _store(workspace)
         views = store.list_feature_views()
         self._views = {table_name(store.project, v.name): [f.name for f in v.features] for v in views}
-        self._rows = open_rows(workspace.feast)
+        self._rows = open_online_rows(workspace.feast)
         if not filling:
-            self._rows.require()
+            self._rows.require_filled()
 
     def write(self, rows: pd.DataFrame, position: int) -> int:
         """Write feature rows; one that is older than what is online is left out.
@@ -123,7 +123,7 @@ class OnlineWriter:
         rows
             ``customer_id, as_of`` (whole seconds), then all features.
         position
-            How far the event log was read for them, see `features.store.event_log`; of two rows of one moment, the one
+            How far the event log was read for them, see `features.store.event_log`; of two rows of one as_of, the one
             that read further stays.
 
         Returns
@@ -143,25 +143,25 @@ class OnlineWriter:
             written += self._rows.write(tables) // len(tables)
         return written
 
-    def newer_than(self, moment: datetime) -> list[str]:
+    def newer_than(self, as_of: datetime) -> list[str]:
         """Customers whose row online is of a later moment than this one."""
-        return self._rows.newer_than(next(iter(self._views)), to_micros(moment))
+        return self._rows.newer_than(next(iter(self._views)), to_micros(as_of))
 
-    def drop_older_than(self, moment: datetime) -> None:
+    def drop_older_than(self, as_of: datetime) -> None:
         """Take the rows of earlier moments than this one offline."""
-        self._rows.drop_older_than(list(self._views), to_micros(moment))
+        self._rows.drop_older_than(list(self._views), to_micros(as_of))
 
-    def forget(self, customer_ids: list[str], moment: datetime) -> None:
+    def delete(self, customer_ids: list[str], as_of: datetime) -> None:
         """Take these customers offline, but whose row is of a later moment than this one."""
-        self._rows.forget(list(self._views), customer_ids, to_micros(moment))
+        self._rows.delete(list(self._views), customer_ids, to_micros(as_of))
 
     def erase(self, customer_ids: Sequence[str]) -> int:
         """Take these customers offline, whatever moment their row is of; how many were online."""
         return self._rows.erase(list(self._views), customer_ids)
 
-    def filled(self) -> None:
+    def set_filled(self) -> None:
         """Say that all customers are online now."""
-        self._rows.filled()
+        self._rows.set_filled()
 
     def close(self) -> None:
         """Close the file, or the connections."""
@@ -228,7 +228,7 @@ class OnlineFeatures:
     """
 
     def __init__(self, workspace: Workspace, service: str = "churn") -> None:
-        if not is_there(workspace.feast):
+        if not has_online_store(workspace.feast):
             raise NotReadyError(f"no online features in workspace '{workspace.root}': run `staycast features` first")
         self._schema = load_schema(workspace.features)
         self._store = _store(workspace)

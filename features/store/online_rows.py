@@ -7,7 +7,7 @@ features 18 KB a customer and 77 inserts. Here a customer is one row of plain nu
 anyone can read it with ``sqlite3``. Feast reads and writes it as any other store, see ``feature_store.yaml``.
 
 A row is never replaced by an older one: ``(event_ts, created_ts)`` must not fall. So a slow refresh that began before
-an event, or a build of a past moment, cannot take back what the event brought.
+an event, or a build of a past as_of, cannot take back what the event brought.
 """
 
 from __future__ import annotations
@@ -36,49 +36,49 @@ from features.store.durable_file import connect, overwrite_deleted, transaction
 from features.store.timestamps import from_micros, to_micros
 
 BUSY_SECONDS_OF_A_FILL = 30.0
-LAST = 2**63 - 1
+END_OF_TIME = 2**63 - 1
 KEYS = ("customer_id", "event_ts", "created_ts")
 MAX_VARIABLES = 30_000
-FILE, ELSEWHERE = "online.db", "online.json"
-Stored = tuple[datetime | None, dict[str, Value] | None]
+SQLITE_FILE, REDIS_FILE = "online.db", "online.json"
+FeastRow = tuple[datetime | None, dict[str, Value] | None]
 
 
-class Rows(Protocol):
+class OnlineRows(Protocol):
     """Rows of customers, in a file or in Redis; to be used by one thread at a time."""
 
-    def make(self, table: str, names: Sequence[str]) -> None:
+    def create_table(self, table: str, names: Sequence[str]) -> None:
         """Make a table, or add the columns that it lacks."""
         ...
 
-    def drop(self, table: str) -> None:
+    def drop_table(self, table: str) -> None:
         """Drop a table, if it is there."""
         ...
 
-    def require(self) -> None:
+    def require_filled(self) -> None:
         """NotReadyError unless all customers were put online."""
         ...
 
-    def filled(self) -> None:
+    def set_filled(self) -> None:
         """Say that all customers are online now."""
         ...
 
     def write(self, tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]) -> int:
-        """Write rows, but where there is a newer one; how many were written, see `CustomerRows.write`."""
+        """Write rows, but where there is a newer one; how many were written, see `SqliteRows.write`."""
         ...
 
     def read(self, table: str, names: Sequence[str], ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         """Rows by customer: ``event_ts``, then the features asked."""
         ...
 
-    def newer_than(self, table: str, moment: int) -> list[str]:
+    def newer_than(self, table: str, as_of: int) -> list[str]:
         """Customers whose row is of a later moment than this, in microseconds since 1970."""
         ...
 
-    def drop_older_than(self, tables: Sequence[str], moment: int) -> None:
+    def drop_older_than(self, tables: Sequence[str], as_of: int) -> None:
         """Delete the rows of earlier moments than this."""
         ...
 
-    def forget(self, tables: Sequence[str], ids: Iterable[str], moment: int) -> int:
+    def delete(self, tables: Sequence[str], ids: Iterable[str], as_of: int) -> int:
         """Delete the rows of these customers, but those of later moments than this; how many customers had one."""
         ...
 
@@ -91,24 +91,24 @@ class Rows(Protocol):
         ...
 
 
-def settle(workspace: Workspace, settings: Settings) -> None:
-    """Note in the workspace where its online store is, for all who open it: `open_rows`, and Feast.
+def configure_online_store(workspace: Workspace, settings: Settings) -> None:
+    """Note in the workspace where its online store is, for all who open it: `open_online_rows`, and Feast.
 
     The address is noted as the configuration has it: a password stays in the environment. The file of a store that
     moves to Redis is deleted; rows in a Redis that is left stay there until its owner deletes them.
     """
-    elsewhere = workspace.feast / ELSEWHERE
+    address_file = workspace.feast / REDIS_FILE
     if settings.online_store == "sqlite":
-        elsewhere.unlink(missing_ok=True)
+        address_file.unlink(missing_ok=True)
         return
-    told = settings.redis.model_dump()
-    told["prefix"] = told["prefix"] or f"staycast:{fingerprint(str(workspace.root.resolve()))[:8]}"
-    write_text(elsewhere, json.dumps(told, indent=1))
-    for file in workspace.feast.glob(f"{FILE}*"):
+    address = settings.redis.model_dump()
+    address["prefix"] = address["prefix"] or f"staycast:{fingerprint(str(workspace.root.resolve()))[:8]}"
+    write_text(address_file, json.dumps(address, indent=1))
+    for file in workspace.feast.glob(f"{SQLITE_FILE}*"):
         file.unlink()
 
 
-def open_rows(folder: Path) -> Rows:
+def open_online_rows(folder: Path) -> OnlineRows:
     """The online store of the workspace whose Feast folder this is.
 
     Raises
@@ -116,34 +116,34 @@ def open_rows(folder: Path) -> Rows:
     ConfigError
         It is in Redis, and the extra `redis` is not installed, or the address cannot be used.
     """
-    elsewhere = folder / ELSEWHERE
-    if not elsewhere.is_file():
-        return CustomerRows(folder / FILE)
+    address_file = folder / REDIS_FILE
+    if not address_file.is_file():
+        return SqliteRows(folder / SQLITE_FILE)
     try:
-        from features.store.redis_rows import Place, RedisRows
+        from features.store.redis_rows import RedisAddress, RedisRows
     except ImportError as error:
         raise ConfigError(
             f"online_store is redis, but its client cannot be imported ({error}): install the extra `redis`, "
             "or set online_store: sqlite"
         ) from None
-    told = json.loads(elsewhere.read_text("utf-8"))
-    return RedisRows(Place(**{**told, "url": expand(told["url"], "redis.url")}))
+    address = json.loads(address_file.read_text("utf-8"))
+    return RedisRows(RedisAddress(**{**address, "url": expand(address["url"], "redis.url")}))
 
 
-def is_there(folder: Path) -> bool:
+def has_online_store(folder: Path) -> bool:
     """Whether a workspace has an online store at all; if it is in Redis, it may still be empty."""
-    return (folder / FILE).is_file() or (folder / ELSEWHERE).is_file()
+    return (folder / SQLITE_FILE).is_file() or (folder / REDIS_FILE).is_file()
 
 
 class CustomerOnlineStoreConfig(FeastConfigBaseModel):
-    """Where the file is; a file ``online.json`` beside it says that the rows are elsewhere, see `settle`."""
+    """Where the file is; ``online.json`` beside it says that the rows are in Redis, see `configure_online_store`."""
 
     type: Literal["features.store.online_rows.CustomerOnlineStore"] = "features.store.online_rows.CustomerOnlineStore"
     path: str
 
 
 class CustomerOnlineStore(OnlineStore):
-    """Feast's online store over `Rows`; for views of the one entity ``customer``."""
+    """Feast's online store over `OnlineRows`; for views of the one entity ``customer``."""
 
     def __init__(self) -> None:
         self._own = threading.local()
@@ -158,7 +158,7 @@ class CustomerOnlineStore(OnlineStore):
         """Write rows of one view, all or none."""
         names = [f.name for f in table.features]
         rows = [
-            (_customer(key), to_micros(at), to_micros(created or at), *(_plain(values.get(n)) for n in names))
+            (_customer_id(key), to_micros(at), to_micros(created or at), *(_value_of(values.get(n)) for n in names))
             for key, values, at, created in data
         ]
         self._rows(config).write({table_name(config.project, table.name): (names, rows)})
@@ -171,14 +171,14 @@ class CustomerOnlineStore(OnlineStore):
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[Stored]:
+    ) -> list[FeastRow]:
         """Read rows of one view in the order asked; ``(None, None)`` where there is none."""
         kinds = {f.name: f.dtype for f in table.features}
         names = requested_features or list(kinds)
-        ids = [_customer(key) for key in entity_keys]
+        ids = [_customer_id(key) for key in entity_keys]
         found = self._rows(config).read(table_name(config.project, table.name), names, ids)
         texts = [kinds[n] == String for n in names]
-        return [_stored(found[i], names, texts) if i in found else (None, None) for i in ids]
+        return [_to_feast(found[i], names, texts) if i in found else (None, None) for i in ids]
 
     def update(
         self,
@@ -192,39 +192,39 @@ class CustomerOnlineStore(OnlineStore):
         """Make the tables of the views, add columns that are missing, drop the tables of views that are gone."""
         rows = self._rows(config)
         for view in tables_to_keep:
-            rows.make(table_name(config.project, view.name), [f.name for f in view.features])
+            rows.create_table(table_name(config.project, view.name), [f.name for f in view.features])
         for view in tables_to_delete:
-            rows.drop(table_name(config.project, view.name))
+            rows.drop_table(table_name(config.project, view.name))
 
     def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
         """Drop the tables of all views."""
         for view in tables:
-            self._rows(config).drop(table_name(config.project, view.name))
+            self._rows(config).drop_table(table_name(config.project, view.name))
 
-    def _rows(self, config: RepoConfig) -> Rows:
+    def _rows(self, config: RepoConfig) -> OnlineRows:
         """The rows, opened once by each thread."""
         if not hasattr(self._own, "rows"):
-            self._own.rows = open_rows(Path(config.online_store.path).parent)
+            self._own.rows = open_online_rows(Path(config.online_store.path).parent)
         return self._own.rows
 
 
-class CustomerRows:
+class SqliteRows:
     """Rows in one SQLite file."""
 
     def __init__(self, path: Path) -> None:
         self._connection = connect(path, BUSY_SECONDS_OF_A_FILL)
 
-    def require(self) -> None:
+    def require_filled(self) -> None:
         """Nothing: a file is not emptied behind its owner's back."""
 
-    def filled(self) -> None:
-        """Nothing, see `require`."""
+    def set_filled(self) -> None:
+        """Nothing, see `require_filled`."""
 
-    def make(self, table: str, names: Sequence[str]) -> None:
+    def create_table(self, table: str, names: Sequence[str]) -> None:
         """Make a table, or add the columns that it lacks; a table of another layout is made anew."""
         have = self._columns(table)
         if have and not set(KEYS) <= set(have):
-            self.drop(table)
+            self.drop_table(table)
             have = []
         if not have:
             keys = "customer_id TEXT PRIMARY KEY, event_ts INTEGER NOT NULL, created_ts INTEGER NOT NULL"
@@ -233,7 +233,7 @@ class CustomerRows:
             if name not in have:
                 self._connection.execute(f"ALTER TABLE {quote_identifier(table)} ADD COLUMN {quote_identifier(name)}")
 
-    def drop(self, table: str) -> None:
+    def drop_table(self, table: str) -> None:
         """Drop a table, if it is there."""
         self._connection.execute(f"DROP TABLE IF EXISTS {quote_identifier(table)}")
 
@@ -268,19 +268,19 @@ class CustomerRows:
             found.update({row[0]: row[1:] for row in self._connection.execute(query, some)})
         return found
 
-    def newer_than(self, table: str, moment: int) -> list[str]:
+    def newer_than(self, table: str, as_of: int) -> list[str]:
         """Customers whose row is of a later moment than this, in microseconds since 1970."""
         query = f"SELECT customer_id FROM {quote_identifier(table)} WHERE event_ts > ? ORDER BY customer_id"
-        return [row[0] for row in self._connection.execute(query, [moment])]
+        return [row[0] for row in self._connection.execute(query, [as_of])]
 
-    def drop_older_than(self, tables: Sequence[str], moment: int) -> None:
+    def drop_older_than(self, tables: Sequence[str], as_of: int) -> None:
         """Delete the rows of earlier moments than this."""
         for table in tables:
-            self._connection.execute(f"DELETE FROM {quote_identifier(table)} WHERE event_ts < ?", [moment])
+            self._connection.execute(f"DELETE FROM {quote_identifier(table)} WHERE event_ts < ?", [as_of])
 
-    def forget(self, tables: Sequence[str], ids: Iterable[str], moment: int) -> int:
+    def delete(self, tables: Sequence[str], ids: Iterable[str], as_of: int) -> int:
         """Delete the rows of these customers, but those of later moments than this; how many customers had one."""
-        keys = [(i, moment) for i in ids]
+        keys = [(i, as_of) for i in ids]
         gone = [
             self._connection.executemany(
                 f"DELETE FROM {quote_identifier(table)} WHERE customer_id = ? AND event_ts <= ?", keys
@@ -294,7 +294,7 @@ class CustomerRows:
 
         Their bytes are overwritten, see `features.store.durable_file.overwrite_deleted`.
         """
-        gone = self.forget(tables, ids, LAST)
+        gone = self.delete(tables, ids, END_OF_TIME)
         overwrite_deleted(self._connection)
         return gone
 
@@ -321,16 +321,16 @@ def _upsert(table: str, names: Sequence[str]) -> str:
     )
 
 
-def _customer(key: EntityKey) -> str:
+def _customer_id(key: EntityKey) -> str:
     return str(key.entity_values[0].string_val)
 
 
-def _plain(value: Value | None) -> Any:
+def _value_of(value: Value | None) -> Any:
     kind = value.WhichOneof("val") if value is not None else None
     return None if kind is None else getattr(value, kind)
 
 
-def _stored(row: tuple[Any, ...], names: Sequence[str], texts: Sequence[bool]) -> Stored:
+def _to_feast(row: tuple[Any, ...], names: Sequence[str], texts: Sequence[bool]) -> FeastRow:
     values = {
         n: Value() if v is None else Value(string_val=v) if text else Value(double_val=v)
         for n, v, text in zip(names, row[1:], texts, strict=True)

@@ -74,7 +74,7 @@ class EventIntake:
         NotReadyError
             There are no tables or features yet.
         """
-        from features.store.event_log import KINDS, ConflictError, Event, faults_of
+        from features.store.event_log import KINDS, ConflictError, Event, find_faults
 
         log, refresh = self._components()
         events = [Event(e.event_id, KINDS[e.type], _table_row(e)) for e in batch.events]
@@ -82,7 +82,7 @@ class EventIntake:
         persons = refresh.persons(ids)
         known = refresh.known(persons)
         known_ids = {i for i, person in zip(ids, persons, strict=True) if person in known}
-        faults = faults_of(events, refresh.tables, known_ids, clock())
+        faults = find_faults(events, refresh.tables, known_ids, clock())
         if faults:
             raise invalid_request(FieldError(batch.pointer(f.place, f.field), f.detail) for f in faults)
         self._require_own_rows(batch, events, persons)

@@ -8,17 +8,17 @@ import pytest
 from configs.errors import NotEnoughDataError, NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.build import build, moments
+from features.build import as_of_dates, build
 
 
 def test_moments_are_firsts_of_the_month_with_history_before_them(settings: Settings) -> None:
-    found = moments(datetime(2024, 1, 10), datetime(2024, 5, 1), settings.as_of)
+    found = as_of_dates(datetime(2024, 1, 10), datetime(2024, 5, 1), settings.as_of)
     assert found == [datetime(2024, 3, 1), datetime(2024, 4, 1), datetime(2024, 5, 1)]
 
 
 def test_moments_further_apart_are_counted_back_from_the_newest(settings: Settings) -> None:
     every_other = settings.as_of.model_copy(update={"every_months": 2})
-    found = moments(datetime(2024, 1, 1), datetime(2024, 6, 15), every_other)
+    found = as_of_dates(datetime(2024, 1, 1), datetime(2024, 6, 15), every_other)
     assert found == [datetime(2024, 2, 1), datetime(2024, 4, 1), datetime(2024, 6, 1)]
 
 
@@ -26,12 +26,15 @@ def test_moments_keep_within_the_bounds_that_are_set(settings: Settings) -> None
     bounded = settings.as_of.model_copy(
         update={"first": datetime(2024, 3, 1, tzinfo=UTC), "last": datetime(2024, 4, 1, tzinfo=UTC)}
     )
-    assert moments(datetime(2024, 1, 1), datetime(2024, 6, 15), bounded) == [datetime(2024, 3, 1), datetime(2024, 4, 1)]
+    assert as_of_dates(datetime(2024, 1, 1), datetime(2024, 6, 15), bounded) == [
+        datetime(2024, 3, 1),
+        datetime(2024, 4, 1),
+    ]
 
 
 def test_a_history_too_short_for_one_moment_says_what_to_do(settings: Settings) -> None:
     with pytest.raises(NotEnoughDataError, match=r"2024-01-10 to 2024-01-20.*min_history_days"):
-        moments(datetime(2024, 1, 10), datetime(2024, 1, 20), settings.as_of)
+        as_of_dates(datetime(2024, 1, 10), datetime(2024, 1, 20), settings.as_of)
 
 
 def test_nothing_is_built_before_tables_are_there(settings: Settings, workspace: Workspace) -> None:

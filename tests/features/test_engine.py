@@ -14,7 +14,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features import build, engine
 from features.build import features_as_of
-from features.engine import connect, holding, read_tables, save
+from features.engine import connect, caching, read_tables, save
 from features.schema import feature_columns
 
 AS_OF = datetime(2024, 3, 1)
@@ -26,8 +26,8 @@ def test_columns_in_passes_are_those_of_one_expression(edge_tables: dict[str, ir
     backend = connect()
     columns = feature_columns(edge_tables, ())
     read = read_tables(backend, tmp_path)
-    with holding(backend) as hold:
-        save(backend, features_as_of(read, columns, AS_OF, hold), tmp_path / "passes")
+    with caching(backend) as cache:
+        save(backend, features_as_of(read, columns, AS_OF, cache), tmp_path / "passes")
     assert backend.raw_sql("SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE 'held_%'").fetchone() == (0,)
     save(backend, features_as_of(read, columns, AS_OF), tmp_path / "whole")
     passes, whole = (pd.read_parquet(tmp_path / n).set_index("customer_id").sort_index() for n in ("passes", "whole"))
@@ -40,9 +40,9 @@ def test_two_builds_of_the_same_tables_are_equal_to_the_last_bit_however_many_wo
     place = Workspace(tmp_path)
     shutil.copytree(built.tables, place.tables)
     builds = []
-    for cores, few_rows in ((1, 10**9), (2, 10**9), (3, 10)):
+    for cores, small_table_rows in ((1, 10**9), (2, 10**9), (3, 10)):
         monkeypatch.setattr(build, "workers", lambda _, cores=cores: cores)
-        monkeypatch.setattr(engine.batches, "__defaults__", (1, engine.ROWS_AT_ONCE, few_rows))
+        monkeypatch.setattr(engine.batches, "__defaults__", (1, engine.ROWS_AT_ONCE, small_table_rows))
         build.build(few, place)
         builds.append([(place.features / f"{name}.parquet").read_bytes() for name in ("rows", "labels")])
     frames = [pd.read_parquet(place.features / f"{name}.parquet") for name in ("rows", "labels")]

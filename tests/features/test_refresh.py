@@ -16,7 +16,7 @@ from features.build import features_as_of
 from features.engine import connect, read_tables
 from features.schema import feature_columns
 from features.store import feature_store
-from features.store.event_log import Event, EventLog, everything_known
+from features.store.event_log import Event, EventLog, tables_with_events
 from features.store.feature_store import OnlineFeatures, materialize
 
 NOW = datetime(2024, 9, 5, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -41,7 +41,7 @@ def order(number: int, customer: str, at: str = "2024-09-05T11:30:00.5Z", **more
 def full(workspace: Workspace, settings: Settings, as_of: datetime = MOMENT) -> pd.DataFrame:
     """All customers from all that is known, the slow way."""
     backend = connect()
-    tables, _ = everything_known(backend, read_tables(backend, workspace.tables), settings, workspace)
+    tables, _ = tables_with_events(backend, read_tables(backend, workspace.tables), settings, workspace)
     columns = feature_columns(tables, settings.columns.attributes)
     return features_as_of(tables, columns, as_of).to_pandas().set_index("customer_id").sort_index()
 
@@ -143,7 +143,7 @@ def test_a_new_build_takes_no_event_back(fresh: Workspace, few: Settings, log: E
     materialize(fresh)
     pd.testing.assert_frame_equal(online(fresh, [one]), held)
     later = datetime(2024, 9, 6, tzinfo=UTC)
-    assert refresh.after_build(few, fresh, later) == 1
+    assert refresh.start_from_build(few, fresh, later) == 1
     same(online(fresh, [one]), full(fresh, few, datetime(2024, 9, 6)).loc[[one]])
 
 

@@ -17,7 +17,7 @@ from features.people.suppression_list import suppress
 from features.sql import quote_identifier, quote_literal, quote_qualified
 from features.store import feature_store
 from features.store.event_log import Event, EventLog
-from features.store.online_rows import CustomerRows
+from features.store.online_rows import SqliteRows
 
 HOSTILE = ["it's", 'say "no"', "a; DROP TABLE orders --", "50 %s %", "[a] (b)", "Größe ☂ 値", "'); --", "back\\slash"]
 IDS = ["c1", "o'Hara", 'c"2', "c3; --", "100%", "Zoë [4]"]
@@ -42,14 +42,14 @@ def test_a_database_that_quotes_otherwise_gets_its_own_quotes() -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_online_rows_take_any_name(name: str, tmp_path: Path) -> None:
-    rows = CustomerRows(tmp_path / "online.db")
-    rows.make(name, [name])
+    rows = SqliteRows(tmp_path / "online.db")
+    rows.create_table(name, [name])
     assert rows.write({name: ([name], [(i, 2, 0, 1.0) for i in IDS])}) == len(IDS)
     assert rows.read(name, [name], IDS) == dict.fromkeys(IDS, (2, 1.0))
     rows.drop_older_than([name], 1)
     assert rows.newer_than(name, 1) == sorted(IDS)
     assert rows.erase([name], IDS[:2]) == 2
-    rows.drop(name)
+    rows.drop_table(name)
     rows.close()
 
 
@@ -85,7 +85,7 @@ def test_a_business_of_hostile_names_lives_in_a_hostile_folder(
     build.build(business, workspace)
     feature_store.apply(workspace, business)
     assert feature_store.materialize(workspace) == len(IDS)
-    assert refresh.after_build(business, workspace, NOW) == 0
+    assert refresh.start_from_build(business, workspace, NOW) == 0
     keys = pd.read_parquet(workspace.features / "rows.parquet", columns=["customer_id", "as_of"])
     rows = feature_store.training_rows(workspace, keys, "churn")
     assert (rows[HOSTILE] == "x'\"; %").all(axis=None)
@@ -101,5 +101,5 @@ def test_a_business_of_hostile_names_lives_in_a_hostile_folder(
     assert refresh.refresh(business, workspace, NOW)["touched"] == 1
     online = feature_store.OnlineFeatures(workspace).read(IDS)
     assert (online[HOSTILE] == "x'\"; %").all(axis=None) and online["as_of"].notna().all()
-    gone = erasure.forget(workspace, IDS[1:3])
+    gone = erasure.erase_customers(workspace, IDS[1:3])
     assert gone["tables/orders"] == 50 and gone["online"] == 2 and gone["events"] == 1

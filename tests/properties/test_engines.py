@@ -23,7 +23,7 @@ from features.engine import batches, connect, read_tables
 from features.ingest import ingest
 from features.labels.by_kind import labels_at
 from features.schema import feature_columns
-from features.store.event_log import Event, EventLog, everything_known
+from features.store.event_log import Event, EventLog, tables_with_events
 from features.tables import TABLES
 
 ROOT = Path(__file__).parent.parent.parent
@@ -197,7 +197,7 @@ def test_batches_by_customer_change_no_feature(
     backend, as_of = connect(), datetime(2024, 3, 1)
     tables = read_tables(backend, folder)
     columns = feature_columns(tables, ())
-    cut = batches(backend, tables, rows_at_once=4, few_rows=0)
+    cut = batches(backend, tables, rows_at_once=4, small_table_rows=0)
     assert len(cut) == 4
     parts = [features_as_of(batch, columns, as_of).to_pandas() for batch in cut]
     together = pd.concat(parts).set_index("customer_id").sort_index()
@@ -220,7 +220,7 @@ def test_a_posted_event_is_in_the_features_of_both(
         log.append(came, datetime(2024, 2, 28, 12, tzinfo=UTC))
     told = []
     for backend in (connect(), spark):
-        tables, _ = everything_known(backend, read_tables(backend, workspace.tables), load("test"), workspace)
+        tables, _ = tables_with_events(backend, read_tables(backend, workspace.tables), load("test"), workspace)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = features_as_of(tables, feature_columns(tables, ()), datetime(2024, 3, 1)).to_pandas()

@@ -18,7 +18,7 @@ from features.engine import connect, read_tables
 from features.ingest import with_local_time
 from features.quality.check import ValidatedTable, read_values
 from features.schema import feature_columns
-from features.store.event_log import Event, EventLog, everything_known
+from features.store.event_log import Event, EventLog, tables_with_events
 from features.tables import TABLES
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -68,7 +68,7 @@ def stored(place: Workspace, shop: dict[str, pd.DataFrame]) -> Workspace:
 
 def full(place: Workspace, business: Settings) -> pd.DataFrame:
     backend = connect()
-    tables, _ = everything_known(backend, read_tables(backend, place.tables), business, place)
+    tables, _ = tables_with_events(backend, read_tables(backend, place.tables), business, place)
     return sorted_rows(features_as_of(tables, feature_columns(tables, ()), AS_OF).to_pandas())
 
 
@@ -89,7 +89,7 @@ def test_a_refresh_equals_a_build_of_the_union_in_every_column(
     with EventLog(place.events) as log:
         log.append(events_of(found), NOW - pd.Timedelta(seconds=1))
     backend = connect()
-    tables, _ = everything_known(backend, read_tables(backend, place.tables), business, place)
+    tables, _ = tables_with_events(backend, read_tables(backend, place.tables), business, place)
     rows = refresh.Rows(backend, tables, feature_columns(tables, ()))
     assert rows._fixed
     part = sorted_rows(rows.at(refresh._pick(backend, tables, ids), AS_OF)).drop(columns="as_of")

@@ -119,7 +119,7 @@ def test_erasing_again_is_no_error_and_finds_nothing(fresh: Workspace) -> None:
     one = str(rows.loc[rows["as_of"] == rows["as_of"].max(), "customer_id"].min())
     first = erasure.erase(fresh, [one], "ada", "asked")
     assert first["rows"]["tables/customers"] == first["rows"]["online"] == 1
-    assert refresh.is_sorted_copy(fresh)
+    assert refresh.sorted_copy_is_current(fresh)
     assert erasure.erase(fresh, [one], "ada", "asked again")["rows"] == {}
     assert len(erasure.history(fresh)) == 2
 

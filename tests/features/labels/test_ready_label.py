@@ -111,7 +111,7 @@ def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
     module.ingest(ready, workspace, NOW)
     build.build(ready, workspace)
     feature_store.apply(workspace)
-    assert feature_store.materialize(workspace) == refresh.after_build(ready, workspace, NOW) == 3
+    assert feature_store.materialize(workspace) == refresh.start_from_build(ready, workspace, NOW) == 3
     assert refresh.refresh(ready, workspace, NOW)["touched"] == 0
 
     source_tables["profiles"] = export.head(3).assign(Plan=["basic", "pro", "pro"])

@@ -12,7 +12,16 @@ import pytest
 
 from configs.workspace import Workspace
 from features.engine import connect
-from features.store.event_log import ConflictError, Event, EventLog, Fault, faults_of, frames, no_events, union_of
+from features.store.event_log import (
+    ConflictError,
+    Event,
+    EventLog,
+    Fault,
+    empty_events,
+    event_frames,
+    find_faults,
+    merge_events,
+)
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 ROOT = Path(__file__).parents[3]
@@ -25,7 +34,7 @@ def order(event_id: str = "e1", **changed: object) -> Event:
 
 
 def rows_of(log: EventLog) -> pd.DataFrame:
-    return frames(log.read()[0], UTC_ZONE)["orders"]
+    return event_frames(log.read()[0], UTC_ZONE)["orders"]
 
 
 def test_the_same_event_again_is_known_and_stored_once(workspace: Workspace) -> None:
@@ -99,19 +108,19 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_bad_event_is_refused_with_the_rules_of_an_ingest() -> None:
     bad = order(customer_id="nobody", ordered_at="2024-03-01T12:00:00Z", discount=-1)
-    told = faults_of([order(), bad], ["orders"], {"ann"}, NOW)
+    told = find_faults([order(), bad], ["orders"], {"ann"}, NOW)
     assert {(f.place, f.field) for f in told} == {(1, "customer_id"), (1, "ordered_at"), (1, "discount")}
     assert Fault(1, "ordered_at", "lies in the future") in told
 
 
 def test_an_event_of_a_table_that_the_business_has_not_is_refused() -> None:
     row = {"interaction_id": "i", "customer_id": "ann", "occurred_at": "2024-03-01T11:00:00Z", "kind": "ticket"}
-    (told,) = faults_of([Event("e", "interactions", row)], ["orders"], {"ann"}, NOW)
+    (told,) = find_faults([Event("e", "interactions", row)], ["orders"], {"ann"}, NOW)
     assert told.field == "type" and "only orders" in told.detail
 
 
 def test_good_events_have_no_faults_even_if_one_comes_twice() -> None:
-    assert faults_of([order(), order()], ["orders"], {"ann"}, NOW) == []
+    assert find_faults([order(), order()], ["orders"], {"ann"}, NOW) == []
 
 
 def test_an_order_in_both_is_the_tables_row_known_from_the_earlier_of_the_two_on(workspace: Workspace) -> None:
@@ -122,7 +131,7 @@ def test_an_order_in_both_is_the_tables_row_known_from_the_earlier_of_the_two_on
     backend = connect()
     for name, frame in (("held", late), ("came", came)):
         backend.con.register(name, frame)
-    both = union_of(backend.table("held"), backend.table("came"), "order_id").to_pandas().set_index("order_id")
+    both = merge_events(backend.table("held"), backend.table("came"), "order_id").to_pandas().set_index("order_id")
     assert sorted(both.index) == ["n1", "n2"]
     assert both.loc["n1", "amount"] == 7
     assert both.loc["n1", "recorded_at"] == pd.Timestamp("2024-03-01 12:00")
@@ -131,4 +140,4 @@ def test_an_order_in_both_is_the_tables_row_known_from_the_earlier_of_the_two_on
 def test_no_events_have_the_columns_of_the_checked_table(workspace: Workspace) -> None:
     with EventLog(workspace.events) as log:
         log.append([order()], NOW)
-        assert list(no_events("orders", UTC_ZONE)) == list(rows_of(log))
+        assert list(empty_events("orders", UTC_ZONE)) == list(rows_of(log))

@@ -7,26 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from features.store.online_rows import CustomerRows
+from features.store.online_rows import SqliteRows
 
 NAMES = ("spend", "region")
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Iterator[CustomerRows]:
-    made = CustomerRows(tmp_path / "online.db")
-    made.make("t", NAMES)
+def rows(tmp_path: Path) -> Iterator[SqliteRows]:
+    made = SqliteRows(tmp_path / "online.db")
+    made.create_table("t", NAMES)
     yield made
     made.close()
 
 
-def test_values_come_back_as_they_were_and_what_is_not_known_is_none(rows: CustomerRows) -> None:
+def test_values_come_back_as_they_were_and_what_is_not_known_is_none(rows: SqliteRows) -> None:
     third = 1 / 3
     rows.write({"t": (NAMES, [("ann", 2, 0, third, "north"), ("bob", 2, 0, math.nan, None)])})
     assert rows.read("t", NAMES, ["bob", "ann", "nobody"]) == {"ann": (2, third, "north"), "bob": (2, None, None)}
 
 
-def test_a_row_is_never_replaced_by_an_older_one(rows: CustomerRows) -> None:
+def test_a_row_is_never_replaced_by_an_older_one(rows: SqliteRows) -> None:
     def write(event: int, created: int, spend: float) -> int:
         return rows.write({"t": (NAMES, [("ann", event, created, spend, None)])})
 
@@ -36,16 +36,16 @@ def test_a_row_is_never_replaced_by_an_older_one(rows: CustomerRows) -> None:
     assert rows.read("t", NAMES, ["ann"])["ann"] == (6, 6.0, None)
 
 
-def test_several_tables_are_written_all_or_none(rows: CustomerRows) -> None:
+def test_several_tables_are_written_all_or_none(rows: SqliteRows) -> None:
     good = (NAMES, [("ann", 1, 1, 1.0, None)])
     with pytest.raises(sqlite3.OperationalError):
         rows.write({"t": good, "missing": good})
     assert rows.read("t", NAMES, ["ann"]) == {}
 
 
-def test_a_new_feature_is_a_new_column_and_old_rows_lack_it(rows: CustomerRows) -> None:
+def test_a_new_feature_is_a_new_column_and_old_rows_lack_it(rows: SqliteRows) -> None:
     rows.write({"t": (NAMES, [("ann", 1, 1, 1.0, "north")])})
-    rows.make("t", (*NAMES, "orders"))
+    rows.create_table("t", (*NAMES, "orders"))
     assert rows.read("t", ("orders", "spend"), ["ann"]) == {"ann": (1, None, 1.0)}
 
 
@@ -53,16 +53,16 @@ def test_a_table_of_another_layout_is_made_anew(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "online.db") as old:
         old.execute("CREATE TABLE t (entity_key BLOB, feature_name TEXT)")
     old.close()
-    made = CustomerRows(tmp_path / "online.db")
-    made.make("t", NAMES)
+    made = SqliteRows(tmp_path / "online.db")
+    made.create_table("t", NAMES)
     assert made.read("t", NAMES, ["ann"]) == {}
     made.close()
 
 
-def test_older_rows_and_forgotten_customers_go(rows: CustomerRows) -> None:
+def test_older_rows_and_forgotten_customers_go(rows: SqliteRows) -> None:
     rows.write({"t": (NAMES, [(c, at, 0, 1.0, None) for c, at in (("ann", 1), ("bob", 2), ("cid", 3))])})
     rows.drop_older_than(["t"], 2)
     assert rows.newer_than("t", 0) == ["bob", "cid"]
     assert rows.newer_than("t", 2) == ["cid"]
-    assert rows.forget(["t"], ["bob", "cid"], 2) == 1
+    assert rows.delete(["t"], ["bob", "cid"], 2) == 1
     assert rows.newer_than("t", 0) == ["cid"]

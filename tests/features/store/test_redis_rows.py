@@ -25,12 +25,13 @@ from configs.workspace import Workspace
 from features import refresh
 from features.store import feature_store
 from features.store.feature_store import OnlineFeatures, OnlineWriter
-from features.store.online_rows import CustomerRows, Rows
+from features.store.online_rows import OnlineRows, SqliteRows
 
 redis = pytest.importorskip("redis", reason="redis-py is not installed (extra `redis`)")
-from features.store.redis_rows import REST_SECONDS, Place, RedisRows  # noqa: E402
+from features.store.redis_rows import REST_SECONDS, RedisAddress, RedisRows  # noqa: E402
 
 NAMES = ("spend", "region", "orders")
+Both = tuple[OnlineRows, OnlineRows]
 READ_MS = 200
 SPARE_SECONDS = 2.0  # far above the deadline, far under the client's own retries
 SECRET = "s3cr&t/p@ss"
@@ -73,8 +74,8 @@ def server() -> Iterator[int]:
         yield port
 
 
-def place(port: int, prefix: str = "test", password: str = "") -> Place:
-    return Place(f"redis://{password}127.0.0.1:{port}/0", prefix, READ_MS, 10.0)
+def address(port: int, prefix: str = "test", password: str = "") -> RedisAddress:
+    return RedisAddress(f"redis://{password}127.0.0.1:{port}/0", prefix, READ_MS, 10.0)
 
 
 @pytest.fixture
@@ -85,18 +86,18 @@ def empty(server: int) -> Iterator[int]:
 
 
 @pytest.fixture
-def both(empty: int, tmp_path: Path) -> Iterator[tuple[Rows, Rows]]:
-    kept = CustomerRows(tmp_path / "online.db"), RedisRows(place(empty))
-    for rows in kept:
-        rows.make("orders", NAMES)
-        rows.make("visits", ("visits",))
-        rows.filled()
-    yield kept
-    for rows in kept:
+def both(empty: int, tmp_path: Path) -> Iterator[Both]:
+    stores = SqliteRows(tmp_path / "online.db"), RedisRows(address(empty))
+    for rows in stores:
+        rows.create_table("orders", NAMES)
+        rows.create_table("visits", ("visits",))
+        rows.set_filled()
+    yield stores
+    for rows in stores:
         rows.close()
 
 
-def alike(both: tuple[Rows, Rows], do: Callable[[Rows], Any]) -> Any:
+def alike(both: Both, do: Callable[[OnlineRows], Any]) -> Any:
     """What both give for the same call, which must be the same."""
     here, there = map(do, both)
     assert here == there
@@ -107,7 +108,7 @@ def row(who: str, at: int, read: int, spend: float | None, region: str | None = 
     return (who, at, read, spend, region, 3.0)
 
 
-def test_both_read_back_the_same_rows_and_lack_the_same_customers(both: tuple[Rows, Rows]) -> None:
+def test_both_read_back_the_same_rows_and_lack_the_same_customers(both: Both) -> None:
     rng = np.random.default_rng(3)
     rows = [
         row(f"c{i}", 10**15 + i, i, float(v) if i % 7 else math.nan, None if i % 3 else f"Süd {i}")
@@ -122,7 +123,7 @@ def test_both_read_back_the_same_rows_and_lack_the_same_customers(both: tuple[Ro
     assert alike(both, lambda r: r.read("orders", NAMES, [])) == {}
 
 
-def test_corrected_values_of_the_same_moment_win_and_older_ones_do_not(both: tuple[Rows, Rows]) -> None:
+def test_corrected_values_of_the_same_moment_win_and_older_ones_do_not(both: Both) -> None:
     def write(at: int, read: int, spend: float) -> int:
         return alike(both, lambda r: r.write({"orders": (NAMES, [row("ann", at, read, spend)])}))
 
@@ -132,7 +133,7 @@ def test_corrected_values_of_the_same_moment_win_and_older_ones_do_not(both: tup
     assert alike(both, lambda r: r.read("orders", NAMES, ["ann"]))["ann"][:2] == (6, 7.0)
 
 
-def test_older_rows_forgotten_and_erased_customers_go_from_both(both: tuple[Rows, Rows]) -> None:
+def test_older_rows_forgotten_and_erased_customers_go_from_both(both: Both) -> None:
     people, tables = [("ann", 1), ("bob", 2), ("cid", 3), ("dora", 4)], ["orders", "visits"]
 
     def left() -> list[str]:
@@ -152,7 +153,7 @@ def test_older_rows_forgotten_and_erased_customers_go_from_both(both: tuple[Rows
     alike(both, lambda r: r.drop_older_than(tables, 2))
     assert left() == ["bob", "cid", "dora"]
     assert alike(both, lambda r: r.newer_than("orders", 2)) == ["cid", "dora"]
-    assert alike(both, lambda r: r.forget(tables, ["bob", "dora", "nobody"], 2)) == 1
+    assert alike(both, lambda r: r.delete(tables, ["bob", "dora", "nobody"], 2)) == 1
     assert left() == ["cid", "dora"]
     assert alike(both, lambda r: r.erase(tables, ["dora", "nobody"])) == 1
     assert left() == ["cid"]
@@ -161,26 +162,26 @@ def test_older_rows_forgotten_and_erased_customers_go_from_both(both: tuple[Rows
     assert both[1].read("visits", ("visits",), ["cid"]) == {"cid": (3, 1.0)}
 
 
-def test_an_erased_customer_leaves_no_trace_in_the_file_nor_in_redis(both: tuple[Rows, Rows], tmp_path: Path) -> None:
+def test_an_erased_customer_leaves_no_trace_in_the_file_nor_in_redis(both: Both, tmp_path: Path) -> None:
     for rows in both:
         rows.write({"orders": (NAMES, [row("secret-id", 1, 1, 2.0, "secret-region"), row("ann", 1, 1, 2.0, "x")])})
         rows.erase(["orders", "visits"], ["secret-id"])
-    kept = b"".join(p.read_bytes() for p in tmp_path.glob("online.db*"))
-    assert b"secret" not in kept and b"ann" in kept
-    with redis.Redis(port=int(both[1]._place.url.split(":")[2].split("/")[0])) as client:  # type: ignore[attr-defined]
+    stores = b"".join(p.read_bytes() for p in tmp_path.glob("online.db*"))
+    assert b"secret" not in stores and b"ann" in stores
+    with redis.Redis(port=int(both[1]._address.url.split(":")[2].split("/")[0])) as client:  # type: ignore[attr-defined]
         assert not list(client.scan_iter("*secret*"))
 
 
-def test_a_new_feature_is_unknown_in_rows_from_before_it(both: tuple[Rows, Rows]) -> None:
+def test_a_new_feature_is_unknown_in_rows_from_before_it(both: Both) -> None:
     alike(both, lambda r: r.write({"orders": (NAMES, [row("ann", 1, 1, 2.0, "x")])}))
     alike(both, lambda r: r.make("orders", (*NAMES, "more")))
     assert alike(both, lambda r: r.read("orders", ("more", "region"), ["ann"])) == {"ann": (1, None, "x")}
 
 
 def test_two_prefixes_in_one_redis_share_nothing(empty: int) -> None:
-    one, other = RedisRows(place(empty, "a*")), RedisRows(place(empty, "ab"))
+    one, other = RedisRows(address(empty, "a*")), RedisRows(address(empty, "ab"))
     for rows in (one, other):
-        rows.filled()
+        rows.set_filled()
         rows.write({"orders": (NAMES, [row("ann", 1, 1, 2.0)])})
     one.drop("orders")
     one.drop_older_than(["orders"], 9)
@@ -188,7 +189,7 @@ def test_two_prefixes_in_one_redis_share_nothing(empty: int) -> None:
     one.close(), other.close()
 
 
-def test_a_redis_that_was_emptied_says_so_and_knows_nobody_by_mistake(both: tuple[Rows, Rows], empty: int) -> None:
+def test_a_redis_that_was_emptied_says_so_and_knows_nobody_by_mistake(both: Both, empty: int) -> None:
     rows = both[1]
     rows.write({"orders": (NAMES, [row("ann", 1, 1, 2.0)])})
     with redis.Redis(port=empty) as client:
@@ -207,15 +208,15 @@ def took(rows: RedisRows) -> float:
 
 def test_a_frozen_redis_is_given_up_within_the_deadline_and_read_again_when_it_thaws() -> None:
     with running() as (port, process):
-        rows = RedisRows(place(port))
-        rows.filled()
+        rows = RedisRows(address(port))
+        rows.set_filled()
         rows.write({"orders": (NAMES, [row("ann", 1, 1, 2.0)])})
         before = rows.read("orders", NAMES, ["ann"])
         process.send_signal(signal.SIGSTOP)
         assert READ_MS / 1000 <= took(rows) < SPARE_SECONDS
         with pytest.raises(StoreError, match="a moment ago"):  # the next one does not wait again
             rows.read("orders", NAMES, ["ann"])
-        newcomer = RedisRows(place(port))
+        newcomer = RedisRows(address(port))
         assert took(newcomer) < SPARE_SECONDS
         process.send_signal(signal.SIGCONT)
         time.sleep(REST_SECONDS)
@@ -225,8 +226,8 @@ def test_a_frozen_redis_is_given_up_within_the_deadline_and_read_again_when_it_t
 
 def test_a_dead_redis_is_told_at_once_and_one_that_was_started_again_is_read() -> None:
     with running() as (port, process):
-        rows = RedisRows(place(port))
-        rows.filled()
+        rows = RedisRows(address(port))
+        rows.set_filled()
         process.kill()
         process.wait()
         assert took(rows) < SPARE_SECONDS
@@ -235,7 +236,7 @@ def test_a_dead_redis_is_told_at_once_and_one_that_was_started_again_is_read() -
         rows.close()
 
 
-def test_a_connection_that_was_cut_is_opened_again_unseen(both: tuple[Rows, Rows], empty: int) -> None:
+def test_a_connection_that_was_cut_is_opened_again_unseen(both: Both, empty: int) -> None:
     both[1].read("orders", NAMES, ["ann"])
     with redis.Redis(port=empty) as client:
         for kind in ("normal",):
@@ -245,9 +246,9 @@ def test_a_connection_that_was_cut_is_opened_again_unseen(both: tuple[Rows, Rows
 
 def test_a_wrong_password_is_told_without_it(empty: int) -> None:
     with running("--requirepass", "another") as (port, _):
-        rows = RedisRows(place(port, password=":s3cr%26t@"))
+        rows = RedisRows(address(port, password=":s3cr%26t@"))
         with pytest.raises(StoreError) as told:
-            rows.require()
+            rows.require_filled()
         assert "s3cr" not in str(told.value) and "password in redis.url" in str(told.value)
         rows.close()
 
@@ -299,7 +300,7 @@ def test_a_password_stands_in_the_environment_alone(
             OnlineWriter(fresh)
     path = tmp_path / "own.yaml"
     path.write_text("online_store: redis\nredis: {url: 'redis://:s3cret@db/0'}\n")
-    with pytest.raises(ConfigError, match=r"write \$\{NAME\} there"):
+    with pytest.raises(ConfigError, match=r"write the password as \$\{NAME\}"):
         load(path)
 
 
@@ -307,7 +308,7 @@ def test_a_password_stands_in_the_environment_alone(
 def test_a_whole_run_with_redis_gives_what_one_with_sqlite_gives(
     lived: Workspace, empty: int, staycast: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    text = (Path(__file__).parents[2] / "configs" / "test.yaml").read_text("utf-8")
+    text = (Path(__file__).parents[3] / "configs" / "test.yaml").read_text("utf-8")
     config = tmp_path / "own.yaml"
     config.write_text(f"{text}\nonline_store: redis\nredis: {{url: 'redis://127.0.0.1:{empty}/0'}}\n")
     own = Workspace(tmp_path / "own")
