@@ -14,7 +14,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features import build, engine
 from features.build import features_as_of
-from features.engine import connect, caching, read_tables, save
+from features.engine import caching, connect, read_tables, save
 from features.schema import feature_columns
 
 AS_OF = datetime(2024, 3, 1)
