@@ -82,7 +82,7 @@ def build_newest(place: Workspace, settings: Settings) -> None:
     tables = read_tables(backend, place.tables)
     columns = feature_columns(tables, settings.columns.attributes)
     everyone = {name: str(backend.compile(table)) for name, table in tables.items()}
-    rows = refresh.Rows(backend, tables, columns).at(everyone, NEWEST)
+    rows = refresh.CompiledFeatures(backend, tables, columns).rows(everyone, NEWEST)
     place.features.mkdir(parents=True)
     rows.assign(known_at=rows["as_of"]).to_parquet(place.features / "rows.parquet", index=False)
     schema_of(columns).save(place.features)

@@ -90,9 +90,9 @@ def test_a_refresh_equals_a_build_of_the_union_in_every_column(
         log.append(events_of(found), NOW - pd.Timedelta(seconds=1))
     backend = connect()
     tables, _ = tables_with_events(backend, read_tables(backend, place.tables), business, place)
-    rows = refresh.Rows(backend, tables, feature_columns(tables, ()))
-    assert rows._fixed
-    part = sorted_rows(rows.at(refresh._pick(backend, tables, ids), AS_OF)).drop(columns="as_of")
+    features = refresh.CompiledFeatures(backend, tables, feature_columns(tables, ()))
+    assert features._fixed
+    part = sorted_rows(features.rows(refresh._select_customers(backend, tables, ids), AS_OF)).drop(columns="as_of")
     want = full(place, business).loc[sorted(ids)]
     pd.testing.assert_frame_equal(part, want, check_dtype=False, rtol=1e-9, atol=1e-9)
 

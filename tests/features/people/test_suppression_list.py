@@ -78,7 +78,7 @@ def test_the_report_of_the_next_ingest_adds_up_and_says_why(
 ) -> None:
     plain = settings.model_copy(update={"columns": settings.columns.model_copy(update={"attributes": ()})})
     plain = plain.model_copy(update={"columns": plain.columns.model_copy(update={"sensitive": ()})})
-    source = type("Source", (), {"load": lambda options: shop, "mark": lambda options: "x"})
+    source = type("Source", (), {"load": lambda options: shop, "source_fingerprint": lambda options: "x"})
     monkeypatch.setattr(module, "loader", lambda name: source)
     suppress(workspace, ["ann"])
     told = {t["name"]: t for t in ingest(plain, workspace, NOW)["tables"]}

@@ -157,7 +157,7 @@ def test_older_rows_forgotten_and_erased_customers_go_from_both(both: Both) -> N
     assert left() == ["cid", "dora"]
     assert alike(both, lambda r: r.erase(tables, ["dora", "nobody"])) == 1
     assert left() == ["cid"]
-    alike(both, lambda r: r.drop("orders"))
+    alike(both, lambda r: r.drop_table("orders"))
     assert both[1].read("orders", NAMES, ["cid"]) == {}
     assert both[1].read("visits", ("visits",), ["cid"]) == {"cid": (3, 1.0)}
 
@@ -174,7 +174,7 @@ def test_an_erased_customer_leaves_no_trace_in_the_file_nor_in_redis(both: Both,
 
 def test_a_new_feature_is_unknown_in_rows_from_before_it(both: Both) -> None:
     alike(both, lambda r: r.write({"orders": (NAMES, [row("ann", 1, 1, 2.0, "x")])}))
-    alike(both, lambda r: r.make("orders", (*NAMES, "more")))
+    alike(both, lambda r: r.create_table("orders", (*NAMES, "more")))
     assert alike(both, lambda r: r.read("orders", ("more", "region"), ["ann"])) == {"ann": (1, None, "x")}
 
 
@@ -183,7 +183,7 @@ def test_two_prefixes_in_one_redis_share_nothing(empty: int) -> None:
     for rows in (one, other):
         rows.set_filled()
         rows.write({"orders": (NAMES, [row("ann", 1, 1, 2.0)])})
-    one.drop("orders")
+    one.drop_table("orders")
     one.drop_older_than(["orders"], 9)
     assert other.read("orders", NAMES, ["ann"]) and not one.read("orders", NAMES, ["ann"])
     one.close(), other.close()
@@ -194,7 +194,7 @@ def test_a_redis_that_was_emptied_says_so_and_knows_nobody_by_mistake(both: Both
     rows.write({"orders": (NAMES, [row("ann", 1, 1, 2.0)])})
     with redis.Redis(port=empty) as client:
         client.flushall()
-    for ask in (lambda: rows.read("orders", NAMES, ["ann"]), rows.require):
+    for ask in (lambda: rows.read("orders", NAMES, ["ann"]), rows.require_filled):
         with pytest.raises(NotReadyError, match="was emptied: run `staycast features --again`"):
             ask()
 
