@@ -54,10 +54,10 @@ class Session:
 
     def gated_stage(self, name: str, fingerprint: str, body: Body) -> dict[str, Any]:
         """As `stage`, for one that stops at a load that is not good enough: an earlier result is no way around."""
-        from features.quality import quality_gate
+        from features.quality import quality_verdict
 
         self.record_acceptance()
-        return self.stage(name, fingerprint, body, lambda: quality_gate.require(self.workspace))
+        return self.stage(name, fingerprint, body, lambda: quality_verdict.require(self.workspace))
 
     def stage(self, name: str, fingerprint: str, body: Body, gate: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """Run a stage under a progress bar, or reuse its result if its fingerprint is the same and `gate` passes."""

@@ -24,10 +24,10 @@ def ingest(s: Session) -> dict[str, Any]:
 
 def features(s: Session) -> dict[str, Any]:
     """Build the feature rows and put them into the feature store."""
-    from features import build
+    from features.fingerprints import features_fingerprint
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
-        from features import refresh
+        from features import build, refresh
         from features.store import feature_store
 
         result = build.build(s.settings, s.workspace, lambda done, of: on_progress("as-of dates", done, of))
@@ -38,7 +38,7 @@ def features(s: Session) -> dict[str, Any]:
         return result
 
     online = [s.settings.online_store, s.settings.redis.model_dump()]
-    return s.gated_stage("features", fingerprint(build.features_fingerprint(s.settings, s.workspace), online), body)
+    return s.gated_stage("features", fingerprint(features_fingerprint(s.settings, s.workspace), online), body)
 
 
 def refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any]:

@@ -20,31 +20,22 @@ import pandas as pd
 from ibis.backends import BaseBackend
 
 from configs.errors import NotEnoughDataError
-from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import AsOf, Settings, naive_utc
 from configs.workspace import Workspace, replacing
 from features.columns.column import Column
 from features.engine import Cache, batches, caching, connect, merge, read_tables, save, workers
 from features.labels.by_kind import end_of_known, first_event, labels_at, require_amounts
 from features.labels.ready_label import ReadyTable, read_ready_table
-from features.quality import quality_gate
+from features.quality import quality_verdict
 from features.schema import FeatureSchema, feature_columns, schema_of
 from features.sql import quote_identifier
-from features.store.event_log import log_position, tables_with_events
+from features.store.event_log import tables_with_events
 from features.windows import as_of_table, known
 
 ROWS = "rows.parquet"
 LABELS = "labels.parquet"
 KEYS = ("customer_id", "as_of")
 COLUMNS_A_PASS = 10
-
-
-def features_fingerprint(settings: Settings, workspace: Workspace) -> str:
-    """A short hash of all that the feature rows depend on: tables, settings and code."""
-    code = code_fingerprint("features")
-    tables = files_fingerprint(workspace.tables.glob("*.parquet"))
-    sections = [s.model_dump(mode="json") for s in (settings.as_of, settings.churn, settings.clv, settings.columns)]
-    return fingerprint(code, tables, sections, settings.data_until, settings.engine, log_position(workspace))
 
 
 def build(
@@ -75,7 +66,7 @@ def build(
     QualityError
         The newest load is not good enough, and nobody accepted it.
     """
-    quality_gate.require(workspace)
+    quality_verdict.require(workspace)
     backend = connect(settings.engine)
     tables = read_tables(backend, workspace.tables)
     if settings.churn.kind == "label":

@@ -38,7 +38,7 @@ from features.columns.column import Column
 from features.engine import connect, create_temp_table, read_tables, replace_temp_table
 from features.labels.ready_label import read_ready_table
 from features.people.identity import load_alias_map
-from features.quality import quality_gate
+from features.quality import quality_verdict
 from features.schema import feature_columns, load_schema, schema_of
 from features.sql import quote_identifier, quote_literal
 from features.store.event_log import (
@@ -185,7 +185,7 @@ def refresh(
     StaycastError
         A moment is given, and the business has none but that of the export (``churn.kind: label``).
     """
-    quality_gate.require(workspace)
+    quality_verdict.require(workspace)
     began = now or datetime.now(UTC)
     if settings.churn.kind == "label":
         return _refresh_profiles(settings, workspace, began, as_of, everyone)

@@ -17,7 +17,8 @@ from configs.workspace import Workspace
 from features import build, refresh
 from features.quality import quality_gate
 from features.quality.anomalies import Finding
-from features.quality.quality_gate import QualityError, Verdict
+from features.quality.quality_gate import Verdict
+from features.quality.quality_verdict import QualityError
 from features.simulation.shop import generate
 from serving.bulk import batch
 from training import run

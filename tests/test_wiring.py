@@ -21,7 +21,7 @@ from configs import fingerprint as fingerprints
 from configs.errors import ConfigError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.build import features_fingerprint
+from features.fingerprints import features_fingerprint
 from monitoring.fingerprints import reports_fingerprint
 from monitoring.run import monitor
 from monitoring.watch.drift import drift_table

@@ -10,7 +10,7 @@ from typing import Any
 from configs.errors import RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.quality import quality_gate
+from features.quality import quality_verdict
 from training.data.dataset import require_enough, with_open_label
 from training.data.preconditions import require_values
 from training.data.task_rows import holdout, labelled, plan_if_any
@@ -74,7 +74,7 @@ def train(
         The newest load is not good enough, and nobody accepted it (`training.registry.overrides.accept_quality`).
     """
     started_at = datetime.now(UTC)
-    quality_gate.require(workspace)
+    quality_verdict.require(workspace)
     catalog.versions(workspace, task)  # a registry that cannot be read is said now, not after the search
     on_progress("read", 0, 1)
     data = labelled(settings, workspace, task)
@@ -110,7 +110,7 @@ def join_search(settings: Settings, workspace: Workspace, task: Task, on_progres
     NotReadyError, NotEnoughDataError, DataError, QualityError
         As in `train`; there is no search where priors answer.
     """
-    quality_gate.require(workspace)
+    quality_verdict.require(workspace)
     data = labelled(settings, workspace, task)
     require_values(data)
     require_enough(data, settings.minimum)

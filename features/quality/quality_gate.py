@@ -13,22 +13,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from configs.errors import DataError
 from configs.fingerprint import fingerprint
 from configs.settings import Settings
 from configs.workspace import Workspace, write_text
 from features.quality import anomalies, quality_report
 from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
+from features.quality.quality_verdict import quality_folder, read_if_any
 
 LOADS_SHOWN = 60
-
-
-class QualityError(DataError):
-    """The newest load is not good enough to learn from or to score."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +115,7 @@ def _too_few(table: str, one: ValidatedTable, least: float) -> Finding | None:
 
 def keep(workspace: Workspace, verdict: Verdict, told: Profile) -> None:
     """Write a verdict, a line of history, and, if it passes, the reference for the loads to come."""
-    folder = _folder(workspace)
+    folder = quality_folder(workspace)
     write_text(folder / "profile.json", json.dumps(told))
     write_text(folder / "verdict.json", json.dumps({**verdict.to_dict(), "fingerprint": verdict.fingerprint}, indent=1))
     with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
@@ -161,60 +156,10 @@ def _line(told: list[dict[str, Any]], table: str, threshold: float) -> dict[str,
 
 def history(workspace: Workspace) -> list[dict[str, Any]]:
     """The dimensions at each ingest, oldest first; empty if there was none."""
-    path = _folder(workspace) / "history.jsonl"
+    path = quality_folder(workspace) / "history.jsonl"
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
 
 
 def reference(workspace: Workspace) -> Profile | None:
     """Profile of the last accepted load; None at the first."""
-    return _read(_folder(workspace) / "reference.json")
-
-
-def verdict(workspace: Workspace) -> dict[str, Any] | None:
-    """The verdict on the newest load, with its ``fingerprint``; None before the first ingest."""
-    return _read(_folder(workspace) / "verdict.json")
-
-
-def accept(workspace: Workspace) -> None:
-    """Let the newest load pass although it was stopped; the ledger must have been written before.
-
-    It becomes the reference for the loads to come.
-    """
-    folder, told = _folder(workspace), verdict(workspace)
-    if told is not None:
-        write_text(folder / "reference.json", (folder / "profile.json").read_text("utf-8"))
-        write_text(folder / "accepted", told["fingerprint"])
-
-
-def require(workspace: Workspace) -> None:
-    """Check that the newest load passed, or that a person accepted it.
-
-    Raises
-    ------
-    QualityError
-        It did not; the message says what was found, where, and how to go on.
-    """
-    told = verdict(workspace)
-    if told is None or told["passed"] or accepted(workspace):
-        return
-    stops = [Finding(**f).text for f in told["findings"] if f["severity"] == "stop"]
-    more = f" (and {len(stops) - 3} more)" if len(stops) > 3 else ""
-    raise QualityError(
-        f"the newest load is not good enough: {'. '.join(stops[:3])}{more}. See "
-        f"{workspace.reports / 'quality' / 'quality.html'}; ingest again when mended, "
-        'or go on with --accept-quality --reason "..."'
-    )
-
-
-def accepted(workspace: Workspace) -> bool:
-    """True if a person let the newest load pass."""
-    told, path = verdict(workspace), _folder(workspace) / "accepted"
-    return told is not None and path.is_file() and path.read_text("utf-8") == told["fingerprint"]
-
-
-def _folder(workspace: Workspace) -> Path:
-    return workspace.state / "quality"
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    return read_if_any(quality_folder(workspace) / "reference.json")

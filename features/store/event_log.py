@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,6 +33,7 @@ from features.ingest import with_local_time
 from features.people.identity import NO_ALIASES, AliasMap, load_alias_map
 from features.quality.check import ValidatedTable, check_table
 from features.store.durable_file import DurableFile, transaction
+from features.store.log_position import newest_recorded_at
 from features.store.timestamps import to_micros
 from features.tables import TABLES, Table
 
@@ -175,7 +175,7 @@ class EventLog(DurableFile["_Batch"]):
     def position(self) -> int:
         """When the newest event became known, in microseconds since 1970; 0 if there is none."""
         with self._writing:
-            return _position(self._connection)
+            return newest_recorded_at(self._connection)
 
     def read(self, customers: Sequence[str] | None = None) -> tuple[list[Any], int]:
         """Read the rows of events, oldest first.
@@ -193,7 +193,7 @@ class EventLog(DurableFile["_Batch"]):
         with self._writing:
             self._connection.execute("BEGIN")
             try:
-                return list(self._rows(customers)), _position(self._connection)
+                return list(self._rows(customers)), newest_recorded_at(self._connection)
             finally:
                 self._connection.execute("COMMIT")
 
@@ -247,7 +247,7 @@ class EventLog(DurableFile["_Batch"]):
             raise ConflictError(place, "this event_id came before with other content")
         if same:
             raise ConflictError(place, f"this {TABLES[event.table].key} came before with another event_id")
-        recorded = max(now, _position(self._connection) + 1)
+        recorded = max(now, newest_recorded_at(self._connection) + 1)
         row = (recorded, event.event_id, event.table, row_id, event.customer_id, content)
         self._connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", row)
         return "accepted"
@@ -262,10 +262,6 @@ class _Batch:
     statuses: list[Status] = None  # type: ignore[assignment]  # set when it is done
     error: BaseException | None = None
     done: bool = False
-
-
-def _position(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("SELECT coalesce(max(recorded_at), 0) FROM events").fetchone()[0])
 
 
 def _canonical_row(event: Event) -> dict[str, Any]:
@@ -338,14 +334,6 @@ def tables_with_events(
         rows, position = log.read()
     frames = event_frames(rows, ZoneInfo(settings.time_zone), load_alias_map(workspace.tables))
     return {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}, position
-
-
-def log_position(workspace: Workspace) -> int:
-    """How far the event log of a workspace goes; 0 if there is none."""
-    if not workspace.events.is_file():
-        return 0
-    with EventLog(workspace.events) as log:
-        return log.position()
 
 
 def _union(backend: BaseBackend, name: str, table: ir.Table, frame: pd.DataFrame) -> ir.Table:

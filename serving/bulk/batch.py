@@ -17,7 +17,7 @@ from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace, replacing
 from features.people.identity import load_alias_map
-from features.quality import quality_gate
+from features.quality import quality_verdict
 from serving.answer.champion import Champions
 from serving.answer.score import iso, score
 from serving.records.prediction_log import to_record
@@ -95,7 +95,7 @@ def score_all(
     QualityError
         The newest load is not good enough, and nobody accepted it.
     """
-    quality_gate.require(workspace)
+    quality_verdict.require(workspace)
     as_of = _single_as_of(frame)
     folder = workspace.scores / as_of.strftime("%Y-%m-%d")
     summary = _Summary(settings.decisions.campaign.planned)

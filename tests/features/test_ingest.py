@@ -16,9 +16,9 @@ from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.ingest import ingest
-from features.quality import quality_gate
+from features.quality import quality_verdict
 from features.quality.check import check_table, check_tables
-from features.quality.quality_gate import QualityError
+from features.quality.quality_verdict import QualityError
 from features.tables import ORDERS
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -155,7 +155,7 @@ def test_a_table_with_too_few_usable_rows_is_told_in_full_and_stops_what_comes_a
     kept = pd.read_parquet(workspace.quarantine / "orders.parquet")
     assert kept["reason"].tolist() == ["amount: 'many' is not a number"] * (7 - good)
     with pytest.raises(QualityError) as error:
-        quality_gate.require(workspace)
+        quality_verdict.require(workspace)
     said = f"orders.*: only {good / 7:.1%} of 7 rows can be used, most often ({7 - good:,} rows): amount: … is not a"
     assert said in str(error.value)
     assert "--accept-quality" in str(error.value)

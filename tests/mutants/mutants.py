@@ -62,7 +62,7 @@ MUTANTS = [
         "training/run.py",
         "tests/test_gate.py tests/training/test_run.py",
         (
-            "    started_at = datetime.now(UTC)\n    quality_gate.require(workspace)\n",
+            "    started_at = datetime.now(UTC)\n    quality_verdict.require(workspace)\n",
             "    started_at = datetime.now(UTC)\n",
         ),
         ("        overrides.check_leaks(settings, workspace, with_open_label(data), by, accepted_leaks, reason)\n", ""),
@@ -195,7 +195,7 @@ MUTANTS = [
         (">= monitoring.drift_min_rows).to_numpy()", ">= 0).to_numpy()"),
     ),
     *mutants_of(
-        "features/build.py",
+        "features/fingerprints.py",
         WIRING,
         ('    code = code_fingerprint("features")\n', '    code = "constant"\n'),
     ),

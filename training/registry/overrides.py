@@ -8,7 +8,7 @@ from typing import Any
 from configs.errors import ConfigError, nearest
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.quality import quality_gate
+from features.quality import quality_verdict
 from training.data.dataset import Dataset
 from training.data.leakage import Leak, find_leaks, require_no_leaks
 from training.registry import ledger
@@ -26,12 +26,12 @@ def accept_quality(workspace: Workspace, by: str, reason: str) -> ledger.Record 
     ConfigError
         No reason is given.
     """
-    verdict = quality_gate.verdict(workspace)
-    if verdict is None or verdict["passed"] or quality_gate.accepted(workspace):
+    verdict = quality_verdict.verdict(workspace)
+    if verdict is None or verdict["passed"] or quality_verdict.accepted(workspace):
         return None
     checks = tuple(f for f in verdict["findings"] if f["severity"] == "stop")
     record = _record(workspace, "accept_quality", DATA, verdict["fingerprint"], by, reason, checks)
-    quality_gate.accept(workspace)
+    quality_verdict.accept(workspace)
     return record
 
 

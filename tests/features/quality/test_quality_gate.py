@@ -10,9 +10,9 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features import ingest as module
 from features.ingest import ingest
-from features.quality import quality_gate, quality_report
+from features.quality import quality_gate, quality_report, quality_verdict
 from features.quality.check import ValidatedTable, check_tables
-from features.quality.quality_gate import QualityError
+from features.quality.quality_verdict import QualityError
 from features.simulation.shop import generate
 
 NOW = datetime(2024, 5, 8, tzinfo=UTC)
@@ -93,7 +93,7 @@ def test_a_good_load_passes_becomes_the_reference_and_goes_into_history(
     second = ingest(settings, workspace, NOW)["verdict"]
     assert (first["passed"], first["compared"]) == (True, False)
     assert (second["passed"], second["compared"]) == (True, True)
-    quality_gate.require(workspace)
+    quality_verdict.require(workspace)
     told = quality_gate.history(workspace)
     assert [r["at"] for r in told] == [NOW.isoformat(timespec="seconds")] * 2
     assert set(told[0]["tables"]) == set(tables)
@@ -109,7 +109,7 @@ def test_a_bad_load_stops_with_the_reason_and_leaves_the_reference(
     give({**tables, "orders": tables["orders"].assign(amount=tables["orders"]["amount"] * 100)})
     ingest(settings, workspace, NOW)
     with pytest.raises(QualityError, match=r"orders\.amount: a middle size of .*scale_moved.*--accept-quality"):
-        quality_gate.require(workspace)
+        quality_verdict.require(workspace)
     assert quality_gate.reference(workspace) == before
     assert quality_gate.history(workspace)[-1]["stops"][0].startswith("orders.amount")
 
@@ -141,4 +141,4 @@ def test_a_share_under_its_threshold_names_the_column_and_the_reason(shop: Table
 
 
 def test_a_workspace_without_a_verdict_is_let_pass(workspace: Workspace) -> None:
-    quality_gate.require(workspace)
+    quality_verdict.require(workspace)

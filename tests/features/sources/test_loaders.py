@@ -10,7 +10,7 @@ from configs.errors import ConfigError, DataError
 from configs.settings import load
 from configs.workspace import Workspace
 from features.ingest import ingest
-from features.quality import quality_gate
+from features.quality import quality_verdict
 from features.quality.check import check_table, check_tables
 from features.sources import files
 from features.sources.loaders import SOURCES, loader
@@ -147,7 +147,7 @@ def test_the_report_of_a_ready_business_adds_up_to_the_rows_of_its_source(
     assert (orders_report["rows_read"], orders_report["rows_used"], orders_report["rows_quarantined"]) == lines
     assert (orders_report["rows_made"], orders_report["source_grain"]) == (rows, grain)
     assert sum(orders_report["reasons"].values()) == lines[2]
-    quality_gate.require(workspace)
+    quality_verdict.require(workspace)
 
 
 def test_invoice_lines_become_orders_on_the_shops_clock(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 from configs.errors import ConfigError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.quality import quality_gate
+from features.quality import quality_gate, quality_verdict
 from features.quality.anomalies import Finding
-from features.quality.quality_gate import QualityError, Verdict
+from features.quality.quality_gate import Verdict
+from features.quality.quality_verdict import QualityError
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset
 from training.data.leakage import LeakError
@@ -31,9 +32,9 @@ def stopped(workspace: Workspace, got: str = "x") -> None:
 def test_an_accepted_load_passes_becomes_the_reference_and_is_on_record(workspace: Workspace) -> None:
     stopped(workspace)
     with pytest.raises(QualityError):
-        quality_gate.require(workspace)
+        quality_verdict.require(workspace)
     accept_quality(workspace, "ada", "prices are told in cents from now on")
-    quality_gate.require(workspace)
+    quality_verdict.require(workspace)
     assert quality_gate.reference(workspace) == PROFILE
     (record,) = ledger.read(workspace.ledger)
     assert (record.action, record.model, record.by) == ("accept_quality", "data", "ada")
@@ -46,7 +47,7 @@ def test_an_acceptance_holds_for_one_load_only(workspace: Workspace) -> None:
     accept_quality(workspace, "ada", "known")
     stopped(workspace, "another thing")
     with pytest.raises(QualityError):
-        quality_gate.require(workspace)
+        quality_verdict.require(workspace)
 
 
 def test_an_acceptance_without_a_reason_is_refused_and_changes_nothing(workspace: Workspace) -> None:
@@ -55,7 +56,7 @@ def test_an_acceptance_without_a_reason_is_refused_and_changes_nothing(workspace
         accept_quality(workspace, "ada", " ")
     assert not Path(workspace.ledger).exists()
     with pytest.raises(QualityError):
-        quality_gate.require(workspace)
+        quality_verdict.require(workspace)
 
 
 def test_nothing_is_recorded_of_a_load_that_passes(workspace: Workspace) -> None:
