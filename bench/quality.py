@@ -88,7 +88,7 @@ def stops(tables: Tables, settings: Settings, reference: anomalies.Profile, now:
         return ([f"refused: {error}"],) * 2
     alone, told = quality_gate.judge(checked, settings, None, now)
     low = [f for f in alone.stops if f.rule not in anomalies.RULES]
-    compared = [f for f in anomalies.find(told, reference) if f.severity == "stop"]
+    compared = [f for f in anomalies.find_anomalies(told, reference) if f.severity == "stop"]
     return tuple([f"{f.table}.{f.column} {f.rule}" for f in found] for found in ([*low, *compared], alone.stops))
 
 

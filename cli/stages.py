@@ -17,7 +17,7 @@ def ingest(s: Session) -> dict[str, Any]:
     def body(on_progress: OnProgress) -> dict[str, Any]:
         from features import ingest
 
-        return ingest.ingest(s.settings, s.workspace, say=lambda text: on_progress(text.lower(), 0, 1))
+        return ingest.ingest(s.settings, s.workspace, on_progress=lambda text: on_progress(text.lower(), 0, 1))
 
     return s.stage("ingest", ingest_fingerprint(s.settings), body)
 

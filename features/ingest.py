@@ -2,10 +2,10 @@
 
 Rows of erased persons are the exception: they are counted and kept nowhere, see `features.people.suppression_list`.
 
-Whatever was read is told: tables, quarantine and report are written even if they are not good enough to use. Whether
-they are is one question with one answer, see `features.quality.quality_gate`.
+Whatever was read is reported: tables, quarantine and report are written even if they are not good enough to use.
+Whether they are is one question with one answer, see `features.quality.quality_gate`.
 
-A table of events of more than `features.quality.chunks.CHUNK_ROWS` rows goes the same way part by part, see
+A table of events of more than `features.quality.chunks.CHUNK_ROWS` rows goes the same way chunk by chunk, see
 `features.quality.chunks`.
 """
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -38,8 +37,8 @@ def ingest(
     settings: Settings,
     workspace: Workspace,
     now: datetime | None = None,
-    say: Callable[[str], None] = lambda text: None,
-    part_rows: int = CHUNK_ROWS,
+    on_progress: Callable[[str], None] = lambda text: None,
+    chunk_rows: int = CHUNK_ROWS,
 ) -> dict[str, object]:
     """Load, check and store the tables of a business; write the quarantine and the quality report.
 
@@ -51,9 +50,9 @@ def ingest(
         Where tables, quarantine and report go; what was there stays if the source cannot be read.
     now
         The present, in UTC; a row that happened later is not believed.
-    say
-        Told what is being done.
-    part_rows
+    on_progress
+        Called with what is being done.
+    chunk_rows
         Of a larger table, so many rows stand in memory at once; the result does not depend on it.
 
     Returns
@@ -69,23 +68,22 @@ def ingest(
     workspace.claim(settings.name)
     now = now or datetime.now(UTC)
     with scratch(workspace.state) as folder:
-        say(f"Reading {settings.source.loader}")
-        with opened(loader(settings.source.loader), settings.source.options, part_rows) as raw:
-            say("Checking every row")
-            left, erased = drop_suppressed(raw, load_suppression_list(workspace))
-            raw.clear()
-            checked = checked_tables(left, settings, now, folder)
-            checked = {name: replace(one, erased=erased.get(name, 0)) for name, one in checked.items()}
-            told_of_raw = {"same_person": _proposals(left), "reading": _reading(left)}
-            del left
-        report = quality_report.report(checked, settings) | told_of_raw
-        verdict, told = quality_gate.judge(
-            checked, settings, quality_gate.reference(workspace), now, ingest_fingerprint(settings)
+        on_progress(f"Reading {settings.source.loader}")
+        with opened(loader(settings.source.loader), settings.source.options, chunk_rows) as raw:
+            on_progress("Checking every row")
+            remaining = drop_suppressed(raw, load_suppression_list(workspace))
+            del raw  # a table without its erased rows is a copy: the two must not stand in memory side by side
+            checked = checked_tables(remaining, settings, now, folder)
+            of_source = {"same_person": _proposals(remaining), "reading": _notes(remaining)}
+            del remaining
+        verdict, profile = quality_gate.judge(
+            checked, settings, quality_gate.reference_profile(workspace), now, ingest_fingerprint(settings)
         )
-        report |= quality_gate.chapter(workspace, verdict, settings)
-        say("Writing tables, quarantine and report")
+        report = quality_report.describe(checked, settings) | of_source
+        report |= quality_gate.describe(workspace, verdict, settings)
+        on_progress("Writing tables, quarantine and report")
         _write(checked, report, settings, workspace)
-    quality_gate.keep(workspace, verdict, told)
+    quality_gate.save(workspace, verdict, profile)
     return report
 
 
@@ -97,18 +95,18 @@ def checked_tables(
     Parameters
     ----------
     raw
-        Frames, and tables in parts; they are not changed.
+        Frames, and tables in chunks; they are not changed.
     settings, now
         As of `ingest`.
     folder
-        Where the rows of tables in parts are kept for as long as the result is used.
+        Where the rows of tables in chunks are kept for as long as the result is used.
     """
     prepared = ready_label.prepare(raw, settings, now)
     check = ChunkedCheck(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
     return resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind, check))
 
 
-def _reading(raw: Mapping[str, Raw]) -> list[str]:
+def _notes(raw: Mapping[str, Raw]) -> list[str]:
     """How the files were read, with every guess, as their source tells it."""
     return [f"{name}: {note}" for name, frame in raw.items() for note in frame.attrs.get("notes", ())]
 
@@ -118,8 +116,8 @@ def _proposals(raw: Mapping[str, Raw]) -> list[dict[str, str]]:
     customers = raw.get("customers")
     if not isinstance(customers, pd.DataFrame) or not {"customer_id", "signed_up_at"} <= set(customers.columns):
         return []
-    found = propose(customers).astype(str).to_numpy().tolist()
-    return [dict(zip(("customer_id", "alias", "source"), row, strict=True)) for row in found]
+    proposals = propose(customers).astype(str).to_numpy().tolist()
+    return [dict(zip(("customer_id", "alias", "source"), row, strict=True)) for row in proposals]
 
 
 def _write(
@@ -136,10 +134,10 @@ def _write(
     quality_report.write(report, workspace.reports / "quality")
     with replacing(workspace.tables) as folder:
         for name, one in checked.items():
-            keep_used(one, zone, folder / f"{name}.parquet")
+            write_used_rows(one, zone, folder / f"{name}.parquet")
 
 
-def keep_used(one: ValidatedTable, zone: ZoneInfo, to: Path) -> None:
+def write_used_rows(one: ValidatedTable, zone: ZoneInfo, to: Path) -> None:
     """Put the used rows where they are kept; a file of theirs moves there."""
     if isinstance(one, ValidatedChunkedTable):
         shutil.move(one.used_file, to)

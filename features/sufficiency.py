@@ -17,11 +17,11 @@ from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from features.build import as_of_dates, customers_as_of
 from features.engine import connect, read_tables
-from features.ingest import checked_tables, keep_used
+from features.ingest import checked_tables, write_used_rows
 from features.labels.by_kind import end_of_known, first_event, labels_at
 from features.quality.check import ValidatedTable
 from features.quality.chunks import CHUNK_ROWS
-from features.quality.quality_report import counted
+from features.quality.quality_report import count_reasons
 from features.sources.loaders import loader, opened
 
 REMEDIES = {
@@ -70,7 +70,7 @@ def problems(one: ValidatedTable) -> list[dict[str, Any]]:
     said = said[said.str.contains(": ", regex=False)]
     rules = said.str.replace(r"'.*?'", "…", regex=True)
     out = []
-    for rule, rows in counted(one, said).items():
+    for rule, rows in count_reasons(one, said).items():
         column, _, broken = str(rule).partition(": ")
         remedy = next((do for part, do in REMEDIES.items() if part in broken), "see the quarantine for the rows")
         example = str(said[rules == rule].iloc[0]).partition(": ")[2]
@@ -113,7 +113,7 @@ def _enough(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[d
         return _enough_profiles(checked["profiles"], settings)
     with tempfile.TemporaryDirectory() as folder:
         for name, one in checked.items():
-            keep_used(one, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")
+            write_used_rows(one, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")
         return enough(read_tables(connect(), Path(folder)), settings)
 
 

@@ -98,7 +98,7 @@ def stopped(workspace: Workspace) -> Workspace:
     finding = Finding("orders", "amount", "scale_moved", "stop", "x", "y", "z")
     at = datetime(2024, 1, 1, tzinfo=UTC).isoformat()
     verdict = Verdict(at, "s", {"orders": {"validity": 1.0}}, (finding,), True)
-    quality_gate.keep(workspace, verdict, {"end": None, "tables": {}})
+    quality_gate.save(workspace, verdict, {"end": None, "tables": {}})
     return workspace
 
 

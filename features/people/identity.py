@@ -175,7 +175,7 @@ def alias_map_of(identities: pd.DataFrame) -> AliasMap:
 
 
 def _give(one: ValidatedTable, people: AliasMap) -> ValidatedTable:
-    return one.changed(lambda rows: people.give(rows, one.table.time))
+    return one.map_rows(lambda rows: people.give(rows, one.table.time))
 
 
 def _one_row_a_person(one: ValidatedTable, person: Mapping[str, str]) -> ValidatedTable:

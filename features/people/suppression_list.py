@@ -12,20 +12,18 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pandas as pd
 
 from configs.workspace import Workspace, write_text
-from features.quality.check import as_text
-from features.sources.staging import ChunkedTable
+from features.quality.check import ERASED_ROWS, as_text
+from features.sources.staging import Raw
 from features.tables import REASON, SOURCE_ROWS
 
-T = TypeVar("T")
 IDS = ("customer_id", "alias")
 WORDS = re.compile(r"[^;,|\t\"'\s]+")
 
@@ -37,23 +35,23 @@ class SuppressionList:
     key: bytes = b""
     hashes: frozenset[str] = frozenset()
 
-    def hash_of(self, one: str) -> str:
+    def hash_of(self, customer_id: str) -> str:
         """The keyed hash (HMAC-SHA256) of an id, in hexadecimal digits."""
-        return hmac.new(self.key, one.strip().encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.key, customer_id.strip().encode(), hashlib.sha256).hexdigest()
 
     def among(self, ids: Iterable[str]) -> set[str]:
         """Of these ids, those that were erased."""
         return {i for i in ids if self.hash_of(i) in self.hashes} if self.hashes else set()
 
 
-NONE = SuppressionList()
+EMPTY = SuppressionList()
 
 
 def load_suppression_list(workspace: Workspace) -> SuppressionList:
     """Who was erased from a workspace."""
     key, listed = _files(workspace)
     if not listed.is_file():
-        return NONE
+        return EMPTY
     return SuppressionList(bytes.fromhex(key.read_text("ascii")), frozenset(json.loads(listed.read_text("utf-8"))))
 
 
@@ -68,7 +66,7 @@ def suppress(workspace: Workspace, ids: Iterable[str]) -> None:
     write_text(listed, json.dumps(sorted(known.hashes.union(map(known.hash_of, ids))), indent=0))
 
 
-def drop_suppressed(raw: Mapping[str, T], tombstones: SuppressionList) -> tuple[dict[str, T], dict[str, int]]:
+def drop_suppressed(raw: Mapping[str, Raw], suppressed: SuppressionList) -> dict[str, Raw]:
     """Take the rows of erased persons out of raw tables.
 
     An alias that is new in the table of identities is erased with its person.
@@ -76,73 +74,70 @@ def drop_suppressed(raw: Mapping[str, T], tombstones: SuppressionList) -> tuple[
     Parameters
     ----------
     raw
-        The tables as their source gave them, whole or in parts; they are not changed.
-    tombstones
+        The tables as their source gave them, whole or in chunks; they are not changed.
+    suppressed
         Who was erased.
 
     Returns
     -------
-    dict of str to pandas.DataFrame, dict of str to int
-        The other rows, and for each table how many rows of the source were left out. Of a table in parts that is known
-        when it was read to its end.
+    dict of str to pandas.DataFrame or ChunkedTable
+        The other rows. ``attrs[ERASED_ROWS]`` of a frame, or of a chunk, is the number of rows of the source that
+        were left out of it.
     """
-    if not tombstones.hashes:
-        return dict(raw), {}
-    whole = {name: table for name, table in raw.items() if isinstance(table, pd.DataFrame)}
-    out, counts, aliases = _leave_out(whole, tombstones)
-    for name, table in raw.items():
-        if isinstance(table, ChunkedTable):
-            out[name] = replace(table, read=partial(_left_parts, name, table, tombstones, aliases, counts))
-    return {name: out[name] for name in raw}, counts
+    if not suppressed.hashes:
+        return dict(raw)
+    drop = partial(_drop_rows, suppressed=suppressed, aliases=_aliases_of_erased(raw.get("identities"), suppressed))
+    return {name: _map_chunks(drop, table) for name, table in raw.items()}
 
 
-def _left_parts(
-    name: str, table: ChunkedTable, tombstones: SuppressionList, aliases: set[str], counts: dict[str, int]
-) -> Iterator[pd.DataFrame]:
-    counts[name] = 0
-    for part in table.read():
-        kept, gone, _ = _leave_out({name: part}, tombstones, aliases)
-        counts[name] += gone[name]
-        yield kept[name]
+def _map_chunks(change: Callable[[pd.DataFrame], pd.DataFrame], table: Raw) -> Raw:
+    if isinstance(table, pd.DataFrame):
+        return change(table)
+    return replace(table, read=lambda: map(change, table.read()))
 
 
-def _leave_out(
-    raw: Mapping[str, pd.DataFrame], tombstones: SuppressionList, also: Iterable[str] = ()
-) -> tuple[dict[str, Any], dict[str, int], set[str]]:
-    """As `drop_suppressed`, with the aliases of erased persons; rows of the ids in `also` are left out too."""
-    told = {name: {c: as_text(frame[c]) for c in IDS if c in frame} for name, frame in raw.items()}
-    erased = tombstones.among(
-        {i for columns in told.values() for ids in columns.values() for i in ids.dropna().unique()}
-    )
-    aliases = _aliases_of(erased, told.get("identities", {}))
-    erased |= aliases.union(also)
-    out, counts = {}, {}
-    for name, frame in raw.items():
-        gone = _quoting(frame, tombstones)
-        for ids in told[name].values():
-            gone |= ids.isin(list(erased)).to_numpy(dtype=bool)
-        counts[name] = int(frame.loc[gone, SOURCE_ROWS].sum()) if SOURCE_ROWS in frame else int(gone.sum())
-        out[name] = frame[~gone] if gone.any() else frame
-        out[name].attrs = frame.attrs
-    return out, counts, aliases
+def _drop_rows(frame: pd.DataFrame, suppressed: SuppressionList, aliases: set[str]) -> pd.DataFrame:
+    """The rows that are not about an erased person or one of these aliases."""
+    about = _names_erased(frame, suppressed)
+    ids = _ids(frame)
+    erased = list(_erased_among(ids, suppressed) | aliases)
+    for column in ids.values():
+        about |= column.isin(erased).to_numpy(dtype=bool)
+    if not about.any():
+        return frame
+    rows = int(frame.loc[about, SOURCE_ROWS].sum()) if SOURCE_ROWS in frame else int(about.sum())
+    rest = frame[~about]
+    rest.attrs = {**frame.attrs, ERASED_ROWS: rows}
+    return rest
 
 
-def _aliases_of(erased: set[str], told: Mapping[str, pd.Series]) -> set[str]:
-    """Aliases of erased persons, and aliases of these."""
-    links = list(zip(*(told[c] for c in IDS), strict=True)) if set(IDS) <= set(told) else []
-    found: set[str] = set()
-    while more := {alias for person, alias in links if person in erased | found} - erased - found:
-        found |= more
-    return found
+def _ids(frame: pd.DataFrame) -> dict[str, pd.Series]:
+    return {c: as_text(frame[c]) for c in IDS if c in frame}
 
 
-def _quoting(frame: pd.DataFrame, tombstones: SuppressionList) -> pd.Series:
+def _erased_among(ids: Mapping[str, pd.Series], suppressed: SuppressionList) -> set[str]:
+    return suppressed.among({i for column in ids.values() for i in column.dropna().unique()})
+
+
+def _aliases_of_erased(identities: Raw | None, suppressed: SuppressionList) -> set[str]:
+    """Aliases of erased persons, and aliases of these, that are not erased themselves."""
+    if not isinstance(identities, pd.DataFrame) or not set(IDS) <= set(identities.columns):
+        return set()
+    ids = _ids(identities)
+    links, erased = list(zip(*(ids[c] for c in IDS), strict=True)), _erased_among(ids, suppressed)
+    aliases: set[str] = set()
+    while more := {alias for person, alias in links if person in erased | aliases} - erased - aliases:
+        aliases |= more
+    return aliases
+
+
+def _names_erased(frame: pd.DataFrame, suppressed: SuppressionList) -> pd.Series:
     """True for a line that is no row, if the reason against it quotes an erased id."""
     if REASON not in frame:
         return pd.Series(False, index=frame.index)
-    said = frame[REASON].where(frame[REASON].notna(), "").astype(str)
-    quoting = {text for text in said.unique() if tombstones.among(WORDS.findall(text))}
-    return said.isin(list(quoting))
+    reasons = frame[REASON].where(frame[REASON].notna(), "").astype(str)
+    naming = {text for text in reasons.unique() if suppressed.among(WORDS.findall(text))}
+    return reasons.isin(list(naming))
 
 
 def _files(workspace: Workspace) -> tuple[Path, Path]:

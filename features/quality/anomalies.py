@@ -1,9 +1,10 @@
 """What is strange about a load: against the profile of the last accepted one, and against itself.
 
-`profile` tells a checked load in numbers that JSON can hold; `find` compares two such profiles by rules. Rules that
-need no reference (`SELF_RULES`) hold from the first load on; all others need one accepted load before. What neither
-can tell is said where it matters: an *open* column, whose values come and go by nature (names of campaigns), is not
-judged by its values; a column that is mostly empty is not judged by small changes of how full it is.
+`profile_tables` describes a checked load in numbers that JSON can hold; `find_anomalies` compares two such profiles
+by rules. Rules that need no reference (`SELF_RULES`) hold from the first load on; all others need one accepted load
+before. What neither can tell is said where it matters: an *open* column, whose values come and go by nature (names of
+campaigns), is not judged by its values; a column that is mostly empty is not judged by small changes of how full it
+is.
 
 Effect sizes are asked for, not p-values alone: rows of one customer are alike, so that tests which take rows for
 independent would alarm on nothing.
@@ -95,15 +96,15 @@ class Finding:
         return asdict(self)
 
 
-def profile(checked: Mapping[str, ValidatedTable], time_zone: str) -> Profile:
-    """Tell every table of a load in numbers.
+def profile_tables(checked: Mapping[str, ValidatedTable], time_zone: str) -> Profile:
+    """Describe every table of a load in numbers.
 
     Parameters
     ----------
     checked
         The tables after their check.
     time_zone
-        Hours of the day are told in it.
+        Hours of the day are counted in it.
 
     Returns
     -------
@@ -112,12 +113,12 @@ def profile(checked: Mapping[str, ValidatedTable], time_zone: str) -> Profile:
         rows, times out of order; per column: how full, how often its most common value comes, its longest run, and by
         kind: quantiles and signs, shares of values, shapes of ids, hours.
     """
-    tables = {name: _table(one, ZoneInfo(time_zone)) for name, one in checked.items()}
+    tables = {name: _profile_table(one, ZoneInfo(time_zone)) for name, one in checked.items()}
     ends = [t["newest"] for t in tables.values() if t["newest"] is not None]
     return {"end": max(ends, default=None), "tables": tables}
 
 
-def find(new: Profile, old: Profile | None = None, accepted: Iterable[str] = ()) -> list[Finding]:
+def find_anomalies(new: Profile, old: Profile | None = None, accepted: Iterable[str] = ()) -> list[Finding]:
     """Compare a load with itself and, if there is one, with the last accepted load.
 
     Parameters
@@ -137,15 +138,15 @@ def find(new: Profile, old: Profile | None = None, accepted: Iterable[str] = ())
     ConfigError
         There is no rule of a name in `accepted`.
     """
-    found = [f for name, table in new["tables"].items() for f in _self(name, table, new["end"], old)]
+    findings = [f for name, table in new["tables"].items() for f in _self_findings(name, table, new["end"], old)]
     for name, before in (old or {"tables": {}})["tables"].items():
         if name in new["tables"]:
-            found += _against(name, new["tables"][name], before)
+            findings += _comparison_findings(name, new["tables"][name], before)
         else:
-            found.append(_finding(name, "*", "table_missing", "no such table", f"{before['rows_used']:,} rows"))
+            findings.append(_finding(name, "*", "table_missing", "no such table", f"{before['rows_used']:,} rows"))
     waived = _known_rules(accepted)
-    told = [Finding(**{**vars(f), "severity": "warn" if f.rule in waived else f.severity}) for f in found]
-    return sorted(told, key=lambda f: f.severity)
+    findings = [Finding(**{**vars(f), "severity": "warn" if f.rule in waived else f.severity}) for f in findings]
+    return sorted(findings, key=lambda f: f.severity)
 
 
 def _known_rules(accepted: Iterable[str]) -> set[str]:
@@ -161,9 +162,9 @@ def _finding(table: str, column: str, rule: str, got: str, expected: str) -> Fin
     return Finding(table, column, rule, severity, got, expected, f"{todo}, or add '{rule}' to quality.accept_rules")
 
 
-def _table(one: ValidatedTable, zone: ZoneInfo) -> Profile:
+def _profile_table(one: ValidatedTable, zone: ZoneInfo) -> Profile:
     spec, read = one.table, one.rows_judged
-    used = one.where(partial(_some_customers, share=PROFILED / max(one.rows_made, 1)))
+    used = one.select(partial(_some_customers, share=PROFILED / max(one.table_rows, 1)))
     times = used[spec.time]
     in_time = used.loc[times.sort_values(kind="stable").index]
     content = [c for c in spec.names if c != spec.key and used[c].notna().any()]
@@ -175,17 +176,17 @@ def _table(one: ValidatedTable, zone: ZoneInfo) -> Profile:
     return {
         "time": spec.time,
         "rows_read": read,
-        "rows_used": one.rows_made,
+        "rows_used": one.table_rows,
         "future_rows": int(one.weights[reasons.str.contains("lies in the future", regex=False)].sum()),
         "newest": None if times.isna().all() else times.max().isoformat(),
-        "rows_a_day": one.rows_made / span if span else 0.0,
+        "rows_a_day": one.table_rows / span if span else 0.0,
         "widest_gap_days": float(gaps[widest]),
         "days_before_gap": float((days[widest] - days[0]) / np.timedelta64(1, "D")) if len(days) > 1 else 0.0,
         "rows_after_gap": float((times > days[widest] + np.timedelta64(1, "D")).mean()) if len(days) > 1 else 0.0,
         "repeated": float(used.duplicated(content).mean()) if len(content) > 2 else 0.0,
         "before": _before(used, spec.time, spec.names),
         "early_returns": _early_returns(in_time) if spec.name == "orders" else 0.0,
-        "columns": {f.name: _column(f, used, in_time, spec.key, zone) for f in spec.fields},
+        "columns": {f.name: _profile_column(f, used, in_time, spec.key, zone) for f in spec.fields},
     }
 
 
@@ -210,7 +211,7 @@ def _early_returns(orders: pd.DataFrame) -> float:
     return float((~bought).mean()) if len(orders) else 0.0
 
 
-def _column(field: Field, used: pd.DataFrame, in_time: pd.DataFrame, key: str, zone: ZoneInfo) -> Profile:
+def _profile_column(field: Field, used: pd.DataFrame, in_time: pd.DataFrame, key: str, zone: ZoneInfo) -> Profile:
     values, filled = used[field.name], used[field.name].dropna()
     out: Profile = {"kind": field.kind, "rows": len(values), "filled": len(filled)}
     if len(filled) == 0:
@@ -218,7 +219,7 @@ def _column(field: Field, used: pd.DataFrame, in_time: pd.DataFrame, key: str, z
     if field.name != key:
         out |= {"mode": float(filled.value_counts().iloc[0] / len(filled)), "run": _longest_run(filled)}
     if field.kind in ("number", "flag"):
-        return out | _number(filled.to_numpy(float), in_time[field.name])
+        return out | _profile_numbers(filled.to_numpy(float), in_time[field.name])
     if field.kind == "time":
         local = filled.dt.tz_localize("UTC").dt.tz_convert(zone)
         return out | {"hours": np.bincount(local.dt.hour, minlength=24).tolist()}
@@ -226,7 +227,7 @@ def _column(field: Field, used: pd.DataFrame, in_time: pd.DataFrame, key: str, z
     text = filled.iloc[::every].astype(str)
     out["damaged"] = float(text.drop_duplicates().str.contains(DAMAGE).mean())
     if field.kind == "text":
-        return out | _text(text.loc[in_time.index[in_time.index.isin(text.index)]], used)
+        return out | _profile_texts(text.loc[in_time.index[in_time.index.isin(text.index)]], used)
     return out | {"shapes": _shapes(text)}
 
 
@@ -237,7 +238,7 @@ def _longest_run(values: pd.Series) -> float:
     return float(np.diff(np.append(starts, len(codes))).max() / len(codes))
 
 
-def _number(values: np.ndarray, in_time: pd.Series) -> Profile:
+def _profile_numbers(values: np.ndarray, in_time: pd.Series) -> Profile:
     size = np.abs(values[values != 0])
     return {
         "quantiles": np.quantile(values, GRID).tolist(),
@@ -254,13 +255,13 @@ def _block_ratio(in_time: np.ndarray) -> float:
     return float(middles.max() / middles.min()) if len(middles) > 1 else 1.0
 
 
-def _text(in_time: pd.Series, used: pd.DataFrame) -> Profile:
+def _profile_texts(in_time: pd.Series, used: pd.DataFrame) -> Profile:
     """Shares of the values; and how many rows hold values that are new to the half of the customers or to the time."""
     shares = in_time.value_counts(normalize=True)
     person = used.loc[in_time.index, "customer_id"].astype(str).to_numpy(object)
     place = np.arange(len(in_time)) / len(in_time)
-    parts = [pd.util.hash_array(person) % 2 == 0, *(place >= cut for cut in CUTS)]
-    novelty = max(_novelty(in_time, part) for part in parts)
+    splits = [pd.util.hash_array(person) % 2 == 0, *(place >= cut for cut in CUTS)]
+    novelty = max(_novelty(in_time, split) for split in splits)
     return {"shares": shares.head(SHARES_KEPT).to_dict(), "values": len(shares), "novelty": novelty}
 
 
@@ -275,31 +276,31 @@ def _shapes(text: pd.Series) -> dict[str, float]:
     return {str(k): float(v) for k, v in shape.value_counts(normalize=True).head(50).items()}
 
 
-def _self(name: str, table: Profile, end: str | None, old: Profile | None) -> list[Finding]:
-    found, rows = [], max(table["rows_read"], 1)
+def _self_findings(name: str, table: Profile, end: str | None, old: Profile | None) -> list[Finding]:
+    findings, rows = [], max(table["rows_read"], 1)
     if table["future_rows"] / rows > FUTURE:
         got = f"{table['future_rows']:,} of {rows:,} rows lie in the future"
-        found.append(_finding(name, table["time"], "future_dates", got, f"at most {FUTURE:.1%}"))
+        findings.append(_finding(name, table["time"], "future_dates", got, f"at most {FUTURE:.1%}"))
     gap, before = table["widest_gap_days"], table["days_before_gap"]
     if gap > 180 and gap > before / 2 and table["rows_after_gap"] < 0.3:
         got = f"{table['rows_after_gap']:.1%} of the rows come after {gap:.0f} days without any"
-        found.append(_finding(name, table["time"], "isolated_dates", got, "no such gap"))
+        findings.append(_finding(name, table["time"], "isolated_dates", got, "no such gap"))
     for column, share in table["before"].items():
         was = 0.0 if old is None else old["tables"].get(name, {}).get("before", {}).get(column, 0.0)
         if share > was + BEFORE:
             got = f"{share:.1%} of the rows lie before {table['time']}"
-            found.append(_finding(name, column, "recorded_before_event", got, f"at most {was + BEFORE:.1%}"))
+            findings.append(_finding(name, column, "recorded_before_event", got, f"at most {was + BEFORE:.1%}"))
     if table["early_returns"] > EARLY_RETURNS:
         got = f"{table['early_returns']:.1%} of the rows are returns of who bought nothing before"
-        found.append(_finding(name, "amount", "returns_without_purchase", got, f"at most {EARLY_RETURNS:.0%}"))
-    for column, told in table["columns"].items():
-        if told.get("damaged", 0) > DAMAGED:
-            got = f"{told['damaged']:.1%} of its values hold characters of a broken encoding"
-            found.append(_finding(name, column, "damaged_text", got, "none"))
-        if told.get("block_ratio", 1) > BLOCK_RATIO:
-            got = f"the middle value changes by a factor of {told['block_ratio']:.0f} within the load"
-            found.append(_finding(name, column, "unit_change_within", got, f"at most {BLOCK_RATIO:.0f}"))
-    return found + _early_end(name, table, end, old)
+        findings.append(_finding(name, "amount", "returns_without_purchase", got, f"at most {EARLY_RETURNS:.0%}"))
+    for column, profile in table["columns"].items():
+        if profile.get("damaged", 0) > DAMAGED:
+            got = f"{profile['damaged']:.1%} of its values hold characters of a broken encoding"
+            findings.append(_finding(name, column, "damaged_text", got, "none"))
+        if profile.get("block_ratio", 1) > BLOCK_RATIO:
+            got = f"the middle value changes by a factor of {profile['block_ratio']:.0f} within the load"
+            findings.append(_finding(name, column, "unit_change_within", got, f"at most {BLOCK_RATIO:.0f}"))
+    return findings + _early_end(name, table, end, old)
 
 
 def _early_end(name: str, table: Profile, end: str | None, old: Profile | None) -> list[Finding]:
@@ -323,32 +324,32 @@ def _days(earlier: str | None, later: str | None) -> float:
     return (pd.Timestamp(later) - pd.Timestamp(earlier)).total_seconds() / 86_400
 
 
-def _against(name: str, new: Profile, old: Profile) -> list[Finding]:
-    found, per_day = [], (new["rows_a_day"], old["rows_a_day"])
+def _comparison_findings(name: str, new: Profile, old: Profile) -> list[Finding]:
+    findings, per_day = [], (new["rows_a_day"], old["rows_a_day"])
     if old["rows_used"] >= MIN_ROWS and per_day[0] < (1 - FEWER) * per_day[1]:
-        found.append(_finding(name, "*", "fewer_rows", f"{per_day[0]:.1f} rows a day", f"about {per_day[1]:.1f}"))
+        findings.append(_finding(name, "*", "fewer_rows", f"{per_day[0]:.1f} rows a day", f"about {per_day[1]:.1f}"))
     if old["rows_used"] >= MIN_ROWS and per_day[0] > MORE * per_day[1]:
-        found.append(_finding(name, "*", "more_rows", f"{per_day[0]:.1f} rows a day", f"about {per_day[1]:.1f}"))
+        findings.append(_finding(name, "*", "more_rows", f"{per_day[0]:.1f} rows a day", f"about {per_day[1]:.1f}"))
     if new["repeated"] > old["repeated"] + REPEATED:
         got = f"{new['repeated']:.1%} of the rows repeat another in all but the key"
-        found.append(_finding(name, "*", "repeated_rows", got, f"about {old['repeated']:.1%}"))
+        findings.append(_finding(name, "*", "repeated_rows", got, f"about {old['repeated']:.1%}"))
     for column in old["columns"]:
         if column in new["columns"]:
-            found += _column_against(name, column, new["columns"][column], old["columns"][column])
-    return found
+            findings += _column_findings(name, column, new["columns"][column], old["columns"][column])
+    return findings
 
 
-def _column_against(table: str, column: str, new: Profile, old: Profile) -> list[Finding]:
+def _column_findings(table: str, column: str, new: Profile, old: Profile) -> list[Finding]:
     full = (new["filled"] / max(new["rows"], 1), old["filled"] / max(old["rows"], 1))
-    found = []
+    findings = []
     if full[1] - full[0] > FELL and _z(new["filled"], new["rows"], old["filled"], old["rows"]) < -Z:
-        found.append(
+        findings.append(
             _finding(table, column, "completeness_fell", f"{full[0]:.1%} of the rows filled", f"about {full[1]:.1%}")
         )
     if min(new["filled"], old["filled"]) < MIN_ROWS or "mode" not in old:
-        return found + (_shape(table, column, new, old) if "shapes" in old and new.get("shapes") else [])
+        return findings + (_shape(table, column, new, old) if "shapes" in old and new.get("shapes") else [])
     kind = {"number": _numbers, "flag": _numbers, "time": _hours, "text": _values, "id": _shape}[old["kind"]]
-    return found + _stuck(table, column, new, old) + kind(table, column, new, old)
+    return findings + _stuck(table, column, new, old) + kind(table, column, new, old)
 
 
 def _z(a: int, n: int, b: int, m: int) -> float:
@@ -371,25 +372,25 @@ def _stuck(table: str, column: str, new: Profile, old: Profile) -> list[Finding]
 
 
 def _numbers(table: str, column: str, new: Profile, old: Profile) -> list[Finding]:
-    found, ratio = [], new["size"] / old["size"] if old["size"] else 1.0
+    findings, ratio = [], new["size"] / old["size"] if old["size"] else 1.0
     if ratio > RATIO or ratio < 1 / RATIO:
         got = f"a middle size of {new['size']:,.2f}, {ratio:.3g} times what it was"
-        found.append(_finding(table, column, "scale_moved", got, f"about {old['size']:,.2f}"))
+        findings.append(_finding(table, column, "scale_moved", got, f"about {old['size']:,.2f}"))
     apart = _distance(np.array(new["quantiles"]), np.array(old["quantiles"]))
     noise = 2.5 * np.sqrt(1 / new["filled"] + 1 / old["filled"])
     if apart > MOVED + noise:
-        found.append(
+        findings.append(
             _finding(table, column, "distribution_moved", f"a distance (Kolmogorov-Smirnov) of {apart:.2f}",
                      f"at most {MOVED + noise:.2f}")
         )  # fmt: skip
     if abs(new["negative"] - old["negative"]) > NEGATIVE + noise / 2:
         got = f"{new['negative']:.1%} of the values are negative"
-        found.append(_finding(table, column, "negative_share_moved", got, f"about {old['negative']:.1%}"))
-    return found
+        findings.append(_finding(table, column, "negative_share_moved", got, f"about {old['negative']:.1%}"))
+    return findings
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Largest distance of two distribution functions, told by their quantiles at `GRID`."""
+    """Largest distance of two distribution functions, given by their quantiles at `GRID`."""
     at = np.concatenate([a, b])
     upto = [np.searchsorted(q, at, side="right") / len(q) for q in (a, b)]
     return float(np.abs(upto[0] - upto[1]).max())
@@ -442,16 +443,16 @@ def _values(table: str, column: str, new: Profile, old: Profile) -> list[Finding
     names = set(new["shares"]) | set(old["shares"])
     unseen = {v: s for v, s in new["shares"].items() if v not in old["shares"]}
     limit = UNSEEN + 2 * old["novelty"]
-    found = []
+    findings = []
     if sum(unseen.values()) > limit and _all_new(unseen, new["filled"], old["filled"]) < BY_CHANCE:
         most = max(unseen, key=lambda v: unseen[v])
         got = f"{sum(unseen.values()):.1%} of the rows hold values never seen, most of them {most[:40]!r}"
-        found.append(_finding(table, column, "unseen_values", got, f"at most {limit:.1%}"))
+        findings.append(_finding(table, column, "unseen_values", got, f"at most {limit:.1%}"))
     apart = sum(abs(new["shares"].get(v, 0) - old["shares"].get(v, 0)) for v in names) / 2
     if apart > MOVED + 2 * old["novelty"]:
         got = f"{apart:.0%} of the rows would have to change their value to be as before"
-        found.append(_finding(table, column, "shares_moved", got, f"at most {MOVED + 2 * old['novelty']:.0%}"))
-    return found
+        findings.append(_finding(table, column, "shares_moved", got, f"at most {MOVED + 2 * old['novelty']:.0%}"))
+    return findings
 
 
 def _all_new(unseen: Mapping[str, float], new: int, old: int) -> float:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pandera.errors import SchemaErrors
 
 from configs.errors import DataError, nearest
-from configs.settings import Columns
+from configs.settings import Columns, naive_utc
 from features.labels.ready_label import table_of
 from features.tables import (
     IDENTITIES,
@@ -35,6 +35,7 @@ from features.tables import (
 )
 
 BLANKS = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
+ERASED_ROWS = "erased_rows"  # an attribute of a raw frame: rows of its source about erased persons, left out of it
 FLAGS = {"yes": 1.0, "true": 1.0, "1": 1.0, "y": 1.0, "no": 0.0, "false": 0.0, "0": 0.0, "n": 0.0}
 
 
@@ -51,7 +52,7 @@ class ValidatedTable:
         What the table should look like.
     used, quarantined
         Rows of this table; a row in quarantine may stand for several of the source (`SOURCE_ROWS`).
-    made_of
+    source_rows
         Of how many rows of the source each used row was made; None: of one.
     grain
         What one row of the source is, where it is not one row of this table.
@@ -62,7 +63,7 @@ class ValidatedTable:
     table: Table
     used: pd.DataFrame
     quarantined: pd.DataFrame
-    made_of: pd.Series | None = None
+    source_rows: pd.Series | None = None
     grain: str = ""
     erased: int = 0
 
@@ -74,14 +75,14 @@ class ValidatedTable:
         return pd.Series(1, index=self.quarantined.index)
 
     @property
-    def rows_made(self) -> int:
+    def table_rows(self) -> int:
         """Rows of this table that are used."""
         return len(self.used)
 
     @property
     def rows_used(self) -> int:
         """Rows of the source that are used."""
-        return self.rows_made if self.made_of is None else int(self.made_of.sum())
+        return self.table_rows if self.source_rows is None else int(self.source_rows.sum())
 
     @property
     def rows_quarantined(self) -> int:
@@ -90,7 +91,7 @@ class ValidatedTable:
 
     @property
     def rows_judged(self) -> int:
-        """Rows of the source that were used or put into quarantine: those that shares are told of."""
+        """Rows of the source that were used or put into quarantine: of which shares are taken."""
         return self.rows_used + self.rows_quarantined
 
     @property
@@ -115,11 +116,11 @@ class ValidatedTable:
         """Different values of a column of the used rows."""
         return int(self.used[name].nunique())
 
-    def where(self, pick: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    def select(self, pick: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
         """The used rows that a rule picks by what stands in each row alone."""
         return pick(self.used)
 
-    def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> ValidatedTable:
+    def map_rows(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> ValidatedTable:
         """The same table with its used rows changed, each by what stands in it alone."""
         return replace(self, used=change(self.used))
 
@@ -184,7 +185,7 @@ def _refuse_mix(raw: Mapping[str, Any], kind: str) -> None:
         )
 
 
-def plain(reasons: pd.Series) -> pd.Series:
+def reason_kinds(reasons: pd.Series) -> pd.Series:
     """Reasons without what they quote: of one kind each, to be counted."""
     return reasons.astype(str).str.replace(r"'.*?'", "…", regex=True)
 
@@ -256,31 +257,31 @@ def check_table(
     if raw.empty:
         raise DataError(f"{spec.name}: the table is empty; one row per {spec.grain} is expected")
     _require_columns(spec, raw)
-    grain = raw.attrs.get(SOURCE_GRAIN, "")
     raw = raw.set_axis(pd.RangeIndex(len(raw)), axis=0)
+    grain, erased = raw.attrs.get(SOURCE_GRAIN, ""), raw.attrs.pop(ERASED_ROWS, 0)
     frame, unread = read_values(spec, raw)
-    told = _told(raw)
-    unread = unread[~unread.index.isin(told.index)]
-    lost = told.index.union(unread.index)
+    given = _source_reasons(raw)
+    unread = unread[~unread.index.isin(given.index)]
+    lost = given.index.union(unread.index)
     readable = frame.drop(index=lost) if len(lost) else frame
     broken = _broken_rules(spec, readable, now, customers, seen)
     if seen is not None:
         seen.add(readable[spec.key])
-    reasons = _join([told, unread, broken])
+    reasons = _join_reasons([given, unread, broken])
     bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
     used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
-    made_of = raw[SOURCE_ROWS].drop(index=reasons.index).reset_index(drop=True) if SOURCE_ROWS in raw else None
-    return ValidatedTable(spec, used, bad.reset_index(drop=True), made_of, grain)
+    source_rows = raw[SOURCE_ROWS].drop(index=reasons.index).reset_index(drop=True) if SOURCE_ROWS in raw else None
+    return ValidatedTable(spec, used, bad.reset_index(drop=True), source_rows, grain, erased)
 
 
-def _told(raw: pd.DataFrame) -> pd.Series:
+def _source_reasons(raw: pd.DataFrame) -> pd.Series:
     """Reasons that the source itself had against rows."""
     if REASON not in raw:
         return pd.Series(dtype=object)
     return raw[REASON].dropna().astype(object)
 
 
-def _join(parts: list[pd.Series]) -> pd.Series:
+def _join_reasons(parts: list[pd.Series]) -> pd.Series:
     """All reasons against each row in one text, by the row's index."""
     filled = [part for part in parts if len(part)]
     if not filled:
@@ -304,7 +305,7 @@ def read_values(spec: Table, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series
         given = raw[field.name] if field.name in raw else pd.Series(None, index=raw.index, dtype=object)
         columns[field.name] = _read(field, given)
         empty = given[columns[field.name].isna()]
-        lost = empty[_given(empty)]
+        lost = empty[_is_filled(empty)]
         if len(lost):
             what = {"time": "a time", "number": "a number", "flag": "yes or no, true or false, 1 or 0"}.get(
                 field.kind, "a text"
@@ -356,7 +357,7 @@ def _texts(given: pd.Series) -> arrow.Array | arrow.ChunkedArray:
     return arrow.array(objects, type=arrow.string(), from_pandas=True)
 
 
-def _given(values: pd.Series) -> pd.Series:
+def _is_filled(values: pd.Series) -> pd.Series:
     """True where a value is there: neither missing nor blank."""
     there = values.notna()
     blank = values[there].astype("string").str.strip() == ""
@@ -410,22 +411,22 @@ def id_array(ids: Collection[str] | arrow.Array) -> arrow.Array:
 def _rules(
     spec: Table, now: datetime, customers: Collection[str] | arrow.Array | None, seen: KeysSeen | None
 ) -> pa.DataFrameSchema:
-    moment = pd.Timestamp(now).tz_convert("UTC").tz_localize(None)
-    past = pa.Check(lambda times: times < moment, name="past", error="past")
+    present = pd.Timestamp(naive_utc(now))
+    past = pa.Check(lambda times: times < present, name="past", error="past")
     ids = id_array(() if customers is None else customers)
     known = pa.Check(lambda given: _among(given, ids), name="known_customer", error="known_customer")
     again = "field_uniqueness"
     first = pa.Check(lambda keys: _first(keys, seen), name=again, error=again, ignore_na=False)
 
     def checks(field: Field) -> list[pa.Check]:
-        found = [first] if field.name == spec.key else []
+        rules = [first] if field.name == spec.key else []
         if field.name == spec.time:
-            found.append(past)
+            rules.append(past)
         if field.name == "customer_id" and customers is not None:
-            found.append(known)
+            rules.append(known)
         if field.at_least is not None:
-            found.append(pa.Check.ge(field.at_least, error=f"is less than {field.at_least:g}"))
-        return found
+            rules.append(pa.Check.ge(field.at_least, error=f"is less than {field.at_least:g}"))
+        return rules
 
     return pa.DataFrameSchema(
         {

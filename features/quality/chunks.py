@@ -1,6 +1,6 @@
-"""Check a table that is too large for memory: part by part, by the very rules of `features.quality.check`.
+"""Check a table that is too large for memory: chunk by chunk, by the very rules of `features.quality.check`.
 
-What no row tells alone is carried from part to part: keys that came before, counts, and reasons. Used rows and
+What no row says alone is carried from chunk to chunk: keys that came before, counts, and reasons. Used rows and
 quarantine grow in one parquet file each; what reports ask of the whole table is read from there, column by column.
 """
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.errors import DataError
-from features.quality.check import KeysSeen, ValidatedTable, check_table, id_array, plain
+from features.quality.check import ERASED_ROWS, KeysSeen, ValidatedTable, check_table, id_array, reason_kinds
 from features.sources.staging import Raw, staging
 from features.sql import quote_identifier, quote_literal
 from features.tables import SOURCE_ROWS, Table
@@ -46,7 +46,7 @@ class ValidatedChunkedTable(ValidatedTable):
     rows: int = 0
 
     @property
-    def rows_made(self) -> int:
+    def table_rows(self) -> int:
         """Rows of this table that are used."""
         return self.rows
 
@@ -62,15 +62,15 @@ class ValidatedChunkedTable(ValidatedTable):
         """Different values of a column of the used rows, counted on disk; keys all differ."""
         return self.rows if name == self.table.key else self._count(name, "distinct ")
 
-    def where(self, pick: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    def select(self, pick: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
         """The used rows that a rule picks by what stands in each row alone."""
-        found = [pick(frame) for frame in self._frames(list(self.table.names))]
-        return pd.concat([f for f in found if len(f)] or [self.used], ignore_index=True)
+        selected = [pick(frame) for frame in self._frames(list(self.table.names))]
+        return pd.concat([f for f in selected if len(f)] or [self.used], ignore_index=True)
 
-    def changed(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> ValidatedTable:
+    def map_rows(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> ValidatedTable:
         """The same table with its used rows changed, each by what stands in it alone; their file is replaced."""
         new = self.used_file.with_suffix(".new")
-        with Growing(new) as file:
+        with ParquetAppender(new) as file:
             for frame in self._frames():
                 file.add(change(frame))
         os.replace(new, self.used_file)
@@ -91,7 +91,7 @@ class ValidatedChunkedTable(ValidatedTable):
 
 @dataclass(frozen=True)
 class ChunkedCheck:
-    """Checks tables as `features.quality.check.check_table` does, one that is given in parts part by part.
+    """Checks tables as `features.quality.check.check_table` does, one that is given in chunks chunk by chunk.
 
     Attributes
     ----------
@@ -108,26 +108,27 @@ class ChunkedCheck:
         """Check one table; arguments and errors as of `features.quality.check.check_table`."""
         if isinstance(raw, pd.DataFrame):
             return check_table(spec, raw, now, customers)
-        ids, seen, reasons, rows = id_array(customers), KeysSeen(), Reasons(), 0
+        ids, seen, reasons, rows, erased = id_array(customers), KeysSeen(), ReasonCounts(), 0, 0
         used_file, quarantine_file = self.folder / f"{spec.name}.used", self.folder / f"{spec.name}.quarantine"
-        one = None
-        with Growing(used_file) as used, Growing(quarantine_file) as quarantine:
+        chunk = None
+        with ParquetAppender(used_file) as used, ParquetAppender(quarantine_file) as quarantine:
             for frame in raw.read():
+                erased += frame.attrs.get(ERASED_ROWS, 0)
                 if frame.empty:
                     continue
-                one = check_table(spec, frame, now, ids, seen)
-                used.add(self.finish(one))
-                quarantine.add(one.quarantined.astype(str))
-                reasons.add(one.quarantined["reason"])
-                rows += len(one.used)
-        if one is None:
+                chunk = check_table(spec, frame, now, ids, seen)
+                used.add(self.finish(chunk))
+                quarantine.add(chunk.quarantined.astype(str))
+                reasons.add(chunk.quarantined["reason"])
+                rows += len(chunk.used)
+        if chunk is None:
             raise DataError(f"{spec.name}: the table is empty; one row per {spec.grain} is expected")
         return ValidatedChunkedTable(
-            spec, one.used.head(0), reasons.frame(), None, one.grain, 0, used_file, quarantine_file, rows
+            spec, chunk.used.head(0), reasons.frame(), None, chunk.grain, erased, used_file, quarantine_file, rows
         )
 
 
-class Growing:
+class ParquetAppender:
     """A parquet file to which frames of the same columns are added; the first one tells the types."""
 
     def __init__(self, path: Path) -> None:
@@ -135,7 +136,7 @@ class Growing:
         self._writer: pq.ParquetWriter | None = None
         self._empty: pd.DataFrame | None = None
 
-    def __enter__(self) -> Growing:
+    def __enter__(self) -> ParquetAppender:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -155,28 +156,28 @@ class Growing:
         self._writer.write_table(table.cast(self._writer.schema))
 
 
-class Reasons:
-    """Reasons against rows, counted by their kind, see `features.quality.check.plain`.
+class ReasonCounts:
+    """ReasonCounts against rows, counted by their kind, see `features.quality.check.reason_kinds`.
 
     Examples
     --------
-    >>> reasons = Reasons()
+    >>> reasons = ReasonCounts()
     >>> reasons.add(pd.Series(["amount: 'x' is not a number", "amount: 'y' is not a number", "amount: is empty"]))
     >>> reasons.frame().to_numpy().tolist()
     [["amount: 'x' is not a number", 2], ['amount: is empty', 1]]
     """
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[str, int]] = {}
+        self._counts: dict[str, tuple[str, int]] = {}
 
     def add(self, reasons: pd.Series) -> None:
-        """Count further reasons."""
-        told = pd.DataFrame({"kind": plain(reasons), "reason": reasons}).groupby("kind", sort=False)["reason"]
-        for kind, first, rows in told.agg(["first", "size"]).itertuples(name=None):
-            known, before = self._found.get(kind, (first, 0))
-            self._found[kind] = (known, before + rows)
+        """Count reasons."""
+        by_kind = pd.DataFrame({"kind": reason_kinds(reasons), "reason": reasons}).groupby("kind", sort=False)["reason"]
+        for kind, first, rows in by_kind.agg(["first", "size"]).itertuples(name=None):
+            known, before = self._counts.get(kind, (first, 0))
+            self._counts[kind] = (known, before + rows)
 
     def frame(self) -> pd.DataFrame:
         """One row a kind: ``reason``, its first example, and `SOURCE_ROWS`, how many there are."""
-        examples, rows = zip(*self._found.values(), strict=True) if self._found else ((), ())
+        examples, rows = zip(*self._counts.values(), strict=True) if self._counts else ((), ())
         return pd.DataFrame({"reason": pd.Series(examples, dtype=object), SOURCE_ROWS: pd.Series(rows, dtype="int64")})

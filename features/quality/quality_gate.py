@@ -33,7 +33,7 @@ class Verdict:
     Attributes
     ----------
     at, source
-        When it was judged, and the mark of its source.
+        When it was judged, and the fingerprint of its source.
     dimensions
         Table -> dimension -> share in ``[0, 1]``.
     findings
@@ -77,81 +77,77 @@ def judge(
     reference
         Profile of the last accepted load, or None.
     at, source
-        The present, and the mark of the source.
+        The present, and the fingerprint of the source.
     """
     dimensions = quality_report.dimensions(checked, settings)
-    told = anomalies.profile(checked, settings.time_zone)
-    strange = anomalies.find(told, reference, settings.quality.accept_rules)
-    low = _under(checked, dimensions, settings)
-    return Verdict(at.isoformat(timespec="seconds"), source, dimensions, (*low, *strange), reference is not None), told
+    profile = anomalies.profile_tables(checked, settings.time_zone)
+    strange = anomalies.find_anomalies(profile, reference, settings.quality.accept_rules)
+    findings = (*_threshold_findings(checked, dimensions, settings), *strange)
+    return Verdict(at.isoformat(timespec="seconds"), source, dimensions, findings, reference is not None), profile
 
 
-def _under(
+def _threshold_findings(
     checked: Mapping[str, ValidatedTable], dimensions: dict[str, dict[str, float]], settings: Settings
 ) -> list[Finding]:
-    found = []
-    thresholds = settings.quality.thresholds.model_dump()
-    found += [f for name, one in checked.items() if (f := _too_few(name, one, settings.quality.min_valid_share))]
+    thresholds, min_share = settings.quality.thresholds.model_dump(), settings.quality.min_valid_share
+    findings = [_valid_share_finding(one, min_share) for one in checked.values() if one.valid_share < min_share]
     for table, values in dimensions.items():
         for name, value in values.items():
             if value < thresholds[name]:
-                column, reason = quality_report.worst(checked[table], name)
+                column, reason = quality_report.main_cause(checked[table], name)
                 todo = f"correct the export or the mapping, or lower quality.thresholds.{name}"
                 got = f"{name} {value:.2%}{reason}"
-                found.append(Finding(table, column, name, "stop", got, f"at least {thresholds[name]:.0%}", todo))
-    return found
+                findings.append(Finding(table, column, name, "stop", got, f"at least {thresholds[name]:.0%}", todo))
+    return findings
 
 
-def _too_few(table: str, one: ValidatedTable, least: float) -> Finding | None:
-    """What is said of a table of whose rows too few can be used."""
-    if one.valid_share >= least:
-        return None
-    top = quality_report.counted(one, one.quarantined["reason"])
+def _valid_share_finding(one: ValidatedTable, min_share: float) -> Finding:
+    top = quality_report.count_reasons(one, one.quarantined["reason"])
     got = f"only {one.valid_share:.1%} of {one.rows_judged:,} rows can be used"
     most = f", most often ({top.iloc[0]:,} rows): {top.index[0]}" if len(top) else ""
     todo = "correct the export or the mapping, or lower quality.min_valid_share"
-    return Finding(table, "*", "usable_rows", "stop", got + most, f"at least {least:.0%}", todo)
+    return Finding(one.table.name, "*", "usable_rows", "stop", got + most, f"at least {min_share:.0%}", todo)
 
 
-def keep(workspace: Workspace, verdict: Verdict, told: Profile) -> None:
+def save(workspace: Workspace, verdict: Verdict, profile: Profile) -> None:
     """Write a verdict, a line of history, and, if it passes, the reference for the loads to come."""
     folder = quality_folder(workspace)
-    write_text(folder / "profile.json", json.dumps(told))
+    write_text(folder / "profile.json", json.dumps(profile))
     write_text(folder / "verdict.json", json.dumps({**verdict.to_dict(), "fingerprint": verdict.fingerprint}, indent=1))
     with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record(verdict)) + "\n")
+        file.write(json.dumps(_history_entry(verdict)) + "\n")
     if not verdict.stops:
-        write_text(folder / "reference.json", json.dumps(told))
+        write_text(folder / "reference.json", json.dumps(profile))
 
 
-def record(verdict: Verdict) -> dict[str, Any]:
+def _history_entry(verdict: Verdict) -> dict[str, Any]:
     """One line of the history: when, which source, table -> dimension -> value, and what stopped."""
     stopped = [f"{f.table}.{f.column} {f.rule}" for f in verdict.stops]
     return {"at": verdict.at, "source": verdict.source, "tables": verdict.dimensions, "stops": stopped}
 
 
-def chapter(workspace: Workspace, verdict: Verdict, settings: Settings) -> dict[str, Any]:
+def describe(workspace: Workspace, verdict: Verdict, settings: Settings) -> dict[str, Any]:
     """What the quality report says of the gate: definitions, thresholds, findings, and the history with this load."""
-    told = [*history(workspace), record(verdict)]
+    loads = [*history(workspace), _history_entry(verdict)]
     thresholds = settings.quality.thresholds.model_dump()
     return {
         "definitions": quality_report.DIMENSIONS,
         "thresholds": thresholds,
         "verdict": verdict.to_dict(),
-        "history": told,
-        "lines": {name: _line(told, name, min(thresholds.values())) for name in verdict.dimensions},
+        "history": loads,
+        "lines": {name: _sparkline(loads, name, min(thresholds.values())) for name in verdict.dimensions},
     }
 
 
-def _line(told: list[dict[str, Any]], table: str, threshold: float) -> dict[str, Any]:
+def _sparkline(loads: list[dict[str, Any]], table: str, threshold: float) -> dict[str, Any]:
     """Points of the lowest share of a table over the newest loads, for a picture of 160 x 28."""
-    lowest = [min(one["tables"][table].values()) for one in told if table in one["tables"]][-LOADS_SHOWN:]
+    lowest = [min(load["tables"][table].values()) for load in loads if table in load["tables"]][-LOADS_SHOWN:]
     floor = min(*lowest, threshold) - 0.005
     x = [round(4 + 152 * i / max(len(lowest) - 1, 1), 1) for i in range(len(lowest))]
     y = [round(25 - 22 * (v - floor) / (1 - floor), 1) for v in (*lowest, threshold)]
     points = " ".join(f"{a},{b}" for a, b in zip(x, y, strict=False))
-    told_last = {"last_x": x[-1], "last_y": y[-2], "threshold_y": y[-1]}
-    return {"points": points, **told_last, "lowest": ", ".join(f"{v:.2%}" for v in lowest)}
+    ends = {"last_x": x[-1], "last_y": y[-2], "threshold_y": y[-1]}
+    return {"points": points, **ends, "lowest": ", ".join(f"{v:.2%}" for v in lowest)}
 
 
 def history(workspace: Workspace) -> list[dict[str, Any]]:
@@ -160,6 +156,6 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
 
 
-def reference(workspace: Workspace) -> Profile | None:
+def reference_profile(workspace: Workspace) -> Profile | None:
     """Profile of the last accepted load; None at the first."""
     return read_if_any(quality_folder(workspace) / "reference.json")

@@ -27,7 +27,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from configs.settings import Settings
 from configs.workspace import replacing
 from features.labels.by_kind import data_end
-from features.quality.check import ValidatedTable, plain
+from features.quality.check import ValidatedTable, reason_kinds
 from features.tables import Field
 
 DIMENSIONS = {
@@ -39,7 +39,7 @@ DIMENSIONS = {
     "freshness": "1 if the newest row is no older than quality.max_age_days (or than twice the longest pause the table "
     "ever made, if that is more); else that limit over the age. Customers and profiles do not age.",
 }
-_SIGNS = {
+_REASON_PATTERNS = {
     "completeness": r"is empty",
     "uniqueness": r"occurs more than once",
     "consistency": r"is no known customer",
@@ -48,7 +48,7 @@ _SIGNS = {
 _LATER = ("recorded_at", "redeemed_at", "ended_at")
 
 
-def report(checked: Mapping[str, ValidatedTable], settings: Settings) -> dict[str, Any]:
+def describe(checked: Mapping[str, ValidatedTable], settings: Settings) -> dict[str, Any]:
     """Describe every checked table, as values that JSON can hold."""
     until = _data_end(checked, settings)
     tables = [_table(one, until, settings) for one in checked.values()]
@@ -70,19 +70,19 @@ def dimensions(checked: Mapping[str, ValidatedTable], settings: Settings) -> dic
     return {name: _dimensions(one, until, settings) for name, one in checked.items()}
 
 
-def worst(one: ValidatedTable, dimension: str) -> tuple[str, str]:
+def main_cause(one: ValidatedTable, dimension: str) -> tuple[str, str]:
     """The column to which most of what a dimension lacks goes back, and the reason in brackets."""
     if dimension == "freshness":
         return one.table.time, f" (newest row {_iso(one.column(one.table.time).max())})"
     reasons = one.quarantined["reason"].astype(str)
-    top = counted(one, reasons[reasons.str.contains(_SIGNS[dimension])].str.split("; ").explode())
-    top = top[top.index.str.contains(_SIGNS[dimension])]
+    top = count_reasons(one, reasons[reasons.str.contains(_REASON_PATTERNS[dimension])].str.split("; ").explode())
+    top = top[top.index.str.contains(_REASON_PATTERNS[dimension])]
     if top.empty:
-        return max(_LATER, key=lambda column: _before(one, column)), " (before it happened)"
+        return max(_LATER, key=lambda column: _rows_before_event(one, column)), " (before it happened)"
     return str(top.index[0]).split(": ")[0], f" ({top.iloc[0]:,} rows: {top.index[0]})"
 
 
-def counted(one: ValidatedTable, reasons: pd.Series) -> pd.Series:
+def count_reasons(one: ValidatedTable, reasons: pd.Series) -> pd.Series:
     """Rows of the source for each reason, the most frequent first; what a reason quotes is left out.
 
     Parameters
@@ -92,25 +92,25 @@ def counted(one: ValidatedTable, reasons: pd.Series) -> pd.Series:
     reasons
         Texts, by the rows in quarantine.
     """
-    kinds = plain(reasons)
+    kinds = reason_kinds(reasons)
     return one.weights.reindex(kinds.index).groupby(kinds.to_numpy()).sum().sort_values(ascending=False, kind="stable")
 
 
 def _dimensions(one: ValidatedTable, until: datetime | None, settings: Settings) -> dict[str, float]:
     read, weights = max(one.rows_judged, 1), one.weights
     reasons = one.quarantined["reason"].astype(str)
-    lost = {name: float(weights[reasons.str.contains(sign)].sum()) for name, sign in _SIGNS.items()}
-    lost["consistency"] += max(_before(one, column) for column in _LATER)
+    lost = {name: float(weights[reasons.str.contains(pattern)].sum()) for name, pattern in _REASON_PATTERNS.items()}
+    lost["consistency"] += max(_rows_before_event(one, column) for column in _LATER)
     shares = {name: 1 - lost[name] / read for name in DIMENSIONS if name in lost}
     return {**shares, "freshness": _freshness(one, until, settings.quality.max_age_days)}
 
 
-def _before(one: ValidatedTable, column: str) -> float:
+def _rows_before_event(one: ValidatedTable, column: str) -> float:
     """Rows in which a later time lies before the event itself."""
     if column not in one.used or not one.filled(column):
         return 0.0
     early = one.column(column) < one.column(one.table.time)
-    return float(early.sum() if one.made_of is None else one.made_of[early].sum())
+    return float(early.sum() if one.source_rows is None else one.source_rows[early].sum())
 
 
 def _freshness(one: ValidatedTable, until: datetime | None, max_age_days: int) -> float:
@@ -126,26 +126,26 @@ def _freshness(one: ValidatedTable, until: datetime | None, max_age_days: int) -
 
 def _data_end(checked: Mapping[str, ValidatedTable], settings: Settings) -> datetime | None:
     """Where the data of all tables ends; each of them is as old as it lies before."""
-    return data_end(settings, (one.column(one.table.time).max() for one in checked.values() if one.rows_made))
+    return data_end(settings, (one.column(one.table.time).max() for one in checked.values() if one.table_rows))
 
 
 def _table(one: ValidatedTable, until: datetime | None, settings: Settings) -> dict[str, Any]:
     times = one.column(one.table.time)
     age = ((until or pd.NaT) - times.max()).total_seconds() / 86_400 if len(times) else None
-    reasons = {str(reason): int(n) for reason, n in counted(one, one.quarantined["reason"]).items()}
+    reasons = {str(reason): int(n) for reason, n in count_reasons(one, one.quarantined["reason"]).items()}
     reasons |= {"the person was erased": one.erased} if one.erased else {}
-    again = one.quarantined["reason"].astype(str).str.contains("occurs more than once")
+    repeated = one.quarantined["reason"].astype(str).str.contains("occurs more than once")
     return {
         "name": one.table.name,
         "grain": one.table.grain,
         "source_grain": one.grain or one.table.grain,
-        "rows_made": one.rows_made,
+        "rows_made": one.table_rows,
         "rows_read": one.rows_read,
         "rows_used": one.rows_used,
         "rows_quarantined": one.rows_quarantined,
         "rows_erased": one.erased,
         "valid_share": one.valid_share,
-        "duplicates": int(one.weights[again].sum()),
+        "duplicates": int(one.weights[repeated].sum()),
         "reasons": reasons,
         "oldest": _iso(times.min()),
         "newest": _iso(times.max()),
@@ -159,7 +159,7 @@ def _column(one: ValidatedTable, field: Field) -> dict[str, Any]:
     rows = one.filled(field.name)
     out: dict[str, Any] = {
         "name": field.name,
-        "completeness": rows / one.rows_made if one.rows_made else 0.0,
+        "completeness": rows / one.table_rows if one.table_rows else 0.0,
         "distinct": one.distinct(field.name) if rows else 0,
     }
     if not rows or field.kind in ("id", "text"):

@@ -17,7 +17,7 @@ class QualityError(DataError):
     """The newest load is not good enough to learn from or to score."""
 
 
-def verdict(workspace: Workspace) -> dict[str, Any] | None:
+def latest_verdict(workspace: Workspace) -> dict[str, Any] | None:
     """The verdict on the newest load, with its ``fingerprint``; None before the first ingest."""
     return read_if_any(quality_folder(workspace) / "verdict.json")
 
@@ -27,7 +27,7 @@ def accept(workspace: Workspace) -> None:
 
     It becomes the reference for the loads to come.
     """
-    folder, newest = quality_folder(workspace), verdict(workspace)
+    folder, newest = quality_folder(workspace), latest_verdict(workspace)
     if newest is not None:
         write_text(folder / "reference.json", (folder / "profile.json").read_text("utf-8"))
         write_text(folder / "accepted", newest["fingerprint"])
@@ -41,8 +41,8 @@ def require(workspace: Workspace) -> None:
     QualityError
         It did not; the message says what was found, where, and how to go on.
     """
-    newest = verdict(workspace)
-    if newest is None or newest["passed"] or accepted(workspace):
+    newest = latest_verdict(workspace)
+    if newest is None or newest["passed"] or is_accepted(workspace):
         return
     from features.quality.anomalies import Finding
 
@@ -55,9 +55,9 @@ def require(workspace: Workspace) -> None:
     )
 
 
-def accepted(workspace: Workspace) -> bool:
+def is_accepted(workspace: Workspace) -> bool:
     """True if a person let the newest load pass."""
-    newest, path = verdict(workspace), quality_folder(workspace) / "accepted"
+    newest, path = latest_verdict(workspace), quality_folder(workspace) / "accepted"
     return newest is not None and path.is_file() and path.read_text("utf-8") == newest["fingerprint"]
 
 

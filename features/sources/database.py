@@ -102,9 +102,14 @@ def opened(options: dict[str, Any], chunk_rows: int | None) -> Iterator[dict[str
     """As `load`, but a table of events of more than `chunk_rows` rows is given in chunks, while the context is open."""
     database, entries = _parse_options(options)
     with staging() as (connection, _):
-        with closing(_connect(database)) as source:
-            tables = {name: _load(source, connection, name, entry, chunk_rows) for name, entry in entries.items()}
-        yield tables
+        yield _load_all(database, entries, connection, chunk_rows)
+
+
+def _load_all(
+    database: Database, entries: dict[str, DatabaseTable], connection: duckdb.DuckDBPyConnection, chunk_rows: int | None
+) -> dict[str, Raw]:
+    with closing(_connect(database)) as source:
+        return {name: _load(source, connection, name, entry, chunk_rows) for name, entry in entries.items()}
 
 
 def source_fingerprint(options: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -45,8 +45,7 @@ def loader(name: str) -> Loader:
     return cast(Loader, import_module(SOURCES[name]))
 
 
-@contextmanager
-def opened(source: Loader, options: dict[str, Any], chunk_rows: int) -> Iterator[dict[str, Raw]]:
+def opened(source: Loader, options: dict[str, Any], chunk_rows: int) -> AbstractContextManager[dict[str, Raw]]:
     """Read the raw tables of a source; those of more than `chunk_rows` rows in chunks, where the source can.
 
     Parameters
@@ -58,9 +57,15 @@ def opened(source: Loader, options: dict[str, Any], chunk_rows: int) -> Iterator
     chunk_rows
         Most rows of a table, or of a chunk of one, that stand in memory at once. A simulation or a public data set is
         read whole, as are customers.
+
+    Returns
+    -------
+    context manager of dict
+        The tables by name. It does not hold on to them: what its user lets go of leaves memory.
     """
-    if not hasattr(source, "opened"):
-        yield dict(source.load(options))
-        return
-    with source.opened(options, chunk_rows) as tables:
-        yield tables
+    return source.opened(options, chunk_rows) if hasattr(source, "opened") else _whole(source, options)
+
+
+@contextmanager
+def _whole(source: Loader, options: dict[str, Any]) -> Iterator[dict[str, Raw]]:
+    yield dict(source.load(options))

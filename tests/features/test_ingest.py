@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +20,9 @@ import pytest
 from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features import ingest as module
 from features.ingest import ingest
+from features.people.suppression_list import suppress
 from features.quality import quality_verdict
 from features.quality.check import check_table, check_tables
 from features.quality.quality_verdict import QualityError
@@ -30,8 +37,8 @@ from configs.settings import load
 from configs.workspace import Workspace
 from features import ingest
 
-keep = ingest.keep_used
-ingest.keep_used = lambda *arguments: (keep(*arguments), os.kill(os.getpid(), 9))
+keep = ingest.write_used_rows
+ingest.write_used_rows = lambda *arguments: (keep(*arguments), os.kill(os.getpid(), 9))
 ingest.ingest(load("test"), Workspace(Path(sys.argv[1])))
 """
 GOOD = {"order_id": "o1", "customer_id": "ann", "ordered_at": "2024-01-01", "amount": "10.5"}
@@ -200,3 +207,39 @@ def test_an_ingest_that_was_killed_leaves_its_rows_only_until_the_next(
     ingest(settings, workspace)
     assert list(workspace.state.glob(".*")) == []
     assert len(list(workspace.tables.glob("*.parquet"))) > 1
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_raw_table_leaves_memory_before_its_remaining_rows_are_checked(
+    chunked: bool,
+    workspace: Workspace,
+    settings: Settings,
+    shop: dict[str, pd.DataFrame],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw, alive = [], []
+
+    def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
+        tables = {name: frame.copy() for name, frame in shop.items()}
+        raw.extend(weakref.ref(frame) for frame in tables.values())
+        return tables
+
+    @contextmanager
+    def opened(options: dict[str, Any], chunk_rows: int) -> Iterator[dict[str, pd.DataFrame]]:
+        yield load(options)
+
+    def checked_tables(*arguments: Any) -> Any:
+        gc.collect()
+        alive.extend(frame() for frame in raw if frame() is not None)
+        return check_remaining(*arguments)
+
+    source = {"load": load, "source_fingerprint": lambda options: "x"} | ({"opened": opened} if chunked else {})
+    check_remaining = module.checked_tables
+    monkeypatch.setattr(module, "checked_tables", checked_tables)
+    monkeypatch.setattr(module, "loader", lambda name: SimpleNamespace(**source))
+    monkeypatch.setattr(module, "ingest_fingerprint", lambda settings: "x")
+    suppress(workspace, ["ann"])
+    columns = settings.columns.model_copy(update={"attributes": (), "sensitive": ()})
+    report = ingest(settings.model_copy(update={"columns": columns}), workspace, NOW)
+    assert {t["name"]: t["rows_erased"] for t in report["tables"]} == {"customers": 1, "orders": 6}
+    assert len(raw) == 2 and alive == []

@@ -80,7 +80,7 @@ def test_a_business_of_hostile_names_lives_in_a_hostile_folder(
 ) -> None:
     workspace = Workspace(tmp_path / 'it\'s "my" [shop]; 50% ☂')
     suppress(workspace, ["nobody's"])
-    report = ingest(business, workspace, NOW, part_rows=part_rows)
+    report = ingest(business, workspace, NOW, chunk_rows=part_rows)
     assert [t["rows_used"] for t in report["tables"]] == [len(IDS), 25 * len(IDS)]  # type: ignore[attr-defined]
     build.build(business, workspace)
     feature_store.apply(workspace, business)

@@ -26,8 +26,8 @@ def accept_quality(workspace: Workspace, by: str, reason: str) -> ledger.Record 
     ConfigError
         No reason is given.
     """
-    verdict = quality_verdict.verdict(workspace)
-    if verdict is None or verdict["passed"] or quality_verdict.accepted(workspace):
+    verdict = quality_verdict.latest_verdict(workspace)
+    if verdict is None or verdict["passed"] or quality_verdict.is_accepted(workspace):
         return None
     checks = tuple(f for f in verdict["findings"] if f["severity"] == "stop")
     record = _record(workspace, "accept_quality", DATA, verdict["fingerprint"], by, reason, checks)

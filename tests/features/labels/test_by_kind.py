@@ -34,7 +34,7 @@ def test_the_end_of_the_data_is_the_same_time_for_all_who_ask(
     assert end_of_known({}, until) == utc
     profiles = prepare({"profiles": pd.DataFrame({"customer_id": ["a"]})}, until, NOW)["profiles"]
     assert profiles["exported_at"].item() == pd.Timestamp(utc, tz="UTC")
-    assert quality_report.report({}, until)["data_until"] == f"{utc.isoformat()}Z"
+    assert quality_report.describe({}, until)["data_until"] == f"{utc.isoformat()}Z"
 
 
 def test_without_a_date_that_is_set_the_data_ends_at_the_newest_time_that_tells(settings: Settings) -> None:

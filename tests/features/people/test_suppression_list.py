@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -13,13 +14,18 @@ from configs.workspace import Workspace
 from features import ingest as module
 from features.erasure import clean, drop_rows
 from features.ingest import ingest
-from features.people.suppression_list import NONE, drop_suppressed, load_suppression_list, suppress
+from features.people.suppression_list import EMPTY, drop_suppressed, load_suppression_list, suppress
+from features.quality.check import ERASED_ROWS
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
 
+def erased_rows(tables: dict[str, Any]) -> dict[str, int]:
+    return {name: frame.attrs.get(ERASED_ROWS, 0) for name, frame in tables.items()}
+
+
 def test_the_list_holds_no_id_and_knows_them_all(workspace: Workspace) -> None:
-    assert load_suppression_list(workspace) == NONE
+    assert load_suppression_list(workspace) == EMPTY
     suppress(workspace, ["ann", "web-7"])
     suppress(workspace, ["web-7", "bob"])
     told = load_suppression_list(workspace)
@@ -40,13 +46,12 @@ def test_another_workspace_has_another_key(workspace: Workspace, tmp_path: Path)
 def test_rows_of_the_erased_are_left_out_and_counted(workspace: Workspace, shop: dict[str, pd.DataFrame]) -> None:
     suppress(workspace, ["ann"])
     rows = {name: frame.copy() for name, frame in shop.items()}
-    kept, counts = drop_suppressed(
-        {**shop, "orders": shop["orders"].assign(source_rows=2)}, load_suppression_list(workspace)
-    )
-    assert counts == {"customers": 1, "orders": 2 * 6}
+    kept = drop_suppressed({**shop, "orders": shop["orders"].assign(source_rows=2)}, load_suppression_list(workspace))
+    assert erased_rows(kept) == {"customers": 1, "orders": 2 * 6}
     assert kept["orders"]["customer_id"].tolist() == ["bob"]
     for name, frame in shop.items():
         pd.testing.assert_frame_equal(frame, rows[name])
+        assert frame.attrs == {}
 
 
 def test_an_alias_that_an_export_brings_later_is_erased_with_its_person(
@@ -54,23 +59,23 @@ def test_an_alias_that_an_export_brings_later_is_erased_with_its_person(
 ) -> None:
     suppress(workspace, ["ann"])
     links = pd.DataFrame({"customer_id": ["ann", "bob"], "alias": ["bob", "new"], "seen_at": ["2024-02-01"] * 2})
-    kept, counts = drop_suppressed({**shop, "identities": links}, load_suppression_list(workspace))
+    kept = drop_suppressed({**shop, "identities": links}, load_suppression_list(workspace))
     assert all(frame.empty for frame in kept.values())
-    assert counts == {"customers": 3, "orders": 7, "identities": 2}
+    assert erased_rows(kept) == {"customers": 3, "orders": 7, "identities": 2}
 
 
 def test_numbers_are_the_same_ids_as_their_text(workspace: Workspace) -> None:
     suppress(workspace, ["7"])
     frame = pd.DataFrame({"customer_id": [7.0, 8.0]})
-    assert drop_suppressed({"orders": frame}, load_suppression_list(workspace))[1] == {"orders": 1}
+    assert erased_rows(drop_suppressed({"orders": frame}, load_suppression_list(workspace))) == {"orders": 1}
 
 
 def test_a_broken_line_that_quotes_an_erased_id_is_left_out(workspace: Workspace) -> None:
     suppress(workspace, ["ann"])
     said = ["o.csv, row 3: 2 fields where the header has 4: 'o1;ann'", "o.csv, row 4: 2 fields: 'o2;anna'", None]
     frame = pd.DataFrame({"customer_id": [None, None, "bob"], "source_reason": said})
-    kept, counts = drop_suppressed({"orders": frame}, load_suppression_list(workspace))
-    assert (kept["orders"].index.tolist(), counts) == ([1, 2], {"orders": 1})
+    kept = drop_suppressed({"orders": frame}, load_suppression_list(workspace))
+    assert (kept["orders"].index.tolist(), erased_rows(kept)) == ([1, 2], {"orders": 1})
 
 
 def test_the_report_of_the_next_ingest_adds_up_and_says_why(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from configs.errors import ConfigError
 from configs.settings import Settings
-from features.quality.anomalies import RULES, SELF_RULES, Profile, find, hour_shift, profile
+from features.quality.anomalies import RULES, SELF_RULES, Profile, find_anomalies, hour_shift, profile_tables
 from features.quality.check import check_tables
 from features.simulation.shop import generate
 
@@ -27,14 +27,14 @@ def tables() -> Tables:
     return made(1)
 
 
-def told(tables: Tables, settings: Settings) -> Profile:
-    return profile(check_tables(tables, settings.columns, NOW), "UTC")
+def profile(tables: Tables, settings: Settings) -> Profile:
+    return profile_tables(check_tables(tables, settings.columns, NOW), "UTC")
 
 
 @pytest.fixture(scope="module")
 def usual(settings: Settings) -> Profile:
     """Profile of the load before: another seed of the same business."""
-    return told(made(2), settings)
+    return profile(made(2), settings)
 
 
 def rules(found: list) -> set[tuple[str, str, str]]:
@@ -46,16 +46,16 @@ def orders(tables: Tables, **columns: object) -> Tables:
 
 
 def test_a_clean_load_of_the_same_business_has_no_finding(tables: Tables, usual: Profile, settings: Settings) -> None:
-    assert find(told(tables, settings), usual) == []
-    assert find(told(tables, settings)) == []
+    assert find_anomalies(profile(tables, settings), usual) == []
+    assert find_anomalies(profile(tables, settings)) == []
 
 
 def test_a_load_compared_with_itself_has_no_finding(usual: Profile) -> None:
-    assert find(usual, usual) == []
+    assert find_anomalies(usual, usual) == []
 
 
 def test_cents_for_euros_are_found_with_the_factor(tables: Tables, usual: Profile, settings: Settings) -> None:
-    found = find(told(orders(tables, amount=tables["orders"]["amount"] * 100), settings), usual)
+    found = find_anomalies(profile(orders(tables, amount=tables["orders"]["amount"] * 100), settings), usual)
     assert ("orders", "amount", "scale_moved") in rules(found)
     one = next(f for f in found if f.rule == "scale_moved")
     assert "times what it was" in one.got
@@ -64,27 +64,31 @@ def test_cents_for_euros_are_found_with_the_factor(tables: Tables, usual: Profil
 
 def test_a_unit_that_changes_within_the_load_needs_no_reference(tables: Tables, settings: Settings) -> None:
     amounts, late = tables["orders"]["amount"], np.arange(len(tables["orders"])) > 0.6 * len(tables["orders"])
-    found = find(told(orders(tables, amount=amounts.where(~late, amounts * 100)), settings))
+    found = find_anomalies(profile(orders(tables, amount=amounts.where(~late, amounts * 100)), settings))
     assert rules(found) == {("orders", "amount", "unit_change_within")}
 
 
 def test_turned_signs_are_found_with_and_without_a_reference(
     tables: Tables, usual: Profile, settings: Settings
 ) -> None:
-    turned = told(orders(tables, amount=-tables["orders"]["amount"]), settings)
-    assert ("orders", "amount", "negative_share_moved") in rules(find(turned, usual))
-    assert rules(find(turned)) == {("orders", "amount", "returns_without_purchase")}
+    turned = profile(orders(tables, amount=-tables["orders"]["amount"]), settings)
+    assert ("orders", "amount", "negative_share_moved") in rules(find_anomalies(turned, usual))
+    assert rules(find_anomalies(turned)) == {("orders", "amount", "returns_without_purchase")}
 
 
 def test_the_same_rows_under_new_keys_are_found(tables: Tables, usual: Profile, settings: Settings) -> None:
     half = tables["orders"].head(600)
     twice = pd.concat([tables["orders"], half.assign(order_id=half["order_id"] + "x")], ignore_index=True)
-    assert ("orders", "*", "repeated_rows") in rules(find(told({**tables, "orders": twice}, settings), usual))
+    assert ("orders", "*", "repeated_rows") in rules(
+        find_anomalies(profile({**tables, "orders": twice}, settings), usual)
+    )
 
 
 def test_text_read_in_a_wrong_encoding_needs_no_reference(tables: Tables, settings: Settings) -> None:
     broken = "Légumes".encode().decode("latin-1")
-    found = find(told(orders(tables, category=tables["orders"]["category"].replace("fresh", broken)), settings))
+    found = find_anomalies(
+        profile(orders(tables, category=tables["orders"]["category"].replace("fresh", broken)), settings)
+    )
     assert rules(found) == {("orders", "category", "damaged_text")}
 
 
@@ -92,36 +96,38 @@ def test_text_read_in_a_wrong_encoding_needs_no_reference(tables: Tables, settin
     "text", ["Légumes", "Ärger & Söhne", "naïve", "São Paulo", "Straße", "東京", "Ünlü", "Ãlvaro A"]
 )
 def test_text_in_other_letters_is_not_damaged(tables: Tables, settings: Settings, text: str) -> None:
-    assert find(told(orders(tables, category=text), settings)) == []
+    assert find_anomalies(profile(orders(tables, category=text), settings)) == []
 
 
 def test_a_recorded_time_before_the_event_needs_no_reference(tables: Tables, settings: Settings) -> None:
     swapped = orders(tables, ordered_at=tables["orders"]["recorded_at"], recorded_at=tables["orders"]["ordered_at"])
-    assert ("orders", "recorded_at", "recorded_before_event") in rules(find(told(swapped, settings)))
+    assert ("orders", "recorded_at", "recorded_before_event") in rules(find_anomalies(profile(swapped, settings)))
 
 
 def test_a_table_that_is_gone_is_found(tables: Tables, usual: Profile, settings: Settings) -> None:
     without = {n: f for n, f in tables.items() if n != "contacts"}
-    assert rules(find(told(without, settings), usual)) == {("contacts", "*", "table_missing")}
+    assert rules(find_anomalies(profile(without, settings), usual)) == {("contacts", "*", "table_missing")}
 
 
 def test_a_rule_that_is_accepted_only_warns_and_an_unknown_one_is_refused(
     tables: Tables, usual: Profile, settings: Settings
 ) -> None:
-    new = told(orders(tables, channel="kiosk"), settings)
-    assert {f.rule for f in find(new, usual, ["unseen_values", "stuck_values"]) if f.severity == "stop"} == set()
+    new = profile(orders(tables, channel="kiosk"), settings)
+    assert {
+        f.rule for f in find_anomalies(new, usual, ["unseen_values", "stuck_values"]) if f.severity == "stop"
+    } == set()
     with pytest.raises(ConfigError, match="did you mean 'unseen_values'"):
-        find(new, usual, ["unseen_value"])
+        find_anomalies(new, usual, ["unseen_value"])
 
 
 def test_campaigns_that_come_and_go_are_no_new_categories(settings: Settings, usual: Profile) -> None:
     longer = dict(generate(400, 5, 3).tables)
     checked = check_tables(longer, settings.columns, datetime(2024, 6, 8, tzinfo=UTC))
-    assert find(profile(checked, "UTC"), usual) == []
+    assert find_anomalies(profile_tables(checked, "UTC"), usual) == []
 
 
 def test_every_finding_says_what_was_got_and_what_to_do(usual: Profile, tables: Tables, settings: Settings) -> None:
-    for one in find(told(orders(tables, amount=1e6, channel="x"), settings), usual):
+    for one in find_anomalies(profile(orders(tables, amount=1e6, channel="x"), settings), usual):
         assert one.got and one.expected and one.todo
         assert f"{one.table}.{one.column}" in one.text
     assert set(SELF_RULES) <= set(RULES)

@@ -130,14 +130,14 @@ def test_the_size_of_the_parts_changes_nothing(
     tmp_path: Path, business: Business, export: Callable[[Path], tuple[str, ...]], part_rows: int
 ) -> None:
     ready, one, other = business(*export(tmp_path)), Workspace(tmp_path / "one"), Workspace(tmp_path / "other")
-    whole, in_parts = ingest(ready, one, NOW), ingest(ready, other, NOW, part_rows=part_rows)
+    whole, in_parts = ingest(ready, one, NOW), ingest(ready, other, NOW, chunk_rows=part_rows)
     assert whole == in_parts
     assert_same(one, other)
     assert not list(other.state.glob(".*"))
 
 
 def test_rows_of_all_parts_are_used_or_in_quarantine(tmp_path: Path, business: Business) -> None:
-    made = ingest(business(*german(tmp_path)), Workspace(tmp_path / "w"), NOW, part_rows=1000)
+    made = ingest(business(*german(tmp_path)), Workspace(tmp_path / "w"), NOW, chunk_rows=1000)
     told = {t["name"]: t for t in made["tables"]}["orders"]
     assert told["rows_read"] == 3001 == told["rows_used"] + told["rows_quarantined"]
     assert sum(told["reasons"].values()) == told["rows_quarantined"] > 100
@@ -147,7 +147,7 @@ def test_rows_of_all_parts_are_used_or_in_quarantine(tmp_path: Path, business: B
 def test_of_a_key_in_two_parts_the_first_is_used(tmp_path: Path, business: Business) -> None:
     orders = lines(2000).assign(order_id=[f"o{n % 1500}" for n in range(2000)], amount="1,00", customer_id="c1")
     ready, place = business(csv(orders, tmp_path / "o.csv")), Workspace(tmp_path / "w")
-    ingest(ready, place, NOW, part_rows=1000)
+    ingest(ready, place, NOW, chunk_rows=1000)
     again = pd.read_parquet(place.quarantine / "orders.parquet")
     said = again["reason"].str.contains("order_id: occurs more than once; the first is used")
     assert again.loc[said, "order_id"].isin([f"o{n}" for n in range(500)]).all()
@@ -161,7 +161,7 @@ def test_rows_of_erased_persons_are_left_out_of_every_part(tmp_path: Path, busin
     places = Workspace(tmp_path / "one"), Workspace(tmp_path / "other")
     suppress(places[0], ["c3", "c7"])
     suppress(places[1], ["c3", "c7"])
-    whole, in_parts = ingest(ready, places[0], NOW), ingest(ready, places[1], NOW, part_rows=1000)
+    whole, in_parts = ingest(ready, places[0], NOW), ingest(ready, places[1], NOW, chunk_rows=1000)
     assert whole == in_parts
     assert {t["name"]: t["rows_erased"] for t in in_parts["tables"]}["orders"] > 0
     assert_same(*places)
@@ -172,7 +172,7 @@ def test_a_table_of_erased_persons_alone_is_empty_however_it_is_read(tmp_path: P
     suppress(place, ["c3"])
     for rows in (1000, 9999):
         with pytest.raises(DataError, match="orders: the table is empty"):
-            ingest(ready, place, NOW, part_rows=rows)
+            ingest(ready, place, NOW, chunk_rows=rows)
 
 
 def test_aliases_are_given_to_their_persons_in_every_part(tmp_path: Path, business: Business) -> None:
@@ -185,7 +185,7 @@ def test_aliases_are_given_to_their_persons_in_every_part(tmp_path: Path, busine
             checked = resolve_if_given(
                 check_tables({**raw, "identities": links}, ready.columns, NOW, "inactivity", check)
             )
-            found.append(checked["orders"].where(lambda frame: frame))
+            found.append(checked["orders"].select(lambda frame: frame))
     assert (found[0]["customer_id"] != "c205").all()
     assert found[0]["recorded_at"].notna().any()
     pd.testing.assert_frame_equal(*(frame.astype({"customer_id": "string"}) for frame in found))
@@ -197,7 +197,7 @@ def test_the_profile_is_drawn_alike_from_parts(
     monkeypatch.setattr(anomalies, "PROFILED", 700)
     ready, one, other = business(*german(tmp_path)), Workspace(tmp_path / "one"), Workspace(tmp_path / "other")
     ingest(ready, one, NOW)
-    ingest(ready, other, NOW, part_rows=1000)
+    ingest(ready, other, NOW, chunk_rows=1000)
     assert_same(one, other)
 
 
@@ -227,7 +227,7 @@ def test_ids_that_are_floats_are_told_alike_in_every_part(tmp_path: Path, odd: b
         assert isinstance(raw["orders"], ChunkedTable)
         found = check(ORDERS, raw["orders"], NOW, {"17", "17.0"})
     assert isinstance(found, ValidatedChunkedTable)
-    pd.testing.assert_frame_equal(found.where(lambda frame: frame), whole.used)
+    pd.testing.assert_frame_equal(found.select(lambda frame: frame), whole.used)
     kept = pd.read_parquet(found.quarantine_file)
     pd.testing.assert_frame_equal(kept, whole.quarantined.astype(str))
     for name in ORDERS.names:
@@ -246,5 +246,5 @@ def test_a_database_is_read_in_parts_in_its_order(tmp_path: Path) -> None:
     with database.opened(options, 1000) as raw:
         found = ChunkedCheck(tmp_path, lambda one: one.used)(ORDERS, raw["orders"], NOW, {"c1"})
     whole = check_table(ORDERS, database.load(options)["orders"], NOW, {"c1"})
-    pd.testing.assert_frame_equal(found.where(lambda frame: frame), whole.used)
+    pd.testing.assert_frame_equal(found.select(lambda frame: frame), whole.used)
     assert (found.rows_used, found.rows_quarantined) == (2999, 1)

@@ -88,7 +88,7 @@ def test_a_good_load_passes_becomes_the_reference_and_goes_into_history(
     tables: Tables, give, settings: Settings, workspace: Workspace
 ) -> None:
     give(tables)
-    assert quality_gate.reference(workspace) is None
+    assert quality_gate.reference_profile(workspace) is None
     first = ingest(settings, workspace, NOW)["verdict"]
     second = ingest(settings, workspace, NOW)["verdict"]
     assert (first["passed"], first["compared"]) == (True, False)
@@ -105,12 +105,12 @@ def test_a_bad_load_stops_with_the_reason_and_leaves_the_reference(
 ) -> None:
     give(tables)
     ingest(settings, workspace, NOW)
-    before = quality_gate.reference(workspace)
+    before = quality_gate.reference_profile(workspace)
     give({**tables, "orders": tables["orders"].assign(amount=tables["orders"]["amount"] * 100)})
     ingest(settings, workspace, NOW)
     with pytest.raises(QualityError, match=r"orders\.amount: a middle size of .*scale_moved.*--accept-quality"):
         quality_verdict.require(workspace)
-    assert quality_gate.reference(workspace) == before
+    assert quality_gate.reference_profile(workspace) == before
     assert quality_gate.history(workspace)[-1]["stops"][0].startswith("orders.amount")
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from configs.workspace import Workspace, write_text
-from features.quality.quality_verdict import QualityError, accept, accepted, quality_folder, require, verdict
+from features.quality.quality_verdict import QualityError, accept, is_accepted, latest_verdict, quality_folder, require
 
 FINDING = {
     "table": "orders",
@@ -26,7 +26,7 @@ def load(workspace: Workspace, passed: bool, fingerprint: str) -> None:
 
 
 def test_before_the_first_load_nothing_is_stopped(workspace: Workspace) -> None:
-    assert verdict(workspace) is None and not accepted(workspace)
+    assert latest_verdict(workspace) is None and not is_accepted(workspace)
     require(workspace)
 
 

@@ -26,7 +26,7 @@ PROFILE = {"end": None, "tables": {}}
 def stopped(workspace: Workspace, got: str = "x") -> None:
     finding = Finding("orders", "amount", "scale_moved", "stop", got, "y", "z")
     at = datetime(2024, 1, 1, tzinfo=UTC).isoformat()
-    quality_gate.keep(workspace, Verdict(at, "s", {"orders": {"validity": 1.0}}, (finding,), True), PROFILE)
+    quality_gate.save(workspace, Verdict(at, "s", {"orders": {"validity": 1.0}}, (finding,), True), PROFILE)
 
 
 def test_an_accepted_load_passes_becomes_the_reference_and_is_on_record(workspace: Workspace) -> None:
@@ -35,7 +35,7 @@ def test_an_accepted_load_passes_becomes_the_reference_and_is_on_record(workspac
         quality_verdict.require(workspace)
     accept_quality(workspace, "ada", "prices are told in cents from now on")
     quality_verdict.require(workspace)
-    assert quality_gate.reference(workspace) == PROFILE
+    assert quality_gate.reference_profile(workspace) == PROFILE
     (record,) = ledger.read(workspace.ledger)
     assert (record.action, record.model, record.by) == ("accept_quality", "data", "ada")
     assert record.checks[0]["rule"] == "scale_moved"
