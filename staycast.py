@@ -93,10 +93,10 @@ def ingest(
     from cli.screens.data import check_screen, ingest_screen
 
     if check:
-        from features.sufficiency import trial
+        from features.sufficiency import check_source
 
         with progress("check") as on_progress:
-            result = trial(load(config), lambda text: on_progress(text, 0, 1))
+            result = check_source(load(config), lambda text: on_progress(text, 0, 1))
         show(result, as_json, check_screen)
         return
     s = open_session(True, config, workspace, as_json=as_json, again=again)

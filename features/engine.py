@@ -23,7 +23,7 @@ from ibis.backends import BaseBackend
 
 from configs.errors import ConfigError, NotReadyError
 from configs.settings import Engine
-from features.people.identity import FILE as PEOPLE_FILE
+from features.people.identity import FILE as ALIAS_FILE
 from features.sql import quote_identifier, quote_literal
 
 MEMORY_GIB = 6
@@ -140,7 +140,7 @@ def read_tables(backend: BaseBackend, folder: Path) -> dict[str, ir.Table]:
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise NotReadyError(f"no tables at {folder}: run `staycast ingest` first")
-    return {f.stem: backend.read_parquet(f, table_name=f"table_{f.stem}") for f in files if f.name != PEOPLE_FILE}
+    return {f.stem: backend.read_parquet(f, table_name=f"table_{f.stem}") for f in files if f.name != ALIAS_FILE}
 
 
 def batches(

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from configs.workspace import Workspace, replacing_file, sweep, write_text
 from features import refresh
-from features.people.identity import FILE as PEOPLE_FILE
+from features.people.identity import FILE as ALIAS_FILE
 from features.people.identity import load_alias_map
 from features.people.suppression_list import IDS, WORDS
 from features.quality import quality_report
@@ -26,8 +26,8 @@ from features.store.feature_store import OnlineWriter
 
 def with_aliases(workspace: Workspace, ids: Iterable[str]) -> list[str]:
     """The persons behind these ids, with all aliases that are known of them, sorted."""
-    given = [i.strip() for i in ids]
-    return sorted({*given, *load_alias_map(workspace.tables).all_ids(given)})
+    stripped = [i.strip() for i in ids]
+    return sorted({*stripped, *load_alias_map(workspace.tables).all_ids(stripped)})
 
 
 def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
@@ -47,100 +47,100 @@ def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
     dict
         Rows removed, by the file they stood in.
     """
-    gone = set(ids)
+    erased = set(ids)
     sweep(workspace.state)
-    in_step = refresh.sorted_copy_is_current(workspace)
+    was_current = refresh.sorted_copy_is_current(workspace)
     files = [
         *workspace.tables.glob("*.parquet"),
         *workspace.features.glob("*.parquet"),
         *workspace.refresh.rglob("*.parquet"),
     ]
-    rows = {_name(workspace, p): drop_rows(p, gone) for p in sorted(files, key=lambda p: p.name == PEOPLE_FILE)}
+    rows = {_name(workspace, p): drop_rows(p, erased) for p in sorted(files, key=lambda p: p.name == ALIAS_FILE)}
     quarantine = sorted(workspace.quarantine.glob("*.parquet"))
-    rows |= {_name(workspace, p): drop_rows(p, gone, quoted=True) for p in quarantine}
-    if in_step:
+    rows |= {_name(workspace, p): drop_rows(p, erased, any_column=True) for p in quarantine}
+    if was_current:
         refresh.confirm_sorted_copy(workspace)
     if workspace.events.is_file():
         with EventLog(workspace.events) as log:
-            rows["events"] = log.erase("events", gone)
+            rows["events"] = log.erase("events", erased)
     if (workspace.feast / "registry.db").is_file():
         online = OnlineWriter(workspace, filling=True)
-        rows["online"] = online.erase(sorted(gone))
+        rows["online"] = online.erase(sorted(erased))
         online.close()
-    rows["reports"] = _clean_reports(workspace, gone)
+    rows["reports"] = _clean_reports(workspace, erased)
     return rows
 
 
-def drop_rows(path: Path, gone: set[str], quoted: bool = False) -> int:
+def drop_rows(path: Path, erased: set[str], any_column: bool = False) -> int:
     """Write a parquet file anew without the rows of some ids, row group by row group; how many there were.
 
     Parameters
     ----------
     path
         The file; one without such a row stays as it is.
-    gone
+    erased
         Ids to be dropped, wherever they stand in ``customer_id`` or ``alias``.
-    quoted
+    any_column
         Also drop rows that name one of them in any other column: quarantine holds rows as they came.
     """
     file = pq.ParquetFile(path)
     groups = range(file.num_row_groups)
-    if not any(_hits(file.read_row_group(n), gone, quoted) for n in groups):
+    if not any(_mentions_any(file.read_row_group(n), erased, any_column) for n in groups):
         return 0
     dropped = 0
     with replacing_file(path) as part, pq.ParquetWriter(part, file.schema_arrow) as writer:
         for n in groups:
             table = file.read_row_group(n)
-            mask = _about(table, gone, quoted)
+            mask = _mentions(table, erased, any_column)
             dropped += int(pc.sum(mask).as_py() or 0)
             writer.write_table(table.filter(pc.invert(mask)))
     file.close()
     return dropped
 
 
-def clean(content: Any, gone: set[str]) -> tuple[Any, int]:
+def remove_entries(content: Any, erased: set[str]) -> tuple[Any, int]:
     """Leave entries about some ids out of nested JSON; how many there were.
 
-    >>> clean({"same_person": [{"customer_id": "ann", "alias": "a2"}, {"customer_id": "bob"}]}, {"a2"})
+    >>> remove_entries({"same_person": [{"customer_id": "ann", "alias": "a2"}, {"customer_id": "bob"}]}, {"a2"})
     ({'same_person': [{'customer_id': 'bob'}]}, 1)
     """
     if isinstance(content, dict):
-        parts = {key: clean(value, gone) for key, value in content.items()}
+        parts = {key: remove_entries(value, erased) for key, value in content.items()}
         return {key: value for key, (value, _) in parts.items()}, sum(n for _, n in parts.values())
     if not isinstance(content, list):
         return content, 0
-    kept = [one for one in content if not (isinstance(one, dict) and gone & {str(one.get(c)) for c in IDS})]
-    inner = [clean(one, gone) for one in kept]
-    return [value for value, _ in inner], len(content) - len(kept) + sum(n for _, n in inner)
+    others = [entry for entry in content if not (isinstance(entry, dict) and erased & {str(entry.get(c)) for c in IDS})]
+    inner = [remove_entries(entry, erased) for entry in others]
+    return [value for value, _ in inner], len(content) - len(others) + sum(n for _, n in inner)
 
 
-def _hits(table: pa.Table, gone: set[str], quoted: bool) -> bool:
-    return bool(pc.any(_about(table, gone, quoted)).as_py())
+def _mentions_any(table: pa.Table, erased: set[str], any_column: bool) -> bool:
+    return bool(pc.any(_mentions(table, erased, any_column)).as_py())
 
 
-def _about(table: pa.Table, gone: set[str], quoted: bool) -> pa.ChunkedArray | pa.Array:
+def _mentions(table: pa.Table, erased: set[str], any_column: bool) -> pa.ChunkedArray | pa.Array:
     """True for each row that is about one of these ids."""
     mask = pa.array([False] * table.num_rows) if table.num_rows else pa.array([], type=pa.bool_())
-    wanted = pa.array(sorted(gone | {f"{i}.0" for i in gone}) if quoted else sorted(gone), type=pa.string())
-    for name in table.column_names if quoted else [c for c in IDS if c in table.column_names]:
+    values = pa.array(sorted(erased | {f"{i}.0" for i in erased}) if any_column else sorted(erased), type=pa.string())
+    for name in table.column_names if any_column else [c for c in IDS if c in table.column_names]:
         column = table.column(name).cast(pa.string())
-        mask = pc.or_(mask, pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(column), value_set=wanted), False))
-    if quoted and "reason" in table.column_names:
-        said = [bool(gone.intersection(WORDS.findall(text or ""))) for text in table.column("reason").to_pylist()]
-        mask = pc.or_(mask, pa.array(said, type=pa.bool_()))
+        mask = pc.or_(mask, pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(column), value_set=values), False))
+    if any_column and "reason" in table.column_names:
+        named = [bool(erased.intersection(WORDS.findall(text or ""))) for text in table.column("reason").to_pylist()]
+        mask = pc.or_(mask, pa.array(named, type=pa.bool_()))
     return mask
 
 
-def _clean_reports(workspace: Workspace, gone: set[str]) -> int:
+def _clean_reports(workspace: Workspace, erased: set[str]) -> int:
     """Leave the persons out of the quality report, for people and for programs, and of what the stages recorded."""
     report, count = workspace.reports / "quality" / "quality.json", 0
     for path in [report, *sorted((workspace.state / "stages").glob("*.json"))]:
-        content, found = clean(json.loads(path.read_text("utf-8")), gone) if path.is_file() else ({}, 0)
-        if found and path == report:
+        content, rows = remove_entries(json.loads(path.read_text("utf-8")), erased) if path.is_file() else ({}, 0)
+        if rows and path == report:
             quality_report.write(content, report.parent)
-        elif found:
+        elif rows:
             write_text(path, json.dumps(content, indent=1))
-        count += found
+        count += rows
     return count
 
 

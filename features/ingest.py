@@ -23,7 +23,7 @@ import pandas as pd
 from configs.settings import Settings
 from configs.workspace import Workspace, replacing, scratch
 from features.labels import ready_label
-from features.people.identity import propose, resolve_if_given
+from features.people.identity import propose_aliases, resolve_if_given
 from features.people.suppression_list import drop_suppressed, load_suppression_list
 from features.quality import quality_gate, quality_report
 from features.quality.check import ValidatedTable, check_tables
@@ -116,7 +116,7 @@ def _proposals(raw: Mapping[str, Raw]) -> list[dict[str, str]]:
     customers = raw.get("customers")
     if not isinstance(customers, pd.DataFrame) or not {"customer_id", "signed_up_at"} <= set(customers.columns):
         return []
-    proposals = propose(customers).astype(str).to_numpy().tolist()
+    proposals = propose_aliases(customers).astype(str).to_numpy().tolist()
     return [dict(zip(("customer_id", "alias", "source"), row, strict=True)) for row in proposals]
 
 

@@ -35,14 +35,14 @@ REMEDIES = {
 }
 
 
-def trial(settings: Settings, say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
+def check_source(settings: Settings, on_progress: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
     """Read and check the tables of a business without writing anything.
 
     Returns
     -------
     dict
         ``tables``: rows read and used; ``problems``: one entry a table, column and rule with the number of rows, an
-        example and what to do; ``enough``: one entry a requirement, see `enough`.
+        example and what to do; ``enough``: one entry a requirement, see `check_requirements`.
 
     Raises
     ------
@@ -50,37 +50,39 @@ def trial(settings: Settings, say: Callable[[str], None] = lambda text: None) ->
         A required table or column is missing, or a table is empty.
     """
     with tempfile.TemporaryDirectory() as folder:
-        say("reading")
+        on_progress("reading")
         with opened(loader(settings.source.loader), settings.source.options, CHUNK_ROWS) as raw:
-            say("checking every row")
+            on_progress("checking every row")
             checked = checked_tables(raw, settings, datetime.now(UTC), Path(folder))
-        say("counting what can be learned from")
+        on_progress("counting what can be learned from")
         return {
             "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
-            "problems": [p for one in checked.values() for p in problems(one)],
-            "enough": _enough(checked, settings),
+            "problems": [p for table in checked.values() for p in list_problems(table)],
+            "enough": _requirements(checked, settings),
         }
 
 
-def problems(one: ValidatedTable) -> list[dict[str, Any]]:
+def list_problems(table: ValidatedTable) -> list[dict[str, Any]]:
     """One entry for each rule that rows of a table break, the most frequent first."""
-    if one.quarantined.empty:
+    if table.quarantined.empty:
         return []
-    said = one.quarantined["reason"].str.split("; ").explode()
-    said = said[said.str.contains(": ", regex=False)]
-    rules = said.str.replace(r"'.*?'", "…", regex=True)
+    reasons = table.quarantined["reason"].str.split("; ").explode()
+    reasons = reasons[reasons.str.contains(": ", regex=False)]
+    rules = reasons.str.replace(r"'.*?'", "…", regex=True)
     out = []
-    for rule, rows in count_reasons(one, said).items():
+    for rule, rows in count_reasons(table, reasons).items():
         column, _, broken = str(rule).partition(": ")
-        remedy = next((do for part, do in REMEDIES.items() if part in broken), "see the quarantine for the rows")
-        example = str(said[rules == rule].iloc[0]).partition(": ")[2]
-        entry = {"table": one.table.name, "column": column, "rule": re.sub("^… ", "", broken), "rows": int(rows)}
-        out.append(entry | {"example": example, "do": remedy.replace("<table>", one.table.name)})
+        remedy = next(
+            (advice for part, advice in REMEDIES.items() if part in broken), "see the quarantine for the rows"
+        )
+        example = str(reasons[rules == rule].iloc[0]).partition(": ")[2]
+        entry = {"table": table.table.name, "column": column, "rule": re.sub("^… ", "", broken), "rows": int(rows)}
+        out.append(entry | {"example": example, "do": remedy.replace("<table>", table.table.name)})
     return out
 
 
-def enough(tables: Mapping[str, ir.Table], settings: Settings) -> list[dict[str, Any]]:
-    """Hold what the tables offer against the least that a model is learned from.
+def check_requirements(tables: Mapping[str, ir.Table], settings: Settings) -> list[dict[str, Any]]:
+    """Hold what the tables offer against the minimum that a model is learned from.
 
     Parameters
     ----------
@@ -94,35 +96,35 @@ def enough(tables: Mapping[str, ir.Table], settings: Settings) -> list[dict[str,
     list of dict
         One entry a requirement: ``model``, ``what``, ``found``, ``needed``, ``met``.
     """
-    labels, least = _labels(tables, settings), settings.minimum
+    labels, minimum = _labels(tables, settings), settings.minimum
     churn, value = labels.dropna(subset=["churned"]), labels.dropna(subset=["clv"])
     rows = [
-        ("churn", "labelled moments", churn["as_of"].nunique(), least.as_ofs),
-        ("churn", "customers at the newest of them", _at_newest(churn), least.customers),
-        ("churn", "labels of customers who left", int((churn["churned"] == 1).sum()), least.labels_of_each_kind),
-        ("churn", "labels of customers who stayed", int((churn["churned"] == 0).sum()), least.labels_of_each_kind),
-        ("clv", "labelled moments", value["as_of"].nunique(), least.as_ofs),
-        ("clv", "customers at the newest of them", _at_newest(value), least.customers),
-        ("clv", "labels of customers who bought", int((value["clv"] > 0).sum()), least.labels_of_each_kind),
+        ("churn", "labelled moments", churn["as_of"].nunique(), minimum.as_ofs),
+        ("churn", "customers at the newest of them", _at_newest(churn), minimum.customers),
+        ("churn", "labels of customers who left", int((churn["churned"] == 1).sum()), minimum.labels_of_each_kind),
+        ("churn", "labels of customers who stayed", int((churn["churned"] == 0).sum()), minimum.labels_of_each_kind),
+        ("clv", "labelled moments", value["as_of"].nunique(), minimum.as_ofs),
+        ("clv", "customers at the newest of them", _at_newest(value), minimum.customers),
+        ("clv", "labels of customers who bought", int((value["clv"] > 0).sum()), minimum.labels_of_each_kind),
     ]
     return [{"model": m, "what": w, "found": f, "needed": n, "met": f >= n} for m, w, f, n in rows]
 
 
-def _enough(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[dict[str, Any]]:
+def _requirements(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[dict[str, Any]]:
     if settings.churn.kind == "label":
-        return _enough_profiles(checked["profiles"], settings)
+        return _profile_requirements(checked["profiles"], settings)
     with tempfile.TemporaryDirectory() as folder:
-        for name, one in checked.items():
-            write_used_rows(one, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")
-        return enough(read_tables(connect(), Path(folder)), settings)
+        for name, table in checked.items():
+            write_used_rows(table, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")
+        return check_requirements(read_tables(connect(), Path(folder)), settings)
 
 
-def _enough_profiles(profiles: ValidatedTable, settings: Settings) -> list[dict[str, Any]]:
-    least, label = settings.minimum, profiles.used["label"]
+def _profile_requirements(profiles: ValidatedTable, settings: Settings) -> list[dict[str, Any]]:
+    minimum, label = settings.minimum, profiles.used["label"]
     rows = [
-        ("customers", len(label), least.customers),
-        ("labels of customers who left", int((label == 1).sum()), least.labels_of_each_kind),
-        ("labels of customers who stayed", int((label == 0).sum()), least.labels_of_each_kind),
+        ("customers", len(label), minimum.customers),
+        ("labels of customers who left", int((label == 1).sum()), minimum.labels_of_each_kind),
+        ("labels of customers who stayed", int((label == 0).sum()), minimum.labels_of_each_kind),
     ]
     return [{"model": "churn", "what": w, "found": f, "needed": n, "met": f >= n} for w, f, n in rows]
 
@@ -132,13 +134,13 @@ def _at_newest(rows: pd.DataFrame) -> int:
 
 
 def _labels(tables: Mapping[str, ir.Table], settings: Settings) -> pd.DataFrame:
-    until = end_of_known(tables, settings)
     try:
-        when = as_of_dates(first_event(tables, settings), until, settings.as_of)
+        until = end_of_known(tables, settings)
+        as_ofs = as_of_dates(first_event(tables, settings), until, settings.as_of)
     except NotEnoughDataError:
         return pd.DataFrame(columns=["as_of", "churned", "clv"], dtype=float)
-    told = [
-        labels_at(tables, customers_as_of(tables["customers"], m), m, until, settings).to_pandas().assign(as_of=m)
-        for m in when
+    labels = [
+        labels_at(tables, customers_as_of(tables["customers"], t), t, until, settings).to_pandas().assign(as_of=t)
+        for t in as_ofs
     ]
-    return pd.concat(told, ignore_index=True)
+    return pd.concat(labels, ignore_index=True)

@@ -3,7 +3,7 @@
 The table ``identities`` says which alias is whom, and since when that is known: ``customer_id, alias, source,
 seen_at``.
 Rows of an alias then belong to the person. They count from the moment on at which the alias was seen to be the
-person's, never before: a link found in March changes nothing that could have been told in February.
+person's, never before: a link found in March changes nothing that could have been known in February.
 
 Aliases can also be proposed, by the same e-mail or telephone number. A proposal is reported, never merged.
 """
@@ -33,8 +33,8 @@ class AliasMap:
 
     Examples
     --------
-    >>> people = AliasMap({"web-7": "ann"}, {"web-7": pd.Timestamp("2024-02-20")})
-    >>> people.of(["web-7", "bob"]), people.all_ids(["web-7", "bob"])
+    >>> alias_map = AliasMap({"web-7": "ann"}, {"web-7": pd.Timestamp("2024-02-20")})
+    >>> alias_map.of(["web-7", "bob"]), alias_map.all_ids(["web-7", "bob"])
     (['ann', 'bob'], ['ann', 'bob', 'web-7'])
     """
 
@@ -52,12 +52,12 @@ class AliasMap:
 
     def aliases(self) -> dict[str, list[str]]:
         """The aliases of each person who has one, sorted."""
-        found: dict[str, list[str]] = {}
+        aliases: dict[str, list[str]] = {}
         for alias in sorted(self.person):
-            found.setdefault(self.person[alias], []).append(alias)
-        return found
+            aliases.setdefault(self.person[alias], []).append(alias)
+        return aliases
 
-    def give(self, rows: pd.DataFrame, time: str) -> pd.DataFrame:
+    def assign_persons(self, rows: pd.DataFrame, time: str) -> pd.DataFrame:
         """Rows with a ``customer_id``, given to their persons; known no earlier than the alias was.
 
         Parameters
@@ -122,12 +122,13 @@ def resolve(checked: Mapping[str, ValidatedTable], identities: pd.DataFrame) -> 
     DataError
         An alias belongs to two persons, or aliases go round in a circle.
     """
-    people = alias_map_of(identities)
-    out = {name: one if name in ("identities", "customers") else _give(one, people) for name, one in checked.items()}
-    return out | {"customers": _one_row_a_person(checked["customers"], people.person)}
+    alias_map = alias_map_of(identities)
+    alone = ("identities", "customers")
+    out = {name: one if name in alone else _assign_persons(one, alias_map) for name, one in checked.items()}
+    return out | {"customers": _one_row_a_person(checked["customers"], alias_map.person)}
 
 
-def propose(customers: pd.DataFrame) -> pd.DataFrame:
+def propose_aliases(customers: pd.DataFrame) -> pd.DataFrame:
     """Find customers with the same e-mail or telephone number.
 
     E-mails are compared in lower case without what follows a ``+``; telephone numbers by their digits, from seven on,
@@ -145,15 +146,16 @@ def propose(customers: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> people = pd.DataFrame({"customer_id": ["1", "2"], "signed_up_at": pd.to_datetime(["2024-01-01", "2024-02-01"]),
-    ...                        "email": ["Ann@x.org ", "ann+shop@X.org"]})
-    >>> propose(people).to_dict("records")
+    >>> signed_up = pd.to_datetime(["2024-01-01", "2024-02-01"])
+    >>> customers = pd.DataFrame({"customer_id": ["1", "2"], "signed_up_at": signed_up,
+    ...                           "email": ["Ann@x.org ", "ann+shop@X.org"]})
+    >>> propose_aliases(customers).to_dict("records")
     [{'customer_id': '1', 'alias': '2', 'source': 'email'}]
     """
-    found = [_same(customers, name) for name in CONTACT_COLUMNS if name in customers]
-    if not found:
+    proposals = [_same_contact(customers, name) for name in CONTACT_COLUMNS if name in customers]
+    if not proposals:
         return pd.DataFrame(columns=["customer_id", "alias", "source"])
-    return pd.concat(found, ignore_index=True).drop_duplicates(["customer_id", "alias"], ignore_index=True)
+    return pd.concat(proposals, ignore_index=True).drop_duplicates(["customer_id", "alias"], ignore_index=True)
 
 
 def alias_map_of(identities: pd.DataFrame) -> AliasMap:
@@ -161,21 +163,21 @@ def alias_map_of(identities: pd.DataFrame) -> AliasMap:
     twice = identities.groupby("alias")["customer_id"].nunique()
     if (twice > 1).any():
         raise DataError(f"identities: alias '{twice.idxmax()}' belongs to {twice.max()} customers; keep one of them")
-    step = dict(zip(identities["alias"], identities["customer_id"], strict=True))
+    links = dict(zip(identities["alias"], identities["customer_id"], strict=True))
     seen = identities.groupby("alias")["seen_at"].min().to_dict()
     person, since = {}, {}
-    for alias in step:
-        passed, now, known = [alias], step[alias], seen[alias]
-        while now in step:
+    for alias in links:
+        passed, now, known = [alias], links[alias], seen[alias]
+        while now in links:
             if now in passed:
                 raise DataError(f"identities: {' -> '.join([*passed, now])} goes round in a circle; break it")
-            passed, known, now = [*passed, now], max(known, seen[now]), step[now]
+            passed, known, now = [*passed, now], max(known, seen[now]), links[now]
         person[alias], since[alias] = now, known
     return AliasMap(person, since)
 
 
-def _give(one: ValidatedTable, people: AliasMap) -> ValidatedTable:
-    return one.map_rows(lambda rows: people.give(rows, one.table.time))
+def _assign_persons(one: ValidatedTable, alias_map: AliasMap) -> ValidatedTable:
+    return one.map_rows(lambda rows: alias_map.assign_persons(rows, one.table.time))
 
 
 def _one_row_a_person(one: ValidatedTable, person: Mapping[str, str]) -> ValidatedTable:
@@ -183,13 +185,13 @@ def _one_row_a_person(one: ValidatedTable, person: Mapping[str, str]) -> Validat
     reasons = "customer_id: an alias of " + one.used.loc[aliases, "customer_id"].map(person)
     aside = one.used[aliases].assign(reason=reasons)
     parts = [part for part in (one.quarantined, aside) if len(part)]
-    kept = one.used[~aliases].reset_index(drop=True)
+    persons = one.used[~aliases].reset_index(drop=True)
     return dataclasses.replace(
-        one, used=kept, quarantined=pd.concat(parts, ignore_index=True) if parts else one.quarantined
+        one, used=persons, quarantined=pd.concat(parts, ignore_index=True) if parts else one.quarantined
     )
 
 
-def _same(customers: pd.DataFrame, name: str) -> pd.DataFrame:
+def _same_contact(customers: pd.DataFrame, name: str) -> pd.DataFrame:
     read = {"email": _email, "phone": _phone}[name]
     rows = customers.assign(key=customers[name].map(read, na_action="ignore")).dropna(subset=["key"])
     rows = rows.sort_values(["signed_up_at", "customer_id"], kind="stable")

@@ -276,7 +276,7 @@ def _value(kind: str, value: Any) -> Any:
     return float(value) if kind == "number" else str(value).strip()
 
 
-def event_frames(rows: Iterable[Any], zone: ZoneInfo, people: AliasMap = NO_ALIASES) -> dict[str, pd.DataFrame]:
+def event_frames(rows: Iterable[Any], zone: ZoneInfo, aliases: AliasMap = NO_ALIASES) -> dict[str, pd.DataFrame]:
     """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
 
     An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
@@ -286,7 +286,7 @@ def event_frames(rows: Iterable[Any], zone: ZoneInfo, people: AliasMap = NO_ALIA
     for table, content, recorded in rows:
         by_table.setdefault(table, []).append({**json.loads(content), "recorded_at": recorded})
     frames = {name: _frame(TABLES[name], own, zone) for name, own in by_table.items()}
-    return {name: people.give(frame, TABLES[name].time) for name, frame in frames.items()}
+    return {name: aliases.assign_persons(frame, TABLES[name].time) for name, frame in frames.items()}
 
 
 def empty_events(name: str, zone: ZoneInfo) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 from configs.errors import DataError
 from configs.settings import Columns
 from features.build import features_as_of
-from features.people.identity import propose, resolve
+from features.people.identity import propose_aliases, resolve
 from features.quality.check import ValidatedTable, check_tables
 from features.schema import feature_columns
 
@@ -94,8 +94,8 @@ def test_the_same_mail_or_telephone_is_proposed_and_nothing_else() -> None:
             "phone": ["+49 (0)30 / 123456", None, "0049030123456", "12", None],
         }
     )
-    assert sorted(map(tuple, propose(people).to_numpy())) == [("1", "3", "phone"), ("2", "1", "email")]
+    assert sorted(map(tuple, propose_aliases(people).to_numpy())) == [("1", "3", "phone"), ("2", "1", "email")]
 
 
 def test_without_mail_or_telephone_nothing_is_proposed() -> None:
-    assert propose(pd.DataFrame({"customer_id": ["1"], "signed_up_at": [pd.Timestamp("2024-01-01")]})).empty
+    assert propose_aliases(pd.DataFrame({"customer_id": ["1"], "signed_up_at": [pd.Timestamp("2024-01-01")]})).empty

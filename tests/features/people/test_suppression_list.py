@@ -12,7 +12,7 @@ import pytest
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features import ingest as module
-from features.erasure import clean, drop_rows
+from features.erasure import drop_rows, remove_entries
 from features.ingest import ingest
 from features.people.suppression_list import EMPTY, drop_suppressed, load_suppression_list, suppress
 from features.quality.check import ERASED_ROWS
@@ -115,11 +115,11 @@ def test_in_quarantine_a_row_is_found_by_whatever_column_names_the_person(tmp_pa
         }
     )
     rows.to_parquet(path, index=False)
-    assert drop_rows(path, {"7"}, quoted=True) == 4
+    assert drop_rows(path, {"7"}, any_column=True) == 4
     assert pd.read_parquet(path)["customer_id"].tolist() == ["17"]
 
 
 def test_what_is_cleaned_is_not_changed_itself() -> None:
     content = {"a": [{"customer_id": "ann"}, {"b": [{"alias": "ann"}, 1]}]}
-    assert clean(content, {"ann"}) == ({"a": [{"b": [1]}]}, 2)
+    assert remove_entries(content, {"ann"}) == ({"a": [{"b": [1]}]}, 2)
     assert content == {"a": [{"customer_id": "ann"}, {"b": [{"alias": "ann"}, 1]}]}

@@ -203,9 +203,9 @@ def test_the_profile_is_drawn_alike_from_parts(
 
 def test_a_trial_tells_the_same_of_parts(tmp_path: Path, business: Business, monkeypatch: pytest.MonkeyPatch) -> None:
     ready = business(*german(tmp_path))
-    whole = sufficiency.trial(ready)
+    whole = sufficiency.check_source(ready)
     monkeypatch.setattr(sufficiency, "CHUNK_ROWS", 1000)
-    assert sufficiency.trial(ready) == whole
+    assert sufficiency.check_source(ready) == whole
 
 
 @pytest.mark.parametrize("odd", [False, True])
