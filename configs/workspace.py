@@ -19,6 +19,7 @@ from typing import Any
 from configs.errors import ConfigError, NotReadyError
 
 SCRATCH = ".scratch-"
+SCORE_TABLE, SCORE_LINES = "scores.parquet", "scores.jsonl"  # in each folder of `Workspace.scores`
 
 
 @dataclass(frozen=True)

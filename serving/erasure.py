@@ -20,10 +20,9 @@ from typing import Any
 import orjson
 
 from configs.errors import ConfigError
-from configs.workspace import Workspace, replacing_file, sweep
+from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace, replacing_file, sweep
 from features import erasure
 from features.people.suppression_list import suppress
-from serving.bulk.batch import JSON_LINES, PARQUET
 from serving.records.prediction_log import PredictionLog
 
 NOT_ERASED = (
@@ -99,8 +98,8 @@ def _erase_answers(workspace: Workspace, ids: set[str]) -> dict[str, int]:
     rows = {}
     sweep(workspace.scores)
     for folder in sorted(p for p in workspace.scores.glob("[!.]*") if p.is_dir()):
-        rows[f"scores/{folder.name}"] = erasure.drop_rows(folder / PARQUET, ids)
-        lines = folder / JSON_LINES
+        rows[f"scores/{folder.name}"] = erasure.drop_rows(folder / SCORE_TABLE, ids)
+        lines = folder / SCORE_LINES
         with lines.open("rb") as old, replacing_file(lines) as part, part.open("wb") as new:
             new.writelines(line for line in old if orjson.loads(line)["customer_id"] not in ids)
     if workspace.prediction_log.is_file():

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from heapq import nlargest
+from operator import itemgetter
 from typing import Any
 
-import pandas as pd
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from cli.screens.tables import make_table
 from configs.settings import Settings
-from configs.workspace import Workspace
-from serving.bulk.batch import PARQUET
+from configs.workspace import SCORE_TABLE, Workspace
 
 AT_RISK = 10
 MAX_REASONS = 2
+COLUMNS = ("customer_id", "band", "probability", "expected", "low", "high", "tier", "action", "reasons")
 
 
 def scores_screen(result: Mapping[str, Any], workspace: Workspace, settings: Settings) -> Group:
@@ -31,11 +32,13 @@ def scores_screen(result: Mapping[str, Any], workspace: Workspace, settings: Set
 
 def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) -> Table:
     """The most valuable customers of the two highest risk bands, with their reasons."""
-    rows = pd.read_parquet(workspace.scores / score["as_of"][:10] / PARQUET)
-    risky = rows[rows["band"].isin(["high", "critical"])]
+    import pyarrow.parquet as pq
+
+    path = workspace.scores / score["as_of"][:10] / SCORE_TABLE
+    rows = pq.read_table(path, columns=list(COLUMNS), filters=[("band", "in", ["high", "critical"])]).to_pylist()
     if "clv" not in settings.tasks:
-        return _at_highest_risk(risky.nlargest(AT_RISK, "probability"), score["as_of"][:10])
-    risky = risky.nlargest(AT_RISK, "expected")
+        return _at_highest_risk(nlargest(AT_RISK, rows, itemgetter("probability")), score["as_of"][:10])
+    risky = nlargest(AT_RISK, rows, itemgetter("expected"))
     days = settings.clv.horizon_days
     table = make_table(
         f"The {len(risky)} most valuable customers at risk, as of {score['as_of'][:10]}",
@@ -46,7 +49,7 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
         "action",
         "because",
     )
-    for row in risky.to_dict("records"):
+    for row in risky:
         value = f"{row['expected']:,.0f} ({row['low']:,.0f}–{row['high']:,.0f})"
         leaves = f"{row['probability']:.0%}"
         because = "\n".join(row["reasons"][:MAX_REASONS])
@@ -54,11 +57,11 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
     return table
 
 
-def _at_highest_risk(risky: pd.DataFrame, as_of: str) -> Table:
+def _at_highest_risk(risky: Sequence[Mapping[str, Any]], as_of: str) -> Table:
     """The customers at the highest risk, where no value is forecast."""
     title = f"The {len(risky)} customers at the highest risk, as of {as_of}"
     table = make_table(title, "customer", "leaves", "action", "because")
-    for row in risky.to_dict("records"):
+    for row in risky:
         because = "\n".join(row["reasons"][:MAX_REASONS])
         table.add_row(row["customer_id"], f"{row['probability']:.0%}", row["action"], because)
     return table

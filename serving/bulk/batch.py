@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from configs.errors import DataError
 from configs.settings import Settings
-from configs.workspace import Workspace, replacing
+from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace, replacing
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from serving.answer.champion import Champions
@@ -23,7 +23,6 @@ from serving.answer.score import iso, score
 from serving.records.prediction_log import to_record
 
 CHUNK_ROWS = 2000
-PARQUET, JSON_LINES = "scores.parquet", "scores.jsonl"
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
     [
@@ -163,7 +162,7 @@ def _write(
     folder: Path, aliases: Mapping[str, list[str]], chunks: Iterator[list[dict[str, Any]]]
 ) -> Iterator[list[dict[str, Any]]]:
     """Write both files chunk by chunk, and pass every chunk on."""
-    with pq.ParquetWriter(folder / PARQUET, SCHEMA) as table, (folder / JSON_LINES).open("wb") as lines:
+    with pq.ParquetWriter(folder / SCORE_TABLE, SCHEMA) as table, (folder / SCORE_LINES).open("wb") as lines:
         for answers in chunks:
             rows = [{**_parquet_row(a), "aliases": aliases.get(a["customer_id"], [])} for a in answers]
             table.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
