@@ -83,19 +83,14 @@ def drop_rows(path: Path, erased: set[str], any_column: bool = False) -> int:
     any_column
         Also drop rows that name one of them in any other column: quarantine holds rows as they came.
     """
-    file = pq.ParquetFile(path)
-    groups = range(file.num_row_groups)
-    if not any(_mentions_any(file.read_row_group(n), erased, any_column) for n in groups):
-        return 0
-    dropped = 0
-    with replacing_file(path) as part, pq.ParquetWriter(part, file.schema_arrow) as writer:
-        for n in groups:
-            table = file.read_row_group(n)
-            mask = _mentions(table, erased, any_column)
-            dropped += int(pc.sum(mask).as_py() or 0)
-            writer.write_table(table.filter(pc.invert(mask)))
-    file.close()
-    return dropped
+    with pq.ParquetFile(path) as file:
+        groups = range(file.num_row_groups)
+        rows = sum(pc.sum(_mentions(file.read_row_group(n), erased, any_column)).as_py() or 0 for n in groups)
+        if rows:
+            with replacing_file(path) as part, pq.ParquetWriter(part, file.schema_arrow) as writer:
+                for table in map(file.read_row_group, groups):
+                    writer.write_table(table.filter(pc.invert(_mentions(table, erased, any_column))))
+    return rows
 
 
 def remove_entries(content: Any, erased: set[str]) -> tuple[Any, int]:
@@ -112,10 +107,6 @@ def remove_entries(content: Any, erased: set[str]) -> tuple[Any, int]:
     others = [entry for entry in content if not (isinstance(entry, dict) and erased & {str(entry.get(c)) for c in IDS})]
     inner = [remove_entries(entry, erased) for entry in others]
     return [value for value, _ in inner], len(content) - len(others) + sum(n for _, n in inner)
-
-
-def _mentions_any(table: pa.Table, erased: set[str], any_column: bool) -> bool:
-    return bool(pc.any(_mentions(table, erased, any_column)).as_py())
 
 
 def _mentions(table: pa.Table, erased: set[str], any_column: bool) -> pa.ChunkedArray | pa.Array:

@@ -74,7 +74,8 @@ def ingest(
             remaining = drop_suppressed(raw, load_suppression_list(workspace))
             del raw  # a table without its erased rows is a copy: the two must not stand in memory side by side
             checked = checked_tables(remaining, settings, now, folder)
-            of_source = {"same_person": _proposals(remaining), "reading": _notes(remaining)}
+            notes = [f"{name}: {note}" for name, table in remaining.items() for note in table.attrs.get("notes", ())]
+            of_source = {"same_person": _proposals(remaining), "reading": notes}
             del remaining
         verdict, profile = quality_gate.judge(
             checked, settings, quality_gate.reference_profile(workspace), now, ingest_fingerprint(settings)
@@ -104,11 +105,6 @@ def checked_tables(
     prepared = ready_label.prepare(raw, settings, now)
     check = ChunkedCheck(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
     return resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind, check))
-
-
-def _notes(raw: Mapping[str, Raw]) -> list[str]:
-    """How the files were read, with every guess, as their source tells it."""
-    return [f"{name}: {note}" for name, frame in raw.items() for note in frame.attrs.get("notes", ())]
 
 
 def _proposals(raw: Mapping[str, Raw]) -> list[dict[str, str]]:

@@ -506,17 +506,13 @@ def _sort_tables(backend: BaseBackend, tables: Mapping[str, ir.Table], workspace
 
 def sorted_copy_is_current(workspace: Workspace) -> bool:
     """True if the copy of the tables that is sorted by customer holds what the tables hold."""
-    folder = workspace.refresh / SORTED_TABLES
-    return folder.is_dir() and _copied_state(folder) == _tables_state(workspace.tables)
+    state = workspace.refresh / SORTED_TABLES / SORTED_FROM
+    return state.is_file() and state.read_text("utf-8") == _tables_state(workspace.tables)
 
 
 def confirm_sorted_copy(workspace: Workspace) -> None:
     """Say that the sorted copy holds what the tables hold: the same rows were taken out of both."""
     (workspace.refresh / SORTED_TABLES / SORTED_FROM).write_text(_tables_state(workspace.tables), "utf-8")
-
-
-def _copied_state(folder: Path) -> str:
-    return (folder / SORTED_FROM).read_text("utf-8")
 
 
 def _tables_state(folder: Path) -> str:

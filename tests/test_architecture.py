@@ -27,10 +27,7 @@ LOADED_BY = {  # by name or by path, which no import statement shows
 TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their own -> the test that tries them
     "configs/errors.py": "tests/configs/test_settings.py",
     "features/columns": "tests/features/columns/test_column.py",
-    "features/erasure.py": "tests/features/people/test_suppression_list.py",
     "features/labels/eligibility.py": "tests/serving/answer/test_decide.py",
-    "features/quality/check.py": "tests/features/test_ingest.py",
-    "features/quality/quality_report.py": "tests/features/quality/test_quality_gate.py",
     "features/sources/data_sets": "tests/features/sources/test_loaders.py",
     "features/sources/staging.py": "tests/features/sources/test_files.py",
     "training/data/dataset.py": "tests/training/fit/test_boosters.py",

@@ -14,7 +14,7 @@ import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pandas as pd
@@ -123,9 +123,9 @@ def resolve(checked: Mapping[str, ValidatedTable], identities: pd.DataFrame) -> 
         An alias belongs to two persons, or aliases go round in a circle.
     """
     alias_map = alias_map_of(identities)
-    alone = ("identities", "customers")
-    out = {name: one if name in alone else _assign_persons(one, alias_map) for name, one in checked.items()}
-    return out | {"customers": _one_row_a_person(checked["customers"], alias_map.person)}
+    others = {name: one for name, one in checked.items() if name not in ("identities", "customers")}
+    out = {n: one.map_rows(partial(alias_map.assign_persons, time=one.table.time)) for n, one in others.items()}
+    return {**checked, **out, "customers": _one_row_a_person(checked["customers"], alias_map.person)}
 
 
 def propose_aliases(customers: pd.DataFrame) -> pd.DataFrame:
@@ -174,10 +174,6 @@ def alias_map_of(identities: pd.DataFrame) -> AliasMap:
             passed, known, now = [*passed, now], max(known, seen[now]), links[now]
         person[alias], since[alias] = now, known
     return AliasMap(person, since)
-
-
-def _assign_persons(one: ValidatedTable, alias_map: AliasMap) -> ValidatedTable:
-    return one.map_rows(lambda rows: alias_map.assign_persons(rows, one.table.time))
 
 
 def _one_row_a_person(one: ValidatedTable, person: Mapping[str, str]) -> ValidatedTable:

@@ -317,16 +317,13 @@ def read_values(spec: Table, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series
 
 def _read(field: Field, given: pd.Series) -> pd.Series:
     if field.kind == "number":
-        return _finite(pd.to_numeric(given, errors="coerce").astype("float64"))
+        numbers = pd.to_numeric(given, errors="coerce").astype("float64")
+        return numbers.where(np.isfinite(numbers))
     if field.kind == "time":
         return _utc(given)
     if field.kind == "flag":
         return as_text(given).str.lower().map(FLAGS).astype("float64")
     return as_text(given)
-
-
-def _finite(numbers: pd.Series) -> pd.Series:
-    return numbers.where(np.isfinite(numbers))
 
 
 def _utc(given: pd.Series) -> pd.Series:

@@ -222,7 +222,7 @@ class SqliteRows:
 
     def create_table(self, table: str, names: Sequence[str]) -> None:
         """Make a table, or add the columns that it lacks; a table of another layout is made anew."""
-        have = self._columns(table)
+        have = [row[1] for row in self._connection.execute(f"PRAGMA table_info({quote_identifier(table)})")]
         if have and not set(KEYS) <= set(have):
             self.drop_table(table)
             have = []
@@ -301,9 +301,6 @@ class SqliteRows:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
-
-    def _columns(self, table: str) -> list[str]:
-        return [row[1] for row in self._connection.execute(f"PRAGMA table_info({quote_identifier(table)})")]
 
 
 def table_name(project: str, view: str) -> str:

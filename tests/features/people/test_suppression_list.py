@@ -12,7 +12,6 @@ import pytest
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features import ingest as module
-from features.erasure import drop_rows, remove_entries
 from features.ingest import ingest
 from features.people.suppression_list import EMPTY, drop_suppressed, load_suppression_list, suppress
 from features.quality.check import ERASED_ROWS
@@ -93,33 +92,3 @@ def test_the_report_of_the_next_ingest_adds_up_and_says_why(
     assert told["orders"]["valid_share"] == 1
     assert pd.read_parquet(workspace.tables / "customers.parquet")["customer_id"].tolist() == ["bob", "new"]
     assert "6 of erased persons" in (workspace.reports / "quality" / "quality.html").read_text("utf-8")
-
-
-def test_a_parquet_file_keeps_its_other_rows_types_and_order(tmp_path: Path, shop: dict[str, pd.DataFrame]) -> None:
-    path = tmp_path / "orders.parquet"
-    shop["orders"].to_parquet(path, index=False, row_group_size=2)
-    assert drop_rows(path, {"nobody"}) == 0
-    assert drop_rows(path, {"ann"}) == 6
-    pd.testing.assert_frame_equal(
-        pd.read_parquet(path), shop["orders"].query("customer_id == 'bob'").reset_index(drop=True)
-    )
-
-
-def test_in_quarantine_a_row_is_found_by_whatever_column_names_the_person(tmp_path: Path) -> None:
-    path = tmp_path / "orders.parquet"
-    rows = pd.DataFrame(
-        {
-            "customer_id": [" 7 ", "7.0", "17", "None", "None"],
-            "shop": ["a", "b", "c", "7", "d"],
-            "reason": ["x", "x", "x", "x", "row 9: 2 fields: '7;1'"],
-        }
-    )
-    rows.to_parquet(path, index=False)
-    assert drop_rows(path, {"7"}, any_column=True) == 4
-    assert pd.read_parquet(path)["customer_id"].tolist() == ["17"]
-
-
-def test_what_is_cleaned_is_not_changed_itself() -> None:
-    content = {"a": [{"customer_id": "ann"}, {"b": [{"alias": "ann"}, 1]}]}
-    assert remove_entries(content, {"ann"}) == ({"a": [{"b": [1]}]}, 2)
-    assert content == {"a": [{"customer_id": "ann"}, {"b": [{"alias": "ann"}, 1]}]}
