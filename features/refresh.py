@@ -195,17 +195,17 @@ def refresh(
     as_of = next_whole_second(began, position) if as_of is None else _whole_second(as_of)
     on_progress("what is known", 0, 1)
     _create_fingerprints(backend, tables, as_of)
-    touched, gone = _changed(backend, workspace.refresh / FINGERPRINTS, everyone)
+    touched, removed = _changed(backend, workspace.refresh / FINGERPRINTS, everyone)
     features, written = CompiledFeatures(backend, tables, columns), 0
     with closing(OnlineWriter(workspace)) as online:
         for start in range(0, len(touched), CHUNK):
             on_progress("customers", start, len(touched))
             selects = _select_customers(backend, tables, touched[start : start + CHUNK])
             written += online.write(features.rows(selects, as_of), position)
-        online.delete(gone, as_of)
+        online.delete(removed, as_of)
         newer = online.newer_than(as_of) if written < len(touched) else []
     known = _save_fingerprints(backend, workspace, without=newer)
-    return _summary(as_of, known, touched, written, gone)
+    return _summary(as_of, known, touched, written, removed)
 
 
 def start_from_build(settings: Settings, workspace: Workspace, now: datetime | None = None) -> int:
@@ -259,18 +259,18 @@ def _refresh_profiles(
         "CREATE OR REPLACE TEMP TABLE fingerprints AS SELECT customer_id, hash(t) AS print FROM profiles_now t"
     )
     before = workspace.refresh / FINGERPRINTS
-    touched, gone = (list(ready.rows["customer_id"]), []) if first else _changed(backend, before, everyone)
+    touched, removed = (list(ready.rows["customer_id"]), []) if first else _changed(backend, before, everyone)
     with closing(OnlineWriter(workspace)) as online:
         written = online.write(ready.rows[ready.rows["customer_id"].isin(touched)], to_micros(began))
-        online.delete(gone, began)
+        online.delete(removed, began)
     _save_fingerprints(backend, workspace)
-    return _summary(ready.as_of, len(ready.rows), touched, written, gone)
+    return _summary(ready.as_of, len(ready.rows), touched, written, removed)
 
 
 def _summary(
-    as_of: datetime, customers: int, touched: Sequence[str], written: int, gone: Sequence[str]
+    as_of: datetime, customers: int, touched: Sequence[str], written: int, removed: Sequence[str]
 ) -> dict[str, Any]:
-    counts = {"customers": customers, "touched": len(touched), "online": written, "gone": len(gone)}
+    counts = {"customers": customers, "touched": len(touched), "online": written, "gone": len(removed)}
     return {"as_of": f"{as_of.isoformat()}Z", **counts}
 
 
@@ -470,8 +470,8 @@ def _changed(backend: BaseBackend, before: Path, everyone: bool) -> tuple[list[s
     old = f"read_parquet({quote_literal(str(before))})"
     differ = f"SELECT customer_id FROM fingerprints ANTI JOIN {old} old USING (customer_id, print) ORDER BY customer_id"
     touched = "SELECT customer_id FROM fingerprints ORDER BY customer_id" if everyone else differ
-    gone = f"SELECT customer_id FROM {old} old ANTI JOIN fingerprints USING (customer_id) ORDER BY customer_id"
-    first, second = ([row[0] for row in backend.raw_sql(query).fetchall()] for query in (touched, gone))
+    removed = f"SELECT customer_id FROM {old} old ANTI JOIN fingerprints USING (customer_id) ORDER BY customer_id"
+    first, second = ([row[0] for row in backend.raw_sql(query).fetchall()] for query in (touched, removed))
     return first, second
 
 

@@ -50,7 +50,7 @@ def apply(workspace: Workspace, settings: Settings | None = None) -> None:
     NotReadyError
         No features were built yet.
     """
-    wanted = _definitions(workspace)
+    definitions = _definitions(workspace)
     workspace.feast.mkdir(parents=True, exist_ok=True)
     if settings is not None:
         configure_online_store(workspace, settings)
@@ -59,8 +59,8 @@ def apply(workspace: Workspace, settings: Settings | None = None) -> None:
         if registry.is_file():
             shutil.copyfile(registry, new)
         store = _connect(workspace, new)
-        old: list[Any] = [view for view in store.list_feature_views() if view.name not in wanted]
-        store.apply(list(wanted.values()), objects_to_delete=old, partial=False)
+        old: list[Any] = [view for view in store.list_feature_views() if view.name not in definitions]
+        store.apply(list(definitions.values()), objects_to_delete=old, partial=False)
 
 
 def materialize(workspace: Workspace) -> int:
@@ -123,7 +123,7 @@ class OnlineWriter:
         rows
             ``customer_id, as_of`` (whole seconds), then all features.
         position
-            How far the event log was read for them, see `features.store.event_log`; of two rows of one as_of, the one
+            How far the event log was read for them, see `features.store.event_log`; of two rows of one moment, the one
             that read further stays.
 
         Returns
@@ -269,8 +269,8 @@ class OnlineFeatures:
 
 def _rows_elsewhere(store: FeatureStore, workspace: Workspace) -> bool:
     """True if the workspace was moved or copied since: Feast keeps the whole path, and would read the old rows."""
-    wanted = workspace.features.resolve() / "rows.parquet"
-    return any(getattr(view.batch_source, "path", "") != str(wanted) for view in store.list_feature_views())
+    current = workspace.features.resolve() / "rows.parquet"
+    return any(getattr(view.batch_source, "path", "") != str(current) for view in store.list_feature_views())
 
 
 def _store(workspace: Workspace) -> FeatureStore:

@@ -7,7 +7,7 @@ features 18 KB a customer and 77 inserts. Here a customer is one row of plain nu
 anyone can read it with ``sqlite3``. Feast reads and writes it as any other store, see ``feature_store.yaml``.
 
 A row is never replaced by an older one: ``(event_ts, created_ts)`` must not fall. So a slow refresh that began before
-an event, or a build of a past as_of, cannot take back what the event brought.
+an event, or a build of a past date, cannot take back what the event brought.
 """
 
 from __future__ import annotations
@@ -281,22 +281,22 @@ class SqliteRows:
     def delete(self, tables: Sequence[str], ids: Iterable[str], as_of: int) -> int:
         """Delete the rows of these customers, but those of later moments than this; how many customers had one."""
         keys = [(i, as_of) for i in ids]
-        gone = [
+        deleted = [
             self._connection.executemany(
                 f"DELETE FROM {quote_identifier(table)} WHERE customer_id = ? AND event_ts <= ?", keys
             ).rowcount
             for table in tables
         ]
-        return max([0, *gone])
+        return max([0, *deleted])
 
     def erase(self, tables: Sequence[str], ids: Iterable[str]) -> int:
         """Delete the rows of these customers, of whatever moment; how many customers had one.
 
         Their bytes are overwritten, see `features.store.durable_file.overwrite_deleted`.
         """
-        gone = self.delete(tables, ids, END_OF_TIME)
+        deleted = self.delete(tables, ids, END_OF_TIME)
         overwrite_deleted(self._connection)
-        return gone
+        return deleted
 
     def close(self) -> None:
         """Close the file."""

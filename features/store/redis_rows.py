@@ -2,7 +2,7 @@
 
 A value is 32 digits that tell the row's moment and how far the event log was read for it, eight characters that name
 its layout, the numbers as doubles, and the texts as JSON. A layout says which features these are; a reader takes what
-it asks for by name, so an old value stays readable when a feature is added. An index, sorted by as_of, tells whose
+it asks for by name, so an old value stays readable when a feature is added. An index, sorted by moment, tells whose
 row is newer or older than a moment. A script in the server compares and writes, so that two writers at once leave the
 newer row. It names its keys itself: one server, with replicas or without, but no cluster.
 

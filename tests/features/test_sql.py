@@ -74,13 +74,13 @@ def business(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     )
 
 
-@pytest.mark.parametrize("part_rows", [40, 1_000_000])
+@pytest.mark.parametrize("chunk_rows", [40, 1_000_000])
 def test_a_business_of_hostile_names_lives_in_a_hostile_folder(
-    part_rows: int, business: Settings, tmp_path: Path
+    chunk_rows: int, business: Settings, tmp_path: Path
 ) -> None:
     workspace = Workspace(tmp_path / 'it\'s "my" [shop]; 50% ☂')
     suppress(workspace, ["nobody's"])
-    report = ingest(business, workspace, NOW, chunk_rows=part_rows)
+    report = ingest(business, workspace, NOW, chunk_rows=chunk_rows)
     assert [t["rows_used"] for t in report["tables"]] == [len(IDS), 25 * len(IDS)]  # type: ignore[attr-defined]
     build.build(business, workspace)
     feature_store.apply(workspace, business)

@@ -125,12 +125,12 @@ def assert_same(one: Workspace, other: Workspace) -> None:
 
 
 @pytest.mark.parametrize("export", [german, several, late, clean, hopeless])
-@pytest.mark.parametrize("part_rows", [1000, 2600])
+@pytest.mark.parametrize("chunk_rows", [1000, 2600])
 def test_the_size_of_the_parts_changes_nothing(
-    tmp_path: Path, business: Business, export: Callable[[Path], tuple[str, ...]], part_rows: int
+    tmp_path: Path, business: Business, export: Callable[[Path], tuple[str, ...]], chunk_rows: int
 ) -> None:
     ready, one, other = business(*export(tmp_path)), Workspace(tmp_path / "one"), Workspace(tmp_path / "other")
-    whole, in_parts = ingest(ready, one, NOW), ingest(ready, other, NOW, chunk_rows=part_rows)
+    whole, in_parts = ingest(ready, one, NOW), ingest(ready, other, NOW, chunk_rows=chunk_rows)
     assert whole == in_parts
     assert_same(one, other)
     assert not list(other.state.glob(".*"))
