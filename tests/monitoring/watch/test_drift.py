@@ -165,6 +165,7 @@ def test_unusable_columns_are_refused_by_name() -> None:
 
 
 @given(arrays(float, st.integers(1, 30), elements=st.floats(0, 1)))
+@settings(deadline=None)  # the first call imports statsmodels
 def test_holm_rejects_what_its_step_down_procedure_rejects(p_values: np.ndarray) -> None:
     """Go through the p-values from the smallest up; stop at the first that, times those left, exceeds the level."""
     for level in (0.01, 0.05, 0.2):
