@@ -143,6 +143,27 @@ def test_reasons_are_the_largest_effects_and_say_the_customers_own_numbers(
     assert reasons["region"]["value"] == "south"
 
 
+def test_the_reasons_given_are_the_largest_of_all_whatever_their_sign(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    some = customers.head(50)
+    for few, every in zip(
+        score(some, champions, settings, now, 2), score(some, champions, settings, now, 0), strict=True
+    ):
+        for kind in ("reasons", "clv_reasons"):
+            sizes = sorted((abs(r["effect"]) for r in every[kind]), reverse=True)
+            assert [abs(r["effect"]) for r in few[kind]] == sizes[:2]
+
+
+def test_an_answer_rests_on_the_weaker_of_its_two_models(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    clv = replace(champions.clv, bundle=replace(champions.clv.bundle, basis="prior"))
+    answers = score(customers.head(20), replace(champions, clv=clv), settings, now, 1)
+    assert {a["churn"]["basis"]["kind"] for a in answers if a["churn"]} == {"model"}
+    assert {a["basis"] for a in answers} == {"prior"}
+
+
 @pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_no_finite_number_is_null(
     unknown: float, champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
