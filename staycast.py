@@ -27,7 +27,8 @@ from configs.workspace import Workspace, write_text
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
 )
-FOREIGN = ("sqlite3", "sqlalchemy", "mlflow", "optuna")  # libraries whose failures are of a store, not of the program
+STORE_FAILURES = {"sqlite3.DatabaseError", "sqlalchemy.DBAPIError", "optuna.StorageInternalError"}
+MLFLOW_STORE_FAILURES = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"}
 
 
 def _print_version(wanted: bool) -> None:
@@ -304,7 +305,7 @@ def main() -> None:
     except StaycastError as error:
         _end(str(error), error.exit_code)
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in FOREIGN:
+        if not _is_of_a_store(error):
             raise
         reason = next(iter(str(error).strip().splitlines()), "")
         _end(
@@ -312,6 +313,14 @@ def main() -> None:
             "that no other program keeps them locked",
             StaycastError.exit_code,
         )
+
+
+def _is_of_a_store(error: Exception) -> bool:
+    """Whether a library failed because of a database, not because of how it was called; told without importing it."""
+    names = {f"{kind.__module__.split('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
+    return bool(names & STORE_FAILURES) or (
+        "mlflow.MlflowException" in names and getattr(error, "error_code", "") in MLFLOW_STORE_FAILURES
+    )
 
 
 def _end(message: str, code: int) -> NoReturn:

@@ -72,27 +72,43 @@ def relocate(workspace: Workspace) -> int:
     """
     here, path = (workspace.mlruns.resolve() / "artifacts").as_uri(), workspace.mlruns / "mlflow.db"
     try:
-        with closing(sqlite3.connect(path, timeout=LOCK_SECONDS)) as database:
+        with closing(open_registry(path)) as database:
             moved = [
                 (table, column, value)
                 for table, column in PATHS
                 for (value,) in database.execute(f"SELECT DISTINCT {column} FROM {table}")
                 if value and ARTIFACTS in value and _moved(value, here) != value
             ]
-            with database:
-                for table, column, value in moved:
-                    change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"
-                    database.execute(change, (_moved(value, here), value))
-                database.execute(  # where MLflow would put the runs of nobody's experiment: below the working directory
-                    "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0 AND artifact_location <> ?",
-                    (f"{here}/0", f"{here}/0"),
-                )
+            # MLflow would put the runs of nobody's experiment below the working directory of whoever came first
+            default = ("experiments WHERE experiment_id = 0 AND artifact_location <> ?", f"{here}/0")
+            if moved or database.execute(f"SELECT count(*) FROM {default[0]}", default[1:]).fetchone()[0]:
+                with database:
+                    for table, column, value in moved:
+                        change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"
+                        database.execute(change, (_moved(value, here), value))
+                    change = "UPDATE experiments SET artifact_location = ? WHERE experiment_id = 0"
+                    database.execute(change, default[1:])
     except sqlite3.Error as error:
-        raise RegistryError(
-            f"the model registry '{path}' cannot be read ({error}): restore it from a copy, or move it away and train "
-            "again"
-        ) from error
+        raise unreadable(path, error) from error
     return len(moved)
+
+
+def open_registry(path: Path) -> sqlite3.Connection:
+    """Open MLflow's database, which must be there; what a killed process left half written is rolled back.
+
+    Only where the place cannot be written to, a connection is for reading alone: such a one rolls nothing back.
+    """
+    mode = "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=LOCK_SECONDS)
+
+
+def unreadable(path: Path, error: sqlite3.Error) -> RegistryError:
+    """What to say of a registry that cannot be read, or that another program keeps locked."""
+    if "locked" in str(error) or "busy" in str(error):
+        return RegistryError(f"the model registry '{path}' is kept locked by another program ({error}): try again")
+    return RegistryError(
+        f"the model registry '{path}' cannot be read ({error}): restore it from a copy, or move it away and train again"
+    )
 
 
 def local_path(workspace: Workspace, address: str) -> Path | None:

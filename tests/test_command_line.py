@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from configs.workspace import Workspace
+from staycast import _is_of_a_store
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 ROOT = Path(__file__).parents[1]
@@ -88,3 +89,21 @@ def test_mlflow_pages_on_a_port_in_use_are_refused_before_they_start(staycast: R
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert f"port {port}" in refused(staycast("mlflow", "-w", lived.root, "--port", port))
+
+
+def test_a_failing_store_is_told_from_a_program_that_fails() -> None:
+    import sqlite3
+
+    import optuna
+    import sqlalchemy
+    from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
+
+    stores = [
+        sqlite3.OperationalError("database is locked"),
+        sqlalchemy.exc.OperationalError("select", {}, sqlite3.OperationalError("locked")),
+        optuna.exceptions.StorageInternalError("gone"),
+        MlflowException("the schema of the database is of another version"),
+    ]
+    assert all(map(_is_of_a_store, stores))
+    programs = [MlflowException("too long", INVALID_PARAMETER_VALUE), KeyError("x"), optuna.TrialPruned()]
+    assert not any(map(_is_of_a_store, programs))

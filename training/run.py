@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from configs.errors import RegistryError
@@ -142,7 +143,7 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     result |= examination.to_dict()
     if task == "churn":
         forecast = examination.rows["forecast"].to_numpy()
-        values = model_registry.named_champion_bundles(workspace, "clv")
+        values = partial(model_registry.named_champion_bundles, workspace, "clv")
         campaign = campaign_backtest.backtest_campaign(settings, values, held_out, forecast)
         picture = workspace.reports / "churn" / "profit.png"
         result["campaign"] = campaign and campaign_backtest.report(campaign, picture, settings.currency)

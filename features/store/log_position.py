@@ -19,4 +19,5 @@ def log_position(workspace: Workspace) -> int:
     if not workspace.events.is_file():
         return 0
     with closing(connect(workspace.events)) as connection:
-        return newest_recorded_at(connection)
+        begun = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'events'").fetchone()[0]
+        return newest_recorded_at(connection) if begun else 0

@@ -21,7 +21,7 @@ NamedBundle = tuple[str, Bundle]
 
 
 def backtest_campaign(
-    settings: Settings, value_models: Sequence[NamedBundle], rows: pd.DataFrame, probability: Array
+    settings: Settings, value_models: Callable[[], Sequence[NamedBundle]], rows: pd.DataFrame, probability: Array
 ) -> Backtest | None:
     """Play the planned campaign through on rows that the churn model has not seen.
 
@@ -30,7 +30,8 @@ def backtest_campaign(
     settings
         Of the business.
     value_models
-        Models that may tell what customers are worth, each with its name, the first choice first.
+        Gives the models that may tell what customers are worth, each with its name, the first choice first; called only
+        where it is asked.
     rows
         Labelled feature rows.
     probability
@@ -50,7 +51,9 @@ def backtest_campaign(
     return backtest(forecasts, campaign, source, settings.tuning.seed)
 
 
-def values(settings: Settings, value_models: Sequence[NamedBundle], rows: pd.DataFrame) -> tuple[Array, str] | None:
+def values(
+    settings: Settings, value_models: Callable[[], Sequence[NamedBundle]], rows: pd.DataFrame
+) -> tuple[Array, str] | None:
     """What each customer is worth over one value horizon, told without knowing what came; and by what.
 
     The first of these that there is: the one value set for all; a value model, if all it learned from was over by the
@@ -59,7 +62,7 @@ def values(settings: Settings, value_models: Sequence[NamedBundle], rows: pd.Dat
     fixed = settings.decisions.campaign.value_per_customer
     if fixed is not None:
         return np.full(len(rows), fixed), "value_per_customer"
-    for name, bundle in value_models:
+    for name, bundle in value_models():
         if bundle.learned_until <= rows["as_of"].min() and set(bundle.features) <= set(rows.columns):
             return bundle.predict(bundle.encode(rows)), name
     clv = settings.clv

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import RegistryError
-from configs.tracking import LOCK_SECONDS, local_path
+from configs.tracking import local_path, open_registry, unreadable
 from configs.workspace import Workspace
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -75,13 +75,10 @@ def versions(workspace: Workspace, model: str) -> list[Version]:
     if not path.is_file():
         return []
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=LOCK_SECONDS)) as database:
+        with closing(open_registry(path)) as database:
             return _read(database, model)
     except sqlite3.Error as error:
-        raise RegistryError(
-            f"the model registry '{path}' cannot be read ({error}): restore it from a copy, or move it away and train "
-            "again"
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def champion(workspace: Workspace, model: str) -> Version | None:

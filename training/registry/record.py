@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import warnings
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import optuna
 import pandas as pd
 from optuna.importance import get_param_importances
+from optuna.trial import TrialState
 
 from configs.settings import Settings
 from configs.workspace import Workspace
@@ -113,8 +115,8 @@ def _description(
         if name in examination.model and name in examination.baseline
     )
     held_out = ", ".join(_plan_dates(models.plan)["holdout"])
-    verdict = "passed every gate" if decision.promote else f"refused: {'; '.join(decision.reasons)}"
-    return f"Horizon {models.final.horizon_days} days. Held out ({held_out}): {figures}. {verdict.capitalize()}."
+    verdict = "Passed every gate" if decision.promote else f"Refused: {'; '.join(decision.reasons)}"
+    return f"Horizon {models.final.horizon_days} days. Held out ({held_out}): {figures}. {verdict}."
 
 
 def _record_examination(
@@ -137,7 +139,7 @@ def _record_examination(
     run.document(examination.to_dict(), "evaluation.json")
     assert models.judged is not None  # noqa: S101 - an examination is of a judged model
     if models.judged.task == "churn":
-        values = model_registry.named_champion_bundles(workspace, "clv")
+        values = partial(model_registry.named_champion_bundles, workspace, "clv")
         forecast = examination.rows["forecast"].to_numpy()
         campaign = campaign_backtest.backtest_campaign(settings, values, rows, forecast)
         if campaign is not None:
@@ -171,7 +173,8 @@ def _figures(judged: Bundle, examination: Examination, rows: pd.DataFrame, setti
 
 def _search_figures(study: optuna.Study) -> dict[str, Any]:
     """How the loss fell over the trials, and which parameters mattered; none where nothing was searched."""
-    losses = [(trial.number, trial.value) for trial in history(study) if trial.value is not None]
+    ended = study.get_trials(states=[TrialState.COMPLETE])  # a pruned one has the loss of fewer folds
+    losses = [(trial.number, trial.value) for trial in ended if trial.value is not None]
     if not losses:
         return {}
     figures = {"search/history.png": plots.search_history(*map(list, zip(*losses, strict=True)))}

@@ -76,7 +76,9 @@ def open_run(workspace: Workspace, experiment: str, name: str, started_at: datet
     experiment_id = existing.experiment_id if existing else connection.create_experiment(experiment, artifacts)
     for key, value in KIND.items():
         connection.set_experiment_tag(experiment_id, key, value)
-    tags = {**code_version(), "mlflow.runName": name}
+    from mlflow.tracking.context.registry import resolve_tags
+
+    tags = {**resolve_tags(), **code_version(), "mlflow.runName": name}
     run_id = connection.create_run(experiment_id, start_time=_millis(started_at), tags=tags, run_name=name).info.run_id
     with load_mlflow().start_run(run_id=run_id):
         opened = Run(connection, experiment_id, run_id)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from configs.workspace import Workspace
+from features.store.durable_file import connect
 from features.store.event_log import Event, EventLog
 from features.store.log_position import log_position
 
@@ -16,3 +17,8 @@ def test_the_position_is_that_of_the_log_and_asking_makes_no_log(workspace: Work
         log.append([Event("e1", "orders", row)], datetime(2024, 9, 1, tzinfo=UTC))
         assert log_position(workspace) == log.position() > 0
     assert log_position(workspace) > 0
+
+
+def test_a_log_that_was_only_begun_holds_nothing(workspace: Workspace) -> None:
+    connect(workspace.events).close()
+    assert log_position(workspace) == 0

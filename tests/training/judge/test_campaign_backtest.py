@@ -27,21 +27,21 @@ def rows() -> pd.DataFrame:
 
 
 def test_a_value_set_for_all_comes_first(rows: pd.DataFrame) -> None:
-    result = campaign_backtest.values(with_campaign(load("test"), value_per_customer=200.0), (), rows)
+    result = campaign_backtest.values(with_campaign(load("test"), value_per_customer=200.0), tuple, rows)
     assert result is not None
     assert (result[0].tolist(), result[1]) == ([200.0, 200.0], "value_per_customer")
 
 
 def test_without_a_value_model_the_past_rate_is_taken(rows: pd.DataFrame) -> None:
     settings = load("test")
-    result = campaign_backtest.values(settings, (), rows)
+    result = campaign_backtest.values(settings, tuple, rows)
     assert result is not None and result[1] == "past rate"
     rate = past_rate(rows["spend_total"], rows["tenure_days"], settings.clv.horizon_days)
     assert result[0].tolist() == rate.tolist()
 
 
 def test_where_only_a_price_is_known_it_is_paid_on(rows: pd.DataFrame) -> None:
-    result = campaign_backtest.values(load("test"), (), rows.drop(columns=["spend_total", "tenure_days"]))
+    result = campaign_backtest.values(load("test"), tuple, rows.drop(columns=["spend_total", "tenure_days"]))
     assert result is not None and result[1] == "present price"
     assert result[0].tolist() == pytest.approx([10 * 90 * 12 / 365.25, 0])
 
@@ -49,14 +49,14 @@ def test_where_only_a_price_is_known_it_is_paid_on(rows: pd.DataFrame) -> None:
 def test_nothing_is_played_without_a_plan_or_without_any_value(rows: pd.DataFrame) -> None:
     p = np.array([0.5, 0.5])
     no_plan = with_campaign(load("test"), contact_cost=None, offer_cost=None)
-    assert campaign_backtest.backtest_campaign(no_plan, (), rows, p) is None
-    assert campaign_backtest.backtest_campaign(load("test"), (), rows[["customer_id", "as_of", "label"]], p) is None
+    assert campaign_backtest.backtest_campaign(no_plan, tuple, rows, p) is None
+    assert campaign_backtest.backtest_campaign(load("test"), tuple, rows[["customer_id", "as_of", "label"]], p) is None
 
 
 def test_a_hold_out_of_two_moments_tells_of_one_campaign(rows: pd.DataFrame) -> None:
     later = rows.assign(as_of=rows["as_of"] + pd.Timedelta(days=30))
     played = campaign_backtest.backtest_campaign(
-        load("test"), (), pd.concat([rows, later]), np.array([0.5, 0.4, 0.5, 0.4])
+        load("test"), tuple, pd.concat([rows, later]), np.array([0.5, 0.4, 0.5, 0.4])
     )
     assert played is not None
     assert (played.facts["moments"], played.facts["customers"], played.facts["contacted"]) == (2, 2, 1)
@@ -64,7 +64,7 @@ def test_a_hold_out_of_two_moments_tells_of_one_campaign(rows: pd.DataFrame) -> 
 
 def test_the_value_model_of_the_holdout_never_saw_what_came_after_it(lived: Workspace, settings: Settings) -> None:
     held_out, _ = holdout(settings, lived, "churn")
-    result = campaign_backtest.values(settings, model_registry.named_champion_bundles(lived, "clv"), held_out)
+    result = campaign_backtest.values(settings, lambda: model_registry.named_champion_bundles(lived, "clv"), held_out)
     assert result is not None and result[1] == "clv/1, as judged"
     judged = model_registry.bundles(lived, "clv", "1")[1]
     assert pd.Timestamp(judged.trained_through) + pd.Timedelta(days=judged.horizon_days) <= held_out["as_of"].min()

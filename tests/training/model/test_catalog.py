@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,30 @@ def test_files_that_are_gone_are_said_with_their_place(copied: Workspace) -> Non
 def test_reading_needs_no_mlflow() -> None:
     code = "import sys; from training.model import catalog; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3], check=False).returncode == 0
+
+
+KILLED = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("PRAGMA cache_size = 1")
+database.execute("BEGIN IMMEDIATE")
+database.execute("UPDATE model_versions SET description = 'half written'")
+database.execute("CREATE TABLE filler AS SELECT randomblob(100000) FROM model_versions, model_versions")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_writer_left_is_rolled_back_and_read(copied: Workspace) -> None:
+    before = catalog.versions(copied, "churn")
+    path = copied.mlruns / "mlflow.db"
+    assert subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False).returncode == -9
+    assert path.with_name("mlflow.db-journal").exists()
+    assert catalog.versions(copied, "churn") == before
+
+
+def test_a_locked_registry_is_not_said_to_be_broken(copied: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("configs.tracking.LOCK_SECONDS", 0.05)
+    with closing(sqlite3.connect(copied.mlruns / "mlflow.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RegistryError, match="kept locked by another program"):
+            catalog.versions(copied, "churn")

@@ -26,6 +26,7 @@ def test_a_run_lasts_as_long_as_the_training_and_its_experiment_opens_on_models(
     assert recorded.info.run_name == "churn 2024-12 24 trials"
     assert recorded.info.end_time - recorded.info.start_time >= 180_000
     assert recorded.info.status == "FINISHED"
+    assert recorded.data.tags["mlflow.user"] and recorded.data.tags["mlflow.source.name"]
     assert recorded.data.metrics == {"auc": 0.8}
     assert runs.documents(workspace, run.run_id)["facts"] == {"a": 1}
     assert client.get_experiment_by_name("shop").tags["mlflow.experimentKind"] == "custom_model_development"
