@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from training.model.bundle import Bundle
 
 MONTHS_A_DAY = 12 / 365.25
 NamedBundle = tuple[str, Bundle]
+ValueModels = Callable[[], Sequence[NamedBundle]]
 
 
 def backtest_campaign(
-    settings: Settings, value_models: Callable[[], Sequence[NamedBundle]], rows: pd.DataFrame, probability: Array
+    settings: Settings, value_models: ValueModels, rows: pd.DataFrame, probability: Array
 ) -> Backtest | None:
     """Play the planned campaign through on rows that the churn model has not seen.
 
@@ -51,9 +52,7 @@ def backtest_campaign(
     return backtest(forecasts, campaign, source, settings.tuning.seed)
 
 
-def values(
-    settings: Settings, value_models: Callable[[], Sequence[NamedBundle]], rows: pd.DataFrame
-) -> tuple[Array, str] | None:
+def values(settings: Settings, value_models: ValueModels, rows: pd.DataFrame) -> tuple[Array, str] | None:
     """What each customer is worth over one value horizon, told without knowing what came; and by what.
 
     The first of these that there is: the one value set for all; a value model, if all it learned from was over by the
