@@ -15,8 +15,8 @@ from features.quality.check import check_table, check_tables
 from features.sources import files
 from features.sources.loaders import SOURCES, loader
 from features.tables import ORDERS
+from tests.data import DATA
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 
 

@@ -1,17 +1,15 @@
 """Orders and their values together: the summary by hand, value, discount, and an interval that covers."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from configs.errors import DataError
+from tests.data import DATA
 from training.priors.order_model import OrderModel, summarise
 
-DATA = Path(os.environ.get("STAYCAST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 AS_OF = pd.Timestamp("2024-03-01")
 
 

@@ -1,8 +1,6 @@
 """When customers order: published results, known truth, tiny and odd data, and what must hold for every history."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import NotEnoughDataError
+from tests.data import DATA
 from training.priors.order_model import summarise
 from training.priors.purchases import PurchaseModel, PurchasePrior, fit_purchases
 
-DATA = Path(os.environ.get("STAYCAST_DATA", Path(__file__).parents[3] / "shared" / "data"))
 TRUE = {"r": 0.7, "alpha": 40.0, "s": 0.8, "beta": 60.0}
 HORIZONS = [1, 30, 60, 90, 365]
 
