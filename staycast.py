@@ -286,14 +286,13 @@ def mlflow_ui(
     from serving.launch import require_free_port
 
     place = Workspace(workspace)
-    if not (place.mlruns / "mlflow.db").is_file():
+    if not place.registry.is_file():
         raise NotReadyError(f"no MLflow store in workspace '{workspace}': run `staycast train` first")
     relocate(place)
     require_free_port("127.0.0.1", port)
     screen().print(f"models and runs: http://127.0.0.1:{port}/#/models?workflowType=machine_learning")
-    artifacts = (place.mlruns.resolve() / "artifacts").as_uri()
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", place.tracking_uri]
-    command += ["--default-artifact-root", artifacts, "--port", str(port)]
+    command += ["--default-artifact-root", place.artifacts_uri, "--port", str(port)]
     os.execve(command[0], command, {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", **os.environ})
 
 

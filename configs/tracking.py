@@ -45,7 +45,7 @@ def open_database(workspace: Workspace, create: Callable[[str], object]) -> None
         The database cannot be read.
     """
     workspace.mlruns.mkdir(parents=True, exist_ok=True)
-    path = workspace.mlruns / "mlflow.db"
+    path = workspace.registry
     if not path.exists():
         with open(workspace.mlruns / ".lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -70,7 +70,7 @@ def relocate(workspace: Workspace) -> int:
     RegistryError
         The database cannot be read.
     """
-    here, path = (workspace.mlruns.resolve() / "artifacts").as_uri(), workspace.mlruns / "mlflow.db"
+    here, path = workspace.artifacts_uri, workspace.registry
     try:
         with closing(open_registry(path)) as database:
             moved = [

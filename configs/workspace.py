@@ -101,7 +101,17 @@ class Workspace:
     @property
     def tracking_uri(self) -> str:
         """Address of MLflow's tracking store and registry."""
-        return f"sqlite:///{self.mlruns.resolve() / 'mlflow.db'}"
+        return f"sqlite:///{self.registry.resolve()}"
+
+    @property
+    def registry(self) -> Path:
+        """MLflow's database of runs and versions."""
+        return self.mlruns / "mlflow.db"
+
+    @property
+    def artifacts_uri(self) -> str:
+        """Address of the folder that holds MLflow's artifacts."""
+        return (self.mlruns.resolve() / "artifacts").as_uri()
 
     def require(self) -> None:
         """Check that something was done in this workspace already.

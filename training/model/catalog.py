@@ -71,7 +71,7 @@ def versions(workspace: Workspace, model: str) -> list[Version]:
     RegistryError
         The registry cannot be read.
     """
-    path = workspace.mlruns / "mlflow.db"
+    path = workspace.registry
     if not path.is_file():
         return []
     try:
@@ -94,7 +94,7 @@ def require_champion(workspace: Workspace, model: str) -> Version:
     RegistryError
         There is no registry, or no version of the model is the champion.
     """
-    if not (workspace.mlruns / "mlflow.db").is_file():
+    if not workspace.registry.is_file():
         raise RegistryError(
             f"no model registry at '{workspace.mlruns}': run `staycast train` first, or give --workspace"
         )

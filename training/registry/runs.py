@@ -72,8 +72,9 @@ def open_run(workspace: Workspace, experiment: str, name: str, started_at: datet
     """Open an MLflow run that began at a moment of the past; it ends as failed if the body does."""
     connection = client(workspace)
     existing = connection.get_experiment_by_name(experiment)
-    artifacts = (workspace.mlruns.resolve() / "artifacts").as_uri()
-    experiment_id = existing.experiment_id if existing else connection.create_experiment(experiment, artifacts)
+    experiment_id = (
+        existing.experiment_id if existing else connection.create_experiment(experiment, workspace.artifacts_uri)
+    )
     for key, value in KIND.items():
         connection.set_experiment_tag(experiment_id, key, value)
     from mlflow.tracking.context.registry import resolve_tags
