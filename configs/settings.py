@@ -6,17 +6,28 @@ one another key by key. Units stand in the names: ``horizon_days``, ``deadline_m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from configs.errors import ConfigError, nearest
 from configs.variables import PASSWORD_ERROR, Address
+from configs.yaml_file import read_yaml
 
 HERE = Path(__file__).parent
 
@@ -45,12 +56,22 @@ def _within_calendar(time: datetime) -> datetime:
     return time
 
 
+def _written_time(given: object) -> object:
+    """A number is a day only if it is written as one; pydantic would read it as seconds since 1970."""
+    if isinstance(given, bool) or not re.fullmatch(r"[-+]?[\d_]*\.?\d+(e[-+]?\d+)?", text := str(given).strip(), re.I):
+        return given
+    if re.fullmatch(r"(19|20)\d{6}", text):
+        with suppress(ValueError):
+            return datetime.strptime(text, "%Y%m%d")
+    raise ValueError("a number is no time; write it like 2024-01-31 or 2024-01-31T10:30:00Z")
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(gt=0, le=3660)]
 Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0)]
 TimeZone = Annotated[str, AfterValidator(known_zone)]
-Time = Annotated[datetime, AfterValidator(_within_calendar)]
+Time = Annotated[datetime, BeforeValidator(_written_time), AfterValidator(_within_calendar)]
 Task = Literal["churn", "clv"]
 Engine = Literal["duckdb", "spark"]
 OnlineStore = Literal["sqlite", "redis"]
@@ -465,10 +486,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         ready = sorted(p.stem for p in HERE.glob("*.yaml") if p.stem != "default")
         raise ConfigError(f"no configuration at '{path}': give the path of a YAML file, or one of {', '.join(ready)}")
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, ValueError) as error:  # a date that does not exist is a ValueError
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, got {type(content).__name__}")
     return content

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import duckdb
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from configs.errors import ConfigError, DataError
 from configs.fingerprint import files_fingerprint, fingerprint
@@ -68,14 +68,6 @@ class FileTable(TableMapping):
     encoding: str | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     join: tuple[FileJoin, ...] = ()
-
-    @field_validator("join", mode="before")
-    @classmethod
-    def _on_is_a_word(cls, given: object) -> object:
-        """YAML reads the key ``on`` as true."""
-        if not isinstance(given, list):
-            return given
-        return [{"on" if k is True else k: v for k, v in j.items()} if isinstance(j, dict) else j for j in given]
 
 
 def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import date
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import duckdb
@@ -42,8 +41,8 @@ EPOCHS = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
 
 def _scalar(value: object) -> str:
     if isinstance(value, bool) or value is None or isinstance(value, (dict, list)):
-        raise ValueError(f"expected a text, got {value!r}; YAML reads yes, no, on and off as true and false: quote it")
-    return value.isoformat() if isinstance(value, date) else str(value)
+        raise ValueError(f"expected a text, got {value!r}: quote it, as it stands in the data")
+    return str(value)
 
 
 Text = Annotated[str, BeforeValidator(_scalar)]
@@ -129,8 +128,7 @@ def _explain(model: type[Section], error: Any, where: str) -> str:
     if error["type"] == "extra_forbidden":
         key, known = str(error["loc"][-1]), _keys(model, error["loc"][:-1])
         return f"{place}: unknown key{nearest(key, known)}; known are {', '.join(known)}"
-    hint = "; YAML reads yes, no, on and off as true and false: quote it" if isinstance(error["input"], bool) else ""
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}{hint}"
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _keys(model: type[Section], loc: Sequence[Any]) -> list[str]:

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-import yaml
 from feast import FeatureStore, RepoConfig
 from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL as EVENT_TIME
 
 from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace, replacing_file
+from configs.yaml_file import read_yaml
 from features.people.identity import load_alias_map
 from features.schema import load_schema
 from features.store.online_rows import configure_online_store, has_online_store, open_online_rows, table_name
@@ -283,7 +283,7 @@ def _store(workspace: Workspace) -> FeatureStore:
 def _connect(workspace: Workspace, registry: Path) -> FeatureStore:
     """Feast with the configuration of ``feature_store.yaml`` and this registry; it says nothing below a warning."""
     logging.getLogger("feast").setLevel(logging.WARNING)
-    content = yaml.safe_load((REPO / "feature_store.yaml").read_text("utf-8"))
+    content = read_yaml(REPO / "feature_store.yaml")
     content = _fill(content, str(workspace.root.resolve())) | {"registry": str(registry.resolve())}
     return FeatureStore(repo_path=str(REPO), config=RepoConfig(**content, repo_path=REPO))
 

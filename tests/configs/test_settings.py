@@ -38,6 +38,10 @@ def test_a_business_says_only_what_differs(tmp_path: Path) -> None:
         ({"time_zone": "Europe/Berlni"}, "did you mean 'Europe/Berlin'?"),
         ({"currency": "dollars"}, "currency"),
         ({"data_until": "tomorrow"}, "data_until"),
+        *[
+            ({"data_until": number}, "a number is no time")
+            for number in (1514764800, "1514764800", 1.5e9, 2018, 20181301)
+        ],
         ({"data_until": "9999-12-31T23:59:59-05:00"}, "lies before the year 1 or after 9999 in UTC"),
         ({"as_of": {"first": "0001-01-01T00:00:00+05:00"}}, "lies before the year 1 or after 9999 in UTC"),
         ({"columns": {"attributes": ["age"], "sensitive": ["age"]}}, "stand under both attributes and sensitive"),
@@ -68,6 +72,8 @@ def test_a_missing_file_names_the_ready_ones() -> None:
         ("2018-01-01T00:30:00+02:00", datetime(2017, 12, 31, 22, 30)),
         ("2018-01-01T10:30:00-05:00", datetime(2018, 1, 1, 15, 30)),
         ("9999-12-31", datetime(9999, 12, 31)),
+        ("20180101", datetime(2018, 1, 1)),
+        ("'20180101'", datetime(2018, 1, 1)),
         ("null", None),
     ],
 )

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from configs.errors import ConfigError, DataError
+from configs.yaml_file import read_yaml
 
 HEADER = "order_id,customer_id,ordered_at,amount\n"
 Read = Callable[..., pd.DataFrame]
@@ -43,6 +43,14 @@ def test_a_wrong_mapping_is_named(read: Read, mapping: dict[str, Any], error: ty
 
 def test_the_key_of_a_join_may_stand_unquoted_in_yaml(tmp_path: Path, read: Read) -> None:
     (tmp_path / "s.csv").write_text("id,name\n1,North\n")
-    join = yaml.safe_load(f"[{{path: {tmp_path / 's.csv'}, on: {{shop: id}}, columns: {{channel: name}}}}]")
+    (tmp_path / "j.yaml").write_text(f"[{{path: {tmp_path / 's.csv'}, on: {{shop: id}}, columns: {{channel: name}}}}]")
+    join = read_yaml(tmp_path / "j.yaml")
     orders = read(HEADER.replace("\n", ",shop\n") + "o1,ann,2024-01-01,1,1\n", join=join)
     assert orders["channel"].tolist() == ["North"]
+
+
+def test_words_of_the_data_may_stand_unquoted_in_yaml(tmp_path: Path, read: Read) -> None:
+    (tmp_path / "m.yaml").write_text("channel: {on: web, no: shop, 007: app, 2024-01-01: fair}")
+    rows = "".join(f"o{n},ann,2024-01-01,1,{word}\n" for n, word in enumerate(("on", "no", "007", "2024-01-01")))
+    orders = read(HEADER.replace("\n", ",channel\n") + rows, values=read_yaml(tmp_path / "m.yaml"))
+    assert orders["channel"].tolist() == ["web", "shop", "app", "fair"]
