@@ -89,6 +89,7 @@ class Source(Section):
 
     loader: str
     options: dict[str, Any] = {}
+    customers_from: Literal["orders", "subscriptions"] | None
 
 
 class Thresholds(Section):

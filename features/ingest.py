@@ -28,6 +28,7 @@ from features.people.suppression_list import drop_suppressed, load_suppression_l
 from features.quality import quality_gate, quality_report
 from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTable
+from features.quality.first_events import customers_of
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
 from features.sources.staging import Raw
@@ -104,7 +105,9 @@ def checked_tables(
     """
     prepared = ready_label.prepare(raw, settings, now)
     check = ChunkedCheck(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
-    return resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind, check))
+    origin = settings.source.customers_from
+    checked = resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind, check, origin))
+    return {"customers": customers_of(checked[origin]), **checked} if origin else checked
 
 
 def _proposals(raw: Mapping[str, Raw]) -> list[dict[str, str]]:

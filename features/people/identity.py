@@ -125,6 +125,8 @@ def resolve(checked: Mapping[str, ValidatedTable], identities: pd.DataFrame) -> 
     alias_map = alias_map_of(identities)
     others = {name: one for name, one in checked.items() if name not in ("identities", "customers")}
     out = {n: one.map_rows(partial(alias_map.assign_persons, time=one.table.time)) for n, one in others.items()}
+    if "customers" not in checked:  # derived afterwards, from rows that are the persons' already
+        return {**checked, **out}
     return {**checked, **out, "customers": _one_row_a_person(checked["customers"], alias_map.person)}
 
 

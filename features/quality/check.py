@@ -125,7 +125,7 @@ class ValidatedTable:
         return replace(self, used=change(self.used))
 
 
-Check = Callable[[Table, Any, datetime, set[str]], ValidatedTable]
+Check = Callable[[Table, Any, datetime, set[str] | None], ValidatedTable]
 
 
 def check_tables(
@@ -134,6 +134,7 @@ def check_tables(
     now: datetime,
     kind: str = "inactivity",
     check: Check | None = None,
+    customers_from: str | None = None,
 ) -> dict[str, ValidatedTable]:
     """Check every table, customers first: rows of other tables must belong to a known customer.
 
@@ -150,20 +151,26 @@ def check_tables(
     check
         Checks one table whose rows belong to customers; None: `check_table`. Customers, aliases and profiles are
         frames and checked at once.
+    customers_from
+        The table whose customers are all there are, where there is no table of customers; the result then has none
+        either, see `features.quality.first_events`.
 
     Raises
     ------
     DataError
         A table that this kind of churn rests on is missing; or see `check_table`.
     """
-    missing = [name for name in REQUIRED[kind] if name not in raw]
+    needed = tuple(dict.fromkeys(customers_from if n == "customers" and customers_from else n for n in REQUIRED[kind]))
+    missing = [name for name in needed if name not in raw]
     if missing:
-        needed = REQUIRED[kind]
         both = ("both " if len(needed) > 1 else "") + " and ".join(needed) + (" are" if len(needed) > 1 else " is")
-        raise DataError(f"no table {' and '.join(missing)} in the source: {both} needed for churn by {kind}")
+        derive = f"; or set source.customers_from to {needed[1]}" if missing == ["customers"] else ""
+        raise DataError(f"no table {' and '.join(missing)} in the source: {both} needed for churn by {kind}{derive}")
     _refuse_mix(raw, kind)
     if kind == "label":
         return {"profiles": check_table(table_of(raw["profiles"], declared), raw["profiles"], now)}
+    if customers_from:
+        return _check_without_customers(raw, declared, now, check or check_table, customers_from)
     specs = {**TABLES, "customers": customers_table(declared.attributes + declared.sensitive)}
     customers = check_table(specs["customers"], raw["customers"], now)
     ids = set(customers.used["customer_id"].to_numpy())
@@ -172,6 +179,22 @@ def check_tables(
     check = check or check_table
     rest = {n: check(specs[n], raw[n], now, ids) for n in TABLES if n in raw and n != "customers"}
     return {"customers": customers, **rest, **aliases}
+
+
+def _check_without_customers(
+    raw: Mapping[str, Any], declared: Columns, now: datetime, check: Check, customers_from: str
+) -> dict[str, ValidatedTable]:
+    """Check every table; whoever stands in the table `customers_from` is a customer."""
+    if "customers" in raw:
+        raise DataError("the source has a table customers: remove it, or remove source.customers_from")
+    if names := declared.attributes + declared.sensitive:
+        raise DataError(f"columns: {', '.join(names)}: customers derived from {customers_from} have no other columns")
+    events = check(TABLES[customers_from], raw[customers_from], now, None)
+    ids = set(events.select(lambda rows: rows[["customer_id"]].drop_duplicates())["customer_id"])
+    aliases = {"identities": check_table(IDENTITIES, raw["identities"], now)} if "identities" in raw else {}
+    ids |= {alias for one in aliases.values() for name in ("alias", "customer_id") for alias in one.used[name]}
+    others = [n for n in TABLES if n in raw and n != customers_from]
+    return {customers_from: events, **{n: check(TABLES[n], raw[n], now, ids) for n in others}, **aliases}
 
 
 def _refuse_mix(raw: Mapping[str, Any], kind: str) -> None:

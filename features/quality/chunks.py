@@ -104,11 +104,12 @@ class ChunkedCheck:
     folder: Path
     finish: Callable[[ValidatedTable], pd.DataFrame]
 
-    def __call__(self, spec: Table, raw: Raw, now: datetime, customers: Collection[str]) -> ValidatedTable:
+    def __call__(self, spec: Table, raw: Raw, now: datetime, customers: Collection[str] | None) -> ValidatedTable:
         """Check one table; arguments and errors as of `features.quality.check.check_table`."""
         if isinstance(raw, pd.DataFrame):
             return check_table(spec, raw, now, customers)
-        ids, seen, reasons, rows, erased = id_array(customers), KeysSeen(), ReasonCounts(), 0, 0
+        ids = None if customers is None else id_array(customers)
+        seen, reasons, rows, erased = KeysSeen(), ReasonCounts(), 0, 0
         used_file, quarantine_file = self.folder / f"{spec.name}.used", self.folder / f"{spec.name}.quarantine"
         chunk = None
         with ParquetAppender(used_file) as used, ParquetAppender(quarantine_file) as quarantine:

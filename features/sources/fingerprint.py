@@ -15,6 +15,7 @@ def ingest_fingerprint(settings: Settings) -> str:
     return fingerprint(
         CODE_VERSION,
         source,
+        settings.source.customers_from,
         settings.columns,
         settings.quality,
         settings.time_zone,
