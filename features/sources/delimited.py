@@ -10,6 +10,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from configs.errors import ConfigError, DataError
+from features.sources.encodings import question, readings, sure_reading
 
 DELIMITERS = (",", ";", "\t", "|")
 BLOCK = 1 << 22
@@ -66,24 +68,26 @@ def open_delimited(path: Path, folder: Path, encoding: str | None = None, delimi
     folder
         An existing folder for a copy in UTF-8, where one is needed.
     encoding, delimiter
-        As given; None: inferred. Text that is not UTF-8 is guessed to be Windows-1252, and the note says so.
+        As given; None: inferred, see `features.sources.encodings`.
 
     Raises
     ------
     ConfigError
         The encoding does not exist.
     DataError
-        The file is empty, is not text, or cannot be read in that encoding.
+        The file is empty, is not text, cannot be read in that encoding, or may be in several.
     """
     try:
         name, guess = _given_encoding(path, encoding) if encoding else _infer_encoding(path)
-        in_utf8 = path if name == "utf-8" and path.suffix != ".gz" else _copy_in_utf8(path, folder, name)
+        in_utf8 = (
+            path if name == "utf-8" and path.suffix != ".gz" else _copy_in_utf8(path, folder, name, bool(encoding))
+        )
     except (OSError, EOFError, zlib.error, UnicodeError) as error:
         raise DataError(f"cannot read '{path}': {error}; correct `encoding`, or export it again") from None
     head = _head(in_utf8)
     if not head.strip():
         raise DataError(f"'{path}' is empty; export it again, with a header line")
-    first_line = head.split("\n", 1)[0].strip() if head.startswith("sep=") else ""
+    first_line = re.split(r"[\r\n]", head, maxsplit=1)[0].strip() if head.startswith("sep=") else ""
     delimiter = delimiter or (first_line[4:5] if first_line else _infer_delimiter(head))
     rows = _Rows(path, in_utf8, delimiter, skip_first=bool(first_line))
     batches = iter(rows)
@@ -114,6 +118,25 @@ def _binary(path: Path) -> IO[bytes]:
 
 def _infer_encoding(path: Path) -> tuple[str, str]:
     """Name of the encoding, and how sure it is; the whole file is looked through."""
+    if unicode := _unicode(path):
+        return unicode
+    found = readings(_beyond_ascii(path))
+    reading = sure_reading(found)
+    if reading is None:
+        raise DataError(f"'{path}': {question(found)}")
+    return reading.encoding, f"{reading.encoding}, as its words tell (it is not UTF-8; give `encoding` to be sure)"
+
+
+def likely_encoding(path: Path) -> str | None:
+    """What to propose as `encoding` where `open_delimited` would ask for it; None where it would not."""
+    if _unicode(path):
+        return None
+    found = readings(_beyond_ascii(path))
+    return None if sure_reading(found) else found[0].encoding
+
+
+def _unicode(path: Path) -> tuple[str, str] | None:
+    """As `_infer_encoding`, of a file in UTF-8, UTF-16 or UTF-32; None of any other."""
     with _binary(path) as file:
         head = file.read(HEAD)
     for bom, name in BOMS:
@@ -124,9 +147,22 @@ def _infer_encoding(path: Path) -> tuple[str, str]:
     broken, fine = _count_characters(path)
     if not broken:
         return "utf-8", "UTF-8"
-    if broken * 10 <= fine:
-        return "utf-8-broken", f"UTF-8 with {broken:,} broken characters"
-    return "cp1252", "Windows-1252 (a guess: it is not UTF-8; say `encoding` to be sure)"
+    return ("utf-8-broken", f"UTF-8 with {broken:,} broken characters") if broken * 10 <= fine else None
+
+
+def _beyond_ascii(path: Path) -> bytes:
+    """Whole lines that hold something beyond ASCII, up to about `HEAD` bytes; the whole file is looked through."""
+    lines, size, rest = [], 0, b""
+    with _binary(path) as file:
+        while size < HEAD and (block := file.read(BLOCK)):
+            whole, end, rest = (rest + block).replace(b"\r", b"\n").rpartition(b"\n")
+            rest = rest[-BLOCK:]
+            for line in re.finditer(rb"[^\n]*[\x80-\xff][^\n]*", whole + end):
+                lines.append(line[0])
+                size += len(line[0])
+                if size >= HEAD:
+                    break
+    return b"\n".join([*lines, rest] if size < HEAD else lines)
 
 
 def _utf16(path: Path, head: bytes) -> tuple[str, str]:
@@ -152,11 +188,11 @@ def _count_characters(path: Path) -> tuple[int, int]:
     return broken + len(decoder.decode(b"", final=True)), fine
 
 
-def _copy_in_utf8(path: Path, folder: Path, encoding: str) -> Path:
+def _copy_in_utf8(path: Path, folder: Path, encoding: str, given: bool) -> Path:
     copy = folder / f"{len(list(folder.iterdir()))}.csv"
     name, errors = ("utf-8", "replace") if encoding in ("utf-8", "utf-8-broken") else (encoding, "strict")
-    if encoding == "cp1252":
-        errors = "replace"
+    if not given or encoding == "cp1252":
+        errors = "replace"  # what cannot be read is marked, and its row has a reason against it
     with _binary(path) as raw, copy.open("w", encoding="utf-8", newline="") as out:
         text = io.TextIOWrapper(raw, encoding=name, errors=errors, newline="")
         while block := text.read(BLOCK):
@@ -220,8 +256,8 @@ class _Rows:
 
     def _reader(self) -> pacsv.CSVStreamingReader:
         head = _head(self.in_utf8)
-        header = head.split("\n", 1)[-1] if self.skip_first else head
-        width = len(next(csv.reader(io.StringIO(header), delimiter=self.delimiter)))
+        header = re.split(r"\r\n?|\n", head, maxsplit=1)[-1] if self.skip_first else head
+        width = len(next(csv.reader(io.StringIO(header, newline=""), delimiter=self.delimiter)))
         read = pacsv.ReadOptions(
             autogenerate_column_names=True, skip_rows=int(self.skip_first), block_size=BLOCK, use_threads=False
         )
@@ -248,7 +284,7 @@ class _Rows:
         with self.in_utf8.open("rb") as file:
             file.seek(max(0, self.in_utf8.stat().st_size - size))
             tail = file.read()
-        if tail not in ((self.delimiter + opened).encode(), ("\n" + opened).encode()):
+        if tail not in [(before + opened).encode() for before in (self.delimiter, "\n", "\r")]:
             return last
         self.rejected.append(f"{self.path.name}, the last row: a quote is opened and never closed: {opened[:80]!r}")
         return last.slice(0, last.num_rows - 1)

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from configs.errors import DataError
-from features.sources.delimited import open_delimited
+from features.sources.delimited import likely_encoding, open_delimited
 from features.tables import TABLES, Field, Table
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -126,7 +126,7 @@ def read_sample(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return next(pq.ParquetFile(path).iter_batches(SAMPLE)).to_pandas()
     with tempfile.TemporaryDirectory() as folder:
-        opened = open_delimited(path, Path(folder))
+        opened = open_delimited(path, Path(folder), likely_encoding(path))
         first = next(opened.batches, None)
         if first is None or not first.num_rows:
             raise DataError(f"'{path}' holds a header and no row; export it again")
@@ -176,7 +176,11 @@ def to_yaml(name: str, tables: Sequence[TableGuess], samples: Mapping[str, pd.Da
 
 def _table_lines(guess: TableGuess) -> list[str]:
     table = guess.table
-    lines = [f"    {table.name}:  # one row per {table.grain}", f"      path: {guess.path}", "      columns:"]
+    lines = [f"    {table.name}:  # one row per {table.grain}", f"      path: {guess.path}"]
+    encoding = likely_encoding(guess.path) if guess.path.is_file() and guess.path.suffix != ".parquet" else None
+    if encoding:
+        lines.append(f"      encoding: {encoding}  # NOT SURE: see whether names are spelled right")
+    lines.append("      columns:")
     lines += [f"        {g.field.name}: {_quoted(g.source_name)}  # {g.why}" for g in guess.guesses]
     lines += [f"        # {name}: ?  # required, and not found among the columns" for name in guess.missing]
     if guess.formats:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError, DataError
-from features.sources.delimited import Delimited, open_delimited
+from features.sources.delimited import Delimited, likely_encoding, open_delimited
 
 
 def read(
@@ -30,8 +30,8 @@ def read(
             "x.csv: read as UTF-16-BE (a guess: it has no byte order mark; say `encoding` to be sure), delimiter ','",
         ),
         (
-            "ä,b\n1,2\n".encode("cp1252"),
-            "x.csv: read as Windows-1252 (a guess: it is not UTF-8; say `encoding` to be sure), delimiter ','",
+            "\nä,b\n1,2\n".replace("\n", "\r\n").encode(),
+            "x.csv: read as UTF-8, delimiter ','",
         ),
         ("sep=;\nä;b\n1;2\n".encode(), "x.csv: read as UTF-8, delimiter ';'"),
     ],
@@ -90,3 +90,57 @@ def test_what_cannot_be_read_is_named(
 
 def test_a_broken_character_in_told_utf8_is_marked_as_one(tmp_path: Path) -> None:
     assert read(tmp_path, b"a,b\n\xff,1\n", encoding="utf-8")[1] == [("\ufffd", "1")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["a,b\r1,2\r3,4\r", "a,b\r1,2\r3,4", 'sep=,\ra,b\r1,2\r"3",4\r', "\r\ra,b\r1,2\r3,4"],
+)
+def test_lines_may_end_by_a_carriage_return_alone(tmp_path: Path, content: str) -> None:
+    opened, rows = read(tmp_path, content.encode())
+    assert (opened.names, rows, opened.rejected) == (["a", "b"], [("1", "2"), ("3", "4")], [])
+
+
+def test_a_quote_that_is_never_closed_is_found_where_lines_end_by_a_carriage_return(tmp_path: Path) -> None:
+    opened, rows = read(tmp_path, b'a,b\r1,"x\ry"\r3,"z')
+    assert rows == [("1", "x\ry")] and len(opened.rejected) == 1
+
+
+def test_an_encoding_that_is_sure_is_taken_and_noted(tmp_path: Path) -> None:
+    opened, rows = read(tmp_path, "kunde,stadt\n1,Köln\n2,Größe\n".encode("cp1252"))
+    assert rows == [("1", "Köln"), ("2", "Größe")]
+    assert "read as cp1252, as its words tell (it is not UTF-8" in opened.note
+
+
+def test_an_encoding_that_is_not_sure_is_asked_for_with_what_each_would_say(tmp_path: Path) -> None:
+    content = "id,name\n1,王芳\n".encode("gb18030")
+    with pytest.raises(DataError, match="`encoding: gb18030` if it says '王芳'"):
+        read(tmp_path, content)
+    assert read(tmp_path, content, encoding="gb18030")[1] == [("1", "王芳")]
+
+
+def test_a_proposal_names_the_likeliest_encoding_only_where_one_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "sure.csv").write_text("a\nGröße\n", "cp1252")
+    (tmp_path / "utf8.csv").write_text("a\n王芳\n", "utf-8")
+    (tmp_path / "ask.csv").write_text("name\nиван\nпетрова\n", "cp1251")
+    assert [likely_encoding(tmp_path / f"{n}.csv") for n in ("sure", "utf8", "ask")] == [None, None, "cp1251"]
+
+
+def test_a_character_cut_in_half_marks_its_row_and_does_not_hide_the_encoding(tmp_path: Path) -> None:
+    names = [
+        "王小明",
+        "陳美玲",
+        "台北市",
+        "客戶訂單",
+        "林志豪",
+        "黃淑芬",
+        "張雅婷",
+        "李志明",
+        "吳佳玲",
+        "高雄市",
+        "新竹縣",
+    ]
+    cut = "台北市".encode("big5")[:-1]
+    content = b"id,name\n" + b"".join(f"{n},{x}\n".encode("big5") for n, x in enumerate(names)) + b"99," + cut
+    rows = read(tmp_path, content + b"\n")[1]
+    assert rows[1] == ("1", "陳美玲") and "\ufffd" in str(rows[-1][1])

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from configs.errors import DataError
-from features.sources.propose import business_name, date_formats, guess_table, to_yaml
+from features.sources.propose import business_name, date_formats, guess_table, propose_config, to_yaml
 
 ORDERS = pd.DataFrame(
     {
@@ -80,3 +80,12 @@ def test_the_business_is_named_after_its_folder(tmp_path: Path) -> None:
     assert business_name([tmp_path / "My Shop 24" / "orders.csv"]) == "my_shop_24"
     (tmp_path / "24").mkdir()
     assert business_name([tmp_path / "24" / "orders.csv"]) == "business"
+
+
+def test_an_encoding_that_is_not_sure_is_proposed_and_marked(tmp_path: Path) -> None:
+    (tmp_path / "customers.csv").write_bytes(
+        "customer_id,signed_up_at\n王芳,2024-01-01\n李娜,2024-01-02\n".encode("gb18030")
+    )
+    (tmp_path / "orders.csv").write_text("order_id,customer_id,ordered_at,amount\n1,Jörg,2024-01-01,1\n", "cp1252")
+    text, _ = propose_config([tmp_path / "customers.csv", tmp_path / "orders.csv"])
+    assert [line.split("#")[0].strip() for line in text.splitlines() if "encoding" in line] == ["encoding: gb18030"]
