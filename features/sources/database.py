@@ -20,6 +20,7 @@ model. No message repeats it. Rows go in blocks into a temporary DuckDB database
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -308,6 +309,11 @@ def _to_text(value: object) -> str | None:
     >>> from datetime import datetime
     >>> _to_text(Decimal("10.50")), _to_text(datetime(2024, 1, 2, 3)), _to_text(True), _to_text(None)
     ('10.50', '2024-01-02 03:00:00', 'true', None)
+
+    A number with three decimals is written with four, as a text ``1.234`` may be a thousand.
+
+    >>> _to_text(Decimal("1.234")), _to_text(1.234)
+    ('1.2340', '1.2340')
     """
     if value is None or isinstance(value, str):
         return value
@@ -319,4 +325,5 @@ def _to_text(value: object) -> str | None:
         return str(int(value))
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
+    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    return f"{text}0" if isinstance(value, (Decimal, float)) and re.search(r"\.\d{3}$", text) else text

@@ -9,28 +9,13 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from features.sources.mapping import EPOCHS, TableMapping, Times
+from features.numbers import reading
+from features.sources.mapping import EPOCHS, Numbers, TableMapping, Times
 from features.sql import quote_literal
 from features.tables import TABLES
 
 NUMERIC = re.compile(r"^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w*INT\w*|FLOAT|DOUBLE|DECIMAL.*)$")
 NULL_TEXT = "null::varchar"
-CLEAN = r"""
-    regexp_replace(regexp_replace(regexp_replace(translate(trim({e}), chr(8722), '-'),
-        '[\s\x{{00A0}}\x{{202F}}]*([€$£¥]|\b[A-Z]{{3}}\b)[\s\x{{00A0}}\x{{202F}}]*', ''),
-        '^\((.*)\)$', '-\1'), '^([0-9].*)-$', '-\1')
-"""
-SPACED = r"^[-+]?\d{1,3}([\s\x{00A0}\x{202F}'’]\d{3})+([.,]\d*)?$"
-SPACES = r"[\s\x{00A0}\x{202F}'’]"
-COMMA_SURE = r"^[-+]?(\d{1,3}(\.\d{3})+,\d*|\d+,(\d{0,2}|\d{4,})|,\d+|\d{4,},\d{3}|0+,\d{3}|\d{1,3}(\.\d{3}){2,})$"
-POINT_SURE = (
-    r"^[-+]?(\d{1,3}(,\d{3})+\.\d*|\d+\.(\d{0,2}|\d{4,})|\.\d+|\d{4,}\.\d{3}|0+\.\d{3}|\d{1,3}(,\d{3}){2,}"
-    r"|[\d.]+[eE][-+]?\d+)$"
-)
-COMMA_ONLY = r"^[-+]?[1-9]\d{0,2},\d{3}$"
-POINT_ONLY = r"^[-+]?[1-9]\d{0,2}\.\d{3}$"
-COMMA_FORM = r"^[-+]?(\d+|\d{1,3}(\.\d{3})+)?(,\d*)?$"
-POINT_FORM = r"^[-+]?(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?([eE][-+]?\d+)?$"
 ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)?)?$"
 OFFSET = r":\d{2}([.,]\d+)?\s*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)$"
 DAY_OR_MONTH_FIRST = r"^\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})\b"
@@ -110,11 +95,15 @@ class PartReader:
     ----------
     types
         DuckDB type of each column once it is read; empty where the part has no such column.
+    placeholders
+        Of columns that may be empty: SQL that is true where a value says that it is, as ``N/A`` does.
     """
 
     def __init__(self, table: str, mapping: TableMapping, part: Part, names: Sequence[str]) -> None:
         self.mapping, self.part, self.names = mapping, part, names
         self._kinds = {f.name: f.kind for f in TABLES[table].fields}
+        self._filled = {f.name for f in TABLES[table].fields if not f.nullable}
+        self.placeholders: dict[str, str] = {}
         self._raw = {n: self._raw_column(n) for n in names}
         self.types = {n: self._type(n) for n in names}
 
@@ -125,13 +114,21 @@ class PartReader:
         column, kind = self.part.columns.get(self.mapping.source_name(name), (NULL_TEXT, "VARCHAR"))
         replaced = self.mapping.values.get(name)
         if not replaced:
-            return column, kind
+            return self._without_placeholders(name, column, kind), kind
         text = as_text(column, kind)
         cases = " ".join(
             f"when {quote_literal(old.strip())} then {'null' if new is None else quote_literal(new)}"
             for old, new in replaced.items()
         )
-        return f"(case trim({text}) {cases} else {text} end)", "VARCHAR"
+        return self._without_placeholders(name, f"(case trim({text}) {cases} else {text} end)", "VARCHAR"), "VARCHAR"
+
+    def _without_placeholders(self, name: str, column: str, kind: str) -> str:
+        """SQL of a column in which ``N/A`` and its like are empty, where a number or a time may be."""
+        may_be = self._role(name) in ("number", "time") and name not in self._filled
+        if kind != "VARCHAR" or column == NULL_TEXT or not may_be:
+            return column
+        self.placeholders[name] = reading.is_placeholder_sql(column)
+        return f"(case when {self.placeholders[name]} then null else {column} end)"
 
     def _role(self, name: str) -> str:
         if name in self.mapping.times:
@@ -148,15 +145,15 @@ class PartReader:
     def undecided(self) -> list[str]:
         """Columns of numbers written as text whose decimal sign the mapping does not give."""
         texts = [n for n in self.names if self._role(n) == "number" and self._raw[n][1] == "VARCHAR"]
-        return [n for n in texts if n not in self.mapping.numbers]
+        return [n for n in texts if n not in self.mapping.constants and not self._declared(n)]
 
-    def count_signs(self, names: Sequence[str]) -> str:
-        """Statement that counts, for each of these columns, values with a sure decimal comma and a sure point."""
-        counts = ", ".join(
-            f"count_if(regexp_matches({_clean(self._raw[n][0])}, {quote_literal(sure)}))"
-            for n in names
-            for sure in (COMMA_SURE, POINT_SURE)
-        )
+    def _declared(self, name: str) -> str | None:
+        given = self.mapping.numbers.get(name)
+        return given.decimal if given else None
+
+    def evidence(self, names: Sequence[str]) -> str:
+        """Statement that gives the four values of `features.numbers.reading.SignEvidence` for each of these columns."""
+        counts = ", ".join(reading.evidence_sql(self._raw[n][0]) for n in names)
         return f"select {counts} from {self.part.relation}"
 
     def select(self, signs: Mapping[str, str], as_texts: Container[str]) -> str:
@@ -165,7 +162,7 @@ class PartReader:
         Parameters
         ----------
         signs
-            The decimal sign of each column in `undecided`: ``,``, ``.``, ``mixed``, or ``none`` where nothing tells.
+            The decimal sign of each column in `undecided`, see `features.numbers.reading.SignEvidence`.
         as_texts
             Columns whose value is given as text.
         """
@@ -185,8 +182,8 @@ class PartReader:
         if role == "time":
             return _time(name, sql, kind, self.mapping.times.get(name, Times()), shared)
         if role == "number":
-            given = self.mapping.numbers.get(name)
-            return _number(name, sql, kind, given.decimal if given else signs.get(name, "none"), shared)
+            given, declared = self.mapping.numbers.get(name), self._declared(name)
+            return _number(sql, kind, declared or signs.get(name, "none"), declared is not None, given, shared)
         return ColumnExpression(sql)
 
 
@@ -199,36 +196,16 @@ def as_text(column: str, kind: str, trim: bool = False) -> str:
     return f"trim({text})" if trim else text
 
 
-def _number(name: str, sql: str, kind: str, sign: str, shared: SharedExpressions) -> ColumnExpression:
+def _number(
+    sql: str, kind: str, sign: str, declared: bool, given: Numbers | None, shared: SharedExpressions
+) -> ColumnExpression:
+    scale = f" / {given.scale!r}" if given and given.scale != 1 else ""
     if NUMERIC.match(kind):
-        return ColumnExpression(f"cast({sql} as double)")
+        return ColumnExpression(f"cast({sql} as double){scale}")
     if kind != "VARCHAR":
         return ColumnExpression("null::double", as_text(sql, kind))
-    clean = shared.add(_clean(sql))
-    point = _read_as(clean, POINT_FORM, ",", "")
-    comma = _read_as(clean, COMMA_FORM, ".", ",")
-    unsure = {"none": COMMA_ONLY, "mixed": f"{COMMA_ONLY}|{POINT_ONLY}"}.get(sign)
-    value = {".": point, ",": comma, "none": point}.get(
-        sign, f"case when regexp_matches({clean}, {quote_literal(COMMA_SURE)}) then {comma} else {point} end"
-    )
-    doubt = f"regexp_matches({clean}, {quote_literal(unsure)})" if unsure else "false"
-    value = f"case when {doubt} then null else {value} end"
-    problem = f'may have a decimal comma or a thousands comma; say numbers: {{{name}: {{decimal: ","}}}} or "."'
-    return ColumnExpression(value, _unread(sql, value), _reason(name, sql, doubt, problem) if unsure else NULL_TEXT)
-
-
-def _clean(sql: str) -> str:
-    """SQL for the text of a number without currency, and without spaces between its thousands."""
-    bare = CLEAN.format(e=sql)
-    closed = f"regexp_replace({bare}, {quote_literal(SPACES)}, '', 'g')"
-    return f"(case when regexp_matches({bare}, {quote_literal(SPACED)}) then {closed} else {bare} end)"
-
-
-def _read_as(clean: str, form: str, thousands: str, decimal: str) -> str:
-    digits = f"replace({clean}, '{thousands}', '')"
-    with_point = f"replace({digits}, '{decimal}', '.')" if decimal else digits
-    finite = f"try_cast({with_point} as double)"
-    return f"case when regexp_matches({clean}, {quote_literal(form)}) and isfinite({finite}) then {finite} end"
+    value = shared.add(reading.value_sql(shared.add(reading.clean_sql(sql)), sign, declared))
+    return ColumnExpression(f"{value}{scale}", _unread(sql, value))
 
 
 def _time(name: str, sql: str, kind: str, times: Times, shared: SharedExpressions) -> ColumnExpression:

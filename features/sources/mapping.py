@@ -5,7 +5,7 @@ A table's entry in ``source.options`` may say:
     columns: {order_id: Invoice, amount: Total}        our name: the name in the source; others keep theirs
     values: {kind: {tkt: ticket, "N/A": null}}         which value means what; others stay as they are
     times: {ordered_at: {format: "%d.%m.%Y %H:%M", zone: Europe/Berlin}}    one format, or several, in order
-    numbers: {amount: {decimal: ","}}                  where the numbers themselves do not tell
+    numbers: {amount: {decimal: ",", scale: 100}}      where the numbers do not tell; cents are divided by 100
     constants: {channel: web}                          a column with one value
 
 How a value is read, see `features.sources.expressions`:
@@ -14,9 +14,10 @@ How a value is read, see `features.sources.expressions`:
   month, the row is not usable: nothing is guessed. Without a format only year-first times are read
   (``2024-01-31 10:00``); ``03/04/2024`` needs a format. A time without an offset is told in `zone` (UTC); the hour
   that a clock in autumn shows twice is taken as the second one.
-- A *number* may have thousands separators, a currency sign, a decimal comma. Which sign is the decimal one is told by
-  the values that leave no doubt (``1.234,50``), of the column or else of the whole file; where the doubt stays
-  (``1,234`` alone), the row is not usable.
+- A *number* may have thousands separators, a currency, a decimal comma. Which sign is the decimal one is decided by
+  the values that leave no doubt (``1.234,50``): of the column in its file, else of the column in the other files, and
+  of the file. Where nothing decides what ``1,234`` or ``1.234`` means, reading stops with the question.
+- ``N/A`` and its like (`features.numbers.reading.PLACEHOLDERS`) are empty, where a number or time may be.
 - A value that cannot be read stays as it came, and the check of the table gives the reason.
 
 A reason that only the source knows stands in the column `REASON` of the raw table.
@@ -74,7 +75,8 @@ class Times(Section):
 class Numbers(Section):
     """How the numbers of one column are written."""
 
-    decimal: Literal[".", ","]
+    decimal: Literal[".", ","] | None = None
+    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
 
 class TableMapping(Section):

@@ -18,6 +18,8 @@ import pandas as pd
 import pyarrow as pa
 
 from configs.errors import DataError, nearest
+from features.numbers.reading import SignEvidence
+from features.numbers.signs import decimal_signs
 from features.sources.expressions import Part, PartReader, as_text
 from features.sources.mapping import OPEN_TABLES, Join, TableMapping
 from features.sql import quote_literal
@@ -150,11 +152,10 @@ def read(
     names, notes = _names(table, mapping, parts, set(joined))
     readers = [PartReader(table, mapping, part, names) for part in parts]
     texts = {n for n in names if len({r.types[n] for r in readers if r.types[n]}) > 1}
-    selects = []
-    for reader in readers:
-        signs = _decimal_signs(connection, reader)
-        selects.append(reader.select(signs, texts))
-        notes += _sign_notes(reader.part.label, signs)
+    signs = decimal_signs(table, [_sign_evidence(connection, reader) for reader in readers])
+    selects = [reader.select(of_part, texts) for reader, of_part in zip(readers, signs, strict=True)]
+    for reader, of_part in zip(readers, signs, strict=True):
+        notes += _sign_notes(reader.part.label, of_part) + _placeholder_notes(connection, reader)
     relation = f"staged_{table}"
     connection.execute(f"create table {relation} as " + " union all ".join(selects))
     rejected = [reason for part in parts for reason in part.rejected]
@@ -207,28 +208,31 @@ def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set
     return names + list(mapping.constants), notes
 
 
-def _decimal_signs(connection: duckdb.DuckDBPyConnection, reader: PartReader) -> dict[str, str]:
-    """The decimal sign of each undecided column: ``,``, ``.``, ``mixed``, or ``none`` where nothing tells."""
+def _sign_evidence(connection: duckdb.DuckDBPyConnection, reader: PartReader) -> dict[str, SignEvidence]:
+    """What the values of each undecided column of one part tell."""
     names = reader.undecided
-    if not names:
-        return {}
-    counts = [n or 0 for n in _count(connection, reader.count_signs(names))]  # null: no rows at all
-    commas, points = counts[0::2], counts[1::2]
-    own = dict(zip(names, map(_sign, commas, points), strict=True))
-    whole = _sign(sum(commas), sum(points))
-    return {n: whole if sign == "none" and whole in (",", ".") else sign for n, sign in own.items()}
-
-
-def _sign(comma: int, point: int) -> str:
-    return "mixed" if comma and point else "," if comma else "." if point else "none"
+    told = _count(connection, reader.evidence(names)) if names else ()
+    return {n: SignEvidence(*told[4 * k : 4 * k + 4]) for k, n in enumerate(names)}
 
 
 def _sign_notes(label: str, signs: Mapping[str, str]) -> list[str]:
     commas = [f"{label}: {n} is read with a decimal comma" for n, s in signs.items() if s == ","]
     return commas + [
-        f"{label}: {n} has decimal commas and points; a row whose value leaves doubt is not used"
+        f"{label}: {n} has decimal commas and points; each value is read by its own"
         for n, s in signs.items()
         if s == "mixed"
+    ]
+
+
+def _placeholder_notes(connection: duckdb.DuckDBPyConnection, reader: PartReader) -> list[str]:
+    if not reader.placeholders:
+        return []
+    counts = ", ".join(f"count_if({sql})" for sql in reader.placeholders.values())
+    rows = _count(connection, f"select {counts} from {reader.part.relation}")
+    return [
+        f"{reader.part.label}: {n:,} values of {name} say that nothing is known (as N/A does), and count as empty"
+        for name, n in zip(reader.placeholders, rows, strict=True)
+        if n
     ]
 
 
@@ -240,7 +244,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, relation: str, names: Sequen
     return {**columns, REASON: "why"} if lost[-1] else columns
 
 
-def _count(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+def _count(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
     return connection.execute(query).fetchone() or ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from configs.errors import DataError
 from features.quality.check import ValidatedTable, check_table
 from features.tables import ORDERS
 
@@ -61,17 +63,56 @@ def test_numbers_with_a_decimal_point(read: Read, text: str, number: float) -> N
     assert amounts(read, text, "0.25")["amount"].tolist() == [number, 0.25]
 
 
-def test_a_thousands_comma_in_doubt_costs_its_row_until_it_is_told(read: Read) -> None:
-    validated = checked(amounts(read, "1,234", "7"))
-    assert validated.used["amount"].tolist() == [7]
-    assert "may have a decimal comma or a thousands comma" in validated.quarantined["reason"].item()
-    for decimal, number in ((",", 1.234), (".", 1234.0)):
-        assert amounts(read, "1,234", numbers={"amount": {"decimal": decimal}})["amount"].tolist() == [number]
+@pytest.mark.parametrize(("text", "readings"), [("1,234", "1234 or 1.234"), ("1.234", "1.234 or 1234")])
+def test_what_may_be_a_thousand_is_asked_and_the_mapping_answers(read: Read, text: str, readings: str) -> None:
+    with pytest.raises(DataError, match=re.escape(f"orders: amount: '{text}' may be {readings}, in 1 rows")):
+        amounts(read, text, "7", "80")
+    point, comma = (float(r.replace(",", "")) for r in (text.replace(",", ""), text.replace(".", "").replace(",", ".")))
+    for decimal, number in ((",", comma), (".", point)):
+        assert amounts(read, text, "7", numbers={"amount": {"decimal": decimal}})["amount"].tolist() == [number, 7]
 
 
-def test_in_a_column_with_both_signs_only_the_sure_values_are_used(read: Read) -> None:
-    validated = checked(amounts(read, "1,5", "2.5", "1.234", "1,234", "1.234,5", "8"))
-    assert validated.used["amount"].tolist() == [1.5, 2.5, 1234.5, 8]
+def test_the_whole_column_decides_what_a_thousands_sign_is(read: Read) -> None:
+    assert amounts(read, "1,053", "12.30", "950")["amount"].tolist() == [1053, 12.3, 950]
+    assert amounts(read, "1.053", "12,30", "950")["amount"].tolist() == [1053, 12.3, 950]
+
+
+def test_a_column_with_both_signs_is_read_value_by_value_and_what_is_in_doubt_is_asked(read: Read) -> None:
+    sure = ("1,5", "2.5", "1.234,5", "1,234.5", "8")
+    assert amounts(read, *sure)["amount"].tolist() == [1.5, 2.5, 1234.5, 1234.5, 8]
+    with pytest.raises(DataError, match="other values have decimal commas and decimal points"):
+        amounts(read, *sure, "1.234")
+    told = {"amount": {"decimal": ","}}
+    assert amounts(read, *sure, "1.234", numbers=told)["amount"].tolist() == [1.5, 2.5, 1234.5, 1234.5, 8, 1234]
+
+
+def test_cents_are_divided_by_the_scale_of_their_column(read: Read) -> None:
+    assert amounts(read, "2990", "5", "(1.50)", numbers={"amount": {"scale": 100}})["amount"].tolist() == [
+        29.9, 0.05, -0.015,
+    ]  # fmt: skip
+
+
+def test_na_leaves_a_number_or_time_empty_that_may_be_and_the_notes_count_it(read: Read) -> None:
+    header = "order_id,customer_id,ordered_at,amount,quantity,recorded_at\n"
+    orders = read(header + "o1,ann,2024-01-01,5,N/A,-\no2,ann,2024-01-01,n/a,3,2024-01-02\n")
+    validated = checked(orders)
+    assert validated.used[["amount", "quantity"]].isna().to_numpy().tolist() == [[False, True]]
+    assert validated.quarantined["reason"].tolist() == ["amount: 'n/a' is not a number"]
+    assert (
+        "o.csv: 1 values of quantity say that nothing is known (as N/A does), and count as empty"
+        in orders.attrs["notes"]
+    )
+    assert pd.api.types.is_float_dtype(orders["quantity"])
+
+
+@pytest.mark.parametrize("text", ["$5", "5 €", "US$ 5.00", "kr. 5", "5 zł", "CHF 5", "5.00 Ft", "$5.00 USD", "5 元"])
+def test_a_currency_before_or_behind_a_number_is_no_part_of_it(read: Read, text: str) -> None:
+    assert amounts(read, text)["amount"].tolist() == [5]
+
+
+@pytest.mark.parametrize("text", ["5 pcs", "5 XYZ", "EUR", "$"])
+def test_what_is_no_currency_is_no_number_either(read: Read, text: str) -> None:
+    assert checked(amounts(read, text, "7")).used["amount"].tolist() == [7]
 
 
 def test_a_column_without_evidence_follows_the_others_of_its_file(read: Read) -> None:

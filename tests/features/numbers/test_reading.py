@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from features.numbers.reading import clean_sql, tokens_sql, value_sql
+
+
+def row(sql: str, text: str) -> tuple[object, ...]:
+    return duckdb.execute(f"select {sql} from (select ? as x)", [text]).fetchone() or ()
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        ("12.30 EUR", "12.30"), ("-€5,00", "-5,00"), ("(US$3.20)", "-3.20"), ("$-5.00", "-5.00"), ("€3,20-", "-3,20"),
+        ("1 234,5 zł", "1234,5"), ("1.234 руб.", "1.234"), ("+€5", "+5"), ("TOP 5", "5"), ("5 pcs", "5 pcs"),
+    ],
+)  # fmt: skip
+def test_a_number_is_bare_of_currency_and_of_blanks(text: str, clean: str) -> None:
+    assert row(clean_sql("x"), text) == (clean,)
+
+
+def test_the_currency_before_a_number_and_the_one_behind_it_are_told_apart() -> None:
+    assert row(", ".join(tokens_sql("x")), "($5.00 USD)") == ("$", "USD")
+    assert row(", ".join(tokens_sql("x")), "5.00") == ("", "")
+
+
+@pytest.mark.parametrize(("text", "value"), [("12,30", 12.3), ("12.30", 12.3), ("1.234", 1234), ("1,234", 1.234)])
+def test_a_declared_sign_decides_what_is_in_doubt_alone(text: str, value: float) -> None:
+    assert row(value_sql("x", ",", declared=True), text) == (value,)
