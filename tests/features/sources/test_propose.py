@@ -88,4 +88,4 @@ def test_an_encoding_that_is_not_sure_is_proposed_and_marked(tmp_path: Path) -> 
     )
     (tmp_path / "orders.csv").write_text("order_id,customer_id,ordered_at,amount\n1,Jörg,2024-01-01,1\n", "cp1252")
     text, _ = propose_config([tmp_path / "customers.csv", tmp_path / "orders.csv"])
-    assert [line.split("#")[0].strip() for line in text.splitlines() if "encoding" in line] == ["encoding: gb18030"]
+    assert [line.split("#")[0].strip() for line in text.splitlines() if "encoding:" in line] == ["encoding: gb18030"]
