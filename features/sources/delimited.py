@@ -95,7 +95,7 @@ def open_delimited(path: Path, folder: Path, encoding: str | None = None, delimi
     if first is None:
         raise DataError(f"'{path}' is empty; export it again, with a header line")
     return Delimited(
-        names=_unique([column[0].as_py() for column in first.columns]),
+        names=unique_names([column[0].as_py() for column in first.columns]),
         batches=chain([first.slice(1)], batches),
         note=f"{path.name}: read as {guess}, delimiter {delimiter!r}",
         rejected=rows.rejected,
@@ -290,7 +290,7 @@ class _Rows:
         return last.slice(0, last.num_rows - 1)
 
 
-def _unique(header: list[str | None]) -> list[str]:
+def unique_names(header: list[str | None]) -> list[str]:
     """Names of the columns: an empty one is told by its place, one that comes again by its count."""
     names: list[str] = []
     for place, given in enumerate(header, start=1):

@@ -1,4 +1,4 @@
-"""CSV and parquet files of any shape, one or several a table, with columns described by a mapping.
+"""CSV, parquet and XLSX files of any shape, one or several a table, with columns described by a mapping.
 
     source:
       loader: files
@@ -8,6 +8,7 @@
           path: exports/orders_*.csv               # one file, a list, or a pattern; several are stacked in that order
           encoding: cp1252                         # only where it is not found out
           delimiter: ";"                           # only where it is not found out
+          sheet: Orders                            # of an XLSX file, where it has several
           columns: {order_id: Invoice, customer_id: Client, ordered_at: Date, amount: Total}
           times: {ordered_at: {format: "%d.%m.%Y %H:%M", zone: Europe/Berlin}}
           join:
@@ -41,6 +42,7 @@ from configs.variables import expand
 from features.sources.delimited import open_delimited
 from features.sources.expressions import Part
 from features.sources.mapping import Join, OneOrMore, TableMapping, check_names, parse, require_table
+from features.sources.spreadsheet import XLSX, open_sheet
 from features.sql import quote_literal
 
 if TYPE_CHECKING:
@@ -50,13 +52,14 @@ if TYPE_CHECKING:
 
 WHOLE_HASH_BYTES = 1 << 28
 EDGE_BYTES = 1 << 22
-SPREADSHEETS = (".xlsx", ".xls", ".ods")
+SPREADSHEETS = (".xls", ".ods", ".numbers")
 
 
 class FileJoin(Join):
     """Columns of another file."""
 
     path: str
+    sheet: str | None = None
     encoding: str | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
 
@@ -65,6 +68,7 @@ class FileTable(TableMapping):
     """One table's files and what their columns mean."""
 
     path: Annotated[OneOrMore, Field(min_length=1)]
+    sheet: str | None = None
     encoding: str | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     join: tuple[FileJoin, ...] = ()
@@ -210,10 +214,14 @@ def _part(
 ) -> Part:
     """A file, copied into `relation`; `folder` is for copies in UTF-8."""
     if path.suffix.lower() in SPREADSHEETS:
-        raise DataError(f"{name}: '{path}' is a spreadsheet; save its sheet as CSV (UTF-8) and name that file")
+        raise DataError(f"{name}: '{path}' is a spreadsheet; save it as XLSX or CSV (UTF-8) and name that file")
+    if entry.sheet is not None and path.suffix.lower() not in XLSX:
+        raise ConfigError(f"{name}: '{path}' has no sheets, as it is no XLSX file; remove `sheet`")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return _parquet(connection, path, relation)
+        if path.suffix.lower() in XLSX:
+            return _sheet(connection, path, relation, entry.sheet)
         return _delimited(connection, path, relation, folder, entry)
     except (DataError, ConfigError) as error:
         raise type(error)(f"{name}: {error}") from None
@@ -229,6 +237,21 @@ def _parquet(connection: duckdb.DuckDBPyConnection, path: Path, relation: str) -
     connection.execute(f"create table {relation} as select {renamed} from incoming")
     connection.execute("drop view incoming")
     return Part(path.name, relation, {n: (f"c{k}", t) for k, (n, t) in enumerate(zip(names, types, strict=True))})
+
+
+def _sheet(connection: duckdb.DuckDBPyConnection, path: Path, relation: str, name: str | None) -> Part:
+    opened = open_sheet(path, name)
+    texts = ", ".join(f"f{n} varchar" for n in range(len(opened.names)))
+    connection.execute(f"create table {relation}_texts ({texts})")
+    for batch in opened.batches:
+        connection.register("incoming", pa.Table.from_batches([batch]))
+        connection.execute(f"insert into {relation}_texts from incoming")
+        connection.unregister("incoming")
+    typed = ", ".join(f"cast(f{n} as {kind}) as c{n}" for n, kind in enumerate(opened.kinds))
+    connection.execute(f"create table {relation} as select {typed} from {relation}_texts")
+    connection.execute(f"drop table {relation}_texts")
+    columns = {column: (f"c{n}", kind) for n, (column, kind) in enumerate(zip(opened.names, opened.kinds, strict=True))}
+    return Part(path.name, relation, columns, tuple(opened.rejected), notes=(opened.note,))
 
 
 def _delimited(

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from configs.errors import DataError
 from features.sources.delimited import likely_encoding, open_delimited
+from features.sources.spreadsheet import XLSX, sheet_sample
 from features.tables import TABLES, Field, Table
 
 NAMES: dict[str, tuple[str, ...]] = {
@@ -125,6 +126,8 @@ def read_sample(path: Path) -> pd.DataFrame:
         raise DataError(f"no file at '{path}'; name existing CSV or parquet files")
     if path.suffix == ".parquet":
         return next(pq.ParquetFile(path).iter_batches(SAMPLE)).to_pandas()
+    if path.suffix.lower() in XLSX:
+        return sheet_sample(path, SAMPLE)
     with tempfile.TemporaryDirectory() as folder:
         opened = open_delimited(path, Path(folder), likely_encoding(path))
         first = next(opened.batches, None)
@@ -177,7 +180,9 @@ def to_yaml(name: str, tables: Sequence[TableGuess], samples: Mapping[str, pd.Da
 def _table_lines(guess: TableGuess) -> list[str]:
     table = guess.table
     lines = [f"    {table.name}:  # one row per {table.grain}", f"      path: {guess.path}"]
-    encoding = likely_encoding(guess.path) if guess.path.is_file() and guess.path.suffix != ".parquet" else None
+    encoding = (
+        likely_encoding(guess.path) if guess.path.is_file() and guess.path.suffix not in (".parquet", *XLSX) else None
+    )
     if encoding:
         lines.append(f"      encoding: {encoding}  # NOT SURE: see whether names are spelled right")
     lines.append("      columns:")
