@@ -21,6 +21,7 @@ from pandera.errors import SchemaErrors
 
 from configs.errors import DataError, nearest
 from configs.settings import Columns, naive_utc
+from features.labels.flags import read_flags
 from features.labels.ready_label import table_of
 from features.tables import (
     IDENTITIES,
@@ -36,7 +37,6 @@ from features.tables import (
 
 BLANKS = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
 ERASED_ROWS = "erased_rows"  # an attribute of a raw frame: rows of its source about erased persons, left out of it
-FLAGS = {"yes": 1.0, "true": 1.0, "1": 1.0, "y": 1.0, "no": 0.0, "false": 0.0, "0": 0.0, "n": 0.0}
 
 
 @dataclass(frozen=True)
@@ -345,7 +345,7 @@ def _read(field: Field, given: pd.Series) -> pd.Series:
     if field.kind == "time":
         return _utc(given)
     if field.kind == "flag":
-        return as_text(given).str.lower().map(FLAGS).astype("float64")
+        return read_flags(as_text(given))
     return as_text(given)
 
 
