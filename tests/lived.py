@@ -17,7 +17,7 @@ def live(folder: Path) -> None:
         if (folder / "done").exists():
             return
         command = [sys.executable, str(ROOT / "staycast.py"), "run", "--config", "test", "--workspace", str(folder)]
-        done = subprocess.run([*command, "--by", "the tests"], capture_output=True, text=True, check=False, timeout=280)
+        done = subprocess.run([*command, "--by", "the tests"], capture_output=True, text=True, check=False, timeout=900)
         assert done.returncode == 0, done.stderr
         (folder / "done").write_text(done.stdout)
 

@@ -32,7 +32,9 @@ from training import run
 from training.data.dataset import Dataset
 from training.data.task_rows import feature_rows, holdout, labelled, plan_of
 from training.fingerprints import training_fingerprint
+from training.fit import assembly
 from training.fit.assembly import forecast
+from training.fit.boosters import Form, ScoredRows
 from training.fit.recipe import search_and_fit
 from training.judge.examination import measure_rows
 from training.model import catalog
@@ -112,18 +114,29 @@ def test_a_run_says_what_was_trained_on_what_and_how_long(refused: Workspace) ->
 
 
 @pytest.mark.parametrize("task", ["churn", "clv"])
-def test_the_judged_model_learns_nothing_from_the_hold_out(
-    lived: Workspace, settings: Settings, task: str, tmp_path: Path
+def test_the_judged_model_learns_nothing_from_the_hold_out_and_the_one_that_serves_all_of_it(
+    lived: Workspace, settings: Settings, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = labelled(settings, lived, task)
     plan = plan_of(data, settings)
     changed = _with_other_outcomes(data, min(plan.holdout))
+    calibrated_on = []
+
+    def calibrate(form: Form, scored: ScoredRows, seen: ScoredRows) -> Any:
+        calibrated_on.append(len(scored.y))
+        return assembly_calibrate(form, scored, seen)
+
+    assembly_calibrate = assembly.calibrate
+    monkeypatch.setattr(assembly, "calibrate", calibrate)
     models = search_and_fit(settings, lived, changed, lambda name, done, of: None, Workspace(tmp_path))
     assert models.judged is not None
     version = catalog.champion(lived, task)
     assert version is not None
     assert _same_but_for_reference(models.judged, load(catalog.files(lived, version) / "judged"))
     assert not _same_but_for_reference(models.final, load(catalog.files(lived, version) / "bundle"))
+    assert not set(_trees(models.final)) & set(_trees(models.judged))
+    early, all_known = calibrated_on
+    assert all_known == early + len(data.training_rows(plan.holdout))
 
 
 def _with_other_outcomes(data: Dataset, begins: pd.Timestamp) -> Dataset:
@@ -135,12 +148,13 @@ def _with_other_outcomes(data: Dataset, begins: pd.Timestamp) -> Dataset:
     return replace(data, frame=frame)
 
 
+def _trees(bundle: Bundle) -> list[str]:
+    return [s.booster.model_to_string() for s in bundle.scores if s.booster is not None]
+
+
 def _same_but_for_reference(one: Bundle, other: Bundle) -> bool:
-    trees = [s.booster.model_to_string() for b in (one, other) for s in b.scores if s.booster is not None]
-    half = len(trees) // 2
-    same_trees = trees[:half] == trees[half:]
     return (
-        same_trees
+        _trees(one) == _trees(other)
         and [s.affine for s in one.scores] == [s.affine for s in other.scores]
         and (one.interval == other.interval)
     )

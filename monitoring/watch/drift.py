@@ -192,10 +192,15 @@ def holm(p_values: Array) -> Array:
 
     >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
     [0.03, 0.06, 0.06]
-    """
-    from statsmodels.stats.multitest import multipletests
 
-    return np.asarray(multipletests(p_values, method="holm")[1], dtype=np.float64)
+    Four lines stay own: statsmodels' ``multipletests`` collects all garbage of the process at each call, a tenth of a
+    second that a watch over many windows feels.
+    """
+    order = np.argsort(p_values)
+    left = np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(p_values[order] * left), 1.0)
+    return corrected
 
 
 def _compare(reference: pd.Series, current: pd.Series, name: str) -> Iterator[dict[str, Any]]:
