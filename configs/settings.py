@@ -92,6 +92,14 @@ class Source(Section):
     customers_from: Literal["orders", "subscriptions"] | None
 
 
+class Rates(Section):
+    """What other currencies are worth."""
+
+    file: str | None
+    inverse: bool
+    max_age_days: Days
+
+
 class Thresholds(Section):
     """The least share of each dimension of data quality, in every table."""
 
@@ -382,6 +390,7 @@ class Settings(Section):
     engine: Engine
     data_until: Time | None
     source: Source
+    rates: Rates
     quality: Quality
     online_store: OnlineStore
     redis: Redis

@@ -31,6 +31,7 @@ from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTa
 from features.quality.first_events import customers_of
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
+from features.sources.one_currency import convert_currencies
 from features.sources.staging import Raw
 
 
@@ -72,7 +73,7 @@ def ingest(
         on_progress(f"Reading {settings.source.loader}")
         with opened(loader(settings.source.loader), settings.source.options, chunk_rows) as raw:
             on_progress("Checking every row")
-            remaining = drop_suppressed(raw, load_suppression_list(workspace))
+            remaining = prepared_tables(drop_suppressed(raw, load_suppression_list(workspace)), settings, now)
             del raw  # a table without its erased rows is a copy: the two must not stand in memory side by side
             checked = checked_tables(remaining, settings, now, folder)
             notes = [f"{name}: {note}" for name, table in remaining.items() for note in table.attrs.get("notes", ())]
@@ -89,6 +90,17 @@ def ingest(
     return report
 
 
+def prepared_tables(raw: Mapping[str, Raw], settings: Settings, now: datetime) -> dict[str, Raw]:
+    """Raw tables as they are checked: names of a ready export made simple, all amounts in one currency.
+
+    Raises
+    ------
+    DataError
+        See `features.labels.ready_label.prepare` and `features.sources.one_currency.convert_currencies`.
+    """
+    return convert_currencies(ready_label.prepare(raw, settings, now), settings)
+
+
 def checked_tables(
     raw: Mapping[str, Raw], settings: Settings, now: datetime, folder: Path
 ) -> dict[str, ValidatedTable]:
@@ -97,16 +109,15 @@ def checked_tables(
     Parameters
     ----------
     raw
-        Frames, and tables in chunks; they are not changed.
+        Frames, and tables in chunks, as `prepared_tables` gives them; they are not changed.
     settings, now
         As of `ingest`.
     folder
         Where the rows of tables in chunks are kept for as long as the result is used.
     """
-    prepared = ready_label.prepare(raw, settings, now)
     check = ChunkedCheck(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
     origin = settings.source.customers_from
-    checked = resolve_if_given(check_tables(prepared, settings.columns, now, settings.churn.kind, check, origin))
+    checked = resolve_if_given(check_tables(raw, settings.columns, now, settings.churn.kind, check, origin))
     return {"customers": customers_of(checked[origin]), **checked} if origin else checked
 
 

@@ -17,7 +17,7 @@ from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from features.build import as_of_dates, customers_as_of
 from features.engine import connect, read_tables
-from features.ingest import checked_tables, write_used_rows
+from features.ingest import checked_tables, prepared_tables, write_used_rows
 from features.labels.by_kind import end_of_known, first_event, labels_at
 from features.quality.check import ValidatedTable
 from features.quality.chunks import CHUNK_ROWS
@@ -53,7 +53,8 @@ def check_source(settings: Settings, on_progress: Callable[[str], None] = lambda
         on_progress("reading")
         with opened(loader(settings.source.loader), settings.source.options, CHUNK_ROWS) as raw:
             on_progress("checking every row")
-            checked = checked_tables(raw, settings, datetime.now(UTC), Path(folder))
+            now = datetime.now(UTC)
+            checked = checked_tables(prepared_tables(raw, settings, now), settings, now, Path(folder))
         on_progress("counting what can be learned from")
         return {
             "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],

@@ -9,6 +9,7 @@ from typing import Literal
 Kind = Literal["id", "time", "number", "text", "flag"]
 REASON = "source_reason"  # a column of a raw table in which its source says why a row cannot be used
 SOURCE_ROWS = "source_rows"  # a column of a raw table: of how many rows of the source each row was made
+CURRENCY = "source_currency"  # a column of a raw table: in which currency its amounts are, where it is told
 SOURCE_GRAIN = "source_grain"  # in ``attrs`` of such a table: what one row of the source is
 
 
@@ -133,6 +134,11 @@ IDENTITIES = Table(
     ),
 )
 TABLES: Mapping[str, Table] = {t.name: t for t in (CUSTOMERS, ORDERS, SUBSCRIPTIONS, INTERACTIONS, CONTACTS, PROFILES)}
+MONEY: Mapping[str, tuple[str, ...]] = {  # columns that hold money, the main one first
+    "orders": ("amount", "discount"),
+    "contacts": ("cost",),
+    "subscriptions": ("price_per_month",),
+}
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "inactivity": ("customers", "orders"),
     "contract": ("customers", "subscriptions"),

@@ -19,7 +19,7 @@ SIGNS = {
     "฿": "THB", "₦": "NGN", "₱": "PHP", "₸": "KZT", "元": "CNY", "円": "JPY", "zł": "PLN", "Kč": "CZK", "Ft": "HUF",
     "лв": "BGN", "руб": "RUB", "R$": "BRL", "US$": "USD", "A$": "AUD", "AU$": "AUD", "C$": "CAD", "CA$": "CAD",
     "HK$": "HKD", "NZ$": "NZD", "S$": "SGD", "NT$": "TWD", "Fr": "CHF", "SFr": "CHF", "euro": "EUR", "euros": "EUR",
-    "RMB": "CNY", "人民币": "CNY", "美元": "USD", "欧元": "EUR",
+    "JP¥": "JPY", "CN¥": "CNY", "RMB": "CNY", "人民币": "CNY", "美元": "USD", "欧元": "EUR",
 }  # fmt: skip
 SHARED_SIGNS = {  # one sign, several currencies: the business's own or the column's, if it is among them
     "$": ("USD", "CAD", "AUD", "NZD", "MXN", "ARS", "CLP", "COP", "HKD", "SGD", "TWD"),

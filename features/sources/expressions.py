@@ -95,6 +95,8 @@ class PartReader:
     ----------
     types
         DuckDB type of each column once it is read; empty where the part has no such column.
+    shared
+        What several expressions of `select` may use.
     placeholders
         Of columns that may be empty: SQL that is true where a value says that it is, as ``N/A`` does.
     """
@@ -103,6 +105,7 @@ class PartReader:
         self.mapping, self.part, self.names = mapping, part, names
         self._kinds = {f.name: f.kind for f in TABLES[table].fields}
         self._filled = {f.name for f in TABLES[table].fields if not f.nullable}
+        self.shared = SharedExpressions()
         self.placeholders: dict[str, str] = {}
         self._raw = {n: self._raw_column(n) for n in names}
         self.types = {n: self._type(n) for n in names}
@@ -156,8 +159,14 @@ class PartReader:
         counts = ", ".join(reading.evidence_sql(self._raw[n][0]) for n in names)
         return f"select {counts} from {self.part.relation}"
 
-    def select(self, signs: Mapping[str, str], as_texts: Container[str]) -> str:
-        """Statement that gives, for column k, ``v{k}`` and ``t{k}`` (its text where unreadable), and ``why``.
+    def raw(self, name: str) -> tuple[str, str]:
+        """SQL and DuckDB type of a column before it is read."""
+        return self._raw[name]
+
+    def select(
+        self, signs: Mapping[str, str], as_texts: Container[str], currency: ColumnExpression | None = None
+    ) -> str:
+        """Statement that gives, for column k, ``v{k}`` and ``t{k}`` (its text where unreadable), ``cur`` and ``why``.
 
         Parameters
         ----------
@@ -165,13 +174,18 @@ class PartReader:
             The decimal sign of each column in `undecided`, see `features.numbers.reading.SignEvidence`.
         as_texts
             Columns whose value is given as text.
+        currency
+            Of each row; None: there is no column ``cur``.
         """
-        shared = SharedExpressions()
+        shared = self.shared
         expressions = [self._expression(n, signs, shared) for n in self.names]
         columns = []
         for k, (name, column) in enumerate(zip(self.names, expressions, strict=True)):
             value = as_text(column.value, self.types[name] or "VARCHAR") if name in as_texts else column.value
             columns.append(f"{value} as v{k}, {column.unread} as t{k}")
+        if currency is not None:
+            expressions.append(currency)
+            columns.append(f"{currency.value} as cur")
         reasons = [c.reason for c in expressions if c.reason != NULL_TEXT]
         reasons += [self.part.reason] if self.part.reason else []
         why = f"nullif(concat_ws('; ', {', '.join(reasons)}), '')" if reasons else NULL_TEXT

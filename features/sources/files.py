@@ -177,7 +177,7 @@ def _load(name: str, entry: FileTable, chunk_rows: int | None, stack: ExitStack)
         raw = read(connection, name, entry, parts, [c for join in entry.join for c in join.columns], chunk_rows)
         if isinstance(raw, ChunkedTable):
             stack.push(own.pop_all())
-            return replace(raw, attrs={"notes": notes + raw.attrs["notes"]})
+            return replace(raw, attrs={**raw.attrs, "notes": notes + raw.attrs["notes"]})
     raw.attrs["notes"] = notes + raw.attrs["notes"]
     return raw
 

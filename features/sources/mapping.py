@@ -7,6 +7,7 @@ A table's entry in ``source.options`` may say:
     times: {ordered_at: {format: "%d.%m.%Y %H:%M", zone: Europe/Berlin}}    one format, or several, in order
     numbers: {amount: {decimal: ",", scale: 100}}      where the numbers do not tell; cents are divided by 100
     constants: {channel: web}                          a column with one value
+    currency: Currency                                 the source's column, or the code, of the currency of all amounts
 
 How a value is read, see `features.sources.expressions`:
 
@@ -17,6 +18,8 @@ How a value is read, see `features.sources.expressions`:
 - A *number* may have thousands separators, a currency, a decimal comma. Which sign is the decimal one is decided by
   the values that leave no doubt (``1.234,50``): of the column in its file, else of the column in the other files, and
   of the file. Where nothing decides what ``1,234`` or ``1.234`` means, reading stops with the question.
+- A *currency* beside a number (``12.30 EUR``, ``$5``) tells its row's, before ``currency`` does. Amounts in another one
+  than the business's are converted, see `features.sources.one_currency`.
 - ``N/A`` and its like (`features.numbers.reading.PLACEHOLDERS`) are empty, where a number or time may be.
 - A value that cannot be read stays as it came, and the check of the table gives the reason.
 
@@ -34,7 +37,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from configs.errors import ConfigError, nearest
 from configs.settings import Section, TimeZone
-from features.tables import TABLES
+from features.tables import MONEY, TABLES
 
 OPEN_TABLES = ("customers", "profiles")
 EPOCHS = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
@@ -87,6 +90,7 @@ class TableMapping(Section):
     times: dict[str, Times] = Field(default_factory=dict)
     numbers: dict[str, Numbers] = Field(default_factory=dict)
     constants: dict[str, Text] = Field(default_factory=dict)
+    currency: str | None = None
 
     def source_name(self, name: str) -> str:
         """What the source calls a column of the table."""
@@ -157,6 +161,8 @@ def check_names(table: str, mapping: TableMapping, joined: Iterable[str] = ()) -
     ConfigError
         See above.
     """
+    if mapping.currency is not None and table not in MONEY:
+        raise ConfigError(f"source.options.{table}.currency: {table} has no amounts; {', '.join(MONEY)} have")
     names = [*mapping.columns, *joined, *mapping.constants]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -20,12 +20,14 @@ import pyarrow as pa
 from configs.errors import DataError, nearest
 from features.numbers.reading import SignEvidence
 from features.numbers.signs import decimal_signs
+from features.sources.currency_columns import currency_expressions, unread_currencies
 from features.sources.expressions import Part, PartReader, as_text
 from features.sources.mapping import OPEN_TABLES, Join, TableMapping
 from features.sql import quote_literal
-from features.tables import REASON, TABLES
+from features.tables import CURRENCY, REASON, TABLES
 
 MEMORY = "1GB"
+CURRENCY_ROWS = "select cur, count(*) from {} where cur is not null group by cur order by count(*) desc, cur"
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,8 @@ def read(
     pandas.DataFrame or ChunkedTable
         One row per row of the parts and per rejected line. Columns that were read whole have their type (times in
         UTC); a column with an unreadable value is text. Columns that the table does not know are left out, unless
-        they may be attributes. ``attrs["notes"]`` tells what was guessed.
+        they may be attributes. ``attrs`` tells: ``notes``, what was guessed; ``currencies``, the rows of each that
+        `CURRENCY` holds; ``unread_currencies``, see `features.sources.currency_columns`.
 
     Raises
     ------
@@ -153,7 +156,8 @@ def read(
     readers = [PartReader(table, mapping, part, names) for part in parts]
     texts = {n for n in names if len({r.types[n] for r in readers if r.types[n]}) > 1}
     signs = decimal_signs(table, [_sign_evidence(connection, reader) for reader in readers])
-    selects = [reader.select(of_part, texts) for reader, of_part in zip(readers, signs, strict=True)]
+    currency = currency_expressions(connection, table, readers)
+    selects = [reader.select(own, texts, money) for reader, own, money in zip(readers, signs, currency, strict=True)]
     for reader, of_part in zip(readers, signs, strict=True):
         notes += _sign_notes(reader.part.label, of_part) + _placeholder_notes(connection, reader)
     relation = f"staged_{table}"
@@ -161,16 +165,20 @@ def read(
     rejected = [reason for part in parts for reason in part.rejected]
     rows = _count(connection, f"select count(*) from {relation}")[0] + len(rejected)
     columns = _columns(connection, relation, names)
+    attrs: dict[str, Any] = {"notes": notes, "unread_currencies": unread_currencies(connection, table, readers)}
+    if currency[0] is not None:
+        columns[CURRENCY] = "cur"
+        attrs["currencies"] = dict(connection.execute(CURRENCY_ROWS.format(relation)).fetchall())
     if chunk_rows is not None and rows > chunk_rows and table not in OPEN_TABLES:
         numbers = {f.name for f in TABLES[table].fields if f.kind in ("number", "time")}
         fractions = _with_fractions(connection, relation, {n: s for n, s in columns.items() if n not in numbers})
         frames = partial(_chunks, connection, relation, columns, fractions, rejected, chunk_rows)
-        return ChunkedTable(rows, frames, {"notes": notes})
+        return ChunkedTable(rows, frames, attrs)
     frame = _fetch(connection, relation, columns)
     connection.execute(f"drop table {relation}")
     if rejected:
         frame = pd.concat([frame, pd.DataFrame({REASON: rejected})], ignore_index=True)
-    frame.attrs["notes"] = notes
+    frame.attrs |= attrs
     return frame
 
 

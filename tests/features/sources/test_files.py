@@ -50,6 +50,7 @@ def test_a_german_export_is_read_whole(read: Read) -> None:
         "amount": [1234.5, -3.5],
         "category": ["ticket", "an\r\ndere"],
         "channel": ["web", "web"],
+        "source_currency": ["EUR", None],
     }
     assert orders.attrs["notes"] == [
         "o.csv: read as UTF-8, delimiter ';'",
