@@ -18,6 +18,7 @@ from configs.errors import DataError, nearest
 from configs.settings import Columns, Settings, naive_utc
 from features.columns.attributes import attribute_columns
 from features.columns.column import Column
+from features.labels.profile_numbers import read_numbers
 from features.tables import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
 
 RESERVED = (
@@ -38,7 +39,7 @@ class ReadyTable:
 
 
 def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[str, Any]:
-    """Give the profiles simple column names and the time of their export; other tables pass as they are.
+    """Give the profiles simple column names, numbers and the time of their export; other tables pass as they are.
 
     A name keeps letters, digits and underscores; anything else in it becomes an underscore. Rows without
     ``exported_at`` take `data_until`, or else the last midnight before `now`, UTC.
@@ -61,7 +62,15 @@ def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[s
     if "exported_at" not in profiles:
         exported_at = settings.data_until_utc or pd.Timestamp(naive_utc(now)).normalize()
         profiles = profiles.assign(exported_at=pd.Timestamp(exported_at, tz="UTC"))
-    return {**raw, "profiles": profiles}
+    left = {*NOT_FEATURES, REASON, SOURCE_ROWS, *settings.columns.sensitive}
+    return {**raw, "profiles": read_numbers(profiles, left, _with_given_signs(settings))}
+
+
+def _with_given_signs(settings: Settings) -> tuple[str, ...]:
+    """Columns whose numbers the mapping says how to read."""
+    options = settings.source.options.get("tables", settings.source.options).get("profiles", {})
+    numbers = options.get("numbers", {}) if isinstance(options, dict) else {}
+    return tuple(column_name(name) for name in numbers)
 
 
 def column_name(name: object) -> str:
@@ -76,7 +85,7 @@ def column_name(name: object) -> str:
 def table_of(profiles: pd.DataFrame, declared: Columns) -> Table:
     """The profiles table with all columns that these rows have.
 
-    A column whose filled values are all numbers is one; any other is text, and so is every sensitive column.
+    A column of a numeric type is a number (`prepare` makes it one); any other is text, and so is a sensitive column.
 
     Raises
     ------
@@ -98,9 +107,8 @@ def table_of(profiles: pd.DataFrame, declared: Columns) -> Table:
 
 
 def _kind(values: pd.Series) -> Kind:
-    text = values.astype("string").str.strip()
-    filled = text[text.notna() & (text != "")]
-    return "number" if len(filled) and pd.to_numeric(filled, errors="coerce").notna().all() else "text"
+    is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
+    return "number" if is_number else "text"
 
 
 def read_ready_table(profiles: pd.DataFrame, settings: Settings) -> ReadyTable:

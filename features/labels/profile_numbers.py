@@ -1,0 +1,89 @@
+"""Columns of a ready export that are numbers, though they stand there as text, with a bad value, or too large."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+import pandas as pd
+
+from configs.errors import DataError
+from features.numbers.text_column import TextColumn, read_column
+
+LARGEST = 1e100  # squares of larger numbers cannot be computed
+MOSTLY = 0.5
+
+
+def read_numbers(profiles: pd.DataFrame, left: Collection[str], decided: Collection[str]) -> pd.DataFrame:
+    """Make a column of texts numbers, where all but a few of them are; the frame is not changed.
+
+    A placeholder (``N/A``), and one of at most a few other values that are no numbers, become empty; so does a number
+    that cannot be computed with. ``attrs["notes"]`` says how many.
+
+    Parameters
+    ----------
+    profiles
+        One row a customer.
+    left
+        Columns that stay as they are.
+    decided
+        Columns whose texts were read before: a point in them is a decimal one.
+
+    Raises
+    ------
+    DataError
+        The separators of a column may be decimal signs or thousands, and nothing decides.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"fee": ["1,50 EUR", "N/A", "1.200,00"], "plan": ["a", "b", "1"]})
+    >>> out = read_numbers(table, (), ())
+    >>> out["fee"].tolist(), out["plan"].tolist(), out.attrs["notes"]
+    ([1.5, nan, 1200.0], ['a', 'b', '1'], ['fee: numbers; 1 placeholders (as N/A) are left empty'])
+    """
+    changed, notes, doubts = {}, [], []
+    for name in profiles.columns.difference(list(left), sort=False):
+        values = profiles[name]
+        if pd.api.types.is_float_dtype(values):
+            lost = values.notna() & ~(values.abs() <= LARGEST)
+            if lost.any():
+                changed[name] = values.mask(lost)
+                notes.append(f"{name}: {int(lost.sum()):,} numbers that cannot be computed with are left empty")
+        elif pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values):
+            column = read_column(values, "." if name in decided else None)
+            if column.is_numeric:
+                doubts += _doubts(name, column) if name not in decided else []
+                changed[name] = column.numbers.where(column.numbers.abs() <= LARGEST)
+            notes += _notes(name, column, changed.get(name))
+    if doubts:
+        raise DataError("profiles: " + "; ".join(doubts))
+    out = profiles.assign(**changed)
+    out.attrs = dict(profiles.attrs) | {"notes": [*profiles.attrs.get("notes", ()), *notes]}
+    return out
+
+
+def _doubts(name: str, column: TextColumn) -> list[str]:
+    if not column.in_doubt:
+        return []
+    return [
+        f"{name}: '{column.evidence.example}' may have a decimal sign or one of thousands, and no other value decides; "
+        f'say numbers: {{{name}: {{decimal: "."}}}} or {{decimal: ","}} under source.options.profiles'
+    ]
+
+
+def _notes(name: str, column: TextColumn, numbers: pd.Series | None) -> list[str]:
+    found = column.filled - column.placeholders - column.unreadable
+    if numbers is not None:
+        huge = found - int(np.isfinite(numbers).sum())
+        counts = {
+            "placeholders (as N/A)": column.placeholders,
+            "other values": column.unreadable,
+            "numbers that cannot be computed with": huge,
+        }
+        empty = [f"{n:,} {what}" for what, n in counts.items() if n]
+        return [f"{name}: numbers; {' and '.join(empty)} are left empty"] if empty else []
+    if len(column.currencies) > 1 and found > MOSTLY * column.filled:
+        return [f"{name}: amounts in {', '.join(column.currencies)}, which cannot be compared; taken as text"]
+    if found > MOSTLY * column.filled and column.unreadable:
+        return [f"{name}: {found:,} of {column.filled:,} values are numbers; taken as text for the others"]
+    return []
