@@ -152,6 +152,7 @@ class Churn(Section):
     horizons_days: tuple[Days, ...]
     activity_days: Days
     grace_days: Annotated[int, Field(ge=0, le=3660)]
+    ends: Literal["announced", "unannounced"] | None
     holdout_as_ofs: Count
     holdout_share: Annotated[float, Field(gt=0, lt=1)]
     treatment: Treatment

@@ -28,6 +28,7 @@ from features.people.suppression_list import drop_suppressed, load_suppression_l
 from features.quality import quality_gate, quality_report
 from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTable
+from features.quality.contract_rows import contract_notes, with_announcement
 from features.quality.first_events import customers_of
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
@@ -77,6 +78,7 @@ def ingest(
             del raw  # a table without its erased rows is a copy: the two must not stand in memory side by side
             checked = checked_tables(remaining, settings, now, folder)
             notes = [f"{name}: {note}" for name, table in remaining.items() for note in table.attrs.get("notes", ())]
+            notes += contract_notes(checked)
             of_source = {"same_person": _proposals(remaining), "reading": notes}
             del remaining
         verdict, profile = quality_gate.judge(
@@ -118,6 +120,7 @@ def checked_tables(
     check = ChunkedCheck(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
     origin = settings.source.customers_from
     checked = resolve_if_given(check_tables(raw, settings.columns, now, settings.churn.kind, check, origin))
+    checked = with_announcement(checked, settings.churn.ends, settings.data_until_utc, now)
     return {"customers": customers_of(checked[origin]), **checked} if origin else checked
 
 

@@ -107,6 +107,12 @@ SUBSCRIPTIONS = _event_table(
     _optional("ended_at", "time"),
     _optional("cancelled_at", "time"),
     _optional("renews_at", "time"),
+    _optional("paid_until", "time"),
+    _optional("cancel_at_period_end", "flag"),
+    _optional("trial_ends_at", "time"),
+    _optional("paused_at", "time"),
+    _optional("resumes_at", "time"),
+    _optional("status", "text"),
     _optional("plan", "text"),
     _optional("price_per_month", "number", at_least=0),
 )

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 import ibis
 import ibis.expr.types as ir
 
+from features.contract_terms import end_without_record, latest, with_terms
+
 SECONDS_A_DAY = 86_400.0
 DAYS_A_MONTH = 30.4375
 
@@ -73,52 +75,83 @@ def contacts_as_of(contacts: ir.Table, as_of: datetime) -> ir.Table:
 
 
 def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
-    """Contracts known as of a date. One row per contract period.
+    """Contracts known as of a date. One row per contract period that has begun; a trial is none until it is converted.
 
-    An end that lies ahead stands in the row from the start, but was not known from the start. It is known
+    What the columns mean, see `features.contract_terms`. An end that lies ahead stands in the row from the start, but
+    was not known from the start. ``ended_at`` is known
 
     - if it has come before the date;
-    - else if the contract had been cancelled before it;
-    - else, for a contract that was never cancelled, if ``recorded_at`` says that the row was known as it stands. A
-      ``recorded_at`` that says only when the contract was made must not be given for rows that are changed later.
+    - else, where ends are announced (``ends_unannounced`` is not 1): if the contract had been cancelled before it; or,
+      for one that was never cancelled, if ``recorded_at`` says that the row was known as it stands. A ``recorded_at``
+      that says only when the contract was made must not be given for rows that are changed later.
 
-    ``renews_at``, the end agreed when the contract was made, is always known. A contract without a known end is taken
-    to end then, a cancelled one without an end at its cancellation. Beside the table's columns the rows have
+    ``renews_at``, the end agreed when the contract was made, is always known. ``paid_until`` moves on with every
+    payment: where it stands is known once it has come, or once notice was given; until then only that it lies ahead.
+    Beside the table's columns the rows have
 
-    - ``days_ago``: days from the start to the as-of date;
+    - ``days_ago``: days from the beginning to the as-of date;
     - ``ends_in_days``: days from the as-of date to the end as it was known, agreed ends included; ``alive``: it is not
-      past (an end at the date itself is not); ``notice``: an end ahead is known that nobody agreed at the start;
-    - ``renews_in_days``: days to the agreed end; ``cancelled``: cancelled before the date;
+      past (an end at the date itself is not); ``notice``: it was cancelled, or an end ahead is known that nobody
+      agreed at the start;
+    - ``renews_in_days``: days to the agreed end, if it lies ahead; ``cancelled``: cancelled before the date;
+    - ``is_paused``: alive, and within a pause;
     - ``is_current``: of the customer's contracts alive, the one that started last;
     - ``price_before``, ``plan_before``: of the customer's contract before this one;
-    - ``paid``: price times months of 30.4375 days alive before the date.
+    - ``paid``: price times months of 30.4375 days alive before the date, pauses left out.
     """
     now, none = timestamp(as_of), ibis.null("timestamp(6)")
-    rows = known(subscriptions, "started_at", as_of)
+    rows = with_terms(subscriptions)
+    rows = known(rows.filter(rows.is_contract), "begins_at", as_of)
     cancelled_at = ibis.ifelse(rows.cancelled_at < now, rows.cancelled_at, none)
-    is_known = cancelled_at.notnull() | (rows.cancelled_at.isnull() & rows.recorded_at.notnull())
-    ended_at = ibis.ifelse((rows.ended_at < now) | is_known, rows.ended_at, none)
-    known_end = ibis.coalesce(ended_at, cancelled_at)
-    rows = rows.mutate(ended_at=ended_at, cancelled_at=cancelled_at, end=ibis.coalesce(known_end, rows.renews_at))
+    as_it_stands = cancelled_at.notnull() | (rows.cancelled_at.isnull() & rows.recorded_at.notnull())
+    announced = as_it_stands & (rows.ends_unannounced.fill_null(0.0) != 1)
+    ended_at = ibis.ifelse((rows.ended_at < now) | announced, rows.ended_at, none)
+    is_paid_ahead = cancelled_at.isnull() & (rows.paid_until >= now).fill_null(False)
+    renews_at = ibis.ifelse(is_paid_ahead & (rows.renews_at < now), none, rows.renews_at)
+    paid_until = ibis.ifelse(is_paid_ahead, none, rows.paid_until)
+    planned = end_without_record(rows, cancelled_at, latest(renews_at, paid_until))
+    rows = rows.mutate(ended_at=ended_at, cancelled_at=cancelled_at, end=ibis.coalesce(ended_at, planned))
+    alive = rows.end.isnull() | (rows.end >= now)
+    pause_ends = ibis.least(*(t.fill_null(now) for t in (rows.resumes_at, rows.end)), now)
+    paused_days = (days_before(rows.paused_at, as_of) - days_before(pause_ends, as_of)).clip(lower=0.0)
     rows = rows.mutate(
-        days_ago=days_before(rows.started_at, as_of),
+        days_ago=days_before(rows.begins_at, as_of),
         ends_in_days=-days_before(rows.end, as_of),
-        renews_in_days=-days_before(rows.renews_at, as_of),
-        alive=rows.end.isnull() | (rows.end >= now),
+        renews_in_days=ibis.ifelse(rows.renews_at >= now, -days_before(rows.renews_at, as_of), ibis.null("float64")),
+        alive=alive,
         cancelled=rows.cancelled_at.notnull(),
-        notice=known_end.notnull() & (known_end >= now),
+        notice=alive & (rows.cancelled_at.notnull() | rows.ended_at.notnull()),
+        is_paused=(alive & (rows.paused_at < now) & (rows.resumes_at.isnull() | (rows.resumes_at > now))).fill_null(
+            False
+        ),
+        paused_days=paused_days.fill_null(0.0),
     )
-    own = ibis.window(group_by=rows.customer_id, order_by=[rows.started_at, rows.subscription_id])
+    own = ibis.window(group_by=rows.customer_id, order_by=[rows.begins_at, rows.subscription_id])
     newest = ibis.window(
-        group_by=[rows.customer_id, rows.alive], order_by=[rows.started_at.desc(), rows.subscription_id.desc()]
+        group_by=[rows.customer_id, rows.alive], order_by=[rows.begins_at.desc(), rows.subscription_id.desc()]
     )
-    days_paid = rows.days_ago - (-rows.ends_in_days).fill_null(0.0).clip(lower=0.0)
+    days_paid = rows.days_ago - (-rows.ends_in_days).fill_null(0.0).clip(lower=0.0) - rows.paused_days
     return rows.mutate(
         price_before=rows.price_per_month.lag().over(own),
         plan_before=rows.plan.lag().over(own),
         is_current=rows.alive & (ibis.row_number().over(newest) == 0),
         paid=rows.price_per_month * days_paid.clip(lower=0.0) / DAYS_A_MONTH,
     )
+
+
+def trials_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
+    """Trials known as of a date. One row per contract that began with one.
+
+    Beside the table's columns: ``days_ago``, days since the trial began; ``is_running``; ``is_lost``: it is over, and
+    no contract came of it.
+    """
+    now = timestamp(as_of)
+    rows = with_terms(subscriptions)
+    rows = rows.filter(rows.open_trial | (rows.trial_ends_at > rows.started_at))
+    rows = known(rows, "started_at", as_of)
+    over = (rows.ended_at < now) | ((rows.trial_ends_at < now) & ~rows.open_trial)
+    over = over.fill_null(False)
+    return rows.mutate(days_ago=days_before(rows.started_at, as_of), is_running=~over, is_lost=over & ~rows.is_contract)
 
 
 def activity_as_of(tables: Mapping[str, ir.Table], as_of: datetime) -> ir.Table:
@@ -143,7 +176,9 @@ AS_OF = {
 
 
 def as_of_table(name: str, tables: Mapping[str, ir.Table], as_of: datetime) -> ir.Table:
-    """One of the tables that columns are computed from, as known on a date: an input table, or ``activity``."""
+    """One of the tables that columns are computed from, as known then: an input table, ``activity`` or ``trials``."""
+    if name == "trials":
+        return trials_as_of(tables["subscriptions"], as_of)
     return activity_as_of(tables, as_of) if name == "activity" else AS_OF[name](tables[name], as_of)
 
 

@@ -50,6 +50,12 @@ def contracts_under_notice(s: ir.Table) -> ir.Value:
     return s.count(where=s.alive & s.notice)
 
 
+@column("subscriptions", "Contracts paused: {value:.0f}", empty=0)
+def contracts_paused(s: ir.Table) -> ir.Value:
+    """Contracts alive that are paused: they are no churn."""
+    return s.count(where=s.is_paused)
+
+
 @column("subscriptions", "Contract ends in {value:days}", "No end known")
 def days_to_end(s: ir.Table) -> ir.Value:
     """Days to the known end of a contract alive that is under notice."""
@@ -108,6 +114,12 @@ def plan_now(s: ir.Table) -> ir.Value:
 def paid_total(s: ir.Table) -> ir.Value:
     """Price a month times the months that contracts were alive before the moment."""
     return s.paid.sum()
+
+
+@column("trials", "{value:count trial} not converted", empty=0)
+def trials_lost(t: ir.Table) -> ir.Value:
+    """Trials that ended without a contract: they are no churn."""
+    return t.count(where=t.is_lost)
 
 
 @column("interactions", "{value:count failed payment} in the last {days} days", windows=(30, 90), reach=1, empty=0)

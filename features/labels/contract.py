@@ -14,6 +14,7 @@ import ibis
 import ibis.expr.types as ir
 
 from configs.settings import Churn, Clv
+from features.contract_terms import with_terms
 from features.labels.inactivity import DAYS_A_YEAR, outcomes, with_contacted
 from features.windows import DAYS_A_MONTH, SECONDS_A_DAY, days_before, recorded_by, subscriptions_as_of, timestamp
 
@@ -66,18 +67,18 @@ def contract_labels_as_of(
 
 
 def _ends(subscriptions: ir.Table) -> ir.Table:
-    """Contracts with the ``end`` they came to, or will: as given, by cancellation, as agreed, or never."""
-    s = subscriptions
-    return s.mutate(end=ibis.coalesce(s.ended_at, s.cancelled_at, s.renews_at, timestamp(ENDLESS)))
+    """Contracts, trials aside, with ``begins_at`` and the ``end`` they came to, or will; never: `ENDLESS`."""
+    s = with_terms(subscriptions)
+    return s.filter(s.is_contract).mutate(end=s.ends_at.fill_null(timestamp(ENDLESS)))
 
 
 def _leaves(subscriptions: ir.Table, as_of: datetime, grace_days: int) -> ir.Table:
     """Days from the as-of date until contracts, in their order, first break off for longer than the grace."""
     rows = _ends(subscriptions)
-    order = [rows.started_at, rows.subscription_id]
+    order = [rows.begins_at, rows.subscription_id]
     so_far = ibis.cumulative_window(group_by=rows.customer_id, order_by=order)
     following = ibis.window(group_by=rows.customer_id, order_by=order)
-    rows = rows.mutate(end=rows.end.max().over(so_far), begins=rows.started_at.lead().over(following))
+    rows = rows.mutate(end=rows.end.max().over(so_far), begins=rows.begins_at.lead().over(following))
     gap = (rows.begins.epoch_seconds() - rows.end.epoch_seconds()) / SECONDS_A_DAY
     breaks = rows.filter(rows.begins.isnull() | (gap > grace_days))
     breaks = breaks.filter(breaks.end >= timestamp(as_of))
@@ -85,18 +86,26 @@ def _leaves(subscriptions: ir.Table, as_of: datetime, grace_days: int) -> ir.Tab
 
 
 def _value(subscriptions: ir.Table, as_of: datetime, clv: Clv) -> ir.Table:
-    """Price times months alive within the horizon, times margin, each instant discounted to the as-of date.
+    """Price times months alive and not paused within the horizon, times margin, each instant discounted to the date.
 
     From day ``a`` to day ``b`` after it, at ``k = ln(1 + rate) / 365.25``, a price of 1 a day is worth the
     integral of ``exp(-k u)`` over ``[a, b]``: ``(exp(-k a) - exp(-k b)) / k``, or ``b - a`` if the rate is 0.
     """
     rows = _ends(subscriptions)
+    horizon = float(clv.horizon_days)
     rows = rows.mutate(
-        a=(-days_before(rows.started_at, as_of)).clip(lower=0.0),
-        b=(-days_before(rows.end, as_of)).clip(upper=float(clv.horizon_days)),
+        a=(-days_before(rows.begins_at, as_of)).clip(lower=0.0), b=(-days_before(rows.end, as_of)).clip(upper=horizon)
     )
     rows = rows.filter(rows.b > rows.a)
+    rows = rows.mutate(
+        pause=(-days_before(rows.paused_at, as_of)).clip(lower=rows.a, upper=rows.b),
+        resume=(-days_before(rows.resumes_at, as_of)).fill_null(horizon).clip(lower=rows.a, upper=rows.b),
+    )
     k = math.log1p(clv.annual_discount_rate) / DAYS_A_YEAR
-    days = ((-k * rows.a).exp() - (-k * rows.b).exp()) / k if k else rows.b - rows.a
-    worth = rows.price_per_month / DAYS_A_MONTH * days * clv.margin
+
+    def days(start: ir.Value, end: ir.Value) -> ir.Value:
+        return ((-k * start).exp() - (-k * end).exp()) / k if k else end - start
+
+    paused = ibis.ifelse(rows.resume > rows.pause, days(rows.pause, rows.resume), 0.0).fill_null(0.0)
+    worth = rows.price_per_month / DAYS_A_MONTH * (days(rows.a, rows.b) - paused) * clv.margin
     return rows.group_by("customer_id").agg(value=worth.sum(), unpriced=rows.price_per_month.isnull().any())

@@ -23,6 +23,7 @@ from configs.errors import DataError, nearest
 from configs.settings import Columns, naive_utc
 from features.labels.flags import read_flags
 from features.labels.ready_label import table_of
+from features.quality.contract_rows import contract_reasons
 from features.tables import (
     IDENTITIES,
     REASON,
@@ -290,7 +291,8 @@ def check_table(
     broken = _broken_rules(spec, readable, now, customers, seen)
     if seen is not None:
         seen.add(readable[spec.key])
-    reasons = _join_reasons([given, unread, broken])
+    beyond = contract_reasons(readable, now) if spec.name == "subscriptions" else broken.head(0)
+    reasons = _join_reasons([given, unread, broken, beyond])
     bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
     used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
     source_rows = raw[SOURCE_ROWS].drop(index=reasons.index).reset_index(drop=True) if SOURCE_ROWS in raw else None

@@ -1,0 +1,143 @@
+"""What is asked of contracts beyond single columns: dates that fit the status, and when an end is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+from configs.errors import DataError
+from configs.settings import naive_utc
+from features.contract_terms import ENDLESS_YEARS, IN_TRIAL, NEVER_BEGAN, OVER, STATUSES
+
+if TYPE_CHECKING:
+    from features.quality.check import ValidatedTable
+
+Ends = Literal["announced", "unannounced"]
+ENDS = ["ended_at", "cancelled_at", "renews_at", "paid_until"]
+A_DAY = pd.Timedelta(days=1)
+
+
+def with_announcement(
+    checked: Mapping[str, ValidatedTable], ends: Ends | None, data_until: datetime | None, now: datetime
+) -> dict[str, ValidatedTable]:
+    """Write into the contracts whether an end ahead is written down as soon as notice is given.
+
+    Parameters
+    ----------
+    checked
+        All checked tables.
+    ends
+        As ``churn.ends`` says; None: as the contracts tell, see `announcement`.
+    data_until, now
+        End of the data, UTC without a zone, None if it is not said; and the present, UTC.
+
+    Returns
+    -------
+    dict
+        The tables; where ends are not announced, the contracts have a column ``ends_unannounced`` of ones.
+    """
+    one = checked.get("subscriptions")
+    if one is None:
+        return dict(checked)
+    cancelled = one.select(lambda rows: rows.loc[rows["cancelled_at"].notna()])
+    if (ends or announcement(cancelled, data_until, now)) == "announced":
+        return dict(checked)
+    return {**checked, "subscriptions": one.map_rows(partial(pd.DataFrame.assign, ends_unannounced=1.0))}
+
+
+def announcement(cancelled: pd.DataFrame, data_until: datetime | None, now: datetime) -> Ends:
+    """Tell from cancelled contracts when ``ended_at`` is filled in: with the notice, or once the contract is over.
+
+    If it is only once it is over, a cancelled contract without it still runs. It is *unannounced* if there are
+    contracts that ended later than their notice, none whose end lies ahead, and cancelled ones without any end that
+    were cancelled no longer ago than the longest notice lasted.
+
+    Raises
+    ------
+    DataError
+        Contracts were cancelled longer ago than that, and nothing says when they end.
+
+    Examples
+    --------
+    >>> times = {"started_at": ["2024-01-01"] * 2, "cancelled_at": ["2024-02-01", "2024-05-10"]}
+    >>> times |= {"ended_at": ["2024-03-01", None], "renews_at": [None] * 2, "paid_until": [None] * 2}
+    >>> rows = pd.DataFrame(times).apply(pd.to_datetime).assign(cancel_at_period_end=None)
+    >>> announcement(rows, None, datetime(2024, 6, 1))
+    'unannounced'
+    """
+    present = pd.Timestamp(naive_utc(now))
+    end, notice = cancelled["ended_at"].where(~_is_endless(cancelled)), cancelled["cancelled_at"]
+    lasted = (end - notice)[(end < present) & (end > notice + A_DAY)]
+    bare = cancelled[end.isna() & ~(cancelled["cancel_at_period_end"] == 0)]
+    if not len(lasted) or not len(bare) or (end >= present).any():
+        return "announced"
+    unsaid = bare[bare[["renews_at", "paid_until"]].isna().all(axis=1) & ~(bare["cancel_at_period_end"] == 1)]
+    known_until = pd.Timestamp(data_until) if data_until else max(cancelled["started_at"].max(), notice.max())
+    long_ago = unsaid[unsaid["cancelled_at"] < known_until - lasted.max() - A_DAY]
+    if len(long_ago):
+        raise DataError(
+            f"subscriptions: {len(long_ago):,} contracts were cancelled, one of them on "
+            f"{long_ago['cancelled_at'].min():%Y-%m-%d}, and no ended_at, renews_at or paid_until says when they end; "
+            f"{len(lasted):,} others ended up to {lasted.max().days:,} days after their notice. Set churn.ends to "
+            "'announced' if such a contract ended when it was cancelled, to 'unannounced' if it still runs; or map "
+            "the end of its period as paid_until"
+        )
+    return "unannounced"
+
+
+def contract_reasons(contracts: pd.DataFrame, now: datetime) -> pd.Series:
+    """A reason against each contract (by index) whose columns cannot all be true, or do not say when it ended."""
+    undated = contracts[ENDS].isna().all(axis=1) & status_words(contracts["status"]).isin(OVER)
+    ahead = contracts["cancelled_at"] >= pd.Timestamp(naive_utc(now))
+    parts = [
+        _reason(undated, f"status: is one of a contract that is over, and none of {', '.join(ENDS)} says since when"),
+        _reason(ahead, "cancelled_at: lies in the future; it is when notice was given, an end ahead is ended_at"),
+    ]
+    return pd.concat([part for part in parts if len(part)] or parts[:1])
+
+
+def contract_notes(checked: Mapping[str, ValidatedTable]) -> list[str]:
+    """What is worth knowing about contracts before anyone reads a number: one sentence each."""
+    one = checked.get("subscriptions")
+    if one is None:
+        return []
+    odd = one.select(
+        lambda rows: rows.loc[rows["status"].notna() | (rows["cancel_at_period_end"] == 1) | _lasting(rows)]
+    )
+    status = status_words(odd["status"])
+    unknown = sorted(set(status.dropna()) - set(STATUSES))
+    undated = (odd["cancel_at_period_end"] == 1) & odd[["cancelled_at", "ended_at", "recorded_at"]].isna().all(axis=1)
+    counts = {
+        "never began, as their status says, and count as no contract": int(status.isin(NEVER_BEGAN).sum()),
+        "are in a trial, and count as a contract once it is converted": int(status.isin(IN_TRIAL).sum()),
+        f"end more than {ENDLESS_YEARS} years after their start, which is read as no end": int(_lasting(odd).sum()),
+        "end with their period, and no cancelled_at says when notice was given: they are under notice in no row": int(
+            undated.sum()
+        ),
+    }
+    notes = [f"subscriptions: {count:,} contracts {what}" for what, count in counts.items() if count]
+    if unknown:
+        said = ", ".join(repr(word[:20]) for word in unknown[:5])
+        notes.append(f"subscriptions: status {said} changes nothing; map it under values.status if it should")
+    return notes
+
+
+def status_words(status: pd.Series) -> pd.Series:
+    """Words of a status as they are compared: ``In-Trial`` is ``in_trial``."""
+    return status.astype("string").str.strip().str.lower().str.replace(r"[- ]", "_", regex=True)
+
+
+def _lasting(rows: pd.DataFrame) -> pd.Series:
+    return _is_endless(rows) | _is_endless(rows, "renews_at") | _is_endless(rows, "paid_until")
+
+
+def _is_endless(rows: pd.DataFrame, column: str = "ended_at") -> pd.Series:
+    return (rows[column] - rows["started_at"]) > pd.Timedelta(days=365.25 * ENDLESS_YEARS)
+
+
+def _reason(broken: pd.Series, text: str) -> pd.Series:
+    return pd.Series(text, index=broken.index[broken], dtype=object)
