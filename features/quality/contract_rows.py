@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -13,23 +13,20 @@ from configs.errors import DataError
 from configs.settings import naive_utc
 from features.contract_terms import ENDLESS_YEARS, IN_TRIAL, NEVER_BEGAN, OVER, STATUSES
 
-if TYPE_CHECKING:
-    from features.quality.check import ValidatedTable
-
 Ends = Literal["announced", "unannounced"]
 ENDS = ["ended_at", "cancelled_at", "renews_at", "paid_until"]
 A_DAY = pd.Timedelta(days=1)
 
 
 def with_announcement(
-    checked: Mapping[str, ValidatedTable], ends: Ends | None, data_until: datetime | None, now: datetime
-) -> dict[str, ValidatedTable]:
+    checked: Mapping[str, Any], ends: Ends | None, data_until: datetime | None, now: datetime
+) -> dict[str, Any]:
     """Write into the contracts whether an end ahead is written down as soon as notice is given.
 
     Parameters
     ----------
     checked
-        All checked tables.
+        All checked tables, each a `features.quality.check.ValidatedTable`.
     ends
         As ``churn.ends`` says; None: as the contracts tell, see `announcement`.
     data_until, now
@@ -100,7 +97,7 @@ def contract_reasons(contracts: pd.DataFrame, now: datetime) -> pd.Series:
     return pd.concat([part for part in parts if len(part)] or parts[:1])
 
 
-def contract_notes(checked: Mapping[str, ValidatedTable]) -> list[str]:
+def contract_notes(checked: Mapping[str, Any]) -> list[str]:
     """What is worth knowing about contracts before anyone reads a number: one sentence each."""
     one = checked.get("subscriptions")
     if one is None:
