@@ -182,6 +182,7 @@ class Columns(Section):
 
     attributes: tuple[str, ...]
     sensitive: tuple[str, ...]
+    exclude: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _apart(self) -> Columns:
@@ -190,6 +191,8 @@ class Columns(Section):
             raise ValueError(
                 f"{both} stand under both attributes and sensitive; a sensitive column audits, it does not predict"
             )
+        if used := sorted(set(self.exclude) & {*self.attributes, *self.sensitive}):
+            raise ValueError(f"{used} stand under exclude and under attributes or sensitive; leave them in one")
         return self
 
 
@@ -425,6 +428,15 @@ class Settings(Section):
     def grace_days(self, task: Task) -> int:
         """Days after the horizon that an outcome still waits for: a contract may be renewed late."""
         return self.churn.grace_days if task == "churn" and self.churn.kind == "contract" else 0
+
+    @model_validator(mode="after")
+    def _exclude_fits(self) -> Settings:
+        if self.columns.exclude and self.churn.kind != "label":
+            raise ValueError(
+                "columns.exclude is for churn.kind label, where every column is used; elsewhere leave the column out "
+                "of columns.attributes"
+            )
+        return self
 
     @model_validator(mode="after")
     def _campaign_fits(self) -> Settings:

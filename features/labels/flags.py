@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-YES = tuple(
-    """
-    yes true 1 y t ja j wahr oui o vrai sí si s sim vero verdadero 是 有 да
-    """.split()
-)
+YES = (
+    "yes", "true", "1", "y", "t", "ja", "j", "wahr", "oui", "o", "vrai", "sí", "si", "s", "sim", "vero",
+    "verdadero", "是", "有", "да",
+)  # fmt: skip
 NO = ("no", "false", "0", "n", "f", "nein", "falsch", "non", "faux", "não", "nao", "falso", "nee", "否", "无", "нет")
 FLAGS = dict.fromkeys(YES, 1.0) | dict.fromkeys(NO, 0.0)
 

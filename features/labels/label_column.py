@@ -17,22 +17,20 @@ import pandas as pd
 
 from features.labels.flags import read_flags
 
-LEFT = tuple(
-    """
-    churn churned churner exited attrition attrited left leave leaver departed quit lost defected lapsed
-    cancelled canceled unsubscribed terminated closed gone gekuendigt gekundigt kuendigung kundigung
-    abgewandert abwanderung verloren ausgetreten resilie resiliation desabonne parti perdu depart baja
-    abandono cancelado fuga perdido desercion evasao cancelou saiu disdetta abbandono opgezegd
-    vertrokken 流失 离网 離網 已流失 退订 退訂 注销 解約 退会 이탈 해지 отток ушел
-    """.split()
-)
+LEFT = (
+    "churn", "churned", "churner", "exited", "attrition", "attrited", "left", "leave", "leaver", "departed", "quit",
+    "lost", "defected", "lapsed", "cancelled", "canceled", "unsubscribed", "terminated", "closed", "gone",
+    "gekuendigt", "gekundigt", "kuendigung", "kundigung", "abgewandert", "abwanderung", "verloren", "ausgetreten",
+    "resilie", "resiliation", "desabonne", "parti", "perdu", "depart", "baja", "abandono", "cancelado", "fuga",
+    "perdido", "desercion", "evasao", "cancelou", "saiu", "disdetta", "abbandono", "opgezegd", "vertrokken", "流失",
+    "离网", "離網", "已流失", "退订", "退訂", "注销", "解約", "退会", "이탈", "해지", "отток", "ушел",
+)  # fmt: skip
 GENERIC = ("label", "target", "class", "outcome", "y", "zielvariable", "ziel", "cible", "objetivo", "标签", "目标")
-AROUND = tuple(
-    """
-    is has flag label value status indicator ind yn yes no customer client kunde binary bool the company
-    bank service ist hat cliente est a 1 0 or not target
-    """.split()
-)
+AROUND = (
+    "is", "has", "flag", "label", "value", "status", "indicator", "ind", "yn", "yes", "no", "customer", "client",
+    "kunde", "binary", "bool", "the", "company", "bank", "service", "ist", "hat", "cliente", "est", "a", "1", "0",
+    "or", "not", "target",
+)  # fmt: skip
 
 
 AROUND_CHINESE = "是否|客户|用户|顧客|会员|状态|标志|标签"

@@ -22,8 +22,8 @@ from features.labels.profile_numbers import read_numbers
 from features.tables import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
 
 RESERVED = (
-    "as_of", "known_at", "active", "churned", "contacted", "training_weight", "clv", "forecast",
-    "baseline", "prediction", "low", "high", "value",
+    "as_of", "known_at", "active", "churned", "contacted", "training_weight", "clv", "forecast", "baseline",
+    "prediction", "low", "high", "value", "part", "event_timestamp", "created_timestamp", REASON, SOURCE_ROWS,
 )  # fmt: skip
 NOT_FEATURES = ("customer_id", "label", "exported_at")
 
@@ -41,24 +41,19 @@ class ReadyTable:
 def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[str, Any]:
     """Give the profiles simple column names, numbers and the time of their export; other tables pass as they are.
 
-    A name keeps letters, digits and underscores; anything else in it becomes an underscore. Rows without
-    ``exported_at`` take `data_until`, or else the last midnight before `now`, UTC.
+    A name keeps letters, digits and underscores; anything else in it becomes an underscore. Columns under `exclude` go,
+    and where `attributes` are declared, so do all that are neither declared nor sensitive. Rows without ``exported_at``
+    take `data_until`, or else the last midnight before `now`, UTC.
 
     Raises
     ------
     DataError
-        Two columns would have one name, or a name that Staycast uses itself.
+        Two columns would have one name, capitals aside, or a name that Staycast uses itself; or there is no column of
+        a name under `exclude`.
     """
     if "profiles" not in raw:
         return dict(raw)
-    profiles = raw["profiles"].rename(columns=column_name)
-    names = list(profiles.columns)
-    twice, reserved = sorted({n for n in names if names.count(n) > 1}), sorted(set(names) & set(RESERVED))
-    if twice or reserved:
-        raise DataError(
-            f"profiles: column name {', '.join(map(repr, twice or reserved))} "
-            f"{'stands there more than once' if twice else 'is used by Staycast itself'}: rename it in the source"
-        )
+    profiles = _with_simple_names(_without(raw["profiles"], settings.columns))
     if "exported_at" not in profiles:
         exported_at = settings.data_until_utc or pd.Timestamp(naive_utc(now)).normalize()
         profiles = profiles.assign(exported_at=pd.Timestamp(exported_at, tz="UTC"))
@@ -71,6 +66,40 @@ def _with_given_signs(settings: Settings) -> tuple[str, ...]:
     options = settings.source.options.get("tables", settings.source.options).get("profiles", {})
     numbers = options.get("numbers", {}) if isinstance(options, dict) else {}
     return tuple(column_name(name) for name in numbers)
+
+
+def _without(profiles: pd.DataFrame, declared: Columns) -> pd.DataFrame:
+    """The columns that are read."""
+    simple = {str(name): column_name(name) for name in profiles}
+    for name in declared.exclude:
+        if name not in simple and column_name(name) not in simple.values():
+            raise DataError(
+                f"profiles: columns.exclude: there is no column '{name}'{nearest(name, simple)}; "
+                f"the table has {', '.join(simple)}"
+            )
+    if required := {"customer_id", "label"} & {*declared.exclude}:
+        raise DataError(f"profiles: columns.exclude: {', '.join(sorted(required))} cannot be left out")
+    exact = set(declared.exclude) & set(simple)
+    out = exact | {n for n in simple if simple[n] in set(map(column_name, set(declared.exclude) - exact))}
+    if declared.attributes:
+        kept = {*declared.attributes, *declared.sensitive, *PROFILES.names, REASON, SOURCE_ROWS}
+        out |= {name for name in simple if not {name, simple[name]} & kept}
+    return profiles[[name for name in profiles if str(name) not in out]]
+
+
+def _with_simple_names(profiles: pd.DataFrame) -> pd.DataFrame:
+    own = (REASON, SOURCE_ROWS)
+    names = [n if n in own else column_name(n) or f"column_{place}" for place, n in enumerate(profiles, start=1)]
+    folded = [name.casefold() for name in names]
+    twice = sorted({name for name in names if folded.count(name.casefold()) > 1})
+    reserved = sorted({name for name in names if name.casefold() in RESERVED and name not in own})
+    if twice or reserved:
+        is_said = "stands there more than once, capitals aside" if twice else "is used by Staycast itself"
+        raise DataError(
+            f"profiles: column name {', '.join(map(repr, twice or reserved))} {is_said}: give it another name under "
+            "source.options.profiles.columns, or leave it out by columns.exclude"
+        )
+    return profiles.set_axis(names, axis=1)
 
 
 def column_name(name: object) -> str:

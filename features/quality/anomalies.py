@@ -169,6 +169,7 @@ def _profile_table(one: ValidatedTable, zone: ZoneInfo) -> Profile:
     in_time = used.loc[times.sort_values(kind="stable").index]
     content = [c for c in spec.names if c != spec.key and used[c].notna().any()]
     reasons = one.quarantined["reason"].astype(str)
+    dated = times.nunique() > 1  # without dates, rows stand in the order of a file, which says nothing
     days = np.sort(times.dropna().dt.floor("D").unique())
     gaps = np.diff(days) / np.timedelta64(1, "D") if len(days) > 1 else np.array([0.0])
     widest = int(gaps.argmax())
@@ -186,7 +187,7 @@ def _profile_table(one: ValidatedTable, zone: ZoneInfo) -> Profile:
         "repeated": float(used.duplicated(content).mean()) if len(content) > 2 else 0.0,
         "before": _before(used, spec.time, spec.names),
         "early_returns": _early_returns(in_time) if spec.name == "orders" else 0.0,
-        "columns": {f.name: _profile_column(f, used, in_time, spec.key, zone) for f in spec.fields},
+        "columns": {f.name: _profile_column(f, used, in_time, spec.key, zone, dated) for f in spec.fields},
     }
 
 
@@ -211,15 +212,22 @@ def _early_returns(orders: pd.DataFrame) -> float:
     return float((~bought).mean()) if len(orders) else 0.0
 
 
-def _profile_column(field: Field, used: pd.DataFrame, in_time: pd.DataFrame, key: str, zone: ZoneInfo) -> Profile:
+def _profile_column(
+    field: Field, used: pd.DataFrame, in_time: pd.DataFrame, key: str, zone: ZoneInfo, dated: bool
+) -> Profile:
     values, filled = used[field.name], used[field.name].dropna()
     out: Profile = {"kind": field.kind, "rows": len(values), "filled": len(filled)}
     if len(filled) == 0:
         return out
     if field.name != key:
-        out |= {"mode": float(filled.value_counts().iloc[0] / len(filled)), "run": _longest_run(filled)}
+        out |= {
+            "mode": float(filled.value_counts().iloc[0] / len(filled)),
+            "run": _longest_run(filled) if dated else 0.0,
+        }
     if field.kind in ("number", "flag"):
-        return out | _profile_numbers(filled.to_numpy(float), in_time[field.name])
+        return out | _profile_numbers(
+            filled.to_numpy(float), in_time[field.name] if dated else in_time[field.name].head(0)
+        )
     if field.kind == "time":
         local = filled.dt.tz_localize("UTC").dt.tz_convert(zone)
         return out | {"hours": np.bincount(local.dt.hour, minlength=24).tolist()}
@@ -227,7 +235,9 @@ def _profile_column(field: Field, used: pd.DataFrame, in_time: pd.DataFrame, key
     text = filled.iloc[::every].astype(str)
     out["damaged"] = float(text.drop_duplicates().str.contains(DAMAGE).mean())
     if field.kind == "text":
-        return out | _profile_texts(text.loc[in_time.index[in_time.index.isin(text.index)]], used)
+        return out | _profile_texts(
+            text.loc[in_time.index[in_time.index.isin(text.index)]], used, CUTS if dated else ()
+        )
     return out | {"shapes": _shapes(text)}
 
 
@@ -255,12 +265,12 @@ def _block_ratio(in_time: np.ndarray) -> float:
     return float(middles.max() / middles.min()) if len(middles) > 1 else 1.0
 
 
-def _profile_texts(in_time: pd.Series, used: pd.DataFrame) -> Profile:
+def _profile_texts(in_time: pd.Series, used: pd.DataFrame, cuts: Iterable[float]) -> Profile:
     """Shares of the values; and how many rows hold values that are new to the half of the customers or to the time."""
     shares = in_time.value_counts(normalize=True)
     person = used.loc[in_time.index, "customer_id"].astype(str).to_numpy(object)
     place = np.arange(len(in_time)) / len(in_time)
-    splits = [pd.util.hash_array(person) % 2 == 0, *(place >= cut for cut in CUTS)]
+    splits = [pd.util.hash_array(person) % 2 == 0, *(place >= cut for cut in cuts)]
     novelty = max(_novelty(in_time, split) for split in splits)
     return {"shares": shares.head(SHARES_KEPT).to_dict(), "values": len(shares), "novelty": novelty}
 

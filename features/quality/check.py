@@ -389,9 +389,11 @@ def _is_filled(values: pd.Series) -> pd.Series:
 def _require_columns(spec: Table, raw: pd.DataFrame) -> None:
     for field in spec.fields:
         if field.required and field.name not in raw.columns:
+            has_no_ids = spec.name == "profiles" and field.name == "customer_id"
+            or_number = ", or set number_rows there if there are no ids" if has_no_ids else ""
             raise DataError(
-                f"{spec.name}: column '{field.name}' is missing{nearest(field.name, raw.columns)}; "
-                f"the table has {', '.join(map(str, raw.columns))}; rename it under source.options.{spec.name}.columns"
+                f"{spec.name}: column '{field.name}' is missing{nearest(field.name, raw.columns)}; the table has "
+                f"{', '.join(map(str, raw.columns))}; rename it under source.options.{spec.name}.columns{or_number}"
             )
 
 

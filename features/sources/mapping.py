@@ -8,6 +8,7 @@ A table's entry in ``source.options`` may say:
     numbers: {amount: {decimal: ",", scale: 100}}      where the numbers do not tell; cents are divided by 100
     constants: {channel: web}                          a column with one value
     currency: Currency                                 the source's column, or the code, of the currency of all amounts
+    number_rows: true                                  profiles without an id: customer_id is the number of the row
 
 How a value is read, see `features.sources.expressions`:
 
@@ -91,6 +92,7 @@ class TableMapping(Section):
     numbers: dict[str, Numbers] = Field(default_factory=dict)
     constants: dict[str, Text] = Field(default_factory=dict)
     currency: str | None = None
+    number_rows: bool = False
 
     def source_name(self, name: str) -> str:
         """What the source calls a column of the table."""
@@ -167,6 +169,8 @@ def check_names(table: str, mapping: TableMapping, joined: Iterable[str] = ()) -
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"source.options.{table}: {', '.join(twice)}: told twice among columns, joins and constants")
+    if mapping.number_rows and (table != "profiles" or "customer_id" in names):
+        raise ConfigError(f"source.options.{table}.number_rows: is for profiles that have no column for customer_id")
     if table in OPEN_TABLES:
         return
     known = TABLES[table].names

@@ -179,7 +179,18 @@ def read(
     if rejected:
         frame = pd.concat([frame, pd.DataFrame({REASON: rejected})], ignore_index=True)
     frame.attrs |= attrs
+    if mapping.number_rows:
+        frame, note = _numbered(table, frame)
+        frame.attrs["notes"] = [*attrs["notes"], note]
     return frame
+
+
+def _numbered(table: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The rows with the number of each as its id, and what to know about such ids."""
+    if "customer_id" in frame:
+        raise DataError(f"{table}: number_rows is set, but there is a column customer_id; leave one of them out")
+    note = "customer_id is the number of the row: it names a customer only as long as the file keeps its order"
+    return frame.assign(customer_id=[str(n) for n in range(1, len(frame) + 1)]), note
 
 
 def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set[str]) -> tuple[list[str], list[str]]:

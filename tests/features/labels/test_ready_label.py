@@ -14,6 +14,7 @@ from configs.workspace import Workspace
 from features import build, refresh
 from features import ingest as module
 from features.labels.ready_label import prepare, read_ready_table
+from features.quality.anomalies import Profile, find_anomalies, profile_tables
 from features.quality.check import check_tables
 from features.schema import describe
 from features.store import feature_store
@@ -67,7 +68,16 @@ def test_what_is_prepared_is_not_changed_in_place(ready: Settings, export: pd.Da
 
 @pytest.mark.parametrize(
     ("columns", "message"),
-    [({"Plan": "clv"}, "used by Staycast itself"), ({"Plan": "Monthly_charges"}, "more than once")],
+    [
+        ({"Plan": "clv"}, "used by Staycast itself"),
+        ({"Plan": "Event_Timestamp"}, "'Event_Timestamp' is used by Staycast itself: give it another name"),
+        ({"Plan": "part"}, "used by Staycast itself"),
+        ({"Plan": "Monthly_charges"}, "more than once"),
+        (
+            {"Plan": "monthly CHARGES"},
+            "'Monthly_charges', 'monthly_CHARGES' stands there more than once, capitals aside",
+        ),
+    ],
 )
 def test_a_name_that_cannot_be_told_apart_is_refused(
     ready: Settings, export: pd.DataFrame, columns: dict[str, str], message: str
@@ -126,3 +136,64 @@ def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
     assert feature_store.OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [False, True, False]
     with pytest.raises(StaycastError, match="leave --as-of out"):
         refresh.refresh(ready, workspace, NOW, as_of=NOW)
+
+
+def test_a_column_is_left_out_by_its_name_as_it_stands_in_the_file_or_simplified(
+    ready: Settings, export: pd.DataFrame
+) -> None:
+    def columns(*exclude: str) -> list[str]:
+        chosen = ready.columns.model_copy(update={"exclude": exclude})
+        raw = prepare({"profiles": export}, ready.model_copy(update={"columns": chosen}), NOW)
+        return [c for c in raw["profiles"] if c not in ("customer_id", "label", "exported_at")]
+
+    assert columns("Monthly charges") == columns("Monthly_charges") == ["Plan", "senior"]
+    with pytest.raises(DataError, match=r"columns.exclude: there is no column 'Plam' \(did you mean 'Plan'"):
+        columns("Plam")
+    with pytest.raises(DataError, match="label cannot be left out"):
+        columns("label")
+
+
+def test_names_that_differ_by_capitals_alone_are_told_apart_by_what_is_left_out_or_declared(
+    ready: Settings, export: pd.DataFrame
+) -> None:
+    both = export.rename(columns={"Plan": "Amount", "Monthly charges": "amount"})
+    for chosen in ({"exclude": ("Amount",)}, {"attributes": ("amount",)}):
+        settings = ready.model_copy(update={"columns": ready.columns.model_copy(update=chosen)})
+        raw = prepare({"profiles": both}, settings, NOW)
+        assert "Amount" not in raw["profiles"]
+        assert raw["profiles"]["amount"].tolist() == both["amount"].tolist()
+
+
+def test_odd_names_of_columns_are_kept_apart(ready: Settings, export: pd.DataFrame) -> None:
+    odd = export.rename(columns={"Plan": "тариф", "Monthly charges": "%"}).assign(**{'{"a": 1}': 1})
+    names = list(prepare({"profiles": odd}, ready, NOW)["profiles"])
+    assert names == ["customer_id", "label", "column_3", "тариф", "senior", "a_1", "exported_at"]
+
+
+def test_labels_are_flags_in_any_writing(ready: Settings, export: pd.DataFrame) -> None:
+    for labels in (["1.0", "0.0", "", "1.0"], ["True.", "False.", None, "True."], [1.0, 0.0, None, 1.0]):
+        raw = prepare({"profiles": export.assign(label=labels)}, ready, NOW)
+        used = check_tables(raw, ready.columns, NOW, "label")["profiles"].used
+        np.testing.assert_array_equal(used["label"], [1, 0, np.nan, 1])
+
+
+def test_the_order_of_rows_of_a_table_without_dates_says_nothing(ready: Settings) -> None:
+    """Sorted by what they spend, by plan and by label, as spreadsheets are."""
+    n = 600
+    rows = pd.DataFrame(
+        {
+            "customer_id": [f"c{i}" for i in range(n)],
+            "label": ["yes"] * (n // 2) + ["no"] * (n // 2),
+            "spend": np.geomspace(1, 1e6, n),
+            "plan": [f"p{i // 60}" for i in range(n)],
+            "senior": ["0"] * n,
+        }
+    )
+
+    def profile(table: pd.DataFrame) -> Profile:
+        raw = prepare({"profiles": table}, ready, NOW)
+        return profile_tables(check_tables(raw, ready.columns, NOW, "label"), "UTC")
+
+    shuffled = rows.sample(frac=1, random_state=1)
+    assert find_anomalies(profile(rows)) == []
+    assert find_anomalies(profile(rows), profile(shuffled)) == []

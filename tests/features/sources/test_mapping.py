@@ -11,6 +11,7 @@ import pytest
 
 from configs.errors import ConfigError, DataError
 from configs.yaml_file import read_yaml
+from features.sources import files
 
 HEADER = "order_id,customer_id,ordered_at,amount\n"
 Read = Callable[..., pd.DataFrame]
@@ -54,3 +55,18 @@ def test_words_of_the_data_may_stand_unquoted_in_yaml(tmp_path: Path, read: Read
     rows = "".join(f"o{n},ann,2024-01-01,1,{word}\n" for n, word in enumerate(("on", "no", "007", "2024-01-01")))
     orders = read(HEADER.replace("\n", ",channel\n") + rows, values=read_yaml(tmp_path / "m.yaml"))
     assert orders["channel"].tolist() == ["web", "shop", "app", "fair"]
+
+
+def test_a_table_without_ids_gets_the_numbers_of_its_rows_on_request(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("Exited,Age\n1,40\n0,50\n")
+    entry = {"path": str(tmp_path / "p.csv"), "columns": {"label": "Exited"}, "number_rows": True}
+    profiles = files.load({"profiles": entry})["profiles"]
+    assert profiles["customer_id"].tolist() == ["1", "2"]
+    assert "customer_id is the number of the row" in profiles.attrs["notes"][-1]
+    with pytest.raises(ConfigError, match="number_rows: is for profiles"):
+        files.load({"profiles": {**entry, "columns": {"customer_id": "Age"}}})
+    with pytest.raises(ConfigError, match="number_rows: is for profiles"):
+        files.load({"orders": {"path": str(tmp_path / "p.csv"), "number_rows": True}})
+    (tmp_path / "p.csv").write_text("Exited,customer_id\n1,40\n")
+    with pytest.raises(DataError, match="there is a column customer_id"):
+        files.load({"profiles": entry})
