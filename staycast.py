@@ -64,7 +64,7 @@ def run(s: Session) -> None:
 
 @app.command()
 def init(
-    files: Annotated[list[Path], typer.Argument(help="Your CSV or parquet files, one a table.")],
+    files: Annotated[list[Path], typer.Argument(help="Your CSV, XLSX or parquet files.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the configuration.")] = Path("business.yaml"),
     name: Annotated[str | None, typer.Option(help="Name of the business.", show_default="the files' folder")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
@@ -78,8 +78,7 @@ def init(
         raise ConfigError(f"'{out}' exists: give another --out, or --force to replace it")
     text, found = propose_config(files, name)
     write_text(out, text)
-    tables = [{"table": g.table.name, "path": str(g.path), "missing": list(g.missing)} for g in found]
-    show({"config": str(out), "tables": tables}, as_json, proposal_screen)
+    show({"config": str(out), **found.to_dict()}, as_json, proposal_screen)
 
 
 @app.command()

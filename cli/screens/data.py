@@ -45,6 +45,12 @@ def proposal_screen(result: Mapping[str, Any]) -> Group:
     table = make_table(f"Proposed: {result['config']}", "file", "looks like", "required, not found")
     for file in result["tables"]:
         table.add_row(file["path"], file["table"], ", ".join(file["missing"]) or "–")
+    for file in result["not_used"]:
+        table.add_row(file["path"], "not used", file["why"])
+    for name in result["missing"]:
+        table.add_row("–", name, f"no file looks like it; churn by {result['kind']} needs it")
+    if result["customers_from"]:
+        table.add_row("–", "customers", f"derived: the first row in {result['customers_from']} is the sign-up")
     after = f"  read {result['config']}, then: {COMMAND} ingest --check --config {result['config']}"
     return Group(table, Text(after))
 

@@ -13,6 +13,9 @@
           times: {ordered_at: {format: "%d.%m.%Y %H:%M", zone: Europe/Berlin}}
           join:
             - {path: exports/shops.csv, on: {shop: id}, columns: {channel: name}}
+        interactions:                              # files of different columns: a list, each with its own mapping
+          - {path: exports/tickets.csv, columns: {interaction_id: ticket, kind: type}}
+          - {path: exports/calls.csv, columns: {interaction_id: call}, constants: {kind: call}, key_prefix: call-}
 
 ``columns``, ``values``, ``times``, ``numbers`` and ``constants`` are described in `features.sources.mapping`. The left
 side of a join's ``on`` is a column of the table, or of the file itself; one name alone means both sides have it.
@@ -71,6 +74,7 @@ class FileTable(TableMapping):
     sheet: str | None = None
     encoding: str | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    key_prefix: str | None = None
     join: tuple[FileJoin, ...] = ()
 
 
@@ -97,7 +101,7 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
 def opened(options: dict[str, Any], chunk_rows: int | None) -> Iterator[dict[str, Raw]]:
     """As `load`, but a table of events of more than `chunk_rows` rows is given in chunks, while the context is open."""
     with ExitStack() as stack:
-        yield {name: _load(name, entry, chunk_rows, stack) for name, entry in _parse_options(options).items()}
+        yield {name: _load_all(name, entries, chunk_rows, stack) for name, entries in _parse_options(options).items()}
 
 
 def source_fingerprint(options: dict[str, Any]) -> str:
@@ -106,10 +110,10 @@ def source_fingerprint(options: dict[str, Any]) -> str:
     A file up to 256 MB counts with its content; a larger one with its size, its time of change, and its first and
     last 4 MB.
     """
-    entries = _parse_options(options)
-    patterns = [(n, p) for n, e in entries.items() for p in (e.path, *((join.path,) for join in e.join))]
+    parsed = [(name, entry) for name, entries in _parse_options(options).items() for entry in entries]
+    patterns = [(n, p) for n, e in parsed for p in (e.path, *((join.path,) for join in e.join))]
     files = [path for name, paths in patterns for path in _paths(name, paths)]
-    return fingerprint({n: e.model_dump() for n, e in entries.items()}, [_file_fingerprint(p) for p in files])
+    return fingerprint([(n, e.model_dump()) for n, e in parsed], [_file_fingerprint(p) for p in files])
 
 
 def _file_fingerprint(path: Path) -> str:
@@ -123,21 +127,27 @@ def _file_fingerprint(path: Path) -> str:
     return fingerprint(path.name, stat.st_size, stat.st_mtime_ns, hashlib.sha256(edges).hexdigest())
 
 
-def _parse_options(options: dict[str, Any]) -> dict[str, FileTable]:
+def _parse_options(options: dict[str, Any]) -> dict[str, list[FileTable]]:
+    """Of each table the files with their mappings; several only where the options list them."""
     if not options:
         raise ConfigError(
             "source.options: name at least the files of customers and orders, e.g. orders: {path: orders.csv}"
         )
-    entries = {}
-    for name, given in options.items():
+    for name in options:
         require_table(name)
-        if not isinstance(given, dict) or "path" not in given:
-            raise ConfigError(
-                f"source.options.{name}: expected {{path: FILE, columns: {{ours: theirs}}}}, got {given!r}"
-            )
-        entries[name] = parse(FileTable, given, f"source.options.{name}")
-        check_names(name, entries[name], [c for join in entries[name].join for c in join.columns])
-    return entries
+    return {name: [_parse_entry(name, one) for one in _as_list(given)] for name, given in options.items()}
+
+
+def _as_list(given: object) -> list[object]:
+    return given if isinstance(given, list) and given else [given]
+
+
+def _parse_entry(name: str, given: object) -> FileTable:
+    if not isinstance(given, dict) or "path" not in given:
+        raise ConfigError(f"source.options.{name}: expected {{path: FILE, columns: {{ours: theirs}}}}, got {given!r}")
+    entry = parse(FileTable, given, f"source.options.{name}")
+    check_names(name, entry, [c for join in entry.join for c in join.columns])
+    return entry
 
 
 def _paths(name: str, patterns: tuple[str, ...]) -> list[Path]:
@@ -156,6 +166,16 @@ def _paths(name: str, patterns: tuple[str, ...]) -> list[Path]:
     if twice:
         raise ConfigError(f"source.options.{name}.path: {', '.join(twice)} would be read twice; name each file once")
     return paths
+
+
+def _load_all(name: str, entries: list[FileTable], chunk_rows: int | None, stack: ExitStack) -> Raw:
+    """One table, of all its entries."""
+    raws = [_load(name, entry, chunk_rows, stack) for entry in entries]
+    if len(raws) == 1 and not entries[0].key_prefix:
+        return raws[0]
+    from features.sources.stacking import stacked
+
+    return stacked(name, raws, [entry.key_prefix for entry in entries])
 
 
 def _load(name: str, entry: FileTable, chunk_rows: int | None, stack: ExitStack) -> Raw:

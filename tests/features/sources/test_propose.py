@@ -1,85 +1,218 @@
+"""From a user's files, named and written as they come, to a configuration that reads them."""
+
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from configs.errors import DataError
-from features.sources.propose import business_name, date_formats, guess_table, propose_config, to_yaml
+from features.sources.loaders import loader
+from features.sources.propose import business_name, propose_config
 
-ORDERS = pd.DataFrame(
-    {
-        "Invoice No": ["A1", "A2", "A3"],
-        "Client": ["7", "7", "8"],
-        "Invoice Date": ["31.12.2023 10:00", "01.02.2024 11:30", "05.02.2024 09:00"],
-        "Total": ["10,50", "3,00", "7,25"],
-        "Remark": ["x", None, "y"],
-    }
-)
-CUSTOMERS = pd.DataFrame(
-    {
-        "customer": ["7", "8"],
-        "registered": ["2023-01-01", "2023-02-01"],
-        "region": ["north", "south"],
-        "Gender": ["f", "m"],
-    }
-)
+DAYS = pd.date_range("2023-01-01", periods=60, freq="7D")
+WHO = [f"{n % 9 + 1}" for n in range(60)]
 
 
-def names(frame: pd.DataFrame) -> dict[str, str]:
-    return {g.field.name: g.source_name for g in guess_table(Path("x.csv"), frame).guesses}
+def write(folder: Path, name: str, frame: pd.DataFrame, **how: Any) -> Path:
+    frame.to_csv(folder / name, index=False, **how)
+    return folder / name
 
 
-def test_an_order_export_is_known_by_names_and_contents() -> None:
-    guess = guess_table(Path("x.csv"), ORDERS)
-    assert (guess.table.name, guess.missing, guess.spare) == ("orders", (), ("Remark",))
-    assert names(ORDERS) == {
-        "order_id": "Invoice No", "customer_id": "Client", "ordered_at": "Invoice Date", "amount": "Total",
+def proposed(*paths: Path) -> dict[str, Any]:
+    """The proposal as it is read back; every file that it names can be read by it."""
+    text, _ = propose_config(list(paths), "shop")
+    content: dict[str, Any] = yaml.safe_load(text)
+    loader("files").load(content["source"]["options"])
+    return content
+
+
+def orders(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame(columns)
+
+
+@pytest.fixture
+def german(tmp_path: Path) -> list[Path]:
+    amounts = [f"{n * 37.5 + 1000:,.2f} EUR".translate(str.maketrans(",.", ".,")) for n in range(60)]
+    sold = {"Bestellnummer": range(5000, 5060), "Kunde": WHO, "Bestelldatum": DAYS.strftime("%d.%m.%Y %H:%M")}
+    people = {
+        "Kundennummer": range(1, 10), "Anmeldung": ["01.03.2022"] * 9, "Geschlecht": list("mwmwmwmwm"),
+        "Geburtsdatum": ["05.06.1970"] * 9, "Größe": ["L", "S", "L"] * 3, "package": ["a", "b", "a"] * 3,
+        "language": ["de", "fr", "de"] * 3, "usage_tier": ["x", "y", "y"] * 3,
     }  # fmt: skip
-    assert guess.formats == {"ordered_at": ("%d.%m.%Y %H:%M",)}
+    return [
+        write(tmp_path, "Bestellungen.csv", orders(**sold, Rechnungsbetrag=amounts), sep=";", encoding="cp1252"),
+        write(tmp_path, "Kunden.csv", pd.DataFrame(people), sep=";", encoding="utf-8-sig"),
+    ]
 
 
-def test_a_customer_export_is_known_by_names_and_contents() -> None:
-    assert guess_table(Path("x.csv"), CUSTOMERS).table.name == "customers"
-    assert names(CUSTOMERS) == {"customer_id": "customer", "signed_up_at": "registered"}
+def test_a_german_shop_is_read_with_its_currency_formats_and_sensitive_columns(german: list[Path]) -> None:
+    content = proposed(*german)
+    options = content["source"]["options"]
+    assert options["orders"]["columns"] == {
+        "order_id": "Bestellnummer", "customer_id": "Kunde", "ordered_at": "Bestelldatum", "amount": "Rechnungsbetrag",
+    }  # fmt: skip
+    assert options["orders"]["times"] == {"ordered_at": {"format": "%d.%m.%Y %H:%M"}}
+    assert options["customers"]["columns"] == {"customer_id": "Kundennummer", "signed_up_at": "Anmeldung"}
+    assert (content["currency"], content["churn"]["kind"]) == ("EUR", "inactivity")
+    assert content["columns"]["sensitive"] == ["Geschlecht", "Geburtsdatum"]
+    assert content["columns"]["attributes"] == ["Größe", "package", "language", "usage_tier"]
 
 
-def test_a_column_that_does_not_hold_what_its_name_says_is_not_taken() -> None:
-    guess = guess_table(Path("x.csv"), ORDERS.assign(Total=["many", "few", "some"]))
-    assert "amount" not in {g.field.name for g in guess.guesses}
-    assert "amount" in guess.missing
+def test_a_bare_order_log_with_columns_that_say_little_is_read_by_its_contents(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"Id": range(60), "uid": WHO, "d": DAYS.strftime("%Y-%m-%d"), "x": np.arange(60) + 0.25})
+    content = proposed(write(tmp_path, "log.csv", frame))
+    assert content["source"]["customers_from"] == "orders"
+    assert content["source"]["options"]["orders"]["columns"] == {
+        "order_id": "Id", "customer_id": "uid", "ordered_at": "d", "amount": "x",
+    }  # fmt: skip
+    text, _ = propose_config([tmp_path / "log.csv"])
+    assert text.count("DOUBT: look twice") == 2
 
 
-def test_a_file_that_fits_no_table_is_refused_with_its_columns() -> None:
-    with pytest.raises(DataError, match=r"is none of customers, orders.*its columns are a, b"):
-        guess_table(Path("x.csv"), pd.DataFrame({"a": ["1"], "b": ["2"]}))
+def test_the_usual_gap_gives_the_horizons_and_is_told(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"order_id": range(60), "customer_id": WHO, "ordered_at": DAYS, "amount": 1.5})
+    text, _ = propose_config([write(tmp_path, "orders.csv", frame)])
+    churn = yaml.safe_load(text)["churn"]
+    assert churn == {"kind": "inactivity", "horizon_days": 90, "activity_days": 270, "horizons_days": [90, 180, 270]}
+    assert "the usual gap between two orders is 63 days (median of 9 customers)" in text
+    assert "the files hold 413 days only" in text
 
 
-def test_what_is_written_is_yaml_that_says_what_was_guessed() -> None:
-    samples = {"orders": ORDERS, "customers": CUSTOMERS}
-    text = to_yaml("shop", [guess_table(Path(f"{n}.csv"), f) for n, f in samples.items()], samples)
-    content = yaml.safe_load(text)
-    assert content["source"]["options"]["orders"]["columns"]["order_id"] == "Invoice No"
-    assert content["source"]["options"]["orders"]["times"] == {"ordered_at": {"format": "%d.%m.%Y %H:%M"}}
-    assert content["columns"] == {"attributes": ["region"], "sensitive": ["Gender"]}
-    assert "100% are numbers" in text
+def test_a_spanish_gym_has_contracts_and_its_one_file_is_also_the_list_of_customers(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {
+            "id_socio": range(40), "fecha_alta": ["03/02/2023", "25/02/2023"] * 20,
+            "fecha_baja": ["", "14/06/2023"] * 20, "cuota_mensual": ["29,90", "39,95"] * 20,
+            "Sexo": ["H", "M", "M", "H"] * 10, "Edad": np.arange(40) + 18, "sede": ["Norte", "Sur"] * 20,
+        }
+    )  # fmt: skip
+    content = proposed(write(tmp_path, "socios.csv", frame, sep=";"))
+    assert content["churn"]["kind"] == "contract"
+    assert content["source"]["options"]["subscriptions"]["columns"] == {
+        "subscription_id": "id_socio", "customer_id": "id_socio", "started_at": "fecha_alta",
+        "ended_at": "fecha_baja", "price_per_month": "cuota_mensual",
+    }  # fmt: skip
+    assert content["source"]["options"]["customers"]["columns"] == {
+        "customer_id": "id_socio", "signed_up_at": "fecha_alta",
+    }  # fmt: skip
+    assert content["columns"] == {"attributes": ["sede"], "sensitive": ["Sexo", "Edad"]}
 
 
-def test_day_and_month_that_could_change_places_are_said_to_be_ambiguous() -> None:
-    assert date_formats(pd.Series(["01/02/2024", "03/04/2024"])) == ("%d/%m/%Y", "%m/%d/%Y")
-    assert date_formats(pd.Series(["01/02/2024", "13/04/2024"])) == ("%d/%m/%Y",)
-    frame = ORDERS.assign(**{"Invoice Date": "01/02/2024"})
-    text = to_yaml("shop", [guess_table(Path("o.csv"), frame)], {"orders": frame})
-    assert "AMBIGUOUS" in text
+@pytest.mark.parametrize(
+    ("names", "values", "meant"),
+    [
+        (("客户编号", "是否流失", "性别"), ("是", "否"), {}),
+        (("CLIENTNUM", "Attrition_Flag", "Gender"), ("Attrited Customer", "Existing Customer"), None),
+        (("CustomerId", "Exited", "Gender"), ("1", "0"), {}),
+        (("Phone", "Churn?", "sexe"), ("True.", "False."), {}),
+        (("id_client", "résilié", "Sexe"), ("oui", "non"), {}),
+        (("customer", "churned", "gender"), ("alpha", "beta"), "asked"),
+    ],
+)
+def test_a_ready_label_is_known_by_its_name_and_which_value_means_left(
+    tmp_path: Path, names: tuple[str, ...], values: tuple[str, str], meant: object
+) -> None:
+    ids, label, sex = names
+    rows = {ids: [f"10086{n:03d}" for n in range(60)], label: list(values) * 30, sex: ["男", "女"] * 30}
+    path = write(tmp_path, "t.csv", pd.DataFrame({**rows, "x": np.arange(60) % 7}))
+    text, business = propose_config([path])
+    options = yaml.safe_load(text)["source"]["options"]["profiles"]
+    assert business.kind == "label" and options["columns"] == {"customer_id": ids, "label": label}
+    told = options.get("values", {}).get("label", {})
+    if meant == "asked":
+        assert set(told.values()) == {"?"} and "which value means that the customer left?" in text
+    else:
+        assert told == (dict(zip(values, ("yes", "no"), strict=True)) if meant is None else meant)
+    assert yaml.safe_load(text)["columns"]["sensitive"] == [sex]
 
 
-def test_the_business_is_named_after_its_folder(tmp_path: Path) -> None:
-    (tmp_path / "My Shop 24").mkdir()
-    assert business_name([tmp_path / "My Shop 24" / "orders.csv"]) == "my_shop_24"
-    (tmp_path / "24").mkdir()
-    assert business_name([tmp_path / "24" / "orders.csv"]) == "business"
+def test_a_file_that_is_none_of_the_tables_is_said_and_stops_nothing(tmp_path: Path, german: list[Path]) -> None:
+    odd = write(tmp_path, "weather.csv", pd.DataFrame({"place": ["a", "b"], "rain": ["1", "2"]}))
+    text, business = propose_config([odd, *german])
+    assert set(business.tables) == {"customers", "orders"}
+    assert business.to_dict()["not_used"] == [
+        {"path": str(odd), "why": "none of the tables: its columns are place, rain"}
+    ]
+    assert "not used: " + str(odd) in text
+
+
+def test_no_known_file_at_all_is_refused_with_the_columns(tmp_path: Path) -> None:
+    odd = write(tmp_path, "weather.csv", pd.DataFrame({"place": ["a", "b"], "rain": ["1", "2"]}))
+    with pytest.raises(DataError, match=r"no file looks like.*has place, rain"):
+        propose_config([odd])
+
+
+def test_months_of_one_export_are_listed_and_logs_of_different_columns_keep_their_own_mappings(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"order_id": range(60), "customer_id": WHO, "ordered_at": DAYS, "amount": 1.5})
+    paths = [write(tmp_path, f"orders_{n}.csv", frame[n * 20 : n * 20 + 20]) for n in range(3)]
+    tickets = pd.DataFrame(
+        {"ticket": range(40), "client": WHO[:40], "opened": DAYS[:40], "type": ["Beschwerde", "x"] * 20}
+    )
+    visits = pd.DataFrame({"visit_id": range(40), "Kunde": WHO[:40], "Datum": DAYS[:40], "Art": ["Besuch"] * 40})
+    logs = [write(tmp_path, "tickets.csv", tickets), write(tmp_path, "visits.csv", visits, sep=";")]
+    options = proposed(*paths, *logs)["source"]["options"]
+    assert options["orders"]["path"] == [str(path) for path in paths]
+    assert [entry["path"] for entry in options["interactions"]] == [str(path) for path in logs]
+    assert [entry["key_prefix"] for entry in options["interactions"]] == ["tickets-", "visits-"]
+    assert options["interactions"][0]["values"] == {"kind": {"Beschwerde": "complaint"}}
+    rows = loader("files").load(options)
+    assert len(rows["orders"]) == 60 and rows["interactions"]["interaction_id"].is_unique
+
+
+def test_customers_without_a_date_of_sign_up_are_left_out_and_derived(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"order_id": range(60), "customer_id": WHO, "ordered_at": DAYS, "amount": 1.5})
+    people = pd.DataFrame({"customer_id": range(1, 10), "region": list("aabbaabba")})
+    paths = [write(tmp_path, "orders.csv", frame), write(tmp_path, "customers.csv", people)]
+    content = proposed(*paths)
+    assert content["source"]["customers_from"] == "orders" and set(content["source"]["options"]) == {"orders"}
+
+
+def test_what_a_customer_is_today_is_no_attribute(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"order_id": range(60), "customer_id": WHO, "ordered_at": DAYS, "amount": 1.5})
+    people = pd.DataFrame(
+        {"customer_id": range(1, 10), "signup": "2022-01-01", "status": list("aabbaabba"), "churned": [0, 1, 1] * 3}
+    )
+    paths = [write(tmp_path, "orders.csv", frame), write(tmp_path, "customers.csv", people)]
+    assert proposed(*paths)["columns"]["attributes"] == []
+
+
+def test_a_column_called_as_none_of_a_list_of_words_is_sensitive_by_what_it_holds(tmp_path: Path) -> None:
+    people = pd.DataFrame(
+        {"customer_id": range(1, 10), "signup": "2022-01-01", "f1": list("mfmfmfmfm"), "f2": ["1970-02-01"] * 9}
+    )
+    frame = pd.DataFrame({"order_id": range(60), "customer_id": WHO, "ordered_at": DAYS, "amount": 1.5})
+    paths = [write(tmp_path, "orders.csv", frame), write(tmp_path, "customers.csv", people)]
+    assert proposed(*paths)["columns"]["sensitive"] == ["f1", "f2"]
+
+
+def test_names_that_would_break_the_yaml_are_quoted(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"No": range(60), "customer: #1": WHO, 'date\t"x"': DAYS, "amount %": 1.5, "# new\nline": "z"})
+    columns = proposed(write(tmp_path, "orders.csv", frame))["source"]["options"]["orders"]["columns"]
+    assert set(columns.values()) == {"No", "customer: #1", 'date\t"x"', "amount %"}
+
+
+def test_day_and_month_that_could_change_places_are_said_to_be_ambiguous(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"order_id": range(60), "customer_id": WHO, "ordered_at": ["01/02/2024", "03/04/2024"] * 30, "amount": 1.5}
+    )
+    path = write(tmp_path, "orders.csv", frame)
+    assert "AMBIGUOUS: could be %m/%d/%Y" in propose_config([path])[0]
+    write(tmp_path, "orders.csv", frame.assign(ordered_at=["01/02/2024", "13/04/2024"] * 30))
+    assert "AMBIGUOUS" not in propose_config([path])[0]
+
+
+def test_one_odd_value_does_not_change_what_a_column_is(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"order_id": range(60), "customer_id": WHO, "ordered_at": DAYS.astype(str), "amount": ["1.5"] * 60}
+    )
+    frame.loc[3, "amount"], frame.loc[7, "ordered_at"] = "free", "9999-12-31"
+    columns = proposed(write(tmp_path, "orders.csv", frame))["source"]["options"]["orders"]["columns"]
+    assert set(columns) == {"order_id", "customer_id", "ordered_at", "amount"}
 
 
 def test_an_encoding_that_is_not_sure_is_proposed_and_marked(tmp_path: Path) -> None:
@@ -89,3 +222,10 @@ def test_an_encoding_that_is_not_sure_is_proposed_and_marked(tmp_path: Path) -> 
     (tmp_path / "orders.csv").write_text("order_id,customer_id,ordered_at,amount\n1,Jörg,2024-01-01,1\n", "cp1252")
     text, _ = propose_config([tmp_path / "customers.csv", tmp_path / "orders.csv"])
     assert [line.split("#")[0].strip() for line in text.splitlines() if "encoding:" in line] == ["encoding: gb18030"]
+
+
+def test_the_business_is_named_after_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "My Shop 24").mkdir()
+    assert business_name([tmp_path / "My Shop 24" / "orders.csv"]) == "my_shop_24"
+    (tmp_path / "24").mkdir()
+    assert business_name([tmp_path / "24" / "orders.csv"]) == "business"

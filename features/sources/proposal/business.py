@@ -1,0 +1,242 @@
+"""What the files suggest for the business as a whole: what leaving means, how far to look, which columns to audit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.sources.proposal import lexicon
+from features.sources.proposal.columns import EPOCHS, Column
+from features.sources.proposal.lexicon import SENSITIVE, normalized
+from features.sources.proposal.tables import TableGuess, guess_table, guess_tables
+from features.tables import CUSTOMERS, TABLES
+
+LADDER = (7, 14, 30, 60, 90, 120, 180, 270, 365, 540, 730, 1095)
+GAPS_ACTIVE = 3
+LEAST_HORIZON = 30
+LONG_CONTRACT_DAYS = 300
+SEXES, WOMEN = frozenset(lexicon.ANY_SEX.split()), frozenset(lexicon.WOMEN.split())
+GROWN_UP_YEARS = 14
+UNDATED = frozenset({"status", "label", "end", "cancel"})  # what such a column says of a customer, it says of today
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """Days of the usual gap between orders (or of a contract), of how many customers it is seen, and days of data."""
+
+    gap_days: float
+    customers: int
+    span_days: int
+
+
+@dataclass(frozen=True)
+class Business:
+    """What is proposed.
+
+    Attributes
+    ----------
+    kind
+        ``churn.kind``.
+    tables
+        The files of each table, by its name: those of one entry have the same columns.
+    customers_from
+        The table whose first row is the sign-up, where there is no list of customers.
+    aside
+        Files that are not used, and why.
+    rhythm
+        Of orders or contracts, if it can be seen.
+    """
+
+    kind: str
+    tables: dict[str, list[list[TableGuess]]]
+    customers_from: str | None
+    aside: dict[Path, str]
+    rhythm: Rhythm | None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Tables that this kind of churn needs and no file holds."""
+        need = {"inactivity": "orders", "contract": "subscriptions", "label": "profiles"}[self.kind]
+        return () if need in self.tables else (need,)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What each file seems to be, as values that JSON can hold."""
+        guesses = [(n, g) for n, entries in self.tables.items() for entry in entries for g in entry]
+        return {
+            "kind": self.kind,
+            "tables": [{"table": n, "path": str(g.path), "missing": list(g.missing)} for n, g in guesses],
+            "customers_from": self.customers_from,
+            "missing": list(self.missing),
+            "not_used": [{"path": str(path), "why": why} for path, why in self.aside.items()],
+        }
+
+
+def understand(samples: dict[Path, tuple[Column, ...]]) -> Business:
+    """Say what the files are to one another: the business that they tell of.
+
+    Parameters
+    ----------
+    samples
+        Columns of each file.
+    """
+    found, unknown = guess_tables(samples)
+    aside = {path: "none of the tables: its columns are " + _names(samples[path]) for path in unknown}
+    if not {"orders", "subscriptions"} & {g.table.name for g in found}:
+        found = [_more_than_a_list(g) for g in found]
+    names = {g.table.name for g in found}
+    kind = "contract" if "subscriptions" in names else "inactivity" if "orders" in names else "label"
+    if kind == "label" and "profiles" not in names:
+        kind = "inactivity"
+    if kind != "label":
+        found = [dated for g in found if (dated := _with_dates(g, aside))]
+    kept = [g for g in found if kind != "label" or g.table.name == "profiles"]
+    aside |= {g.path: "profiles go alone: churn by label has no dates" for g in found if g not in kept}
+    kept = _customers(kept, aside)
+    tables = {name: _alike(list(group)) for name, group in groupby(kept, key=lambda g: g.table.name)}
+    events = {"inactivity": "orders", "contract": "subscriptions", "label": ""}[kind]
+    origin = events if events in tables and "customers" not in tables else None
+    return Business(kind, tables, origin, aside, _rhythm(tables.get(events, [])))
+
+
+def _names(columns: Sequence[Column]) -> str:
+    return ", ".join(c.name for c in columns)
+
+
+def _more_than_a_list(guess: TableGuess) -> TableGuess:
+    """With nothing else that customers did, a list of them with ends tells contracts, one with a label who left."""
+    if guess.table.name not in ("customers", "profiles"):
+        return guess
+    contracts = guess_table(guess.path, guess.columns, ("subscriptions",))
+    if contracts and (contracts.column("ended_at") or contracts.column("cancelled_at")) and not contracts.missing:
+        return contracts
+    profiles = guess_table(guess.path, guess.columns, ("profiles",))
+    return profiles if profiles and profiles.column("label") else guess
+
+
+def _with_dates(guess: TableGuess, aside: dict[Path, str]) -> TableGuess | None:
+    """Beside tables of events a file with one row a customer is the list of customers, whatever else it holds."""
+    if guess.table.name != "profiles":
+        return guess
+    again = guess_table(guess.path, guess.columns, ("customers",))
+    if again is None:
+        aside[guess.path] = "one row a customer without a date of sign-up"
+    return again
+
+
+def _customers(kept: list[TableGuess], aside: dict[Path, str]) -> list[TableGuess]:
+    """A list of customers without sign-ups is of no use; contracts of one row a customer are such a list, too."""
+    for guess in [g for g in kept if g.table.name == "customers" and "signed_up_at" in g.missing]:
+        aside[guess.path] = "one row a customer without a date of sign-up"
+        kept = [g for g in kept if g is not guess]
+    contracts = [g for g in kept if g.table.name == "subscriptions"]
+    if any(g.table.name == "customers" for g in kept) or len(contracts) != 1 or not contracts[0].is_one_row_a_customer:
+        return kept
+    fields = {f.name: f for f in CUSTOMERS.fields}
+    renamed = {"customer_id": "customer_id", "started_at": "signed_up_at", "recorded_at": "recorded_at"}
+    own = tuple(
+        replace(g, field=fields[renamed[g.field.name]]) for g in contracts[0].guesses if g.field.name in renamed
+    )
+    used = {g.column.name for g in contracts[0].guesses}
+    columns = tuple(c for c in contracts[0].columns if c.name not in used or c in [g.column for g in own])
+    return [TableGuess(TABLES["customers"], contracts[0].path, columns, own, 1.0), *kept]
+
+
+def _alike(guesses: list[TableGuess]) -> list[list[TableGuess]]:
+    """Files with the same columns, together; in the order of their names."""
+    by_header: dict[tuple[str, ...], list[TableGuess]] = {}
+    for guess in sorted(guesses, key=lambda g: str(g.path)):
+        by_header.setdefault(tuple(c.name for c in guess.columns), []).append(guess)
+    return list(by_header.values())
+
+
+def times_of(column: Column) -> pd.Series:
+    """The values of a column of times, as far as they can be read; to look at, not to compute with."""
+    if column.is_typed_time:
+        times = column.filled
+        return times.dt.tz_localize(None) if times.dt.tz is not None else times
+    formats = column.time_formats or ()
+    if formats and formats[0] in EPOCHS:
+        seconds = pd.to_numeric(column.filled, errors="coerce") / (1 if formats[0] == "epoch_seconds" else 1000)
+        return pd.to_datetime(seconds, unit="s", errors="coerce").dropna()
+    if formats:
+        return pd.to_datetime(column.filled, errors="coerce", format=formats[0]).dropna()
+    days = column.filled.str.slice(0, 10).str.replace("/", "-", regex=False)
+    return pd.to_datetime(days, errors="coerce", format="%Y-%m-%d").dropna()
+
+
+def _rhythm(entries: list[list[TableGuess]]) -> Rhythm | None:
+    """Of orders: the middle of the customers' own middle gaps; of contracts: the middle length of those that ended."""
+    parts = [part for entry in entries for guess in entry if (part := _days(guess)) is not None]
+    if not parts:
+        return None
+    rows = pd.concat(parts, ignore_index=True).drop_duplicates().sort_values(["customer", "day"])
+    if rows.empty:
+        return None
+    span = int((rows["day"].max() - rows["day"].min()).days)
+    if "end" in rows:
+        lengths = (rows["end"] - rows["day"]).dt.days.dropna()
+        return Rhythm(float(lengths.median()), len(lengths), span) if len(lengths) else None
+    gaps = rows.groupby("customer")["day"].diff().dt.days
+    middles = gaps.groupby(rows["customer"]).median().dropna()
+    return Rhythm(float(middles.median()), len(middles), span) if len(middles) else None
+
+
+def _days(guess: TableGuess) -> pd.DataFrame | None:
+    ids, time = guess.column("customer_id"), guess.column(guess.table.time)
+    if ids is None or time is None:
+        return None
+    rows = pd.DataFrame({"customer": ids.filled.astype(str), "day": times_of(time).dt.normalize()}).dropna()
+    if guess.table.name == "subscriptions":
+        end = guess.column("ended_at") or guess.column("cancelled_at")
+        if end is None:
+            return None
+        rows["end"] = times_of(end)
+    return rows
+
+
+def rounded_up(days: float) -> int:
+    """The next number of days that people use."""
+    return next((step for step in LADDER if step >= days), LADDER[-1])
+
+
+def sensitive_columns(columns: Sequence[Column], is_known_from: pd.Series | None = None) -> list[Column]:
+    """Columns to audit for fairness: by whole words of their names in any of the languages, or by their values.
+
+    Parameters
+    ----------
+    columns
+        Those that are none of the table's own.
+    is_known_from
+        When customers signed up: dates that lie many years before are birth dates, whatever they are called.
+    """
+    return [c for c in columns if c.meaning.concepts & set(SENSITIVE) or _is_sex(c) or _is_birth(c, is_known_from)]
+
+
+def _is_sex(column: Column) -> bool:
+    words = {normalized(str(value)) for value in column.counts.head(10).index}
+    return 2 <= column.distinct <= 6 and words <= SEXES and bool(words & WOMEN)
+
+
+def _is_birth(column: Column, signed_up: pd.Series | None) -> bool:
+    if signed_up is None or signed_up.empty or not column.is_time:
+        return False
+    born = times_of(column)
+    return len(born) > 0 and _middle_year(signed_up) - _middle_year(born) > GROWN_UP_YEARS
+
+
+def _middle_year(times: pd.Series) -> float:
+    return float(times.dt.year.median())
+
+
+def attribute_columns(columns: Sequence[Column]) -> list[Column]:
+    """Columns of few values that may have been known from the sign-up on."""
+    return [c for c in columns if c.is_category and not c.meaning.concepts & UNDATED and not _is_personal(c)]
+
+
+def _is_personal(column: Column) -> bool:
+    return bool(column.meaning.concepts & {"name"})

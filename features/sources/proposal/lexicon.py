@@ -1,0 +1,213 @@
+"""What columns and files are called in English, German, French, Spanish and Chinese: words, by what they mean.
+
+Words stand in lower case and without accents; names are brought into that form before they are compared.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+WORDS: Mapping[str, str] = {
+    "customer": """customer customers client clients household households member members user users account accounts
+        buyer cust guest patron subscriber subscribers uid kunde kunden kundin mitglied mitglieder mitglieds
+        abonnent nutzer benutzer konto debitor teilnehmer cliente clientes socio socia socios abonado abonados
+        usuario usuarios comprador miembro acheteur adherent adherents abonne abonnes utilisateur compte membre
+        membres msisdn 客户 用户 会员 顾客 买家 账户""",
+    "order": """order orders invoice invoices basket transaction transactions receipt purchase purchases sale
+        bestellung bestellungen bestell auftrag auftraege auftrage auftrags rechnung rechnungen rechnungs beleg
+        belege bon kauf einkauf verkauf commande commandes facture factures achat achats vente ventes pedido pedidos
+        compra compras factura facturas venta ventas orden recibo 订单 交易 购买 消费 发票 下单""",
+    "id": """id ids no nr num number nummer numero ref reference code key kennung schluessel schlussel identifiant
+        identificador clave codigo folio 编号 号码 号 代码 标识""",
+    "date": """date dates datum tag time timestamp datetime zeit zeitpunkt zeitstempel jour heure fecha hora dia at
+        on am dt ts 日期 时间 日""",
+    "created": """created creation opened occurred erstellt angelegt eroeffnet eroffnet cree creacion creado creada
+        apertura creee ouvert 创建 发生""",
+    "amount": """amount total revenue sales sum net gross value price dollars spend spent paid bezahlt pagado paye
+        turnover subtotal
+        betrag summe gesamt umsatz netto brutto preis wert importe monto precio valor montant prix somme ttc ht 金额
+        总额 价格 总价 实付 销售额""",
+    "unit": "unit einzel einzelpreis stuckpreis unitario unitaire 单价",
+    "tax": "tax vat mwst steuer iva tva impuesto taxe 税",
+    "shipping": "shipping delivery freight versand porto envio livraison 运费",
+    "quantity": "quantity qty units items count menge anzahl stuck stueck cds cantidad unidades quantite 数量 件数",
+    "channel": """channel store shop source branch filiale kanal laden canal tienda sucursal boutique magasin 渠道
+        门店 店铺""",
+    "category": """category department class kategorie warengruppe abteilung categoria familia categorie rayon 类别
+        品类 分类""",
+    "product": "product item sku article artikel produkt producto articulo produit 商品 产品",
+    "discount": "discount rebate coupon reduction retaildisc rabatt nachlass descuento remise 折扣 优惠",
+    "recorded": "recorded loaded inserted booked gebucht verbucht contabilizado comptabilise 录入 入库",
+    "signup": """signup registered registration registriert registrierung joined join since enrolled enrollment
+        firstseen anmeldung angemeldet anmelde beitritt beitritts eintritt eintritts seit alta inscripcion inscrito
+        registro inscription inscrit adhesion depuis 注册 入会 入网 开户 加入""",
+    "start": """start started starts begin begins beginn debut inicio comienzo desde activation activated 开始 起始
+        生效""",
+    "end": """end ended ends ende expiry expires expired expiration until bis ablauf fin baja resiliation resilie
+        resiliee termino vencimiento hasta caducidad echeance terminated termination 结束 到期 终止 截止 注销
+        离网日期""",
+    "cancel": """cancelled canceled cancel cancellation kundigung kundigungs gekundigt kuendigung kuendigungs
+        gekuendigt storno storniert annule annulation cancelado cancelacion anulado anulacion 取消 退订 解约""",
+    "renew": "renewal renews renew verlangerung verlaengerung verlangerungs renovacion renouvellement 续费 续约",
+    "contract": """subscription subscriptions contract contracts membership memberships policy policies abo abos
+        abonnement abonnements vertrag vertraege vertrage vertrags mitgliedschaft mitgliedschaften police contrato
+        contratos suscripcion suscripciones membresia membresias poliza contrat contrats 合同 订阅""",
+    "period": "period periods periode zeitraum periodo 周期",
+    "trial": "trial trials testphase probezeit essai 试用",
+    "pause": "pause paused pauses pausiert ruhend suspended suspendido 暂停",
+    "resume": "resume resumes resumed reprise wiederaufnahme 恢复",
+    "plan": "plan package tariff tier tarif paket paquete tarifa forfait formule offre 套餐 资费",
+    "month": "month monthly monat monats monatlich monatlicher mes mensual mensuel mensuelle mois 每月 月",
+    "price_month": "mrr monatsbeitrag monatspreis mensualite mensualidad monthlycharges 月费 月租 月租费",
+    "fee": "fee fees charge charges beitrag beitrage gebuhr gebuehr grundgebuhr cuota cotisation 费用",
+    "interaction": """interaction interactions event events ticket tickets call calls case cases visit visits login
+        logins session sessions support complaint complaints anfrage anfragen anruf anrufe besuch besuche vorgang
+        vorgange interaccion interacciones llamada llamadas visita visitas incidencia incidencias consulta consultas
+        queja quejas appel appels visite visites demande demandes reclamation 工单 事件 来电 通话 访问 投诉 互动""",
+    "kind": "type kind eventtype reason art typ grund anlass tipo motivo motif raison 类型 种类 原因",
+    "score": "score rating answer nps csat bewertung punktzahl puntuacion calificacion 评分 得分 满意度",
+    "mailing": """contact contacts mailing mailings message messages newsletter newsletters aussendung aussendungen
+        kontakt kontakte envios envoi envois 邮件 短信""",
+    "sent": "sent gesendet versendet verschickt enviado enviada envoye 发送",
+    "campaign": "campaign campaigns offer kampagne kampagnen aktion campana campanas campagne campagnes 活动 营销",
+    "arm": "arm group variant treatment gruppe variante grupo groupe 分组 实验组",
+    "cost": "cost costs kosten coste costo cout 成本",
+    "redeem": "redemption redeemed converted conversion eingelost eingeloest canje canjeado 兑换 核销",
+    "label": """churn churned churner exited attrition attrited left leaver abgewandert abwanderung abwanderer
+        abandono fuga desercion 流失 离网 是否流失""",
+    "flag": "flag is indicator kennzeichen indicador 是否 标志",
+    "export": "export exported 导出",
+    "status": "status state zustand estado estatus etat statut 状态",
+    "currency": "currency wahrung waehrung moneda divisa devise monnaie ccy 币种 货币",
+    "financial": "financial payment fulfillment zahlung zahlungs pago paiement 付款 支付",
+    "test": "test dummy sandbox prueba 测试",
+    "refund": "refund refunded refunds erstattung erstattet reembolso rembourse remboursement 退款",
+    "cents": "cents cent centimes centimos minor 分",
+    "name": "name names title nombre nom 名称 姓名",
+    "sex": "sex gender geschlecht sexo genero sexe anrede 性别",
+    "age": "age ages alter alters edad 年龄 senior",
+    "birth": """birth birthday birthdate birthyear dob geburt geburts geburtstag jahrgang nacimiento naissance 出生
+        生日""",
+    "nationality": """nationality citizenship nationalitat nationalitaet staatsangehorigkeit staatsangehoerigkeit
+        staatsburgerschaft nacionalidad nationalite 国籍""",
+    "marital": "marital married familienstand zivilstand estadocivil etatcivil matrimonial 婚姻 婚姻状况",
+    "income": "income einkommen gehalt ingresos salario salaire salary revenus 收入",
+    "ethnic": "ethnic ethnicity race hautfarbe raza etnia ethnie 民族",
+    "religion": "religion konfession religiosa 宗教",
+    "disability": "disability disabled behinderung discapacidad handicap 残疾",
+    "health": "health pregnant diagnosis gesundheit schwanger salud sante 健康",
+    "orientation": "orientation sexuality orientierung",
+    "city": "city country region land ort stadt pays ville ciudad pais provincia 城市 国家 地区 省份",
+    "filler": "the of de la le du des da del der die das by per pro par por 的 in en",
+}
+SENSITIVE = (
+    "sex", "age", "birth", "nationality", "marital", "income", "ethnic", "religion", "disability", "health",
+    "orientation",
+)  # fmt: skip
+WOMEN = "f w female frau weiblich femme mujer feminin femenino 女"
+MEN = "m male mann herr mannlich homme hombre masculin masculino 男"
+ANY_SEX = f"{WOMEN} {MEN} d x h other divers diverse unknown unbekannt 未知"
+STATUSES: Mapping[str, str] = {  # states of a contract that have a meaning here, and what they are called
+    "active": "aktiv activo activa vigente actif 有效 正常 在网",
+    "cancelled": "gekundigt gekuendigt beendet baja resilie inactivo inactif terminado 已退订 注销 离网",
+    "paused": "pausiert ruhend suspendido suspendu 暂停",
+    "trial": "probezeit testphase prueba essai 试用",
+    "expired": "abgelaufen vencido expire 过期 到期",
+}
+KINDS: Mapping[str, str] = {  # kinds of interaction that features read, and what they are called
+    "complaint": "complaint complaints complain beschwerde reklamation queja reclamacion reclamo plainte 投诉",
+    "ticket": "ticket support request anfrage incidencia consulta demande incident 工单 咨询",
+    "visit": "visit besuch visita visite 访问 到店",
+    "login": "login signin anmeldung acceso connexion 登录",
+    "survey": "survey umfrage encuesta sondage enquete 问卷 调查",
+}
+LEAST_PART = 4  # letters of a part of a compound, so that `package` holds no `age`
+SHORT_ENDINGS = ("id", "nr", "no")
+LINKS = ("s", "n", "es", "en")
+
+
+def _concepts() -> dict[str, str]:
+    return {word: concept for concept, words in WORDS.items() for word in words.split()}
+
+
+CONCEPT_OF: Mapping[str, str] = _concepts()
+_LONGEST_FIRST = sorted((w for w in CONCEPT_OF if not w.isascii()), key=len, reverse=True)
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a name says: its concepts, and whether it also holds words that are not known."""
+
+    concepts: frozenset[str]
+    is_complete: bool
+
+
+def normalized(text: str) -> str:
+    """Lower case, full-width letters as plain ones, without accents.
+
+    >>> normalized("Ｉｄ Rücksendung")
+    'id rucksendung'
+    """
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
+@lru_cache(maxsize=4096)
+def meaning(name: str) -> Meaning:
+    """Read a name in any of the languages.
+
+    >>> sorted(meaning("Bestelldatum").concepts), sorted(meaning("客户编号").concepts)
+    (['date', 'order'], ['customer', 'id'])
+    >>> meaning("package").concepts, meaning("usage_tier").concepts & {"age"}
+    (frozenset({'plan'}), frozenset())
+    """
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", name))
+    words = re.findall(r"[^\W\d_]+", normalized(spaced))
+    concepts: list[str] = []
+    known = True
+    while words:
+        pair = "".join(words[:2])
+        if len(words) > 1 and pair in CONCEPT_OF:
+            concepts.append(CONCEPT_OF[pair])
+            words = words[2:]
+            continue
+        found = _word(words.pop(0))
+        known = known and bool(found)
+        concepts += found
+    return Meaning(frozenset(concepts) - {"filler"}, known and bool(concepts))
+
+
+def _word(word: str) -> tuple[str, ...]:
+    """Concepts of one word; empty if it is not known, or not known in all its parts."""
+    if word in CONCEPT_OF:
+        return (CONCEPT_OF[word],)
+    if not word.isascii() and (parts := _unspaced(word)):
+        return parts
+    for end in range(len(word) - 1, LEAST_PART - 1, -1):
+        head, rest = word[:end], word[end:]
+        if head not in CONCEPT_OF:
+            continue
+        for link in ("", *LINKS):
+            tail = rest[len(link) :]
+            if not rest.startswith(link) or not tail:
+                continue
+            if len(tail) < LEAST_PART and tail not in SHORT_ENDINGS:
+                continue
+            if following := _word(tail):
+                return (CONCEPT_OF[head], *following)
+    return ()
+
+
+def _unspaced(word: str) -> tuple[str, ...]:
+    """Concepts in a text of a script that puts no spaces between words; what is not known is passed over."""
+    concepts: list[str] = []
+    while word:
+        first = next((w for w in _LONGEST_FIRST if word.startswith(w)), None)
+        if first:
+            concepts.append(CONCEPT_OF[first])
+        word = word[len(first or " ") :]
+    return tuple(concepts)

@@ -1,0 +1,254 @@
+"""Which table a file is, and which of its columns is which: by names, by contents, and by the ids that files share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from features.labels.label_column import find_label
+from features.sources.proposal.columns import Column
+from features.sources.proposal.lexicon import meaning
+from features.sources.proposal.patterns import BY_CONTENT, name_score
+from features.tables import TABLES, Field, Table
+
+FILE_NAMES = {  # concepts of a file's name that speak for a table
+    "customers": {"customer"},
+    "orders": {"order"},
+    "subscriptions": {"contract"},
+    "interactions": {"interaction"},
+    "contacts": {"campaign", "mailing", "sent"},
+    "profiles": {"label"},
+}
+OF_EVENTS = ("orders", "interactions", "contacts")
+ONE_ROW_A_CUSTOMER = ("customers", "profiles")
+MANY_ROWS = 30
+SHARED = 0.8  # share of a column's values that are ids of customers, from which on it tells them
+LEAST_SCORE = 0.55
+LEAST_OF_ALL_FOUND = 0.5
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A column of the table, the file's column it seems to be, how sure that is (0 to 1), and why."""
+
+    field: Field
+    column: Column
+    score: float
+    why: str
+
+
+@dataclass(frozen=True)
+class TableGuess:
+    """What a file seems to be, with the matched columns and the required ones that are missing."""
+
+    table: Table
+    path: Path
+    columns: tuple[Column, ...]
+    guesses: tuple[Guess, ...]
+    score: float
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Required columns of the table that no column of the file seems to be."""
+        found = {g.field.name for g in self.guesses}
+        return tuple(f.name for f in self.table.fields if f.required and f.name not in found)
+
+    @property
+    def spare(self) -> tuple[Column, ...]:
+        """Columns of the file that are none of the table's."""
+        used = {g.column.name for g in self.guesses}
+        return tuple(c for c in self.columns if c.name not in used)
+
+    def column(self, name: str) -> Column | None:
+        """The file's column for a column of the table."""
+        return next((g.column for g in self.guesses if g.field.name == name), None)
+
+    @property
+    def is_one_row_a_customer(self) -> bool:
+        """No customer stands in two rows."""
+        ids = self.column("customer_id")
+        return ids is not None and ids.is_unique
+
+
+def columns_of(sample: pd.DataFrame) -> tuple[Column, ...]:
+    """The columns of a sample."""
+    return tuple(Column(str(name), sample.iloc[:, place]) for place, name in enumerate(sample.columns))
+
+
+def guess_tables(
+    samples: dict[Path, tuple[Column, ...]], among: Collection[str] = tuple(TABLES)
+) -> tuple[list[TableGuess], list[Path]]:
+    """Guess which table each file is.
+
+    Parameters
+    ----------
+    samples
+        Columns of each file.
+    among
+        The tables that are thought of.
+
+    Returns
+    -------
+    list of TableGuess, list of pathlib.Path
+        Of the files that fit a table, in the order of the tables; and the files that fit none.
+    """
+    first = {path: guess_table(path, columns, among) for path, columns in samples.items()}
+    ids = {
+        str(value)
+        for guess in first.values()
+        if guess and guess.is_one_row_a_customer and guess.table.name in ONE_ROW_A_CUSTOMER
+        for value in getattr(guess.column("customer_id"), "filled", ())
+    }
+    again = {path: guess_table(path, columns, among, ids) for path, columns in samples.items()} if ids else first
+    order = list(TABLES)
+    found = sorted((g for g in again.values() if g), key=lambda g: order.index(g.table.name))
+    return found, [path for path, guess in again.items() if guess is None]
+
+
+def guess_table(
+    path: Path, columns: tuple[Column, ...], among: Collection[str] = tuple(TABLES), ids: Collection[str] = ()
+) -> TableGuess | None:
+    """Guess which table a file is; None if it fits none.
+
+    Parameters
+    ----------
+    path, columns
+        The file and its columns.
+    among
+        The tables that are thought of.
+    ids
+        Ids of customers, as far as other files tell them.
+    """
+    guesses = [_fit(TABLES[name], path, columns, ids) for name in among]
+    best = max(guesses, key=lambda g: (g.score, len(g.guesses)), default=None)
+    return best if best and best.score >= (LEAST_SCORE if best.missing else LEAST_OF_ALL_FOUND) else None
+
+
+def _fit(table: Table, path: Path, columns: tuple[Column, ...], ids: Collection[str]) -> TableGuess:
+    matches = _match(table, columns, ids)
+    guesses = tuple(matches[name] for name in table.names if name in matches)
+    guess = TableGuess(table, path, columns, guesses, 0.0)
+    return TableGuess(table, path, columns, guesses, _score(guess))
+
+
+def _match(table: Table, columns: Sequence[Column], ids: Collection[str]) -> dict[str, Guess]:
+    scored = sorted(
+        (guess for field in table.fields for column in columns if (guess := _guess(field, column, table, ids))),
+        key=lambda g: (-g.score, table.names.index(g.field.name)),
+    )
+    matches: dict[str, Guess] = {}
+    for guess in scored:
+        if guess.field.name not in matches and guess.column not in [g.column for g in matches.values()]:
+            matches[guess.field.name] = guess
+    _label_by_values(table, columns, matches)
+    _one_row_is_a_contract(table, matches)
+    _match_by_content(table, columns, matches)
+    return matches
+
+
+def _guess(field: Field, column: Column, table: Table, ids: Collection[str]) -> Guess | None:
+    score, why = name_score(field.name, column)
+    fits, content = _fits(field, column, field.name == table.key)
+    if field.name == "customer_id" and ids and table.name not in ONE_ROW_A_CUSTOMER and column.distinct > 1:
+        share = float(column.filled.astype(str).isin(ids).mean())
+        if share >= SHARED and not column.is_time:
+            score, why = score + 1, f"{share:.0%} of its values are ids of customers"
+        elif share < 1 - SHARED:
+            score /= 2
+    if table.name in ONE_ROW_A_CUSTOMER and field.name == "customer_id" and column.is_unique:
+        score += 0.2 if score else 0.0
+    return Guess(field, column, score, f"{why}; {content}") if score and fits else None
+
+
+def _fits(field: Field, column: Column, key: bool) -> tuple[bool, str]:
+    if column.filled.empty:
+        return not field.required, "empty in the sample"
+    if field.kind == "time":
+        return column.is_time, "its values are times"
+    if field.kind == "number":
+        return column.is_number, "its values are numbers"
+    if field.kind == "flag":
+        return column.distinct == 2, "it has two values"
+    rows = f"{column.distinct:,} different values in {len(column.filled):,} rows"
+    if field.kind == "id":
+        fits = not column.is_time and not column.has_fractions and (not key or column.distinct > 1)
+        return fits, rows
+    return not (column.is_time and field.name != "campaign"), rows
+
+
+def _label_by_values(table: Table, columns: Sequence[Column], matches: dict[str, Guess]) -> None:
+    """A label is also known by two values of which one says that the customer left."""
+    field = next((f for f in table.fields if f.name == "label"), None)
+    if field is None or "label" in matches:
+        return
+    taken = [g.column for g in matches.values()]
+    guess = find_label(pd.DataFrame({c.name: c.values for c in columns if c not in taken and c.distinct == 2}))
+    if guess is not None:
+        column = next(c for c in columns if c.name == guess.column)
+        matches["label"] = Guess(field, column, guess.score, guess.why)
+
+
+def _one_row_is_a_contract(table: Table, matches: dict[str, Guess]) -> None:
+    """A file of one contract a customer: its id is the id of both."""
+    customer = matches.get("customer_id")
+    if table.name != "subscriptions" or not customer or not customer.column.is_unique or table.key in matches:
+        return
+    key = table.fields[0]
+    matches[table.key] = Guess(key, customer.column, customer.score * 0.9, "one contract a customer: the same id")
+
+
+def _match_by_content(table: Table, columns: Sequence[Column], matches: dict[str, Guess]) -> None:
+    """Required columns that no name told, where only one column can be it."""
+    for field in table.fields:
+        if field.name in matches or not field.required:
+            continue
+        free = [c for c in columns if c not in [g.column for g in matches.values()] and not c.filled.empty]
+        fitting = [c for c in free if _could_be(field, c, field.name == table.key, table)]
+        if len(fitting) == 1:
+            matches[field.name] = Guess(field, fitting[0], BY_CONTENT, "no other column can be it: by its values alone")
+
+
+def _could_be(field: Field, column: Column, key: bool, table: Table) -> bool:
+    said = column.meaning.concepts
+    if field.kind == "time":
+        return column.is_time and not said & {"birth", "end", "cancel", "renew"}
+    if field.kind == "number":
+        return column.has_fractions and not said & {"tax", "shipping", "discount", "unit", "cost", "age"}
+    if column.is_time or column.has_fractions or column.is_category:
+        return False
+    if key:
+        return column.is_unique and not said
+    return field.name == "customer_id" and not said and column.distinct > 1 and not column.is_unique
+
+
+def _score(guess: TableGuess) -> float:
+    """Mean certainty of the required columns, and what the file's name, its shape and other columns add."""
+    table = guess.table
+    required = [f.name for f in table.fields if f.required]
+    score = sum(min(g.score, 1.0) for g in guess.guesses if g.field.name in required) / len(required)
+    optional = [g for g in guess.guesses if g.field.name not in (*required, "recorded_at")]
+    score += sum(0.06 * g.score for g in optional)
+    said = meaning(guess.path.stem).concepts
+    score += 0.25 if said & FILE_NAMES[table.name] else 0.0
+    rows = len(guess.columns[0].values) if guess.columns else 0
+    if table.name in ONE_ROW_A_CUSTOMER:
+        score += 0.1 if guess.is_one_row_a_customer else -0.6
+    elif table.name in OF_EVENTS and guess.is_one_row_a_customer and rows >= MANY_ROWS:
+        score -= 0.3
+    if table.name == "subscriptions" and not said & {"contract"}:
+        own = {g.field.name for g in guess.guesses} & {
+            "ended_at",
+            "cancelled_at",
+            "renews_at",
+            "price_per_month",
+            "plan",
+        }
+        starts = name_score("started_at", c)[0] if (c := guess.column("started_at")) else 0.0
+        has_contract = any("contract" in column.meaning.concepts for column in guess.columns)
+        score -= 0.0 if len(own) > 1 and (starts >= 0.55 or has_contract) else 0.5
+    if guess.missing:
+        score -= 0.15 * len(guess.missing)
+    return score

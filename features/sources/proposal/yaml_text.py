@@ -1,0 +1,252 @@
+"""The configuration of a business as YAML, every guess explained beside its line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from features.labels.flags import read_flags
+from features.labels.label_column import find_label
+from features.sources.proposal.business import (
+    GAPS_ACTIVE,
+    LEAST_HORIZON,
+    LONG_CONTRACT_DAYS,
+    Business,
+    attribute_columns,
+    rounded_up,
+    sensitive_columns,
+    times_of,
+)
+from features.sources.proposal.columns import FEW, Column
+from features.sources.proposal.lexicon import KINDS, STATUSES, normalized
+from features.sources.proposal.tables import TableGuess
+from features.tables import MONEY
+
+WORDS_OF_YAML = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+_SIMPLE = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*(?<! )")
+
+
+def to_yaml(name: str, business: Business, encodings: Mapping[Path, str]) -> str:
+    """Write the configuration of a business, as it is proposed.
+
+    Parameters
+    ----------
+    name, business
+        What it is called, and what is proposed.
+    encodings
+        Of files that do not tell theirs, see `features.sources.delimited.likely_encoding`.
+    """
+    lines = [
+        "# Proposed from your files: read every line, correct what is wrong, then run `staycast ingest --check`.",
+        f"name: {name}",
+        *_currency_lines(business),
+        "time_zone: UTC  # where the customers live; the files do not tell it: correct it",
+        "source:",
+        "  loader: files",
+    ]
+    if business.customers_from:
+        why = "no file lists customers with a date of sign-up: the first row of each is it"
+        lines.append(f"  customers_from: {business.customers_from}  # {why}")
+    lines.append("  options:")
+    for table, entries in business.tables.items():
+        lines += _table_lines(table, entries, encodings)
+    for table in business.missing:
+        lines.append(f"    # {table}: ?  # no file looks like it, and churn by {business.kind} needs it")
+    lines += [f"    # not used: {_comment(path)}: {_comment(why)}" for path, why in business.aside.items()]
+    return "\n".join([*lines, *_churn_lines(business), *_column_lines(business)]) + "\n"
+
+
+def _currency_lines(business: Business) -> list[str]:
+    beside = [c for column in _columns_of(business, "amount", "price_per_month") for c in column.currencies]
+    files = [
+        guesses[0] for entries in business.tables.values() for guesses in entries if guesses[0].table.name in MONEY
+    ]
+    told = [str(code).upper() for guess in files if (c := currency_column(guess)) for code in c.counts.index]
+    found = list(dict.fromkeys(beside + told))
+    if len(found) == 1:
+        return [f"currency: {found[0]}  # as the files tell"]
+    if found:
+        return [f"currency: {found[0]}  # the files hold {', '.join(found)}: correct it, and give `rates`"]
+    return ["currency: USD   # not told by the files: correct it"]
+
+
+def _columns_of(business: Business, *names: str) -> Iterable[Column]:
+    for entries in business.tables.values():
+        for guesses in entries:
+            yield from (g.column for g in guesses[0].guesses if g.field.name in names)
+
+
+def _table_lines(table: str, entries: list[list[TableGuess]], encodings: Mapping[Path, str]) -> list[str]:
+    grain = entries[0][0].table.grain
+    if len(entries) == 1:
+        return [
+            f"    {table}:  # one row per {grain}",
+            *(f"      {line}" for line in _entry_lines(entries[0], encodings)),
+        ]
+    lines = [f"    {table}:  # one row per {grain}; files of different columns, each with its own mapping"]
+    prefixes = _prefixes(entries)
+    for entry, prefix in zip(entries, prefixes, strict=True):
+        first, *rest = _entry_lines(entry, encodings)
+        rest += (
+            [f"key_prefix: {quoted(prefix)}  # the same {entry[0].table.key} stands in several of the files"]
+            if prefix
+            else []
+        )
+        lines += [f"      - {first}", *(f"        {line}" for line in rest)]
+    return lines
+
+
+def _prefixes(entries: list[list[TableGuess]]) -> list[str]:
+    """What the keys of each entry begin with, so that they stay apart; empty where no file has another's keys."""
+    keys = [{str(v) for g in entry if (c := g.column(g.table.key)) for v in c.filled} for entry in entries]
+    overlaps = [any(own & other for k, other in enumerate(keys) if k != n) for n, own in enumerate(keys)]
+    return [f"{entry[0].path.stem}-" if again else "" for entry, again in zip(entries, overlaps, strict=True)]
+
+
+def _entry_lines(guesses: list[TableGuess], encodings: Mapping[Path, str]) -> list[str]:
+    guess, paths = guesses[0], [quoted(str(g.path)) for g in guesses]
+    lines = [f"path: {paths[0]}"] if len(paths) == 1 else [f"path: [{', '.join(paths)}]"]
+    unsure = sorted({encodings[g.path] for g in guesses if g.path in encodings})
+    lines += [f"encoding: {encoding}  # NOT SURE: see whether names are spelled right" for encoding in unsure]
+    lines.append("columns:")
+    lines += [
+        f"  {g.field.name}: {quoted(g.column.name)}  # {_comment(g.why)}{_doubt(g.field.name, g.score)}"
+        for g in guess.guesses
+    ]
+    lines += [f"  # {name}: ?  # required, and not found among the columns" for name in guess.missing]
+    lines += _entry_currency_lines(guess)
+    times = [(g.field.name, f) for g in guess.guesses if g.field.kind == "time" and (f := _formats(g.column))]
+    if times:
+        lines.append("times:")
+    for name, formats in times:
+        other = f"  # AMBIGUOUS: could be {formats[1]}" if len(formats) > 1 else ""
+        lines.append(f"  {name}: {{format: {json.dumps(formats[0], ensure_ascii=False)}}}{other}")
+    lines += _value_lines(guess)
+    if guess.spare:
+        lines.append(f"# not used as columns of the table: {_comment(', '.join(c.name for c in guess.spare))}")
+    return lines
+
+
+def _entry_currency_lines(guess: TableGuess) -> list[str]:
+    """The column of currencies of a table with amounts."""
+    if guess.table.name not in MONEY or (column := currency_column(guess)) is None:
+        return []
+    several = column.distinct > 1
+    rates = "; SEVERAL: give rates, see `rates` in configs/default.yaml" if several else ""
+    return [
+        f"currency: {quoted(column.name)}  # it holds {_comment(', '.join(map(str, column.counts.index[:5])))}{rates}"
+    ]
+
+
+def currency_column(guess: TableGuess) -> Column | None:
+    """The column that says in which currency the amounts of a file are."""
+    return next((c for c in guess.spare if c.is_currency_code), None)
+
+
+def _doubt(name: str, score: float) -> str:
+    if score > 0.55:
+        return ""
+    return "; DOUBT: is it the price of a month?" if name == "price_per_month" else "; DOUBT: look twice"
+
+
+def _formats(column: Column) -> tuple[str, ...]:
+    return column.time_formats or ()
+
+
+def _value_lines(guess: TableGuess) -> list[str]:
+    """Values that mean something by another name: kinds of interaction, and who left."""
+    lines: list[str] = []
+    kind, status, label = (guess.column(name) for name in ("kind", "status", "label"))
+    if kind is not None and guess.table.name == "interactions":
+        lines += _words_line("kind", kind, KINDS, "kinds of interaction that features read")
+    if status is not None and guess.table.name == "subscriptions":
+        lines += _words_line("status", status, STATUSES, "states of a contract with a meaning")
+    if label is not None and (said := _label_line(label)):
+        lines.append(said)
+    return ["values:", *lines] if lines else []
+
+
+def _words_line(name: str, column: Column, words: Mapping[str, str], what: str) -> list[str]:
+    """Values that are known by another word."""
+    values = [str(value) for value in column.counts.head(FEW).index]
+    meant = {v: known for v in values for known, others in words.items() if normalized(v) in others.split()}
+    pairs = ", ".join(f"{quoted(value)}: {known}" for value, known in meant.items() if value != known)
+    return [f"  {name}: {{{pairs}}}  # {what}: {', '.join(words)}, ..."] if pairs else []
+
+
+def _label_line(label: Column) -> str:
+    values = [str(value) for value in label.counts.index]
+    if read_flags(pd.Series(values)).notna().all():
+        return ""
+    guess = find_label(pd.DataFrame({label.name: label.values}))
+    meant = guess.values if guess else dict.fromkeys(values, "?")
+    pairs = ", ".join(f'{quoted(value)}: "{word}"' for value, word in meant.items())
+    why = guess.why if guess else "which value means that the customer left? write yes and no"
+    return f"  label: {{{pairs}}}  # {_comment(why)}"
+
+
+def _churn_lines(business: Business) -> list[str]:
+    lines, seen = ["churn:", f"  kind: {business.kind}"], business.rhythm
+    if business.kind == "label":
+        return [*lines, "  horizon_days: 30  # within how many days leavers left: only you know; correct it"]
+    if seen is None:
+        return [*lines, "  # the usual gap cannot be seen; horizon_days and activity_days stay at their defaults"]
+    if business.kind == "contract":
+        horizon = 90 if seen.gap_days >= LONG_CONTRACT_DAYS else LEAST_HORIZON
+        why = f"contracts that ended were {seen.gap_days:.0f} days long (median of {seen.customers:,})"
+        lines.append(f"  horizon_days: {horizon}  # {why}")
+    else:
+        gap = seen.gap_days
+        horizon = max(LEAST_HORIZON, rounded_up(gap))
+        why = f"the usual gap between two orders is {gap:.0f} days (median of {seen.customers:,} customers)"
+        lines += [
+            f"  # {why}",
+            f"  horizon_days: {horizon}  # at least one usual gap, so that a stayer has time to order",
+            f"  activity_days: {max(LEAST_HORIZON, rounded_up(GAPS_ACTIVE * gap))}  # about {GAPS_ACTIVE} usual gaps",
+        ]
+    lines.append(f"  horizons_days: [{horizon}, {2 * horizon}, {3 * horizon}]  # answered for beside it")
+    if seen.span_days < 6 * horizon:
+        lines.append(f"  # the files hold {seen.span_days} days only: little to learn from for a horizon of {horizon}")
+    return lines
+
+
+def _column_lines(business: Business) -> list[str]:
+    name = "profiles" if business.kind == "label" else "customers"
+    if name not in business.tables:
+        return []
+    guess = business.tables[name][0][0]
+    time = guess.column("signed_up_at")
+    sensitive = sensitive_columns(guess.spare, None if time is None else times_of(time))
+    lines = ["columns:"]
+    if name == "customers":
+        attributes = [c for c in attribute_columns(guess.spare) if c not in sensitive]
+        lines += [
+            "  # few different values: features; take out what was not known from the sign-up on",
+            f"  attributes: [{', '.join(quoted(c.name) for c in attributes)}]",
+        ]
+    return [
+        *lines,
+        "  # by their names or values: used to audit fairness, never as features",
+        f"  sensitive: [{', '.join(quoted(c.name) for c in sensitive)}]",
+    ]
+
+
+def quoted(text: str) -> str:
+    """A text as YAML reads it back, whatever it holds.
+
+    >>> quoted("Invoice No"), quoted("No"), quoted("50%: x"), quoted("客户")
+    ('Invoice No', '"No"', '"50%: x"', '"客户"')
+    """
+    if _SIMPLE.fullmatch(text) and text.lower() not in WORDS_OF_YAML:
+        return text
+    escaped = json.dumps(text, ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in escaped)
+
+
+def _comment(text: object) -> str:
+    """A text within a comment: it stays on its line."""
+    return "".join(letter if letter.isprintable() else " " for letter in str(text))

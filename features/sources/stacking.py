@@ -1,0 +1,79 @@
+"""Tables that come from several places with different columns, one below the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from features.sources.staging import ChunkedTable, Raw
+from features.tables import TABLES
+
+
+def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> Raw:
+    """Put the raw rows of one table together, in their order.
+
+    Parameters
+    ----------
+    table
+        Its name, as in `features.tables.TABLES`.
+    raws
+        Frames, or tables in chunks; what one lacks of the others' columns is empty.
+    prefixes
+        Of each: what its keys begin with, so that ticket 1 is not call 1; None: they stay.
+
+    Returns
+    -------
+    pandas.DataFrame or ChunkedTable
+        In chunks if one of them is.
+    """
+    key = TABLES[table].key
+    notes = {"notes": [note for raw in raws for note in raw.attrs.get("notes", ())]}
+    if any(isinstance(raw, ChunkedTable) for raw in raws):
+        rows = sum(raw.rows if isinstance(raw, ChunkedTable) else len(raw) for raw in raws)
+        return ChunkedTable(rows, partial(_frames, key, raws, prefixes), notes)
+    frame = pd.concat(_frames(key, raws, prefixes), ignore_index=True)
+    frame.attrs.update(notes)
+    return frame
+
+
+def _frames(key: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> Iterator[pd.DataFrame]:
+    """The rows of all as frames with the same columns; of one where they are numbers and of another texts: as texts."""
+    heads = [next(iter(raw.read())).head(0) if isinstance(raw, ChunkedTable) else raw.head(0) for raw in raws]
+    names = list(dict.fromkeys(name for head in heads for name in head.columns))
+    types = {n: _type([head[n] for head in heads if n in head], len(heads)) for n in names}
+    for raw, prefix in zip(raws, prefixes, strict=True):
+        for frame in raw.read() if isinstance(raw, ChunkedTable) else [raw]:
+            columns = {n: _column(frame, n, types[n]) for n in names}
+            if prefix:
+                columns[key] = prefix + _texts(columns[key])
+            yield pd.DataFrame(columns, index=frame.index)
+
+
+def _type(given: Sequence[pd.Series], parts: int) -> Any:
+    """The type of a column in all parts, one that may be empty where a part lacks it; texts where they differ."""
+    kinds = {str(values.dtype): values.dtype for values in given}
+    if len(kinds) > 1:
+        return object
+    kind = next(iter(kinds.values()))
+    lacking = len(given) < parts
+    return {"i": "Int64", "b": "boolean"}.get(kind.kind, kind) if lacking and isinstance(kind, np.dtype) else kind
+
+
+def _column(frame: pd.DataFrame, name: str, kind: Any) -> pd.Series:
+    if name not in frame:
+        return pd.Series(None, index=frame.index, dtype=kind)
+    return _texts(frame[name]) if kind is object else frame[name].astype(kind)
+
+
+def _texts(values: pd.Series) -> pd.Series:
+    """Values as the texts that they are read from; 7.0 is 7 where all are whole."""
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return values.map(lambda time: time.isoformat(), na_action="ignore").astype(object)
+    texts = values.astype("string").to_numpy(dtype=object, na_value=cast(Any, None))
+    return pd.Series(texts, index=values.index)

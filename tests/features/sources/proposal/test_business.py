@@ -1,0 +1,45 @@
+"""What the files suggest for the business as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.sources.proposal.business import rounded_up, times_of, understand
+from features.sources.proposal.columns import Column
+from features.sources.proposal.tables import columns_of
+
+DAYS = pd.date_range("2023-01-01", periods=40)
+LABELS = pd.DataFrame(
+    {"customer_id": range(40), "signup": DAYS, "churn": ["yes", "no"] * 20, "region": ["a", "b"] * 20}
+)
+ORDERS = pd.DataFrame(
+    {"order_id": range(40), "customer_id": [n % 9 for n in range(40)], "ordered_at": DAYS, "amount": 1.5}
+)
+
+
+def kinds(**frames: pd.DataFrame) -> tuple[str, set[str]]:
+    business = understand({Path(f"{name}.csv"): columns_of(frame) for name, frame in frames.items()})
+    return business.kind, set(business.tables)
+
+
+def test_a_list_of_customers_with_a_label_alone_is_a_ready_table_and_beside_orders_a_list_of_customers() -> None:
+    assert kinds(t=LABELS) == ("label", {"profiles"})
+    assert kinds(t=LABELS, orders=ORDERS) == ("inactivity", {"customers", "orders"})
+
+
+def test_a_list_of_customers_alone_says_what_is_missing() -> None:
+    business = understand({Path("t.csv"): columns_of(LABELS.drop(columns="churn"))})
+    assert (business.kind, business.missing) == ("inactivity", ("orders",))
+
+
+@pytest.mark.parametrize(("days", "step"), [(3, 7), (30, 30), (31, 60), (9000, 1095)])
+def test_days_are_rounded_up_to_what_people_use(days: float, step: int) -> None:
+    assert rounded_up(days) == step
+
+
+@pytest.mark.parametrize("text", ["2024-01-05 10:00", "2024/1/5", "05.01.2024", "1704448800"])
+def test_times_are_read_as_they_were_known(text: str) -> None:
+    assert times_of(Column("date", pd.Series([text]))).dt.normalize().tolist() == [pd.Timestamp("2024-01-05")]

@@ -1,0 +1,26 @@
+"""How sure a name makes it which column it is."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from features.sources.proposal.columns import Column
+from features.sources.proposal.patterns import PATTERNS, name_score
+from features.tables import TABLES
+
+
+def score(field: str, name: str) -> float:
+    return name_score(field, Column(name, pd.Series(dtype=object)))[0]
+
+
+def test_every_column_of_every_table_has_a_pattern() -> None:
+    assert {f.name for table in TABLES.values() for f in table.fields} <= set(PATTERNS)
+
+
+def test_a_name_that_says_more_is_less_sure() -> None:
+    assert score("amount", "Total") > score("amount", "Tax total") > 0
+    assert score("ordered_at", "Order date") > score("ordered_at", "Shipping date") > 0
+
+
+def test_the_name_of_the_column_itself_is_surest() -> None:
+    assert score("ordered_at", "Ordered At") > score("ordered_at", "Bestelldatum") == 1.0

@@ -1,0 +1,59 @@
+"""Files of one table with different columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.sources.loaders import loader, opened
+from features.sources.staging import ChunkedTable
+
+TICKETS = "ticket,kunde,opened,type\n1,ann,2024-01-01 10:00,ticket\n2,bob,2024-01-02 11:00,complaint\n"
+CALLS = "call;customer_id;at;minutes\n1;ann;03.01.2024;4\n2;cat;04.01.2024;x\n3;cat;05.01.2024;7\n"
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> dict[str, object]:
+    (tmp_path / "tickets.csv").write_text(TICKETS)
+    (tmp_path / "calls.csv").write_text(CALLS)
+    tickets = {"interaction_id": "ticket", "customer_id": "kunde", "occurred_at": "opened", "kind": "type"}
+    calls = {"interaction_id": "call", "occurred_at": "at", "value": "minutes"}
+    return {
+        "interactions": [
+            {"path": str(tmp_path / "tickets.csv"), "columns": tickets},
+            {
+                "path": str(tmp_path / "calls.csv"), "columns": calls, "constants": {"kind": "call"},
+                "times": {"occurred_at": {"format": "%d.%m.%Y"}}, "key_prefix": "call-",
+            },
+        ]
+    }  # fmt: skip
+
+
+def test_files_of_different_columns_become_one_table_and_their_keys_stay_apart(options: dict[str, object]) -> None:
+    rows = loader("files").load(options)["interactions"]
+    assert rows["interaction_id"].astype(str).tolist() == ["1", "2", "call-1", "call-2", "call-3"]
+    assert rows["customer_id"].tolist() == ["ann", "bob", "ann", "cat", "cat"]
+    assert rows["kind"].tolist() == ["ticket", "complaint", "call", "call", "call"]
+    assert pd.to_datetime(rows["occurred_at"], utc=True).dt.day.tolist() == [1, 2, 3, 4, 5]
+    assert [None if pd.isna(v) else str(v) for v in rows["value"]] == [None, None, "4.0", "x", "7.0"]
+    assert len(rows.attrs["notes"]) >= 2
+
+
+def test_in_chunks_they_are_the_same_rows(options: dict[str, object]) -> None:
+    whole = loader("files").load(options)["interactions"]
+    with opened(loader("files"), options, 2) as tables:
+        table = tables["interactions"]
+        assert isinstance(table, ChunkedTable) and table.rows == 5
+        again = pd.concat(table.read(), ignore_index=True)
+    same = [c.astype("string").fillna("").tolist() for c in (again["interaction_id"], again["customer_id"])]
+    assert same == [whole[n].astype("string").fillna("").tolist() for n in ("interaction_id", "customer_id")]
+    times = (pd.to_datetime(t["occurred_at"], utc=True).tolist() for t in (again, whole))
+    assert next(times) == next(times)
+
+
+def test_the_fingerprint_changes_with_any_of_the_files(options: dict[str, object], tmp_path: Path) -> None:
+    before = loader("files").source_fingerprint(options)
+    (tmp_path / "calls.csv").write_text(CALLS + "4;cat;06.01.2024;1\n")
+    assert loader("files").source_fingerprint(options) != before
