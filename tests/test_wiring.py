@@ -94,6 +94,11 @@ def test_a_candidate_is_held_against_the_champion_on_the_same_hold_out_rows(
     recorded = runs.documents(refused, catalog.versions(refused, "churn")[0].run_id)
     candidate = recorded["evaluation"]["model"]
     assert checks["not_worse_than_champion"]["value"] == pytest.approx(candidate["log_loss"])
+    final, judged = model_registry.bundles(refused, "churn", "2")
+    assert candidate["log_loss"] == pytest.approx(measure_rows(forecast(judged, rows), "churn")["log_loss"])
+    assert (
+        candidate["log_loss"] > measure_rows(forecast(final, rows), "churn")["log_loss"]
+    )  # which learned from these rows
     assert checks["beats_baseline_auc"]["limit"] == pytest.approx(recorded["evaluation"]["baseline"]["auc"])
     assert recorded["gates"]["promote"] is False
 
