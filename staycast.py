@@ -20,9 +20,10 @@ from cli import stages
 from cli.options import DEFAULT_CONFIG, DEFAULT_WORKSPACE, Again, AsJson, Config, Model, WorkspaceFolder, verb
 from cli.session import Session, open_session, progress, screen, show
 from configs.errors import ConfigError, NotReadyError, StaycastError
+from configs.files import write_text
 from configs.fingerprint import ROOT
 from configs.settings import load
-from configs.workspace import Workspace, write_text
+from configs.workspace import Workspace
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
@@ -89,8 +90,9 @@ def ingest(
     again: Again = False,
     check: Annotated[bool, typer.Option("--check", help="Only say what is wrong, and whether it is enough.")] = False,
 ) -> None:
-    """Read and check the tables; bad rows go to quarantine with their reason."""
+    """Read, check and judge the tables; bad rows go to quarantine with their reason; ends with 4 if it is refused."""
     from cli.screens.data import check_screen, ingest_screen
+    from features.quality import quality_verdict
 
     if check:
         from features.sufficiency import check_source
@@ -101,6 +103,8 @@ def ingest(
         return
     s = open_session(True, config, workspace, as_json=as_json, again=again)
     s.show(stages.ingest(s), lambda r: ingest_screen(r, s.workspace))
+    if quality_verdict.is_refused(s.workspace):
+        raise typer.Exit(quality_verdict.REFUSED_EXIT_CODE)
 
 
 @verb(app, "again", "by", "accept_quality", "reason")
@@ -296,7 +300,7 @@ def mlflow_ui(
 
 
 def main() -> None:
-    """Run the command line; an error the user can mend ends in one message and exit code 2."""
+    """Run the command line; an error the user can mend ends in one message and its exit code (`configs.errors`)."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait spinning slow LightGBM down up to 20 times
     try:
         app()

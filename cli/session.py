@@ -52,24 +52,53 @@ class Session:
 
             accept_quality(self.workspace, self.who, self.reason)
 
-    def gated_stage(self, name: str, fingerprint: str, body: Body) -> dict[str, Any]:
+    def gated_stage(
+        self,
+        name: str,
+        fingerprint: str,
+        body: Body,
+        is_there: Callable[[dict[str, Any]], bool] = lambda result: True,
+    ) -> dict[str, Any]:
         """As `stage`, for one that stops at a load that is not good enough: an earlier result is no way around."""
         from features.quality import quality_verdict
 
-        self.record_acceptance()
-        return self.stage(name, fingerprint, body, lambda: quality_verdict.require(self.workspace))
+        with self.workspace.exclusive(name):
+            self.record_acceptance()
+            return self.stage(name, fingerprint, body, lambda: quality_verdict.require(self.workspace), is_there)
 
-    def stage(self, name: str, fingerprint: str, body: Body, gate: Callable[[], None] = lambda: None) -> dict[str, Any]:
-        """Run a stage under a progress bar, or reuse its result if its fingerprint is the same and `gate` passes."""
-        earlier = None if self.again else self.workspace.done(name, fingerprint)
-        if earlier is not None:
-            gate()
-            screen().print(f"[green]✓[/] {name}: nothing changed since the last time, reused")
-            return earlier
-        with progress(name) as on_progress:
-            result = body(on_progress)
-        self.workspace.record(name, fingerprint, result)
-        return result
+    def stage(
+        self,
+        name: str,
+        fingerprint: str,
+        body: Body,
+        gate: Callable[[], None] = lambda: None,
+        is_there: Callable[[dict[str, Any]], bool] = lambda result: True,
+    ) -> dict[str, Any]:
+        """Run a stage under a progress bar, or reuse its result.
+
+        Parameters
+        ----------
+        name
+            Of the stage.
+        fingerprint
+            Of all that its result depends on.
+        body
+            What the stage does.
+        gate
+            Raises if an earlier result may not be used.
+        is_there
+            Whether what an earlier result tells of is still there.
+        """
+        with self.workspace.exclusive(name):
+            earlier = None if self.again else self.workspace.done(name, fingerprint)
+            if earlier is not None and is_there(earlier):
+                gate()
+                screen().print(f"[green]✓[/] {name}: nothing changed since the last time, reused")
+                return earlier
+            with progress(name) as on_progress:
+                result = body(on_progress)
+            self.workspace.record(name, fingerprint, result)
+            return result
 
 
 def open_session(creates: bool, config: str, workspace: Path, **options: Any) -> Session:

@@ -19,7 +19,11 @@ def ingest(s: Session) -> dict[str, Any]:
 
         return ingest.ingest(s.settings, s.workspace, on_progress=lambda text: on_progress(text.lower(), 0, 1))
 
-    return s.stage("ingest", ingest_fingerprint(s.settings), body)
+    def is_newest(result: dict[str, Any]) -> bool:
+        pointer = s.workspace.loads.pointer()
+        return pointer is not None and pointer.newest == result.get("load") and s.workspace.quality_report.is_dir()
+
+    return s.stage("ingest", ingest_fingerprint(s.settings), body, is_there=is_newest)
 
 
 def features(s: Session) -> dict[str, Any]:
@@ -45,10 +49,11 @@ def refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any
     """Recompute the customers of whom something new is known, and put them online."""
     from features import refresh
 
-    s.record_acceptance()
-    with progress("refresh") as on_progress:
-        result = refresh.refresh(s.settings, s.workspace, as_of=as_of, everyone=everyone, on_progress=on_progress)
-    s.workspace.record("refresh", result["as_of"], result)
+    with s.workspace.exclusive("features --refresh"):
+        s.record_acceptance()
+        with progress("refresh") as on_progress:
+            result = refresh.refresh(s.settings, s.workspace, as_of=as_of, everyone=everyone, on_progress=on_progress)
+        s.workspace.record("refresh", result["as_of"], result)
     return result
 
 

@@ -2,9 +2,10 @@
 
     StaycastError            exit 2, HTTP 400
     ├── ConfigError          the configuration cannot be used
-    ├── DataError            the input tables cannot be used
+    ├── DataError            the input tables cannot be used; exit 4 where a load was refused
     ├── NotEnoughDataError   too few customers, labels or months to learn from
     ├── NotReadyError        a step that must come first has not run; HTTP 503
+    ├── BusyError            another process changes the workspace; HTTP 503
     ├── StoreError           the online store does not answer; HTTP 503
     └── RegistryError        a model version or alias that is asked for does not exist; HTTP 503
 

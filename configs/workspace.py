@@ -5,20 +5,17 @@ Two workspaces never share anything, so that two businesses, or two experiments,
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError, NotReadyError
+from configs.files import write_text
+from configs.loads import QUARANTINE, REPORT, TABLES, Loads
+from configs.lock import exclusive
 
-SCRATCH = ".scratch-"
 SCORE_TABLE, SCORE_LINES = "scores.parquet", "scores.jsonl"  # in each folder of `Workspace.scores`
 
 
@@ -34,14 +31,28 @@ class Workspace:
         return self.root / "state"
 
     @property
+    def loads(self) -> Loads:
+        """What was ingested: the load that is used, the newest one, and how another becomes current."""
+        return Loads(self.state)
+
+    @property
     def tables(self) -> Path:
-        """Checked tables, one parquet each."""
-        return self.state / "tables"
+        """Checked tables of the load that is used, one parquet each. Who reads several asks once."""
+        return self.loads.current(TABLES)
 
     @property
     def quarantine(self) -> Path:
-        """Rows that were not used, with their reasons, one parquet a table."""
-        return self.state / "quarantine"
+        """Rows of the newest load that were not used, with their reasons, one parquet a table."""
+        return self.loads.newest(QUARANTINE)
+
+    @property
+    def quality_report(self) -> Path:
+        """The quality report of the newest load, used or refused: ``quality.html`` and ``quality.json``."""
+        return self.loads.newest(REPORT)
+
+    def exclusive(self, verb: str) -> AbstractContextManager[None]:
+        """Be the only one who changes this workspace, see `configs.lock`."""
+        return exclusive(self.state, verb)
 
     @property
     def features(self) -> Path:
@@ -174,91 +185,3 @@ class Workspace:
 
     def _record(self, stage: str) -> Path:
         return self.state / "stages" / f"{stage}.json"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    part.write_text(text, "utf-8")
-    os.replace(part, path)
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to fill, which takes the place of `folder` only if the body succeeds."""
-    with scratch(folder.parent) as place:
-        new = place / "new"
-        new.mkdir()
-        yield new
-        if folder.exists():
-            os.replace(folder, place / "old")
-        os.replace(new, folder)
-
-
-@contextmanager
-def replacing_file(path: Path) -> Iterator[Path]:
-    """Give the path of a file to write, which takes the place of `path` only if the body succeeds."""
-    with scratch(path.parent) as place:
-        yield place / path.name
-        os.replace(place / path.name, path)
-
-
-@contextmanager
-def scratch(parent: Path) -> Iterator[Path]:
-    """Give an empty folder in `parent` that is gone when the body ends; those that killed processes left go first.
-
-    The folder is locked for as long as it is used, which ends with the process at the latest: that tells it from one
-    that was left.
-    """
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / f"{SCRATCH}{uuid.uuid4().hex[:8]}"
-    with _locked(parent):  # nobody sweeps between the making and the lock
-        _sweep(parent)
-        folder.mkdir()
-        lock = _lock(folder)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
-
-
-def sweep(root: Path) -> None:
-    """Remove the scratch folders that killed processes left anywhere under a folder."""
-    for at, folders, _ in os.walk(root):
-        others = [name for name in folders if not name.startswith(SCRATCH)]
-        if len(others) < len(folders):
-            with _locked(Path(at)):
-                _sweep(Path(at))
-        folders[:] = others
-
-
-def _sweep(parent: Path) -> None:
-    for folder in parent.glob(f"{SCRATCH}*"):
-        try:
-            lock = _lock(folder, wait=False)
-        except OSError:  # in use, or gone meanwhile
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    lock = _lock(folder)
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
-def _lock(folder: Path, wait: bool = True) -> int:
-    """Lock a folder; the lock lasts until the number that is returned is closed."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        os.close(opened)
-        raise
-    return opened

@@ -20,8 +20,9 @@ import pandas as pd
 from ibis.backends import BaseBackend
 
 from configs.errors import NotEnoughDataError
+from configs.files import replacing
 from configs.settings import AsOf, Settings, naive_utc
-from configs.workspace import Workspace, replacing
+from configs.workspace import Workspace
 from features.columns.column import Column
 from features.engine import Cache, batches, caching, connect, merge, read_tables, save, workers
 from features.labels.by_kind import end_of_known, first_event, labels_at, require_amounts

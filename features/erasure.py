@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from configs.workspace import Workspace, replacing_file, sweep, write_text
+from configs.files import replacing_file, sweep, write_text
+from configs.loads import QUARANTINE, REPORT, TABLES
+from configs.workspace import Workspace
 from features import refresh
 from features.people.identity import FILE as ALIAS_FILE
 from features.people.identity import load_alias_map
@@ -25,9 +27,12 @@ from features.store.feature_store import OnlineWriter
 
 
 def with_aliases(workspace: Workspace, ids: Iterable[str]) -> list[str]:
-    """The persons behind these ids, with all aliases that are known of them, sorted."""
-    stripped = [i.strip() for i in ids]
-    return sorted({*stripped, *load_alias_map(workspace.tables).all_ids(stripped)})
+    """The persons behind these ids, with all aliases that any load knows of them, sorted."""
+    found = {i.strip() for i in ids}
+    maps = [load_alias_map(folder) for folder in _parts(workspace, TABLES)]
+    while more := {i for known in maps for i in known.all_ids(found)} - found:
+        found |= more
+    return sorted(found)
 
 
 def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
@@ -49,14 +54,15 @@ def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
     """
     erased = set(ids)
     sweep(workspace.state)
+    workspace.loads.sweep()
     was_current = refresh.sorted_copy_is_current(workspace)
     files = [
-        *workspace.tables.glob("*.parquet"),
+        *(path for folder in _parts(workspace, TABLES) for path in folder.glob("*.parquet")),
         *workspace.features.glob("*.parquet"),
         *workspace.refresh.rglob("*.parquet"),
     ]
     rows = {_name(workspace, p): drop_rows(p, erased) for p in sorted(files, key=lambda p: p.name == ALIAS_FILE)}
-    quarantine = sorted(workspace.quarantine.glob("*.parquet"))
+    quarantine = sorted(path for folder in _parts(workspace, QUARANTINE) for path in folder.glob("*.parquet"))
     rows |= {_name(workspace, p): drop_rows(p, erased, any_column=True) for p in quarantine}
     if was_current:
         refresh.confirm_sorted_copy(workspace)
@@ -124,15 +130,20 @@ def _mentions(table: pa.Table, erased: set[str], any_column: bool) -> pa.Chunked
 
 def _clean_reports(workspace: Workspace, erased: set[str]) -> int:
     """Leave the persons out of the quality report, for people and for programs, and of what the stages recorded."""
-    report, count = workspace.reports / "quality" / "quality.json", 0
-    for path in [report, *sorted((workspace.state / "stages").glob("*.json"))]:
+    reports, count = [folder / "quality.json" for folder in _parts(workspace, REPORT)], 0
+    for path in [*reports, *sorted((workspace.state / "stages").glob("*.json"))]:
         content, rows = remove_entries(json.loads(path.read_text("utf-8")), erased) if path.is_file() else ({}, 0)
-        if rows and path == report:
-            quality_report.write(content, report.parent)
+        if rows and path in reports:
+            quality_report.write(content, path.parent)
         elif rows:
             write_text(path, json.dumps(content, indent=1))
         count += rows
     return count
+
+
+def _parts(workspace: Workspace, part: str) -> list[Path]:
+    """The folders of one part of all loads that are kept, used or refused."""
+    return sorted({*(load / part for load in workspace.loads.all()), workspace.loads.newest(part)})
 
 
 def _name(workspace: Workspace, path: Path) -> str:

@@ -2,8 +2,9 @@
 
 Rows of erased persons are the exception: they are counted and kept nowhere, see `features.people.suppression_list`.
 
-Whatever was read is reported: tables, quarantine and report are written even if they are not good enough to use.
-Whether they are is one question with one answer, see `features.quality.quality_gate`.
+Write, judge, publish: tables, quarantine, report and verdict are written aside as one load, and become visible together
+by one atomic step (`configs.loads`). A load that is not good enough to use (`features.quality.quality_gate`) is kept to
+be looked at; the one before stays current.
 
 A table of events of more than `features.quality.chunks.CHUNK_ROWS` rows goes the same way chunk by chunk, see
 `features.quality.chunks`.
@@ -20,8 +21,10 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from configs.files import scratch
+from configs.loads import QUARANTINE, REPORT, TABLES
 from configs.settings import Settings
-from configs.workspace import Workspace, replacing, scratch
+from configs.workspace import Workspace
 from features.labels import ready_label
 from features.people.identity import propose_aliases, resolve_if_given
 from features.people.suppression_list import drop_suppressed, load_suppression_list
@@ -43,14 +46,14 @@ def ingest(
     on_progress: Callable[[str], None] = lambda text: None,
     chunk_rows: int = CHUNK_ROWS,
 ) -> dict[str, object]:
-    """Load, check and store the tables of a business; write the quarantine and the quality report.
+    """Load, check and judge the tables of a business, and publish them with quarantine, report and verdict.
 
     Parameters
     ----------
     settings
         Of the business.
     workspace
-        Where tables, quarantine and report go; what was there stays if the source cannot be read.
+        Gets the load; what is current stays so unless this one may be used.
     now
         The present, in UTC; a row that happened later is not believed.
     on_progress
@@ -61,16 +64,25 @@ def ingest(
     Returns
     -------
     dict
-        The quality report, see `features.quality.quality_report`.
+        The quality report, see `features.quality.quality_report`; ``load`` names the load.
 
     Raises
     ------
     DataError
         A required table or column is missing, or a table is empty.
+    BusyError
+        Another process changes the workspace.
     """
     workspace.claim(settings.name)
-    now = now or datetime.now(UTC)
-    with scratch(workspace.state) as folder:
+    with workspace.exclusive("ingest"):
+        return _ingest(settings, workspace, now or datetime.now(UTC), on_progress, chunk_rows)
+
+
+def _ingest(
+    settings: Settings, workspace: Workspace, now: datetime, on_progress: Callable[[str], None], chunk_rows: int
+) -> dict[str, object]:
+    workspace.loads.adopt()
+    with workspace.loads.staged() as load, scratch(workspace.loads.folder) as folder:
         on_progress(f"Reading {settings.source.loader}")
         with opened(loader(settings.source.loader), settings.source.options, chunk_rows) as raw:
             on_progress("Checking every row")
@@ -84,11 +96,13 @@ def ingest(
         verdict, profile = quality_gate.judge(
             checked, settings, quality_gate.reference_profile(workspace), now, ingest_fingerprint(settings)
         )
-        report = quality_report.describe(checked, settings) | of_source
-        report |= quality_gate.describe(workspace, verdict, settings)
+        earlier = quality_gate.history(workspace)
+        report = {"load": load.name} | quality_report.describe(checked, settings) | of_source
+        report |= quality_gate.describe(earlier, verdict, settings)
         on_progress("Writing tables, quarantine and report")
-        _write(checked, report, settings, workspace)
-    quality_gate.save(workspace, verdict, profile)
+        _write(checked, report, settings, load)
+        quality_gate.save(load, verdict, profile, earlier)
+        workspace.loads.publish(load, not verdict.stops, verdict.fingerprint)
     return report
 
 
@@ -133,21 +147,17 @@ def _proposals(raw: Mapping[str, Raw]) -> list[dict[str, str]]:
     return [dict(zip(("customer_id", "alias", "source"), row, strict=True)) for row in proposals]
 
 
-def _write(
-    checked: dict[str, ValidatedTable], report: dict[str, object], settings: Settings, workspace: Workspace
-) -> None:
+def _write(checked: dict[str, ValidatedTable], report: dict[str, object], settings: Settings, load: Path) -> None:
+    """Fill the folder of a load."""
     zone = ZoneInfo(settings.time_zone)
-    with replacing(workspace.quarantine) as folder:
-        for name, one in checked.items():
-            to = folder / f"{name}.parquet"
-            if isinstance(one, ValidatedChunkedTable):
-                shutil.move(one.quarantine_file, to)
-            else:
-                one.quarantined.astype(str).to_parquet(to, index=False)
-    quality_report.write(report, workspace.reports / "quality")
-    with replacing(workspace.tables) as folder:
-        for name, one in checked.items():
-            write_used_rows(one, zone, folder / f"{name}.parquet")
+    for name, one in checked.items():
+        to = load / QUARANTINE / f"{name}.parquet"
+        if isinstance(one, ValidatedChunkedTable):
+            shutil.move(one.quarantine_file, to)
+        else:
+            one.quarantined.astype(str).to_parquet(to, index=False)
+        write_used_rows(one, zone, load / TABLES / f"{name}.parquet")
+    quality_report.write(report, load / REPORT)
 
 
 def write_used_rows(one: ValidatedTable, zone: ZoneInfo, to: Path) -> None:

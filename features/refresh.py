@@ -31,8 +31,9 @@ import pandas as pd
 from ibis.backends import BaseBackend
 
 from configs.errors import NotReadyError, StaycastError
+from configs.files import replacing, replacing_file
 from configs.settings import Settings, naive_utc
-from configs.workspace import Workspace, replacing, replacing_file
+from configs.workspace import Workspace
 from features.build import customers_as_of, features_as_of
 from features.columns.column import Column
 from features.engine import connect, create_temp_table, read_tables, replace_temp_table
@@ -344,19 +345,19 @@ class OnEventRefresher:
 
     def _open(self) -> None:
         """Open tables and store, unless they are open and unchanged."""
-        state = _workspace_state(self._workspace)
+        tables = self._workspace.tables  # asked once: another load may become current at any moment
+        state = _workspace_state(self._workspace, tables)
         if state == self._state:
             return
         if self._state:
             self._online.close()
             self._state = ()
         self._backend = connect()
-        is_current = sorted_copy_is_current(self._workspace)
-        folder = self._workspace.refresh / SORTED_TABLES if is_current else self._workspace.tables
+        folder = self._workspace.refresh / SORTED_TABLES if _is_sorted_copy(self._workspace, tables) else tables
         self._tables, columns = open_tables(self._backend, folder, self._settings, self._workspace)
         self._features = CompiledFeatures(self._backend, self._tables, columns)
         self._online = OnlineWriter(self._workspace)
-        self._aliases = load_alias_map(self._workspace.tables)
+        self._aliases = load_alias_map(tables)
         self._superseded = self._events_in_tables()
         self._backend.raw_sql("SET threads = 1")
         self._no_events = {name: empty_events(name, self._zone) for name in KINDS.values() if name in self._tables}
@@ -506,8 +507,12 @@ def _sort_tables(backend: BaseBackend, tables: Mapping[str, ir.Table], workspace
 
 def sorted_copy_is_current(workspace: Workspace) -> bool:
     """True if the copy of the tables that is sorted by customer holds what the tables hold."""
+    return _is_sorted_copy(workspace, workspace.tables)
+
+
+def _is_sorted_copy(workspace: Workspace, tables: Path) -> bool:
     state = workspace.refresh / SORTED_TABLES / SORTED_FROM
-    return state.is_file() and state.read_text("utf-8") == _tables_state(workspace.tables)
+    return state.is_file() and state.read_text("utf-8") == _tables_state(tables)
 
 
 def confirm_sorted_copy(workspace: Workspace) -> None:
@@ -521,12 +526,12 @@ def _tables_state(folder: Path) -> str:
     return repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in files])
 
 
-def _workspace_state(workspace: Workspace) -> tuple[Any, ...]:
+def _workspace_state(workspace: Workspace, tables: Path) -> tuple[Any, ...]:
     """Changes whenever tables, features or their registration change."""
     schema = workspace.features / "schema.json"
     sorted_ = workspace.refresh / SORTED_TABLES / SORTED_FROM
     files = [(p.stat().st_mtime_ns, p.stat().st_ino) if p.is_file() else None for p in (schema, sorted_)]
-    return (_tables_state(workspace.tables), *files)
+    return (str(tables), _tables_state(tables), *files)
 
 
 def _in_list(ids: Sequence[str], column: str = "customer_id") -> str:

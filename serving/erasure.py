@@ -20,7 +20,8 @@ from typing import Any
 import orjson
 
 from configs.errors import ConfigError
-from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace, replacing_file, sweep
+from configs.files import replacing_file, sweep
+from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
 from features import erasure
 from features.people.suppression_list import suppress
 from serving.records.prediction_log import PredictionLog
@@ -62,8 +63,15 @@ def erase(
     ------
     ConfigError
         No id, or no reason is given, or the reason names one of the ids.
+    BusyError
+        Another process changes the workspace.
     """
     _require(ids, reason)
+    with workspace.exclusive("erase"):
+        return _erase(workspace, ids, by, reason, now)
+
+
+def _erase(workspace: Workspace, ids: Sequence[str], by: str, reason: str, now: datetime | None) -> dict[str, Any]:
     all_ids = erasure.with_aliases(workspace, ids)
     if set(re.findall(r"[^\s,.]+", f"{by} {reason}")).intersection(all_ids):
         raise ConfigError("--reason and --by are kept: leave the person's id out of them")

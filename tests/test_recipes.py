@@ -85,8 +85,9 @@ Path("till.yaml").write_text("{name: till, source: {loader: receipts, options: {
 ran = CliRunner().invoke(app, ["ingest", "--config", "till.yaml", "--workspace", "place", "--json"])
 assert ran.exit_code == 0, ran.output
 import pandas as pd
-assert len(pd.read_parquet("place/state/tables/orders.parquet")) == 20
-assert len(pd.read_parquet("place/state/tables/customers.parquet")) == 5
+from configs.workspace import Workspace
+assert len(pd.read_parquet(Workspace(Path("place")).tables / "orders.parquet")) == 20
+assert len(pd.read_parquet(Workspace(Path("place")).tables / "customers.parquet")) == 5
 """,
     "A model form": """
 import numpy as np

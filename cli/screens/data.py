@@ -11,10 +11,11 @@ from rich.text import Text
 
 from cli.screens.tables import COMMAND, make_table
 from configs.workspace import Workspace
+from features.quality import quality_verdict
 
 
 def ingest_screen(result: Mapping[str, Any], workspace: Workspace) -> Group:
-    """Rows read, used and put aside for each table."""
+    """Rows read, used and put aside for each table, and whether the load may be used."""
     table = make_table(
         f"{result['business']}: data up to {result['data_until']}", "table", "read", "used", "quarantine", "newest"
     )
@@ -23,7 +24,28 @@ def ingest_screen(result: Mapping[str, Any], workspace: Workspace) -> Group:
         is_grouped = source["source_grain"] != source["grain"]
         grain = f" ({source['rows_made']:,} from one row per {source['source_grain']})" if is_grouped else ""
         table.add_row(source["name"] + grain, *counts, str(source["newest"]))
-    return Group(table, Text(f"  report: {workspace.reports / 'quality' / 'quality.html'}"))
+    places = {"report": workspace.quality_report / "quality.html", "quarantine": workspace.quarantine}
+    where = "\n".join(f"  {name}: {path}" for name, path in places.items())
+    return Group(table, _verdict(result["verdict"], workspace), Text(where))
+
+
+def _verdict(verdict: Mapping[str, Any], workspace: Workspace) -> Text:
+    """Whether the load may be used, and what was found that stops it or that is worth a look."""
+    found = {kind: [f for f in verdict["findings"] if f["severity"] == kind] for kind in ("stop", "warn")}
+    lines = [f"  - {_finding(f)}; {f['todo']}" for f in found["stop"]]
+    lines += [f"  - to look at: {_finding(f)}" for f in found["warn"]]
+    if quality_verdict.is_refused(workspace):
+        pointer = workspace.loads.pointer()
+        before = pointer.current if pointer else None
+        stays = f"load {before} stays in use for answers" if before else "there is no load before it"
+        head, style = f"Refused: features, training and scoring stop; {stays}.", "bold red"
+    else:
+        head, style = "Passed." if verdict["passed"] else "Refused by the rules, accepted by a person.", "bold green"
+    return Text.assemble((head, style), "".join(f"\n{line}" for line in lines))
+
+
+def _finding(finding: Mapping[str, str]) -> str:
+    return f"{finding['table']}.{finding['column']}: {finding['got']}, expected {finding['expected']}"
 
 
 def check_screen(result: Mapping[str, Any]) -> Group:

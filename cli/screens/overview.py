@@ -40,7 +40,7 @@ def _where(result: Mapping[str, Any], settings: Settings, workspace: Workspace, 
     place = "" if str(workspace.root) == "." else f" --workspace {workspace.root}"
     address = f"{settings.serving.host}:{settings.serving.port}"
     lines = [
-        ("data quality", str(workspace.reports / "quality" / "quality.html")),
+        ("data quality", str(workspace.quality_report / "quality.html")),
         *[(f"{report['model']} watch", page) for report in result["monitor"].values() for page in _pages(report)],
         ("all answers", result["score"]["folder"]),
         ("MLflow", f"{COMMAND} mlflow{place}, then http://127.0.0.1:5000"),

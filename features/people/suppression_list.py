@@ -19,7 +19,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from configs.workspace import Workspace, write_text
+from configs.files import write_text
+from configs.workspace import Workspace
 from features.quality.check import ERASED_ROWS, as_text
 from features.sources.staging import Raw
 from features.tables import REASON, SOURCE_ROWS

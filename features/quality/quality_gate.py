@@ -13,15 +13,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from configs.fingerprint import fingerprint
+from configs.loads import HISTORY, PROFILE, VERDICT
 from configs.settings import Settings
-from configs.workspace import Workspace, write_text
+from configs.workspace import Workspace
 from features.quality import anomalies, quality_report
 from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
-from features.quality.quality_verdict import quality_folder, read_if_any
+from features.quality.quality_verdict import read_if_any
 
 LOADS_SHOWN = 60
 
@@ -109,15 +111,13 @@ def _valid_share_finding(one: ValidatedTable, min_share: float) -> Finding:
     return Finding(one.table.name, "*", "usable_rows", "stop", got + most, f"at least {min_share:.0%}", todo)
 
 
-def save(workspace: Workspace, verdict: Verdict, profile: Profile) -> None:
-    """Write a verdict, a line of history, and, if it passes, the reference for the loads to come."""
-    folder = quality_folder(workspace)
-    write_text(folder / "profile.json", json.dumps(profile))
-    write_text(folder / "verdict.json", json.dumps({**verdict.to_dict(), "fingerprint": verdict.fingerprint}, indent=1))
-    with (folder / "history.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(_history_entry(verdict)) + "\n")
-    if not verdict.stops:
-        write_text(folder / "reference.json", json.dumps(profile))
+def save(folder: Path, verdict: Verdict, profile: Profile, earlier: list[dict[str, Any]]) -> None:
+    """Write into a staged load its verdict, its profile, and the history of loads with it as the newest line."""
+    (folder / PROFILE).write_text(json.dumps(profile), "utf-8")
+    content = {**verdict.to_dict(), "fingerprint": verdict.fingerprint}
+    (folder / VERDICT).write_text(json.dumps(content, indent=1), "utf-8")
+    lines = [json.dumps(entry) + "\n" for entry in (*earlier, _history_entry(verdict))]
+    (folder / HISTORY).write_text("".join(lines), "utf-8")
 
 
 def _history_entry(verdict: Verdict) -> dict[str, Any]:
@@ -126,9 +126,9 @@ def _history_entry(verdict: Verdict) -> dict[str, Any]:
     return {"at": verdict.at, "source": verdict.source, "tables": verdict.dimensions, "stops": stopped}
 
 
-def describe(workspace: Workspace, verdict: Verdict, settings: Settings) -> dict[str, Any]:
+def describe(earlier: list[dict[str, Any]], verdict: Verdict, settings: Settings) -> dict[str, Any]:
     """What the quality report says of the gate: definitions, thresholds, findings, and the history with this load."""
-    loads = [*history(workspace), _history_entry(verdict)]
+    loads = [*earlier, _history_entry(verdict)]
     thresholds = settings.quality.thresholds.model_dump()
     return {
         "definitions": quality_report.DIMENSIONS,
@@ -152,10 +152,10 @@ def _sparkline(loads: list[dict[str, Any]], table: str, threshold: float) -> dic
 
 def history(workspace: Workspace) -> list[dict[str, Any]]:
     """The dimensions at each ingest, oldest first; empty if there was none."""
-    path = quality_folder(workspace) / "history.jsonl"
+    path = workspace.loads.newest(HISTORY)
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.is_file() else []
 
 
 def reference_profile(workspace: Workspace) -> Profile | None:
-    """Profile of the last accepted load; None at the first."""
-    return read_if_any(quality_folder(workspace) / "reference.json")
+    """Profile of the current load, which is the last accepted one; None at the first."""
+    return read_if_any(workspace.loads.current(PROFILE))

@@ -24,8 +24,8 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from configs.files import replacing
 from configs.settings import Settings
-from configs.workspace import replacing
 from features.labels.by_kind import data_end
 from features.quality.check import ValidatedTable, reason_kinds
 from features.tables import Field

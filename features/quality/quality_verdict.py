@@ -10,27 +10,37 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import DataError
-from configs.workspace import Workspace, write_text
+from configs.loads import VERDICT
+from configs.workspace import Workspace
+
+REFUSED_EXIT_CODE = 4
 
 
 class QualityError(DataError):
-    """The newest load is not good enough to learn from or to score."""
+    """The newest load is not good enough to learn from or to score; what was loaded before stays in use for answers."""
+
+    exit_code = REFUSED_EXIT_CODE
 
 
 def latest_verdict(workspace: Workspace) -> dict[str, Any] | None:
     """The verdict on the newest load, with its ``fingerprint``; None before the first ingest."""
-    return read_if_any(quality_folder(workspace) / "verdict.json")
+    return read_if_any(workspace.loads.newest(VERDICT))
 
 
 def accept(workspace: Workspace) -> None:
     """Let the newest load pass although it was stopped; the ledger must have been written before.
 
-    It becomes the reference for the loads to come.
+    It becomes the current one, and the reference for the loads to come.
     """
-    folder, newest = quality_folder(workspace), latest_verdict(workspace)
+    newest = latest_verdict(workspace)
     if newest is not None:
-        write_text(folder / "reference.json", (folder / "profile.json").read_text("utf-8"))
-        write_text(folder / "accepted", newest["fingerprint"])
+        workspace.loads.accept(newest["fingerprint"])
+
+
+def is_refused(workspace: Workspace) -> bool:
+    """True if the newest load did not pass, and no person accepted it."""
+    newest = latest_verdict(workspace)
+    return newest is not None and not newest["passed"] and not is_accepted(workspace)
 
 
 def require(workspace: Workspace) -> None:
@@ -42,7 +52,7 @@ def require(workspace: Workspace) -> None:
         It did not; the message says what was found, where, and how to go on.
     """
     newest = latest_verdict(workspace)
-    if newest is None or newest["passed"] or is_accepted(workspace):
+    if newest is None or not is_refused(workspace):
         return
     from features.quality.anomalies import Finding
 
@@ -50,20 +60,17 @@ def require(workspace: Workspace) -> None:
     more = f" (and {len(stops) - 3} more)" if len(stops) > 3 else ""
     raise QualityError(
         f"the newest load is not good enough: {'. '.join(stops[:3])}{more}. See "
-        f"{workspace.reports / 'quality' / 'quality.html'}; ingest again when mended, "
+        f"{workspace.quality_report / 'quality.html'}; ingest again when mended, "
         'or go on with --accept-quality --reason "..."'
     )
 
 
 def is_accepted(workspace: Workspace) -> bool:
     """True if a person let the newest load pass."""
-    newest, path = latest_verdict(workspace), quality_folder(workspace) / "accepted"
-    return newest is not None and path.is_file() and path.read_text("utf-8") == newest["fingerprint"]
-
-
-def quality_folder(workspace: Workspace) -> Path:
-    """Where verdicts, profiles and the history of loads are kept."""
-    return workspace.state / "quality"
+    newest, pointer = latest_verdict(workspace), workspace.loads.pointer()
+    if pointer is None:
+        return newest is not None and workspace.loads.accepted_before() == newest["fingerprint"]
+    return newest is not None and pointer.current == pointer.newest and pointer.accepted == newest["fingerprint"]
 
 
 def read_if_any(path: Path) -> dict[str, Any] | None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from configs.fingerprint import files_fingerprint, fingerprint
+from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import Settings
 from configs.variables import expand
 from features.sources.loaders import loader
 
-CODE_VERSION = 2
-
 
 def ingest_fingerprint(settings: Settings) -> str:
-    """A short hash of all that the checked tables depend on."""
+    """A short hash of all that the checked tables depend on: source, settings and code."""
     rates = [Path(expand(settings.rates.file, "rates.file"))] if settings.rates.file else []
     source = loader(settings.source.loader).source_fingerprint(settings.source.options)
     return fingerprint(
-        CODE_VERSION,
+        code_fingerprint("features"),
         source,
         settings.source.customers_from,
         settings.currency,

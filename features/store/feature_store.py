@@ -20,8 +20,9 @@ from feast import FeatureStore, RepoConfig
 from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL as EVENT_TIME
 
 from configs.errors import NotReadyError
+from configs.files import replacing_file
 from configs.settings import Settings
-from configs.workspace import Workspace, replacing_file
+from configs.workspace import Workspace
 from configs.yaml_file import read_yaml
 from features.people.identity import load_alias_map
 from features.schema import load_schema
@@ -232,7 +233,7 @@ class OnlineFeatures:
             raise NotReadyError(f"no online features in workspace '{workspace.root}': run `staycast features` first")
         self._schema = load_schema(workspace.features)
         self._store = _store(workspace)
-        self._tables = workspace.tables
+        self._workspace = workspace
         self._service = self._store.get_feature_service(service)
         self._numbers = [f.name for f in self._schema.features if f.dtype == "float64"]
 
@@ -248,7 +249,7 @@ class OnlineFeatures:
         NaT where the id is unknown. The online store returns old values as if they were new; the moment tells their
         age.
         """
-        customer_ids = load_alias_map(self._tables).of(customer_ids)
+        customer_ids = load_alias_map(self._workspace.tables).of(customer_ids)
         answer = self._store.get_online_features(
             features=self._service, entity_rows=[{"customer_id": i} for i in customer_ids]
         )

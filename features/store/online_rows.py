@@ -27,10 +27,11 @@ from feast.repo_config import FeastConfigBaseModel
 from feast.types import String
 
 from configs.errors import ConfigError
+from configs.files import write_text
 from configs.fingerprint import fingerprint
 from configs.settings import Settings
 from configs.variables import expand
-from configs.workspace import Workspace, write_text
+from configs.workspace import Workspace
 from features.sql import quote_identifier
 from features.store.durable_file import connect, overwrite_deleted, transaction
 from features.store.timestamps import from_micros, to_micros

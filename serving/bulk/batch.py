@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.errors import DataError
+from configs.files import replacing
 from configs.settings import Settings
-from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace, replacing
+from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from serving.answer.champion import Champions

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from configs.files import write_text
 from configs.fingerprint import (
     CODE_SUFFIXES,
     PACKAGES,
@@ -16,7 +17,6 @@ from configs.fingerprint import (
     files_fingerprint,
     fingerprint,
 )
-from configs.workspace import write_text
 
 
 def test_a_fingerprint_follows_content_not_order_of_keys(tmp_path: Path) -> None:

@@ -95,13 +95,13 @@ def test_the_report_adds_up_and_is_written_for_people_and_programs(
         workspace,
         NOW,
     )
-    told = json.loads((workspace.reports / "quality" / "quality.json").read_text())
+    told = json.loads((workspace.quality_report / "quality.json").read_text())
     assert told == made
     table = {t["name"]: t for t in told["tables"]}["orders"]
     assert (table["rows_read"], table["rows_used"], table["rows_quarantined"], table["duplicates"]) == (8, 7, 1, 1)
     amount = {c["name"]: c for c in table["columns"]}["amount"]
     assert (amount["completeness"], amount["min"], amount["median"], amount["max"]) == (1.0, -15.0, 30.0, 100.0)
-    assert "orders" in (workspace.reports / "quality" / "quality.html").read_text()
+    assert "orders" in (workspace.quality_report / "quality.html").read_text()
     assert len(pd.read_parquet(workspace.quarantine / "orders.parquet")) == 1
 
 
@@ -118,9 +118,9 @@ def test_an_ingest_that_was_killed_leaves_its_rows_only_until_the_next(
 ) -> None:
     done = subprocess.run([sys.executable, "-c", KILLED, str(workspace.root)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert list(workspace.state.glob(".*/new/*.parquet"))
+    assert list(workspace.loads.folder.glob(".*/*/tables/*.parquet"))
     ingest(settings, workspace)
-    assert list(workspace.state.glob(".*")) == []
+    assert sorted(p.name for p in workspace.loads.folder.iterdir()) == ["000001", "pointer.json"]
     assert len(list(workspace.tables.glob("*.parquet"))) > 1
 
 

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from configs.errors import ConfigError
+from configs.files import scratch, write_text
 from configs.settings import Settings, load
-from configs.workspace import Workspace, scratch, write_text
+from configs.workspace import Workspace
 from features import refresh
 from features.ingest import ingest
 from features.store.event_log import Event, EventLog
@@ -67,7 +68,7 @@ def person(copied: Workspace) -> str:
     answer = json.loads((next(copied.scores.iterdir()) / "scores.jsonl").read_text().splitlines()[0])
     with PredictionLog(copied.prediction_log) as log:
         log.append([{**answer, "customer_id": one}])
-    report = copied.reports / "quality" / "quality.json"
+    report = copied.quality_report / "quality.json"
     content = json.loads(report.read_text()) | {
         "same_person": [{"customer_id": one, "alias": "web-7777", "source": "email"}]
     }

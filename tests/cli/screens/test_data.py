@@ -12,8 +12,9 @@ Printed = Callable[[Any], str]
 
 def test_a_table_that_was_grouped_says_from_which_grain(printed: Printed) -> None:
     orders = {"name": "orders", "rows_read": 1200, "rows_used": 1190, "rows_quarantined": 10, "newest": "2024-03-01"}
+    passed = {"passed": True, "findings": []}
     lines = {**orders, "grain": "order", "source_grain": "order line", "rows_made": 400}
-    result = {"business": "shop", "data_until": "2024-03-01", "tables": [lines]}
+    result = {"business": "shop", "data_until": "2024-03-01", "tables": [lines], "verdict": passed}
     text = printed(ingest_screen(result, Workspace(Path("here"))))
     assert "orders (400 from one row per order line) 1,200 1,190 10 2024-03-01" in text
     assert "report: here/state/reports/quality/quality.html" in text

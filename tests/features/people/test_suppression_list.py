@@ -91,4 +91,4 @@ def test_the_report_of_the_next_ingest_adds_up_and_says_why(
     assert told["orders"]["reasons"] == {"the person was erased": 6}
     assert told["orders"]["valid_share"] == 1
     assert pd.read_parquet(workspace.tables / "customers.parquet")["customer_id"].tolist() == ["bob", "new"]
-    assert "6 of erased persons" in (workspace.reports / "quality" / "quality.html").read_text("utf-8")
+    assert "6 of erased persons" in (workspace.quality_report / "quality.html").read_text("utf-8")

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from configs.errors import DataError
+from configs.loads import PROFILE, QUARANTINE, TABLES, VERDICT
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features import sufficiency
@@ -117,11 +118,13 @@ def hopeless(folder: Path) -> tuple[str, ...]:
 
 def assert_same(one: Workspace, other: Workspace) -> None:
     """Both hold the same tables, quarantine, report, verdict and profile."""
-    for folder in ("tables", "quarantine"):
-        for path in sorted((one.state / folder).glob("*.parquet")):
-            pd.testing.assert_frame_equal(pd.read_parquet(path), pd.read_parquet(other.state / folder / path.name))
-    for path in ("reports/quality/quality.json", "quality/verdict.json", "quality/profile.json"):
-        assert json.loads((one.state / path).read_text()) == json.loads((other.state / path).read_text())
+    for folder in (TABLES, QUARANTINE):
+        for path in sorted(one.loads.newest(folder).glob("*.parquet")):
+            same = other.loads.newest(folder) / path.name
+            pd.testing.assert_frame_equal(pd.read_parquet(path), pd.read_parquet(same))
+    for name in ("report/quality.json", VERDICT, PROFILE):
+        told, told_other = (json.loads(place.loads.newest(name).read_text()) for place in (one, other))
+        assert told == told_other
 
 
 @pytest.mark.parametrize("export", [german, several, late, clean, hopeless])
@@ -151,7 +154,7 @@ def test_of_a_key_in_two_parts_the_first_is_used(tmp_path: Path, business: Busin
     again = pd.read_parquet(place.quarantine / "orders.parquet")
     said = again["reason"].str.contains("order_id: occurs more than once; the first is used")
     assert again.loc[said, "order_id"].isin([f"o{n}" for n in range(500)]).all()
-    kept = pd.read_parquet(place.tables / "orders.parquet")["order_id"]
+    kept = pd.read_parquet(place.loads.newest(TABLES) / "orders.parquet")["order_id"]
     assert kept.is_unique
     assert set(kept) | set(again["order_id"]) == set(orders["order_id"].replace("", "<NA>"))
 

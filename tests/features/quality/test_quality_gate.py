@@ -76,12 +76,12 @@ def test_the_report_defines_every_dimension_and_shows_history_as_a_line(
     ingest(settings, workspace, NOW)
     give({**tables, "orders": tables["orders"].assign(channel="<new>")})
     ingest(settings, workspace, NOW)
-    page = (workspace.reports / "quality" / "quality.html").read_text("utf-8")
+    page = (workspace.quality_report / "quality.html").read_text("utf-8")
     assert all(name in page for name in quality_report.DIMENSIONS)
     assert page.count("<polyline") == len(tables)
     assert "unseen_values (stop)" in page
     assert "<new>" not in page
-    told = json.loads((workspace.reports / "quality" / "quality.json").read_text("utf-8"))
+    told = json.loads((workspace.quality_report / "quality.json").read_text("utf-8"))
     assert told["verdict"]["passed"] is False and len(told["history"]) == 2
 
 

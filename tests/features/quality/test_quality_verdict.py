@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from configs.workspace import Workspace, write_text
-from features.quality.quality_verdict import QualityError, accept, is_accepted, latest_verdict, quality_folder, require
+from configs.workspace import Workspace
+from features.quality import quality_gate
+from features.quality.quality_verdict import QualityError, accept, is_accepted, latest_verdict, require
+from tests.judged import publish
 
 FINDING = {
     "table": "orders",
@@ -21,8 +21,7 @@ FINDING = {
 def load(workspace: Workspace, passed: bool, fingerprint: str) -> None:
     """A load that was judged so."""
     content = {"passed": passed, "fingerprint": fingerprint, "findings": [] if passed else [FINDING]}
-    write_text(quality_folder(workspace) / "verdict.json", json.dumps(content))
-    write_text(quality_folder(workspace) / "profile.json", json.dumps({"of": fingerprint}))
+    publish(workspace, content, {"of": fingerprint})
 
 
 def test_before_the_first_load_nothing_is_stopped(workspace: Workspace) -> None:
@@ -38,7 +37,7 @@ def test_a_load_that_did_not_pass_stops_all_until_a_person_accepts_that_very_loa
         require(workspace)
     accept(workspace)
     require(workspace)
-    assert json.loads((quality_folder(workspace) / "reference.json").read_text("utf-8")) == {"of": "second"}
+    assert quality_gate.reference_profile(workspace) == {"of": "second"}
     load(workspace, False, "third")
     with pytest.raises(QualityError):
         require(workspace)

@@ -15,6 +15,7 @@ from features.quality.anomalies import Finding
 from features.quality.quality_gate import Verdict
 from features.quality.quality_verdict import QualityError
 from features.schema import Feature, FeatureSchema
+from tests.judged import publish
 from training.data.dataset import Dataset
 from training.data.leakage import LeakError
 from training.registry import ledger
@@ -26,7 +27,8 @@ PROFILE = {"end": None, "tables": {}}
 def stopped(workspace: Workspace, got: str = "x") -> None:
     finding = Finding("orders", "amount", "scale_moved", "stop", got, "y", "z")
     at = datetime(2024, 1, 1, tzinfo=UTC).isoformat()
-    quality_gate.save(workspace, Verdict(at, "s", {"orders": {"validity": 1.0}}, (finding,), True), PROFILE)
+    verdict = Verdict(at, "s", {"orders": {"validity": 1.0}}, (finding,), True)
+    publish(workspace, {**verdict.to_dict(), "fingerprint": verdict.fingerprint}, PROFILE)
 
 
 def test_an_accepted_load_passes_becomes_the_reference_and_is_on_record(workspace: Workspace) -> None:
