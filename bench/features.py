@@ -156,6 +156,19 @@ def check(_: str) -> Callable[[], object]:
 CHILDREN = {"check": check, "retail": retail, "scale": staycast, "pandas": usual}
 
 
+def clock(p: pd.DataFrame) -> dict[str, pd.Series]:
+    """Circular mean and deviation of the hour of the day, by complex numbers."""
+    points = np.exp(2j * np.pi * p["local_hour"].astype(float) / 24)
+    mean = points.groupby(p["customer_id"]).mean()
+    several = points.groupby(p["customer_id"]).size() > 1
+    hour = np.angle(mean) * 12 / np.pi % 24
+    length = np.abs(mean).clip(0.05, 1)
+    return {
+        "mean_hour": pd.Series(np.where(hour > 24 - 1e-6, 0, hour), mean.index).where(np.abs(mean) >= 0.05),
+        "sd_hour": pd.Series(np.sqrt(-2 * np.log(length)) * 12 / np.pi, mean.index).where(several),
+    }
+
+
 def in_pandas(orders: pd.DataFrame, customers: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Every order column, the way it is usually written: filter, group, aggregate, join."""
     o = orders[(orders["ordered_at"] < as_of) & ~(orders["recorded_at"] > as_of)].copy()
@@ -207,8 +220,7 @@ def in_pandas(orders: pd.DataFrame, customers: pd.DataFrame, as_of: datetime) ->
         "sd_gap_days": tell(o, "gap", "std"),
         "max_gap_days": tell(o, "gap", "max"),
         "recent_gap_days": tell(last(o, 90), "gap", "mean"),
-        "mean_hour": tell(p, "local_hour", "mean"),
-        "sd_hour": tell(p, "local_hour", "std"),
+        **clock(p),
         "order_size_trend_30d": tell(last(p, 30), "amount", "mean") / tell(p, "amount", "mean").replace(0, np.nan),
     }
     out["gap_ratio"] = newest / out["median_gap_days"]

@@ -84,7 +84,8 @@ def _ingest(
     workspace.loads.adopt()
     with workspace.loads.staged() as load, scratch(workspace.loads.folder) as folder:
         on_progress(f"Reading {settings.source.loader}")
-        with opened(loader(settings.source.loader), settings.source.options, chunk_rows) as raw:
+        source = loader(settings.source.loader)
+        with opened(source, settings.source.options, chunk_rows, settings.time_zone) as raw:
             on_progress("Checking every row")
             remaining = prepared_tables(drop_suppressed(raw, load_suppression_list(workspace)), settings, now)
             del raw  # a table without its erased rows is a copy: the two must not stand in memory side by side
@@ -169,12 +170,17 @@ def write_used_rows(one: ValidatedTable, zone: ZoneInfo, to: Path) -> None:
 
 
 def with_local_time(one: ValidatedTable, zone: ZoneInfo) -> pd.DataFrame:
-    """Add hour, weekday (Monday 0) and day (since 1970) of the customers' own clock to the orders."""
+    """Add hour, weekday (Monday 0) and day (since 1970) of the customers' own clock to the orders.
+
+    A time at exactly midnight UTC is a date alone: that date in every zone, and the hour is missing.
+    """
     if one.table.name != "orders":
         return one.used
-    local = one.used["ordered_at"].dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
+    times = one.used["ordered_at"]
+    date_alone = times == times.dt.normalize()
+    local = times.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None).mask(date_alone, times)
     return one.used.assign(
-        local_hour=local.dt.hour.astype("int64"),
+        local_hour=local.dt.hour.astype("Int64").mask(date_alone),
         local_weekday=local.dt.weekday.astype("int64"),
         local_day=(local.dt.normalize() - pd.Timestamp("1970-01-01")).dt.days.astype("int64"),
     )

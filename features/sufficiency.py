@@ -51,7 +51,8 @@ def check_source(settings: Settings, on_progress: Callable[[str], None] = lambda
     """
     with tempfile.TemporaryDirectory() as folder:
         on_progress("reading")
-        with opened(loader(settings.source.loader), settings.source.options, CHUNK_ROWS) as raw:
+        source = loader(settings.source.loader)
+        with opened(source, settings.source.options, CHUNK_ROWS, settings.time_zone) as raw:
             on_progress("checking every row")
             now = datetime.now(UTC)
             checked = checked_tables(prepared_tables(raw, settings, now), settings, now, Path(folder))

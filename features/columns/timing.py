@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
+import ibis
 import ibis.expr.types as ir
 
 from features.columns.column import column
 
 NONE = "No order on record"
+NO_HOUR = "No order with an hour on record, or hours all round the clock"
+SPREAD = 0.05  # a mean direction that is shorter tells no hour: orders come all round the clock
+RADIANS_AN_HOUR = 2 * math.pi / 24
 
 
 def _share(o: ir.Table, where: ir.Value) -> ir.Value:
@@ -31,16 +37,28 @@ def evening_share(o: ir.Table) -> ir.Value:
     return _share(o, o.local_hour >= 18)
 
 
-@column("orders", "Usually orders around {value:.0f} o'clock", NONE)
+def _direction(o: ir.Table) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """The mean point of the hours on a clock of 24 hours and radius 1: its two coordinates, and how far out it lies."""
+    angle = o.local_hour.cast("float64") * RADIANS_AN_HOUR
+    x, y = angle.cos().mean(where=o.is_purchase), angle.sin().mean(where=o.is_purchase)
+    return x, y, (x * x + y * y).sqrt().clip(upper=1.0)
+
+
+@column("orders", "Usually orders around {value:.0f} o'clock", NO_HOUR)
 def mean_hour(o: ir.Table) -> ir.Value:
-    """Mean hour of the day of a purchase."""
-    return o.local_hour.cast("float64").mean(where=o.is_purchase)
+    """Circular mean of the hour of the day of a purchase, in ``[0, 24)``: that of 23 and 1 o'clock is 0."""
+    x, y, length = _direction(o)
+    hour = (y.atan2(x) / RADIANS_AN_HOUR + 24.0) % 24.0
+    hour = ibis.ifelse(hour > 24.0 - 1e-6, 0.0, hour)
+    return ibis.ifelse(length >= SPREAD, hour, ibis.null("float64"))
 
 
 @column("orders", "Order times vary by {value:.1f} hours", "Too few orders to tell how times vary")
 def sd_hour(o: ir.Table) -> ir.Value:
-    """Standard deviation of the hour of the day of a purchase."""
-    return o.local_hour.cast("float64").std(where=o.is_purchase, how="sample")
+    """Circular standard deviation of the hour of the day of a purchase, ``sqrt(-2 ln r)`` with r the mean direction."""
+    hours = o.local_hour.count(where=o.is_purchase)
+    spread = (-2.0 * _direction(o)[2].clip(lower=SPREAD).ln()).sqrt() / RADIANS_AN_HOUR
+    return ibis.ifelse(hours > 1, spread, ibis.null("float64"))
 
 
 @column("orders", "Orders on {value:count day} of the week", empty=0)

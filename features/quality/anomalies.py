@@ -229,8 +229,9 @@ def _profile_column(
             filled.to_numpy(float), in_time[field.name] if dated else in_time[field.name].head(0)
         )
     if field.kind == "time":
-        local = filled.dt.tz_localize("UTC").dt.tz_convert(zone)
-        return out | {"hours": np.bincount(local.dt.hour, minlength=24).tolist()}
+        local = filled.dt.tz_localize("UTC").dt.tz_convert(zone).dt.hour
+        hours = local.mask(filled == filled.dt.normalize(), 0)  # a date alone has none, in whatever zone
+        return out | {"hours": np.bincount(hours, minlength=24).tolist()}
     every = max(1, len(filled) // IDS_SEEN) if field.kind == "id" else 1
     text = filled.iloc[::every].astype(str)
     out["damaged"] = float(text.drop_duplicates().str.contains(DAMAGE).mean())

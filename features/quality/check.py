@@ -38,6 +38,7 @@ from features.tables import (
 
 BLANKS = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
 ERASED_ROWS = "erased_rows"  # an attribute of a raw frame: rows of its source about erased persons, left out of it
+OFFSET = r":\d{2}(?:[.,]\d+)?\s*(?:Z|z|[+-]\d{2}(?::?\d{2})?)$"
 
 
 @dataclass(frozen=True)
@@ -352,10 +353,36 @@ def _read(field: Field, given: pd.Series) -> pd.Series:
 
 
 def _utc(given: pd.Series) -> pd.Series:
+    """Times in UTC without a zone; each is read by what stands in it alone, one without an offset is in UTC."""
     if not pd.api.types.is_datetime64_any_dtype(given):
-        given = pd.to_datetime(given, errors="coerce", utc=True, format="ISO8601")
+        given = _read_times(as_text(given))
     times = given.dt.tz_convert("UTC").dt.tz_localize(None) if given.dt.tz is not None else given
     return times.astype("datetime64[us]")
+
+
+def _read_times(texts: pd.Series) -> pd.Series:
+    """ISO 8601 texts as times. Those with and without an offset are read apart: pandas lets one take that of another.
+
+    >>> _read_times(pd.Series(["2024-01-01T10:00+02:00", "2024-01-01T10:00", "9999-12-31"])).astype(str).tolist()
+    ['2024-01-01 08:00:00', '2024-01-01 10:00:00', '9999-12-31 00:00:00']
+    """
+    has_offset = texts.str.contains(OFFSET, regex=True, na=False).astype(bool)
+    times = pd.Series(pd.NaT, index=texts.index, dtype="datetime64[us]")
+    for part in (texts[has_offset], texts[~has_offset]):
+        read = pd.to_datetime(part.astype(object), errors="coerce", utc=True, format="ISO8601")
+        times[part.index] = read.dt.tz_localize(None).astype("datetime64[us]")
+    lost = texts[times.isna() & texts.notna()]
+    far = lost.map({text: _beyond_nanoseconds(text) for text in lost.unique()}).astype("datetime64[us]")
+    return times.fillna(far) if len(far) else times
+
+
+def _beyond_nanoseconds(text: str) -> datetime | None:
+    """A time before 1677 or after 2262, which pandas does not read from a text; None if the text is none."""
+    try:
+        time = datetime.fromisoformat(text)
+        return naive_utc(time) if not 1678 <= time.year <= 2261 else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def as_text(given: pd.Series) -> pd.Series:

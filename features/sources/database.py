@@ -99,18 +99,25 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 
 @contextmanager
-def opened(options: dict[str, Any], chunk_rows: int | None) -> Iterator[dict[str, Raw]]:
-    """As `load`, but a table of events of more than `chunk_rows` rows is given in chunks, while the context is open."""
+def opened(options: dict[str, Any], chunk_rows: int | None, zone: str = "UTC") -> Iterator[dict[str, Raw]]:
+    """As `load`, but a table of events of more than `chunk_rows` rows is given in chunks, while the context is open.
+
+    Times without an offset from UTC are in `zone`, unless the options say otherwise of their column.
+    """
     database, entries = _parse_options(options)
     with staging() as (connection, _):
-        yield _load_all(database, entries, connection, chunk_rows)
+        yield _load_all(database, entries, connection, chunk_rows, zone)
 
 
 def _load_all(
-    database: Database, entries: dict[str, DatabaseTable], connection: duckdb.DuckDBPyConnection, chunk_rows: int | None
+    database: Database,
+    entries: dict[str, DatabaseTable],
+    connection: duckdb.DuckDBPyConnection,
+    chunk_rows: int | None,
+    zone: str,
 ) -> dict[str, Raw]:
     with closing(_connect(database)) as source:
-        return {name: _load(source, connection, name, entry, chunk_rows) for name, entry in entries.items()}
+        return {name: _load(source, connection, name, entry, chunk_rows, zone) for name, entry in entries.items()}
 
 
 def source_fingerprint(options: dict[str, Any]) -> str:
@@ -171,7 +178,12 @@ def _connect(database: Database) -> _Source:
 
 
 def _load(
-    source: _Source, connection: duckdb.DuckDBPyConnection, name: str, entry: DatabaseTable, chunk_rows: int | None
+    source: _Source,
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    entry: DatabaseTable,
+    chunk_rows: int | None,
+    zone: str,
 ) -> Raw:
     label = f"the query of {name}" if entry.query else f"table {entry.table}"
     relation = f"raw_{name}"
@@ -185,7 +197,7 @@ def _load(
         connection.unregister("incoming")
     types = [str(row[1]) for row in connection.execute(f"describe {relation}").fetchall()]
     columns = {n: (f"c{k}", t) for k, (n, t) in enumerate(zip(names, types, strict=True))}
-    return read(connection, name, entry, [Part(label, relation, columns)], chunk_rows=chunk_rows)
+    return read(connection, name, entry, [Part(label, relation, columns)], (), chunk_rows, zone)
 
 
 class _Source(ABC):

@@ -16,8 +16,9 @@ from features.tables import TABLES
 
 NUMERIC = re.compile(r"^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w*INT\w*|FLOAT|DOUBLE|DECIMAL.*)$")
 NULL_TEXT = "null::varchar"
-ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)?)?$"
-OFFSET = r":\d{2}([.,]\d+)?\s*(Z|z|UTC|[+-]\d{2}(:?\d{2})?)$"
+ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)?)?$"
+OFFSET = r":\d{2}([.,]\d+)?\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
+UTC_FORM = re.compile("(?<!%)Z$|UTC|GMT")  # a format that says itself that its times are in UTC
 DAY_OR_MONTH_FIRST = r"^\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})\b"
 
 
@@ -90,6 +91,8 @@ class PartReader:
         The part.
     names
         Columns to read, in order.
+    zone
+        Times without an offset from UTC are in it, unless the mapping says otherwise of their column.
 
     Attributes
     ----------
@@ -101,8 +104,8 @@ class PartReader:
         Of columns that may be empty: SQL that is true where a value says that it is, as ``N/A`` does.
     """
 
-    def __init__(self, table: str, mapping: TableMapping, part: Part, names: Sequence[str]) -> None:
-        self.mapping, self.part, self.names = mapping, part, names
+    def __init__(self, table: str, mapping: TableMapping, part: Part, names: Sequence[str], zone: str = "UTC") -> None:
+        self.mapping, self.part, self.names, self._zone = mapping, part, names, zone
         self._kinds = {f.name: f.kind for f in TABLES[table].fields}
         self._filled = {f.name for f in TABLES[table].fields if not f.nullable}
         self.shared = SharedExpressions()
@@ -159,6 +162,33 @@ class PartReader:
         counts = ", ".join(reading.evidence_sql(self._raw[n][0]) for n in names)
         return f"select {counts} from {self.part.relation}"
 
+    @property
+    def times(self) -> list[str]:
+        """Columns of times that the part has."""
+        return [n for n in self.names if self._role(n) == "time" and self._raw[n][0] != NULL_TEXT]
+
+    def zone_of(self, name: str) -> str:
+        """The zone of the times of a column that have no offset."""
+        return self.mapping.times.get(name, Times()).zone or self._zone
+
+    def count_offsets(self, names: Sequence[str]) -> str:
+        """Statement that counts, for each of these columns of times, those with an offset and those without.
+
+        Dates alone are neither; epochs have an offset, as they count from a moment in UTC.
+        """
+        counts = ", ".join(f"count_if({with_}), count_if({without})" for with_, without in map(self._offsets, names))
+        return f"select {counts} from {self.part.relation}"
+
+    def _offsets(self, name: str) -> tuple[str, str]:
+        sql, kind = self._raw[name]
+        if kind.startswith("TIMESTAMP WITH"):
+            return f"{sql} is not null", "false"
+        if kind.startswith("TIMESTAMP"):
+            return "false", f"{sql} <> date_trunc('day', {sql})"
+        text = as_text(sql, kind, trim=True)
+        offset = f"regexp_matches({text}, {quote_literal(OFFSET)})"
+        return offset, f"contains({text}, ':') and not {offset}"
+
     def raw(self, name: str) -> tuple[str, str]:
         """SQL and DuckDB type of a column before it is read."""
         return self._raw[name]
@@ -194,7 +224,8 @@ class PartReader:
     def _expression(self, name: str, signs: Mapping[str, str], shared: SharedExpressions) -> ColumnExpression:
         role, (sql, kind) = self._role(name), self._raw[name]
         if role == "time":
-            return _time(name, sql, kind, self.mapping.times.get(name, Times()), shared)
+            times = self.mapping.times.get(name, Times())
+            return _time(name, sql, kind, times.model_copy(update={"zone": self.zone_of(name)}), shared)
         if role == "number":
             given, declared = self.mapping.numbers.get(name), self._declared(name)
             return _number(sql, kind, declared or signs.get(name, "none"), declared is not None, given, shared)
@@ -224,19 +255,22 @@ def _number(
 
 def _time(name: str, sql: str, kind: str, times: Times, shared: SharedExpressions) -> ColumnExpression:
     epoch = [form for form in times.format if form in EPOCHS]
+    zone = times.zone or "UTC"
     if epoch and NUMERIC.match(kind):
         return ColumnExpression(_epoch(sql, EPOCHS[epoch[0]]))
     if kind.startswith("TIMESTAMP WITH"):
         return ColumnExpression(f"{sql} at time zone 'UTC'")
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
-        return ColumnExpression(_in_utc(f"cast({sql} as timestamp)", times.zone))
+        return ColumnExpression(_in_utc(f"cast({sql} as timestamp)", zone, shared))
     text = as_text(sql, kind, trim=True)
-    return _by_formats(name, text, times, shared) if times.format else _year_first(name, text, times.zone, shared)
+    return (
+        _by_formats(name, text, times.format, zone, shared) if times.format else _year_first(name, text, zone, shared)
+    )
 
 
-def _by_formats(name: str, text: str, times: Times, shared: SharedExpressions) -> ColumnExpression:
+def _by_formats(name: str, text: str, forms: Sequence[str], zone: str, shared: SharedExpressions) -> ColumnExpression:
     text = shared.add(text)
-    readings = [shared.add(_by_format(text, form, times.zone)) for form in times.format]
+    readings = [shared.add(_by_format(text, form, zone, shared)) for form in forms]
     swapped = [
         f"(year({a}) = year({b}) and month({a}) = day({b}) and day({a}) = month({b}) and day({a}) <> month({a}))"
         for n, a in enumerate(readings)
@@ -246,30 +280,35 @@ def _by_formats(name: str, text: str, times: Times, shared: SharedExpressions) -
     first = f"coalesce({', '.join(readings)})"
     value = shared.add(f"case when {doubt} then null::timestamp else {first} end")
     lost = f"({text} <> '' and {first} is null)"
-    formats = ", ".join(f"'{form}'" for form in times.format)
+    formats = ", ".join(f"'{form}'" for form in forms)
     several = _reason(name, text, doubt, f"may have day or month first, both formats are told ({formats}); leave one")
     none = _reason(name, text, lost, f"is not a time of the format {formats}")
     return ColumnExpression(value, _unread(text, value), f"coalesce({several}, {none})")
 
 
-def _by_format(text: str, form: str, zone: str) -> str:
+def _by_format(text: str, form: str, zone: str, shared: SharedExpressions) -> str:
     if form in EPOCHS:
         return _epoch(f"try_cast({text} as double)", EPOCHS[form])
     parsed = f"try_strptime({text}, {quote_literal(form)})"
     if re.search("%[zZ]", form):
         return f"({parsed} at time zone 'UTC')"
-    return f"(case when year({parsed}) >= 1000 then {_in_utc(parsed, zone)} end)"
+    parsed = shared.add(parsed)
+    time = _in_utc(parsed, "UTC" if UTC_FORM.search(form) else zone, shared)
+    return f"(case when year({parsed}) >= 1000 then {time} end)"
 
 
 def _year_first(name: str, text: str, zone: str, shared: SharedExpressions) -> ColumnExpression:
-    dashed = f"replace(replace(replace({text}, '/', '-'), ',', '.'), 'z', 'Z')"
+    text = shared.add(text)
+    dashed = f"replace(replace({text}, '/', '-'), ',', '.')"
     iso = f"regexp_matches({text}, {quote_literal(ISO)})"
-    offset = f"regexp_matches({text}, {quote_literal(OFFSET)})"
-    full = f"regexp_replace({dashed}, '^([0-9-]+)[T ](\\d+:\\d+)\\s*(Z|UTC|[+-].*)?$', '\\1 \\2:00\\3')"
-    zoned = f"try_cast(regexp_replace({full}, '\\s+(Z|UTC|[+-])', '\\1') as timestamptz) at time zone 'UTC'"
-    local = _in_utc(f"try_cast({full} as timestamp)", zone)
-    compact = _in_utc(f"try_strptime({text}, ['%Y%m%d', '%Y%m%dT%H%M%S'])", zone)
-    value = shared.add(f"case when {iso} and {offset} then {zoned} when {iso} then {local} else {compact} end")
+    offset = shared.add(f"regexp_matches({text}, {quote_literal(OFFSET)})")
+    bare = f"regexp_replace({dashed}, '\\s*(Z|z|UTC|GMT)$', '+00')"
+    full = shared.add(f"regexp_replace({bare}, '^([0-9-]+)[T ](\\d+:\\d+)\\s*([+-].*)?$', '\\1 \\2:00\\3')")
+    zoned = f"try_cast(regexp_replace({full}, '\\s+([+-])', '\\1') as timestamptz) at time zone 'UTC'"
+    local = f"try_cast({full} as timestamp)"
+    compact = f"try_strptime({text}, ['%Y%m%d', '%Y%m%dT%H%M%S'])"
+    naive = shared.add(f"case when not {iso} then {compact} when not {offset} then {local} end")
+    value = shared.add(f"case when {iso} and {offset} then {zoned} else {_in_utc(naive, zone, shared)} end")
     doubt = f"regexp_matches({text}, {quote_literal(DAY_OR_MONTH_FIRST)})"
     problem = f'may have day or month first; say times: {{{name}: {{format: "%d/%m/%Y"}}}} or as it is written'
     return ColumnExpression(value, _unread(text, value), _reason(name, text, doubt, problem))
@@ -279,8 +318,17 @@ def _epoch(number: str, per_second: int) -> str:
     return f"try(make_timestamp(cast(round(cast({number} as double) * {1_000_000 // per_second}) as bigint)))"
 
 
-def _in_utc(naive: str, zone: str) -> str:
-    return naive if zone == "UTC" else f"({naive} at time zone {quote_literal(zone)} at time zone 'UTC')"
+def _in_utc(naive: str, zone: str, shared: SharedExpressions) -> str:
+    """SQL for a time of a zone in UTC; a date alone stays that date, at midnight UTC, whatever the zone.
+
+    A time of day that is midnight in UTC becomes a microsecond later, so that nobody takes it for a date alone.
+    """
+    if zone == "UTC":
+        return naive
+    naive = shared.add(naive)
+    time = shared.add(f"{naive} at time zone {quote_literal(zone)} at time zone 'UTC'")
+    later = f"case when {time} = date_trunc('day', {time}) then {time} + interval 1 microsecond else {time} end"
+    return f"(case when {naive} = date_trunc('day', {naive}) then {naive} else {later} end)"
 
 
 def _unread(text: str, value: str) -> str:

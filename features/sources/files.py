@@ -98,10 +98,15 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
 
 
 @contextmanager
-def opened(options: dict[str, Any], chunk_rows: int | None) -> Iterator[dict[str, Raw]]:
-    """As `load`, but a table of events of more than `chunk_rows` rows is given in chunks, while the context is open."""
+def opened(options: dict[str, Any], chunk_rows: int | None, zone: str = "UTC") -> Iterator[dict[str, Raw]]:
+    """As `load`, but a table of events of more than `chunk_rows` rows is given in chunks, while the context is open.
+
+    Times without an offset from UTC are in `zone`, unless the options say otherwise of their column.
+    """
     with ExitStack() as stack:
-        yield {name: _load_all(name, entries, chunk_rows, stack) for name, entries in _parse_options(options).items()}
+        yield {
+            name: _load_all(name, entries, chunk_rows, stack, zone) for name, entries in _parse_options(options).items()
+        }
 
 
 def source_fingerprint(options: dict[str, Any]) -> str:
@@ -168,9 +173,9 @@ def _paths(name: str, patterns: tuple[str, ...]) -> list[Path]:
     return paths
 
 
-def _load_all(name: str, entries: list[FileTable], chunk_rows: int | None, stack: ExitStack) -> Raw:
+def _load_all(name: str, entries: list[FileTable], chunk_rows: int | None, stack: ExitStack, zone: str) -> Raw:
     """One table, of all its entries."""
-    raws = [_load(name, entry, chunk_rows, stack) for entry in entries]
+    raws = [_load(name, entry, chunk_rows, stack, zone) for entry in entries]
     if len(raws) == 1 and not entries[0].key_prefix:
         return raws[0]
     from features.sources.stacking import stacked
@@ -178,7 +183,7 @@ def _load_all(name: str, entries: list[FileTable], chunk_rows: int | None, stack
     return stacked(name, raws, [entry.key_prefix for entry in entries])
 
 
-def _load(name: str, entry: FileTable, chunk_rows: int | None, stack: ExitStack) -> Raw:
+def _load(name: str, entry: FileTable, chunk_rows: int | None, stack: ExitStack, zone: str) -> Raw:
     """One table; what a chunked one is read from stays on disk until `stack` ends."""
     from features.sources.staging import ChunkedTable, read, staging
 
@@ -194,7 +199,7 @@ def _load(name: str, entry: FileTable, chunk_rows: int | None, stack: ExitStack)
             side = _side(connection, name, join, f"side{n}", copies)
             notes += side.notes
             parts = [_joined(connection, name, part, side, join, entry) for part in parts]
-        raw = read(connection, name, entry, parts, [c for join in entry.join for c in join.columns], chunk_rows)
+        raw = read(connection, name, entry, parts, [c for join in entry.join for c in join.columns], chunk_rows, zone)
         if isinstance(raw, ChunkedTable):
             stack.push(own.pop_all())
             return replace(raw, attrs={**raw.attrs, "notes": notes + raw.attrs["notes"]})

@@ -45,7 +45,9 @@ def loader(name: str) -> Loader:
     return cast(Loader, import_module(SOURCES[name]))
 
 
-def opened(source: Loader, options: dict[str, Any], chunk_rows: int) -> AbstractContextManager[dict[str, Raw]]:
+def opened(
+    source: Loader, options: dict[str, Any], chunk_rows: int, zone: str = "UTC"
+) -> AbstractContextManager[dict[str, Raw]]:
     """Read the raw tables of a source; those of more than `chunk_rows` rows in chunks, where the source can.
 
     Parameters
@@ -57,13 +59,16 @@ def opened(source: Loader, options: dict[str, Any], chunk_rows: int) -> Abstract
     chunk_rows
         Most rows of a table, or of a chunk of one, that stand in memory at once. A simulation or a public data set is
         read whole, as are customers.
+    zone
+        Times without an offset from UTC are in it, where the source does not say otherwise. A simulation or a public
+        data set knows its own.
 
     Returns
     -------
     context manager of dict
         The tables by name. It does not hold on to them: what its user lets go of leaves memory.
     """
-    return source.opened(options, chunk_rows) if hasattr(source, "opened") else _whole(source, options)
+    return source.opened(options, chunk_rows, zone) if hasattr(source, "opened") else _whole(source, options)
 
 
 @contextmanager

@@ -14,8 +14,9 @@ How a value is read, see `features.sources.expressions`:
 
 - A *time* with formats is read by the first that fits. Where two formats tell different days by swapping day and
   month, the row is not usable: nothing is guessed. Without a format only year-first times are read
-  (``2024-01-31 10:00``); ``03/04/2024`` needs a format. A time without an offset is told in `zone` (UTC); the hour
-  that a clock in autumn shows twice is taken as the second one.
+  (``2024-01-31 10:00``); ``03/04/2024`` needs a format. A time without an offset is in the column's `zone`, or else
+  in the `time_zone` of the business; the hour that a clock in autumn shows twice is taken as the second one. A date
+  alone, or a time without an offset at exactly midnight, stays that date in every zone and has no hour of the day.
 - A *number* may have thousands separators, a currency, a decimal comma. Which sign is the decimal one is decided by
   the values that leave no doubt (``1.234,50``): of the column in its file, else of the column in the other files, and
   of the file. Where nothing decides what ``1,234`` or ``1.234`` means, reading stops with the question.
@@ -60,7 +61,7 @@ class Times(Section):
     """How the times of one column are written."""
 
     format: OneOrMore = ()
-    zone: TimeZone = "UTC"
+    zone: TimeZone | None = None
 
     @field_validator("format")
     @classmethod

@@ -120,6 +120,7 @@ def read(
     parts: Sequence[Part],
     joined: Iterable[str] = (),
     chunk_rows: int | None = None,
+    zone: str = "UTC",
 ) -> Raw:
     """Stack the parts of one table, and read every value as the mapping says.
 
@@ -138,6 +139,8 @@ def read(
     chunk_rows
         A table of more rows is given in chunks of so many; None: no table is. Tables that may have columns of any name
         (customers) never are.
+    zone
+        Times without an offset from UTC are in it, unless the mapping says otherwise of their column.
 
     Returns
     -------
@@ -153,7 +156,8 @@ def read(
         A column is missing in one of the parts, or in all.
     """
     names, notes = _names(table, mapping, parts, set(joined))
-    readers = [PartReader(table, mapping, part, names) for part in parts]
+    readers = [PartReader(table, mapping, part, names, zone) for part in parts]
+    notes += _offset_notes(connection, readers)
     texts = {n for n in names if len({r.types[n] for r in readers if r.types[n]}) > 1}
     signs = decimal_signs(table, [_sign_evidence(connection, reader) for reader in readers])
     currency = currency_expressions(connection, table, readers)
@@ -252,6 +256,22 @@ def _placeholder_notes(connection: duckdb.DuckDBPyConnection, reader: PartReader
         f"{reader.part.label}: {n:,} values of {name} say that nothing is known (as N/A does), and count as empty"
         for name, n in zip(reader.placeholders, rows, strict=True)
         if n
+    ]
+
+
+def _offset_notes(connection: duckdb.DuckDBPyConnection, readers: Sequence[PartReader]) -> list[str]:
+    """A note on each column of times of which some have an offset from UTC and some have none."""
+    counts: dict[str, tuple[int, int]] = {}
+    for reader in readers:
+        numbers = _count(connection, reader.count_offsets(reader.times)) if reader.times else ()
+        for n, name in enumerate(reader.times):
+            before = counts.get(name, (0, 0))
+            counts[name] = (before[0] + (numbers[2 * n] or 0), before[1] + (numbers[2 * n + 1] or 0))
+    return [
+        f"{name}: {with_:,} times have an offset from UTC and {without:,} have none; those are read in "
+        f"{readers[0].zone_of(name)} (say times: {{{name}: {{zone: ...}}}} if they are in another)"
+        for name, (with_, without) in counts.items()
+        if with_ and without
     ]
 
 

@@ -110,7 +110,23 @@ def test_local_hours_follow_the_customers_own_clock(
 ) -> None:
     ingest(business(**shop).model_copy(update={"time_zone": "America/New_York"}), workspace, NOW)
     orders = pd.read_parquet(workspace.tables / "orders.parquet").set_index("order_id")
-    assert orders.loc["o6", ["local_hour", "local_weekday"]].tolist() == [15, 3]
+    assert orders.loc["o6", ["local_hour", "local_weekday"]].tolist() == [20, 3]
+    assert orders.loc["o6", "ordered_at"] == pd.Timestamp("2024-02-16 01:00")
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Shanghai", "Europe/Berlin", "Pacific/Auckland"])
+@pytest.mark.parametrize("written", ["2024-03-02", "2024-03-02 00:00:00", "2024-03-02T00:00:00Z"])
+def test_a_date_alone_is_that_day_in_every_zone_and_no_hour(
+    workspace: Workspace, business: Callable[..., Settings], shop: dict[str, pd.DataFrame], zone: str, written: str
+) -> None:
+    orders = shop["orders"].assign(ordered_at=written)
+    settings = business(customers=shop["customers"], orders=orders).model_copy(update={"time_zone": zone})
+    report = ingest(settings, workspace, NOW)
+    used = pd.read_parquet(workspace.tables / "orders.parquet")
+    assert set(used["local_weekday"]) == {5}
+    assert used["local_hour"].isna().all()
+    assert set(used["ordered_at"]) == {pd.Timestamp("2024-03-02")}
+    assert next(t for t in report["tables"] if t["name"] == "orders")["oldest"] == "2024-03-02T00:00:00Z"
 
 
 def test_an_ingest_that_was_killed_leaves_its_rows_only_until_the_next(
@@ -140,7 +156,7 @@ def test_a_raw_table_leaves_memory_before_its_remaining_rows_are_checked(
         return tables
 
     @contextmanager
-    def opened(options: dict[str, Any], chunk_rows: int) -> Iterator[dict[str, pd.DataFrame]]:
+    def opened(options: dict[str, Any], chunk_rows: int, zone: str) -> Iterator[dict[str, pd.DataFrame]]:
         yield load(options)
 
     def checked_tables(*arguments: Any) -> Any:

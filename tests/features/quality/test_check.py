@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,18 @@ def test_a_bad_row_goes_to_quarantine_with_its_reason(change: dict[str, object],
     found = check(GOOD, {**GOOD, "order_id": "o2", **change})
     assert found.used["order_id"].tolist() == ["o1"]
     assert set(found.quarantined["reason"].item().split("; ")) == set(reason.split("; "))
+
+
+def test_a_time_is_read_alike_whatever_stands_in_the_rows_before() -> None:
+    written = {
+        "2024-01-01 10:00": "2024-01-01 10:00",
+        "2024-01-01T10:00:00+02:00": "2024-01-01 08:00",
+        "2024-01-01T10:00Z": "2024-01-01 10:00",
+        "2024-01-01": "2024-01-01",
+    }
+    for order in permutations(written):
+        found = check(*({**GOOD, "order_id": text, "ordered_at": text} for text in order))
+        assert found.used["ordered_at"].tolist() == [pd.Timestamp(written[text]) for text in order]
 
 
 def test_the_first_of_two_rows_with_the_same_key_is_used() -> None:

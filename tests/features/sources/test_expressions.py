@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from datetime import time as time_of_day
+from itertools import permutations
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -134,7 +136,10 @@ def test_what_is_no_number_stays_as_it_came(read: Read, text: str) -> None:
         ("2024-07-01", "2024-07-01"), ("2024-07-01 10:30", "2024-07-01 10:30"), ("2024/07/01", "2024-07-01"),
         ("20240701", "2024-07-01"), ("2024-07-01T10:30:01.5Z", "2024-07-01 10:30:01.5"),
         ("2024-07-01T10:30+02:00", "2024-07-01 08:30"), ("2024-07-01 10:30:00 +0200", "2024-07-01 08:30"),
-        ("2024-07-01T10:30Z", "2024-07-01 10:30"), ("2024-7-1 9:05", "2024-07-01 09:05"),
+        ("2024-07-01T10:30Z", "2024-07-01 10:30"), ("2024-07-01 10:30:00 UTC", "2024-07-01 10:30"),
+        ("2024-07-01 10:30:00.123456 UTC", "2024-07-01 10:30:00.123456"), ("2024-07-01 10:30 GMT", "2024-07-01 10:30"),
+        ("2024-07-01 10:30:00 -03:30", "2024-07-01 14:00"), ("2024-07-01 10:30:00+0000", "2024-07-01 10:30"),
+        ("2024-7-1 9:05", "2024-07-01 09:05"),
     ],
 )  # fmt: skip
 def test_times_with_the_year_first_need_no_format(read: Read, text: str, utc: str) -> None:
@@ -173,7 +178,7 @@ def test_a_time_that_two_formats_read_as_different_days_is_not_used(read: Read) 
 
 def test_a_time_that_fits_no_told_format_is_not_used_even_if_it_looks_right(read: Read) -> None:
     validated = checked(times(read, "2024-01-05", "05.01.2024", format="%d.%m.%Y", zone="Europe/Berlin"))
-    assert validated.used["ordered_at"].tolist() == [pd.Timestamp("2024-01-04 23:00")]
+    assert validated.used["ordered_at"].tolist() == [pd.Timestamp("2024-01-05")]
     assert validated.quarantined["reason"].tolist() == [
         "ordered_at: '2024-01-05' is not a time of the format '%d.%m.%Y'"
     ]
@@ -188,8 +193,44 @@ def test_zones_agree_with_pythons_own(read: Read, time: datetime, zone: str) -> 
     aware = local.replace(tzinfo=ZoneInfo(zone))
     if aware.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) != local:
         return  # an hour that the clock leaves out
+    if local.time() == time_of_day.min:
+        assert times(read, str(local), zone=zone)["ordered_at"].tolist() == [pd.Timestamp(local)]  # a date alone
+        return
     want = pd.Timestamp(aware.replace(fold=1)).tz_convert("UTC").tz_localize(None)
     assert times(read, str(local), zone=zone)["ordered_at"].tolist() == [want]
+
+
+def test_values_have_no_influence_on_one_another_whatever_the_order_of_rows(read: Read) -> None:
+    written = {
+        "2024-07-01 10:00:00": "2024-07-01 08:00",
+        "2024-07-01 10:00:00 UTC": "2024-07-01 10:00",
+        "2024-07-01T10:00:00-05:00": "2024-07-01 15:00",
+        "2024-07-01": "2024-07-01 00:00",
+        "whenever": None,
+    }
+    for order in permutations(written):
+        used = checked(times(read, *order, zone="Europe/Berlin")).used
+        want = [pd.Timestamp(written[text]) for text in order if written[text]]
+        assert used["ordered_at"].tolist() == want
+
+
+def test_a_column_with_and_without_offsets_is_said_with_the_zone_of_the_others(read: Read) -> None:
+    notes = times(read, "2024-07-01 10:00", "2024-07-01 10:00Z", "2024-07-01", zone="Asia/Tokyo").attrs["notes"]
+    assert [n for n in notes if n.startswith("ordered_at: 1 times have an offset from UTC and 1 have none")]
+    assert any("read in Asia/Tokyo" in note for note in notes)
+    for alike in (("2024-07-01 10:00", "2024-07-02"), ("2024-07-01 10:00Z", "2024-07-02")):
+        assert not any("offset" in note for note in times(read, *alike).attrs["notes"])
+
+
+def test_a_format_that_ends_in_utc_is_in_utc_whatever_the_zone(read: Read) -> None:
+    for form, text in (("%d.%m.%Y %H:%MZ", "01.07.2024 10:30Z"), ("%d.%m.%Y %H:%M UTC", "01.07.2024 10:30 UTC")):
+        orders = times(read, text, format=form, zone="Europe/Berlin")
+        assert orders["ordered_at"].tolist() == [pd.Timestamp("2024-07-01 10:30")]
+
+
+def test_a_time_of_day_that_is_midnight_in_utc_is_no_date_alone(read: Read) -> None:
+    orders = times(read, "2024-01-05 19:00:00", "2024-01-05", zone="America/New_York")
+    assert orders["ordered_at"].tolist() == [pd.Timestamp("2024-01-06 00:00:00.000001"), pd.Timestamp("2024-01-05")]
 
 
 def test_epochs_are_times_too(read: Read) -> None:

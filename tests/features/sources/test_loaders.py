@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -13,7 +14,7 @@ from features.ingest import ingest
 from features.quality import quality_verdict
 from features.quality.check import check_table, check_tables
 from features.sources import files
-from features.sources.loaders import SOURCES, loader
+from features.sources.loaders import SOURCES, loader, opened
 from features.tables import ORDERS
 from tests.data import DATA
 
@@ -208,3 +209,16 @@ def test_the_wrong_file_is_told_from_the_right_one(tmp_path: Path) -> None:
         loader("cdnow").load({"path": str(tmp_path / "x.csv")})
     with pytest.raises(ConfigError, match=r"unknown key \(did you mean 'path'\?\)"):
         loader("cdnow").load({"pathh": "x"})
+
+
+def test_times_without_an_offset_are_in_the_zone_of_the_business_in_every_source(tmp_path: Path) -> None:
+    (tmp_path / "o.csv").write_text("order_id,customer_id,ordered_at,amount\n1,ann,2024-07-01 10:00,5\n")
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as connection:
+        connection.execute(f"create table o as from read_csv('{tmp_path / 'o.csv'}')")
+    sources = {
+        "files": {"orders": {"path": str(tmp_path / "o.csv")}},
+        "database": {"duckdb": str(tmp_path / "w.duckdb"), "tables": {"orders": {"table": "o"}}},
+    }
+    for name, options in sources.items():
+        with opened(loader(name), options, 100, "Asia/Tokyo") as tables:
+            assert tables["orders"]["ordered_at"].tolist() == [pd.Timestamp("2024-07-01 01:00")]
