@@ -38,7 +38,7 @@ from configs.settings import Settings, load
 from configs.workspace import Workspace
 from features import refresh
 from features.engine import connect, read_tables
-from features.schema import feature_columns, schema_of
+from features.schema import features_of, schema_of
 from features.store import feature_store
 from features.store.event_log import Event, EventLog
 
@@ -80,7 +80,7 @@ def build_newest(place: Workspace, settings: Settings) -> None:
     """The rows of the newest moment alone, as a build stores them."""
     backend = connect()
     tables = read_tables(backend, place.tables)
-    columns = feature_columns(tables, settings.columns.attributes)
+    columns = features_of(tables, settings.columns)
     everyone = {name: str(backend.compile(table)) for name, table in tables.items()}
     rows = refresh.CompiledFeatures(backend, tables, columns).rows(everyone, NEWEST)
     place.features.mkdir(parents=True)

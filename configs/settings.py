@@ -183,6 +183,25 @@ class Columns(Section):
     attributes: tuple[str, ...]
     sensitive: tuple[str, ...]
     exclude: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+    @property
+    def constant_attributes(self) -> tuple[str, ...]:
+        """Attributes that stand in the customers table and never change."""
+        return tuple(name for name in self.attributes if name in self.constant)
+
+    @property
+    def changing_attributes(self) -> tuple[str, ...]:
+        """Attributes that change, so that only the table attribute_changes says what they were."""
+        return tuple(name for name in self.attributes if name not in self.constant)
+
+    @model_validator(mode="after")
+    def _declared(self) -> Columns:
+        for key, names in (("constant", self.constant), ("numbers", self.numbers)):
+            if others := sorted(set(names) - set(self.attributes)):
+                raise ValueError(f"{others} stand under {key}, but not under attributes; add them there")
+        return self
 
     @model_validator(mode="after")
     def _apart(self) -> Columns:

@@ -28,7 +28,7 @@ from features.engine import Cache, batches, caching, connect, merge, read_tables
 from features.labels.by_kind import end_of_known, first_event, labels_at, require_amounts
 from features.labels.ready_label import ReadyTable, read_ready_table
 from features.quality import quality_verdict
-from features.schema import FeatureSchema, feature_columns, schema_of
+from features.schema import FeatureSchema, features_of, schema_of
 from features.sql import quote_identifier
 from features.store.event_log import tables_with_events
 from features.windows import as_of_table, known
@@ -75,7 +75,7 @@ def build(
     require_amounts(tables, settings)
     until = end_of_known(tables, settings)
     as_ofs = as_of_dates(first_event(tables, settings), until, settings.as_of)
-    columns = feature_columns(tables, settings.columns.attributes)
+    columns = features_of(tables, settings.columns)
     schema = schema_of(columns)
     with replacing(workspace.features) as folder:
         parts = folder / "parts"
@@ -214,7 +214,7 @@ def features_as_of(
     columns = list(columns)
     customers = customers_as_of(tables["customers"], as_of)
     out = customers.select(
-        "customer_id", **{c.name: c.aggregate(customers).cast("string") for c in columns if c.table == "customers"}
+        "customer_id", **{c.name: c.aggregate(customers).cast(c.dtype) for c in columns if c.table == "customers"}
     )
     for name in dict.fromkeys(c.table for c in columns if c.table != "customers"):
         own = [c for c in columns if c.table == name]

@@ -91,7 +91,7 @@ def _ingest(
             del raw  # a table without its erased rows is a copy: the two must not stand in memory side by side
             checked = checked_tables(remaining, settings, now, folder)
             notes = [f"{name}: {note}" for name, table in remaining.items() for note in table.attrs.get("notes", ())]
-            notes += contract_notes(checked)
+            notes += contract_notes(checked) + attribute_notes(checked, settings)
             of_source = {"same_person": _proposals(remaining), "reading": notes}
             del remaining
         verdict, profile = quality_gate.judge(
@@ -137,6 +137,18 @@ def checked_tables(
     checked = resolve_if_given(check_tables(raw, settings.columns, now, settings.churn.kind, check, origin))
     checked = with_announcement(checked, settings.churn.ends, settings.data_until_utc, now)
     return {"customers": customers_of(checked[origin]), **checked} if origin else checked
+
+
+def attribute_notes(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[str]:
+    """What is said of attributes that are kept out, as nothing says since when they hold."""
+    names = settings.columns.changing_attributes
+    if settings.churn.kind == "label" or not names or "attribute_changes" in checked:
+        return []
+    return [
+        f"customers: {', '.join(names)}: nothing says since when these attributes hold, and today's value in every "
+        "moment of the past would tell what came later: they are kept out of the features. List under "
+        "columns.constant what never changes; give the changes of the others as the table attribute_changes"
+    ]
 
 
 def _proposals(raw: Mapping[str, Raw]) -> list[dict[str, str]]:

@@ -40,7 +40,7 @@ from features.engine import connect, create_temp_table, read_tables, replace_tem
 from features.labels.ready_label import read_ready_table
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
-from features.schema import feature_columns, load_schema, schema_of
+from features.schema import features_of, load_schema, schema_of
 from features.sql import quote_identifier, quote_literal
 from features.store.event_log import (
     KINDS,
@@ -420,7 +420,7 @@ def open_tables(
             "`staycast features --refresh`"
         )
     tables = read_tables(backend, folder)
-    columns = feature_columns(tables, settings.columns.attributes)
+    columns = features_of(tables, settings.columns)
     _require_registered(workspace, columns)
     return tables, columns
 

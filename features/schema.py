@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from configs.errors import NotReadyError
+from configs.errors import DataError, NotReadyError
+from configs.settings import Columns
 from features.columns import (
     activity,
     breadth,
@@ -32,7 +34,7 @@ from features.columns import (
     timing,
     trend,
 )
-from features.columns.attributes import attribute_columns
+from features.columns.attributes import attribute_columns, changing_attribute_columns
 from features.columns.column import Column, columns_of
 
 MODULES = (
@@ -52,10 +54,27 @@ MODULES = (
     contract,
 )
 SCHEMA_FILE = "schema.json"
+RESERVED = (
+    "customer_id", "signed_up_at", "recorded_at", "as_of", "known_at", "event_timestamp", "created_timestamp",
+    "created", "active", "churned", "contacted", "training_weight", "clv", "forecast", "baseline", "prediction",
+    "low", "high", "value", "label", "exported_at",
+)  # fmt: skip
+LABEL = re.compile(r"churned_\d+")
 
 
-def feature_columns(tables: Iterable[str], attributes: tuple[str, ...]) -> list[Column]:
+def feature_columns(
+    tables: Iterable[str], attributes: tuple[str, ...], changing: tuple[str, ...] = (), numbers: Collection[str] = ()
+) -> list[Column]:
     """All columns that can be computed from these tables, in a fixed order.
+
+    Parameters
+    ----------
+    tables
+        Names of the tables, or the tables by name: an attribute is then a number if its column is.
+    attributes
+        Attributes that stand in the customers table.
+    changing, numbers
+        Attributes that stand in attribute_changes, left out if there is no such table; and which of them are numbers.
 
     Examples
     --------
@@ -67,7 +86,10 @@ def feature_columns(tables: Iterable[str], attributes: tuple[str, ...]) -> list[
     present |= {"trials"} if "subscriptions" in present else set()
     modules = [m for m in MODULES if m is not contract or "subscriptions" in present]
     columns = [c for module in modules for c in columns_of(module) if c.table in present]
-    return columns + attribute_columns(attributes)
+    typed = tables["customers"].schema() if attributes and isinstance(tables, Mapping) else {}
+    numeric = [name for name in attributes if name in typed and typed[name].is_numeric()]
+    dated = changing_attribute_columns(changing, numbers) if "attribute_changes" in present else []
+    return columns + attribute_columns(attributes, numeric) + dated
 
 
 @dataclass(frozen=True)
@@ -106,6 +128,33 @@ class FeatureSchema:
         """Write the schema beside the feature rows."""
         text = json.dumps({"hash": self.hash, "features": [asdict(f) for f in self.features]}, indent=1)
         (folder / SCHEMA_FILE).write_text(text, "utf-8")
+
+
+def features_of(tables: Iterable[str], declared: Columns) -> list[Column]:
+    """The features of a business: all that its tables give, and the attributes that it declares."""
+    return feature_columns(tables, declared.constant_attributes, declared.changing_attributes, declared.numbers)
+
+
+def require_free_names(declared: Columns) -> None:
+    """Refuse declared columns whose names are taken, as Feast and SQL tell names apart: without regard to case.
+
+    Raises
+    ------
+    DataError
+        Names every one of them, and what to do.
+    """
+    names = [*declared.attributes, *declared.sensitive]
+    lower = [name.lower() for name in names]
+    features = {name.lower() for name in _by_name()}
+    taken = [n for n in declared.attributes if n.lower() in features or LABEL.fullmatch(n.lower())]
+    taken += [n for n in names if n.lower() in RESERVED]
+    twice = [n for n in names if lower.count(n.lower()) > 1]
+    if clashes := list(dict.fromkeys([*taken, *twice])):
+        raise DataError(
+            f"columns: {', '.join(map(repr, clashes))} {'have names' if len(clashes) > 1 else 'has a name'} that a "
+            "feature, a label or another declared column has, upper and lower case being one: call each something else "
+            f"under source.options.customers.columns (crm_{clashes[0].lower()}: {clashes[0]}) and under columns"
+        )
 
 
 def schema_of(columns: Iterable[Column]) -> FeatureSchema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,6 +116,14 @@ SUBSCRIPTIONS = _event_table(
     _optional("plan", "text"),
     _optional("price_per_month", "number", at_least=0),
 )
+ATTRIBUTE_CHANGES = _event_table(
+    "attribute_changes",
+    "change of an attribute",
+    "change_id",
+    "changed_at",
+    Field("attribute", "text"),
+    Field("value", "text", nullable=True),
+)
 PROFILES = Table(
     "profiles",
     "customer",
@@ -139,7 +147,9 @@ IDENTITIES = Table(
         Field("seen_at", "time"),
     ),
 )
-TABLES: Mapping[str, Table] = {t.name: t for t in (CUSTOMERS, ORDERS, SUBSCRIPTIONS, INTERACTIONS, CONTACTS, PROFILES)}
+TABLES: Mapping[str, Table] = {
+    t.name: t for t in (CUSTOMERS, ORDERS, SUBSCRIPTIONS, INTERACTIONS, CONTACTS, ATTRIBUTE_CHANGES, PROFILES)
+}
 MONEY: Mapping[str, tuple[str, ...]] = {  # columns that hold money, the main one first
     "orders": ("amount", "discount"),
     "contacts": ("cost",),
@@ -152,7 +162,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def customers_table(attributes: Iterable[str]) -> Table:
-    """The customers table with the columns that the business declares."""
-    extra = tuple(Field(name, "text", required=True, nullable=True) for name in attributes)
+def customers_table(attributes: Iterable[str], numbers: Collection[str] = ()) -> Table:
+    """The customers table with the columns that the business declares, of which some are numbers."""
+    extra = tuple(Field(n, "number" if n in numbers else "text", nullable=True) for n in attributes)
     return Table(CUSTOMERS.name, CUSTOMERS.grain, CUSTOMERS.key, CUSTOMERS.time, CUSTOMERS.fields + extra)

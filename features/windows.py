@@ -167,11 +167,22 @@ def activity_as_of(tables: Mapping[str, ir.Table], as_of: datetime) -> ir.Table:
     return rows.union(orders.filter(orders.is_purchase).select("customer_id", "days_ago"))
 
 
+def attribute_changes_as_of(changes: ir.Table, as_of: datetime) -> ir.Table:
+    """The newest change of each attribute of each customer known as of a date, with ``days_ago``."""
+    rows = known(changes, "changed_at", as_of)
+    newest = ibis.window(
+        group_by=[rows.customer_id, rows.attribute], order_by=[rows.changed_at.desc(), rows.change_id.desc()]
+    )
+    rows = rows.mutate(days_ago=days_before(rows.changed_at, as_of), place=ibis.row_number().over(newest))
+    return rows.filter(rows.place == 0).drop("place")
+
+
 AS_OF = {
     "orders": orders_as_of,
     "subscriptions": subscriptions_as_of,
     "interactions": interactions_as_of,
     "contacts": contacts_as_of,
+    "attribute_changes": attribute_changes_as_of,
 }
 
 

@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from functools import partial
 from operator import itemgetter
+
+import ibis.expr.types as ir
 
 from features.columns.column import Column
 
 
-def attribute_columns(names: tuple[str, ...]) -> list[Column]:
-    """One text column for each declared attribute of the customers table; null where it is not known."""
+def attribute_columns(names: tuple[str, ...], numbers: Collection[str] = ()) -> list[Column]:
+    """One column for each attribute of the customers table, some of them numbers; null where it is not known."""
     return [
         Column(
             name=name,
             table="customers",
             aggregate=itemgetter(name),
             texts=(f"{_words(name)}: {{value:raw}}",),
-            dtype="string",
+            dtype="float64" if name in numbers else "string",
             doc=f"Attribute '{name}' of the customer.",
         )
         for name in names
     ]
+
+
+def changing_attribute_columns(names: tuple[str, ...], numbers: Collection[str] = ()) -> list[Column]:
+    """One column for each attribute as the table attribute_changes says; null before its first change."""
+    return [
+        Column(
+            name=name,
+            table="attribute_changes",
+            aggregate=partial(_value, name=name, is_number=name in numbers),
+            texts=(f"{_words(name)}: {{value:raw}}",),
+            dtype="float64" if name in numbers else "string",
+            doc=f"Attribute '{name}' of the customer, as of its last change.",
+        )
+        for name in names
+    ]
+
+
+def _value(changes: ir.Table, name: str, is_number: bool) -> ir.Value:
+    value = changes.value.max(where=changes.attribute == name)
+    return value.try_cast("float64") if is_number else value
 
 
 def _words(name: str) -> str:

@@ -14,7 +14,9 @@ LARGEST = 1e100  # squares of larger numbers cannot be computed
 MOSTLY = 0.5
 
 
-def read_numbers(profiles: pd.DataFrame, left: Collection[str], decided: Collection[str]) -> pd.DataFrame:
+def read_numbers(
+    profiles: pd.DataFrame, left: Collection[str], decided: Collection[str], table: str = "profiles"
+) -> pd.DataFrame:
     """Make a column of texts numbers, where all but a few of them are; the frame is not changed.
 
     A placeholder (``N/A``), and one of at most a few other values that are no numbers, become empty; so does a number
@@ -28,6 +30,8 @@ def read_numbers(profiles: pd.DataFrame, left: Collection[str], decided: Collect
         Columns that stay as they are.
     decided
         Columns whose texts were read before: a point in them is a decimal one.
+    table
+        What an error calls the table.
 
     Raises
     ------
@@ -52,22 +56,22 @@ def read_numbers(profiles: pd.DataFrame, left: Collection[str], decided: Collect
         elif pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values):
             column = read_column(values, "." if name in decided else None)
             if column.is_numeric:
-                doubts += _doubts(name, column) if name not in decided else []
+                doubts += _doubts(name, column, table) if name not in decided else []
                 changed[name] = column.numbers.where(column.numbers.abs() <= LARGEST)
             notes += _notes(name, column, changed.get(name))
     if doubts:
-        raise DataError("profiles: " + "; ".join(doubts))
+        raise DataError(f"{table}: " + "; ".join(doubts))
     out = profiles.assign(**changed)
     out.attrs = dict(profiles.attrs) | {"notes": [*profiles.attrs.get("notes", ()), *notes]}
     return out
 
 
-def _doubts(name: str, column: TextColumn) -> list[str]:
+def _doubts(name: str, column: TextColumn, table: str) -> list[str]:
     if not column.in_doubt:
         return []
     return [
         f"{name}: '{column.evidence.example}' may have a decimal sign or one of thousands, and no other value decides; "
-        f'say numbers: {{{name}: {{decimal: "."}}}} or {{decimal: ","}} under source.options.profiles'
+        f'say numbers: {{{name}: {{decimal: "."}}}} or {{decimal: ","}} under source.options.{table}'
     ]
 
 

@@ -52,7 +52,7 @@ def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[s
         a name under `exclude`.
     """
     if "profiles" not in raw:
-        return dict(raw)
+        return {**raw, **_with_numeric_attributes(raw, settings)}
     profiles = _with_simple_names(_without(raw["profiles"], settings.columns))
     if "exported_at" not in profiles:
         exported_at = settings.data_until_utc or pd.Timestamp(naive_utc(now)).normalize()
@@ -61,9 +61,18 @@ def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[s
     return {**raw, "profiles": read_numbers(profiles, left, _with_given_signs(settings))}
 
 
-def _with_given_signs(settings: Settings) -> tuple[str, ...]:
+def _with_numeric_attributes(raw: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """The customers, with attributes that are numbers read as such."""
+    customers, names = raw.get("customers"), settings.columns.constant_attributes
+    if customers is None or not names:
+        return {}
+    left = customers.columns.difference(list(names))
+    return {"customers": read_numbers(customers, set(left), _with_given_signs(settings, "customers"), "customers")}
+
+
+def _with_given_signs(settings: Settings, table: str = "profiles") -> tuple[str, ...]:
     """Columns whose numbers the mapping says how to read."""
-    options = settings.source.options.get("tables", settings.source.options).get("profiles", {})
+    options = settings.source.options.get("tables", settings.source.options).get(table, {})
     numbers = options.get("numbers", {}) if isinstance(options, dict) else {}
     return tuple(column_name(name) for name in numbers)
 

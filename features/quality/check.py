@@ -24,6 +24,7 @@ from configs.settings import Columns, naive_utc
 from features.labels.flags import read_flags
 from features.labels.ready_label import table_of
 from features.quality.contract_rows import contract_reasons
+from features.schema import require_free_names
 from features.tables import (
     IDENTITIES,
     REASON,
@@ -169,11 +170,14 @@ def check_tables(
         derive = f"; or set source.customers_from to {needed[1]}" if missing == ["customers"] else ""
         raise DataError(f"no table {' and '.join(missing)} in the source: {both} needed for churn by {kind}{derive}")
     _refuse_mix(raw, kind)
+    if kind != "label":
+        require_free_names(declared)
     if kind == "label":
         return {"profiles": check_table(table_of(raw["profiles"], declared), raw["profiles"], now)}
     if customers_from:
         return _check_without_customers(raw, declared, now, check or check_table, customers_from)
-    specs = {**TABLES, "customers": customers_table(declared.attributes + declared.sensitive)}
+    customers_spec = customers_table(_of_customers(raw, declared), _numeric(raw["customers"], declared))
+    specs = {**TABLES, "customers": customers_spec}
     customers = check_table(specs["customers"], raw["customers"], now)
     ids = set(customers.used["customer_id"].to_numpy())
     aliases = {"identities": check_table(IDENTITIES, raw["identities"], now, ids)} if "identities" in raw else {}
@@ -183,13 +187,26 @@ def check_tables(
     return {"customers": customers, **rest, **aliases}
 
 
+def _of_customers(raw: Mapping[str, Any], declared: Columns) -> tuple[str, ...]:
+    """Declared columns of customers; attributes that change need not stand there if their changes are given."""
+    attributes = declared.constant_attributes if "attribute_changes" in raw else declared.attributes
+    return attributes + declared.sensitive
+
+
+def _numeric(customers: pd.DataFrame, declared: Columns) -> list[str]:
+    """Attributes of customers that are numbers."""
+    given = [name for name in declared.constant_attributes if name in customers]
+    kinds = pd.api.types
+    return [n for n in given if kinds.is_numeric_dtype(customers[n]) and not kinds.is_bool_dtype(customers[n])]
+
+
 def _check_without_customers(
     raw: Mapping[str, Any], declared: Columns, now: datetime, check: Check, customers_from: str
 ) -> dict[str, ValidatedTable]:
     """Check every table; whoever stands in the table `customers_from` is a customer."""
     if "customers" in raw:
         raise DataError("the source has a table customers: remove it, or remove source.customers_from")
-    if names := declared.attributes + declared.sensitive:
+    if names := _of_customers(raw, declared):
         raise DataError(f"columns: {', '.join(names)}: customers derived from {customers_from} have no other columns")
     events = check(TABLES[customers_from], raw[customers_from], now, None)
     ids = set(events.select(lambda rows: rows[["customer_id"]].drop_duplicates())["customer_id"])

@@ -14,7 +14,7 @@ from configs.workspace import Workspace
 from features import refresh
 from features.build import features_as_of
 from features.engine import connect, read_tables
-from features.schema import feature_columns
+from features.schema import features_of
 from features.store import feature_store
 from features.store.event_log import Event, EventLog, tables_with_events
 from features.store.feature_store import OnlineFeatures, materialize
@@ -42,7 +42,7 @@ def full(workspace: Workspace, settings: Settings, as_of: datetime = MOMENT) -> 
     """All customers from all that is known, the slow way."""
     backend = connect()
     tables, _ = tables_with_events(backend, read_tables(backend, workspace.tables), settings, workspace)
-    columns = feature_columns(tables, settings.columns.attributes)
+    columns = features_of(tables, settings.columns)
     return features_as_of(tables, columns, as_of).to_pandas().set_index("customer_id").sort_index()
 
 

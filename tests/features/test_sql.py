@@ -69,7 +69,9 @@ def business(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return test.model_copy(
         update={
             "source": test.source.model_copy(update={"loader": "files", "options": options}),
-            "columns": test.columns.model_copy(update={"attributes": tuple(HOSTILE), "sensitive": ()}),
+            "columns": test.columns.model_copy(
+                update={"attributes": tuple(HOSTILE), "constant": tuple(HOSTILE), "sensitive": ()}
+            ),
         }
     )
 
