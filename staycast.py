@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from cli import stages
 from cli.options import DEFAULT_CONFIG, DEFAULT_WORKSPACE, Again, AsJson, Config, Model, WorkspaceFolder, verb
@@ -326,7 +326,7 @@ def _is_of_a_store(error: Exception) -> bool:
 
 
 def _end(message: str, code: int) -> NoReturn:
-    screen().print(f"[bold red]staycast:[/] {escape(message)}", soft_wrap=True)
+    screen().print(Text("staycast: ", style="bold red").append(message, "not bold default"), soft_wrap=True)
     sys.exit(code)
 
 

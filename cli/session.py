@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+from cli.plain import PlainConsole
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 
@@ -93,7 +94,8 @@ class Session:
             earlier = None if self.again else self.workspace.done(name, fingerprint)
             if earlier is not None and is_there(earlier):
                 gate()
-                screen().print(f"[green]✓[/] {name}: nothing changed since the last time, reused")
+                said = f"{name}: nothing changed since the last time, reused"
+                screen().print(Text("✓ ", style="green").append(said, ""))
                 return earlier
             with progress(name) as on_progress:
                 result = body(on_progress)
@@ -127,15 +129,19 @@ def open_session(creates: bool, config: str, workspace: Path, **options: Any) ->
     return Session(config, settings, place, **options)
 
 
-def screen() -> Console:
+def screen() -> PlainConsole:
     """Where people are told what is going on: the standard error, so that the output is the result alone."""
-    return Console(stderr=True, highlight=False)
+    return PlainConsole(stderr=True)
 
 
 @contextmanager
 def progress(name: str) -> Iterator[OnProgress]:
     """Show what a stage is doing and how far it is; leave one line when it is done."""
-    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), BarColumn(24))
+    columns = (
+        SpinnerColumn(finished_text=Text("✓", style="green")),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(24),
+    )
     with Progress(*columns, MofNCompleteColumn(), TimeElapsedColumn(), console=screen()) as bar:
         task = bar.add_task(name, total=None)
 
@@ -151,4 +157,4 @@ def show(result: Any, as_json: bool, table: Callable[[Any], Any]) -> None:
     if as_json:
         print(json.dumps(result, indent=1, default=str))
     else:
-        Console(highlight=False, width=None if sys.stdout.isatty() else PAGE_WIDTH).print(table(result))
+        PlainConsole(width=None if sys.stdout.isatty() else PAGE_WIDTH).print(table(result))

@@ -25,7 +25,7 @@ from training.judge.verdict import judge, require_unseen
 from training.model import catalog
 from training.model.bundle import Basis, Task
 from training.model.catalog import Version
-from training.registry import model_registry, overrides, record
+from training.registry import model_registry, overrides, record, runs
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ def train(
     started_at = datetime.now(UTC)
     quality_verdict.require(workspace)
     catalog.versions(workspace, task)  # a registry that cannot be read is said now, not after the search
+    if workspace.registry.is_file():
+        runs.open_experiment(workspace, settings.name)  # and one that cannot be written to
     on_progress("read", 0, 1)
     data = labelled(settings, workspace, task)
     require_values(data)

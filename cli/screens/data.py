@@ -57,7 +57,7 @@ def check_screen(result: Mapping[str, Any]) -> Group:
     read = ", ".join(f"{t['name']}: {t['rows_used']:,} of {t['rows_read']:,} rows" for t in result["tables"])
     minimums = make_table("Is there enough to learn from?", "model", "needed", "found", "at least", "")
     for minimum in result["enough"]:
-        met = "[green]✓[/]" if minimum["met"] else "[red]✗ too few[/]"
+        met = Text("✓", style="green") if minimum["met"] else Text("✗ too few", style="red")
         minimums.add_row(minimum["model"], minimum["what"], f"{minimum['found']:,}", f"{minimum['needed']:,}", met)
     return Group(Text(f"Usable: {read}"), problems if result["problems"] else Text("Nothing is wrong."), minimums)
 

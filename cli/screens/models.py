@@ -124,7 +124,7 @@ def reproduction_screen(result: Mapping[str, Any]) -> Group:
     """Every file of a model beside the one of its reproduction, and what else has changed since."""
     table = make_table(f"{result['version']} made again: SHA-256", "file", "registered", "made again", "")
     for file in result["files"]:
-        verdict = "[green]same[/]" if file["same"] else "[red]differs[/]"
+        verdict = Text("same", style="green") if file["same"] else Text("differs", style="red")
         table.add_row(file["file"], *((file[side] or "none")[:16] for side in ("then", "now")), verdict)
     differ = sum(not file["same"] for file in result["files"])
     end = "  identical, byte by byte" if result["identical"] else f"  {differ} of {len(result['files'])} files differ"

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Group
+from rich.text import Text
 
+from cli.screens.tables import make_table
 from cli.session import Session, open_session, show
 from configs.errors import ConfigError, NotReadyError
 from configs.settings import Settings
@@ -67,3 +70,26 @@ def test_a_result_is_json_for_programs_and_a_table_for_people(capsys: pytest.Cap
     assert json.loads(capsys.readouterr().out) == {"rows": 1}
     show({"rows": 1}, False, lambda result: f"{result['rows']} row")
     assert capsys.readouterr().out == "1 row\n"
+
+
+HOSTILE = "[/x] [red]no \x1b[31mred\x1b[0m \u202edcba :smile:"
+SHOWN = "[/x] [red]no \\x1b[31mred\\x1b[0m \\u202edcba :smile:"
+
+
+def test_a_table_of_hostile_values_shows_them_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    def screen(result: Any) -> Any:
+        table = make_table(f"title {HOSTILE}", "what", f"head {HOSTILE}")
+        table.add_row("x", HOSTILE)
+        return Group(table, Text(HOSTILE), HOSTILE)
+
+    show({}, False, screen)
+    shown = capsys.readouterr().out
+    assert shown.count(SHOWN) == 3 and shown.count("[/x] [red]no \\x1b[31mred") == 5
+    assert shown.isprintable() or set(filter(lambda sign: not sign.isprintable(), shown)) == {"\n"}
+
+
+def test_a_stage_says_hostile_progress_as_it_is(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    session.stage("ingest", "a", lambda on_progress: {"x": on_progress(HOSTILE, 1, 2)})
+    session.stage("ingest", "a", lambda on_progress: {})
+    shown = capsys.readouterr().err
+    assert "\u202e" not in shown and "\x1b[31m" not in shown and "reused" in shown

@@ -11,7 +11,7 @@ from configs.workspace import Workspace
 from training import run
 from training.data.leakage import LeakError
 from training.data.task_rows import feature_rows
-from training.registry import ledger
+from training.registry import ledger, runs
 
 
 def leaky(workspace: Workspace) -> None:
@@ -51,4 +51,22 @@ def test_a_registry_that_cannot_be_read_is_said_before_the_search(
     (fresh.mlruns / "mlflow.db").write_text("not a database")
     monkeypatch.setattr(run, "search_and_fit", lambda *arguments: pytest.fail("it was searched"))
     with pytest.raises(RegistryError, match="cannot be read"):
+        run.train(few, fresh, "churn", "ada")
+
+
+def test_an_experiment_that_was_deleted_is_restored_before_the_search(
+    fresh: Workspace, few: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, experiment = runs.open_experiment(fresh, few.name)
+    client.delete_experiment(experiment)
+
+    class SearchedError(Exception):
+        pass
+
+    def search(*arguments: object) -> None:
+        assert client.get_experiment(experiment).lifecycle_stage == "active"
+        raise SearchedError
+
+    monkeypatch.setattr(run, "search_and_fit", search)
+    with pytest.raises(SearchedError):
         run.train(few, fresh, "churn", "ada")

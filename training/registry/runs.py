@@ -67,14 +67,21 @@ def client(workspace: Workspace) -> MlflowClient:
     return mlflow.MlflowClient(workspace.tracking_uri, workspace.tracking_uri)
 
 
+def open_experiment(workspace: Workspace, name: str) -> tuple[MlflowClient, str]:
+    """The id of an experiment, made if there is none; one that was deleted on MLflow's page comes back."""
+    connection = client(workspace)
+    existing = connection.get_experiment_by_name(name)
+    if existing is None:
+        return connection, connection.create_experiment(name, workspace.artifacts_uri)
+    if existing.lifecycle_stage == "deleted":
+        connection.restore_experiment(existing.experiment_id)
+    return connection, existing.experiment_id
+
+
 @contextmanager
 def open_run(workspace: Workspace, experiment: str, name: str, started_at: datetime) -> Iterator[Run]:
     """Open an MLflow run that began at a moment of the past; it ends as failed if the body does."""
-    connection = client(workspace)
-    existing = connection.get_experiment_by_name(experiment)
-    experiment_id = (
-        existing.experiment_id if existing else connection.create_experiment(experiment, workspace.artifacts_uri)
-    )
+    connection, experiment_id = open_experiment(workspace, experiment)
     for key, value in KIND.items():
         connection.set_experiment_tag(experiment_id, key, value)
     from mlflow.tracking.context.registry import resolve_tags

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from rich.console import Console
+
+from cli.plain import PlainConsole
 
 
 @pytest.fixture(scope="session")
@@ -12,7 +13,7 @@ def printed() -> Callable[[Any], str]:
     """What stands on the screen, each run of blanks as one."""
 
     def render(renderable: Any) -> str:
-        console = Console(width=200, highlight=False)
+        console = PlainConsole(width=200)
         with console.capture() as capture:
             console.print(renderable)
         return " ".join(capture.get().split())

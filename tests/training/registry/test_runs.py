@@ -49,3 +49,18 @@ def test_the_data_set_of_a_run_says_columns_and_numbers_and_none_of_the_content(
     columns = {c["name"]: c["type"] for c in json.loads(logged.dataset.schema)["mlflow_colspec"]}
     assert (columns["spend"], columns["region"]) == ("double", "string")
     assert "ann" not in str(logged.to_dictionary()) and "123.25" not in str(logged.to_dictionary())
+
+
+def test_an_experiment_that_was_deleted_on_mlflows_page_comes_back_with_its_runs(workspace: Workspace) -> None:
+    with runs.open_run(workspace, "shop", "first", datetime.now(UTC)) as first:
+        first.params({"seed": 7})
+    client = runs.client(workspace)
+    for experiment in client.search_experiments():
+        client.delete_experiment(experiment.experiment_id)
+    with runs.open_run(workspace, "shop", "second", datetime.now(UTC)) as second:
+        second.params({"seed": 8})
+    assert (first.experiment_id, "active") == (
+        second.experiment_id,
+        client.get_experiment_by_name("shop").lifecycle_stage,
+    )
+    assert client.get_run(second.run_id).info.status == "FINISHED"
