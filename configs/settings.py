@@ -116,6 +116,7 @@ class Quality(Section):
     min_valid_share: Share
     max_age_days: Days
     thresholds: Thresholds
+    outlying_amounts: Annotated[float, Field(gt=1)] | None
     accept_rules: tuple[str, ...]
 
 

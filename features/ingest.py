@@ -33,6 +33,7 @@ from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTable
 from features.quality.contract_rows import contract_notes, with_announcement
 from features.quality.first_events import customers_of
+from features.quality.outlying_amounts import set_outliers_aside
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
 from features.sources.one_currency import convert_currencies
@@ -134,7 +135,8 @@ def checked_tables(
     """
     check = ChunkedCheck(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
     origin = settings.source.customers_from
-    checked = resolve_if_given(check_tables(raw, settings.columns, now, settings.churn.kind, check, origin))
+    checked = check_tables(raw, settings.columns, now, settings.churn.kind, check, origin)
+    checked = resolve_if_given(set_outliers_aside(checked, settings.quality.outlying_amounts))
     checked = with_announcement(checked, settings.churn.ends, settings.data_until_utc, now)
     return {"customers": customers_of(checked[origin]), **checked} if origin else checked
 

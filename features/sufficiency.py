@@ -31,6 +31,8 @@ REMEDIES = {
     "occurs more than once": "export each row once; only the first is used",
     "lies in the future": "check the clock and the time zone of the export",
     "is no known customer": "export all customers, or map the right column to customer_id",
+    "times the 99th percentile": "correct it at its source, or keep it with quality.outlying_amounts: null",
+    "is larger than": "correct the number at its source",
     "is less than": "correct the sign, or map another column",
 }
 

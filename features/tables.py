@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["id", "time", "number", "text", "flag"]
+LARGEST = 1e15  # no number of a row is larger: from there on, cents are lost, and then squares overflow
 REASON = "source_reason"  # a column of a raw table in which its source says why a row cannot be used
 SOURCE_ROWS = "source_rows"  # a column of a raw table: of how many rows of the source each row was made
 CURRENCY = "source_currency"  # a column of a raw table: in which currency its amounts are, where it is told

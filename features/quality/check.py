@@ -27,6 +27,7 @@ from features.quality.contract_rows import contract_reasons
 from features.schema import require_free_names
 from features.tables import (
     IDENTITIES,
+    LARGEST,
     REASON,
     REQUIRED,
     SOURCE_GRAIN,
@@ -126,6 +127,21 @@ class ValidatedTable:
     def map_rows(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> ValidatedTable:
         """The same table with its used rows changed, each by what stands in it alone."""
         return replace(self, used=change(self.used))
+
+    def set_aside(self, reasons_of: Callable[[pd.DataFrame], pd.Series]) -> ValidatedTable:
+        """The same table with some used rows in quarantine: those (by index) that get a reason."""
+        reasons = reasons_of(self.used)
+        if reasons.empty:
+            return self
+        aside = self.used.loc[reasons.index].astype(object).assign(reason=reasons)
+        source_rows = self.source_rows
+        if source_rows is not None:
+            aside[SOURCE_ROWS] = source_rows[reasons.index]
+            source_rows = source_rows.drop(index=reasons.index).reset_index(drop=True)
+        used = self.used.drop(index=reasons.index).reset_index(drop=True)
+        together = [self.quarantined, aside] if len(self.quarantined) else [aside]
+        quarantined = pd.concat(together, ignore_index=True)
+        return replace(self, used=used, quarantined=quarantined, source_rows=source_rows)
 
 
 Check = Callable[[Table, Any, datetime, set[str] | None], ValidatedTable]
@@ -468,6 +484,7 @@ _RULES = {
     "field_uniqueness": "occurs more than once; the first is used",
     "past": "lies in the future",
     "known_customer": "is no known customer",
+    "computable": f"is larger than {LARGEST:g}, which no sum can be computed with",
 }
 
 
@@ -492,6 +509,8 @@ def _rules(
             rules.append(past)
         if field.name == "customer_id" and customers is not None:
             rules.append(known)
+        if field.kind == "number" and spec.name != "profiles":
+            rules.append(pa.Check(lambda numbers: numbers.abs() <= LARGEST, name="computable", error="computable"))
         if field.at_least is not None:
             rules.append(pa.Check.ge(field.at_least, error=f"is less than {field.at_least:g}"))
         return rules

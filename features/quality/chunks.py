@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -76,6 +76,29 @@ class ValidatedChunkedTable(ValidatedTable):
         os.replace(new, self.used_file)
         return self
 
+    def set_aside(self, reasons_of: Callable[[pd.DataFrame], pd.Series]) -> ValidatedTable:
+        """The same table with some used rows in quarantine: those that get a reason; both files are replaced."""
+        found = [(frame, reasons_of(frame)) for frame in self._frames() if len(reasons_of(frame))]
+        if not found:
+            return self
+        counts = ReasonCounts()
+        new = self.used_file.with_suffix(".new"), self.quarantine_file.with_suffix(".newer")
+        with ParquetAppender(new[0]) as used:
+            for frame in self._frames():
+                used.add(frame.drop(index=reasons_of(frame).index))
+        with ParquetAppender(new[1]) as quarantine:
+            for frame in frames_of(self.quarantine_file):
+                quarantine.add(frame)
+            columns = pq.read_schema(self.quarantine_file).names
+            for frame, reasons in found:
+                aside = frame.loc[reasons.index].astype(object).assign(reason=reasons)
+                quarantine.add(aside.reindex(columns=columns).astype(str))
+                counts.add(reasons)
+        for file, old in zip(new, (self.used_file, self.quarantine_file), strict=True):
+            os.replace(file, old)
+        summary = pd.concat([self.quarantined, counts.frame()], ignore_index=True)
+        return replace(self, quarantined=summary, rows=self.rows - sum(len(reasons) for _, reasons in found))
+
     def _count(self, name: str, which: str = "") -> int:
         column, file = quote_identifier(name), quote_literal(str(self.used_file))
         query = f"select count({column}) from (select {which}{column} from read_parquet({file}))"
@@ -84,9 +107,14 @@ class ValidatedChunkedTable(ValidatedTable):
         return int(row[0]) if row else 0
 
     def _frames(self, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
-        with pq.ParquetFile(self.used_file) as file:
-            for group in range(file.num_row_groups):
-                yield file.read_row_group(group, columns=columns).to_pandas(types_mapper=TEXTS.get)
+        return frames_of(self.used_file, columns)
+
+
+def frames_of(file: Path, columns: list[str] | None = None) -> Iterator[pd.DataFrame]:
+    """A parquet file, one frame a row group; texts as texts of Arrow."""
+    with pq.ParquetFile(file) as opened:
+        for group in range(opened.num_row_groups):
+            yield opened.read_row_group(group, columns=columns).to_pandas(types_mapper=TEXTS.get)
 
 
 @dataclass(frozen=True)

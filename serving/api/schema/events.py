@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from features.tables import LARGEST
 from serving.api.problems import FieldError, InvalidRequestError
 from serving.api.schema.fields import (
     BYTES_PER_CHARACTER,
@@ -25,6 +26,7 @@ EventId = Annotated[
 RowId = Annotated[
     str, Field(min_length=1, max_length=MAX_ID_LENGTH, description="The same that later exports give this row.")
 ]
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 ShortText = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
 
 
@@ -36,11 +38,13 @@ class OrderEvent(StrictModel):
     order_id: RowId
     customer_id: CustomerId
     ordered_at: EventTime
-    amount: Annotated[float, Field(description="Net, in the currency of the business; negative: a return.")]
-    quantity: float | None = None
+    amount: Annotated[
+        float, Field(ge=-LARGEST, le=LARGEST, description="Net, in the currency of the business; negative: a return.")
+    ]
+    quantity: Number | None = None
     channel: ShortText | None = None
     category: ShortText | None = None
-    discount: Annotated[float | None, Field(ge=0)] = None
+    discount: Annotated[float | None, Field(ge=0, le=LARGEST)] = None
 
 
 class InteractionEvent(StrictModel):
@@ -52,7 +56,7 @@ class InteractionEvent(StrictModel):
     customer_id: CustomerId
     occurred_at: EventTime
     kind: Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["ticket"])]
-    value: float | None = None
+    value: Number | None = None
     channel: ShortText | None = None
 
 

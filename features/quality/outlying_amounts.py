@@ -1,0 +1,77 @@
+"""Amounts out of all proportion: named and set aside by one rule, as one of them would outweigh all the others.
+
+An amount is out of proportion if its size is more than ``quality.outlying_amounts`` times the 99th percentile of all
+sizes above zero (an observed one, so that a single large amount never raises it). Of fewer than `FEW` amounts the
+percentile rests on one or two of them: it is taken as at most a hundred times the middle then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from features.quality.anomalies import Finding
+from features.quality.check import ValidatedTable
+from features.tables import MONEY
+
+FEW, TIMES_THE_MIDDLE = 200, 100.0
+RULE = "times the 99th percentile of all"
+KEPT_BY = "correct it at its source, or keep it with quality.outlying_amounts: null, or a larger number"
+
+
+def usual_size(amounts: pd.Series) -> float:
+    """The 99th percentile of the sizes above zero of a column; 0 if there are none.
+
+    >>> usual_size(pd.Series([30.0, -34.0, 0.0, 40.0, 1e12]))
+    40.0
+    """
+    sizes = np.abs(amounts.to_numpy("float64"))
+    sizes = sizes[sizes > 0]
+    if not len(sizes):
+        return 0.0
+    place = int(0.99 * (len(sizes) - 1))
+    high = float(np.partition(sizes, place)[place])
+    return high if len(sizes) >= FEW else min(high, TIMES_THE_MIDDLE * float(np.median(sizes)))
+
+
+def set_outliers_aside(checked: Mapping[str, ValidatedTable], factor: float | None) -> dict[str, ValidatedTable]:
+    """Put rows with an amount out of all proportion into quarantine, each with its reason.
+
+    Parameters
+    ----------
+    checked
+        The tables after their check; they are not changed.
+    factor
+        How many times the usual size an amount may be; None: any.
+    """
+    out = dict(checked)
+    for name, (column, *_) in MONEY.items():
+        if factor is None or name not in out or not out[name].table_rows:
+            continue
+        amounts = out[name].column(column)
+        usual = usual_size(amounts)
+        if (amounts.abs() > factor * usual).any():
+            out[name] = out[name].set_aside(partial(_reasons, column=column, factor=factor, usual=usual))
+    return out
+
+
+def _reasons(rows: pd.DataFrame, column: str, factor: float, usual: float) -> pd.Series:
+    """A reason against each row (by index) whose amount is out of proportion."""
+    large = rows.loc[rows[column].abs() > factor * usual, column]
+    return f"{column}: '" + large.map("{:.15g}".format).astype(str) + f"' is more than {factor:g} {RULE} ({usual:.6g})"
+
+
+def outlier_findings(checked: Mapping[str, ValidatedTable]) -> list[Finding]:
+    """What was set aside, one finding a table: it warns."""
+    findings = []
+    for name, one in checked.items():
+        reasons = one.quarantined["reason"].astype(str)
+        aside = reasons[reasons.str.contains(RULE, regex=False)]
+        if len(aside):
+            rows, (value, limit) = int(one.weights[aside.index].sum()), aside.iloc[0].split("' is ", 1)
+            got = f"{rows:,} rows set aside, as {value.rpartition(chr(39))[2]}"
+            findings.append(Finding(name, MONEY[name][0], "outlying_amounts", "warn", got, f"not {limit}", KEPT_BY))
+    return findings
