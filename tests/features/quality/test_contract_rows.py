@@ -107,6 +107,7 @@ def written(tmp_path: Path, chunk_rows: int = 1000, **settings: object) -> tuple
             "data_until": "2023-12-01",
             "source": {"loader": "files", "options": options},
             "churn": {"kind": "contract", **settings},
+            "quality": {"accept_rules": ["isolated_dates"]},
         },
         "test",
     )
