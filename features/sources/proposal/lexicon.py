@@ -60,6 +60,8 @@ WORDS: Mapping[str, str] = {
     "trial": "trial trials testphase probezeit essai 试用",
     "pause": "pause paused pauses pausiert ruhend suspended suspendido 暂停",
     "resume": "resume resumes resumed reprise wiederaufnahme 恢复",
+    "change": "change changes changed anderung anderungen aenderung cambio cambios changement changements 变更",
+    "attribute": "attribute attributes field merkmal feld atributo campo attribut champ 属性 字段",
     "plan": "plan package tariff tier tarif paket paquete tarifa forfait formule offre 套餐 资费",
     "month": "month monthly monat monats monatlich monatlicher mes mensual mensuel mensuelle mois 每月 月",
     "price_month": "mrr monatsbeitrag monatspreis mensualite mensualidad monthlycharges 月费 月租 月租费",

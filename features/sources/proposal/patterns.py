@@ -46,6 +46,9 @@ PATTERNS: Mapping[str, str] = {  # field: concepts joined by + and how sure a na
     "plan": "plan 1, contract+plan 1, plan+name 1, product+plan 0.9, contract+kind 0.8, plan+id 0.6",
     "price_per_month": "price_month 1, month+amount 1, month+fee 1, plan+amount 0.5, contract+amount 0.5, fee 0.5,"
     "amount 0.5",
+    "change_id": "change+id 1, change 0.8, id 0.6",
+    "changed_at": "change+date 1, change 0.9, date 0.7",
+    "attribute": "attribute 1, attribute+name 1",
     "label": "label 1, label+flag 1, label+customer 1, end 0.7, cancel 0.7, end+customer 0.7, cancel+customer 0.7",
     "exported_at": "export 1, export+date 1",
 }

@@ -20,6 +20,7 @@ FILE_NAMES = {  # concepts of a file's name that speak for a table
     "subscriptions": {"contract"},
     "interactions": {"interaction"},
     "contacts": {"campaign", "mailing", "sent"},
+    "attribute_changes": {"change"},
     "profiles": {"label"},
 }
 OF_EVENTS = ("orders", "interactions", "contacts")
@@ -232,7 +233,7 @@ def _score(guess: TableGuess) -> float:
     optional = [g for g in guess.guesses if g.field.name not in (*required, "recorded_at")]
     score += sum(0.06 * g.score for g in optional)
     said = meaning(guess.path.stem).concepts
-    score += 0.25 if said & FILE_NAMES[table.name] else 0.0
+    score += 0.25 if said & FILE_NAMES.get(table.name, set()) else 0.0
     rows = len(guess.columns[0].values) if guess.columns else 0
     if table.name in ONE_ROW_A_CUSTOMER:
         score += 0.1 if guess.is_one_row_a_customer else -0.6
