@@ -12,6 +12,7 @@ REASON = "source_reason"  # a column of a raw table in which its source says why
 SOURCE_ROWS = "source_rows"  # a column of a raw table: of how many rows of the source each row was made
 CURRENCY = "source_currency"  # a column of a raw table: in which currency its amounts are, where it is told
 SOURCE_GRAIN = "source_grain"  # in ``attrs`` of such a table: what one row of the source is
+LEFT_OUT = "left_out"  # in ``attrs`` of a raw table: rows that are none of the table, by the rule that says so
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ from features.schema import require_free_names
 from features.tables import (
     IDENTITIES,
     LARGEST,
+    LEFT_OUT,
     REASON,
     REQUIRED,
     SOURCE_GRAIN,
@@ -62,6 +64,8 @@ class ValidatedTable:
         What one row of the source is, where it is not one row of this table.
     erased
         Rows of the source about erased persons: counted, kept nowhere.
+    left_out
+        Rows of the source that are no rows of this table, by the rule of its mapping that says so.
     """
 
     table: Table
@@ -70,6 +74,7 @@ class ValidatedTable:
     source_rows: pd.Series | None = None
     grain: str = ""
     erased: int = 0
+    left_out: Mapping[str, int] = dataclass_field(default_factory=dict)
 
     @property
     def weights(self) -> pd.Series:
@@ -100,8 +105,13 @@ class ValidatedTable:
 
     @property
     def rows_read(self) -> int:
-        """Rows of the source that were read: used, in quarantine, or left out because their person was erased."""
-        return self.rows_judged + self.erased
+        """Rows of the source that were read: used, in quarantine, of erased persons, or left out by a rule."""
+        return self.rows_judged + self.erased + self.rows_left_out
+
+    @property
+    def rows_left_out(self) -> int:
+        """Rows of the source that are no rows of this table."""
+        return sum(self.left_out.values())
 
     @property
     def valid_share(self) -> float:
@@ -330,7 +340,8 @@ def check_table(
     bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
     used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
     source_rows = raw[SOURCE_ROWS].drop(index=reasons.index).reset_index(drop=True) if SOURCE_ROWS in raw else None
-    return ValidatedTable(spec, used, bad.reset_index(drop=True), source_rows, grain, erased)
+    left_out = raw.attrs.get(LEFT_OUT, {})
+    return ValidatedTable(spec, used, bad.reset_index(drop=True), source_rows, grain, erased, left_out)
 
 
 def _source_reasons(raw: pd.DataFrame) -> pd.Series:

@@ -20,7 +20,7 @@ from configs.errors import DataError
 from features.quality.check import ERASED_ROWS, KeysSeen, ValidatedTable, check_table, id_array, reason_kinds
 from features.sources.staging import Raw, staging
 from features.sql import quote_identifier, quote_literal
-from features.tables import SOURCE_ROWS, Table
+from features.tables import LEFT_OUT, SOURCE_ROWS, Table
 
 CHUNK_ROWS = 1_000_000  # of a larger table, so many rows stand in memory at once
 TEXTS = {kind: pd.StringDtype("pyarrow") for kind in (pa.string(), pa.large_string())}
@@ -153,7 +153,16 @@ class ChunkedCheck:
         if chunk is None:
             raise DataError(f"{spec.name}: the table is empty; one row per {spec.grain} is expected")
         return ValidatedChunkedTable(
-            spec, chunk.used.head(0), reasons.frame(), None, chunk.grain, erased, used_file, quarantine_file, rows
+            spec,
+            chunk.used.head(0),
+            reasons.frame(),
+            None,
+            chunk.grain,
+            erased,
+            raw.attrs.get(LEFT_OUT, {}),
+            used_file,
+            quarantine_file,
+            rows,
         )
 
 

@@ -144,6 +144,8 @@ def _table(one: ValidatedTable, until: datetime | None, settings: Settings) -> d
         "rows_used": one.rows_used,
         "rows_quarantined": one.rows_quarantined,
         "rows_erased": one.erased,
+        "rows_left_out": one.rows_left_out,
+        "left_out": dict(one.left_out),
         "valid_share": one.valid_share,
         "duplicates": int(one.weights[repeated].sum()),
         "reasons": reasons,

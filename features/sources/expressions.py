@@ -194,7 +194,11 @@ class PartReader:
         return self._raw[name]
 
     def select(
-        self, signs: Mapping[str, str], as_texts: Container[str], currency: ColumnExpression | None = None
+        self,
+        signs: Mapping[str, str],
+        as_texts: Container[str],
+        currency: ColumnExpression | None = None,
+        further: Sequence[str] = (),
     ) -> str:
         """Statement that gives, for column k, ``v{k}`` and ``t{k}`` (its text where unreadable), ``cur`` and ``why``.
 
@@ -206,6 +210,8 @@ class PartReader:
             Columns whose value is given as text.
         currency
             Of each row; None: there is no column ``cur``.
+        further
+            SQL of columns that come after these.
         """
         shared = self.shared
         expressions = [self._expression(n, signs, shared) for n in self.names]
@@ -219,7 +225,7 @@ class PartReader:
         reasons = [c.reason for c in expressions if c.reason != NULL_TEXT]
         reasons += [self.part.reason] if self.part.reason else []
         why = f"nullif(concat_ws('; ', {', '.join(reasons)}), '')" if reasons else NULL_TEXT
-        return f"select {', '.join(columns)}, {why} as why from {shared.over(self.part.relation)}"
+        return f"select {', '.join([*columns, f'{why} as why', *further])} from {shared.over(self.part.relation)}"
 
     def _expression(self, name: str, signs: Mapping[str, str], shared: SharedExpressions) -> ColumnExpression:
         role, (sql, kind) = self._role(name), self._raw[name]

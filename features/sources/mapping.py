@@ -9,6 +9,7 @@ A table's entry in ``source.options`` may say:
     constants: {channel: web}                          a column with one value
     currency: Currency                                 the source's column, or the code, of the currency of all amounts
     number_rows: true                                  profiles without an id: customer_id is the number of the row
+    where: {Status: {not: [cancelled]}}                which rows are rows of the table, see `features.sources.rows.rules`
 
 How a value is read, see `features.sources.expressions`:
 
@@ -39,6 +40,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 
 from configs.errors import ConfigError, nearest
 from configs.settings import Section, TimeZone
+from features.sources.rows.rules import RowRule
 from features.tables import MONEY, TABLES
 
 OPEN_TABLES = ("customers", "profiles")
@@ -94,6 +96,7 @@ class TableMapping(Section):
     constants: dict[str, Text] = Field(default_factory=dict)
     currency: str | None = None
     number_rows: bool = False
+    where: dict[str, RowRule] = Field(default_factory=dict)
 
     def source_name(self, name: str) -> str:
         """What the source calls a column of the table."""
@@ -142,7 +145,7 @@ def _explain(model: type[Section], error: Any, where: str) -> str:
 
 def _keys(model: type[Section], loc: Sequence[Any]) -> list[str]:
     """Keys that the section at `loc` knows."""
-    nested: dict[str, type[Section]] = {"times": Times, "numbers": Numbers}
+    nested: dict[str, type[Section]] = {"times": Times, "numbers": Numbers, "where": RowRule}
     if loc and loc[0] == "join":
         nested["join"] = get_args(model.model_fields["join"].annotation)[0]
     return list(nested.get(str(loc[0]), model).model_fields) if loc else list(model.model_fields)

@@ -23,8 +23,9 @@ from features.numbers.signs import decimal_signs
 from features.sources.currency_columns import currency_expressions, unread_currencies
 from features.sources.expressions import Part, PartReader, as_text
 from features.sources.mapping import OPEN_TABLES, Join, TableMapping
+from features.sources.rows.rules import comparable, keep_rows
 from features.sql import quote_literal
-from features.tables import CURRENCY, REASON, TABLES
+from features.tables import CURRENCY, LEFT_OUT, REASON, TABLES
 
 MEMORY = "1GB"
 CURRENCY_ROWS = "select cur, count(*) from {} where cur is not null group by cur order by count(*) desc, cur"
@@ -147,7 +148,7 @@ def read(
     pandas.DataFrame or ChunkedTable
         One row per row of the parts and per rejected line. Columns that were read whole have their type (times in
         UTC); a column with an unreadable value is text. Columns that the table does not know are left out, unless
-        they may be attributes. ``attrs`` tells: ``notes``, what was guessed; ``currencies``, the rows of each that
+        they may be attributes. ``attrs`` tells: ``notes``, what was guessed; `LEFT_OUT`, rows that `where` does not keep; ``currencies``, the rows of each that
         `CURRENCY` holds; ``unread_currencies``, see `features.sources.currency_columns`.
 
     Raises
@@ -161,15 +162,20 @@ def read(
     texts = {n for n in names if len({r.types[n] for r in readers if r.types[n]}) > 1}
     signs = decimal_signs(table, [_sign_evidence(connection, reader) for reader in readers])
     currency = currency_expressions(connection, table, readers)
-    selects = [reader.select(own, texts, money) for reader, own, money in zip(readers, signs, currency, strict=True)]
+    selects = [
+        reader.select(own, texts, money, _rule_columns(table, mapping, reader.part))
+        for reader, own, money in zip(readers, signs, currency, strict=True)
+    ]
     for reader, of_part in zip(readers, signs, strict=True):
         notes += _sign_notes(reader.part.label, of_part) + _placeholder_notes(connection, reader)
     relation = f"staged_{table}"
     connection.execute(f"create table {relation} as " + " union all ".join(selects))
+    left_out, unseen = keep_rows(connection, table, relation, mapping.where, _rule_texts(mapping))
+    notes += unseen
     rejected = [reason for part in parts for reason in part.rejected]
     rows = _count(connection, f"select count(*) from {relation}")[0] + len(rejected)
     columns = _columns(connection, relation, names)
-    attrs: dict[str, Any] = {"notes": notes, "unread_currencies": unread_currencies(connection, table, readers)}
+    attrs: dict[str, Any] = {"notes": notes, LEFT_OUT: left_out, "unread_currencies": unread_currencies(connection, table, readers)}
     if currency[0] is not None:
         columns[CURRENCY] = "cur"
         attrs["currencies"] = dict(connection.execute(CURRENCY_ROWS.format(relation)).fetchall())
@@ -195,6 +201,28 @@ def _numbered(table: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         raise DataError(f"{table}: number_rows is set, but there is a column customer_id; leave one of them out")
     note = "customer_id is the number of the row: it names a customer only as long as the file keeps its order"
     return frame.assign(customer_id=[str(n) for n in range(1, len(frame) + 1)]), note
+
+
+def _rule_texts(mapping: TableMapping) -> dict[str, str]:
+    """Of each column that `where` asks: its column in the staged table."""
+    return {column: f"w{n}" for n, column in enumerate(mapping.where)}
+
+
+def _rule_columns(table: str, mapping: TableMapping, part: Part) -> list[str]:
+    """SQL of the columns that `where` asks.
+
+    Raises
+    ------
+    DataError
+        The part has no such column: nothing says which of its rows count.
+    """
+    try:
+        return [
+            f"{comparable(as_text(*_column(part, column, column)))} as {text}"
+            for column, text in _rule_texts(mapping).items()
+        ]
+    except DataError as error:
+        raise DataError(f"{table}: where: {error}") from None
 
 
 def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set[str]) -> tuple[list[str], list[str]]:
