@@ -9,7 +9,7 @@ A table's entry in ``source.options`` may say:
     constants: {channel: web}                          a column with one value
     currency: Currency                                 the source's column, or the code, of the currency of all amounts
     number_rows: true                                  profiles without an id: customer_id is the number of the row
-    where: {Status: {not: [cancelled]}}                which rows are rows of the table, see `features.sources.rows.rules`
+    where: {Status: {not: [cancelled]}}                which rows count, see `features.sources.rows.rules`
 
 How a value is read, see `features.sources.expressions`:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, cast
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from features.sources.staging import ChunkedTable, Raw
-from features.tables import TABLES
+from features.tables import LEFT_OUT, TABLES
 
 
 def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> Raw:
@@ -31,7 +32,10 @@ def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> 
         In chunks if one of them is.
     """
     key = TABLES[table].key
-    notes = {"notes": [note for raw in raws for note in raw.attrs.get("notes", ())]}
+    left_out: Counter[str] = Counter()
+    for raw in raws:
+        left_out.update(raw.attrs.get(LEFT_OUT, {}))
+    notes = {"notes": [note for raw in raws for note in raw.attrs.get("notes", ())], LEFT_OUT: dict(left_out)}
     if any(isinstance(raw, ChunkedTable) for raw in raws):
         rows = sum(raw.rows if isinstance(raw, ChunkedTable) else len(raw) for raw in raws)
         return ChunkedTable(rows, partial(_frames, key, raws, prefixes), notes)

@@ -148,8 +148,9 @@ def read(
     pandas.DataFrame or ChunkedTable
         One row per row of the parts and per rejected line. Columns that were read whole have their type (times in
         UTC); a column with an unreadable value is text. Columns that the table does not know are left out, unless
-        they may be attributes. ``attrs`` tells: ``notes``, what was guessed; `LEFT_OUT`, rows that `where` does not keep; ``currencies``, the rows of each that
-        `CURRENCY` holds; ``unread_currencies``, see `features.sources.currency_columns`.
+        they may be attributes. ``attrs`` tells: ``notes``, what was guessed; `LEFT_OUT`, rows that `where` does not
+        keep; ``currencies``, the rows of each that `CURRENCY` holds; ``unread_currencies``, see
+        `features.sources.currency_columns`.
 
     Raises
     ------
@@ -175,7 +176,11 @@ def read(
     rejected = [reason for part in parts for reason in part.rejected]
     rows = _count(connection, f"select count(*) from {relation}")[0] + len(rejected)
     columns = _columns(connection, relation, names)
-    attrs: dict[str, Any] = {"notes": notes, LEFT_OUT: left_out, "unread_currencies": unread_currencies(connection, table, readers)}
+    attrs: dict[str, Any] = {
+        "notes": notes,
+        LEFT_OUT: left_out,
+        "unread_currencies": unread_currencies(connection, table, readers),
+    }
     if currency[0] is not None:
         columns[CURRENCY] = "cur"
         attrs["currencies"] = dict(connection.execute(CURRENCY_ROWS.format(relation)).fetchall())

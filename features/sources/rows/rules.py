@@ -91,7 +91,11 @@ def _literals(values: tuple[str | None, ...]) -> str:
 
 
 def keep_rows(
-    connection: duckdb.DuckDBPyConnection, table: str, relation: str, rules: Mapping[str, RowRule], texts: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    relation: str,
+    rules: Mapping[str, RowRule],
+    texts: Mapping[str, str],
 ) -> tuple[dict[str, int], list[str]]:
     """Delete the rows that a rule does not keep from a staged table.
 
@@ -129,7 +133,9 @@ def keep_rows(
         raise DataError(f"{table}: where leaves no row: {'; '.join(_has(c, counts[c]) for c in rules)}; correct it")
     connection.execute(f"delete from {relation} where {broken} >= 0")
     left_out = {f"where: {column}": rows[n] for n, column in enumerate(rules) if rows.get(n)}
-    return left_out, [note for column, rule in rules.items() for note in _unseen(connection, column, rule, counts[column])]
+    return left_out, [
+        note for column, rule in rules.items() for note in _unseen(connection, column, rule, counts[column])
+    ]
 
 
 def _counts(connection: duckdb.DuckDBPyConnection, relation: str, text: str) -> dict[str, int]:
@@ -142,9 +148,7 @@ def _has(column: str, counts: Mapping[str, int]) -> str:
     return f"'{column}' holds {shown}{' and others' if len(counts) > SHOWN else ''}"
 
 
-def _unseen(
-    connection: duckdb.DuckDBPyConnection, column: str, rule: RowRule, counts: Mapping[str, int]
-) -> list[str]:
+def _unseen(connection: duckdb.DuckDBPyConnection, column: str, rule: RowRule, counts: Mapping[str, int]) -> list[str]:
     queries = {value: f"select {comparable(quote_literal(value))}" for value in rule.named}
     found = {value: connection.execute(query).fetchall()[0][0] for value, query in queries.items()}
     unseen = [value for value, text in found.items() if text not in counts]
