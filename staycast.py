@@ -28,7 +28,9 @@ from configs.workspace import Workspace
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
 )
-STORE_FAILURES = {"sqlite3.DatabaseError", "sqlalchemy.DBAPIError", "optuna.StorageInternalError"}
+DATABASE_FAILURES = {"sqlite3.DatabaseError", "sqlalchemy.DBAPIError", "optuna.StorageInternalError"}
+DAMAGED_FILES = {"json.JSONDecodeError", "pyarrow.ArrowInvalid", "google.DecodeError"}
+STORE_FAILURES = DATABASE_FAILURES | DAMAGED_FILES
 MLFLOW_STORE_FAILURES = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE"}
 
 
@@ -271,7 +273,9 @@ def serve(
     config: Config = DEFAULT_CONFIG,
     workspace: WorkspaceFolder = DEFAULT_WORKSPACE,
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="serving.host")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="serving.port")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port to listen on.", show_default="serving.port")
+    ] = None,
 ) -> None:
     """Answer over HTTP until stopped: POST /v1/predictions."""
     from serving import launch
@@ -282,7 +286,8 @@ def serve(
 
 @app.command("mlflow")
 def mlflow_ui(
-    workspace: WorkspaceFolder = DEFAULT_WORKSPACE, port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000
+    workspace: WorkspaceFolder = DEFAULT_WORKSPACE,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
 ) -> None:
     """Show runs, models and plots in MLflow's own pages until stopped."""
     from configs.tracking import relocate
@@ -294,9 +299,10 @@ def mlflow_ui(
     relocate(place)
     require_free_port("127.0.0.1", port)
     screen().print(f"models and runs: http://127.0.0.1:{port}/#/models?workflowType=machine_learning")
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", place.tracking_uri]
-    command += ["--default-artifact-root", place.artifacts_uri, "--port", str(port)]
-    os.execve(command[0], command, {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", **os.environ})
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", place.tracking_uri, "--default-artifact-root", place.artifacts_uri]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}  # may name other stores
+    os.execve(command[0], command, {"DO_NOT_TRACK": "true", **own, "MLFLOW_DISABLE_TELEMETRY": "true"})
 
 
 def main() -> None:
@@ -306,13 +312,16 @@ def main() -> None:
         app()
     except StaycastError as error:
         _end(str(error), error.exit_code)
+    except OSError as error:
+        place = f" '{error.filename}'" if error.filename else ""
+        _end(f"cannot read or write{place}: {error.strerror or error}", StaycastError.exit_code)
     except Exception as error:
         if not _is_of_a_store(error):
             raise
         reason = next(iter(str(error).strip().splitlines()), "")
         _end(
-            f"a store of this workspace failed ({type(error).__name__}: {reason}): see that its files are whole, and "
-            "that no other program keeps them locked",
+            f"a file or store of this workspace failed ({type(error).__name__}: {reason}): see that its files "
+            "are whole (each stage makes its own anew with --again), and that no other program keeps them locked",
             StaycastError.exit_code,
         )
 

@@ -153,7 +153,9 @@ def progress(name: str) -> Iterator[OnProgress]:
 
 
 def show(result: Any, as_json: bool, table: Callable[[Any], Any]) -> None:
-    """Print a result for a program or for a person."""
+    """Print a result for a program or for a person; where the output is closed, nobody reads it."""
+    if sys.stdout is None:
+        return
     if as_json:
         print(json.dumps(result, indent=1, default=str))
     else:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from cli.session import OnProgress, Session, progress
+from configs.errors import ConfigError
 from configs.fingerprint import fingerprint
 from configs.settings import Task
 
@@ -46,8 +47,19 @@ def features(s: Session) -> dict[str, Any]:
 
 
 def refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any]:
-    """Recompute the customers of whom something new is known, and put them online."""
+    """Recompute the customers of whom something new is known, and put them online.
+
+    Raises
+    ------
+    ConfigError
+        The moment lies in the future.
+    """
     from features import refresh
+
+    if as_of is not None and as_of.replace(tzinfo=as_of.tzinfo or UTC) > datetime.now(UTC):
+        raise ConfigError(
+            f"--as-of {as_of.isoformat()} lies in the future, of which nothing is known: give a past moment"
+        )
 
     with s.workspace.exclusive("features --refresh"):
         s.record_acceptance()
@@ -58,8 +70,9 @@ def refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any
 
 
 def train(s: Session, task: Task) -> dict[str, Any]:
-    """Train, judge and register one model."""
+    """Train, judge and register one model; an earlier result counts while the registry holds its version."""
     from training.fingerprints import training_fingerprint
+    from training.model import catalog
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
         from training import run
@@ -74,7 +87,11 @@ def train(s: Session, task: Task) -> dict[str, Any]:
             **(trained.examination.to_dict() if trained.examination else {}),
         }
 
-    return s.gated_stage(f"train {task}", training_fingerprint(s.settings, s.workspace, task), body)
+    def is_registered(result: dict[str, Any]) -> bool:
+        known = {v.label: v.run_id for v in catalog.versions(s.workspace, task)}
+        return known.get(result["version"]) == result["run_id"]
+
+    return s.gated_stage(f"train {task}", training_fingerprint(s.settings, s.workspace, task), body, is_registered)
 
 
 def score(s: Session) -> dict[str, Any]:

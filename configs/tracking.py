@@ -60,10 +60,12 @@ def open_database(workspace: Workspace, create: Callable[[str], object]) -> None
 def relocate(workspace: Workspace) -> int:
     """Point the artifact paths in MLflow's database to this workspace.
 
+    A place that cannot be written to is left as it is: there only `local_path` finds artifacts.
+
     Returns
     -------
     int
-        How many paths were of another place.
+        How many paths were of another place, and are of this one now.
 
     Raises
     ------
@@ -71,6 +73,8 @@ def relocate(workspace: Workspace) -> int:
         The database cannot be read.
     """
     here, path = workspace.artifacts_uri, workspace.registry
+    if not _is_writable(path):
+        return 0
     try:
         with closing(open_registry(path)) as database:
             moved = [
@@ -98,8 +102,12 @@ def open_registry(path: Path) -> sqlite3.Connection:
 
     Only where the place cannot be written to, a connection is for reading alone: such a one rolls nothing back.
     """
-    mode = "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro"
+    mode = "rw" if _is_writable(path) else "ro"
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=LOCK_SECONDS)
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def unreadable(path: Path, error: sqlite3.Error) -> RegistryError:

@@ -16,6 +16,8 @@ from configs.files import write_text
 from configs.loads import QUARANTINE, REPORT, TABLES, Loads
 from configs.lock import exclusive
 
+UNUSABLE = frozenset("?*")  # in a path: SQLAlchemy's addresses end at the one, DuckDB's file names match with the other
+HERE = '"workspace:state/'  # stands for the folder in the record of a stage
 SCORE_TABLE, SCORE_LINES = "scores.parquet", "scores.jsonl"  # in each folder of `Workspace.scores`
 
 
@@ -161,27 +163,46 @@ class Workspace:
             )
 
     def _require_folder(self) -> None:
-        if any(path.is_file() for path in (self.root, self.state)):
-            raise ConfigError(f"workspace '{self.root}' is a file: give a folder with --workspace")
+        for path in (self.state, self.root, *self.root.parents):
+            if path.is_file():
+                raise ConfigError(f"workspace '{self.root}': '{path}' is a file: give a folder with --workspace")
+        refused = sorted(UNUSABLE & set(str(self.root.resolve())))
+        if refused:
+            raise ConfigError(
+                f"workspace '{self.root.resolve()}': {' and '.join(refused)} in a path mean something else to the "
+                "databases that lie there: give another folder with --workspace, or rename this one"
+            )
 
     def done(self, stage: str, fingerprint: str) -> dict[str, Any] | None:
         """What a stage recorded when it last ended, if it was for the same fingerprint; else None."""
-        path = self._record(stage)
-        if not path.is_file():
-            return None
-        content = json.loads(path.read_text("utf-8"))
+        content = self._recorded(stage)
         return content["result"] if content.get("fingerprint") == fingerprint else None
 
     def record(self, stage: str, fingerprint: str, result: dict[str, Any]) -> None:
-        """Record that a stage ended, for which fingerprint, and with what result."""
-        write_text(
-            self._record(stage), json.dumps({"fingerprint": fingerprint, "result": result}, indent=1, default=str)
-        )
+        """Record that a stage ended, for which fingerprint, and with what result.
+
+        Paths below `state` are kept relative to it: they are right wherever the workspace is moved.
+        """
+        content = json.dumps({"fingerprint": fingerprint, "result": result}, indent=1, default=str)
+        write_text(self._record(stage), content.replace(self._state_in_json, HERE))
 
     def last(self, stage: str) -> dict[str, Any] | None:
         """What a stage recorded when it last ended, whatever the fingerprint; None if it never did."""
-        path = self._record(stage)
-        return json.loads(path.read_text("utf-8"))["result"] if path.is_file() else None
+        return self._recorded(stage).get("result")
+
+    def _recorded(self, stage: str) -> dict[str, Any]:
+        """The record of a stage; empty where there is none that can be read: the stage is run again."""
+        try:
+            text = self._record(stage).read_text("utf-8")
+            content = json.loads(text.replace(HERE, self._state_in_json))
+        except (FileNotFoundError, UnicodeDecodeError, json.JSONDecodeError):
+            return {}
+        return content if isinstance(content, dict) and isinstance(content.get("result"), dict) else {}
+
+    @property
+    def _state_in_json(self) -> str:
+        """How a path below `state` begins as a text in JSON."""
+        return json.dumps(f"{self.state}/")[:-1]
 
     def _record(self, stage: str) -> Path:
         return self.state / "stages" / f"{stage}.json"

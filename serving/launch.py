@@ -15,6 +15,7 @@ from typing import NoReturn
 from configs import settings as configs
 from configs.errors import ConfigError
 from configs.workspace import Workspace
+from training.model.catalog import versions
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKSPACE, CONFIG = "STAYCAST_WORKSPACE", "STAYCAST_CONFIG"
@@ -42,8 +43,11 @@ def serve(config: str, workspace: Path, host: str, port: int) -> NoReturn:
     ------
     ConfigError
         The configuration cannot be used, or the address is in use.
+    RegistryError
+        The model registry cannot be read.
     """
     arguments, environment = command(config, workspace, host, port)
+    versions(Workspace(workspace), "churn")  # a registry that cannot be read is said here; none yet is no fault
     require_free_port(host, port)
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - a program and its arguments, no shell
 

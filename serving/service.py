@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from types import FrameType
@@ -131,10 +132,24 @@ def _graceful_shutdown(app: Starlette, seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGTERM, stop)
 
 
+def _stop_without_parent(poll_seconds: float = 1.0) -> None:
+    """Stop this worker when the process that started it is gone: after a kill -9 nobody else would."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(poll_seconds)
+        logger.error("the process that started this worker is gone: stopping")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True, name="watch-parent").start()
+
+
 @asynccontextmanager
 async def _lifespan(shell: Starlette) -> AsyncIterator[None]:
     _log_to_stdout()
     launch.disable_telemetry()
+    _stop_without_parent()
     config, workspace = launch.from_environment()
     with application(config, workspace) as app:
         shell.state.app = app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import staycast as command_line
 from configs.workspace import Workspace
 from staycast import _is_of_a_store
 
@@ -77,7 +79,7 @@ def test_a_workspace_that_is_a_file_is_said(staycast: Run, tmp_path: Path, verb:
     assert place.read_text() == "content"
 
 
-@pytest.mark.parametrize("arguments", [("models",), ("train", "churn"), ("evaluate",), ("monitor",)])
+@pytest.mark.parametrize("arguments", [("models",), ("train", "churn"), ("evaluate",), ("monitor",), ("serve",)])
 def test_a_broken_registry_is_said_in_one_line(staycast: Run, fresh: Workspace, arguments: tuple[str, ...]) -> None:
     fresh.mlruns.mkdir(parents=True, exist_ok=True)
     (fresh.mlruns / "mlflow.db").write_text("not a database")
@@ -95,7 +97,9 @@ def test_a_failing_store_is_told_from_a_program_that_fails() -> None:
     import sqlite3
 
     import optuna
+    import pyarrow
     import sqlalchemy
+    from google.protobuf.message import DecodeError
     from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 
     stores = [
@@ -103,7 +107,60 @@ def test_a_failing_store_is_told_from_a_program_that_fails() -> None:
         sqlalchemy.exc.OperationalError("select", {}, sqlite3.OperationalError("locked")),
         optuna.exceptions.StorageInternalError("gone"),
         MlflowException("the schema of the database is of another version"),
+        json.JSONDecodeError("no value", "", 0),
+        pyarrow.ArrowInvalid("no parquet"),
+        DecodeError("no registry"),
     ]
     assert all(map(_is_of_a_store, stores))
     programs = [MlflowException("too long", INVALID_PARAMETER_VALUE), KeyError("x"), optuna.TrialPruned()]
     assert not any(map(_is_of_a_store, programs))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/data/state"), "'/data/state': Permission denied"),
+        (OSError(28, "No space left on device"), "write: No space left on device"),
+    ],
+)
+def test_what_the_machine_refuses_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: OSError, said: str
+) -> None:
+    def refuse() -> None:
+        raise error
+
+    monkeypatch.setattr(command_line, "app", refuse)
+    with pytest.raises(SystemExit) as ended:
+        command_line.main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["0", "-1", "65536"])
+@pytest.mark.parametrize("verb", ["serve", "mlflow"])
+def test_a_port_that_is_none_is_refused(staycast: Run, tmp_path: Path, verb: str, port: str) -> None:
+    done = staycast(verb, "-w", tmp_path, "--port", port)
+    assert done.returncode == 2 and "1<=x<=65535" in done.stderr
+
+
+def test_mlflow_pages_are_of_this_workspace_whatever_the_environment_names(
+    lived: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = {}
+    monkeypatch.setenv("MLFLOW_REGISTRY_STORE_URI", "sqlite:////elsewhere/other.db")
+    monkeypatch.setenv("MLFLOW_HOST", "0.0.0.0")
+    monkeypatch.setattr("os.execve", lambda path, command, environment: started.update(c=command, e=environment))
+    command_line.mlflow_ui(lived.root, _free_port())
+    assert [name for name in started["e"] if name.startswith("MLFLOW")] == ["MLFLOW_DISABLE_TELEMETRY"]
+    assert started["c"][started["c"].index("--host") + 1] == "127.0.0.1"
+    assert started["c"][started["c"].index("--backend-store-uri") + 1] == lived.tracking_uri
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def test_features_as_of_a_moment_to_come_are_refused(staycast: Run, lived: Workspace) -> None:
+    said = refused(staycast("features", "--refresh", "--as-of", "2999-12-31", "-c", "test", "-w", lived.root))
+    assert "lies in the future" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 from rich.console import Group
@@ -37,14 +38,14 @@ def monitoring_screen(result: Mapping[str, Any]) -> Table:
 
 
 def _where(result: Mapping[str, Any], settings: Settings, workspace: Workspace, config: str) -> Panel:
-    place = "" if str(workspace.root) == "." else f" --workspace {workspace.root}"
+    place = "" if str(workspace.root) == "." else f" --workspace {quote(str(workspace.root))}"
     address = f"{settings.serving.host}:{settings.serving.port}"
     lines = [
         ("data quality", str(workspace.quality_report / "quality.html")),
         *[(f"{report['model']} watch", page) for report in result["monitor"].values() for page in _pages(report)],
         ("all answers", result["score"]["folder"]),
         ("MLflow", f"{COMMAND} mlflow{place}, then http://127.0.0.1:5000"),
-        ("the service", f"{COMMAND} serve --config {config}{place}, then POST http://{address}/v1/predictions"),
+        ("the service", f"{COMMAND} serve --config {quote(config)}{place}, then POST http://{address}/v1/predictions"),
     ]
     width = max(len(name) for name, _ in lines)
     return Panel(

@@ -7,14 +7,24 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from training.model.catalog import champion_versions
 
+NOT_IN_ANSWERS = (
+    "source",
+    "quality",
+    "minimum",
+    "tuning",
+    "training",
+    "gates",
+    "leaks",
+    "monitoring",
+    "redis",
+    "serving",
+)
+
 
 def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the answers depend on: features, champions, settings and code."""
     code = code_fingerprint("serving")
     rows = files_fingerprint(workspace.features.glob("*.parquet"))
-    used_settings = [
-        settings.decisions.model_dump(mode="json"),
-        settings.churn.model_dump(),
-        settings.serving.top_reasons,
-    ]
-    return fingerprint(code, rows, champion_versions(workspace, settings.tasks), used_settings)
+    used_settings = settings.model_dump(mode="json", exclude=set(NOT_IN_ANSWERS))
+    reasons = settings.serving.top_reasons
+    return fingerprint(code, rows, champion_versions(workspace, settings.tasks), used_settings, reasons)

@@ -29,3 +29,20 @@ def test_other_settings_are_another_result(fresh: Workspace, few: Settings) -> N
     assert stages.features(session) == before
     shorter = few.model_copy(update={"as_of": few.as_of.model_copy(update={"every_months": 2})})
     assert len(stages.features(Session("test", shorter, fresh))["as_ofs"]) < len(before["as_ofs"])
+
+
+def test_a_model_that_is_no_longer_registered_is_trained_again(
+    copied: Workspace, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied.mlruns.rename(copied.root / "moved away")
+
+    class TrainedError(Exception):
+        pass
+
+    def train(*arguments: object) -> None:
+        raise TrainedError
+
+    monkeypatch.setattr("training.run.train", train)
+    for task in settings.tasks:
+        with pytest.raises(TrainedError):
+            stages.train(Session("test", settings, copied), task)

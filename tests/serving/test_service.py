@@ -3,6 +3,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -152,6 +153,23 @@ def test_the_life_of_a_server(
     assert '"c1"' not in output
     assert "'c1'" not in output
     assert "Traceback" not in output
+
+
+def test_a_worker_ends_when_the_process_that_started_it_is_killed() -> None:
+    worker = (
+        "import time; from serving.service import _stop_without_parent; "
+        "_stop_without_parent(0.05); print('up', flush=True); time.sleep(60)"
+    )
+    script = (
+        f"import subprocess, sys; worker = subprocess.Popen([sys.executable, '-c', {worker!r}]); "
+        "print(worker.pid, flush=True); worker.wait()"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        assert parent.stdout.readline() == "up\n"
+        parent.kill()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text())
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:

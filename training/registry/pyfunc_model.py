@@ -1,7 +1,8 @@
 """The model as MLflow runs it: a script that MLflow stores as text, so that no pickle is ever needed.
 
 ``mlflow.pyfunc.load_model("models:/churn@champion").predict(rows)`` answers what is served: the calibrated
-probability, or the expected value with its interval.
+probability, or the expected value with its interval. Staycast's own packages must be importable: from elsewhere than
+its checkout, put that on ``PYTHONPATH``.
 """
 
 from pathlib import Path

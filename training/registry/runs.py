@@ -1,4 +1,8 @@
-"""MLflow's tracking store: its database, and the runs in it. With `model_registry` the only writer to MLflow."""
+"""MLflow's tracking store: its database, and the runs in it.
+
+With `model_registry` the only writer through MLflow. Where a workspace was moved, `configs.tracking` mends the paths in
+the database.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
 from types import ModuleType
@@ -117,8 +121,8 @@ class Run:
         """Log metrics, leaving out those that are not defined."""
         from mlflow.entities import Metric
 
-        finite = {k: float(v) for k, v in values.items() if math.isfinite(v)}
-        self.client.log_batch(self.run_id, metrics=[Metric(k, v, 0, 0) for k, v in finite.items()])
+        finite, now = {k: float(v) for k, v in values.items() if math.isfinite(v)}, _millis(datetime.now(UTC))
+        self.client.log_batch(self.run_id, metrics=[Metric(k, v, now, 0) for k, v in finite.items()])
 
     def document(self, content: Any, path: str) -> None:
         """Log a JSON document."""
@@ -169,14 +173,13 @@ class Run:
             nested = self.client.create_run(
                 self.experiment_id, _millis(trial.datetime_start), tags, run_name=f"trial {trial.number:03d}"
             ).info.run_id
-            fold_losses = [Metric("fold_loss", v, 0, k) for k, v in trial.intermediate_values.items()]
-            loss = [Metric("loss", trial.value, 0, 0)] if trial.value is not None else []
+            at = _millis(trial.datetime_complete)
+            fold_losses = [Metric("fold_loss", v, at, k) for k, v in trial.intermediate_values.items()]
+            loss = [Metric("loss", trial.value, at, 0)] if trial.value is not None else []
             self.client.log_batch(
                 nested, metrics=fold_losses + loss, params=[Param(k, str(v)) for k, v in trial.params.items()]
             )
-            self.client.set_terminated(
-                nested, RunStatus.to_string(RunStatus.FINISHED), _millis(trial.datetime_complete)
-            )
+            self.client.set_terminated(nested, RunStatus.to_string(RunStatus.FINISHED), at)
 
     def register(
         self, bundle: Bundle, judged: Bundle, example: pd.DataFrame, tags: Mapping[str, str], description: str

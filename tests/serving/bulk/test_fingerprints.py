@@ -20,5 +20,6 @@ def test_all_are_scored_anew_when_a_decision_or_a_champion_changes_and_not_when_
     assert fingerprints.scoring_fingerprint(changed("serving", port=3001), workspace) == before
     bands = settings.decisions.bands.model_copy(update={"watch": 0.05})
     assert fingerprints.scoring_fingerprint(changed("decisions", bands=bands), workspace) != before
+    assert fingerprints.scoring_fingerprint(settings.model_copy(update={"currency": "UAH"}), workspace) != before
     champions["clv"] = "5"
     assert fingerprints.scoring_fingerprint(settings, workspace) != before
