@@ -7,9 +7,9 @@
     ├── NotReadyError        a step that must come first has not run; HTTP 503
     ├── BusyError            another process changes the workspace; HTTP 503
     ├── StoreError           the online store does not answer; HTTP 503
-    └── RegistryError        a model version or alias that is asked for does not exist; HTTP 503
+    └── RegistryError        what is asked of the model registry is not there, or it cannot be read; HTTP 503
 
-Serving adds its own in ``serving.api.problems``. A message says what is wrong, where, what was got and what to do.
+A package may refine one of these (`QualityError`, `LeakError`); serving adds its own in ``serving.api.problems``. A message says what is wrong, where, what was got and what to do.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class StoreError(StaycastError):
 
 
 class RegistryError(StaycastError):
-    """A model version or alias that is asked for does not exist."""
+    """A model version or alias that is asked for does not exist, or the registry cannot be read."""
 
     status = 503
 

@@ -1,7 +1,8 @@
 """Make a registered model again from the same data, settings and seed, and compare it byte by byte.
 
 Nothing is taken from the first training but its settings, its seed and how many configurations its search tried: the
-search starts afresh in a folder of its own, and neither registry nor ledger is written to.
+search starts afresh in a folder of its own, and neither registry nor ledger gets an entry (a workspace
+that was moved has its artifact paths put right, as with every verb).
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ def reproduce(
     Parameters
     ----------
     workspace
-        Holds the registry, and the features that the model learned from. Only read.
+        Holds the registry, and the features that the model learned from.
     name
         ``churn/3``, or the id of the run that made it.
     on_progress

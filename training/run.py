@@ -69,6 +69,10 @@ def train(
     NotReadyError, NotEnoughDataError, DataError
         No features were built yet, too little to learn from, or nothing that can be, see
         `training.data.preconditions`.
+    RegistryError
+        The registry cannot be read: said before the search.
+    ConfigError
+        A leak is accepted that is none, or without a reason.
     LeakError
         A column predicts the label too well to be honest, and is not accepted.
     QualityError

@@ -43,7 +43,7 @@ def environment() -> dict[str, Any]:
 def code_version() -> dict[str, str]:
     """Which code this is: ``git_commit``, ``git_dirty`` (files differ from it), ``code`` (a hash of what was run).
 
-    The hash is of the Python files that models depend on, and is told without git, too.
+    The hash is of the files of all packages that models depend on, and is told without git, too.
     """
     facts = {"code": code_fingerprint("training")}
     commit, changed = _git("rev-parse", "HEAD"), _git("status", "--porcelain")
