@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from cli.session import OnProgress, Session, progress
 from configs.errors import ConfigError
 from configs.fingerprint import fingerprint
 from configs.settings import Task
+from configs.workspace import SCORE_TABLE
 
 
 def ingest(s: Session) -> dict[str, Any]:
@@ -42,8 +44,13 @@ def features(s: Session) -> dict[str, Any]:
         result["refreshed"] = refresh.start_from_build(s.settings, s.workspace)
         return result
 
+    def is_there(result: dict[str, Any]) -> bool:
+        files = ("rows.parquet", "labels.parquet", "schema.json")
+        return all((s.workspace.features / name).is_file() for name in files) and s.workspace.feast.is_dir()
+
     online = [s.settings.online_store, s.settings.redis.model_dump()]
-    return s.gated_stage("features", fingerprint(features_fingerprint(s.settings, s.workspace), online), body)
+    on = fingerprint(features_fingerprint(s.settings, s.workspace), online)
+    return s.gated_stage("features", on, body, is_there)
 
 
 def refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any]:
@@ -88,8 +95,9 @@ def train(s: Session, task: Task) -> dict[str, Any]:
         }
 
     def is_registered(result: dict[str, Any]) -> bool:
-        known = {v.label: v.run_id for v in catalog.versions(s.workspace, task)}
-        return known.get(result["version"]) == result["run_id"]
+        known = {v.label: v for v in catalog.versions(s.workspace, task)}
+        made = known.get(result["version"])
+        return made is not None and made.run_id == result["run_id"] and catalog.has_files(s.workspace, made)
 
     return s.gated_stage(f"train {task}", training_fingerprint(s.settings, s.workspace, task), body, is_registered)
 
@@ -103,7 +111,10 @@ def score(s: Session) -> dict[str, Any]:
 
         return run.score_newest(s.settings, s.workspace, lambda done, of: on_progress("customers", done, of))
 
-    return s.gated_stage("score", scoring_fingerprint(s.settings, s.workspace), body)
+    def is_there(result: dict[str, Any]) -> bool:
+        return (s.workspace.scores / Path(result["folder"]).name / SCORE_TABLE).is_file()
+
+    return s.gated_stage("score", scoring_fingerprint(s.settings, s.workspace), body, is_there)
 
 
 def monitor(s: Session) -> dict[str, Any]:

@@ -121,12 +121,18 @@ def files(workspace: Workspace, version: Version) -> Path:
         They are not in this workspace.
     """
     folder = local_path(workspace, version.address)
-    if folder is None or not folder.is_dir():
+    if folder is None or not has_files(workspace, version):
         raise RegistryError(
             f"the files of {version.label} cannot be read from '{workspace.mlruns}' (no folder "
             f"'{folder or version.address}'): restore them, or promote another version"
         )
     return folder / "artifacts"
+
+
+def has_files(workspace: Workspace, version: Version) -> bool:
+    """True if the files of a version are in this workspace."""
+    folder = local_path(workspace, version.address)
+    return folder is not None and folder.is_dir()
 
 
 def _read(database: sqlite3.Connection, model: str) -> list[Version]:
