@@ -1,8 +1,8 @@
 """A process that kills its own children at every step a stage takes on disk: ``python -m tests.kills FOLDER STAGE``.
 
 A step is a file that is opened for writing, a folder that is made, a renaming, a removal or a database that is opened,
-in the workspace. Each child begins with a copy of one workspace, is killed before one of the steps, and is followed by one
-who looks at what is left and by one who does the stage again. One line of JSON a kill tells what was seen.
+in the workspace. Each child begins with a copy of one workspace and is killed before one of the steps. Another looks at
+what is left, and a third does the stage again. One line of JSON a kill tells what was seen.
 """
 
 from __future__ import annotations
