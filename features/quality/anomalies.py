@@ -23,6 +23,7 @@ import pandas as pd
 
 from configs.errors import ConfigError, nearest
 from features.quality.check import ValidatedTable
+from features.quality.twins import twin_shares
 from features.tables import Field
 
 Severity = Literal["stop", "warn"]
@@ -33,7 +34,7 @@ UNSEEN, OPEN, BY_CHANCE = 0.02, 0.2, 0.001
 MOVED, RATIO, BLOCK_RATIO, BLOCKS = 0.2, 3.0, 8.0, 10
 RUN, REPEATED, NEGATIVE, BEFORE = 0.05, 0.02, 0.03, 0.02
 FEWER, MORE, LATE_DAYS = 0.33, 3.0, 3.0
-FUTURE, DAMAGED, EARLY_RETURNS = 0.001, 0.005, 0.05
+FUTURE, DAMAGED, EARLY_RETURNS, TWINS = 0.001, 0.005, 0.05, 0.05
 SHIFT_GAIN, SHIFT_GAIN_A_ROW, SHIFT_EXPLAINS = 15.0, 0.008, 0.5
 CUTS = (0.5, 0.65, 0.8, 0.9)
 IDS_SEEN, PROFILED = 20_000, 4_000_000
@@ -55,6 +56,10 @@ RULES: Mapping[str, tuple[Severity, str]] = {
     "returns_without_purchase": ("stop", "see whether signs were turned: returns come after purchases"),
     "stuck_values": ("stop", "see from where on the export repeats one value"),
     "repeated_rows": ("stop", "see whether a file was loaded twice under new ids"),
+    "twins": (
+        "warn",
+        "see whether customers stand there twice, or rows were copied to balance the label; no fold parts them",
+    ),
     "hours_moved": ("stop", "see in which time zone the export writes its times, and say so in the mapping"),
     "recorded_before_event": ("stop", "see whether the two times were exchanged, or are told in different zones"),
     "damaged_text": ("stop", "read the file in the encoding it was written in, as a rule UTF-8"),
@@ -67,7 +72,7 @@ RULES: Mapping[str, tuple[Severity, str]] = {
 }
 SELF_RULES = (
     "unit_change_within", "returns_without_purchase", "recorded_before_event", "damaged_text", "isolated_dates",
-    "future_dates", "ends_early",
+    "future_dates", "ends_early", "twins",
 )  # fmt: skip
 
 
@@ -185,6 +190,7 @@ def _profile_table(one: ValidatedTable, zone: ZoneInfo) -> Profile:
         "days_before_gap": float((days[widest] - days[0]) / np.timedelta64(1, "D")) if len(days) > 1 else 0.0,
         "rows_after_gap": float((times > days[widest] + np.timedelta64(1, "D")).mean()) if len(days) > 1 else 0.0,
         "repeated": float(used.duplicated(content).mean()) if len(content) > 2 else 0.0,
+        "twins": _twins(used) if spec.name == "profiles" else (0.0, 0.0),
         "before": _before(used, spec.time, spec.names),
         "early_returns": _early_returns(in_time) if spec.name == "orders" else 0.0,
         "columns": {f.name: _profile_column(f, used, in_time, spec.key, zone, dated) for f in spec.fields},
@@ -198,6 +204,11 @@ def _some_customers(used: pd.DataFrame, share: float) -> pd.DataFrame:
     codes, ids = pd.factorize(used["customer_id"])
     drawn = pd.util.hash_array(np.asarray(ids, dtype=object)) < np.uint64(share * 2**64)
     return used[drawn[codes] & (codes >= 0)]
+
+
+def _twins(profiles: pd.DataFrame) -> tuple[float, float]:
+    """Share of the customers that are another one again, and of those that are or nearly are."""
+    return twin_shares(profiles.drop(columns=["customer_id", "label", "exported_at"]))
 
 
 def _before(used: pd.DataFrame, time: str, names: Iterable[str]) -> dict[str, float]:
@@ -296,6 +307,10 @@ def _self_findings(name: str, table: Profile, end: str | None, old: Profile | No
     if gap > 180 and gap > before / 2 and table["rows_after_gap"] < 0.3:
         got = f"{table['rows_after_gap']:.1%} of the rows come after {gap:.0f} days without any"
         findings.append(_finding(name, table["time"], "isolated_dates", got, "no such gap"))
+    exact, any_twin = table.get("twins", (0.0, 0.0))
+    if any_twin > TWINS:
+        got = f"{exact:.1%} of the rows equal another in all but the id and the label, {any_twin - exact:.1%} nearly do"
+        findings.append(_finding(name, "*", "twins", got, f"at most {TWINS:.0%}"))
     for column, share in table["before"].items():
         was = 0.0 if old is None else old["tables"].get(name, {}).get("before", {}).get(column, 0.0)
         if share > was + BEFORE:

@@ -141,7 +141,12 @@ def plan_as_ofs(as_ofs: Iterable[pd.Timestamp], horizon_days: int, holdout_as_of
 
 
 def customer_parts(
-    customer_ids: Iterable[str], y: ArrayLike, holdout_share: float, n_folds: int, seed: int
+    customer_ids: Iterable[str],
+    y: ArrayLike,
+    holdout_share: float,
+    n_folds: int,
+    seed: int,
+    groups: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """Share out customers where the data has no dates, so that no later date can judge.
 
@@ -159,15 +164,25 @@ def customer_parts(
     n_folds
         Number of folds, at least two.
     seed
-        The same seed, ids and labels give the same parts.
+        The same seed, ids, labels and groups give the same parts.
+    groups
+        Number of the group of each row, from 0: rows of one group go the way of the one with the smallest id. None:
+        every row goes its own.
 
     Returns
     -------
     ndarray of int64
         For each row 0 (held out), or the number of its fold, from 1; shape (n,).
     """
-    held_out = np.array([_uniform(seed, i) < holdout_share for i in customer_ids], dtype=bool)
-    labels, rng = np.asarray(y), np.random.default_rng(seed)
+    ids, labels, rng = np.asarray(list(customer_ids), dtype=object), np.asarray(y), np.random.default_rng(seed)
+    if groups is not None:
+        by_id = np.lexsort((ids.astype(str), groups))
+        firsts = np.sort(by_id[np.unique(groups[by_id], return_index=True)[1]])
+        parts = customer_parts(ids[firsts], labels[firsts], holdout_share, n_folds, seed)
+        of_group = np.empty(len(firsts), np.int64)
+        of_group[groups[firsts]] = parts
+        return of_group[groups]
+    held_out = np.array([_uniform(seed, i) < holdout_share for i in ids], dtype=bool)
     out = np.full(len(labels), HOLDOUT, dtype=np.int64)
     n_dealt = 0
     for label in np.unique(labels):

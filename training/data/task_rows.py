@@ -9,6 +9,7 @@ import pandas as pd
 from configs.errors import ConfigError, NotEnoughDataError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.quality.twins import twin_groups
 from training.data import split
 from training.data.dataset import Dataset, load
 from training.data.split import Plan, customer_parts, plan_customers
@@ -21,7 +22,7 @@ def feature_rows(workspace: Workspace) -> pd.DataFrame:
 
 
 def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
-    """The labelled rows of a task; where the data has no dates, shared out by customer.
+    """The labelled rows of a task; where the data has no dates, shared out by customer, twins together.
 
     Raises
     ------
@@ -37,8 +38,9 @@ def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
     if settings.churn.kind != "label":
         return data
     folds, frame = max(2, settings.tuning.folds), data.frame
+    groups = twin_groups(frame[list(data.schema.names)])
     part = customer_parts(
-        frame["customer_id"], frame["label"], settings.churn.holdout_share, folds, settings.tuning.seed
+        frame["customer_id"], frame["label"], settings.churn.holdout_share, folds, settings.tuning.seed, groups
     )
     return replace(data, frame=frame.assign(part=part), by="part")
 

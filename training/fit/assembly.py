@@ -222,7 +222,7 @@ def info_of(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]
 
 def holdout_rule(settings: Settings) -> str:
     """What decides who is held out where the data has no dates: models of one rule never saw its hold-out."""
-    return f"share {settings.churn.holdout_share:g}, seed {settings.tuning.seed}"
+    return f"share {settings.churn.holdout_share:g}, seed {settings.tuning.seed}, twins together"
 
 
 def forecast(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:

@@ -197,3 +197,18 @@ def test_the_order_of_rows_of_a_table_without_dates_says_nothing(ready: Settings
     shuffled = rows.sample(frac=1, random_state=1)
     assert find_anomalies(profile(rows)) == []
     assert find_anomalies(profile(rows), profile(shuffled)) == []
+
+
+def test_customers_who_stand_in_the_table_twice_are_said_on_the_first_load(ready: Settings) -> None:
+    rng, n = np.random.default_rng(1), 400
+    numbers = {f"n{k}": rng.normal(size=n).round(4) for k in range(6)}
+    rows = pd.DataFrame({"customer_id": [f"c{i}" for i in range(n)], "label": rng.integers(0, 2, n), **numbers})
+    again = rows.head(60).assign(customer_id=[f"d{i}" for i in range(60)])
+
+    def found(table: pd.DataFrame) -> list[tuple[str, str, str]]:
+        raw = prepare({"profiles": table.assign(senior="0", label=table["label"].astype(str))}, ready, NOW)
+        checked = check_tables(raw, ready.columns, NOW, "label")
+        return [(f.rule, f.severity, f.got[:5]) for f in find_anomalies(profile_tables(checked, "UTC"))]
+
+    assert found(rows) == []
+    assert found(pd.concat([rows, again])) == [("twins", "warn", "26.1%")]

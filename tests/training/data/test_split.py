@@ -7,6 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import NotEnoughDataError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features.schema import Feature, FeatureSchema
+from training.data import task_rows
+from training.data.dataset import Dataset
 from training.data.split import HOLDOUT, Fold, customer_parts, matured, plan_as_ofs, plan_customers, rolling_origin
 
 
@@ -114,9 +119,36 @@ def test_the_seed_settles_the_parts() -> None:
     assert (first != other).any()
 
 
+def test_rows_of_a_group_share_one_part_and_other_rows_keep_theirs() -> None:
+    groups = np.arange(2000)
+    groups[1000:1200] = groups[:200]
+    numbers = np.unique(groups, return_inverse=True)[1]
+    parts = customer_parts(IDS, Y, 0.2, 5, seed=1, groups=numbers)
+    np.testing.assert_array_equal(parts[1000:1200], parts[:200])
+    alone = customer_parts(IDS, Y, 0.2, 5, seed=1)
+    np.testing.assert_array_equal((parts == HOLDOUT)[1200:], (alone == HOLDOUT)[1200:])
+    np.testing.assert_array_equal(customer_parts(IDS, Y, 0.2, 5, seed=1, groups=np.arange(2000)), alone)
+    assert np.bincount(parts, minlength=6).min() > 200
+
+
 def test_no_part_both_teaches_and_judges() -> None:
     plan = plan_customers(4)
     assert plan.holdout == (HOLDOUT,) and HOLDOUT not in plan.train_for_holdout
     assert [f.valid for f in plan.folds] == [1, 2, 3, 4]
     assert all(f.valid not in f.train and HOLDOUT not in f.train for f in plan.folds)
     assert set(plan.final) == {HOLDOUT, 1, 2, 3, 4}
+
+
+def test_twins_of_a_table_without_dates_are_parted_by_nobody(
+    settings: Settings, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n, columns = 300, [f"n{k}" for k in range(6)]
+    values = np.random.default_rng(1).normal(size=(n, 6))
+    frame = pd.DataFrame(np.concatenate([values, values]), columns=columns)
+    frame = frame.assign(customer_id=[f"c{i}" for i in range(2 * n)], as_of=pd.Timestamp("2024-01-01"), label=0.0)
+    schema = FeatureSchema(tuple(Feature(name, "profiles", "float64", "") for name in columns))
+    monkeypatch.setattr(task_rows, "load", lambda workspace, task: Dataset("churn", frame, schema, "x"))
+    ready = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "label"})})
+    parts = task_rows.labelled(ready, workspace, "churn").frame["part"].to_numpy()
+    np.testing.assert_array_equal(parts[:n], parts[n:])
+    assert len(np.unique(parts)) > 2
