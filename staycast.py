@@ -67,9 +67,10 @@ def run(s: Session) -> None:
 
 @app.command()
 def init(
-    files: Annotated[list[Path], typer.Argument(help="Your CSV, XLSX or parquet files.")],
+    files: Annotated[list[Path], typer.Argument(help="Your CSV, XLSX or parquet files, or folders.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the configuration.")] = Path("business.yaml"),
     name: Annotated[str | None, typer.Option(help="Name of the business.", show_default="the files' folder")] = None,
+    recipe: Annotated[str | None, typer.Option(help="The system that wrote them, e.g. shopify or stripe.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a configuration that is there.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -79,7 +80,7 @@ def init(
 
     if out.exists() and not force:
         raise ConfigError(f"'{out}' exists: give another --out, or --force to replace it")
-    text, found = propose_config(files, name)
+    text, found = propose_config(files, name, recipe)
     write_text(out, text)
     show({"config": str(out), **found.to_dict()}, as_json, proposal_screen)
 

@@ -5,10 +5,11 @@ A table's entry in ``source.options`` may say:
     columns: {order_id: Invoice, amount: Total}        our name: the name in the source; others keep theirs
     values: {kind: {tkt: ticket, "N/A": null}}         which value means what; others stay as they are
     times: {ordered_at: {format: "%d.%m.%Y %H:%M", zone: Europe/Berlin}}    one format, or several, in order
-    numbers: {amount: {decimal: ",", scale: 100}}      where the numbers do not tell; cents are divided by 100
+    numbers: {amount: {decimal: ",", scale: 100}}      cents are divided by 100, signs turned by -1
     constants: {channel: web}                          a column with one value
     currency: Currency                                 the source's column, or the code, of the currency of all amounts
     number_rows: true                                  profiles without an id: customer_id is the number of the row
+    may_be_empty: true                                 ``where`` may leave no row, as refunds of a month without any
     where: {Status: {not: [cancelled]}}                which rows count, see `features.sources.rows.rules`
 
 How a value is read, see `features.sources.expressions`:
@@ -36,7 +37,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import duckdb
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
 from configs.errors import ConfigError, nearest
 from configs.settings import Section, TimeZone
@@ -79,11 +80,17 @@ class Times(Section):
         return formats
 
 
+def _not_zero(scale: float) -> float:
+    if not scale:
+        raise ValueError("a number cannot be divided by 0")
+    return scale
+
+
 class Numbers(Section):
     """How the numbers of one column are written."""
 
     decimal: Literal[".", ","] | None = None
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    scale: Annotated[float, Field(allow_inf_nan=False), AfterValidator(_not_zero)] = 1.0
 
 
 class TableMapping(Section):
@@ -96,6 +103,7 @@ class TableMapping(Section):
     constants: dict[str, Text] = Field(default_factory=dict)
     currency: str | None = None
     number_rows: bool = False
+    may_be_empty: bool = False
     where: dict[str, RowRule] = Field(default_factory=dict)
 
     def source_name(self, name: str) -> str:

@@ -20,22 +20,26 @@ from features.sources.delimited import likely_encoding, open_delimited
 from features.sources.proposal.business import Business, understand
 from features.sources.proposal.tables import columns_of
 from features.sources.proposal.yaml_text import to_yaml
+from features.sources.recipes.apply import understand_by_recipe
 from features.sources.spreadsheet import XLSX, sheet_sample
 from features.tables import TABLES
 
 SAMPLE = 50_000
 PARQUET = (".parquet", ".pq")
+ENDINGS = (*PARQUET, *XLSX, ".csv", ".csv.gz", ".tsv", ".txt")
 
 
-def propose_config(paths: Sequence[Path], name: str | None = None) -> tuple[str, Business]:
+def propose_config(paths: Sequence[Path], name: str | None = None, recipe: str | None = None) -> tuple[str, Business]:
     """Look at a user's files and propose the configuration that reads them.
 
     Parameters
     ----------
     paths
-        CSV, XLSX or parquet files.
+        CSV, XLSX or parquet files, or folders of them.
     name
         Of the business; None: from the files' folder.
+    recipe
+        Name of the system that wrote the files, see `features.sources.recipes`; None: they are looked at without one.
 
     Returns
     -------
@@ -47,13 +51,24 @@ def propose_config(paths: Sequence[Path], name: str | None = None) -> tuple[str,
     DataError
         A file is missing or unreadable, or no file fits any table.
     """
-    samples = {path: columns_of(read_sample(path)) for path in paths}
-    business = understand(samples)
+    files = [file for path in paths for file in _files(path)]
+    samples = {path: columns_of(read_sample(path)) for path in files}
+    business = understand_by_recipe(recipe, samples) if recipe else understand(samples)
     if not business.tables:
         headers = "; ".join(f"'{p}' has {', '.join(c.name for c in columns)}" for p, columns in samples.items())
         raise DataError(f"no file looks like one of {', '.join(TABLES)}: {headers}; write the mapping by hand")
-    encodings = {path: encoding for path in paths if _is_text(path) and (encoding := likely_encoding(path))}
-    return to_yaml(name or business_name(paths), business, encodings), business
+    encodings = {path: encoding for path in files if _is_text(path) and (encoding := likely_encoding(path))}
+    return to_yaml(name or business_name(files), business, encodings), business
+
+
+def _files(path: Path) -> list[Path]:
+    """The file itself, or the files of a folder in the order of their names."""
+    if not path.is_dir():
+        return [path]
+    found = [file for file in sorted(path.iterdir()) if file.name.lower().endswith(ENDINGS) and file.is_file()]
+    if not found:
+        raise DataError(f"the folder '{path}' holds no file that ends in {', '.join(ENDINGS)}")
+    return found
 
 
 def read_sample(path: Path) -> pd.DataFrame:

@@ -13,6 +13,8 @@ import pandas as pd
 from features.sources.staging import ChunkedTable, Raw
 from features.tables import LEFT_OUT, TABLES
 
+UNREAD_CURRENCIES = "unread_currencies"
+
 
 def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> Raw:
     """Put the raw rows of one table together, in their order.
@@ -35,13 +37,28 @@ def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> 
     left_out: Counter[str] = Counter()
     for raw in raws:
         left_out.update(raw.attrs.get(LEFT_OUT, {}))
-    notes = {"notes": [note for raw in raws for note in raw.attrs.get("notes", ())], LEFT_OUT: dict(left_out)}
+    notes: dict[str, Any] = {"notes": [note for raw in raws for note in raw.attrs.get("notes", ())]}
+    notes |= {LEFT_OUT: dict(left_out), UNREAD_CURRENCIES: _unread_currencies(raws)}
+    filled = [(raw, prefix) for raw, prefix in zip(raws, prefixes, strict=True) if _rows(raw)]
+    raws, prefixes = zip(*filled, strict=True) if filled else (raws[:1], prefixes[:1])
     if any(isinstance(raw, ChunkedTable) for raw in raws):
-        rows = sum(raw.rows if isinstance(raw, ChunkedTable) else len(raw) for raw in raws)
-        return ChunkedTable(rows, partial(_frames, key, raws, prefixes), notes)
+        return ChunkedTable(sum(map(_rows, raws)), partial(_frames, key, raws, prefixes), notes)
     frame = pd.concat(_frames(key, raws, prefixes), ignore_index=True)
     frame.attrs.update(notes)
     return frame
+
+
+def _rows(raw: Raw) -> int:
+    return raw.rows if isinstance(raw, ChunkedTable) else len(raw)
+
+
+def _unread_currencies(raws: Sequence[Raw]) -> dict[str, dict[str, int]]:
+    """Columns that look like currencies and that nobody reads, see `features.sources.currency_columns`."""
+    found: dict[str, Counter[str]] = {}
+    for raw in raws:
+        for column, values in raw.attrs.get(UNREAD_CURRENCIES, {}).items():
+            found.setdefault(column, Counter()).update(values)
+    return {column: dict(values) for column, values in found.items()}
 
 
 def _frames(key: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> Iterator[pd.DataFrame]:

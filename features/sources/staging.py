@@ -171,7 +171,7 @@ def read(
         notes += _sign_notes(reader.part.label, of_part) + _placeholder_notes(connection, reader)
     relation = f"staged_{table}"
     connection.execute(f"create table {relation} as " + " union all ".join(selects))
-    left_out, unseen = keep_rows(connection, table, relation, mapping.where, _rule_texts(mapping))
+    left_out, unseen = keep_rows(connection, table, relation, mapping.where, _rule_texts(mapping), mapping.may_be_empty)
     notes += unseen
     rejected = [reason for part in parts for reason in part.rejected]
     rows = _count(connection, f"select count(*) from {relation}")[0] + len(rejected)

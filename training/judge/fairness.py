@@ -29,6 +29,7 @@ from fairlearn.metrics import count, selection_rate
 from numpy.typing import ArrayLike, NDArray
 
 from configs.errors import DataError
+from training.judge.group_ranges import in_ranges
 from training.metrics import UNKNOWN, Array, bootstrap_interval, coverage, named_groups, total_error, wilson_interval
 
 FOUR_FIFTHS = 0.8
@@ -228,9 +229,9 @@ def fairness_table(
     Parameters
     ----------
     frame
-        One row a customer and moment.
+        One row a customer and moment; with ``as_of``, birth dates become the age at it.
     columns
-        The sensitive columns.
+        The sensitive columns; ages, birth dates and other numbers are audited in ranges, see `in_ranges`.
     by_group
         :func:`churn_fairness` or :func:`value_fairness`, with its other arguments bound (``functools.partial``).
 
@@ -244,7 +245,8 @@ def fairness_table(
         groups that are lower than others) and ``lowest`` (of the judged groups), each group with ``group``, ``n``,
         ``customers``, ``ratio``, ``ratio_low``, ``ratio_high`` and ``compared_to``.
     """
-    tables = {column: by_group(frame, column) for column in columns}
+    ranged = {column: in_ranges(frame[column], frame.get("as_of")) for column in columns}
+    tables = {column: by_group(frame.assign(**{column: groups}), column) for column, groups in ranged.items()}
     if not tables:
         return pd.DataFrame(columns=["attribute", "group"]), {}
     stacked = pd.concat([table.assign(attribute=column) for column, table in tables.items()], ignore_index=True)

@@ -13,7 +13,8 @@ import pandas as pd
 from features.sources.proposal import lexicon
 from features.sources.proposal.columns import EPOCHS, Column
 from features.sources.proposal.lexicon import SENSITIVE, normalized
-from features.sources.proposal.tables import TableGuess, guess_table, guess_tables
+from features.sources.proposal.row_rules import row_rules
+from features.sources.proposal.tables import Reading, TableGuess, guess_table, guess_tables
 from features.tables import CUSTOMERS, TABLES
 
 LADDER = (7, 14, 30, 60, 90, 120, 180, 270, 365, 540, 730, 1095)
@@ -97,10 +98,11 @@ def understand(samples: dict[Path, tuple[Column, ...]]) -> Business:
     kept = [g for g in found if kind != "label" or g.table.name == "profiles"]
     aside |= {g.path: "profiles go alone: churn by label has no dates" for g in found if g not in kept}
     kept = _customers(kept, aside)
+    kept = [_with_rules(g) for g in kept]
     tables = {name: _alike(list(group)) for name, group in groupby(kept, key=lambda g: g.table.name)}
     events = {"inactivity": "orders", "contract": "subscriptions", "label": ""}[kind]
     origin = events if events in tables and "customers" not in tables else None
-    return Business(kind, tables, origin, aside, _rhythm(tables.get(events, [])))
+    return Business(kind, tables, origin, aside, rhythm(tables.get(events, [])))
 
 
 def _names(columns: Sequence[Column]) -> str:
@@ -146,6 +148,11 @@ def _customers(kept: list[TableGuess], aside: dict[Path, str]) -> list[TableGues
     return [TableGuess(TABLES["customers"], contracts[0].path, columns, own, 1.0), *kept]
 
 
+def _with_rules(guess: TableGuess) -> TableGuess:
+    where, notes = row_rules(guess.table.name, guess.spare)
+    return replace(guess, reading=Reading(where=where, notes=notes)) if where or notes else guess
+
+
 def _alike(guesses: list[TableGuess]) -> list[list[TableGuess]]:
     """Files with the same columns, together; in the order of their names."""
     by_header: dict[tuple[str, ...], list[TableGuess]] = {}
@@ -169,7 +176,7 @@ def times_of(column: Column) -> pd.Series:
     return pd.to_datetime(days, errors="coerce", format="%Y-%m-%d").dropna()
 
 
-def _rhythm(entries: list[list[TableGuess]]) -> Rhythm | None:
+def rhythm(entries: list[list[TableGuess]]) -> Rhythm | None:
     """Of orders: the middle of the customers' own middle gaps; of contracts: the middle length of those that ended."""
     parts = [part for entry in entries for guess in entry if (part := _days(guess)) is not None]
     if not parts:

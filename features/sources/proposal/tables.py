@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -42,6 +43,19 @@ class Guess:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What else the mapping of a file says, see `features.sources.mapping`: `where` with the reason of each rule."""
+
+    where: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    numbers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    currency: str | None = None
+    key_prefix: str | None = None
+    may_be_empty: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class TableGuess:
     """What a file seems to be, with the matched columns and the required ones that are missing."""
 
@@ -50,6 +64,7 @@ class TableGuess:
     columns: tuple[Column, ...]
     guesses: tuple[Guess, ...]
     score: float
+    reading: Reading | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -182,14 +197,14 @@ def _fits(field: Field, column: Column, key: bool) -> tuple[bool, str]:
 
 def _label_by_values(table: Table, columns: Sequence[Column], matches: dict[str, Guess]) -> None:
     """A label is also known by two values of which one says that the customer left."""
-    field = next((f for f in table.fields if f.name == "label"), None)
-    if field is None or "label" in matches:
+    wanted = next((f for f in table.fields if f.name == "label"), None)
+    if wanted is None or "label" in matches:
         return
     taken = [g.column for g in matches.values()]
     guess = find_label(pd.DataFrame({c.name: c.values for c in columns if c not in taken and c.distinct == 2}))
     if guess is not None:
         column = next(c for c in columns if c.name == guess.column)
-        matches["label"] = Guess(field, column, guess.score, guess.why)
+        matches["label"] = Guess(wanted, column, guess.score, guess.why)
 
 
 def _one_row_is_a_contract(table: Table, matches: dict[str, Guess]) -> None:
@@ -203,13 +218,15 @@ def _one_row_is_a_contract(table: Table, matches: dict[str, Guess]) -> None:
 
 def _match_by_content(table: Table, columns: Sequence[Column], matches: dict[str, Guess]) -> None:
     """Required columns that no name told, where only one column can be it."""
-    for field in table.fields:
-        if field.name in matches or not field.required:
+    for wanted in table.fields:
+        if wanted.name in matches or not wanted.required:
             continue
         free = [c for c in columns if c not in [g.column for g in matches.values()] and not c.filled.empty]
-        fitting = [c for c in free if _could_be(field, c, field.name == table.key, table)]
+        fitting = [c for c in free if _could_be(wanted, c, wanted.name == table.key, table)]
         if len(fitting) == 1:
-            matches[field.name] = Guess(field, fitting[0], BY_CONTENT, "no other column can be it: by its values alone")
+            matches[wanted.name] = Guess(
+                wanted, fitting[0], BY_CONTENT, "no other column can be it: by its values alone"
+            )
 
 
 def _could_be(field: Field, column: Column, key: bool, table: Table) -> bool:

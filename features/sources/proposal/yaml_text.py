@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -23,7 +24,7 @@ from features.sources.proposal.business import (
 )
 from features.sources.proposal.columns import FEW, Column
 from features.sources.proposal.lexicon import KINDS, STATUSES, normalized
-from features.sources.proposal.tables import TableGuess
+from features.sources.proposal.tables import Reading, TableGuess
 from features.tables import MONEY
 
 WORDS_OF_YAML = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
@@ -56,7 +57,7 @@ def to_yaml(name: str, business: Business, encodings: Mapping[Path, str]) -> str
         lines += _table_lines(table, entries, encodings)
     for table in business.missing:
         lines.append(f"    # {table}: ?  # no file looks like it, and churn by {business.kind} needs it")
-    lines += [f"    # not used: {_comment(path)}: {_comment(why)}" for path, why in business.aside.items()]
+    lines += [f"    # not used: {comment(path)}: {comment(why)}" for path, why in business.aside.items()]
     return "\n".join([*lines, *_churn_lines(business), *_column_lines(business)]) + "\n"
 
 
@@ -91,11 +92,8 @@ def _table_lines(table: str, entries: list[list[TableGuess]], encodings: Mapping
     prefixes = _prefixes(entries)
     for entry, prefix in zip(entries, prefixes, strict=True):
         first, *rest = _entry_lines(entry, encodings)
-        rest += (
-            [f"key_prefix: {quoted(prefix)}  # the same {entry[0].table.key} stands in several of the files"]
-            if prefix
-            else []
-        )
+        why = f"so that no {entry[0].table.key} stands in two of them"
+        rest += [f"key_prefix: {quoted(prefix)}  # {why}"] if prefix else []
         lines += [f"      - {first}", *(f"        {line}" for line in rest)]
     return lines
 
@@ -103,8 +101,14 @@ def _table_lines(table: str, entries: list[list[TableGuess]], encodings: Mapping
 def _prefixes(entries: list[list[TableGuess]]) -> list[str]:
     """What the keys of each entry begin with, so that they stay apart; empty where no file has another's keys."""
     keys = [{str(v) for g in entry if (c := g.column(g.table.key)) for v in c.filled} for entry in entries]
-    overlaps = [any(own & other for k, other in enumerate(keys) if k != n) for n, own in enumerate(keys)]
-    return [f"{entry[0].path.stem}-" if again else "" for entry, again in zip(entries, overlaps, strict=True)]
+    paths = [{g.path for g in entry} for entry in entries]
+
+    def again(n: int) -> bool:
+        return any(keys[n] & keys[k] and not paths[n] & paths[k] for k in range(len(entries)) if k != n)
+
+    given = [entry[0].reading.key_prefix if entry[0].reading else None for entry in entries]
+    own = [f"{entry[0].path.stem}-" if again(n) else "" for n, entry in enumerate(entries)]
+    return [prefix or other for prefix, other in zip(given, own, strict=True)]
 
 
 def _entry_lines(guesses: list[TableGuess], encodings: Mapping[Path, str]) -> list[str]:
@@ -114,36 +118,54 @@ def _entry_lines(guesses: list[TableGuess], encodings: Mapping[Path, str]) -> li
     lines += [f"encoding: {encoding}  # NOT SURE: see whether names are spelled right" for encoding in unsure]
     lines.append("columns:")
     lines += [
-        f"  {g.field.name}: {quoted(g.column.name)}  # {_comment(g.why)}{_doubt(g.field.name, g.score)}"
+        f"  {g.field.name}: {quoted(g.column.name)}  # {comment(g.why)}{_doubt(g.field.name, g.score)}"
         for g in guess.guesses
     ]
     lines += [f"  # {name}: ?  # required, and not found among the columns" for name in guess.missing]
-    lines += _entry_currency_lines(guess)
-    times = [(g.field.name, f) for g in guess.guesses if g.field.kind == "time" and (f := _formats(g.column))]
-    if times:
-        lines.append("times:")
-    for name, formats in times:
-        other = f"  # AMBIGUOUS: could be {formats[1]}" if len(formats) > 1 else ""
-        lines.append(f"  {name}: {{format: {json.dumps(formats[0], ensure_ascii=False)}}}{other}")
+    lines += _reading_lines(guess)
+    times = [line for g in guess.guesses if g.field.kind == "time" and (line := _time_line(g.field.name, g.column))]
+    lines += ["times:", *times] if times else []
     lines += _value_lines(guess)
     if guess.spare:
-        lines.append(f"# not used as columns of the table: {_comment(', '.join(c.name for c in guess.spare))}")
+        lines.append(f"# not used as columns of the table: {comment(', '.join(c.name for c in guess.spare))}")
     return lines
 
 
-def _entry_currency_lines(guess: TableGuess) -> list[str]:
-    """The column of currencies of a table with amounts."""
-    if guess.table.name not in MONEY or (column := currency_column(guess)) is None:
-        return []
-    several = column.distinct > 1
-    rates = "; SEVERAL: give rates, see `rates` in configs/default.yaml" if several else ""
-    return [
-        f"currency: {quoted(column.name)}  # it holds {_comment(', '.join(map(str, column.counts.index[:5])))}{rates}"
-    ]
+def _reading_lines(guess: TableGuess) -> list[str]:
+    """What else the mapping says: which rows, in which currency, how numbers are written."""
+    reading = guess.reading or Reading()
+    lines = [f"# {comment(note)}" for note in reading.notes]
+    if guess.table.name in MONEY and (column := currency_column(guess)) is not None:
+        codes = comment(", ".join(map(str, column.counts.index[:5])))
+        rates = "; SEVERAL: give `rates`, see configs/default.yaml" if column.distinct > 1 else ""
+        lines.append(f"currency: {quoted(column.name)}  # it holds {codes}{rates}")
+    lines += ["may_be_empty: true"] if reading.may_be_empty else []
+    if reading.where:
+        lines.append("where:")
+    lines += [f"  {quoted(n)}: {_flow(kept)}  # {comment(why)}" for n, (kept, why) in reading.where.items()]
+    if reading.numbers:
+        lines.append("numbers:")
+    lines += [f"  {name}: {_flow(how)}" for name, how in reading.numbers.items()]
+    return lines
+
+
+def _flow(value: Any) -> str:
+    """Lists and mappings on one line of YAML."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{quoted(str(k))}: {_flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    if isinstance(value, str):
+        return quoted(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return f"{value:g}"
 
 
 def currency_column(guess: TableGuess) -> Column | None:
     """The column that says in which currency the amounts of a file are."""
+    if guess.reading is not None and guess.reading.currency is not None:
+        return next(c for c in guess.columns if c.name == guess.reading.currency)
     return next((c for c in guess.spare if c.is_currency_code), None)
 
 
@@ -153,8 +175,13 @@ def _doubt(name: str, score: float) -> str:
     return "; DOUBT: is it the price of a month?" if name == "price_per_month" else "; DOUBT: look twice"
 
 
-def _formats(column: Column) -> tuple[str, ...]:
-    return column.time_formats or ()
+def _time_line(name: str, column: Column) -> str:
+    """How the times of a column are written, where that must be said."""
+    formats = column.time_formats or ()
+    parts = [f"format: {json.dumps(formats[0], ensure_ascii=False)}"] if formats else []
+    parts += ["zone: UTC"] if "utc" in column.name.lower() else []
+    other = f"  # AMBIGUOUS: could be {formats[1]}" if len(formats) > 1 else ""
+    return f"  {name}: {{{', '.join(parts)}}}{other}" if parts else ""
 
 
 def _value_lines(guess: TableGuess) -> list[str]:
@@ -167,6 +194,9 @@ def _value_lines(guess: TableGuess) -> list[str]:
         lines += _words_line("status", status, STATUSES, "states of a contract with a meaning")
     if label is not None and (said := _label_line(label)):
         lines.append(said)
+    given = guess.reading.values if guess.reading else {}
+    lines = [line for line in lines if line.split(":")[0].strip() not in given]
+    lines += [f"  {name}: {_flow(words)}" for name, words in given.items()]
     return ["values:", *lines] if lines else []
 
 
@@ -186,7 +216,7 @@ def _label_line(label: Column) -> str:
     meant = guess.values if guess else dict.fromkeys(values, "?")
     pairs = ", ".join(f'{quoted(value)}: "{word}"' for value, word in meant.items())
     why = guess.why if guess else "which value means that the customer left? write yes and no"
-    return f"  label: {{{pairs}}}  # {_comment(why)}"
+    return f"  label: {{{pairs}}}  # {comment(why)}"
 
 
 def _churn_lines(business: Business) -> list[str]:
@@ -225,8 +255,11 @@ def _column_lines(business: Business) -> list[str]:
     if name == "customers":
         attributes = [c for c in attribute_columns(guess.spare) if c not in sensitive]
         lines += [
-            "  # few different values: features; take out what was not known from the sign-up on",
+            "  # few different values: features, as far as their past is known",
             f"  attributes: [{', '.join(quoted(c.name) for c in attributes)}]",
+            "  # of the attributes, those that never change: name them; today's value of the others tells the future,",
+            "  # and they are kept out until a table attribute_changes dates their changes",
+            "  constant: []",
         ]
     return [
         *lines,
@@ -247,6 +280,6 @@ def quoted(text: str) -> str:
     return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in escaped)
 
 
-def _comment(text: object) -> str:
+def comment(text: object) -> str:
     """A text within a comment: it stays on its line."""
     return "".join(letter if letter.isprintable() else " " for letter in str(text))

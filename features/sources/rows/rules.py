@@ -96,6 +96,7 @@ def keep_rows(
     relation: str,
     rules: Mapping[str, RowRule],
     texts: Mapping[str, str],
+    may_be_empty: bool = False,
 ) -> tuple[dict[str, int], list[str]]:
     """Delete the rows that a rule does not keep from a staged table.
 
@@ -111,6 +112,8 @@ def keep_rows(
         By the column of the source.
     texts
         Of each such column: the column of `relation` with its value, as `comparable` text.
+    may_be_empty
+        No row need be left.
 
     Returns
     -------
@@ -121,7 +124,7 @@ def keep_rows(
     Raises
     ------
     DataError
-        No row is left.
+        No row is left, and one must be.
     """
     if not rules:
         return {}, []
@@ -129,7 +132,7 @@ def keep_rows(
     broken = f"case {cases} else -1 end"
     rows = dict(connection.execute(f"select {broken} as n, count(*) from {relation} group by n").fetchall())
     counts = {column: _counts(connection, relation, texts[column]) for column in rules}
-    if rows and not rows.get(-1):
+    if rows and not rows.get(-1) and not may_be_empty:
         raise DataError(f"{table}: where leaves no row: {'; '.join(_has(c, counts[c]) for c in rules)}; correct it")
     connection.execute(f"delete from {relation} where {broken} >= 0")
     left_out = {f"where: {column}": rows[n] for n, column in enumerate(rules) if rows.get(n)}

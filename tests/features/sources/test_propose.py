@@ -100,7 +100,7 @@ def test_a_spanish_gym_has_contracts_and_its_one_file_is_also_the_list_of_custom
     assert content["source"]["options"]["customers"]["columns"] == {
         "customer_id": "id_socio", "signed_up_at": "fecha_alta",
     }  # fmt: skip
-    assert content["columns"] == {"attributes": ["sede"], "sensitive": ["Sexo", "Edad"]}
+    assert content["columns"] == {"attributes": ["sede"], "constant": [], "sensitive": ["Sexo", "Edad"]}
 
 
 @pytest.mark.parametrize(

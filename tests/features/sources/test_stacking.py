@@ -57,3 +57,17 @@ def test_the_fingerprint_changes_with_any_of_the_files(options: dict[str, object
     before = loader("files").source_fingerprint(options)
     (tmp_path / "calls.csv").write_text(CALLS + "4;cat;06.01.2024;1\n")
     assert loader("files").source_fingerprint(options) != before
+
+
+def test_what_each_file_says_of_its_rows_is_said_of_the_table(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("order_id,customer_id,ordered_at,amount,state,curr\n1,a,2024-01-01,5,ok,EUR\n")
+    (tmp_path / "b.csv").write_text("nr,customer_id,ordered_at,amount,state,curr\n1,a,2024-01-01,5,void,USD\n")
+    where = {"state": ["ok"]}
+    entries = [
+        {"path": str(tmp_path / "a.csv"), "where": where},
+        {"path": str(tmp_path / "b.csv"), "columns": {"order_id": "nr"}, "where": where, "may_be_empty": True},
+    ]
+    orders = loader("files").load({"orders": entries})["orders"]
+    assert orders["order_id"].astype(str).tolist() == ["1"]
+    assert orders.attrs["left_out"] == {"where: state": 1}
+    assert orders.attrs["unread_currencies"] == {"curr": {"EUR": 1, "USD": 1}}

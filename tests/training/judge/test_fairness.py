@@ -315,6 +315,15 @@ def test_table_stacks_the_columns_and_the_summary_is_strict_json():
     assert content["age"]["lowest"] is None
 
 
+def test_ages_and_birth_dates_are_audited_in_ranges():
+    frame = drawn({"f": 0.1, "m": 0.2}, 1500)
+    years = 1950 + np.arange(len(frame)) % 40
+    frame = frame.assign(born=[f"05.06.{year}" for year in years], age=2024 - years, as_of=pd.Timestamp("2024-07-01"))
+    table, _ = fairness_table(frame, ["born", "age"], partial(churn_fairness, min_group=100))
+    groups = table.groupby("attribute")["group"].agg(set)
+    assert groups["born"] == groups["age"] == {"30 to 39", "40 to 49", "50 to 59", "60 to 69", "70 and over"}
+
+
 def test_no_sensitive_column_gives_an_empty_table():
     table, summary = fairness_table(hand_made(), [], churn_fairness)
     assert table.empty and summary == {}

@@ -1,0 +1,122 @@
+"""A recipe and a user's files -> the business that they tell of, to be written as a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from configs.errors import DataError
+from features.sources.proposal.business import Business, rhythm
+from features.sources.proposal.columns import Column
+from features.sources.proposal.tables import Guess, Reading, TableGuess
+from features.sources.recipes.recipe import (
+    WITHOUT_HUNDREDTHS,
+    Recipe,
+    Variant,
+    first_of,
+    mapped,
+    read_recipe,
+    scales,
+    where_of,
+)
+from features.tables import TABLES
+
+
+def understand_by_recipe(name: str, samples: Mapping[Path, tuple[Column, ...]]) -> Business:
+    """Say what the files of a system are.
+
+    Parameters
+    ----------
+    name
+        Of the recipe.
+    samples
+        Columns of each file.
+
+    Raises
+    ------
+    ConfigError
+        There is no such recipe.
+    DataError
+        No file has a shape that the recipe knows.
+    """
+    recipe = read_recipe(name)
+    tables: dict[str, dict[Any, list[TableGuess]]] = {}
+    aside = {}
+    for path, columns in sorted(samples.items(), key=lambda item: str(item[0])):
+        found = recipe.readings(columns)
+        if found is None:
+            aside[path] = f"not known to the recipe of {recipe.title}"
+            continue
+        table, variants = found
+        for place, guess in _guesses(table, variants, path, columns):
+            header = tuple(c.name for c in columns)
+            tables.setdefault(table, {}).setdefault((place, header), []).append(guess)
+    if not tables:
+        raise DataError(f"no file is an export of {recipe.title} as its recipe knows it; {_expected(recipe)}")
+    entries = {t: list(tables[t].values()) for t in TABLES if t in tables}
+    kind = recipe.kind if recipe.kind != "contract" or "subscriptions" in entries else "inactivity"
+    events = "subscriptions" if kind == "contract" else "orders"
+    origin = events if events in entries and "customers" not in entries else None
+    return Business(kind, entries, origin, aside, rhythm(entries.get(events, [])))
+
+
+def _expected(recipe: Recipe) -> str:
+    parts = [
+        f"{table}: {', '.join(' or '.join(names) for names in variants[0].known_by)}"
+        for table, variants in recipe.tables.items()
+    ]
+    return "it knows files with these columns: " + "; ".join(parts)
+
+
+def _guesses(
+    table: str, variants: list[Variant], path: Path, columns: tuple[Column, ...]
+) -> Iterator[tuple[Any, TableGuess]]:
+    """The readings of a file, each with what tells it from the others."""
+    for place, variant in enumerate(variants):
+        for period, scale in scales(variant, columns):
+            yield (place, period), _guess(table, variant, path, columns, period, scale)
+
+
+def _guess(
+    table: str, variant: Variant, path: Path, columns: tuple[Column, ...], period: str | None, scale: float
+) -> TableGuess:
+    spec = TABLES[table]
+    found = mapped(variant, columns)
+    guesses = tuple(Guess(f, found[f.name], 1.0, "by the recipe") for f in spec.fields if f.name in found)
+    reading = _reading(variant, columns, found)
+    if period is not None and variant.periods is not None:
+        column = first_of(variant.periods.column, columns)
+        own_rows = {column.name: ([period], "prices of this period")} if column else {}
+        reading = replace(reading, where={**own_rows, **reading.where}, may_be_empty=True)
+    if scale != 1.0:
+        own = reading.numbers.get("price_per_month", {}).get("scale", 1.0)
+        reading = replace(reading, numbers={**reading.numbers, "price_per_month": {"scale": own * scale}})
+    return TableGuess(spec, path, columns, guesses, 1.0, reading)
+
+
+def _reading(variant: Variant, columns: tuple[Column, ...], found: Mapping[str, Column]) -> Reading:
+    where = {}
+    for rule in variant.where:
+        if (entry := where_of(rule, columns)) is not None:
+            name, kept, rows = entry
+            where[name] = (kept, f"leaves out {rows:,} rows of the sample")
+    notes = [variant.why] if variant.why else []
+    currency = first_of(variant.currency, columns)
+    if variant.hundredths and currency is not None:
+        odd = [str(code) for code in currency.counts.index if str(code).upper() in WITHOUT_HUNDREDTHS]
+        if odd:
+            where[currency.name] = ({"not": odd}, "has no hundredths: read such rows by an entry of their own")
+    units = first_of((variant.per_unit,), columns) if variant.per_unit else None
+    if units is not None and set(map(str, units.counts.index)) - {"1"}:
+        notes.append(f"DOUBT: {units.name} is not always 1, and the price may be that of one")
+    return Reading(
+        where=where,
+        numbers={name: dict(how) for name, how in variant.numbers.items() if name in found},
+        values={name: dict(words) for name, words in variant.values.items() if name in found},
+        currency=None if currency is None or currency.filled.empty else currency.name,
+        key_prefix=variant.key_prefix,
+        may_be_empty=variant.also,
+        notes=tuple(notes),
+    )

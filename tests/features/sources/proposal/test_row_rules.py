@@ -1,0 +1,42 @@
+"""Rules of rows are proposed where an unread column says that some rows are none."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from features.sources.proposal.columns import Column
+from features.sources.proposal.row_rules import row_rules
+
+
+def proposed(table: str, name: str, *values: str) -> object:
+    rules, _ = row_rules(table, [Column(name, pd.Series([*values, *values]))])
+    return rules[name][0] if name in rules else None
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "rule"),
+    [
+        ("status", ("done", "cancelled"), {"not": ["cancelled"]}),
+        ("Estado", ("enviado", "Anulado"), {"not": ["Anulado"]}),
+        ("订单状态", ("已完成", "已取消"), {"not": ["已取消"]}),
+        ("Financial Status", ("paid", "voided"), {"not": ["voided"]}),
+        ("is_test", ("true", "false"), {"not": ["true"]}), ("Statut", ("expédiée", "annulée"), {"not": ["annulée"]}),
+        ("cancelled_at", ("2024-01-01", ""), {"empty": True}), ("type", ("sale", "return"), None),
+        ("color", ("cancelled", "red"), None), ("status", ("contest", "done"), None),
+    ],
+)  # fmt: skip
+def test_orders_that_are_none_are_left_out(name: str, values: tuple[str, ...], rule: object) -> None:
+    assert proposed("orders", name, *values) == rule
+
+
+def test_how_many_rows_a_rule_leaves_out_is_said_and_refunds_are_asked_about() -> None:
+    column = Column("Status", pd.Series(["paid", "void", "refunded", "paid", "refunded"]))
+    rules, notes = row_rules("orders", [column])
+    assert rules["Status"][1] == "leaves out 1 of 5 rows of the sample"
+    assert notes == ("DOUBT: Status says that some rows were refunded; they count as they stand",)
+
+
+def test_a_status_of_customers_leaves_nobody_out_but_test_accounts_are_no_customers() -> None:
+    assert proposed("customers", "status", "active", "cancelled") is None
+    assert proposed("customers", "is_test", "0", "1") == {"not": ["1"]}
