@@ -9,7 +9,8 @@
     ├── StoreError           the online store does not answer; HTTP 503
     └── RegistryError        what is asked of the model registry is not there, or it cannot be read; HTTP 503
 
-A package may refine one of these (`QualityError`, `LeakError`); serving adds its own in ``serving.api.problems``. A message says what is wrong, where, what was got and what to do.
+A package may refine one of these (`QualityError`, `LeakError`); serving adds its own in ``serving.api.problems``. A
+message says what is wrong, where, what was got and what to do.
 """
 
 from __future__ import annotations
