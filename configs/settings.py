@@ -264,6 +264,7 @@ class Leaks(Section):
     min_auc: Share
     lead: Share
     missing_ratio: Annotated[float, Field(gt=1)]
+    known_before: tuple[str, ...] = ()
 
 
 class Gates(Section):

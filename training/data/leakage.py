@@ -1,8 +1,12 @@
 """Columns that know the label: found by name, before a model learns from them.
 
-A column can leak in two ways. Its *values* tell the label: a status that is set when a customer leaves, days to the
-next order. Or its *being filled* does: an attribute that only those who stayed were asked for. Both look like a
-wonderful feature, and are worth nothing when it counts.
+A column can leak in three ways. Its *values* tell the label: a status that is set when a customer leaves, days to the
+next order. Or its *being filled* does: an attribute that only those who stayed were asked for. Or a *part* of it does:
+one value, or one range of an attribute's numbers, is only ever seen with customers who left, as a complaint that is
+filed at the notice. All look like a wonderful feature, and are worth nothing when it counts.
+
+None of this is sure: what was truly known beforehand may tell as much. So a training stops with the question, and
+`leaks.known_before` answers it for good.
 
 Every column is judged alone, as a rule learned on the earlier dates and tried on the later ones, so that a column
 that merely follows the past does not look good: values are cut into 20 bins (a missing value, and each of the
@@ -12,7 +16,7 @@ computed by our own code from what was known as of the date, show how well one h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -24,6 +28,7 @@ from features.schema import FeatureSchema
 from training.metrics import auc
 
 BINS, MIN_GROUP, Z = 20, 50, 5.0
+PART_ROWS, PURE, OF_LEAVERS, BY_CHANCE = 20, 0.99, 0.05, 1e-9
 PEERS = 5
 
 
@@ -33,7 +38,7 @@ class LeakError(StaycastError):
 
 @dataclass(frozen=True)
 class Leak:
-    """A suspicious column: which, of what kind (``values`` or ``missing``), what was got, and what was expected."""
+    """Suspicious: which column, what kind (``values``, ``missing``, ``part``), what was got, and what was expected."""
 
     column: str
     kind: str
@@ -80,6 +85,8 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str
     known = set(rows["label"].unique()) <= {0.0, 1.0}
     floor = limits.min_auc if known else (1 + limits.min_auc) / 2
     leaks = _by_values(gini, attributes, 2 * floor - 1, limits.lead) + _by_missing(rows[attributes], y, limits)
+    found = {leak.column for leak in leaks}
+    leaks += _by_part(rows[[name for name in attributes if name not in found]], y) if known else []
     return sorted(leaks, key=lambda leak: schema.names.index(leak.column))
 
 
@@ -96,9 +103,10 @@ def require_no_leaks(leaks: Sequence[Leak], accepted: Sequence[str] = ()) -> Non
         names = ",".join(dict.fromkeys(leak.column for leak in unaccepted))
         raise LeakError(
             f"{len(unaccepted)} suspicions that a column knows the label: "
-            f"{'; '.join(leak.text for leak in unaccepted)}. See when the column is "
-            "written: after the customer left is too late. Take it out of columns.attributes, or go on "
-            f'with --accept-leaks {names} --reason "..."'
+            f"{'; '.join(leak.text for leak in unaccepted)}. Was it known before the customer left? If not, take it "
+            "out of columns.attributes, or of a ready table by columns.exclude. If it was, write "
+            f"leaks.known_before: [{names.replace(',', ', ')}], or go on this once with --accept-leaks {names} "
+            '--reason "..."'
         )
 
 
@@ -143,6 +151,45 @@ def _by_missing(attributes: pd.DataFrame, y: np.ndarray, limits: Leaks) -> list[
             got = f"the label holds for {q:.1%} of the rows where it is filled and {p:.1%} where it is empty"
             leaks.append(Leak(str(name), "missing", got, f"shares within a factor of {limits.missing_ratio:g}"))
     return leaks
+
+
+def _by_part(attributes: pd.DataFrame, y: np.ndarray) -> list[Leak]:
+    """Attributes without a date of which one value or range comes with the label alone, too often to be chance."""
+    leaks, whole = [], y.mean()
+    for name in attributes:
+        for bins in _binnings(attributes[name]):
+            rate = pd.Series(y).groupby(bins).agg(["sum", "count"])
+            many = (rate["count"] >= PART_ROWS) & (rate["sum"] >= OF_LEAVERS * y.sum())
+            by_chance = rate["count"] * np.log(max(whole, 1e-300)) > np.log(BY_CHANCE)
+            pure = rate[many & ~by_chance & (rate["sum"] >= PURE * rate["count"])]
+            if len(pure):
+                share, where = pure["sum"].sum() / pure["count"].sum(), _part(attributes[name], bins, pure.index)
+                got = f"the label holds for {share:.1%} of the {int(pure['count'].sum()):,} rows with {where}"
+                leaks.append(Leak(str(name), "part", got, f"nearer to the {whole:.1%} of all rows"))
+                break
+    return leaks
+
+
+def _binnings(values: pd.Series) -> Iterator[np.ndarray]:
+    """Ways to cut an attribute: each value of few, ranges of numbers, and less and more than the usual one."""
+    everywhere = np.ones(len(values), dtype=bool)
+    if values.nunique() <= BINS:
+        yield pd.factorize(values)[0]
+        return
+    yield _bins(values, everywhere)
+    if pd.api.types.is_numeric_dtype(values) and (values == (usual := values.mode().iloc[0])).mean() >= 0.5:
+        yield np.where(values.isna(), -1, np.sign(values - usual)).astype(np.int64)
+
+
+def _part(values: pd.Series, bins: np.ndarray, pure: pd.Index) -> str:
+    """What stands in the rows of some bins, in words."""
+    known = values[np.isin(bins, pure)].dropna()
+    if known.empty:
+        return "no value"
+    if not pd.api.types.is_numeric_dtype(known):
+        return " or ".join(repr(str(value)[:40]) for value in known.unique()[:3])
+    low, high = known.min(), known.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _rarer_count(y: np.ndarray) -> int:

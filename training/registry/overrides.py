@@ -55,14 +55,16 @@ def check_leaks(
     Raises
     ------
     LeakError
-        A column is suspicious and not accepted.
+        A column is suspicious, not accepted, and not under `leaks.known_before`.
     ConfigError
         A name among the accepted is no feature, or no reason is given.
     """
-    for name in accepted:
-        if name not in data.schema.names:
-            raise ConfigError(f"--accept-leaks: there is no feature '{name}'{nearest(name, data.schema.names)}")
-    leaks = find_leaks(data.frame, data.schema, settings.leaks, data.by)
+    for where, names in (("--accept-leaks", accepted), ("leaks.known_before", settings.leaks.known_before)):
+        for name in names:
+            if name not in data.schema.names:
+                raise ConfigError(f"{where}: there is no feature '{name}'{nearest(name, data.schema.names)}")
+    known = settings.leaks.known_before
+    leaks = [x for x in find_leaks(data.frame, data.schema, settings.leaks, data.by) if x.column not in known]
     require_no_leaks(leaks, accepted)
     if leaks:
         checks = tuple(leak.to_dict() for leak in leaks)

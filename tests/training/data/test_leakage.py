@@ -86,6 +86,39 @@ def test_an_amount_to_come_is_found_where_value_is_the_label(settings: Settings)
     assert [leak.column for leak in result] == ["invoice"]
 
 
+def profiles(*names: str) -> FeatureSchema:
+    return FeatureSchema(tuple(Feature(name, "profiles", "float64", "") for name in names))
+
+
+@pytest.mark.parametrize("share", [0.08, 0.3, 0.7])
+def test_a_flag_only_ever_seen_with_leavers_is_asked_about_however_few_of_them_have_it(
+    settings: Settings, share: float
+) -> None:
+    rows, rng = world(8), np.random.default_rng(8)
+    rows["part"] = np.arange(N) % 5
+    complained = ((rows["label"] == 1) & (rng.random(N) < share)).astype(float)
+    waited = pd.Series(np.where(complained == 1, rng.exponential(9, N), 0.0)).round(2)
+    in_words = pd.Series(np.where(complained == 1, "filed", rng.choice(["none", "phone", "mail"], N)), dtype=object)
+    for column in (complained, waited, in_words):
+        result = find_leaks(rows.assign(x=column), profiles("plain_0", "x"), settings.leaks, "part")
+        assert [leak.column for leak in result] == ["x"]
+    if share < 0.5:
+        assert (
+            result[0].kind == "part"
+            and "with 'filed'" in result[0].got
+            and "the label holds for 100.0%" in result[0].got
+        )
+
+
+def test_a_value_that_only_stayers_or_mostly_leavers_have_is_not_asked_about(settings: Settings) -> None:
+    rows, rng = world(9), np.random.default_rng(9)
+    stays = ((rows["label"] == 0) & (rng.random(N) < 0.3)).astype(float)
+    mostly = (rng.random(N) < np.where(rows["label"] == 1, 0.4, 0.02)).astype(float)
+    schema_ = profiles("plain_0", "stays", "mostly")
+    rows = rows.assign(stays=stays, mostly=mostly, part=np.arange(N) % 5)
+    assert find_leaks(rows, schema_, settings.leaks, "part") == []
+
+
 def test_too_few_labels_of_a_kind_tell_nothing(settings: Settings) -> None:
     rows = world(3).head(80)
     assert find_leaks(rows.assign(status=rows["label"]), schema(plain=("status",)), settings.leaks) == []

@@ -92,6 +92,19 @@ def test_a_leak_stops_training_unless_accepted_by_name_and_with_a_reason(
     assert ledger.champions(workspace.ledger, "churn") == []
 
 
+def test_a_column_that_was_asked_about_once_is_answered_for_good_in_the_settings(
+    settings: Settings, workspace: Workspace
+) -> None:
+    def known(*names: str) -> Settings:
+        return settings.model_copy(update={"leaks": settings.leaks.model_copy(update={"known_before": names})})
+
+    with pytest.raises(LeakError, match=r"Was it known before the customer left.*leaks.known_before: \[status\]"):
+        check_leaks(settings, workspace, data(leaking=True), "ada")
+    assert check_leaks(known("status"), workspace, data(leaking=True), "ada") == []
+    with pytest.raises(ConfigError, match=r"leaks.known_before: there is no feature 'statsu'"):
+        check_leaks(known("statsu"), workspace, data(leaking=True), "ada")
+
+
 def test_honest_columns_leave_no_record(settings: Settings, workspace: Workspace) -> None:
     assert check_leaks(settings, workspace, data(leaking=False), "ada") == []
     assert not Path(workspace.ledger).exists()
