@@ -22,6 +22,7 @@ from features.labels.by_kind import end_of_known, first_event, labels_at
 from features.quality.check import ValidatedTable
 from features.quality.chunks import CHUNK_ROWS
 from features.quality.quality_report import count_reasons
+from features.quality.row_findings import row_findings
 from features.sources.loaders import loader, opened
 
 REMEDIES = {
@@ -44,7 +45,8 @@ def check_source(settings: Settings, on_progress: Callable[[str], None] = lambda
     -------
     dict
         ``tables``: rows read and used; ``problems``: one entry a table, column and rule with the number of rows, an
-        example and what to do; ``enough``: one entry a requirement, see `check_requirements`.
+        example and what to do; ``to_look_at``: what is usable and yet in doubt, see `features.quality.row_findings`;
+        ``enough``: one entry a requirement, see `check_requirements`.
 
     Raises
     ------
@@ -62,6 +64,7 @@ def check_source(settings: Settings, on_progress: Callable[[str], None] = lambda
         return {
             "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
             "problems": [p for table in checked.values() for p in list_problems(table)],
+            "to_look_at": [f.to_dict() for f in row_findings(checked)],
             "enough": _requirements(checked, settings),
         }
 

@@ -13,6 +13,7 @@ SOURCE_ROWS = "source_rows"  # a column of a raw table: of how many rows of the 
 CURRENCY = "source_currency"  # a column of a raw table: in which currency its amounts are, where it is told
 SOURCE_GRAIN = "source_grain"  # in ``attrs`` of such a table: what one row of the source is
 LEFT_OUT = "left_out"  # in ``attrs`` of a raw table: rows that are none of the table, by the rule that says so
+UNREAD = "unread"  # in ``attrs`` of a raw table: columns that may say which rows count, and the rows of each value
 
 
 @dataclass(frozen=True)

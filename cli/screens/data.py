@@ -59,7 +59,11 @@ def check_screen(result: Mapping[str, Any]) -> Group:
     for minimum in result["enough"]:
         met = Text("✓", style="green") if minimum["met"] else Text("✗ too few", style="red")
         minimums.add_row(minimum["model"], minimum["what"], f"{minimum['found']:,}", f"{minimum['needed']:,}", met)
-    return Group(Text(f"Usable: {read}"), problems if result["problems"] else Text("Nothing is wrong."), minimums)
+    doubts = [
+        Text(f"To look at: {f['table']}.{f['column']}: {f['got']}; {f['todo']}") for f in result.get("to_look_at", ())
+    ]
+    nothing = Text("No row is wrong." if doubts else "Nothing is wrong.")
+    return Group(Text(f"Usable: {read}"), problems if result["problems"] else nothing, *doubts, minimums)
 
 
 def proposal_screen(result: Mapping[str, Any]) -> Group:

@@ -35,6 +35,7 @@ from features.tables import (
     SOURCE_GRAIN,
     SOURCE_ROWS,
     TABLES,
+    UNREAD,
     Field,
     Table,
     customers_table,
@@ -66,6 +67,8 @@ class ValidatedTable:
         Rows of the source about erased persons: counted, kept nowhere.
     left_out
         Rows of the source that are no rows of this table, by the rule of its mapping that says so.
+    unread
+        Columns of the source that may say which rows count and that nobody reads: of each, the rows of its values.
     """
 
     table: Table
@@ -75,6 +78,7 @@ class ValidatedTable:
     grain: str = ""
     erased: int = 0
     left_out: Mapping[str, int] = dataclass_field(default_factory=dict)
+    unread: Mapping[str, Mapping[str, int]] = dataclass_field(default_factory=dict)
 
     @property
     def weights(self) -> pd.Series:
@@ -340,8 +344,8 @@ def check_table(
     bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
     used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
     source_rows = raw[SOURCE_ROWS].drop(index=reasons.index).reset_index(drop=True) if SOURCE_ROWS in raw else None
-    left_out = raw.attrs.get(LEFT_OUT, {})
-    return ValidatedTable(spec, used, bad.reset_index(drop=True), source_rows, grain, erased, left_out)
+    left_out, unread = raw.attrs.get(LEFT_OUT, {}), raw.attrs.get(UNREAD, {})
+    return ValidatedTable(spec, used, bad.reset_index(drop=True), source_rows, grain, erased, left_out, unread)
 
 
 def _source_reasons(raw: pd.DataFrame) -> pd.Series:

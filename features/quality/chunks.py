@@ -20,7 +20,7 @@ from configs.errors import DataError
 from features.quality.check import ERASED_ROWS, KeysSeen, ValidatedTable, check_table, id_array, reason_kinds
 from features.sources.staging import Raw, staging
 from features.sql import quote_identifier, quote_literal
-from features.tables import LEFT_OUT, SOURCE_ROWS, Table
+from features.tables import LEFT_OUT, SOURCE_ROWS, UNREAD, Table
 
 CHUNK_ROWS = 1_000_000  # of a larger table, so many rows stand in memory at once
 TEXTS = {kind: pd.StringDtype("pyarrow") for kind in (pa.string(), pa.large_string())}
@@ -160,6 +160,7 @@ class ChunkedCheck:
             chunk.grain,
             erased,
             raw.attrs.get(LEFT_OUT, {}),
+            raw.attrs.get(UNREAD, {}),
             used_file,
             quarantine_file,
             rows,

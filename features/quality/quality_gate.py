@@ -25,6 +25,7 @@ from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
 from features.quality.outlying_amounts import outlier_findings
 from features.quality.quality_verdict import read_if_any
+from features.quality.row_findings import row_findings
 
 LOADS_SHOWN = 60
 
@@ -85,7 +86,12 @@ def judge(
     dimensions = quality_report.dimensions(checked, settings)
     profile = anomalies.profile_tables(checked, settings.time_zone)
     strange = anomalies.find_anomalies(profile, reference, settings.quality.accept_rules)
-    findings = (*_threshold_findings(checked, dimensions, settings), *strange, *outlier_findings(checked))
+    findings = (
+        *_threshold_findings(checked, dimensions, settings),
+        *strange,
+        *outlier_findings(checked),
+        *row_findings(checked),
+    )
     return Verdict(at.isoformat(timespec="seconds"), source, dimensions, findings, reference is not None), profile
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from features.sources.staging import ChunkedTable, Raw
-from features.tables import LEFT_OUT, TABLES
+from features.tables import LEFT_OUT, TABLES, UNREAD
 
 UNREAD_CURRENCIES = "unread_currencies"
 
@@ -38,7 +38,8 @@ def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> 
     for raw in raws:
         left_out.update(raw.attrs.get(LEFT_OUT, {}))
     notes: dict[str, Any] = {"notes": [note for raw in raws for note in raw.attrs.get("notes", ())]}
-    notes |= {LEFT_OUT: dict(left_out), UNREAD_CURRENCIES: _unread_currencies(raws)}
+    unread = {column: values for raw in raws for column, values in raw.attrs.get(UNREAD, {}).items()}
+    notes |= {UNREAD: unread, LEFT_OUT: dict(left_out), UNREAD_CURRENCIES: _unread_currencies(raws)}
     filled = [(raw, prefix) for raw, prefix in zip(raws, prefixes, strict=True) if _rows(raw)]
     raws, prefixes = zip(*filled, strict=True) if filled else (raws[:1], prefixes[:1])
     if any(isinstance(raw, ChunkedTable) for raw in raws):

@@ -24,8 +24,9 @@ from features.sources.currency_columns import currency_expressions, unread_curre
 from features.sources.expressions import Part, PartReader, as_text
 from features.sources.mapping import OPEN_TABLES, Join, TableMapping
 from features.sources.rows.rules import comparable, keep_rows
+from features.sources.rows.unread import unread_meanings
 from features.sql import quote_literal
-from features.tables import CURRENCY, LEFT_OUT, REASON, TABLES
+from features.tables import CURRENCY, LEFT_OUT, REASON, TABLES, UNREAD
 
 MEMORY = "1GB"
 CURRENCY_ROWS = "select cur, count(*) from {} where cur is not null group by cur order by count(*) desc, cur"
@@ -150,7 +151,7 @@ def read(
         UTC); a column with an unreadable value is text. Columns that the table does not know are left out, unless
         they may be attributes. ``attrs`` tells: ``notes``, what was guessed; `LEFT_OUT`, rows that `where` does not
         keep; ``currencies``, the rows of each that `CURRENCY` holds; ``unread_currencies``, see
-        `features.sources.currency_columns`.
+        `features.sources.currency_columns`; `UNREAD`, see `features.sources.rows.unread`.
 
     Raises
     ------
@@ -180,6 +181,7 @@ def read(
         "notes": notes,
         LEFT_OUT: left_out,
         "unread_currencies": unread_currencies(connection, table, readers),
+        UNREAD: {} if table in OPEN_TABLES else unread_meanings(connection, readers),
     }
     if currency[0] is not None:
         columns[CURRENCY] = "cur"

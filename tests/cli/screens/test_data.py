@@ -29,6 +29,10 @@ def test_a_check_says_what_is_wrong_and_whether_it_is_enough(printed: Printed) -
     assert "orders amount a number 3 ten mend it" in text
     assert "churn leavers 20 100 ✗ too few" in text
     assert "Nothing is wrong." in printed(check_screen({"problems": [], "tables": tables, "enough": enough}))
+    doubt = {"table": "orders", "column": "[/x]", "got": "nobody reads it", "todo": "say where"}
+    doubted = printed(check_screen({"problems": [], "tables": tables, "enough": enough, "to_look_at": [doubt]}))
+    assert "Nothing is wrong." not in doubted
+    assert "orders.[/x]: nobody reads it; say where" in " ".join(doubted.split())
 
 
 def test_an_erasure_says_where_rows_were_and_what_stays(printed: Printed) -> None:

@@ -1,0 +1,45 @@
+"""What is to look at in the rows of a load, though each is usable: columns that may say which of them count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from features.quality.anomalies import Finding
+from features.quality.check import ValidatedTable
+from features.sources.rows.meaning import MeaningColumn, meaning_column
+
+SHOWN = 6
+
+
+def row_findings(checked: Mapping[str, ValidatedTable]) -> list[Finding]:
+    """One finding for each column that nobody reads and that looks as if it changed what a row means; all only warn.
+
+    >>> from dataclasses import replace
+    >>> import pandas as pd
+    >>> from features.tables import ORDERS
+    >>> orders = ValidatedTable(ORDERS, pd.DataFrame(), pd.DataFrame(), unread={"st": {"done": 9, "void": 1}})
+    >>> row_findings({"orders": orders})[0].got
+    "nobody reads it, and it holds 'done' (9), 'void' (1)"
+    """
+    found = ((name, meaning_column(c, v)) for name, one in checked.items() for c, v in one.unread.items())
+    return [_finding(table, meaning) for table, meaning in found if meaning is not None]
+
+
+def _finding(table: str, meaning: MeaningColumn) -> Finding:
+    values = list(meaning.values.items())
+    shown = ", ".join(f"{value!r} ({rows:,})" if value else f"nothing ({rows:,})" for value, rows in values[:SHOWN])
+    got = f"nobody reads it, and it holds {shown}{' and others' if len(values) > SHOWN else ''}"
+    place, column = f"source.options.{table}.where", f"'{meaning.column}'"
+    rule = _yaml(meaning.rule) if meaning.rule else "[the values that count]"
+    todo = f"say {place}: {{{column}: {rule}}} if not all rows count, or {{{column}: {{not: []}}}} if they do"
+    return Finding(
+        table, meaning.column, "meaning_not_read", "warn", got, "a column that does not change what a row is", todo
+    )
+
+
+def _yaml(rule: Mapping[str, object]) -> str:
+    if rule.get("empty"):
+        return "{empty: true}"
+    excluded = rule["not"]
+    listed = ", ".join(repr(value) for value in excluded) if isinstance(excluded, list) else ""
+    return f"{{not: [{listed}]}}"
