@@ -49,11 +49,16 @@ SIGNS = "€£¥§°²³½¼¾×±µ©®™•·…"
 
 @dataclass(frozen=True)
 class Reading:
-    """How text reads in one encoding: its name in Python, a score from 0 to 1, and some of its words beyond ASCII."""
+    """How text reads in one encoding.
+
+    Its name in Python, a score from 0 to 1, some words beyond ASCII, and the share of them that could be words: a
+    loanword in another language's letters (``Rosé`` beside ``Weiß``) is likelier than a word of two scripts.
+    """
 
     encoding: str
     score: float
     examples: tuple[str, ...]
+    looks: float = 0.0
 
 
 def readings(raw: bytes) -> list[Reading]:
@@ -63,7 +68,7 @@ def readings(raw: bytes) -> list[Reading]:
         text = raw.decode(encoding, "replace")
         if text not in found:
             found[text] = _reading(encoding, text)
-    return sorted(found.values(), key=lambda reading: -reading.score)
+    return sorted(found.values(), key=lambda reading: -reading.score * reading.looks)
 
 
 def sure_reading(found: Sequence[Reading]) -> Reading | None:
@@ -88,7 +93,7 @@ def _reading(encoding: str, text: str) -> Reading:
     usual = _common_share(letters, encoding) if encoding in ASIAN else _language_share(letters)
     if encoding in JAPANESE and len(words) >= FEW_WORDS and not any(map(_is_kana, letters)):
         usual /= 2
-    return Reading(encoding, looks * usual, tuple(word[:20] for word in words[:2]))
+    return Reading(encoding, looks * usual, tuple(word[:20] for word in words[:2]), looks)
 
 
 def _is_word(word: str) -> bool:

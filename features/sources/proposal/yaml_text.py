@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from features.labels.flags import read_flags
-from features.labels.label_column import find_label
+from features.labels.label_column import find_label, tell_label
 from features.sources.proposal.business import (
     GAPS_ACTIVE,
     LEAST_HORIZON,
@@ -126,9 +126,26 @@ def _entry_lines(guesses: list[TableGuess], encodings: Mapping[Path, str]) -> li
     times = [line for g in guess.guesses if g.field.kind == "time" and (line := _time_line(g.field.name, g.column))]
     lines += ["times:", *times] if times else []
     lines += _value_lines(guess)
-    if guess.spare:
-        lines.append(f"# not used as columns of the table: {comment(', '.join(c.name for c in guess.spare))}")
+    if unread := _unread(guess):
+        lines.append(f"# not read: {comment(', '.join(unread))}")
     return lines
+
+
+def _unread(guess: TableGuess) -> list[str]:
+    """Columns of which nothing is made: neither columns of the table, nor rules, attributes or groups to audit."""
+    if guess.table.name == "profiles":
+        return []
+    read = {*(guess.reading.where if guess.reading else ()), guess.reading.currency if guess.reading else None}
+    if guess.table.name == "customers":
+        read |= {c.name for found in _customer_columns(guess) for c in found}
+    return [c.name for c in guess.spare if c.name not in read]
+
+
+def _customer_columns(guess: TableGuess) -> tuple[list[Column], list[Column]]:
+    """Attributes, and sensitive columns."""
+    time = guess.column("signed_up_at")
+    sensitive = sensitive_columns(guess.spare, None if time is None else times_of(time))
+    return [c for c in attribute_columns(guess.spare) if c not in sensitive], sensitive
 
 
 def _reading_lines(guess: TableGuess) -> list[str]:
@@ -249,11 +266,14 @@ def _column_lines(business: Business) -> list[str]:
     if name not in business.tables:
         return []
     guess = business.tables[name][0][0]
-    time = guess.column("signed_up_at")
-    sensitive = sensitive_columns(guess.spare, None if time is None else times_of(time))
+    attributes, sensitive = _customer_columns(guess)
     lines = ["columns:"]
-    if name == "customers":
-        attributes = [c for c in attribute_columns(guess.spare) if c not in sensitive]
+    if name == "profiles":
+        lines += [
+            "  # every other column is a feature; these tell rows apart, or the label in other words:",
+            f"  exclude: [{', '.join(quoted(name) for name in _no_features(guess, sensitive))}]",
+        ]
+    else:
         lines += [
             "  # few different values: features, as far as their past is known",
             f"  attributes: [{', '.join(quoted(c.name) for c in attributes)}]",
@@ -266,6 +286,15 @@ def _column_lines(business: Business) -> list[str]:
         "  # by their names or values: used to audit fairness, never as features",
         f"  sensitive: [{', '.join(quoted(c.name) for c in sensitive)}]",
     ]
+
+
+def _no_features(guess: TableGuess, sensitive: list[Column]) -> list[str]:
+    """Columns of a ready table that are names of rows, free text or dates, or tell the label."""
+    label = guess.column("label")
+    spare = [c for c in guess.spare if c not in sensitive]
+    told = tell_label(pd.DataFrame({c.name: c.values for c in (label, *spare)}), label.name) if label else []
+    names = [c.name for c in spare if c.is_time or (c.is_unique and not c.has_fractions)]
+    return [c.name for c in spare if c.name in (*told, *names)]
 
 
 def quoted(text: str) -> str:

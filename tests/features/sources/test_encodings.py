@@ -58,3 +58,7 @@ def test_readings_that_say_the_same_text_are_one() -> None:
 def test_bytes_that_are_no_text_are_asked_about() -> None:
     found = readings(bytes(range(128, 256)))
     assert sure_reading(found) is None and "encoding is not sure" in question(found)
+
+
+def test_a_loanword_is_likelier_than_a_word_of_two_scripts() -> None:
+    assert readings("Weiß\nRosé\n€ 5\n".encode("cp1252"))[0].encoding == "cp1252"

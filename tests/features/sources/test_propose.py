@@ -229,3 +229,16 @@ def test_the_business_is_named_after_its_folder(tmp_path: Path) -> None:
     assert business_name([tmp_path / "My Shop 24" / "orders.csv"]) == "my_shop_24"
     (tmp_path / "24").mkdir()
     assert business_name([tmp_path / "24" / "orders.csv"]) == "business"
+
+
+def test_columns_that_name_rows_or_tell_the_label_are_no_features_and_nothing_else_is_said_to_be_unread(
+    tmp_path: Path,
+) -> None:
+    left = ["yes", "no"] * 30
+    frame = pd.DataFrame(
+        {"customer_id": range(60), "churn": left, "why_left": ["price" if v == "yes" else "" for v in left],
+         "name": [f"n{n}" for n in range(60)], "last_call": "2024-01-01", "plan": ["a", "b", "c"] * 20, "usage": 0.5}
+    )  # fmt: skip
+    path = write(tmp_path, "t.csv", frame)
+    assert proposed(path)["columns"] == {"exclude": ["why_left", "name", "last_call"], "sensitive": []}
+    assert "not read" not in propose_config([path])[0]
