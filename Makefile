@@ -28,6 +28,9 @@ demo: setup ## the whole way on a real grocer: checks, features, models, scores,
 readme: demo ## README's figures, sample answer and picture, from the demo's run
 	$(BIN)/python docs/readme.py
 
+tables: setup ## the tables and columns in docs/own-data.md, from the code
+	$(BIN)/python docs/tables.py
+
 test: setup ## all tests but the slow ones
 	$(BIN)/python -m pytest
 

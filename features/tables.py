@@ -169,3 +169,63 @@ def customers_table(attributes: Iterable[str], numbers: Collection[str] = ()) ->
     """The customers table with the columns that the business declares, of which some are numbers."""
     extra = tuple(Field(n, "number" if n in numbers else "text", nullable=True) for n in attributes)
     return Table(CUSTOMERS.name, CUSTOMERS.grain, CUSTOMERS.key, CUSTOMERS.time, CUSTOMERS.fields + extra)
+
+
+KINDS: Mapping[Kind, str] = {
+    "id": "an id: text, compared as it stands; blanks around it and a `.0` behind whole numbers do not count",
+    "time": "a time or a date, see [Times](#times)",
+    "number": "a number, see [Numbers and money](#numbers-and-money)",
+    "text": "any text",
+    "flag": "yes or no, true or false, 1 or 0, in many languages",
+}
+MEANINGS: Mapping[str, str] = {  # of each column, or of `table.column` where it means something else there
+    "customer_id": "whom the row is about",
+    "recorded_at": "when the row became known to you, where that was later than it happened; counts for nothing before",
+    "customers.signed_up_at": "since when the person is a customer; before it nobody is looked at",
+    "order_id": "names the order; one that comes again is not counted twice",
+    "ordered_at": "when it was ordered",
+    "amount": "what the order brought, discounts subtracted; a return is negative",
+    "quantity": "how many units",
+    "orders.channel": "where it was ordered: web, shop, telephone",
+    "category": "what was mostly bought",
+    "discount": "what was taken off the price, not negative",
+    "subscription_id": "names the contract period",
+    "started_at": "when the contract begins",
+    "ended_at": "since when the contract is over",
+    "cancelled_at": "when notice was given",
+    "renews_at": "the end that was agreed at the start",
+    "paid_until": "the end of the period that is paid",
+    "cancel_at_period_end": "whether notice takes effect at the end of the period",
+    "trial_ends_at": "until when it is a trial",
+    "paused_at": "since when the contract pauses",
+    "resumes_at": "when a pause ends",
+    "status": "the state that the billing system gives it",
+    "plan": "which plan",
+    "price_per_month": "what a month costs, not negative",
+    "interaction_id": "names the contact",
+    "occurred_at": "when the customer made contact",
+    "kind": "`complaint`, `ticket`, `survey` (its score in `value`), `login`, `visit` and `payment_failed` (no contact)"
+    " become features of their own; any other word counts as a contact",
+    "value": "the score of a survey",
+    "interactions.channel": "by which way: telephone, e-mail, app",
+    "contact_id": "names the message",
+    "contacted_at": "when you contacted the customer",
+    "campaign": "of which campaign",
+    "arm": "`treated`, or the arm that was picked and not contacted, see `churn.contacts`",
+    "cost": "what the contact cost, not negative",
+    "redeemed_at": "when the customer made use of the offer",
+    "change_id": "names the change",
+    "changed_at": "when the attribute changed",
+    "attribute": "which attribute, as under `columns.attributes`",
+    "attribute_changes.value": "its value from then on; empty: none",
+    "label": "whether the customer left; empty where it is not known",
+    "exported_at": "when the row was exported",
+    "alias": "another id of the same person",
+    "source": "who says so",
+    "seen_at": "since when it is known",
+}
+
+
+def meaning_of(table: str, column: str) -> str:
+    """What a column of a table means, in words."""
+    return MEANINGS.get(f"{table}.{column}") or MEANINGS[column]

@@ -11,10 +11,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from configs.errors import DataError
+from configs.settings import load
+from docs.tables import section as tables_section
 from features.simulation.shop import generate
+from features.sources.loaders import loader
+from features.tables import MEANINGS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "own-data.md").read_text("utf-8")
+EXAMPLES = [b for b in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.S) if "loader: files" in b]
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", PAGE, flags=re.S) for line in block.splitlines()]
 
 
@@ -51,6 +57,27 @@ def test_the_page_leads_from_own_files_to_scores(folder: Path) -> None:
     assert scores["customer_id"].is_unique
     assert not {"c000042"} & set(scores["customer_id"])
     assert scores["probability"].notna().any()
+
+
+def test_tables_and_columns_are_as_in_the_code() -> None:
+    match = re.search(r"<!-- tables -->\n(.*?)\n<!-- /tables -->", PAGE, flags=re.S)
+    assert match is not None and match[1] == tables_section(), "run `make tables`"
+
+
+def test_every_kind_of_interaction_that_features_read_is_listed() -> None:
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "features" / "columns").glob("*.py"))
+    read = set(re.findall(r'\b[a-z]\.kind == "(\w+)"', sources)) | set(
+        re.findall(r'"(\w+)"', "".join(re.findall(r"kind\.isin\((.*?)\)", sources)))
+    )
+    assert {"complaint", "login"} <= read and read <= set(re.findall(r"`(\w+)`", MEANINGS["kind"]))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_every_whole_example_is_a_valid_configuration(example: str, tmp_path: Path) -> None:
+    (tmp_path / "example.yaml").write_text(example if "name:" in example else f"name: example\n{example}", "utf-8")
+    settings = load(str(tmp_path / "example.yaml"))
+    with pytest.raises(DataError, match="no file at"):  # the mapping is read before the files are looked for
+        loader("files").load(settings.source.options)
 
 
 def test_what_is_wrong_is_told_with_an_example_and_what_to_do(folder: Path) -> None:

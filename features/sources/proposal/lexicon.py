@@ -125,6 +125,7 @@ KINDS: Mapping[str, str] = {  # kinds of interaction that features read, and wha
     "ticket": "ticket support request anfrage incidencia consulta demande incident 工单 咨询",
     "visit": "visit besuch visita visite 访问 到店",
     "login": "login signin anmeldung acceso connexion 登录",
+    "payment_failed": "paymentfailed zahlungsausfall rucklastschrift impago impaye 欠费 扣款失败",
     "survey": "survey umfrage encuesta sondage enquete 问卷 调查",
 }
 LEAST_PART = 4  # letters of a part of a compound, so that `package` holds no `age`
