@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCK := deploy/requirements-dev.txt
 UV_LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
-.PHONY: help setup demo readme test test-slow mutants lint lock bench clean
+.PHONY: help setup demo readme tables test test-slow mutants lint lock bench clean
 .DEFAULT_GOAL := demo
 
 help: ## what each target does
