@@ -255,17 +255,21 @@ def _refresh_profiles(
     backend = connect()
     ready = read_ready_table(read_tables(backend, workspace.tables)["profiles"].to_pandas(), settings)
     _require_registered(workspace, ready.columns)
-    create_temp_table(backend, "profiles_now", ready.rows.drop(columns="as_of"))
+    kept = ready.kept
+    create_temp_table(backend, "profiles_now", kept.drop(columns="as_of"))
     backend.raw_sql(
         "CREATE OR REPLACE TEMP TABLE fingerprints AS SELECT customer_id, hash(t) AS print FROM profiles_now t"
     )
     before = workspace.refresh / FINGERPRINTS
-    touched, removed = (list(ready.rows["customer_id"]), []) if first else _changed(backend, before, everyone)
+    touched, removed = (list(kept["customer_id"]), []) if first else _changed(backend, before, everyone)
     with closing(OnlineWriter(workspace)) as online:
-        written = online.write(ready.rows[ready.rows["customer_id"].isin(touched)], to_micros(began))
+        if first:
+            just_before = pd.Timestamp(ready.as_of, tz="UTC") - pd.Timedelta(microseconds=1)
+            removed = sorted(set(online.newer_than(just_before)) - set(touched))
+        written = online.write(kept[kept["customer_id"].isin(touched)], to_micros(began))
         online.delete(removed, began)
     _save_fingerprints(backend, workspace)
-    return _summary(ready.as_of, len(ready.rows), touched, written, removed)
+    return _summary(ready.as_of, len(kept), touched, written, removed)
 
 
 def _summary(

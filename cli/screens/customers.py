@@ -26,6 +26,8 @@ def scores_screen(result: Mapping[str, Any], workspace: Workspace, settings: Set
     for kind in ("bands", "tiers", "stages", "actions"):
         for name, count in result[kind].items():
             table.add_row(f"{kind[:-1]}: {name}", f"{count:,}")
+    if result.get("left"):
+        table.add_row("known to have left: not asked about", f"{result['left']:,}")
     lines = (*campaign_lines(result, settings.currency), Text(f"  all answers: {result['folder']}"))
     return Group(table, at_risk(workspace, result, settings), *lines)
 

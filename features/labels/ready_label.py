@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ from configs.settings import Columns, Settings, naive_utc
 from features.columns.attributes import attribute_columns
 from features.columns.column import Column
 from features.labels.profile_numbers import read_numbers
+from features.schema import load_schema
 from features.tables import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
 
 RESERVED = (
@@ -36,6 +38,11 @@ class ReadyTable:
     rows: pd.DataFrame
     labels: pd.DataFrame
     as_of: datetime
+
+    @property
+    def kept(self) -> pd.DataFrame:
+        """The rows of who has not left: they are asked about, the others only teach."""
+        return self.rows[(self.labels["churned"] != 1).to_numpy()].reset_index(drop=True)
 
 
 def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[str, Any]:
@@ -163,6 +170,20 @@ def read_ready_table(profiles: pd.DataFrame, settings: Settings) -> ReadyTable:
     values = {c.name: profiles[c.name].astype("float64" if c.dtype == "float64" else object) for c in columns}
     labels = keys.assign(active=True, churned=profiles["label"].astype("float64"), clv=float("nan"))
     return ReadyTable(columns, keys.assign(**values), labels, as_of.to_pydatetime())
+
+
+def known_to_have_left(features: Path) -> set[str]:
+    """Customers who left, as their ready label says; nobody where labels are computed, as they tell of the past there.
+
+    Parameters
+    ----------
+    features
+        The folder of the feature rows.
+    """
+    if not any(feature.table == PROFILES.name for feature in load_schema(features).features):
+        return set()
+    labels = pd.read_parquet(features / "labels.parquet", columns=["customer_id", "churned"])
+    return set(labels["customer_id"][labels["churned"] == 1])
 
 
 def _column(name: str, is_number: bool) -> Column:

@@ -24,6 +24,7 @@ from configs.files import replacing_file
 from configs.settings import Settings
 from configs.workspace import Workspace
 from configs.yaml_file import read_yaml
+from features.labels.ready_label import known_to_have_left
 from features.people.identity import load_alias_map
 from features.schema import load_schema
 from features.store.online_rows import configure_online_store, has_online_store, open_online_rows, table_name
@@ -65,19 +66,19 @@ def apply(workspace: Workspace, settings: Settings | None = None) -> None:
 
 
 def materialize(workspace: Workspace) -> int:
-    """Put the rows of the newest moment online and return how many there are.
+    """Put the rows of the newest moment online and return how many there are; who is known to have left is not.
 
     Rows of an earlier moment go. Rows of a later one, which a refresh or an event wrote, stay until
     `features.refresh.start_from_build` computes them again: an event is never taken back, not even for a second.
     """
     path = workspace.features / "rows.parquet"
     newest = pd.read_parquet(path, columns=["as_of"])["as_of"].max()
-    online = OnlineWriter(workspace, filling=True)
+    online, left = OnlineWriter(workspace, filling=True), known_to_have_left(workspace.features)
     file = pq.ParquetFile(path)
     count = 0
     for batch in file.iter_batches(CHUNK):
         rows = batch.to_pandas()
-        rows = rows[rows["as_of"] == newest]
+        rows = rows[(rows["as_of"] == newest) & ~rows["customer_id"].isin(left)]
         count += len(rows)
         online.write(rows, to_micros(newest))
     online.drop_older_than(newest)

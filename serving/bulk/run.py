@@ -11,6 +11,7 @@ import pandas as pd
 from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.labels.ready_label import known_to_have_left
 from features.schema import load_schema
 from serving.answer.champion import Champions
 from serving.bulk.batch import score_all
@@ -20,6 +21,8 @@ def score_newest(
     settings: Settings, workspace: Workspace, on_progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any]:
     """Answer for every customer of the newest ``as_of``, see `serving.bulk.batch.score_all`.
+
+    Who is known to have left can no longer be kept and gets no answer; ``left`` is how many they are.
 
     Raises
     ------
@@ -31,5 +34,7 @@ def score_newest(
         raise NotReadyError(f"no features in workspace '{workspace.root}': run `staycast features` first")
     champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks)
     rows = pd.read_parquet(path)
-    newest = rows[rows["as_of"] == rows["as_of"].max()].drop(columns="known_at").reset_index(drop=True)
-    return score_all(newest, champions, settings, workspace, datetime.now(UTC), on_progress)
+    newest = rows[rows["as_of"] == rows["as_of"].max()].drop(columns="known_at")
+    kept = newest[~newest["customer_id"].isin(known_to_have_left(workspace.features))].reset_index(drop=True)
+    result = score_all(kept, champions, settings, workspace, datetime.now(UTC), on_progress)
+    return {**result, "left": len(newest) - len(kept)}

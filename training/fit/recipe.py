@@ -10,6 +10,7 @@ import pandas as pd
 
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.labels.ready_label import known_to_have_left
 from training.data import treatment
 from training.data.dataset import Dataset
 from training.data.preconditions import informative_folds, require_learnable
@@ -107,5 +108,7 @@ def _fit(
 
 
 def population(workspace: Workspace, task: Task, settings: Settings) -> pd.DataFrame:
-    """Feature rows of the newest as-of date whose customers the model is asked about."""
-    return rows_asked_about(feature_rows(workspace), task, settings)
+    """Feature rows of the newest as-of date whose customers the model is asked about; who has left is not."""
+    rows = feature_rows(workspace)
+    left = known_to_have_left(workspace.features)
+    return rows_asked_about(rows[~rows["customer_id"].isin(left)], task, settings)

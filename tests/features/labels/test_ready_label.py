@@ -121,19 +121,25 @@ def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
     module.ingest(ready, workspace, NOW)
     build.build(ready, workspace)
     feature_store.apply(workspace)
-    assert feature_store.materialize(workspace) == refresh.start_from_build(ready, workspace, NOW) == 3
+    assert feature_store.materialize(workspace) == refresh.start_from_build(ready, workspace, NOW) == 2  # a has left
     assert refresh.refresh(ready, workspace, NOW)["touched"] == 0
 
     source_tables["profiles"] = export.head(3).assign(Plan=["basic", "pro", "pro"])
     module.ingest(ready, workspace, NOW)
     result = refresh.refresh(ready, workspace, NOW)
-    assert result == {"as_of": "2026-05-04T12:00:00Z", "customers": 3, "touched": 1, "online": 1, "gone": 0}
-    assert feature_store.OnlineFeatures(workspace).read(NAMES)["Plan"].tolist() == ["basic", "pro", "pro"]
+    assert result == {"as_of": "2026-05-04T12:00:00Z", "customers": 2, "touched": 1, "online": 1, "gone": 0}
+    assert feature_store.OnlineFeatures(workspace).read(NAMES)["Plan"].tolist() == [None, "pro", "pro"]
 
     source_tables["profiles"] = export.iloc[[0, 2]]
     module.ingest(ready, workspace, NOW)
     assert refresh.refresh(ready, workspace, NOW)["gone"] == 1
-    assert feature_store.OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [False, True, False]
+    assert feature_store.OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [True, True, False]
+
+    source_tables["profiles"] = export.iloc[[0, 1, 2]].assign(label=["no", "no", "yes"])
+    module.ingest(ready, workspace, NOW)
+    build.build(ready, workspace)
+    assert feature_store.materialize(workspace) == refresh.start_from_build(ready, workspace, NOW) == 2
+    assert feature_store.OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [False, False, True]
     with pytest.raises(StaycastError, match="leave --as-of out"):
         refresh.refresh(ready, workspace, NOW, as_of=NOW)
 
