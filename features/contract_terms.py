@@ -29,6 +29,7 @@ OPTIONAL = {
     "cancel_at_period_end": "float64",
     "status": "string",
     "ends_unannounced": "float64",
+    "known_until": "timestamp(6)",
 }
 NEVER_BEGAN = ("incomplete", "incomplete_expired", "draft", "abandoned")
 IN_TRIAL = ("trialing", "in_trial", "trial", "on_trial")

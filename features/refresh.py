@@ -37,6 +37,7 @@ from configs.workspace import Workspace
 from features.build import customers_as_of, features_as_of
 from features.columns.column import Column
 from features.engine import connect, create_temp_table, read_tables, replace_temp_table
+from features.labels.by_kind import end_of_known
 from features.labels.ready_label import read_ready_table
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
@@ -54,7 +55,7 @@ from features.store.event_log import (
 from features.store.feature_store import OnlineWriter
 from features.store.timestamps import from_micros, to_micros
 from features.tables import TABLES
-from features.windows import known
+from features.windows import known, timestamp
 
 FINGERPRINTS = "prints.parquet"  # one row a customer: ``customer_id, print``
 SORTED_TABLES = "tables"
@@ -192,7 +193,9 @@ def refresh(
         return _refresh_profiles(settings, workspace, began, as_of, everyone)
     backend = connect()
     tables, columns = open_tables(backend, workspace.tables, settings, workspace)
+    until = end_of_contracts(tables, settings)
     tables, position = tables_with_events(backend, tables, settings, workspace)
+    tables = with_end_of_contracts(tables, until)
     as_of = next_whole_second(began, position) if as_of is None else _whole_second(as_of)
     on_progress("what is known", 0, 1)
     _create_fingerprints(backend, tables, as_of)
@@ -226,6 +229,7 @@ def start_from_build(settings: Settings, workspace: Workspace, now: datetime | N
     backend = connect()
     base, columns = open_tables(backend, workspace.tables, settings, workspace)
     tables, position = tables_with_events(backend, base, settings, workspace)
+    tables = with_end_of_contracts(tables, end_of_contracts(base, settings))
     newest = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of"])["as_of"].max().to_pydatetime()
     _create_fingerprints(backend, tables, newest.replace(tzinfo=None))
     _save_fingerprints(backend, workspace)
@@ -359,7 +363,9 @@ class OnEventRefresher:
         self._backend = connect()
         folder = self._workspace.refresh / SORTED_TABLES if _is_sorted_copy(self._workspace, tables) else tables
         self._tables, columns = open_tables(self._backend, folder, self._settings, self._workspace)
-        self._features = CompiledFeatures(self._backend, self._tables, columns)
+        self._until = end_of_contracts(self._tables, self._settings)
+        complete = with_end_of_contracts(self._tables, self._until)
+        self._features = CompiledFeatures(self._backend, complete, columns)
         self._online = OnlineWriter(self._workspace)
         self._aliases = load_alias_map(tables)
         self._superseded = self._events_in_tables()
@@ -374,7 +380,7 @@ class OnEventRefresher:
     def _events_in_tables(self) -> dict[str, set[str]]:
         """Ids of the rows of events that stand in the tables too, whoever's they are there."""
         ids = {}
-        for name, events in event_frames(self._log.read()[0], self._zone, self._aliases).items():
+        for name, events in event_frames(self._log.read()[0], self._zone, self._aliases, self._until).items():
             key = TABLES[name].key
             self._backend.con.register("logged", events[[key]])
             query = f"SELECT {key} FROM {self._sql(name)} SEMI JOIN logged USING ({key})"
@@ -388,11 +394,12 @@ class OnEventRefresher:
         if name not in self._no_events:
             return f"SELECT * FROM own_{name}"
         events = create_temp_table(self._backend, events_table(name), self._no_events[name])
-        return str(self._backend.compile(merge_events(self._backend.table(f"own_{name}"), events, TABLES[name].key)))
+        rows = merge_events(self._backend.table(f"own_{name}"), events, TABLES[name].key)
+        return str(self._backend.compile(with_end_of_contracts({name: rows}, self._until)[name]))
 
     def _load(self, ids: list[str], logged: Iterable[Any]) -> None:
         """Keep all rows of these customers, and their events, where `_select` looks for them."""
-        frames = event_frames(logged, self._zone, self._aliases)
+        frames = event_frames(logged, self._zone, self._aliases, self._until)
         for name in self._tables:
             self._load_rows(name, ids)
             if name in self._no_events:
@@ -429,6 +436,18 @@ def open_tables(
     return tables, columns
 
 
+def end_of_contracts(tables: Mapping[str, ir.Table], settings: Settings) -> datetime | None:
+    """How far contracts were loaded, UTC without a zone; None where churn is not by contract."""
+    return end_of_known(tables, settings) if settings.churn.kind == "contract" else None
+
+
+def with_end_of_contracts(tables: Mapping[str, ir.Table], until: datetime | None) -> dict[str, ir.Table]:
+    """The tables, with ``known_until`` in each contract, see `features.windows.subscriptions_as_of`."""
+    if until is None or "subscriptions" not in tables:
+        return dict(tables)
+    return {**tables, "subscriptions": tables["subscriptions"].mutate(known_until=timestamp(until))}
+
+
 def _require_registered(workspace: Workspace, columns: Sequence[Column]) -> None:
     registered, current = load_schema(workspace.features).hash, schema_of(columns).hash
     if registered != current:
@@ -454,7 +473,8 @@ def _create_fingerprints(backend: BaseBackend, tables: Mapping[str, ir.Table], a
     time = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
     parts = []
     for number, (name, table) in enumerate(tables.items()):
-        rows = known(table, TABLES[name].time, as_of).drop("recorded_at")
+        rows = known(table, TABLES[name].time, as_of)
+        rows = rows.drop("recorded_at", *(c for c in ("known_until",) if c in rows.columns))
         times = [c for c, kind in rows.schema().items() if kind.is_timestamp()]
         ahead = "".join(f", {quote_identifier(c)} >= {time}" for c in times)
         parts.append(

@@ -153,6 +153,14 @@ IDENTITIES = Table(
 TABLES: Mapping[str, Table] = {
     t.name: t for t in (CUSTOMERS, ORDERS, SUBSCRIPTIONS, INTERACTIONS, CONTACTS, ATTRIBUTE_CHANGES, PROFILES)
 }
+KINDS_THAT_COUNT: Mapping[str, str] = {  # kinds of interaction that columns tell apart; any other counts as activity
+    "login": "a visit of the account",
+    "visit": "a visit of the site or shop",
+    "ticket": "a question to the support",
+    "complaint": "a complaint",
+    "survey": "an answer to a survey, its score as value",
+    "payment_failed": "a payment that failed; no activity of the customer",
+}
 MONEY: Mapping[str, tuple[str, ...]] = {  # columns that hold money, the main one first
     "orders": ("amount", "discount"),
     "contacts": ("cost",),

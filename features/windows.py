@@ -85,6 +85,9 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
       for one that was never cancelled, if ``recorded_at`` says that the row was known as it stands. A ``recorded_at``
       that says only when the contract was made must not be given for rows that are changed later.
 
+    Where ``known_until`` says how far contracts were loaded, one that nobody cancelled and whose period ended since
+    is taken to go on: whether it was renewed is not known.
+
     ``renews_at``, the end agreed when the contract was made, is always known. ``paid_until`` moves on with every
     payment: where it stands is known once it has come, or once notice was given; until then only that it lies ahead.
     Beside the table's columns the rows have
@@ -110,6 +113,8 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     renews_at = ibis.ifelse(is_paid_ahead & (rows.renews_at < now), none, rows.renews_at)
     paid_until = ibis.ifelse(is_paid_ahead, none, rows.paid_until)
     planned = end_without_record(rows, cancelled_at, latest(renews_at, paid_until))
+    is_unknown = cancelled_at.isnull() & (planned >= rows.known_until) & (planned < now)
+    planned = ibis.ifelse(is_unknown.fill_null(False), none, planned)
     rows = rows.mutate(ended_at=ended_at, cancelled_at=cancelled_at, end=ibis.coalesce(ended_at, planned))
     alive = rows.end.isnull() | (rows.end >= now)
     pause_ends = ibis.least(*(t.fill_null(now) for t in (rows.resumes_at, rows.end)), now)

@@ -1,9 +1,11 @@
-"""Orders and interactions that arrive between two ingests: a durable log, and its union with the checked tables.
+"""What arrives between two ingests, orders to contracts: a durable log, and its union with the checked tables.
 
 An event that was acknowledged survives a crash of the process and of the machine (`features.store.durable_file`). An
 event is told apart by its ``event_id``: the same again is ignored, the same id with other content is a conflict. When
 it became known (``recorded_at``) is set here, at arrival, and rises strictly along the log, so that the newest one read
 says how far the log was read.
+
+A contract may have several events, see `features.store.contract_events`; a row of any other table has one.
 
 An order that stands in the log and in a table (the same ``order_id``) is one order: the table's row is taken, because
 a later export knows better, and it counts as known from the earlier of the two on.
@@ -16,6 +18,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -30,14 +33,22 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.engine import create_temp_table
 from features.ingest import with_local_time
+from features.labels.by_kind import end_of_known
 from features.people.identity import NO_ALIASES, AliasMap, load_alias_map
 from features.quality.check import ValidatedTable, check_table
+from features.store.contract_events import GIVEN, NEWER, fold_contracts, merge_contracts
 from features.store.durable_file import DurableFile, transaction
 from features.store.log_position import newest_recorded_at
 from features.store.timestamps import to_micros
-from features.tables import TABLES, Table
+from features.tables import KINDS_THAT_COUNT, LARGEST, TABLES, Table
 
-KINDS: Mapping[str, str] = {"order": "orders", "interaction": "interactions"}
+KINDS: Mapping[str, str] = {
+    "order": "orders",
+    "interaction": "interactions",
+    "contract": "subscriptions",
+    "contact": "contacts",
+    "customer": "customers",
+}
 MAX_VARIABLES = 30_000
 Status = Literal["accepted", "known"]
 _TABLE = """
@@ -71,7 +82,7 @@ class Event:
     event_id
         Given by the sender; tells the event apart for ever.
     table
-        ``orders`` or ``interactions``.
+        One of the tables of `KINDS`.
     row
         The columns of that table that were given, as JSON values; times in ISO 8601.
     """
@@ -122,11 +133,22 @@ def find_faults(events: Sequence[Event], tables: Collection[str], customers: set
     for name in sorted({e.table for e in events} & set(tables)):
         places = [i for i, e in enumerate(events) if e.table == name]
         raw = pd.DataFrame([dict(events[i].row) for i in places]).assign(place=places)
-        faults += _row_faults(TABLES[name], raw, customers, now)
+        faults += _row_faults(TABLES[name], raw, None if name == "customers" else customers, now)
+        faults += [fault for i in places for fault in _kind_faults(i, events[i])]
     return sorted(faults, key=lambda f: f.place)
 
 
-def _row_faults(spec: Table, raw: pd.DataFrame, customers: set[str], now: datetime) -> list[Fault]:
+def _kind_faults(place: int, event: Event) -> list[Fault]:
+    """A kind that is spelt almost as one that columns tell apart: it would count as another."""
+    kind = str(event.row.get("kind", "")).strip()
+    near = get_close_matches(kind.lower(), KINDS_THAT_COUNT, 1, 0.8)
+    if event.table != "interactions" or not near or kind == near[0]:
+        return []
+    known = ", ".join(KINDS_THAT_COUNT)
+    return [Fault(place, "kind", f"is not '{near[0]}', but like it; kinds that columns tell apart: {known}")]
+
+
+def _row_faults(spec: Table, raw: pd.DataFrame, customers: set[str] | None, now: datetime) -> list[Fault]:
     bad = check_table(replace(spec, key=""), raw, now, customers).quarantined
     parts = re.compile(r"; (?=(?:" + "|".join(map(re.escape, spec.names)) + r"): )")
     reasons = zip(bad["place"], bad["reason"], strict=True) if len(bad) else ()
@@ -203,6 +225,12 @@ class EventLog(DurableFile["_Batch"]):
             asked = "SELECT event_id FROM events WHERE event_id = ?"
             return {i for i in event_ids if self._connection.execute(asked, [i]).fetchone()}
 
+    def signed_up(self, customers: Sequence[str]) -> set[str]:
+        """Of these customers, those whom an event made known."""
+        with self._writing:
+            asked = "SELECT 1 FROM events WHERE table_name = 'customers' AND row_id = ?"
+            return {i for i in customers if self._connection.execute(asked, [i]).fetchone()}
+
     def _rows(self, customers: Sequence[str] | None) -> Iterable[Any]:
         query = "SELECT table_name, content, recorded_at FROM events"
         if customers is None:
@@ -238,6 +266,7 @@ class EventLog(DurableFile["_Batch"]):
 
     def _insert(self, place: int, event: Event, now: int) -> Status:
         row_id = str(event.row[TABLES[event.table].key])
+        row_id = json.dumps([row_id, event.event_id]) if event.table == "subscriptions" else row_id
         content = json.dumps(_canonical_row(event), sort_keys=True)
         query = "SELECT event_id, table_name, content FROM events WHERE event_id = ? OR (table_name = ? AND row_id = ?)"
         same = self._connection.execute(query, [event.event_id, event.table, row_id]).fetchall()
@@ -267,24 +296,33 @@ class _Batch:
 def _canonical_row(event: Event) -> dict[str, Any]:
     """The row with equal values written alike: one spelling of each time and number, nothing that is not known."""
     kinds = {f.name: f.kind for f in TABLES[event.table].fields}
-    return {n: _value(kinds[n], v) for n, v in event.row.items() if v is not None}
+    takes_back = event.table == "subscriptions"
+    return {n: v if v is None else _value(kinds[n], v) for n, v in event.row.items() if takes_back or v is not None}
 
 
 def _value(kind: str, value: Any) -> Any:
     if kind == "time":
         return pd.Timestamp(value).tz_convert("UTC").isoformat(timespec="microseconds")
-    return float(value) if kind == "number" else str(value).strip()
+    return float(value) if kind in ("number", "flag") else str(value).strip()
 
 
-def event_frames(rows: Iterable[Any], zone: ZoneInfo, aliases: AliasMap = NO_ALIASES) -> dict[str, pd.DataFrame]:
+def event_frames(
+    rows: Iterable[Any], zone: ZoneInfo, aliases: AliasMap = NO_ALIASES, until: datetime | None = None
+) -> dict[str, pd.DataFrame]:
     """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
 
     An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
-    link that is found later holds for earlier events, too.
+    link that is found later holds for earlier events, too. One with a number that cannot be computed with, from before
+    such were refused, is left out. `until`: the data of the tables goes so far, see `fold_contracts`.
     """
     by_table: dict[str, list[dict[str, Any]]] = {}
     for table, content, recorded in rows:
-        by_table.setdefault(table, []).append({**json.loads(content), "recorded_at": recorded})
+        row = {**json.loads(content), "recorded_at": recorded}
+        numbers = [value for name, value in row.items() if isinstance(value, float) and name != "recorded_at"]
+        if all(abs(value) <= LARGEST for value in numbers):
+            by_table.setdefault(table, []).append(row)
+    if "subscriptions" in by_table:
+        by_table["subscriptions"] = fold_contracts(by_table["subscriptions"], until)
     frames = {name: _frame(TABLES[name], own, zone) for name, own in by_table.items()}
     return {name: aliases.assign_persons(frame, TABLES[name].time) for name, frame in frames.items()}
 
@@ -295,7 +333,7 @@ def empty_events(name: str, zone: ZoneInfo) -> pd.DataFrame:
 
 
 def _frame(spec: Table, rows: list[dict[str, Any]], zone: ZoneInfo) -> pd.DataFrame:
-    raw = pd.DataFrame(rows, columns=list(spec.names))
+    raw = pd.DataFrame(rows, columns=[*spec.names, NEWER] if spec.name == "subscriptions" else list(spec.names))
     columns: dict[str, pd.Series[Any]] = {}
     for field in spec.fields:
         if field.kind == "time":
@@ -303,7 +341,10 @@ def _frame(spec: Table, rows: list[dict[str, Any]], zone: ZoneInfo) -> pd.DataFr
             times = pd.to_datetime(raw[field.name], unit=unit, utc=True, format=None if unit else "ISO8601")
             columns[field.name] = times.dt.tz_localize(None).astype("datetime64[us]")
         else:
-            columns[field.name] = raw[field.name].astype("float64" if field.kind == "number" else "string")
+            columns[field.name] = raw[field.name].astype("float64" if field.kind in ("number", "flag") else "string")
+    if spec.name == "subscriptions":
+        given = {GIVEN + n: [float(n in row) for row in rows] for n in spec.names}
+        columns |= {n: pd.Series(v, dtype="float64") for n, v in given.items()} | {NEWER: raw[NEWER].astype("float64")}
     used = pd.DataFrame(columns)
     return with_local_time(ValidatedTable(spec, used, used.head(0)), zone)
 
@@ -332,7 +373,8 @@ def tables_with_events(
         return dict(tables), 0
     with EventLog(workspace.events) as log:
         rows, position = log.read()
-    frames = event_frames(rows, ZoneInfo(settings.time_zone), load_alias_map(workspace.tables))
+    until = end_of_known(tables, settings) if settings.churn.kind == "contract" else None
+    frames = event_frames(rows, ZoneInfo(settings.time_zone), load_alias_map(workspace.tables), until)
     return {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}, position
 
 
@@ -349,6 +391,8 @@ def events_table(name: str) -> str:
 
 def merge_events(table: ir.Table, events: ir.Table, key: str) -> ir.Table:
     """A table and the events of its kind as one, with the table's columns; a row that stands in both is the table's."""
+    if key == "subscription_id":
+        return merge_contracts(table, events)
     schema = table.schema()
     empty = {c: ibis.null(schema[c]) for c in schema.names if c not in events.columns}
     events = events.mutate(**empty).cast(dict(schema.items())).select(*schema.names)

@@ -80,7 +80,8 @@ class EventIntake:
         events = [Event(e.event_id, KINDS[e.type], _table_row(e)) for e in batch.events]
         ids = [event.customer_id for event in events]
         persons = refresh.persons(ids)
-        known = refresh.known(persons)
+        known = refresh.known(persons) | log.signed_up(persons)
+        known |= {event.customer_id for event in events if event.table == "customers"}
         known_ids = {i for i, person in zip(ids, persons, strict=True) if person in known}
         faults = find_faults(events, refresh.tables, known_ids, clock())
         if faults:
@@ -132,7 +133,8 @@ class EventIntake:
 
 
 def _table_row(event: AnyEvent) -> dict[str, Any]:
-    fields = event.model_dump(exclude={"event_id", "type"}, exclude_none=True)
+    is_contract = event.type == "contract"  # null there takes back what was given
+    fields = event.model_dump(exclude={"event_id", "type"}, exclude_none=not is_contract, exclude_unset=is_contract)
     return {name: value.strip() if isinstance(value, str) else value for name, value in fields.items()}
 
 

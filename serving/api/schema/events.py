@@ -1,4 +1,4 @@
-"""What is told to the service between two loads: orders and interactions, and what became of them."""
+"""What is told to the service between two loads: orders, interactions, contracts and more, and what became of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from features.tables import LARGEST
+from features.tables import KINDS_THAT_COUNT, LARGEST
 from serving.api.problems import FieldError, InvalidRequestError
 from serving.api.schema.fields import (
     BYTES_PER_CHARACTER,
@@ -20,6 +20,7 @@ from serving.api.schema.fields import (
 from serving.api.schema.parsing import FieldPath, field_errors, invalid_request, json_pointer, parse_object
 
 EventTime = Annotated[str, time_field("{1,6}", "When it happened: ISO 8601, UTC, in the past.")]
+PlannedTime = Annotated[str, time_field("{1,6}", "ISO 8601, UTC; may lie ahead.")]
 EventId = Annotated[
     str, Field(min_length=1, max_length=MAX_ID_LENGTH, description="Given by the sender, once for each event.")
 ]
@@ -28,6 +29,9 @@ RowId = Annotated[
 ]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 ShortText = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
+
+
+KINDS = f"Columns tell apart: {'; '.join(f'{k}, {what}' for k, what in KINDS_THAT_COUNT.items())}. Any other counts."
 
 
 class OrderEvent(StrictModel):
@@ -55,13 +59,66 @@ class InteractionEvent(StrictModel):
     interaction_id: RowId
     customer_id: CustomerId
     occurred_at: EventTime
-    kind: Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["ticket"])]
+    kind: Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["ticket"], description=KINDS)]
     value: Number | None = None
     channel: ShortText | None = None
 
 
-AnyEvent = OrderEvent | InteractionEvent
-EVENTS: dict[str, type[OrderEvent] | type[InteractionEvent]] = {"order": OrderEvent, "interaction": InteractionEvent}
+class ContractEvent(StrictModel):
+    """What is known of a contract now: it began, was renewed, changed, paused or cancelled, or notice was withdrawn.
+
+    What is left out stays as it was, null takes it back. A renewal moves `paid_until` on, or is a new contract; a
+    change of plan ends one contract and begins the next.
+    """
+
+    event_id: EventId
+    type: Literal["contract"]
+    subscription_id: RowId
+    customer_id: CustomerId
+    started_at: EventTime
+    ended_at: PlannedTime | None = None
+    cancelled_at: Annotated[EventTime | None, Field(description="When notice was given, which is not the end.")] = None
+    renews_at: PlannedTime | None = None
+    paid_until: PlannedTime | None = None
+    cancel_at_period_end: bool | None = None
+    trial_ends_at: PlannedTime | None = None
+    paused_at: PlannedTime | None = None
+    resumes_at: PlannedTime | None = None
+    status: ShortText | None = None
+    plan: ShortText | None = None
+    price_per_month: Annotated[float | None, Field(ge=0, le=LARGEST)] = None
+
+
+class ContactEvent(StrictModel):
+    """A treatment by the company that just happened: a call, a letter, an offer."""
+
+    event_id: EventId
+    type: Literal["contact"]
+    contact_id: RowId
+    customer_id: CustomerId
+    contacted_at: EventTime
+    campaign: ShortText
+    arm: ShortText | None = None
+    cost: Annotated[float | None, Field(ge=0, le=LARGEST)] = None
+
+
+class CustomerEvent(StrictModel):
+    """A customer who just signed up; attributes come with the next export."""
+
+    event_id: EventId
+    type: Literal["customer"]
+    customer_id: CustomerId
+    signed_up_at: EventTime
+
+
+AnyEvent = OrderEvent | InteractionEvent | ContractEvent | ContactEvent | CustomerEvent
+EVENTS: dict[str, type[AnyEvent]] = {
+    "order": OrderEvent,
+    "interaction": InteractionEvent,
+    "contract": ContractEvent,
+    "contact": ContactEvent,
+    "customer": CustomerEvent,
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,222 @@
+"""Contracts and customers between two loads: what is sent is in the features, what is not known is not guessed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.errors import StaycastError
+from configs.settings import Settings, merged_with_default
+from configs.workspace import Workspace
+from features import build, refresh
+from features.engine import connect, read_tables
+from features.ingest import ingest
+from features.store import feature_store
+from features.store.event_log import Event, EventLog, find_faults, tables_with_events
+from serving.api.intake import EventIntake
+from serving.api.problems import InvalidRequestError
+from serving.api.schema.events import parse_events
+
+UNTIL = datetime(2024, 1, 1)
+NOW = datetime(2024, 1, 20, tzinfo=UTC)
+TYPES = {"started_at": "datetime64[us]", "paid_until": "datetime64[us]", "cancelled_at": "datetime64[us]"}
+
+
+def business(folder) -> Settings:
+    """Thirty customers, each with a contract paid until 2024-01-10; c1 gave notice; the export is of New Year."""
+    names = [f"c{i}" for i in range(30)]
+    pd.DataFrame({"customer_id": names, "signed_up_at": "2023-01-01"}).to_csv(folder / "customers.csv", index=False)
+    contracts = pd.DataFrame({"subscription_id": [f"s{i}" for i in range(30)], "customer_id": names})
+    contracts = contracts.assign(
+        started_at=[f"2023-{1 + i % 12:02d}-02" for i in range(30)],
+        paid_until="2024-01-10",
+        plan="a",
+        price_per_month=10,
+    )
+    contracts["cancelled_at"] = np.where(contracts["customer_id"] == "c1", "2023-12-20", "")
+    contracts.to_csv(folder / "subscriptions.csv", index=False)
+    pd.DataFrame(
+        {
+            "interaction_id": [f"i{i}" for i in range(30)],
+            "customer_id": names,
+            "occurred_at": "2023-12-30",
+            "kind": "login",
+        }
+    ).to_csv(folder / "interactions.csv", index=False)
+    options = {n: {"path": str(folder / f"{n}.csv")} for n in ("customers", "subscriptions", "interactions")}
+    return merged_with_default(
+        {
+            "name": "club",
+            "data_until": "2024-01-01",
+            "source": {"loader": "files", "options": options},
+            "churn": {"kind": "contract"},
+            "quality": {"accept_rules": ["isolated_dates"]},
+        },
+        "test",
+    )
+
+
+@pytest.fixture(scope="module")
+def club(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Workspace]:
+    folder = tmp_path_factory.mktemp("club")
+    settings, place = business(folder), Workspace(folder / "w")
+    ingest(settings, place, datetime(2024, 1, 1, 6, tzinfo=UTC))
+    build.build(settings, place)
+    feature_store.apply(place)
+    feature_store.materialize(place)
+    refresh.start_from_build(settings, place, datetime(2024, 1, 1, 7, tzinfo=UTC))
+    return settings, place
+
+
+@pytest.fixture(scope="module")
+def intake(club: tuple[Settings, Workspace]) -> Iterator[EventIntake]:
+    with closing(EventIntake(*club)) as opened:
+        yield opened
+
+
+class Sender:
+    """Sends events to a service, a second apart, and reads the features that predictions rest on."""
+
+    def __init__(self, intake: EventIntake, place: Workspace) -> None:
+        self.intake, self.online, self.now, self.number = intake, feature_store.OnlineFeatures(place), NOW, 0
+
+    def __call__(self, **content: object) -> pd.Series:
+        self.number, self.now = self.number + 1, self.now + timedelta(seconds=2)
+        body = {"event_id": f"{content['customer_id']}-{self.number}-{content['type']}", **content}
+        self.intake.accept(parse_events(json.dumps(body).encode(), 10), lambda: self.now)
+        return self.row(str(content["customer_id"]))
+
+    def row(self, customer: str) -> pd.Series:
+        return self.online.read([customer]).iloc[0]
+
+
+@pytest.fixture
+def send(club: tuple[Settings, Workspace], intake: EventIntake) -> Sender:
+    return Sender(intake, club[1])
+
+
+def login(customer: str, number: int = 0) -> dict[str, object]:
+    return {
+        "type": "interaction",
+        "interaction_id": f"new-{customer}-{number}",
+        "customer_id": customer,
+        "occurred_at": "2024-01-19T00:00:00Z",
+        "kind": "login",
+    }
+
+
+def contract(customer: str, **given: object) -> dict[str, object]:
+    number = int(customer[1:])
+    started = f"2023-{1 + number % 12:02d}-02T00:00:00Z"
+    return {
+        "type": "contract",
+        "subscription_id": f"s{number}",
+        "customer_id": customer,
+        "started_at": started,
+        **given,
+    }
+
+
+def test_a_login_after_the_export_ends_no_contract_that_may_have_been_renewed(send: Sender) -> None:
+    ann = send(**login("c2"))
+    assert ann["contracts_active"] == 1 and np.isnan(ann["days_since_contract_end"])
+    assert np.isnan(ann["days_to_renewal"])
+
+
+def test_a_contract_under_notice_has_ended_when_its_time_has_come(send: Sender) -> None:
+    left = send(**login("c1"))
+    assert left["contracts_active"] == 0 and 10 < left["days_since_contract_end"] < 11
+
+
+def test_a_contract_is_renewed_cancelled_kept_and_changed_by_events(send: Sender) -> None:
+    renewed = send(**contract("c3", paid_until="2024-02-10T00:00:00Z"))
+    assert renewed["contracts_active"] == 1 and renewed["price_now"] == 10
+    cancelled = send(**contract("c3", cancelled_at="2024-01-19T12:00:00Z"))
+    assert cancelled["contracts_under_notice"] == 1 and 20 < cancelled["days_to_end"] < 22
+    kept = send(**contract("c3", cancelled_at=None))
+    assert kept["contracts_under_notice"] == 0 and kept["contracts_active"] == 1
+    send(**contract("c3", ended_at="2024-01-19T12:00:00Z"))
+    new = {**contract("c3", plan="b", price_per_month=15.0), "subscription_id": "s3b"}
+    changed = send(**{**new, "started_at": "2024-01-19T12:00:00Z"})
+    assert (changed["contracts_active"], changed["plan_now"], changed["price_change"]) == (1, "b", 5)
+
+
+def test_a_new_customer_is_known_from_the_event_on(send: Sender) -> None:
+    with pytest.raises(InvalidRequestError):
+        send(**login("newcomer"))
+    send(type="customer", customer_id="newcomer", signed_up_at="2024-01-19T00:00:00Z")
+    begun = {**contract("c9", price_per_month=7.0), "customer_id": "newcomer", "subscription_id": "n1"}
+    row = send(**{**begun, "started_at": "2024-01-19T00:00:00Z"})
+    assert (row["contracts_active"], row["price_now"]) == (1, 7)
+
+
+def test_a_business_without_a_table_of_contacts_says_so(send: Sender) -> None:
+    contact = {"contact_id": "k1", "contacted_at": "2024-01-19T00:00:00Z", "campaign": "stay"}
+    with pytest.raises(InvalidRequestError) as error:
+        send(type="contact", customer_id="c4", **contact)
+    assert "no table 'contacts'" in str(error.value.errors)
+
+
+def test_a_refresh_of_everyone_gives_what_the_events_gave(club: tuple[Settings, Workspace], send: Sender) -> None:
+    before = {c: send.row(c) for c in ("c2", "c3", "newcomer")}
+    refresh.refresh(*club, now=NOW + timedelta(hours=1), everyone=True)
+    for customer, row in before.items():
+        after = send.row(customer)
+        for column in ("contracts_active", "contracts_under_notice", "price_now"):
+            assert after[column] == row[column], (customer, column)
+    assert send.row("c5")["contracts_active"] == 1 and send.row("c1")["contracts_active"] == 0
+
+
+@pytest.mark.parametrize(("arrived", "plan"), [(UNTIL - timedelta(days=1), "a"), (UNTIL + timedelta(days=1), "b")])
+def test_an_event_from_before_the_end_of_the_data_does_not_change_what_the_export_says(
+    club: tuple[Settings, Workspace], tmp_path, monkeypatch: pytest.MonkeyPatch, arrived: datetime, plan: str
+) -> None:
+    settings, place = club
+    monkeypatch.setattr(Workspace, "events", property(lambda _: tmp_path / "events.db"))
+    with EventLog(tmp_path / "events.db") as log:
+        row = {"subscription_id": "s7", "customer_id": "c7", "started_at": "2023-08-02T00:00:00Z", "plan": "b"}
+        log.append([Event("e", "subscriptions", row)], arrived.replace(tzinfo=UTC))
+    backend = connect()
+    tables, _ = tables_with_events(backend, read_tables(backend, place.tables), settings, place)
+    contracts = tables["subscriptions"].to_pandas().set_index("subscription_id")
+    assert len(contracts) == 30 and contracts.loc["s7", "plan"] == plan
+    assert contracts.loc["s7", "paid_until"] == pd.Timestamp("2024-01-10")
+
+
+def test_a_kind_that_is_spelt_almost_as_one_that_counts_is_refused_with_those_that_do() -> None:
+    def faults(kind: str) -> list[str]:
+        row = {"interaction_id": "i", "customer_id": "c", "occurred_at": "2024-01-01T00:00:00Z", "kind": kind}
+        return [f.detail for f in find_faults([Event("e", "interactions", row)], ["interactions"], {"c"}, NOW)]
+
+    for kind in ("Ticket", "tickets", "log-in", "payment failed"):
+        (detail,) = faults(kind)
+        assert "login, visit, ticket, complaint, survey, payment_failed" in detail
+    assert faults("ticket") == faults("demo booked") == faults("工单") == []
+
+
+def test_a_number_too_large_to_compute_with_is_refused_and_an_older_one_stops_nobody(
+    club: tuple[Settings, Workspace], tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, place = club
+    row = {**{k: v for k, v in contract("c8", price_per_month=1e155).items() if k != "type"}}
+    faults = find_faults([Event("e", "subscriptions", row)], ["subscriptions"], {"c8"}, NOW)
+    assert [f.field for f in faults] == ["price_per_month"]
+    monkeypatch.setattr(Workspace, "events", property(lambda _: tmp_path / "events.db"))
+    with EventLog(tmp_path / "events.db") as log:
+        log.append([Event("e", "subscriptions", row)], NOW)
+    backend = connect()
+    tables, _ = tables_with_events(backend, read_tables(backend, place.tables), settings, place)
+    assert tables["subscriptions"].price_per_month.max().execute() == 10
+
+
+def test_a_table_of_profiles_takes_no_contracts(tmp_path) -> None:
+    settings = merged_with_default({"name": "ready", "churn": {"kind": "label"}}, "test")
+    assert refresh.end_of_contracts({}, settings) is None
+    with pytest.raises(StaycastError):
+        refresh.open_tables(connect(), tmp_path, settings, Workspace(tmp_path))
