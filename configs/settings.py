@@ -30,6 +30,7 @@ from configs.variables import PASSWORD_ERROR, Address
 from configs.yaml_file import read_yaml
 
 HERE = Path(__file__).parent
+NO_CURRENCY = "XXX"  # of ISO 4217, where no currency is involved
 
 
 def naive_utc(time: datetime) -> datetime:
@@ -438,6 +439,16 @@ class Settings(Section):
         return ("churn", "clv") if self.clv.forecast and self.churn.kind != "label" else ("churn",)
 
     @property
+    def counts_orders(self) -> bool:
+        """Whether orders have no amounts: each counts as one, and a customer's value is a number of orders."""
+        return self.currency == NO_CURRENCY
+
+    @property
+    def value_unit(self) -> str:
+        """What values are told in: a code of ISO 4217, or orders."""
+        return "orders" if self.counts_orders else self.currency
+
+    @property
     def data_until_utc(self) -> datetime | None:
         """The end of complete data, exclusive, in UTC without a zone; None: up to the last event."""
         return self.data_until if self.data_until is None else naive_utc(self.data_until)
@@ -457,6 +468,19 @@ class Settings(Section):
                 "columns.exclude is for churn.kind label, where every column is used; elsewhere leave the column out "
                 "of columns.attributes"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _counts_fit(self) -> Settings:
+        if not self.counts_orders:
+            return self
+        clv, campaign = self.clv, self.decisions.campaign
+        if "clv" in self.tasks and self.churn.kind == "contract":
+            raise ValueError("currency: XXX counts orders; the value of contracts is money: set clv.forecast to false")
+        if clv.margin != 1 or clv.annual_discount_rate != 0:
+            raise ValueError("currency: XXX counts orders, which clv.margin and clv.annual_discount_rate do not fit")
+        if campaign.planned and campaign.value_per_customer is None:
+            raise ValueError("currency: XXX counts orders: decisions.campaign needs value_per_customer")
         return self
 
     @model_validator(mode="after")

@@ -75,7 +75,7 @@ def build(
     require_amounts(tables, settings)
     until = end_of_known(tables, settings)
     as_ofs = as_of_dates(first_event(tables, settings), until, settings.as_of)
-    columns = features_of(tables, settings.columns)
+    columns = features_of(tables, settings.columns, not settings.counts_orders)
     schema = schema_of(columns)
     with replacing(workspace.features) as folder:
         parts = folder / "parts"

@@ -37,6 +37,7 @@ from features.quality.outlying_amounts import set_outliers_aside
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
 from features.sources.one_currency import convert_currencies
+from features.sources.order_counts import with_counts
 from features.sources.staging import Raw
 
 
@@ -116,7 +117,7 @@ def prepared_tables(raw: Mapping[str, Raw], settings: Settings, now: datetime) -
     DataError
         See `features.labels.ready_label.prepare` and `features.sources.one_currency.convert_currencies`.
     """
-    return convert_currencies(ready_label.prepare(raw, settings, now), settings)
+    return convert_currencies(with_counts(ready_label.prepare(raw, settings, now), settings), settings)
 
 
 def checked_tables(

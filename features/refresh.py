@@ -431,7 +431,7 @@ def open_tables(
             "`staycast features --refresh`"
         )
     tables = read_tables(backend, folder)
-    columns = features_of(tables, settings.columns)
+    columns = features_of(tables, settings.columns, not settings.counts_orders)
     _require_registered(workspace, columns)
     return tables, columns
 

@@ -130,9 +130,13 @@ class FeatureSchema:
         (folder / SCHEMA_FILE).write_text(text, "utf-8")
 
 
-def features_of(tables: Iterable[str], declared: Columns) -> list[Column]:
-    """The features of a business: all that its tables give, and the attributes that it declares."""
-    return feature_columns(tables, declared.constant_attributes, declared.changing_attributes, declared.numbers)
+def features_of(tables: Iterable[str], declared: Columns, amounts: bool = True) -> list[Column]:
+    """The features of a business: all that its tables give, and the attributes that it declares.
+
+    Without amounts, where each order counts as one, a column of amounts is one only if it means something then.
+    """
+    columns = feature_columns(tables, declared.constant_attributes, declared.changing_attributes, declared.numbers)
+    return columns if amounts else [c for c in columns if c.counted or not c.of_amounts]
 
 
 def require_free_names(declared: Columns) -> None:
@@ -181,8 +185,10 @@ def features_folder() -> Path:
     return Path(os.environ.get("STAYCAST_WORKSPACE", ".")).resolve() / "state" / "features"
 
 
-def describe(feature: str, row: Mapping[str, Any]) -> str:
+def describe(feature: str, row: Mapping[str, Any], counted: bool = False) -> str:
     """Describe the value of a feature for one customer in plain words, with the customer's own numbers.
+
+    `counted` says that the business has no amounts, and each order counts as one.
 
     Examples
     --------
@@ -191,7 +197,7 @@ def describe(feature: str, row: Mapping[str, Any]) -> str:
     """
     known = _by_name()
     column = known[feature] if feature in known else attribute_columns((feature,))[0]
-    return column.describe(row)
+    return column.describe(row, counted)
 
 
 @cache

@@ -77,7 +77,7 @@ ORDERS = _event_table(
     "order",
     "order_id",
     "ordered_at",
-    Field("amount", "number"),
+    Field("amount", "number", required=False),
     _optional("quantity", "number"),
     _optional("channel", "text"),
     _optional("category", "text"),

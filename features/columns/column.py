@@ -45,6 +45,9 @@ class Column:
         What it means, for the feature list.
     reach_days
         Rows older than this change nothing; None: all rows count.
+    of_amounts, counted
+        Computed from amounts of orders; and its sentences for a business without amounts, where each order counts as
+        one. A column of amounts that has none is not a feature of such a business.
     """
 
     name: str
@@ -55,11 +58,13 @@ class Column:
     dtype: str = "float64"
     doc: str = ""
     reach_days: int | None = None
+    of_amounts: bool = False
+    counted: tuple[str, ...] = ()
 
-    def describe(self, row: Mapping[str, Any]) -> str:
-        """Describe the value of this column for one customer in plain words."""
+    def describe(self, row: Mapping[str, Any], counted: bool = False) -> str:
+        """Describe the value of this column for one customer in plain words; `counted`: each order counts as one."""
         values = {**row, "value": row.get(self.name)}
-        for text in self.texts:
+        for text in self.counted if counted and self.counted else self.texts:
             names = [name for _, name, _, _ in Formatter().parse(text) if name]
             if all(_is_known(values.get(name)) for name in names):
                 return _TextFormatter().vformat(text, (), values)
@@ -73,11 +78,14 @@ def column(
     reach: int | None = None,
     empty: float | None = None,
     dtype: str = "float64",
+    of_amounts: bool = False,
+    counted: str = "",
 ) -> Callable[[Aggregate], Aggregate]:
     """Declare a function as a column, or as one column for each window in days.
 
     `reach` says, in windows, how far back the function looks: a large build then leaves older rows out. None: to the
     first row. A customer without a row within reach has the value `empty`, so the function must give that too.
+    `of_amounts` and `counted`: see `Column`.
     """
 
     def declare(function: Aggregate) -> Aggregate:
@@ -92,10 +100,15 @@ def column(
                 dtype=dtype,
                 doc=doc.replace("`days`", str(days)),
                 reach_days=None if reach is None else reach * days,
+                of_amounts=of_amounts,
+                counted=(counted.replace("{days}", str(days)),) if counted else (),
             )
             for days in windows
         ]
-        function.columns = columns or [Column(function.__name__, table, function, texts, empty, dtype, doc)]  # type: ignore[attr-defined]
+        alone = Column(
+            function.__name__, table, function, texts, empty, dtype, doc, None, of_amounts, (counted,) * bool(counted)
+        )
+        function.columns = columns or [alone]  # type: ignore[attr-defined]
         return function
 
     return declare

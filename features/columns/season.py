@@ -26,7 +26,7 @@ def orders_year_ago(o: ir.Table, days: int) -> ir.Value:
     return _a_year_ago(o, o.count(where=o.is_purchase & _ahead(o, days)))
 
 
-@column("orders", "A year ago, the next {days} days brought {value:money}", NONE, windows=(30, 90))
+@column("orders", "A year ago, the next {days} days brought {value:money}", NONE, windows=(30, 90), of_amounts=True)
 def spend_year_ago(o: ir.Table, days: int) -> ir.Value:
     """Net revenue within the next `days` days as they were a year ago, returns subtracted."""
     return _a_year_ago(o, o.amount.sum(where=_ahead(o, days)))

@@ -8,19 +8,27 @@ from features.columns.column import column
 from features.windows import within
 
 
-@column("orders", "Spent {value:money} in the last {days} days", windows=(30, 60, 90, 180), reach=1, empty=0)
+@column(
+    "orders",
+    "Spent {value:money} in the last {days} days",
+    windows=(30, 60, 90, 180),
+    reach=1,
+    empty=0,
+    of_amounts=True,
+    counted="{value:count order} in the last {days} days",
+)
 def spend(o: ir.Table, days: int) -> ir.Value:
     """Net revenue in the last `days` days, returns subtracted."""
     return o.amount.sum(where=within(o, days))
 
 
-@column("orders", "Spent {value:money} so far", empty=0)
+@column("orders", "Spent {value:money} so far", empty=0, of_amounts=True, counted="{value:count order} so far")
 def spend_total(o: ir.Table) -> ir.Value:
     """Net revenue on record, returns subtracted."""
     return o.amount.sum()
 
 
-@column("orders", "An order is worth {value:money} on average", "No order on record")
+@column("orders", "An order is worth {value:money} on average", "No order on record", of_amounts=True)
 def mean_order(o: ir.Table) -> ir.Value:
     """Mean amount of a purchase."""
     return o.amount.mean(where=o.is_purchase)
@@ -32,19 +40,20 @@ def mean_order(o: ir.Table) -> ir.Value:
     "No order in {days} days",
     windows=(90,),
     reach=1,
+    of_amounts=True,
 )
 def mean_order_recent(o: ir.Table, days: int) -> ir.Value:
     """Mean amount of a purchase in the last `days` days."""
     return o.amount.mean(where=o.is_purchase & within(o, days))
 
 
-@column("orders", "Largest order: {value:money}", "No order on record")
+@column("orders", "Largest order: {value:money}", "No order on record", of_amounts=True)
 def max_order(o: ir.Table) -> ir.Value:
     """Largest amount of a purchase."""
     return o.amount.max(where=o.is_purchase)
 
 
-@column("orders", "Order amounts vary by {value:money}", "Too few orders to tell how amounts vary")
+@column("orders", "Order amounts vary by {value:money}", "Too few orders to tell how amounts vary", of_amounts=True)
 def sd_order(o: ir.Table) -> ir.Value:
     """Standard deviation of the amount of a purchase; unknown below two."""
     return o.amount.std(where=o.is_purchase, how="sample")
@@ -56,13 +65,13 @@ def units(o: ir.Table, days: int) -> ir.Value:
     return o.quantity.sum(where=within(o, days))
 
 
-@column("orders", "{value:count return} in the last {days} days", windows=(90,), reach=1, empty=0)
+@column("orders", "{value:count return} in the last {days} days", windows=(90,), reach=1, empty=0, of_amounts=True)
 def returns(o: ir.Table, days: int) -> ir.Value:
     """Returns in the last `days` days."""
     return o.count(where=~o.is_purchase & within(o, days))
 
 
-@column("orders", "Returned goods for {value:percent} of what was bought", "No order on record")
+@column("orders", "Returned goods for {value:percent} of what was bought", "No order on record", of_amounts=True)
 def return_share(o: ir.Table) -> ir.Value:
     """Money returned as a share of money spent."""
     returned = -o.amount.sum(where=~o.is_purchase)

@@ -30,7 +30,14 @@ def orders_change(o: ir.Table, days: int) -> ir.Value:
     return _orders(o, 0, days) - _orders(o, days, 2 * days)
 
 
-@column("orders", "Spend changed by {value:+,.2f} against the {days} days before", windows=(30, 90), reach=2, empty=0)
+@column(
+    "orders",
+    "Spend changed by {value:+,.2f} against the {days} days before",
+    windows=(30, 90),
+    reach=2,
+    empty=0,
+    of_amounts=True,
+)
 def spend_change(o: ir.Table, days: int) -> ir.Value:
     """Net revenue of the last `days` days less that of as many days before."""
     return _spend(o, 0, days) - _spend(o, days, 2 * days)
@@ -49,7 +56,11 @@ def orders_pace(o: ir.Table, days: int) -> ir.Value:
 
 
 @column(
-    "orders", "Spend of the last {days} days: {value:percent} of the usual pace", "No spend on record", windows=(30, 90)
+    "orders",
+    "Spend of the last {days} days: {value:percent} of the usual pace",
+    "No spend on record",
+    windows=(30, 90),
+    of_amounts=True,
 )
 def spend_pace(o: ir.Table, days: int) -> ir.Value:
     """Net revenue a day in the last `days` days over net revenue a day since the first purchase.
@@ -66,6 +77,7 @@ def spend_pace(o: ir.Table, days: int) -> ir.Value:
     "Orders of the last {days} days are worth {value:percent} of the usual",
     "No order in {days} days",
     windows=(30,),
+    of_amounts=True,
 )
 def order_size_trend(o: ir.Table, days: int) -> ir.Value:
     """Mean purchase of the last `days` days over the mean of all."""

@@ -38,6 +38,8 @@ def convert_currencies(raw: Mapping[str, Raw], settings: Settings) -> dict[str, 
         rows of each, and the keys that answer.
     """
     own = settings.currency
+    if settings.counts_orders:
+        return dict(raw)
     codes = {name: _codes(table, own) for name, table in raw.items()}
     foreign = {name: sorted({c for c in known.values() if c != own}) for name, known in codes.items()}
     rates = load_rates(settings.rates) if settings.rates.file and any(foreign.values()) else None

@@ -177,11 +177,14 @@ def read(
     rejected = [reason for part in parts for reason in part.rejected]
     rows = _count(connection, f"select count(*) from {relation}")[0] + len(rejected)
     columns = _columns(connection, relation, names)
+    read_columns = {mapping.source_name(name) for name in names}
     attrs: dict[str, Any] = {
         "notes": notes,
         LEFT_OUT: left_out,
         "unread_currencies": unread_currencies(connection, table, readers),
         UNREAD: {} if table in OPEN_TABLES else unread_meanings(connection, readers),
+        "columns": names,
+        "spare": list(dict.fromkeys(c for p in parts for c in p.columns if c not in read_columns)),
     }
     if currency[0] is not None:
         columns[CURRENCY] = "cur"

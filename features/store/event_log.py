@@ -375,6 +375,8 @@ def tables_with_events(
         rows, position = log.read()
     until = end_of_known(tables, settings) if settings.churn.kind == "contract" else None
     frames = event_frames(rows, ZoneInfo(settings.time_zone), load_alias_map(workspace.tables), until)
+    if settings.counts_orders and "orders" in frames:
+        frames["orders"]["amount"] = 1.0  # whatever an event says: orders of this business have no amounts
     return {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}, position
 
 

@@ -193,7 +193,12 @@ def _churn(
             reasons,
         )
         for p, band, percentile, time, reasons in zip(
-            probability.tolist(), bands, percentiles, times, _reasons(bundle, matrix, rows, top_reasons), strict=True
+            probability.tolist(),
+            bands,
+            percentiles,
+            times,
+            _reasons(bundle, matrix, rows, top_reasons, settings.counts_orders),
+            strict=True,
         )
     ]
 
@@ -243,11 +248,15 @@ def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings
     )
     return [
         Prediction(body, reasons)
-        for body, reasons in zip(bodies, _reasons(bundle, matrix, rows, top_reasons), strict=True)
+        for body, reasons in zip(
+            bodies, _reasons(bundle, matrix, rows, top_reasons, settings.counts_orders), strict=True
+        )
     ]
 
 
-def _reasons(bundle: Bundle, matrix: np.ndarray, rows: Sequence[Row], top_reasons: int) -> list[list[dict[str, Any]]]:
+def _reasons(
+    bundle: Bundle, matrix: np.ndarray, rows: Sequence[Row], top_reasons: int, counted: bool
+) -> list[list[dict[str, Any]]]:
     names, effects = bundle.features, bundle.explain(matrix).effects
     order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, : top_reasons or None]
     return [
@@ -256,7 +265,7 @@ def _reasons(bundle: Bundle, matrix: np.ndarray, rows: Sequence[Row], top_reason
                 "feature": names[i],
                 "value": to_json_value(row[names[i]]),
                 "effect": of_row[i],
-                "text": describe(names[i], row),
+                "text": describe(names[i], row, counted),
             }
             for i in largest
         ]

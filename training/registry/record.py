@@ -145,7 +145,7 @@ def _record_examination(
         if campaign is not None:
             run.metrics(campaign_backtest.metrics(campaign))
             run.document(campaign.to_dict(), "campaign.json")
-            run.figure(plots.profit(campaign.curve, campaign.facts, settings.currency), "plots/profit.png")
+            run.figure(plots.profit(campaign.curve, campaign.facts, settings.value_unit), "plots/profit.png")
     for path, figure in _figures(models.judged, examination, rows, settings).items():
         run.figure(figure, path)
     for path, figure in _search_figures(models.search.study).items():
@@ -157,7 +157,7 @@ def _figures(judged: Bundle, examination: Examination, rows: pd.DataFrame, setti
     y, p, base = (examination.rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
     sample = rows.sample(min(len(rows), SAMPLE), random_state=settings.tuning.seed)
     effects = judged.explain(judged.encode(sample)).effects
-    unit = "probability points" if judged.task == "churn" else settings.currency
+    unit = "probability points" if judged.task == "churn" else settings.value_unit
     figures = {"plots/shap_summary.png": plots.shap_summary(effects, sample[list(judged.features)], unit)}
     if judged.task == "churn":
         return figures | {
@@ -166,8 +166,8 @@ def _figures(judged: Bundle, examination: Examination, rows: pd.DataFrame, setti
         }
     low, high = examination.rows["low"].to_numpy(), examination.rows["high"].to_numpy()
     return figures | {
-        "plots/decile_bars.png": plots.decile_bars(y, p, settings.currency),
-        "plots/interval.png": plots.interval_plot(y, p, low, high, settings.clv.coverage, settings.currency),
+        "plots/decile_bars.png": plots.decile_bars(y, p, settings.value_unit),
+        "plots/interval.png": plots.interval_plot(y, p, low, high, settings.clv.coverage, settings.value_unit),
     }
 
 

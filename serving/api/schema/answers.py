@@ -59,14 +59,14 @@ class ChurnPart(StrictModel):
 class ClvPart(StrictModel):
     """What the customer will bring."""
 
-    expected: Annotated[float, Field(description="Expected net revenue over the horizon.")]
+    expected: Annotated[float, Field(description="Expected net revenue, or orders, over the horizon.")]
     low: Annotated[float, Field(description="Lower end of the interval.")]
     high: Annotated[float, Field(description="Upper end of the interval.")]
     coverage: Annotated[
         float, Field(gt=0, lt=1, description="Share of customers whose true value lies in the interval.")
     ]
     horizon_days: Annotated[int, Field(gt=0)]
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217.")]
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217; XXX: orders, not money.")]
     tier: Literal["diamond", "gold", "silver", "bronze"]
     percentile: Percentile
     basis: BasisPart

@@ -1,0 +1,45 @@
+"""Orders without amounts: each counts as one, if the business says so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from configs.errors import ConfigError, DataError
+from configs.settings import Settings
+from features.sources.staging import Raw
+
+
+def with_counts(raw: Mapping[str, Raw], settings: Settings) -> dict[str, Raw]:
+    """Give orders without amounts the amount one, where ``currency: XXX`` says that there are none.
+
+    Raises
+    ------
+    DataError
+        There is no column amount, and nothing says that there is none.
+    ConfigError
+        There are amounts, and ``currency: XXX`` says that there are none.
+    """
+    if "orders" not in raw:
+        return dict(raw)
+    orders = raw["orders"]
+    given = "amount" in (orders if isinstance(orders, pd.DataFrame) else orders.attrs.get("columns", ("amount",)))
+    if given and settings.counts_orders:
+        raise ConfigError("orders have amounts: say in which currency; `currency: XXX` is for orders that have none")
+    if not given and not settings.counts_orders:
+        spare = ", ".join(orders.attrs.get("spare", ())) or "none"
+        raise DataError(
+            f"orders: there is no column amount (not used: {spare}); name it under source.options.orders.columns, or "
+            "say currency: XXX if orders have no amounts: their number is forecast then"
+        )
+    if given:
+        return dict(raw)
+    return {**raw, "orders": _counted(orders)}
+
+
+def _counted(orders: Raw) -> Raw:
+    if isinstance(orders, pd.DataFrame):
+        return orders.assign(amount=1.0)
+    return replace(orders, read=lambda: (frame.assign(amount=1.0) for frame in orders.read()))
