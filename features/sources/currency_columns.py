@@ -49,7 +49,8 @@ def unread_currencies(
         if reader.mapping.currency is not None or not {*MONEY.get(table, ())} & {*reader.names}:
             continue
         for name, (column, kind) in _spare(reader).items():
-            values = _values(connection, reader.part, as_text(column, kind, trim=True), name)
+            text, rule = as_text(column, kind, trim=True), reader.mapping.where.get(name)
+            values = _values(connection, reader.part, text, name, rule.keeps(text) if rule else "true")
             for value, rows in values.items():
                 told = found.setdefault(name, {})
                 told[value] = told.get(value, 0) + rows
@@ -61,21 +62,21 @@ def _spare(reader: PartReader) -> dict[str, tuple[str, str]]:
     return {n: c for n, c in reader.part.columns.items() if n not in used and c[1] == "VARCHAR"}
 
 
-def _values(connection: duckdb.DuckDBPyConnection, part: Part, text: str, name: str) -> dict[str, int]:
-    """Currencies in a column and their rows; nothing if it holds others things, or none at all."""
-    first = f"select {text} as x from {part.relation} where {text} <> '' limit {SAMPLE}"
+def _values(connection: duckdb.DuckDBPyConnection, part: Part, text: str, name: str, kept: str) -> dict[str, int]:
+    """Currencies in a column and their rows, of those kept; nothing if it holds others things, or none at all."""
+    first = f"select {text} as x from {part.relation} where {text} <> '' and {kept} limit {SAMPLE}"
     seen = [
         row[0] for row in connection.execute(f"select distinct x from ({first}) limit {MOST_CURRENCIES}").fetchall()
     ]
     named = NAMES.search(name) and any(currency_of(value) for value in seen)
     if not named and not are_currencies(seen):
         return {}
-    counted = _counts(connection, part, text)
+    counted = _counts(connection, part, text, kept)
     return {currency_of(value) or value[:20]: rows for value, rows in counted.items()}
 
 
-def _counts(connection: duckdb.DuckDBPyConnection, part: Part, text: str) -> dict[str, int]:
-    counts = f"select {text}, count(*) from {part.relation} where {text} <> '' group by 1 order by 2 desc, 1"
+def _counts(connection: duckdb.DuckDBPyConnection, part: Part, text: str, kept: str = "true") -> dict[str, int]:
+    counts = f"select {text}, count(*) from {part.relation} where {text} <> '' and {kept} group by 1 order by 2 desc, 1"
     return dict(connection.execute(f"{counts} limit {MOST_CURRENCIES}").fetchall())
 
 

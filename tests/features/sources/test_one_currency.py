@@ -97,7 +97,7 @@ def test_a_sign_of_several_currencies_is_the_column_s_or_the_business_s_own(busi
 
 
 def test_a_row_of_two_currencies_or_of_none_is_put_aside(business: Business, workspace: Workspace) -> None:
-    settings = business("£5;JPY", "5;", "5;abc", "£4;", "1;USD", orders={"currency": "currency"})
+    settings = business("£5;JPY", "5;", "5;abc", "£4;", *["1;USD"] * 200, orders={"currency": "currency"})
     ingest(settings, workspace, datetime(2024, 2, 1, tzinfo=UTC))
     rows = pd.read_parquet(workspace.quarantine / "orders.parquet").set_index("order_id")
     assert rows["reason"].to_dict() == {
@@ -105,7 +105,11 @@ def test_a_row_of_two_currencies_or_of_none_is_put_aside(business: Business, wor
         "o1": "currency: is empty",
         "o2": "currency: 'abc' is no currency of ISO 4217",
     }
-    assert pd.read_parquet(workspace.tables / "orders.parquet")["amount"].tolist() == [5, 1]
+    assert pd.read_parquet(workspace.tables / "orders.parquet")["amount"].tolist() == [5] + [1] * 200
+
+
+def test_rows_of_other_currencies_that_are_left_out_are_not_asked_about(business: Business) -> None:
+    assert amounts(business("5;USD", "500;SEK", orders={"where": {"currency": ["USD"]}})) == [5]
 
 
 def test_without_rates_amounts_in_other_currencies_stop_the_load(business: Business) -> None:
