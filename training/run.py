@@ -152,5 +152,5 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
         values = partial(model_registry.named_champion_bundles, workspace, "clv")
         campaign = campaign_backtest.backtest_campaign(settings, values, held_out, forecast)
         picture = workspace.reports / "churn" / "profit.png"
-        result["campaign"] = campaign and campaign_backtest.report(campaign, picture, settings.value_unit)
+        result["campaign"] = campaign and campaign_backtest.report(campaign, picture, settings.currency)
     return result

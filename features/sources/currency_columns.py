@@ -10,6 +10,7 @@ from configs.errors import ConfigError, nearest
 from features.numbers.currencies import CODES, NAMES, SHARED_SIGNS, are_currencies, currency_of
 from features.numbers.reading import tokens_sql
 from features.sources.expressions import NULL_TEXT, ColumnExpression, Part, PartReader, as_text
+from features.sources.rows.rules import comparable
 from features.sql import quote_literal
 from features.tables import MONEY
 
@@ -50,7 +51,7 @@ def unread_currencies(
             continue
         for name, (column, kind) in _spare(reader).items():
             text, rule = as_text(column, kind, trim=True), reader.mapping.where.get(name)
-            values = _values(connection, reader.part, text, name, rule.keeps(text) if rule else "true")
+            values = _values(connection, reader.part, text, name, rule.keeps(comparable(text)) if rule else "true")
             for value, rows in values.items():
                 told = found.setdefault(name, {})
                 told[value] = told.get(value, 0) + rows

@@ -145,7 +145,7 @@ def _record_examination(
         if campaign is not None:
             run.metrics(campaign_backtest.metrics(campaign))
             run.document(campaign.to_dict(), "campaign.json")
-            run.figure(plots.profit(campaign.curve, campaign.facts, settings.value_unit), "plots/profit.png")
+            run.figure(plots.profit(campaign.curve, campaign.facts, settings.currency), "plots/profit.png")
     for path, figure in _figures(models.judged, examination, rows, settings).items():
         run.figure(figure, path)
     for path, figure in _search_figures(models.search.study).items():
