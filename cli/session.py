@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,10 @@ class Session:
         is_there
             Whether what an earlier result tells of is still there.
         """
+        from features.quality import quarantine
+
         with self.workspace.exclusive(name):
+            quarantine.expire(self.workspace, self.settings.quarantine.keep_days, datetime.now(UTC))
             earlier = None if self.again else self.workspace.done(name, fingerprint)
             if earlier is not None and is_there(earlier):
                 gate()

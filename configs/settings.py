@@ -121,6 +121,12 @@ class Quality(Section):
     accept_rules: tuple[str, ...]
 
 
+class Quarantine(Section):
+    """How long rejected rows are kept."""
+
+    keep_days: Days
+
+
 class Redis(Section):
     """Where the online store is, if it is a Redis, and how long it may take."""
 
@@ -418,6 +424,7 @@ class Settings(Section):
     source: Source
     rates: Rates
     quality: Quality
+    quarantine: Quarantine
     online_store: OnlineStore
     redis: Redis
     as_of: AsOf

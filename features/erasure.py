@@ -24,6 +24,11 @@ from features.people.suppression_list import IDS, WORDS
 from features.quality import quality_report
 from features.store.event_log import EventLog
 from features.store.feature_store import OnlineWriter
+from features.tables import TABLES as TABLES_BY_NAME
+
+REASON_COLUMN = "reason"
+_EMPTY = ["", "None", "nan", "NaN", "<NA>", "NaT"]  # how a missing value stands in quarantine
+_NOT_TEXT = {f.name for table in TABLES_BY_NAME.values() for f in table.fields if f.kind in ("number", "time")}
 
 
 def with_aliases(workspace: Workspace, ids: Iterable[str]) -> list[str]:
@@ -63,7 +68,7 @@ def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
     ]
     rows = {_name(workspace, p): drop_rows(p, erased) for p in sorted(files, key=lambda p: p.name == ALIAS_FILE)}
     quarantine = sorted(path for folder in _parts(workspace, QUARANTINE) for path in folder.glob("*.parquet"))
-    rows |= {_name(workspace, p): drop_rows(p, erased, any_column=True) for p in quarantine}
+    rows |= {_name(workspace, p): drop_rows(p, erased, in_quarantine=True) for p in quarantine}
     if was_current:
         refresh.confirm_sorted_copy(workspace)
     if workspace.events.is_file():
@@ -77,7 +82,7 @@ def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
     return rows
 
 
-def drop_rows(path: Path, erased: set[str], any_column: bool = False) -> int:
+def drop_rows(path: Path, erased: set[str], in_quarantine: bool = False) -> int:
     """Write a parquet file anew without the rows of some ids, row group by row group; how many there were.
 
     Parameters
@@ -86,16 +91,19 @@ def drop_rows(path: Path, erased: set[str], any_column: bool = False) -> int:
         The file; one without such a row stays as it is.
     erased
         Ids to be dropped, wherever they stand in ``customer_id`` or ``alias``.
-    any_column
-        Also drop rows that name one of them in any other column: quarantine holds rows as they came.
+    in_quarantine
+        The rows are as they came, and so is the id: with blanks, or as a number with decimals. A row whose customer is
+        not known is dropped, too, if one of the ids stands in another of its ids or texts, or in the reason against it.
+        A row of another customer stays, whatever it holds.
     """
+    about = _about_in_quarantine if in_quarantine else _about
     with pq.ParquetFile(path) as file:
         groups = range(file.num_row_groups)
-        rows = sum(pc.sum(_mentions(file.read_row_group(n), erased, any_column)).as_py() or 0 for n in groups)
+        rows = sum(pc.sum(about(file.read_row_group(n), erased)).as_py() or 0 for n in groups)
         if rows:
             with replacing_file(path) as part, pq.ParquetWriter(part, file.schema_arrow) as writer:
                 for table in map(file.read_row_group, groups):
-                    writer.write_table(table.filter(pc.invert(_mentions(table, erased, any_column))))
+                    writer.write_table(table.filter(pc.invert(about(table, erased))))
     return rows
 
 
@@ -115,17 +123,48 @@ def remove_entries(content: Any, erased: set[str]) -> tuple[Any, int]:
     return [value for value, _ in inner], len(content) - len(others) + sum(n for _, n in inner)
 
 
-def _mentions(table: pa.Table, erased: set[str], any_column: bool) -> pa.ChunkedArray | pa.Array:
+def _about(table: pa.Table, erased: set[str]) -> pa.Array:
     """True for each row that is about one of these ids."""
-    mask = pa.array([False] * table.num_rows) if table.num_rows else pa.array([], type=pa.bool_())
-    values = pa.array(sorted(erased | {f"{i}.0" for i in erased}) if any_column else sorted(erased), type=pa.string())
-    for name in table.column_names if any_column else [c for c in IDS if c in table.column_names]:
-        column = table.column(name).cast(pa.string())
-        mask = pc.or_(mask, pc.fill_null(pc.is_in(pc.utf8_trim_whitespace(column), value_set=values), False))
-    if any_column and "reason" in table.column_names:
-        named = [bool(erased.intersection(WORDS.findall(text or ""))) for text in table.column("reason").to_pylist()]
-        mask = pc.or_(mask, pa.array(named, type=pa.bool_()))
+    return _stands_in(table, [c for c in IDS if c in table.column_names], erased)
+
+
+def _about_in_quarantine(table: pa.Table, erased: set[str]) -> pa.Array:
+    """As `_about`, of rows as they came, see `drop_rows`."""
+    spelled = erased | {f"{i}.0" for i in erased}
+    own = _stands_in(table, [c for c in IDS if c in table.column_names], spelled)
+    others = [c for c in table.column_names if c not in (*IDS, *_NOT_TEXT)]
+    return pc.or_(own, pc.and_(_nobody_known(table), pc.or_(_stands_in(table, others, spelled), _named(table, erased))))
+
+
+def _stands_in(table: pa.Table, columns: Iterable[str], values: set[str]) -> pa.Array:
+    """True for each row that holds one of these values in one of these columns."""
+    mask, wanted = _all(False, table), pa.array(sorted(values), type=pa.string())
+    for name in columns:
+        text = pc.utf8_trim_whitespace(table.column(name).combine_chunks().cast(pa.string()))
+        mask = pc.or_(mask, pc.fill_null(pc.is_in(text, value_set=wanted), False))
     return mask
+
+
+def _nobody_known(table: pa.Table) -> pa.Array:
+    """True for each row that has no customer, or one that is not known: it may be anybody's."""
+    if "customer_id" not in table.column_names or REASON_COLUMN not in table.column_names:
+        return _all(True, table)
+    customer = pc.utf8_trim_whitespace(table.column("customer_id").combine_chunks().cast(pa.string()))
+    empty = pc.fill_null(pc.is_in(customer, value_set=pa.array(_EMPTY)), True)
+    reason = table.column(REASON_COLUMN).combine_chunks().cast(pa.string())
+    return pc.or_(empty, pc.fill_null(pc.match_substring(reason, "customer_id: "), False))
+
+
+def _named(table: pa.Table, erased: set[str]) -> pa.Array:
+    """True for each row against which a reason names one of these ids."""
+    if REASON_COLUMN not in table.column_names:
+        return _all(False, table)
+    reasons = table.column(REASON_COLUMN).to_pylist()
+    return pa.array([bool(erased.intersection(WORDS.findall(text or ""))) for text in reasons], type=pa.bool_())
+
+
+def _all(value: bool, table: pa.Table) -> pa.Array:
+    return pa.array([value] * table.num_rows, type=pa.bool_())
 
 
 def _clean_reports(workspace: Workspace, erased: set[str]) -> int:

@@ -34,6 +34,7 @@ from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTa
 from features.quality.contract_rows import contract_notes, with_announcement
 from features.quality.first_events import customers_of
 from features.quality.outlying_amounts import set_outliers_aside
+from features.quality.quarantine import kept_columns
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
 from features.sources.one_currency import convert_currencies
@@ -171,7 +172,7 @@ def _write(checked: dict[str, ValidatedTable], report: dict[str, object], settin
         if isinstance(one, ValidatedChunkedTable):
             shutil.move(one.quarantine_file, to)
         else:
-            one.quarantined.astype(str).to_parquet(to, index=False)
+            kept_columns(one.table, one.quarantined).to_parquet(to, index=False)
         write_used_rows(one, zone, load / TABLES / f"{name}.parquet")
     quality_report.write(report, load / REPORT)
 

@@ -21,6 +21,7 @@ import pandas as pd
 
 from configs.errors import DataError
 from features.quality.check import ValidatedTable
+from features.reasons import quote
 
 CONTACT_COLUMNS = ("email", "phone")
 MIN_DIGITS = 7
@@ -180,7 +181,7 @@ def alias_map_of(identities: pd.DataFrame) -> AliasMap:
 
 def _one_row_a_person(one: ValidatedTable, person: Mapping[str, str]) -> ValidatedTable:
     aliases = one.used["customer_id"].isin(list(person))
-    reasons = "customer_id: an alias of " + one.used.loc[aliases, "customer_id"].map(person)
+    reasons = "customer_id: an alias of " + one.used.loc[aliases, "customer_id"].map(person).map(quote)
     aside = one.used[aliases].assign(reason=reasons)
     parts = [part for part in (one.quarantined, aside) if len(part)]
     persons = one.used[~aliases].reset_index(drop=True)

@@ -24,6 +24,7 @@ import pandas as pd
 from configs.errors import ConfigError, nearest
 from features.quality.check import ValidatedTable
 from features.quality.twins import twin_shares
+from features.reasons import quote
 from features.tables import Field
 
 Severity = Literal["stop", "warn"]
@@ -31,6 +32,7 @@ Profile = dict[str, Any]
 
 FELL, Z = 0.02, 4.0
 UNSEEN, OPEN, BY_CHANCE = 0.02, 0.2, 0.001
+OFTEN = 0.01  # a value in so large a share of the rows is a category, and may be named
 MOVED, RATIO, BLOCK_RATIO, BLOCKS = 0.2, 3.0, 8.0, 10
 RUN, REPEATED, NEGATIVE, BEFORE = 0.05, 0.02, 0.03, 0.02
 FEWER, MORE, LATE_DAYS = 0.33, 3.0, 3.0
@@ -472,7 +474,8 @@ def _values(table: str, column: str, new: Profile, old: Profile) -> list[Finding
     findings = []
     if sum(unseen.values()) > limit and _all_new(unseen, new["filled"], old["filled"]) < BY_CHANCE:
         most = max(unseen, key=lambda v: unseen[v])
-        got = f"{sum(unseen.values()):.1%} of the rows hold values never seen, most of them {most[:40]!r}"
+        named = f", most of them {quote(most)}" if unseen[most] >= OFTEN else ""
+        got = f"{sum(unseen.values()):.1%} of the rows hold values never seen{named}"
         findings.append(_finding(table, column, "unseen_values", got, f"at most {limit:.1%}"))
     apart = sum(abs(new["shares"].get(v, 0) - old["shares"].get(v, 0)) for v in names) / 2
     if apart > MOVED + 2 * old["novelty"]:

@@ -25,6 +25,7 @@ from configs.settings import Columns, naive_utc
 from features.labels.flags import read_flags
 from features.labels.ready_label import table_of
 from features.quality.contract_rows import contract_reasons
+from features.reasons import quote
 from features.schema import require_free_names
 from features.tables import (
     IDENTITIES,
@@ -257,11 +258,6 @@ def _refuse_mix(raw: Mapping[str, Any], kind: str) -> None:
         )
 
 
-def reason_kinds(reasons: pd.Series) -> pd.Series:
-    """Reasons without what they quote: of one kind each, to be counted."""
-    return reasons.astype(str).str.replace(r"'.*?'", "…", regex=True)
-
-
 class KeysSeen:
     """The keys of the parts of a table that were checked already, eight bytes each.
 
@@ -384,7 +380,7 @@ def read_values(spec: Table, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series
             what = {"time": "a time", "number": "a number", "flag": "yes or no, true or false, 1 or 0"}.get(
                 field.kind, "a text"
             )
-            reasons.append(field.name + ": " + lost.map(lambda value: repr(str(value)[:40])) + f" is not {what}")
+            reasons.append(field.name + ": " + lost.map(quote) + f" is not {what}")
     unread = pd.concat(reasons) if reasons else pd.Series(dtype=str)
     return pd.DataFrame(columns, copy=False), unread
 

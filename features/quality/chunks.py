@@ -17,7 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.errors import DataError
-from features.quality.check import ERASED_ROWS, KeysSeen, ValidatedTable, check_table, id_array, reason_kinds
+from features.quality.check import ERASED_ROWS, KeysSeen, ValidatedTable, check_table, id_array
+from features.quality.quarantine import kept_columns
+from features.reasons import kinds_of
 from features.sources.staging import Raw, staging
 from features.sql import quote_identifier, quote_literal
 from features.tables import LEFT_OUT, SOURCE_ROWS, UNREAD, Table
@@ -147,7 +149,7 @@ class ChunkedCheck:
                     continue
                 chunk = check_table(spec, frame, now, ids, seen)
                 used.add(self.finish(chunk))
-                quarantine.add(chunk.quarantined.astype(str))
+                quarantine.add(kept_columns(spec, chunk.quarantined))
                 reasons.add(chunk.quarantined["reason"])
                 rows += len(chunk.used)
         if chunk is None:
@@ -196,7 +198,7 @@ class ParquetAppender:
 
 
 class ReasonCounts:
-    """ReasonCounts against rows, counted by their kind, see `features.quality.check.reason_kinds`.
+    """ReasonCounts against rows, counted by their kind, see `features.reasons.kinds_of`.
 
     Examples
     --------
@@ -211,7 +213,7 @@ class ReasonCounts:
 
     def add(self, reasons: pd.Series) -> None:
         """Count reasons."""
-        by_kind = pd.DataFrame({"kind": reason_kinds(reasons), "reason": reasons}).groupby("kind", sort=False)["reason"]
+        by_kind = pd.DataFrame({"kind": kinds_of(reasons), "reason": reasons}).groupby("kind", sort=False)["reason"]
         for kind, first, rows in by_kind.agg(["first", "size"]).itertuples(name=None):
             known, before = self._counts.get(kind, (first, 0))
             self._counts[kind] = (known, before + rows)

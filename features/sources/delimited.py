@@ -269,8 +269,7 @@ class _Rows:
     def _reject(self, row: pacsv.InvalidRow) -> str:
         where = f"row {row.number}" if row.number else "a row"
         self.rejected.append(
-            f"{self.path.name}, {where}: {row.actual_columns} fields where the header has {row.expected_columns}: "
-            f"{row.text[:80]!r}"
+            f"{self.path.name}, {where}: {row.actual_columns} fields where the header has {row.expected_columns}"
         )
         return "skip"
 
@@ -286,7 +285,7 @@ class _Rows:
             tail = file.read()
         if tail not in [(before + opened).encode() for before in (self.delimiter, "\n", "\r")]:
             return last
-        self.rejected.append(f"{self.path.name}, the last row: a quote is opened and never closed: {opened[:80]!r}")
+        self.rejected.append(f"{self.path.name}, the last row: a quote is opened and never closed")
         return last.slice(0, last.num_rows - 1)
 
 

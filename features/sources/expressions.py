@@ -10,6 +10,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from features.numbers import reading
+from features.reasons import QUOTED_APOSTROPHE
 from features.sources.mapping import EPOCHS, Numbers, TableMapping, Times
 from features.sql import quote_literal
 from features.tables import TABLES
@@ -343,5 +344,6 @@ def _unread(text: str, value: str) -> str:
 
 
 def _reason(name: str, text: str, when: str, problem: str) -> str:
-    value = f"'''', left(trim({text}), 40), ''''"
+    quoted = f"replace(left(trim({text}), 40), '''', '{QUOTED_APOSTROPHE}')"
+    value = f"'''', {quoted}, ''''"
     return f"case when {when} then concat({quote_literal(name + ': ')}, {value}, {quote_literal(' ' + problem)}) end"

@@ -29,7 +29,7 @@ def test_in_quarantine_a_row_is_found_by_whatever_column_names_the_person(tmp_pa
         }
     )
     rows.to_parquet(path, index=False)
-    assert drop_rows(path, {"7"}, any_column=True) == 4
+    assert drop_rows(path, {"7"}, in_quarantine=True) == 4
     assert pd.read_parquet(path)["customer_id"].tolist() == ["17"]
 
 
@@ -37,3 +37,26 @@ def test_what_is_cleaned_is_not_changed_itself() -> None:
     content = {"a": [{"customer_id": "ann"}, {"b": [{"alias": "ann"}, 1]}]}
     assert remove_entries(content, {"ann"}) == ({"a": [{"b": [1]}]}, 2)
     assert content == {"a": [{"customer_id": "ann"}, {"b": [{"alias": "ann"}, 1]}]}
+
+
+def test_what_another_customers_row_holds_is_no_mention(tmp_path: Path) -> None:
+    path = tmp_path / "orders.parquet"
+    rows = pd.DataFrame(
+        {
+            "order_id": ["o1", "o2", "1", "o4", "o5", "1"],
+            "customer_id": ["1", "ben", "cyd", "None", "?", "?"],
+            "quantity": ["1", "1", "1", "1", "1", "2"],
+            "channel": ["web", "1", "1", "web", "web", "web"],
+            "reason": [
+                "amount: '1' is not a number",
+                "amount: '1' is not a number",
+                "amount: '1' is not a number",
+                "customer_id: is empty",
+                "customer_id: '?' is no known customer",
+                "customer_id: '?' is no known customer",
+            ],
+        }
+    )
+    rows.to_parquet(path, index=False)
+    assert drop_rows(path, {"1"}, in_quarantine=True) == 2
+    assert pd.read_parquet(path)["order_id"].tolist() == ["o1", "o2", "1", "o4", "o5", "1"][1:5]

@@ -63,7 +63,7 @@ def test_every_row_is_still_used_or_in_quarantine(checked: dict[str, ValidatedTa
     for name, one in found.items():
         before = len(checked[name].used) + len(checked[name].quarantined)
         assert len(one.used) + len(one.quarantined) == before
-    assert found["customers"].quarantined["reason"].tolist() == ["customer_id: an alias of ann"]
+    assert found["customers"].quarantined["reason"].tolist() == ["customer_id: an alias of 'ann'"]
 
 
 def test_what_was_checked_is_not_changed(checked: dict[str, ValidatedTable]) -> None:
