@@ -13,7 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from configs.errors import StaycastError
-from configs.files import write_text
+from configs.files import sweep, write_text
 
 WAIT_SECONDS = 2.0
 
@@ -28,7 +28,8 @@ class BusyError(StaycastError):
 def exclusive(state: Path, verb: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
     """Be the only one who changes a workspace while the body runs; within one thread it may be asked for again.
 
-    The lock ends with the process at the latest, however it ends. Reading needs none.
+    The lock ends with the process at the latest, however it ends. What killed processes left half done goes first.
+    Reading needs no lock.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def exclusive(state: Path, verb: str, wait_seconds: float = WAIT_SECONDS) -> Ite
     try:
         if lock.lock_counter == 1:
             me = {"pid": os.getpid(), "verb": verb, "host": socket.gethostname()}
+            sweep(state)
             write_text(_holder(state), json.dumps(me | {"since": datetime.now(UTC).isoformat(timespec="seconds")}))
         yield
     finally:

@@ -23,8 +23,8 @@ from features.quality.check import ValidatedTable
 from features.quality.chunks import CHUNK_ROWS
 from features.quality.quality_report import count_reasons
 from features.quality.row_findings import row_findings
-from features.reasons import kinds_of, split
 from features.sources.loaders import loader, opened
+from features.tables import reason_kinds, split_reasons
 
 REMEDIES = {
     "is not a number": "correct the export, or tell how numbers are written",
@@ -74,9 +74,9 @@ def list_problems(table: ValidatedTable) -> list[dict[str, Any]]:
     """One entry for each rule that rows of a table break, the most frequent first."""
     if table.quarantined.empty:
         return []
-    reasons = split(table.quarantined["reason"])
+    reasons = split_reasons(table.quarantined["reason"])
     reasons = reasons[reasons.str.contains(": ", regex=False)]
-    rules = kinds_of(reasons)
+    rules = reason_kinds(reasons)
     out = []
     for rule, rows in count_reasons(table, reasons).items():
         column, _, broken = str(rule).partition(": ")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["id", "time", "number", "text", "flag"]
 LARGEST = 1e15  # no number of a row is larger: from there on, cents are lost, and then squares overflow
@@ -12,6 +16,8 @@ REASON = "source_reason"  # a column of a raw table in which its source says why
 SOURCE_ROWS = "source_rows"  # a column of a raw table: of how many rows of the source each row was made
 CURRENCY = "source_currency"  # a column of a raw table: in which currency its amounts are, where it is told
 SOURCE_GRAIN = "source_grain"  # in ``attrs`` of such a table: what one row of the source is
+QUOTED_APOSTROPHE = "’"
+_BETWEEN_REASONS = re.compile(r"; (?=(?:[^']*'[^']*')*[^']*$)")
 LEFT_OUT = "left_out"  # in ``attrs`` of a raw table: rows that are none of the table, by the rule that says so
 UNREAD = "unread"  # in ``attrs`` of a raw table: columns that may say which rows count, and the rows of each value
 
@@ -237,3 +243,27 @@ MEANINGS: Mapping[str, str] = {  # of each column, or of `table.column` where it
 def meaning_of(table: str, column: str) -> str:
     """What a column of a table means, in words."""
     return MEANINGS.get(f"{table}.{column}") or MEANINGS[column]
+
+
+def quote(value: object, letters: int = 40) -> str:
+    """A value as a reason against a row quotes it: between apostrophes, on one line.
+
+    It may be a person's words, and is taken out of what is counted or shown (`reason_kinds`): an apostrophe within it
+    becomes a typographic one.
+
+    >>> quote("Mr O'Brien, Elm St")
+    "'Mr O’Brien, Elm St'"
+    """
+    text = str(value)[:letters].replace("'", QUOTED_APOSTROPHE)
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return f"'{shown}'"
+
+
+def reason_kinds(reasons: pd.Series) -> pd.Series:
+    """Reasons without what they quote: of one kind each, to be counted and shown."""
+    return reasons.astype(str).str.replace(r"'[^']*'", "…", regex=True)
+
+
+def split_reasons(reasons: pd.Series) -> pd.Series:
+    """Single reasons of rows that may have several (``a: ...; b: ...``), by the row's index; no quote is cut."""
+    return reasons.astype(str).map(_BETWEEN_REASONS.split).explode()

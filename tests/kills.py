@@ -157,7 +157,7 @@ def main(folder: Path, stage: str) -> None:
         shutil.copytree(base, place)
         code, _ = work(kill_at)
         left = seen()
-        after = in_child(lambda: do(stage, now, place))
+        after = in_child(lambda: do(stage, now, place, *again))
         told = {"kill_at": kill_at, "code": code, "left": left, "again": after, "then": seen()}
         print(json.dumps(told), flush=True)  # noqa: T201
 

@@ -21,7 +21,7 @@ import pandas as pd
 
 from configs.errors import DataError
 from features.quality.check import ValidatedTable
-from features.reasons import quote
+from features.tables import quote
 
 CONTACT_COLUMNS = ("email", "phone")
 MIN_DIGITS = 7

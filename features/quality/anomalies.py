@@ -24,8 +24,7 @@ import pandas as pd
 from configs.errors import ConfigError, nearest
 from features.quality.check import ValidatedTable
 from features.quality.twins import twin_shares
-from features.reasons import quote
-from features.tables import Field
+from features.tables import Field, quote
 
 Severity = Literal["stop", "warn"]
 Profile = dict[str, Any]

@@ -25,7 +25,6 @@ from configs.settings import Columns, naive_utc
 from features.labels.flags import read_flags
 from features.labels.ready_label import table_of
 from features.quality.contract_rows import contract_reasons
-from features.reasons import quote
 from features.schema import require_free_names
 from features.tables import (
     IDENTITIES,
@@ -40,6 +39,7 @@ from features.tables import (
     Field,
     Table,
     customers_table,
+    quote,
 )
 
 BLANKS = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())

@@ -19,10 +19,9 @@ import pyarrow.parquet as pq
 from configs.errors import DataError
 from features.quality.check import ERASED_ROWS, KeysSeen, ValidatedTable, check_table, id_array
 from features.quality.quarantine import kept_columns
-from features.reasons import kinds_of
 from features.sources.staging import Raw, staging
 from features.sql import quote_identifier, quote_literal
-from features.tables import LEFT_OUT, SOURCE_ROWS, UNREAD, Table
+from features.tables import LEFT_OUT, SOURCE_ROWS, UNREAD, Table, reason_kinds
 
 CHUNK_ROWS = 1_000_000  # of a larger table, so many rows stand in memory at once
 TEXTS = {kind: pd.StringDtype("pyarrow") for kind in (pa.string(), pa.large_string())}
@@ -198,7 +197,7 @@ class ParquetAppender:
 
 
 class ReasonCounts:
-    """ReasonCounts against rows, counted by their kind, see `features.reasons.kinds_of`.
+    """ReasonCounts against rows, counted by their kind, see `features.tables.reason_kinds`.
 
     Examples
     --------
@@ -213,7 +212,7 @@ class ReasonCounts:
 
     def add(self, reasons: pd.Series) -> None:
         """Count reasons."""
-        by_kind = pd.DataFrame({"kind": kinds_of(reasons), "reason": reasons}).groupby("kind", sort=False)["reason"]
+        by_kind = pd.DataFrame({"kind": reason_kinds(reasons), "reason": reasons}).groupby("kind", sort=False)["reason"]
         for kind, first, rows in by_kind.agg(["first", "size"]).itertuples(name=None):
             known, before = self._counts.get(kind, (first, 0))
             self._counts[kind] = (known, before + rows)

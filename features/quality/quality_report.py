@@ -28,8 +28,7 @@ from configs.files import replacing
 from configs.settings import Settings
 from features.labels.by_kind import data_end
 from features.quality.check import ValidatedTable
-from features.reasons import kinds_of, split
-from features.tables import Field
+from features.tables import Field, reason_kinds, split_reasons
 
 DIMENSIONS = {
     "completeness": "Share of the rows read in which every column that must be filled is filled.",
@@ -76,7 +75,7 @@ def main_cause(one: ValidatedTable, dimension: str) -> tuple[str, str]:
     if dimension == "freshness":
         return one.table.time, f" (newest row {_iso(one.column(one.table.time).max())})"
     reasons = one.quarantined["reason"].astype(str)
-    top = count_reasons(one, split(reasons[reasons.str.contains(_REASON_PATTERNS[dimension])]))
+    top = count_reasons(one, split_reasons(reasons[reasons.str.contains(_REASON_PATTERNS[dimension])]))
     top = top[top.index.str.contains(_REASON_PATTERNS[dimension])]
     if top.empty:
         return max(_LATER, key=lambda column: _rows_before_event(one, column)), " (before it happened)"
@@ -93,7 +92,7 @@ def count_reasons(one: ValidatedTable, reasons: pd.Series) -> pd.Series:
     reasons
         Texts, by the rows in quarantine.
     """
-    kinds = kinds_of(reasons)
+    kinds = reason_kinds(reasons)
     return one.weights.reindex(kinds.index).groupby(kinds.to_numpy()).sum().sort_values(ascending=False, kind="stable")
 
 

@@ -10,10 +10,9 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from features.numbers import reading
-from features.reasons import QUOTED_APOSTROPHE
 from features.sources.mapping import EPOCHS, Numbers, TableMapping, Times
 from features.sql import quote_literal
-from features.tables import TABLES
+from features.tables import QUOTED_APOSTROPHE, TABLES
 
 NUMERIC = re.compile(r"^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w*INT\w*|FLOAT|DOUBLE|DECIMAL.*)$")
 NULL_TEXT = "null::varchar"

@@ -74,3 +74,9 @@ def test_one_thread_may_ask_again_and_another_one_waits(tmp_path: Path) -> None:
     other_thread()
     assert len(refused) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["lock"]
+
+
+def test_what_a_killed_process_left_goes_with_the_next_who_changes_the_workspace(tmp_path: Path) -> None:
+    (tmp_path / "scores" / ".scratch-1").mkdir(parents=True)
+    with exclusive(tmp_path, "score"):
+        assert list((tmp_path / "scores").iterdir()) == []

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
-from features.tables import REQUIRED, TABLES, customers_table
+from features.tables import REQUIRED, TABLES, customers_table, quote, reason_kinds, split_reasons
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -23,3 +24,29 @@ def test_the_attributes_that_a_business_declares_are_columns_of_its_customers() 
     table = customers_table(["region", "plan"])
     assert table.names[-2:] == ("region", "plan")
     assert table.names[:-2] == TABLES["customers"].names
+
+
+WORDS = [
+    "Mr O'Brien, Elm St",
+    "l'été; d'où",
+    "'",
+    "''; x: 'y",
+    'she said "no"',
+    "王'芳",
+    "a\nb'c",
+    "\u202e'rtl",
+    "[/x]'",
+]
+
+
+@pytest.mark.parametrize("value", WORDS)
+def test_no_word_of_a_value_is_left_in_the_kind_of_its_reason(value: str) -> None:
+    reasons = pd.Series([f"amount: {quote(value)} is not a number; channel: {quote(value)} is not a text"])
+    assert reason_kinds(reasons).tolist() == ["amount: … is not a number; channel: … is not a text"]
+    assert len(split_reasons(reasons)) == 2
+    assert reason_kinds(split_reasons(reasons)).tolist() == ["amount: … is not a number", "channel: … is not a text"]
+
+
+def test_what_is_quoted_is_one_short_line() -> None:
+    assert quote("x" * 100) == f"'{'x' * 40}'"
+    assert quote("a\nb\x1b[31m") == "'a\\nb\\x1b[31m'"
