@@ -11,6 +11,7 @@ A table's entry in ``source.options`` may say:
     number_rows: true                                  profiles without an id: customer_id is the number of the row
     may_be_empty: true                                 ``where`` may leave no row, as refunds of a month without any
     where: {Status: {not: [cancelled]}}                which rows count, see `features.sources.rows.rules`
+    lines: {amount: once, quantity: sum}               one line an item, see `features.sources.rows.lines`
 
 How a value is read, see `features.sources.expressions`:
 
@@ -41,6 +42,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 
 from configs.errors import ConfigError, nearest
 from configs.settings import Section, TimeZone
+from features.sources.rows.lines import Combine
 from features.sources.rows.rules import RowRule
 from features.tables import MONEY, TABLES
 
@@ -105,6 +107,7 @@ class TableMapping(Section):
     number_rows: bool = False
     may_be_empty: bool = False
     where: dict[str, RowRule] = Field(default_factory=dict)
+    lines: dict[str, Combine] | None = None
 
     def source_name(self, name: str) -> str:
         """What the source calls a column of the table."""

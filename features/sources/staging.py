@@ -23,8 +23,10 @@ from features.numbers.signs import decimal_signs
 from features.sources.currency_columns import currency_expressions, unread_currencies
 from features.sources.expressions import Part, PartReader, as_text
 from features.sources.mapping import OPEN_TABLES, Join, TableMapping
+from features.sources.rows.lines import combine_lines
 from features.sources.rows.rules import comparable, keep_rows
 from features.sources.rows.unread import unread_meanings
+from features.sources.rows.versions import keep_newest
 from features.sql import quote_literal
 from features.tables import CURRENCY, LEFT_OUT, REASON, TABLES, UNREAD
 
@@ -165,15 +167,18 @@ def read(
     signs = decimal_signs(table, [_sign_evidence(connection, reader) for reader in readers])
     currency = currency_expressions(connection, table, readers)
     selects = [
-        reader.select(own, texts, money, _rule_columns(table, mapping, reader.part))
-        for reader, own, money in zip(readers, signs, currency, strict=True)
+        reader.select(own, texts, money, [*_rule_columns(table, mapping, reader.part), f"{place} as part_place"])
+        for place, (reader, own, money) in enumerate(zip(readers, signs, currency, strict=True))
     ]
     for reader, of_part in zip(readers, signs, strict=True):
         notes += _sign_notes(reader.part.label, of_part) + _placeholder_notes(connection, reader)
     relation = f"staged_{table}"
     connection.execute(f"create table {relation} as " + " union all ".join(selects))
-    left_out, unseen = keep_rows(connection, table, relation, mapping.where, _rule_texts(mapping), mapping.may_be_empty)
-    notes += unseen
+    rule_texts, grouped = _rule_texts(mapping), mapping.lines is not None
+    again = keep_newest(connection, table, relation, names, grouped) if len(parts) > 1 or "recorded_at" in names else {}
+    notes += combine_lines(connection, table, relation, names, mapping.lines, list(rule_texts.values()))
+    left_out, unseen = keep_rows(connection, table, relation, mapping.where, rule_texts, mapping.may_be_empty)
+    notes, left_out = notes + unseen, again | left_out
     rejected = [reason for part in parts for reason in part.rejected]
     rows = _count(connection, f"select count(*) from {relation}")[0] + len(rejected)
     columns = _columns(connection, relation, names)
