@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 from configs.errors import DataError
 from features.sources.delimited import likely_encoding, open_delimited
 from features.sources.proposal.business import Business, understand
+from features.sources.proposal.columns import Column
 from features.sources.proposal.tables import columns_of
 from features.sources.proposal.yaml_text import to_yaml
 from features.sources.recipes.apply import understand_by_recipe
@@ -52,13 +54,27 @@ def propose_config(paths: Sequence[Path], name: str | None = None, recipe: str |
         A file is missing or unreadable, or no file fits any table.
     """
     files = [file for path in paths for file in _files(path)]
-    samples = {path: columns_of(read_sample(path)) for path in files}
+    samples, unread = _samples(files)
     business = understand_by_recipe(recipe, samples) if recipe else understand(samples)
+    business = replace(business, aside={**business.aside, **unread})
     if not business.tables:
         headers = "; ".join(f"'{p}' has {', '.join(c.name for c in columns)}" for p, columns in samples.items())
         raise DataError(f"no file looks like one of {', '.join(TABLES)}: {headers}; write the mapping by hand")
-    encodings = {path: encoding for path in files if _is_text(path) and (encoding := likely_encoding(path))}
+    encodings = {path: encoding for path in samples if _is_text(path) and (encoding := likely_encoding(path))}
     return to_yaml(name or business_name(files), business, encodings), business
+
+
+def _samples(files: Sequence[Path]) -> tuple[dict[Path, tuple[Column, ...]], dict[Path, str]]:
+    """The columns of each file that can be read, and why the others cannot; one that is not there is refused."""
+    samples, unread = {}, {}
+    for path in files:
+        try:
+            samples[path] = columns_of(read_sample(path))
+        except DataError as error:
+            if len(files) == 1 or not path.is_file():
+                raise
+            unread[path] = str(error)
+    return samples, unread
 
 
 def _files(path: Path) -> list[Path]:

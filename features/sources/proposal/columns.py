@@ -56,6 +56,8 @@ class Column:
         values = self.values.dropna()
         if self.is_typed_time:
             return values
+        if pd.api.types.is_float_dtype(values) and (values % 1 == 0).all():
+            values = values.astype("Int64")  # ids that a missing one made numbers with a point
         text = values.astype(str).str.strip()
         return text[~text.str.lower().isin(BLANKS)]
 
@@ -119,7 +121,10 @@ class Column:
     @cached_property
     def has_fractions(self) -> bool:
         """Some values have digits after a decimal sign."""
-        return self.is_number and bool(self.some.str.contains(r"[.,]\d{1,2}\b(?![.,\d])", regex=True).any())
+        ends = (
+            self.some.str.extract(r"[.,](\d{1,2})\D*$", expand=False).dropna() if self.is_number else self.some.head(0)
+        )
+        return bool((ends != "0").any())
 
     @cached_property
     def currencies(self) -> tuple[str, ...]:

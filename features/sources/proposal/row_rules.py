@@ -8,19 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from features.labels.flags import read_flags
 from features.sources.proposal.columns import Column
-from features.sources.proposal.lexicon import normalized
+from features.sources.rows.meaning import MeaningColumn, meaning_columns
 
-_NO_ROWS = """cancelled canceled cancellation void voided failed failure pending draft abandoned expired declined
-    rejected test testing trash storniert storno abgebrochen fehlgeschlagen entwurf abgelehnt annule
-    annulee echoue echouee brouillon cancelado cancelada anulado anulada fallido fallida pendiente
-    borrador rechazado prueba"""
-NO_ROWS = frozenset(_NO_ROWS.split())
-NO_ROWS_UNSPACED = re.compile("取消|作废|失败|待付款|未付款|测试|关闭")
-REFUNDED = re.compile(r"refund|erstatt|rembours|reembols|退款", re.IGNORECASE)
-TELLING = frozenset({"status", "financial", "cancel", "test", "kind", "flag", "refund"})
-OF_EVENTS = ("orders", "contacts", "interactions")
+TABLES_OF_ROWS = ("orders", "contacts", "interactions")
+RETURNED = re.compile(
+    r"refund|return|retour|erstatt|ruckgabe|rückgabe|rembours|reembols|devuel|devol|退", re.IGNORECASE
+)
+SHOWN = 4
 
 Rules = Mapping[str, tuple[Any, str]]
 
@@ -31,7 +26,7 @@ def row_rules(table: str, columns: Sequence[Column]) -> tuple[Rules, tuple[str, 
     Parameters
     ----------
     table
-        What the file seems to be.
+        What the file seems to be. Of customers only test accounts are left out: any other state is one of today.
     columns
         Its columns that are none of the table's.
 
@@ -46,38 +41,31 @@ def row_rules(table: str, columns: Sequence[Column]) -> tuple[Rules, tuple[str, 
     >>> row_rules("orders", [status])
     ({'Status': ({'not': ['storniert']}, 'leaves out 1 of 3 rows of the sample')}, ())
     """
-    rules, notes = {}, []
-    for column in columns:
-        if not column.meaning.concepts & TELLING or table not in (*OF_EVENTS, "customers"):
-            continue
-        rule = _rule(table, column)
-        if rule is not None:
-            kept, rows = rule
-            rules[column.name] = (kept, f"leaves out {rows:,} of {len(column.values):,} rows of the sample")
-        if any(REFUNDED.search(word) for word in column.words) and column.is_category:
-            notes.append(f"DOUBT: {column.name} says that some rows were refunded; they count as they stand")
+    if table == "customers":
+        columns = [c for c in columns if "test" in c.meaning.concepts]
+    elif table not in TABLES_OF_ROWS:
+        return {}, ()
+    by_name = {c.name: c for c in columns}
+    rules: dict[str, tuple[Any, str]] = {}
+    notes = []
+    for found in meaning_columns(pd.DataFrame({c.name: c.values for c in columns})):
+        column = by_name[found.column]
+        kept, out = _rule(found, column)
+        if out:
+            rules[found.column] = (kept, f"leaves out {out:,} of {len(column.values):,} rows of the sample")
+        if not out or any(RETURNED.search(value) for value in found.excluded):
+            notes.append(f"DOUBT: which rows count may stand in {found.column}: {_shown(found.values)}")
     return rules, tuple(notes)
 
 
-def _rule(table: str, column: Column) -> tuple[Any, int] | None:
-    said = column.meaning.concepts
-    if column.is_time:
-        return ({"empty": True}, len(column.filled)) if "cancel" in said and table == "orders" else None
-    if not column.is_category:
-        return None
-    counts = {str(value): int(rows) for value, rows in column.counts.items()}
-    flags = read_flags(pd.Series(list(counts)))
-    if flags.notna().all():
-        out = (
-            [value for value, flag in zip(counts, flags, strict=True) if flag == 1] if said & {"test", "cancel"} else []
-        )
-    elif table == "customers":
-        return None
-    else:
-        out = [value for value in counts if _is_no_row(value)]
-    return ({"not": out}, sum(counts[value] for value in out)) if out and len(out) < len(counts) else None
+def _rule(found: MeaningColumn, column: Column) -> tuple[dict[str, Any], int]:
+    """The rule, and how many rows it leaves out; 0: none is proposed. What came back is no order less: it is asked."""
+    if found.only_empty:
+        return {"empty": True}, 0 if column.is_number else len(column.filled)
+    excluded = [value for value in found.excluded if not RETURNED.search(value)]
+    return {"not": excluded}, sum(found.values[value] for value in excluded)
 
 
-def _is_no_row(value: str) -> bool:
-    words = set(re.findall(r"[^\W\d_]+", normalized(value)))
-    return bool(words & NO_ROWS) or bool(NO_ROWS_UNSPACED.search(value))
+def _shown(values: Mapping[str, int]) -> str:
+    shown = [f"{value or 'empty'} ({rows:,})" for value, rows in list(values.items())[:SHOWN]]
+    return ", ".join([*shown, *(["..."] if len(values) > SHOWN else [])])

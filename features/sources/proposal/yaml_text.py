@@ -24,7 +24,7 @@ from features.sources.proposal.business import (
 )
 from features.sources.proposal.columns import FEW, Column
 from features.sources.proposal.lexicon import KINDS, STATUSES, normalized
-from features.sources.proposal.tables import Reading, TableGuess
+from features.sources.proposal.tables import Guess, Reading, TableGuess
 from features.tables import MONEY
 
 WORDS_OF_YAML = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
@@ -117,10 +117,7 @@ def _entry_lines(guesses: list[TableGuess], encodings: Mapping[Path, str]) -> li
     unsure = sorted({encodings[g.path] for g in guesses if g.path in encodings})
     lines += [f"encoding: {encoding}  # NOT SURE: see whether names are spelled right" for encoding in unsure]
     lines.append("columns:")
-    lines += [
-        f"  {g.field.name}: {quoted(g.column.name)}  # {comment(g.why)}{_doubt(g.field.name, g.score)}"
-        for g in guess.guesses
-    ]
+    lines += [f"  {g.field.name}: {quoted(g.column.name)}  # {comment(g.why)}{_doubt(g)}" for g in guess.guesses]
     lines += [f"  # {name}: ?  # required, and not found among the columns" for name in guess.missing]
     lines += _reading_lines(guess)
     times = [line for g in guess.guesses if g.field.kind == "time" and (line := _time_line(g.field.name, g.column))]
@@ -186,10 +183,13 @@ def currency_column(guess: TableGuess) -> Column | None:
     return next((c for c in guess.spare if c.is_currency_code), None)
 
 
-def _doubt(name: str, score: float) -> str:
-    if score > 0.55:
+def _doubt(guess: Guess) -> str:
+    """What to look at twice."""
+    if guess.field.name == "amount" and "unit" in guess.column.meaning.concepts:
+        return "; DOUBT: the price of one unit is not what the order brought"
+    if guess.score > 0.55:
         return ""
-    return "; DOUBT: is it the price of a month?" if name == "price_per_month" else "; DOUBT: look twice"
+    return "; DOUBT: is it the price of a month?" if guess.field.name == "price_per_month" else "; DOUBT: look twice"
 
 
 def _time_line(name: str, column: Column) -> str:

@@ -242,3 +242,14 @@ def test_columns_that_name_rows_or_tell_the_label_are_no_features_and_nothing_el
     path = write(tmp_path, "t.csv", frame)
     assert proposed(path)["columns"] == {"exclude": ["why_left", "name", "last_call"], "sensitive": []}
     assert "not read" not in propose_config([path])[0]
+
+
+def test_a_file_that_cannot_be_read_is_said_and_one_that_is_not_there_is_refused(
+    tmp_path: Path, german: list[Path]
+) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("a,b\n")
+    _, business = propose_config([*german, empty])
+    assert "holds a header and no row" in business.aside[empty] and set(business.tables) == {"customers", "orders"}
+    with pytest.raises(DataError, match="no file at"):
+        propose_config([*german, tmp_path / "none.csv"])

@@ -53,3 +53,9 @@ def test_currencies_are_told_by_codes_and_signs() -> None:
 def test_blanks_are_no_values() -> None:
     one = column("a", "N/A", " ", None, "-")
     assert one.filled.tolist() == ["a"] and not one.is_unique
+
+
+def test_ids_that_a_missing_one_made_floats_are_ids() -> None:
+    one = column(12345.0, None, 17.0)
+    assert one.filled.tolist() == ["12345", "17"] and not one.has_fractions
+    assert not column("12345.0", "17.0").has_fractions and column("12.5", "7.0").has_fractions
