@@ -219,7 +219,7 @@ def _one_row_is_a_contract(table: Table, matches: dict[str, Guess]) -> None:
 def _match_by_content(table: Table, columns: Sequence[Column], matches: dict[str, Guess]) -> None:
     """Required columns that no name told, where only one column can be it."""
     for wanted in table.fields:
-        if wanted.name in matches or not wanted.required:
+        if wanted.name in matches or not (wanted.required or wanted.name == "amount"):
             continue
         free = [c for c in columns if c not in [g.column for g in matches.values()] and not c.filled.empty]
         fitting = [c for c in free if _could_be(wanted, c, wanted.name == table.key, table)]

@@ -62,6 +62,9 @@ def to_yaml(name: str, business: Business, encodings: Mapping[Path, str]) -> str
 
 
 def _currency_lines(business: Business) -> list[str]:
+    orders = [guesses[0] for guesses in business.tables.get("orders", [])]
+    if orders and business.kind == "inactivity" and not any(g.column("amount") for g in orders):
+        return ["currency: XXX   # no amounts were found: each order counts as one, see docs/own-data.md"]
     beside = [c for column in _columns_of(business, "amount", "price_per_month") for c in column.currencies]
     files = [
         guesses[0] for entries in business.tables.values() for guesses in entries if guesses[0].table.name in MONEY

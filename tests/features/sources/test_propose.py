@@ -253,3 +253,8 @@ def test_a_file_that_cannot_be_read_is_said_and_one_that_is_not_there_is_refused
     assert "holds a header and no row" in business.aside[empty] and set(business.tables) == {"customers", "orders"}
     with pytest.raises(DataError, match="no file at"):
         propose_config([*german, tmp_path / "none.csv"])
+
+
+def test_orders_without_amounts_are_counted(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"order_id": range(60), "customer_id": WHO, "ordered_at": DAYS, "note": "x"})
+    assert proposed(write(tmp_path, "orders.csv", frame))["currency"] == "XXX"
