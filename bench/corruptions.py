@@ -1,4 +1,4 @@
-"""Twelve ways in which an export goes wrong, seeded: a drill for the checks, on a company's own tables.
+"""Fourteen ways in which an export goes wrong, seeded: a drill for the checks, on a company's own tables.
 
     corrupt("unit_change", tables, rng) -> (tables, what was done)
 
@@ -207,11 +207,12 @@ def stuck_values(tables: Tables, rng: Rng) -> Done:
 
 
 def negative_amounts(tables: Tables, rng: Rng) -> Done:
-    """10 to 100 % of the amounts have the wrong sign."""
-    frame = tables["orders"]
+    """10 to 100 % of the amounts, or of the prices of contracts, have the wrong sign."""
+    name, column = ("orders", "amount") if "orders" in tables else ("subscriptions", "price_per_month")
+    frame = tables[name]
     turned = _some(rng, len(frame), 0.1, 1.0)
-    amounts = frame["amount"].astype(float)
-    return "orders", frame.assign(amount=amounts.where(~turned, -amounts)), f"{turned.mean():.0%} of the signs turned"
+    amounts = frame[column].astype(float)
+    return name, frame.assign(**{column: amounts.where(~turned, -amounts)}), f"{turned.mean():.0%} of the signs turned"
 
 
 def future_dates(tables: Tables, rng: Rng) -> Done:
@@ -224,10 +225,30 @@ def future_dates(tables: Tables, rng: Rng) -> Done:
     return name, frame.assign(**{time: frame[time] + years}), f"{name}.{time}: {late.mean():.0%} later by years"
 
 
+def gap(tables: Tables, rng: Rng) -> Done:
+    """14 to 42 days are missing within a table of orders, contracts or interactions, or at its end if others go on."""
+    name = _pick(rng, [n for n in tables if n in ("orders", "subscriptions", "interactions")])
+    frame = tables[name]
+    days = frame[TABLES[name].time].dt.floor("D")
+    length, span = int(rng.integers(14, 43)), (days.max() - days.min()).days
+    start = days.min() + pd.Timedelta(days=int(rng.integers(28, max(span - 27, 29))))
+    lost = (days >= start) & (days < start + pd.Timedelta(days=length))
+    return name, frame[~lost].reset_index(drop=True), f"{name}: {length} days from {start:%Y-%m-%d} on missing"
+
+
+def mixture(tables: Tables, rng: Rng) -> Done:
+    """Two kinds at once in one table, each of a size that alone would do: a gap, and lost or stuck values beside it."""
+    name, frame, said = gap(tables, rng)
+    second = _pick(rng, [nulls, unit_change, stuck_values, new_categories])
+    _, changed, more = second({name: frame}, rng)
+    return name, changed, f"{said}; {more}"
+
+
 KINDS: Mapping[str, Callable[[Tables, Rng], Done]] = {
     k.__name__: k
     for k in (
         nulls, swapped_columns, unit_change, duplicated_file, time_zone_shift, truncated_file, encoding_damage,
         reordered_columns, new_categories, stuck_values, negative_amounts, future_dates,
+        gap, mixture,
     )
 }  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -119,6 +119,18 @@ class Quality(Section):
     thresholds: Thresholds
     outlying_amounts: Annotated[float, Field(gt=1)] | None
     accept_rules: tuple[str, ...]
+    closed: tuple[tuple[date, date], ...]
+    clock_skew_seconds: Annotated[int, Field(ge=0, le=86_400)]
+    outlying_gap_days: Days
+    outlying_share: Annotated[float, Field(ge=0, le=0.1)]
+
+    @field_validator("closed")
+    @classmethod
+    def _in_order(cls, closed: tuple[tuple[date, date], ...]) -> tuple[tuple[date, date], ...]:
+        for first, last in closed:
+            if last < first:
+                raise ValueError(f"closed from {first} to {last}: the first day comes first")
+        return closed
 
 
 class Quarantine(Section):

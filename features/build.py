@@ -25,7 +25,7 @@ from configs.settings import AsOf, Settings, naive_utc
 from configs.workspace import Workspace
 from features.columns.column import Column
 from features.engine import Cache, batches, caching, connect, merge, read_tables, save, workers
-from features.labels.by_kind import end_of_known, first_event, labels_at, require_amounts
+from features.labels.by_kind import Knowledge, first_event, labels_at, require_amounts, what_is_known
 from features.labels.ready_label import ReadyTable, read_ready_table
 from features.quality import quality_verdict
 from features.schema import FeatureSchema, features_of, schema_of
@@ -73,19 +73,19 @@ def build(
     if settings.churn.kind == "label":
         return _write_profiles(read_ready_table(tables["profiles"].to_pandas(), settings), workspace)
     require_amounts(tables, settings)
-    until = end_of_known(tables, settings)
-    as_ofs = as_of_dates(first_event(tables, settings), until, settings.as_of)
+    knowledge = what_is_known(tables, settings)
+    as_ofs = as_of_dates(first_event(tables, settings), knowledge.until, settings.as_of)
     columns = features_of(tables, settings.columns, not settings.counts_orders)
     schema = schema_of(columns)
     with replacing(workspace.features) as folder:
         parts = folder / "parts"
         parts.mkdir()
-        feature_sql, label_sql = _compute(settings, workspace, columns, as_ofs, until, parts, on_progress)
+        feature_sql, label_sql = _compute(settings, workspace, columns, as_ofs, knowledge, parts, on_progress)
         rows = merge(sorted(parts.glob("rows-*")), folder / ROWS, feature_sql, KEYS)
         merge(sorted(parts.glob("labels-*")), folder / LABELS, label_sql, KEYS)
         shutil.rmtree(parts)
         schema.save(folder)
-    return _summary(rows, schema, as_ofs, until)
+    return _summary(rows, schema, as_ofs, knowledge.until)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _compute(
     workspace: Workspace,
     columns: list[Column],
     as_ofs: list[datetime],
-    until: datetime,
+    knowledge: Knowledge,
     parts: Path,
     on_progress: Callable[[int, int], None],
 ) -> tuple[dict[str, str], dict[str, str]]:
@@ -123,7 +123,7 @@ def _compute(
     def work(job: tuple[int, int]) -> tuple[dict[str, str], dict[str, str]]:
         (date, batch), worker = job, free.get()
         try:
-            return _write_part(worker, batch, columns, as_ofs[date], until, settings, parts / f"{date}-{batch}")
+            return _write_part(worker, batch, columns, as_ofs[date], knowledge, settings, parts / f"{date}-{batch}")
         finally:
             free.put(worker)
 
@@ -141,7 +141,7 @@ def _write_part(
     number: int,
     columns: list[Column],
     as_of: datetime,
-    until: datetime,
+    knowledge: Knowledge,
     settings: Settings,
     path: Path,
 ) -> tuple[dict[str, str], dict[str, str]]:
@@ -150,7 +150,7 @@ def _write_part(
     with caching(backend) as cache:
         features = features_as_of(batch, columns, as_of, cache)
         save(backend, _with_as_of(features, as_of), path.with_name(f"rows-{path.name}.parquet"))
-    labels = labels_at(batch, customers_as_of(batch["customers"], as_of), as_of, until, settings)
+    labels = labels_at(batch, customers_as_of(batch["customers"], as_of), as_of, knowledge, settings)
     save(backend, _with_as_of(labels, as_of), path.with_name(f"labels-{path.name}.parquet"))
     return _column_sql(features, known_at=True), _column_sql(labels)
 

@@ -18,7 +18,7 @@ from configs.settings import Settings
 from features.build import as_of_dates, customers_as_of
 from features.engine import connect, read_tables
 from features.ingest import checked_tables, prepared_tables, write_used_rows
-from features.labels.by_kind import end_of_known, first_event, labels_at
+from features.labels.by_kind import first_event, labels_at, what_is_known
 from features.quality.check import ValidatedTable
 from features.quality.chunks import CHUNK_ROWS
 from features.quality.quality_report import count_reasons
@@ -143,12 +143,12 @@ def _at_newest(rows: pd.DataFrame) -> int:
 
 def _labels(tables: Mapping[str, ir.Table], settings: Settings) -> pd.DataFrame:
     try:
-        until = end_of_known(tables, settings)
-        as_ofs = as_of_dates(first_event(tables, settings), until, settings.as_of)
+        known = what_is_known(tables, settings)
+        as_ofs = as_of_dates(first_event(tables, settings), known.until, settings.as_of)
     except NotEnoughDataError:
         return pd.DataFrame(columns=["as_of", "churned", "clv"], dtype=float)
     labels = [
-        labels_at(tables, customers_as_of(tables["customers"], t), t, until, settings).to_pandas().assign(as_of=t)
+        labels_at(tables, customers_as_of(tables["customers"], t), t, known, settings).to_pandas().assign(as_of=t)
         for t in as_ofs
     ]
     return pd.concat(labels, ignore_index=True)

@@ -7,16 +7,19 @@ no dates and goes its own way, see `features.labels.ready_label`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
 from configs.errors import ConfigError, NotEnoughDataError
 from configs.settings import Settings
+from features.gaps import Gap, find_gaps
 from features.labels.contract import contract_labels_as_of
-from features.labels.inactivity import labels_as_of
+from features.labels.inactivity import churned_column, labels_as_of
 
 BEGINS = {"inactivity": ("orders", "ordered_at"), "contract": ("subscriptions", "started_at")}
 EVENTS = (
@@ -25,6 +28,82 @@ EVENTS = (
     ("subscriptions", "cancelled_at"),
     ("interactions", "occurred_at"),
 )
+LATE_SHARE, LATE_SINCE_DAYS = 0.005, 365
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Up to when what happened is known, and where not.
+
+    Attributes
+    ----------
+    until
+        The end of what is known, exclusive, UTC without a zone: no as-of date lies after it.
+    labels_until
+        Up to here everything that happened is surely recorded: a label whose window goes further is unknown. None:
+        `until`.
+    recorded_until
+        Rows recorded up to here count. None: `until`.
+    gaps
+        Stretches without rows by table: a label whose window touches one is unknown.
+    """
+
+    until: datetime
+    labels_until: datetime | None = None
+    recorded_until: datetime | None = None
+    gaps: Mapping[str, tuple[Gap, ...]] = field(default_factory=dict)
+
+    def in_gap(self, table: str, begins: datetime, days: int) -> bool:
+        """True if days of ``[begins, begins + days)`` are missing in a table."""
+        ends = begins + timedelta(days=days)
+        return any(gap.begins < ends and gap.ends > begins for gap in self.gaps.get(table, ()))
+
+
+def what_is_known(tables: Mapping[str, ir.Table], settings: Settings) -> Knowledge:
+    """Up to when what happened is known, as far as the tables and ``data_until`` tell.
+
+    Without ``data_until``, rows that come in late tell how long it takes until all of a day is recorded: labels end so
+    long before the newest record, and all that is recorded counts.
+
+    Raises
+    ------
+    NotEnoughDataError
+        See `end_of_known`.
+    """
+    until = end_of_known(tables, settings)
+    names = [name for name, _ in BEGINS.values() if name in tables]
+    gaps = {name: tuple(find_gaps(name, _rows_a_day(tables, name), until, settings.quality.closed)) for name in names}
+    if settings.data_until_utc is not None:
+        return Knowledge(until, gaps=gaps)
+    sure, newest = _recorded_span(tables[BEGINS[settings.churn.kind][0]], BEGINS[settings.churn.kind][1])
+    return Knowledge(until, min(until, sure or until), max(until, newest or until), gaps)
+
+
+def _rows_a_day(tables: Mapping[str, ir.Table], name: str) -> pd.Series:
+    """Rows by the day on which they happened (midnight UTC)."""
+    time = dict(BEGINS.values())[name]
+    rows = tables[name].filter(tables[name][time].notnull())
+    counts = rows.group_by(day=rows[time].truncate("D")).agg(rows=rows.count()).to_pandas()
+    return pd.Series(counts["rows"].to_numpy(), index=pd.DatetimeIndex(counts["day"]))
+
+
+def _recorded_span(table: ir.Table, time: str) -> tuple[datetime | None, datetime | None]:
+    """Up to when (nearly) all that happened is recorded, and the newest record; None where no row tells.
+
+    How late rows come is seen in what was recorded in the last `LATE_SINCE_DAYS`; a share of `LATE_SHARE` may come
+    later still. A row that was changed later counts from its newest change.
+    """
+    rows = table.filter(table.recorded_at.notnull(), table[time].notnull())
+    newest = rows.recorded_at.max().execute()
+    if pd.isna(newest):
+        return None, None
+    newest = pd.Timestamp(newest).to_pydatetime()
+    changes = [rows[name] for name in ("cancelled_at", "ended_at") if name in rows.columns]
+    known = [ibis.ifelse(change <= rows.recorded_at, change, rows[time]).fill_null(rows[time]) for change in changes]
+    since = rows.recorded_at >= ibis.literal(newest - timedelta(days=LATE_SINCE_DAYS), type="timestamp(6)")
+    late = rows.recorded_at.epoch_seconds() - ibis.greatest(rows[time], *known).epoch_seconds()
+    seconds = float(late.clip(lower=0).cast("float64").quantile(1 - LATE_SHARE, where=since).execute())
+    return newest - timedelta(seconds=seconds), newest
 
 
 def first_event(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:
@@ -84,11 +163,11 @@ def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime
 
 
 def labels_at(
-    tables: Mapping[str, ir.Table], customers: ir.Table, as_of: datetime, until: datetime, settings: Settings
+    tables: Mapping[str, ir.Table], customers: ir.Table, as_of: datetime, known: Knowledge, settings: Settings
 ) -> ir.Table:
     """Labels as of one date, one row per customer: ``customer_id, active, churned, clv, contacted``.
 
-    Where there are orders, value is their net revenue; else what contracts cost.
+    Where there are orders, value is their net revenue; else what contracts cost. A label over a gap is unknown.
 
     Parameters
     ----------
@@ -96,20 +175,40 @@ def labels_at(
         All checked tables by name.
     customers
         The customers known then, one row each.
-    as_of, until
-        The as-of date, and the end of what is known, UTC without a zone.
+    as_of
+        The as-of date, UTC without a zone.
+    known
+        Up to when what happened is known.
     settings
         Of the business.
     """
-    contacts = tables.get("contacts")
-    if settings.churn.kind == "inactivity":
-        return labels_as_of(customers, tables["orders"], as_of, until, settings.churn, settings.clv, contacts)
+    churn, clv, contacts = settings.churn, settings.clv, tables.get("contacts")
+    end = known.labels_until or known.until
+    recorded = known.recorded_until or end
+    if churn.kind == "inactivity":
+        labels = labels_as_of(customers, tables["orders"], as_of, end, churn, clv, contacts, recorded)
+        return _unknown_over_gaps(labels, as_of, known, settings, "orders")
     subscriptions = tables["subscriptions"]
-    labels = contract_labels_as_of(customers, subscriptions, as_of, until, settings.churn, settings.clv, contacts)
+    labels = contract_labels_as_of(customers, subscriptions, as_of, end, churn, clv, contacts, recorded)
     if "orders" not in tables:
-        return labels
-    orders = labels_as_of(customers, tables["orders"], as_of, until, settings.churn, settings.clv)
-    return labels.drop("clv").left_join(orders.select("customer_id", "clv"), "customer_id").drop("customer_id_right")
+        return _unknown_over_gaps(labels, as_of, known, settings, "subscriptions")
+    orders = labels_as_of(customers, tables["orders"], as_of, end, churn, clv, recorded_until=recorded)
+    labels = labels.drop("clv").left_join(orders.select("customer_id", "clv"), "customer_id").drop("customer_id_right")
+    return _unknown_over_gaps(labels, as_of, known, settings, "orders")
+
+
+def _unknown_over_gaps(
+    labels: ir.Table, as_of: datetime, known: Knowledge, settings: Settings, value_from: str
+) -> ir.Table:
+    """Labels with null in place of those over a gap, for all customers: else stayers alone would be left."""
+    churn, table = settings.churn, BEGINS[settings.churn.kind][0]
+    windows = {
+        "churned" if days == churn.horizon_days else churned_column(days): (table, days + settings.grace_days("churn"))
+        for days in churn.all_horizons
+    }
+    windows["clv"] = (value_from, settings.clv.horizon_days)
+    lost = [name for name, (of, days) in windows.items() if known.in_gap(of, as_of, days)]
+    return labels.mutate(**{name: ibis.null("float64") for name in lost}) if lost else labels
 
 
 def require_amounts(tables: Mapping[str, ir.Table], settings: Settings) -> None:

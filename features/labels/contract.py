@@ -29,6 +29,7 @@ def contract_labels_as_of(
     churn: Churn,
     clv: Clv,
     contacts: ir.Table | None = None,
+    recorded_until: datetime | None = None,
 ) -> ir.Table:
     """Labels as of one date. One row per customer: ``customer_id, active, churned, clv, contacted``.
 
@@ -41,6 +42,8 @@ def contract_labels_as_of(
     contacts
         All checked contacts, if there are any. One within the grace, after the horizon, does not count: such a one
         often goes to those who have left, because they have.
+    recorded_until
+        What was recorded up to here counts; None: up to `data_until`.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def contract_labels_as_of(
         contract alive then has no price; ``contacted``, see `features.labels.inactivity.with_contacted`; and
         ``churned_<days>`` for every other horizon.
     """
-    recorded = recorded_by(subscriptions, data_until)
+    recorded = recorded_by(subscriptions, recorded_until or data_until)
     alive = subscriptions_as_of(subscriptions, as_of)
     active = alive.filter(alive.alive).select("customer_id").distinct().mutate(active=True)
     rows = customers.select("customer_id").left_join(active, "customer_id").drop("customer_id_right")
@@ -63,7 +66,7 @@ def contract_labels_as_of(
         return (rows.leaves_in < days).fill_null(False)
 
     labels = outcomes(rows, left, value, as_of, data_until, churn, clv, churn.grace_days)
-    return with_contacted(labels, contacts, as_of, data_until, churn)
+    return with_contacted(labels, contacts, as_of, data_until, churn, recorded_until)
 
 
 def _ends(subscriptions: ir.Table) -> ir.Table:

@@ -32,6 +32,7 @@ def labels_as_of(
     churn: Churn,
     clv: Clv,
     contacts: ir.Table | None = None,
+    recorded_until: datetime | None = None,
 ) -> ir.Table:
     """Labels as of one date. One row per customer: ``customer_id, active, churned, clv, contacted``.
 
@@ -47,6 +48,8 @@ def labels_as_of(
         What counts as leaving, and as value.
     contacts
         All checked contacts, if there are any.
+    recorded_until
+        What was recorded up to here counts; None: up to `data_until`.
 
     Returns
     -------
@@ -55,7 +58,7 @@ def labels_as_of(
         horizon, null if not active or not yet known; ``clv``: net revenue over the horizon, null if not yet known;
         ``contacted``, see `with_contacted`; and ``churned_<days>`` for every other horizon.
     """
-    recorded = recorded_by(orders, data_until)
+    recorded = recorded_by(orders, recorded_until or data_until)
     rows = customers.select("customer_id")
     rows = rows.left_join(_active(orders, as_of, churn), "customer_id").drop("customer_id_right")
     rows = rows.left_join(_next_order(recorded, as_of), "customer_id").drop("customer_id_right")
@@ -65,7 +68,7 @@ def labels_as_of(
         return ~(rows.comes_in < days).fill_null(False)
 
     labels = outcomes(rows, silent, rows.value.fill_null(0.0), as_of, data_until, churn, clv)
-    return with_contacted(labels, contacts, as_of, data_until, churn)
+    return with_contacted(labels, contacts, as_of, data_until, churn, recorded_until)
 
 
 def outcomes(
@@ -112,7 +115,12 @@ def outcomes(
 
 
 def with_contacted(
-    labels: ir.Table, contacts: ir.Table | None, as_of: datetime, data_until: datetime, churn: Churn
+    labels: ir.Table,
+    contacts: ir.Table | None,
+    as_of: datetime,
+    data_until: datetime,
+    churn: Churn,
+    recorded_until: datetime | None = None,
 ) -> ir.Table:
     """Add to labels whether each customer got a retention contact within each churn horizon.
 
@@ -129,6 +137,8 @@ def with_contacted(
         The as-of date, and the end of what is known, UTC without a zone.
     churn
         The horizons, and what counts as a retention contact.
+    recorded_until
+        What was recorded up to here counts; None: up to `data_until`.
 
     Returns
     -------
@@ -139,7 +149,7 @@ def with_contacted(
     none, names = ibis.null("float64"), {days: contact_column(days, churn) for days in churn.all_horizons}
     if contacts is None:
         return labels.mutate(**dict.fromkeys(names.values(), none))
-    recorded = recorded_by(contacts, data_until)
+    recorded = recorded_by(contacts, recorded_until or data_until)
     coming = recorded.filter(recorded.contacted_at >= timestamp(as_of))
     coming = coming.filter(is_retention(coming, churn.contacts))
     first = coming.group_by("customer_id").agg(contact_in=-days_before(coming.contacted_at, as_of).max())

@@ -67,13 +67,18 @@ RULES: Mapping[str, tuple[Severity, str]] = {
     "fewer_rows": ("stop", "see whether the export was cut short"),
     "more_rows": ("warn", "see whether rows were loaded twice, or the business grew"),
     "ends_early": ("stop", "see whether the export was cut short: it ends before the other tables do"),
+    "gap": (
+        "stop",
+        "see whether the export lacks these days: outcomes over them count as unknown. If the business was "
+        "closed then, say so under quality.closed; if the data ends there, say so by data_until",
+    ),
     "isolated_dates": ("stop", "see whether the year of the dates after the gap is right"),
     "future_dates": ("stop", "correct the dates, or the clock that wrote them"),
     "table_missing": ("stop", "give the table as before, or accept that it is gone"),
 }
 SELF_RULES = (
     "unit_change_within", "returns_without_purchase", "recorded_before_event", "damaged_text", "isolated_dates",
-    "future_dates", "ends_early", "twins",
+    "future_dates", "ends_early", "twins", "gap",
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from configs.workspace import Workspace
 from features.quality import anomalies, quality_report
 from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
+from features.quality.gap_findings import gap_findings
 from features.quality.outlying_amounts import outlier_findings
 from features.quality.quality_verdict import read_if_any
 from features.quality.row_findings import row_findings
@@ -88,6 +89,7 @@ def judge(
     strange = anomalies.find_anomalies(profile, reference, settings.quality.accept_rules)
     findings = (
         *_threshold_findings(checked, dimensions, settings),
+        *gap_findings(checked, settings),
         *strange,
         *outlier_findings(checked),
         *row_findings(checked),

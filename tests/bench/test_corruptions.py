@@ -1,4 +1,4 @@
-"""Twelve kinds of seeded corruption are stopped, and clean loads are not: `bench/quality.py` with fewer trials."""
+"""Fourteen kinds of seeded corruption are stopped, and clean loads are not: `bench/quality.py` with fewer trials."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from configs.workspace import Workspace
 from features.build import build, features_as_of
 from features.engine import batches, connect, read_tables
 from features.ingest import ingest
-from features.labels.by_kind import labels_at
+from features.labels.by_kind import Knowledge, labels_at
 from features.schema import feature_columns
 from features.store.event_log import Event, EventLog, tables_with_events
 from features.tables import TABLES
@@ -184,7 +184,7 @@ def test_who_was_contacted_is_told_alike_on_both(
     found = []
     for backend in (connect(), spark):
         tables = read_tables(backend, folder)
-        told = labels_at(tables, tables["customers"], moment, datetime(2024, 6, 1), settings)
+        told = labels_at(tables, tables["customers"], moment, Knowledge(datetime(2024, 6, 1)), settings)
         found.append(told.to_pandas().set_index("customer_id").sort_index()[["contacted", "contacted_60"]])
     pd.testing.assert_frame_equal(*found)
     assert set(found[0].to_numpy().ravel()) == {0.0, 1.0}

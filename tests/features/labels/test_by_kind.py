@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from configs.settings import Settings
-from features.labels.by_kind import data_end, end_of_known
+from features.gaps import Gap
+from features.labels.by_kind import Knowledge, data_end, end_of_known, labels_at, what_is_known
 from features.labels.ready_label import prepare
 from features.quality import quality_report
 
@@ -54,3 +57,120 @@ def test_an_export_without_a_date_is_of_the_last_midnight_in_utc(settings: Setti
     open_ended = settings.model_copy(update={"data_until": None})
     profiles = prepare({"profiles": pd.DataFrame({"customer_id": ["a"]})}, open_ended, now)["profiles"]
     assert profiles["exported_at"].item() == pd.Timestamp("2026-05-04", tz="UTC")
+
+
+def daily_shop(days: int = 200, late: int = 0) -> dict[str, pd.DataFrame]:
+    """Forty customers of whom ten order every day, in turn, from 1 January 2024 on; recorded so many days later."""
+    number = np.arange(days * 10)
+    times = pd.Timestamp("2024-01-01 10:00") + pd.to_timedelta(number // 10, unit="D")
+    orders = pd.DataFrame(
+        {"order_id": [f"o{i}" for i in number], "customer_id": [f"c{i % 40}" for i in number], "ordered_at": times}
+    )
+    orders = orders.assign(amount=10.0, recorded_at=times + pd.Timedelta(days=late) if late else pd.NaT)
+    ids = [f"c{i}" for i in range(40)]
+    return {
+        "customers": pd.DataFrame({"customer_id": ids, "signed_up_at": pd.Timestamp("2023-12-01")}),
+        "orders": orders,
+    }
+
+
+def without(shop: dict[str, pd.DataFrame], first: str, last: str) -> dict[str, pd.DataFrame]:
+    days = shop["orders"]["ordered_at"].dt.normalize()
+    return {**shop, "orders": shop["orders"][~days.between(first, last)]}
+
+
+@pytest.fixture
+def open_ended(settings: Settings) -> Settings:
+    churn = settings.churn.model_copy(update={"horizon_days": 14, "horizons_days": (14, 30), "activity_days": 30})
+    clv = settings.clv.model_copy(update={"horizon_days": 20})
+    return settings.model_copy(update={"churn": churn, "clv": clv, "data_until": None})
+
+
+def labels(opened: Any, raw: dict[str, pd.DataFrame], settings: Settings, as_of: datetime) -> pd.DataFrame:
+    tables = opened(raw)
+    known = what_is_known(tables, settings)
+    return labels_at(tables, tables["customers"], as_of, known, settings).to_pandas().set_index("customer_id")
+
+
+def test_a_label_whose_window_touches_a_gap_is_unknown_of_everybody(opened: Any, open_ended: Settings) -> None:
+    raw = without(daily_shop(), "2024-04-15", "2024-05-05")
+    over = labels(opened, raw, open_ended, datetime(2024, 4, 10))  # some ordered before the gap: unknown as all
+    assert over[["churned", "churned_30", "clv"]].isna().all(axis=None)
+    before = labels(opened, raw, open_ended, datetime(2024, 4, 1))
+    assert before["churned"].tolist() == [0.0] * 40
+    assert before["churned_30"].isna().all()
+    assert before["clv"].isna().all()
+    after = labels(opened, raw, open_ended, datetime(2024, 5, 10))
+    assert after[["churned", "churned_30"]].eq(0).all(axis=None)
+    assert after["clv"].eq(50).all()
+
+
+def test_days_on_which_the_business_was_closed_are_known(opened: Any, open_ended: Settings) -> None:
+    raw = without(daily_shop(), "2024-04-15", "2024-05-05")
+    closed = ((datetime(2024, 4, 15).date(), datetime(2024, 5, 5).date()),)
+    quality = open_ended.quality.model_copy(update={"closed": closed})
+    rows = labels(opened, raw, open_ended.model_copy(update={"quality": quality}), datetime(2024, 4, 16))
+    assert rows["churned"].eq(1).all()
+
+
+def test_what_is_missing_at_the_end_of_data_said_to_be_complete_is_unknown(opened: Any, open_ended: Settings) -> None:
+    raw = without(daily_shop(), "2024-07-01", "2024-07-31")
+    complete = open_ended.model_copy(update={"data_until": datetime(2024, 7, 20)})
+    assert labels(opened, raw, complete, datetime(2024, 7, 1))["churned"].isna().all()
+    assert labels(opened, raw, complete, datetime(2024, 6, 10))["churned"].eq(0).all()
+
+
+@pytest.mark.parametrize("late", [0, 5])
+def test_rows_that_come_late_make_the_newest_days_unknown_and_nobody_a_leaver(
+    opened: Any, open_ended: Settings, late: int
+) -> None:
+    raw = daily_shop(late=late)  # orders up to 18 July, the newest of them recorded up to five days later
+    exported = pd.Timestamp("2024-07-18 10:00")
+    raw["orders"] = raw["orders"][~(raw["orders"]["recorded_at"] > exported)]
+    known = what_is_known(opened(raw), open_ended)
+    assert known.labels_until == datetime(2024, 7, 18 - late, 10, 0, 0, 0 if late else 1)
+    assert known.recorded_until == (exported.to_pydatetime() if late else datetime(2024, 7, 18, 10, 0, 0, 1))
+    newest = datetime(2024, 7, 18) - timedelta(days=late + 14)
+    assert labels(opened, raw, open_ended, newest)["churned"].eq(0).all()
+    assert labels(opened, raw, open_ended, newest + timedelta(days=1))["churned"].isna().all()
+
+
+def test_one_row_in_a_thousand_that_comes_very_late_holds_nothing_up(opened: Any, open_ended: Settings) -> None:
+    raw = daily_shop(late=1)
+    orders = raw["orders"]
+    raw["orders"] = orders.assign(
+        recorded_at=orders["recorded_at"].where(orders.index != 500, orders["recorded_at"].max())
+    )
+    known = what_is_known(opened(raw), open_ended)
+    assert known.labels_until == datetime(2024, 7, 18, 10)
+
+
+def test_contracts_over_a_gap_are_unknown_and_their_value_too(opened: Any, open_ended: Settings) -> None:
+    number = np.arange(2000)  # ten contracts of 20 days begin each day, in turn for 40 customers
+    started = pd.Timestamp("2024-01-01 10:00") + pd.to_timedelta(number // 10, unit="D")
+    contracts = pd.DataFrame({"subscription_id": number.astype(str), "customer_id": [f"c{i % 40}" for i in number]})
+    contracts = contracts.assign(started_at=started, ended_at=started + pd.Timedelta(days=20), price_per_month=30.0)
+    days = contracts["started_at"].dt.normalize()
+    gap = days.between("2024-04-15", "2024-05-05")
+    customers = daily_shop()["customers"]
+    business = open_ended.model_copy(update={"churn": open_ended.churn.model_copy(update={"kind": "contract"})})
+    raw = {"customers": customers, "subscriptions": contracts[~gap]}
+    over = labels(opened, raw, business, datetime(2024, 4, 16))
+    assert over["active"].all()
+    assert over[["churned", "clv"]].isna().all(axis=None)
+    clear = labels(opened, raw, business, datetime(2024, 3, 1))
+    assert clear["churned"].eq(0).all()
+    assert clear["clv"].notna().all()
+    at_edge = labels(opened, raw, business, datetime(2024, 3, 25))  # within the grace of 14 days after the horizon
+    assert at_edge["churned"].isna().all()
+    assert at_edge["clv"].notna().all()
+
+
+def test_a_gap_is_touched_from_its_first_moment_to_its_last() -> None:
+    gap = Gap("orders", datetime(2024, 4, 15), datetime(2024, 5, 6), 210.0)
+    known = Knowledge(datetime(2025, 1, 1), gaps={"orders": (gap,)})
+    assert not known.in_gap("orders", gap.begins - timedelta(days=5), 5)
+    assert known.in_gap("orders", gap.begins - timedelta(days=5), 6)
+    assert known.in_gap("orders", gap.ends - timedelta(microseconds=1), 1)
+    assert not known.in_gap("orders", gap.ends, 100)
+    assert not known.in_gap("subscriptions", gap.begins, 1)

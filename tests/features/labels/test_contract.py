@@ -11,7 +11,7 @@ import pytest
 
 from configs.errors import ConfigError, DataError
 from configs.settings import Settings
-from features.labels.by_kind import end_of_known, first_event, labels_at, require_amounts
+from features.labels.by_kind import Knowledge, end_of_known, first_event, labels_at, require_amounts
 from features.quality.check import check_tables
 
 AS_OF = datetime(2024, 7, 1)
@@ -30,7 +30,9 @@ def business(settings: Settings) -> Settings:
 
 def labels(opened, raw: dict[str, pd.DataFrame], settings: Settings, as_of: datetime, until: datetime) -> pd.DataFrame:
     tables = opened(raw)
-    return labels_at(tables, tables["customers"], as_of, until, settings).to_pandas().set_index("customer_id")
+    return (
+        labels_at(tables, tables["customers"], as_of, Knowledge(until), settings).to_pandas().set_index("customer_id")
+    )
 
 
 def test_who_ends_without_a_contract_following_within_the_grace_has_left(

@@ -10,7 +10,7 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.settings import load
-from features.labels.by_kind import labels_at
+from features.labels.by_kind import Knowledge, labels_at
 from features.quality.check import check_tables
 from features.simulation.subscriptions import SyntheticSubscriptions, generate
 
@@ -38,7 +38,7 @@ def test_every_row_is_usable(simulated: SyntheticSubscriptions) -> None:
 @pytest.mark.parametrize("month", [datetime(2023, 6, 1), datetime(2024, 1, 1)])
 def test_labels_say_who_left_in_truth(opened, simulated: SyntheticSubscriptions, month: datetime) -> None:
     settings, tables = load("test_subscriptions"), opened(simulated.tables)
-    labels = labels_at(tables, tables["customers"], month, datetime(2024, 3, 1), settings).to_pandas()
+    labels = labels_at(tables, tables["customers"], month, Knowledge(datetime(2024, 3, 1)), settings).to_pandas()
     outcomes = labels[labels["active"]].set_index("customer_id")["churned"].sort_index()
     truth = simulated.truth[simulated.truth["month"] == month].set_index("customer_id")["left"].sort_index()
     assert outcomes.index.tolist() == truth.index.tolist()

@@ -1,0 +1,36 @@
+"""The gaps of a load, as findings: days that its rows should cover and do not, see `features.gaps`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from configs.settings import Settings
+from features.gaps import GAP_TABLES, Gap, gaps_of
+from features.labels.by_kind import data_end
+from features.quality.anomalies import RULES, Finding
+from features.quality.check import ValidatedTable
+
+
+def load_gaps(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[Gap]:
+    """Gaps within the tables, and at their end: up to ``data_until``, or else to the newest row of any table."""
+    end = data_end(settings, (one.column(one.table.time).max() for one in checked.values() if one.table_rows))
+    counts = {name: _rows_a_day(checked[name]) for name in GAP_TABLES if name in checked and checked[name].table_rows}
+    return gaps_of(counts, end, settings.quality.closed)
+
+
+def gap_findings(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[Finding]:
+    """A finding for each gap."""
+    severity, todo = RULES["gap"]
+    severity = "warn" if "gap" in settings.quality.accept_rules else severity
+    todo = f"{todo}, or add 'gap' to quality.accept_rules"
+    return [
+        Finding(gap.table, checked[gap.table].table.time, "gap", severity, gap.text, "rows as before and after", todo)
+        for gap in load_gaps(checked, settings)
+    ]
+
+
+def _rows_a_day(one: ValidatedTable) -> pd.Series:
+    counts = one.column(one.table.time).dt.floor("D").value_counts()
+    return pd.Series(counts.to_numpy(), index=pd.DatetimeIndex(counts.index))
