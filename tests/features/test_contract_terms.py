@@ -273,4 +273,4 @@ def test_the_page_states_each_column_and_each_status_of_a_contract() -> None:
     page = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text("utf-8")
     section = page[page.index("### Contracts") :]
     for word in (*OPTIONAL, *STATUSES):
-        assert word == "ends_unannounced" or f"`{word}`" in section
+        assert word in ("ends_unannounced", "known_until") or f"`{word}`" in section
