@@ -17,6 +17,7 @@ import numpy as np
 
 from configs.errors import NotReadyError, RegistryError, StaycastError
 from configs.workspace import Workspace
+from features.schema import load_schema
 from training.model import bundle as bundles
 from training.model import catalog
 from training.model.bundle import Bundle, Task
@@ -128,10 +129,29 @@ def _load(workspace: Workspace, version: Version, served_hash: str | None) -> Lo
         raise RegistryError(f"{version.label} holds no interval: train it again")
     if served_hash is not None and bundle.schema_hash != served_hash:
         raise RegistryError(
-            f"{version.label} learned from features {bundle.schema_hash}, the features to serve are {served_hash}: "
-            "rebuild the features with the settings it was trained with, or train again"
+            f"{version.label} learned from features {bundle.schema_hash}, the features to serve are {served_hash}"
+            f"{_difference(workspace, bundle)}: rebuild the features with the settings it was trained with, or train "
+            "again"
         )
     return LoadedModel.from_bundle(bundle, version.version)
+
+
+def _difference(workspace: Workspace, bundle: Bundle) -> str:
+    """The columns in which a model's features and those of the workspace differ, as part of a sentence."""
+    try:
+        served = load_schema(workspace.features)
+    except NotReadyError:
+        return ""
+    apart = {
+        "it misses": [name for name in bundle.features if name not in served.names],
+        "it never saw": [name for name in served.names if name not in bundle.features],
+        "of another type are": [
+            name
+            for name in served.names
+            if name in bundle.features and (name in served.categories) != (name in bundle.categories)
+        ],
+    }
+    return "".join(f"; {what} {', '.join(names[:8])}" for what, names in apart.items() if names)
 
 
 class ChampionWatcher:

@@ -13,6 +13,7 @@ import pytest
 
 from configs.errors import NotReadyError, RegistryError
 from configs.workspace import Workspace
+from features.schema import Feature, FeatureSchema
 from serving.answer.champion import Champions, ChampionWatcher, LoadedModel
 from training.model.catalog import champion_versions
 
@@ -198,3 +199,12 @@ def test_a_running_watcher_follows_the_alias_by_itself(watcher: ChampionWatcher,
         point("churn", NEWER)
         assert swapped.wait(20)
         assert watcher.current().churn.version == NEWER
+
+
+def test_the_columns_in_which_the_features_differ_are_named(registry: Workspace) -> None:
+    learned = Champions.load(registry).churn.bundle.features
+    kept = tuple(Feature(name, "orders", "float64", "") for name in learned[1:])
+    registry.features.mkdir(parents=True, exist_ok=True)
+    FeatureSchema((*kept, Feature("basket_size", "orders", "float64", ""))).save(registry.features)
+    with pytest.raises(RegistryError, match=f"; it misses {learned[0]}; it never saw basket_size.*: rebuild"):
+        Champions.load(registry, lambda: "other")
