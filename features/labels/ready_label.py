@@ -20,14 +20,11 @@ from configs.settings import Columns, Settings, naive_utc
 from features.columns.attributes import attribute_columns
 from features.columns.column import Column
 from features.labels.profile_numbers import read_numbers
-from features.schema import load_schema
+from features.schema import RESERVED, load_schema
 from features.tables import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
 
-RESERVED = (
-    "as_of", "known_at", "active", "churned", "contacted", "training_weight", "clv", "forecast", "baseline",
-    "prediction", "low", "high", "value", "part", "event_timestamp", "created_timestamp", REASON, SOURCE_ROWS,
-)  # fmt: skip
 NOT_FEATURES = ("customer_id", "label", "exported_at")
+TAKEN = {*RESERVED, "part", REASON, SOURCE_ROWS} - {*PROFILES.names, "signed_up_at", "recorded_at"}
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ def _with_simple_names(profiles: pd.DataFrame) -> pd.DataFrame:
     names = [n if n in own else column_name(n) or f"column_{place}" for place, n in enumerate(profiles, start=1)]
     folded = [name.casefold() for name in names]
     twice = sorted({name for name in names if folded.count(name.casefold()) > 1})
-    reserved = sorted({name for name in names if name.casefold() in RESERVED and name not in own})
+    reserved = sorted({name for name in names if name.casefold() in TAKEN and name not in own})
     if twice or reserved:
         is_said = "stands there more than once, capitals aside" if twice else "is used by Staycast itself"
         raise DataError(
