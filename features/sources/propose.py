@@ -98,15 +98,27 @@ def read_sample(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise DataError(f"no file at '{path}'; name existing CSV, XLSX or parquet files")
     if path.suffix.lower() in PARQUET:
-        return next(pq.ParquetFile(path).iter_batches(SAMPLE)).to_pandas()
+        with pq.ParquetFile(path) as file:
+            first = next(file.iter_batches(SAMPLE), None)
+            if first is None:
+                raise DataError(f"'{path}' holds no row; export it again")
+            return _marked(first.to_pandas(), file.metadata.num_rows > first.num_rows)
     if path.suffix.lower() in XLSX:
-        return sheet_sample(path, SAMPLE)
+        rows = sheet_sample(path, SAMPLE)
+        return _marked(rows, len(rows) == SAMPLE)
     with tempfile.TemporaryDirectory() as folder:
         opened = open_delimited(path, Path(folder), likely_encoding(path))
         first = next(opened.batches, None)
         if first is None or not first.num_rows:
             raise DataError(f"'{path}' holds a header and no row; export it again")
-        return first.rename_columns(opened.names).to_pandas().head(SAMPLE).replace("", None)
+        rows = first.rename_columns(opened.names).to_pandas()
+        is_part = len(rows) > SAMPLE or next(opened.batches, None) is not None
+        return _marked(rows.head(SAMPLE).replace("", None), is_part)
+
+
+def _marked(rows: pd.DataFrame, is_part: bool) -> pd.DataFrame:
+    rows.attrs["is_part"] = is_part
+    return rows
 
 
 def _is_text(path: Path) -> bool:

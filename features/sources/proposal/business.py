@@ -13,6 +13,7 @@ import pandas as pd
 from features.sources.proposal import lexicon
 from features.sources.proposal.columns import EPOCHS, Column
 from features.sources.proposal.lexicon import SENSITIVE, normalized
+from features.sources.proposal.order_lines import lines_of
 from features.sources.proposal.row_rules import row_rules
 from features.sources.proposal.tables import Reading, TableGuess, guess_table, guess_tables
 from features.tables import CUSTOMERS, TABLES
@@ -33,6 +34,7 @@ class Rhythm:
     gap_days: float
     customers: int
     span_days: int
+    is_part: bool = False  # the files go on after what was looked at
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,10 @@ def _customers(kept: list[TableGuess], aside: dict[Path, str]) -> list[TableGues
 
 def _with_rules(guess: TableGuess) -> TableGuess:
     where, notes = row_rules(guess.table.name, guess.spare)
-    return replace(guess, reading=Reading(where=where, notes=notes)) if where or notes else guess
+    numbers = {g.field.name: g.column for g in guess.guesses if g.field.kind == "number"}
+    key = guess.column(guess.table.key)
+    lines = lines_of(key, numbers, guess.columns) if guess.table.name == "orders" and key else {}
+    return replace(guess, reading=Reading(where=where, lines=lines, notes=notes)) if where or notes or lines else guess
 
 
 def _alike(guesses: list[TableGuess]) -> list[list[TableGuess]]:
@@ -185,12 +190,13 @@ def rhythm(entries: list[list[TableGuess]]) -> Rhythm | None:
     if rows.empty:
         return None
     span = int((rows["day"].max() - rows["day"].min()).days)
+    is_part = any(c.is_part for entry in entries for guess in entry for c in guess.columns)
     if "end" in rows:
         lengths = (rows["end"] - rows["day"]).dt.days.dropna()
-        return Rhythm(float(lengths.median()), len(lengths), span) if len(lengths) else None
+        return Rhythm(float(lengths.median()), len(lengths), span, is_part) if len(lengths) else None
     gaps = rows.groupby("customer")["day"].diff().dt.days
     middles = gaps.groupby(rows["customer"]).median().dropna()
-    return Rhythm(float(middles.median()), len(middles), span) if len(middles) else None
+    return Rhythm(float(middles.median()), len(middles), span, is_part) if len(middles) else None
 
 
 def _days(guess: TableGuess) -> pd.DataFrame | None:

@@ -39,6 +39,7 @@ class Column:
 
     name: str
     values: pd.Series
+    is_part: bool = False  # the file goes on
 
     @cached_property
     def meaning(self) -> Meaning:

@@ -47,6 +47,7 @@ class Reading:
     """What else the mapping of a file says, see `features.sources.mapping`: `where` with the reason of each rule."""
 
     where: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
+    lines: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     currency: str | None = None
@@ -90,8 +91,9 @@ class TableGuess:
 
 
 def columns_of(sample: pd.DataFrame) -> tuple[Column, ...]:
-    """The columns of a sample."""
-    return tuple(Column(str(name), sample.iloc[:, place]) for place, name in enumerate(sample.columns))
+    """The columns of a sample; its ``attrs["is_part"]`` says whether the file goes on."""
+    is_part = bool(sample.attrs.get("is_part"))
+    return tuple(Column(str(name), sample.iloc[:, place], is_part) for place, name in enumerate(sample.columns))
 
 
 def guess_tables(

@@ -160,6 +160,8 @@ def _reading_lines(guess: TableGuess) -> list[str]:
     if reading.where:
         lines.append("where:")
     lines += [f"  {quoted(n)}: {_flow(kept)}  # {comment(why)}" for n, (kept, why) in reading.where.items()]
+    if reading.lines:
+        lines.append(f"lines: {_flow(reading.lines)}  # several rows have the same {guess.table.key}: one line an item")
     if reading.numbers:
         lines.append("numbers:")
     lines += [f"  {name}: {_flow(how)}" for name, how in reading.numbers.items()]
@@ -259,7 +261,9 @@ def _churn_lines(business: Business) -> list[str]:
             f"  activity_days: {max(LEAST_HORIZON, rounded_up(GAPS_ACTIVE * gap))}  # about {GAPS_ACTIVE} usual gaps",
         ]
     lines.append(f"  horizons_days: [{horizon}, {2 * horizon}, {3 * horizon}]  # answered for beside it")
-    if seen.span_days < 6 * horizon:
+    if seen.is_part:
+        lines.append(f"  # CHECK: seen in the first rows of the files alone, which hold {seen.span_days} days")
+    elif seen.span_days < 6 * horizon:
         lines.append(f"  # the files hold {seen.span_days} days only: little to learn from for a horizon of {horizon}")
     return lines
 

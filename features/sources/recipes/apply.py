@@ -113,6 +113,7 @@ def _reading(variant: Variant, columns: tuple[Column, ...], found: Mapping[str, 
         notes.append(f"DOUBT: {units.name} is not always 1, and the price may be that of one")
     return Reading(
         where=where,
+        lines={name: how for name, how in variant.lines.items() if name in found},
         numbers={name: dict(how) for name, how in variant.numbers.items() if name in found},
         values={name: dict(words) for name, words in variant.values.items() if name in found},
         currency=None if currency is None or currency.filled.empty else currency.name,

@@ -64,6 +64,8 @@ class Variant(Section):
         Names of the file, by our names.
     also
         A further reading of the same file, beside the one before.
+    lines
+        One line an item: how the numbers of an order's lines are combined.
     hundredths
         Numbers that are told in the smallest unit of their currency.
     per_unit
@@ -81,6 +83,7 @@ class Variant(Section):
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
     numbers: dict[str, dict[str, float]] = Field(default_factory=dict)
     hundredths: tuple[str, ...] = ()
+    lines: dict[str, Literal["once", "sum"]] = Field(default_factory=dict)
     where: tuple[Rule, ...] = ()
     periods: Periods | None = None
     per_unit: str | None = None

@@ -258,3 +258,17 @@ def test_a_file_that_cannot_be_read_is_said_and_one_that_is_not_there_is_refused
 def test_orders_without_amounts_are_counted(tmp_path: Path) -> None:
     frame = pd.DataFrame({"order_id": range(60), "customer_id": WHO, "ordered_at": DAYS, "note": "x"})
     assert proposed(write(tmp_path, "orders.csv", frame))["currency"] == "XXX"
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_gap_that_is_seen_in_the_first_rows_alone_says_so(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = pd.DataFrame({"order_id": range(60), "customer_id": WHO, "ordered_at": DAYS, "amount": 1.5})
+    path = write(tmp_path, "orders.csv", frame)
+    if ending == "parquet":
+        path = tmp_path / "orders.parquet"
+        frame.to_parquet(path)
+    assert "CHECK" not in propose_config([path])[0]
+    monkeypatch.setattr("features.sources.propose.SAMPLE", 30)
+    assert "# CHECK: seen in the first rows of the files alone, which hold 203 days" in propose_config([path])[0]
