@@ -44,6 +44,7 @@ SURE, OUT = 0.9, 0.75
 MOST_WORDS = 5_000
 JAPANESE, FEW_WORDS = ("cp932", "euc-jp"), 30  # so many words of Japanese are not without kana
 FINAL = "ςךםןףץ"  # letters that only end a word
+WORD = "[^\x00-/:-@\\[-`{-\x7f\xa0\u202f\u3000]+"  # letters, digits, and all beyond ASCII but blanks
 SIGNS = "€£¥§°²³½¼¾×±µ©®™•·…"
 
 
@@ -85,9 +86,9 @@ def question(found: Sequence[Reading]) -> str:
 
 
 def _reading(encoding: str, text: str) -> Reading:
-    words = [w for w in dict.fromkeys(re.findall("[^\x00-@\\[-`{-\x7f]+", text)) if not w.isascii()][:MOST_WORDS]
-    if not words:
-        return Reading(encoding, 0.0, ())
+    words = [w for w in dict.fromkeys(re.findall(WORD, text)) if not w.isascii()][:MOST_WORDS]
+    if not words:  # blanks that do not break a line
+        return Reading(encoding, 1.0, (next(iter(re.findall(r"\S*\xa0\S*", text)), "")[:20],), 1.0)
     letters = Counter(letter for letter in "".join(words).lower() if letter.isalpha() and not letter.isascii())
     looks = sum(map(_is_word, words)) / len(words)
     usual = _common_share(letters, encoding) if encoding in ASIAN else _language_share(letters)
@@ -98,11 +99,16 @@ def _reading(encoding: str, text: str) -> Reading:
 
 def _is_word(word: str) -> bool:
     """Whether these letters and signs could be one word: of one script, without a sign or a capital letter inside."""
+    if re.search("[0-9][^\x00-\x7f]", word) and any(
+        a.isdigit() and b.isalpha() and not (b.isascii() or _is_asian(b)) for a, b in pairwise(word)
+    ):
+        return False  # as 1 234 in another encoding
+    word = re.sub("[0-9]", "", word)
     if all(letter in SIGNS for letter in word):
         return True
     if len(word) == 1 and word.isupper():
         return False
-    letters = re.sub("^[«»“”„‘’‚‹›–—…¿¡]+|[«»“”‘’‹›–—…®™ªº]+$", "", word)
+    letters = re.sub("^[«»“”„‘’‚‹›–—…¿¡°•©]+|[«»“”‘’‹›–—…®™ªº°•€]+$", "", word)
     if not all(
         letter.isalpha() or unicodedata.combining(letter) or _is_asian(letter) or letter in "’·" for letter in letters
     ):

@@ -50,6 +50,12 @@ def test_a_long_text_of_chinese_is_sure() -> None:
     assert reading is not None and reading.encoding == "gb18030"
 
 
+@pytest.mark.parametrize("text", ["1\xa0234,50 12\xa0000", "25 °C\n30 °C\n12 ½", "12,30 €\n4,50€", "O’Brien\n“x”"])
+def test_signs_and_blanks_of_windows_are_not_letters_of_dos(text: str) -> None:
+    found = readings(text.encode("cp1252"))
+    assert found[0].encoding == "cp1252" and found[0].score == 1
+
+
 def test_readings_that_say_the_same_text_are_one() -> None:
     found = readings("Jörg".encode("cp1252"))
     assert [reading.encoding for reading in found if reading.examples == ("Jörg",)] == ["cp1252"]
