@@ -40,7 +40,7 @@ from features.simulation import subscriptions
 from features.simulation.shop import generate
 from features.sources.data_sets import completejourney
 from features.sources.loaders import loader
-from features.tables import REASON, SOURCE_ROWS
+from features.tables import REASON, SOURCE_ROWS, TABLES
 
 CUSTOMERS, MONTHS, HOUSEHOLDS = 500, 6, 400
 DRAWN = {"online_retail": ("2011-12-16", 1500), "cdnow": ("1998-07-08", 4000)}
@@ -70,7 +70,13 @@ def whole(business: str) -> dict[str, pd.DataFrame]:
     tables = loader(business).load(load(business).source.options)
     orders = tables["orders"]
     kept = orders[orders[REASON].isna()].drop(columns=[REASON, SOURCE_ROWS]) if REASON in orders else orders
-    return {n: f.astype({"customer_id": str}) for n, f in {**tables, "orders": kept}.items()}
+    return {n: _timed(n, f.astype({"customer_id": str})) for n, f in {**tables, "orders": kept}.items()}
+
+
+def _timed(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """A table whose times are times, not texts."""
+    times = [f.name for f in TABLES[name].fields if f.kind == "time" and f.name in frame]
+    return frame.assign(**{c: pd.to_datetime(frame[c], utc=True, format="ISO8601") for c in times})
 
 
 def households(rng: np.random.Generator) -> tuple[Tables, datetime]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -34,6 +34,7 @@ from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTa
 from features.quality.contract_rows import contract_notes, with_announcement
 from features.quality.first_events import customers_of
 from features.quality.outlying_amounts import set_outliers_aside
+from features.quality.outlying_dates import set_outlying_aside
 from features.quality.quarantine import kept_columns
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
@@ -137,7 +138,9 @@ def checked_tables(
     """
     check = ChunkedCheck(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
     origin = settings.source.customers_from
-    checked = check_tables(raw, settings.columns, now, settings.churn.kind, check, origin)
+    latest = now + timedelta(seconds=settings.quality.clock_skew_seconds)
+    checked = check_tables(raw, settings.columns, latest, settings.churn.kind, check, origin)
+    checked = set_outlying_aside(checked, settings.quality)
     checked = resolve_if_given(set_outliers_aside(checked, settings.quality.outlying_amounts))
     checked = with_announcement(checked, settings.churn.ends, settings.data_until_utc, now)
     return {"customers": customers_of(checked[origin]), **checked} if origin else checked

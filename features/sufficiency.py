@@ -32,6 +32,7 @@ REMEDIES = {
     "is empty": "fill it at its source, or leave such rows out of the export",
     "occurs more than once": "export each row once; only the first is used",
     "lies in the future": "check the clock and the time zone of the export",
+    "from all other rows": "correct the date, or change quality.outlying_gap_days",
     "is no known customer": "export all customers, or map the right column to customer_id",
     "times the 99th percentile": "correct it at its source, or keep it with quality.outlying_amounts: null",
     "is larger than": "correct the number at its source",

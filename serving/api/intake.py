@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import StaycastError
@@ -83,7 +83,8 @@ class EventIntake:
         known = refresh.known(persons) | log.signed_up(persons)
         known |= {event.customer_id for event in events if event.table == "customers"}
         known_ids = {i for i, person in zip(ids, persons, strict=True) if person in known}
-        faults = find_faults(events, refresh.tables, known_ids, clock())
+        latest = clock() + timedelta(seconds=self._settings.quality.clock_skew_seconds)
+        faults = find_faults(events, refresh.tables, known_ids, latest)
         if faults:
             raise invalid_request(FieldError(batch.pointer(f.place, f.field), f.detail) for f in faults)
         self._require_own_rows(batch, events, persons)
