@@ -10,6 +10,7 @@ from configs.errors import ConfigError, nearest
 from features.numbers.currencies import CODES, NAMES, SHARED_SIGNS, are_currencies, currency_of
 from features.numbers.reading import tokens_sql
 from features.sources.expressions import NULL_TEXT, ColumnExpression, Part, PartReader, as_text
+from features.sources.rows.lines import NO_CURRENCY
 from features.sources.rows.rules import comparable
 from features.sql import quote_literal
 from features.tables import MONEY
@@ -126,7 +127,7 @@ def _column(connection: duckdb.DuckDBPyConnection, part: Part, text: str) -> Col
     unknown = " and ".join(f"{text} <> {quote_literal(value)}" for value in codes) or "true"
     value = f"concat('''', left({text}, 20), '''')"
     reason = (
-        f"case when coalesce({text}, '') = '' then 'currency: is empty' "
+        f"case when coalesce({text}, '') = '' then {quote_literal(NO_CURRENCY)} "
         f"when {unknown} then concat('currency: ', {value}, ' is no currency of ISO 4217') end"
     )
     return ColumnExpression(_as_code(text, codes), reason=reason)

@@ -91,7 +91,7 @@ def _table_lines(table: str, entries: list[list[TableGuess]], encodings: Mapping
             f"    {table}:  # one row per {grain}",
             *(f"      {line}" for line in _entry_lines(entries[0], encodings)),
         ]
-    lines = [f"    {table}:  # one row per {grain}; files of different columns, each with its own mapping"]
+    lines = [f"    {table}:  # one row per {grain}; several entries, each with its own mapping"]
     prefixes = _prefixes(entries)
     for entry, prefix in zip(entries, prefixes, strict=True):
         first, *rest = _entry_lines(entry, encodings)

@@ -20,6 +20,7 @@ from features.sql import quote_literal
 from features.tables import TABLES
 
 Combine = Literal["once", "sum"]
+NO_CURRENCY = "currency: is empty"  # the reason against a row that tells none
 
 
 def combine_lines(
@@ -66,7 +67,11 @@ def combine_lines(
     differ = [(f"v{k}", names[k]) for k in once] + ([("cur", "currency")] if has_currency else [])
     reason = ": differs among the lines of one " + spec.grain
     differs = [f"case when count(distinct {v}) > 1 then {quote_literal(name + reason)} end" for v, name in differ]
-    why = f"nullif(concat_ws('; ', string_agg(distinct why, '; '), {', '.join(differs)}), '') as why"
+    given = "string_agg(distinct why, '; ')"
+    if has_currency:  # a line below the first need not repeat the currency of its order
+        told = f"nullif(trim(replace(why, {quote_literal(NO_CURRENCY)}, ''), '; '), '')"
+        given = f"case when count(cur) > 0 then string_agg(distinct {told}, '; ') else {given} end"
+    why = f"nullif(concat_ws('; ', {given}, {', '.join(differs)}), '') as why"
     rest = [f"coalesce(arg_min({w}, place) filter (where {w} <> ''), '') as {w}" for w in texts]
     rest += ["arg_min(cur, place) as cur"] if has_currency else []
     others = [f"v{names.index(n)} is null" for n in ("customer_id", spec.time) if n in names]

@@ -118,6 +118,7 @@ def test_shopify_lines_become_orders_and_refunds_count_against_them(tmp_path: Pa
         ("refund-#1002", "bob@example.com", "-25.0"), ("refund-#1004", "ann@example.com", "-10.0"),
     ]  # fmt: skip
     assert tables["orders"]["quantity"].tolist()[0] == 3
+    assert "source_reason" not in tables["orders"]  # nothing is wrong with any of them
     assert pd.to_datetime(tables["orders"]["ordered_at"], utc=True).dt.hour.tolist()[0] == 15
 
 
