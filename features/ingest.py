@@ -32,9 +32,9 @@ from features.quality import quality_gate, quality_report
 from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTable
 from features.quality.contract_rows import contract_notes, with_announcement
+from features.quality.dates.outlying_dates import set_outlying_aside
 from features.quality.first_events import customers_of
 from features.quality.outlying_amounts import set_outliers_aside
-from features.quality.outlying_dates import set_outlying_aside
 from features.quality.quarantine import kept_columns
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened

@@ -17,8 +17,8 @@ import pandas as pd
 
 from configs.errors import ConfigError, NotEnoughDataError
 from configs.settings import Settings
-from features.gaps import Gap, find_gaps
 from features.labels.contract import contract_labels_as_of
+from features.labels.gaps import Gap, find_gaps
 from features.labels.inactivity import churned_column, labels_as_of
 
 BEGINS = {"inactivity": ("orders", "ordered_at"), "contract": ("subscriptions", "started_at")}

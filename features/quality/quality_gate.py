@@ -23,7 +23,7 @@ from configs.workspace import Workspace
 from features.quality import anomalies, quality_report
 from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
-from features.quality.gap_findings import gap_findings
+from features.quality.dates.gap_findings import gap_findings
 from features.quality.outlying_amounts import outlier_findings
 from features.quality.quality_verdict import read_if_any
 from features.quality.row_findings import row_findings

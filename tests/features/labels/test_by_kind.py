@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from configs.settings import Settings
-from features.gaps import Gap
 from features.labels.by_kind import Knowledge, data_end, end_of_known, labels_at, what_is_known
+from features.labels.gaps import Gap
 from features.labels.ready_label import prepare
 from features.quality import quality_report
 

@@ -10,7 +10,7 @@ import pytest
 
 from configs.settings import Settings
 from features.ingest import checked_tables
-from features.quality.outlying_dates import usual_span
+from features.quality.dates.outlying_dates import usual_span
 from features.sources import files
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The gaps of a load, as findings: days that its rows should cover and do not, see `features.gaps`."""
+"""The gaps of a load, as findings: days that its rows should cover and do not, see `features.labels.gaps`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from configs.settings import Settings
-from features.gaps import GAP_TABLES, Gap, gaps_of
 from features.labels.by_kind import data_end
+from features.labels.gaps import GAP_TABLES, Gap, gaps_of
 from features.quality.anomalies import RULES, Finding
 from features.quality.check import ValidatedTable
 

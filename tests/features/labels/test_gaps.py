@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.gaps import find_gaps, gaps_of
+from features.labels.gaps import find_gaps, gaps_of
 
 Rhythm = Callable[[np.random.Generator], pd.Series]
 START = "2022-03-01"
