@@ -21,6 +21,7 @@ from features.tables import CUSTOMERS, TABLES
 LADDER = (7, 14, 30, 60, 90, 120, 180, 270, 365, 540, 730, 1095)
 GAPS_ACTIVE = 3
 LEAST_HORIZON = 30
+AGREED_FILLED, AGREED_AHEAD = 0.95, 0.05
 LONG_CONTRACT_DAYS = 300
 SEXES, WOMEN = frozenset(lexicon.ANY_SEX.split()), frozenset(lexicon.WOMEN.split())
 GROWN_UP_YEARS = 14
@@ -99,7 +100,7 @@ def understand(samples: dict[Path, tuple[Column, ...]]) -> Business:
         found = [dated for g in found if (dated := _with_dates(g, aside))]
     kept = [g for g in found if kind != "label" or g.table.name == "profiles"]
     aside |= {g.path: "profiles go alone: churn by label has no dates" for g in found if g not in kept}
-    kept = _customers(kept, aside)
+    kept = _customers([_with_agreed_end(g) for g in kept], aside)
     kept = [_with_rules(g) for g in kept]
     tables = {name: _alike(list(group)) for name, group in groupby(kept, key=lambda g: g.table.name)}
     events = {"inactivity": "orders", "contract": "subscriptions", "label": ""}[kind]
@@ -156,6 +157,20 @@ def _with_rules(guess: TableGuess) -> TableGuess:
     key = guess.column(guess.table.key)
     lines = lines_of(key, numbers, guess.columns) if guess.table.name == "orders" and key else {}
     return replace(guess, reading=Reading(where=where, lines=lines, notes=notes)) if where or notes or lines else guess
+
+
+def _with_agreed_end(guess: TableGuess) -> TableGuess:
+    """Ends that nearly every contract has, many after the last start, are agreed: nobody has left by them yet."""
+    end, start = guess.column("ended_at"), guess.column("started_at")
+    if guess.table.name != "subscriptions" or end is None or start is None or guess.column("renews_at"):
+        return guess
+    ends, last = times_of(end), times_of(start).max()
+    if len(ends) < AGREED_FILLED * len(end.values) or (ends > last).mean() < AGREED_AHEAD:
+        return guess
+    agreed = next(f for f in guess.table.fields if f.name == "renews_at")
+    why = "nearly every contract has one, and many lie ahead: the end that was agreed"
+    own = (replace(g, field=agreed, why=why) if g.field.name == "ended_at" else g for g in guess.guesses)
+    return replace(guess, guesses=tuple(own))
 
 
 def _alike(guesses: list[TableGuess]) -> list[list[TableGuess]]:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.numbers.currencies import CODES
 from features.sources.expressions import ISO
-from features.sources.proposal.lexicon import Meaning, meaning, normalized
+from features.sources.proposal.lexicon import Meaning, meaning
 
 FORMATS = (
     "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S", "%d.%m.%y", "%d.%m.%y %H:%M", "%d/%m/%Y", "%d/%m/%Y %H:%M",
@@ -138,11 +138,6 @@ class Column:
     def is_currency_code(self) -> bool:
         """All values are codes of currencies."""
         return not self.counts.empty and {str(v).upper() for v in self.counts.index} <= CODES
-
-    @cached_property
-    def words(self) -> dict[str, int]:
-        """Rows of each value of a column with few of them, in the form in which words are compared."""
-        return {normalized(str(value)): int(rows) for value, rows in self.counts.head(FEW).items()}
 
     @cached_property
     def is_category(self) -> bool:

@@ -272,3 +272,22 @@ def test_a_gap_that_is_seen_in_the_first_rows_alone_says_so(
     assert "CHECK" not in propose_config([path])[0]
     monkeypatch.setattr("features.sources.propose.SAMPLE", 30)
     assert "# CHECK: seen in the first rows of the files alone, which hold 203 days" in propose_config([path])[0]
+
+
+def test_ends_that_every_contract_has_are_agreed_and_not_leavings(tmp_path: Path) -> None:
+    starts = pd.date_range("2023-01-01", periods=60, freq="7D")
+    frame = pd.DataFrame(
+        {
+            "Vertragsnummer": range(60),
+            "Kunde": WHO,
+            "Vertragsbeginn": starts,
+            "Vertragsende": starts + pd.Timedelta(days=365),
+        }
+    )
+    path = write(tmp_path, "vertraege.csv", frame)
+    columns = proposed(path)["source"]["options"]["subscriptions"]["columns"]
+    assert columns["renews_at"] == "Vertragsende" and "ended_at" not in columns
+    write(
+        tmp_path, "vertraege.csv", frame.assign(Vertragsende=frame["Vertragsende"].where(frame["Vertragsnummer"] < 9))
+    )
+    assert proposed(path)["source"]["options"]["subscriptions"]["columns"]["ended_at"] == "Vertragsende"
