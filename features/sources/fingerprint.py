@@ -26,4 +26,5 @@ def ingest_fingerprint(settings: Settings) -> str:
         settings.time_zone,
         settings.data_until,
         settings.churn.kind,
+        settings.churn.ends,
     )

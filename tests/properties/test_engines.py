@@ -24,7 +24,6 @@ from features.ingest import ingest
 from features.labels.by_kind import Knowledge, labels_at
 from features.schema import feature_columns
 from features.store.event_log import Event, EventLog, tables_with_events
-from features.tables import TABLES
 
 ROOT = Path(__file__).parent.parent.parent
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,7 +57,8 @@ def rows(backend: BaseBackend, folder: Path, as_of: datetime, attributes: tuple[
     tables = read_tables(backend, folder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Spark's own, on its way to pandas
-        found = features_as_of(tables, feature_columns(tables, attributes), as_of).to_pandas()
+        columns = feature_columns(tables, attributes, ("package", "seats"), ("seats",))
+        found = features_as_of(tables, columns, as_of).to_pandas()
     return found.set_index("customer_id").sort_index()
 
 
@@ -96,9 +96,13 @@ def everything(shop: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
         ],
         columns=[*shop["orders"], "recorded_at"],
     )
-    orders = pd.concat([shop["orders"], more.assign(ordered_at=pd.to_datetime(more["ordered_at"], format="ISO8601"))])
+    orders = pd.concat(
+        [shop["orders"], more.assign(ordered_at=pd.to_datetime(more["ordered_at"], format="ISO8601"))],
+        ignore_index=True,
+    )
     customers = pd.concat(
-        [shop["customers"], pd.DataFrame({"customer_id": ["ret"], "signed_up_at": [pd.Timestamp("2023-05-05")]})]
+        [shop["customers"], pd.DataFrame({"customer_id": ["ret"], "signed_up_at": [pd.Timestamp("2023-05-05")]})],
+        ignore_index=True,
     ).assign(region=["north", None, " south ", "west"])
     interactions = pd.DataFrame(
         [
@@ -124,14 +128,41 @@ def everything(shop: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
             ("s1", "ann", "2023-06-01", "2024-02-01", None, "2024-02-01", "basic", 10.0),
             ("s2", "ann", "2024-02-01", None, None, "2024-08-01", "plus", 12.5),
             ("s3", "bob", "2024-01-15 06:00:00.5", "2024-04-15", "2024-02-05 09:30", "2024-04-15", "basic", None),
+            ("s4", "ret", "2024-01-01", "9999-12-31", None, None, "plus", 7.0),
         ],
-        columns=[name for name in TABLES["subscriptions"].names if name != "recorded_at"],
+        columns=[
+            *("subscription_id", "customer_id", "started_at", "ended_at", "cancelled_at", "renews_at"),
+            *("plan", "price_per_month"),
+        ],
+    )
+    terms = [
+        ("t1", "new", "2024-01-01", "2024-02-20", "2024-04-05", "yes", None, None, None, "Active"),
+        ("t2", "new", "2024-01-01", "2024-02-01", "2024-02-15", "no", "2024-01-15", None, None, None),
+        ("t3", "new", "2024-01-01", None, None, None, "2024-02-20", None, None, "trialing"),
+        ("t4", "bob", "2024-01-01", "2024-02-01", "2024-02-03", None, "2024-02-03", None, None, None),
+        ("t5", "ret", "2024-01-01", None, "2024-06-01", None, None, "2024-02-05", "2024-02-25", "in-trial"),
+        ("t6", "ret", "2024-01-02", None, "2024-06-01", None, None, "2024-02-05 12:00:00.5", None, "paused"),
+        ("t7", "ret", "2024-01-02", "2024-02-01", None, None, None, None, None, "non renewing"),
+        ("t8", "ret", "2024-01-02", "2024-02-01", None, None, None, None, None, "incomplete_expired"),
+    ]
+    named = ["subscription_id", "customer_id", "started_at", "cancelled_at", "paid_until", "cancel_at_period_end"]
+    more = pd.DataFrame(terms, columns=[*named, "trial_ends_at", "paused_at", "resumes_at", "status"])
+    subscriptions = pd.concat([subscriptions, more.assign(price_per_month=11.0)], ignore_index=True)
+    changes = pd.DataFrame(
+        [
+            ("a1", "ann", "2024-01-01", "package", "basic"),
+            ("a2", "ann", "2024-02-05", "package", "plus"),
+            ("a3", "ann", "2024-01-05", "seats", "12.5"),
+            ("a4", "bob", "2024-01-05", "seats", "many"),
+        ],
+        columns=["change_id", "customer_id", "changed_at", "attribute", "value"],
     )
     return {
         "customers": customers,
         "orders": orders,
         "subscriptions": subscriptions,
         "interactions": interactions,
+        "attribute_changes": changes,
         "contacts": contacts,
     }
 
