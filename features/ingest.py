@@ -33,6 +33,7 @@ from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTable
 from features.quality.contract_rows import contract_notes, with_announcement
 from features.quality.dates.outlying_dates import set_outlying_aside
+from features.quality.dates.sign_ups import with_first_signs
 from features.quality.first_events import customers_of
 from features.quality.outlying_amounts import set_outliers_aside
 from features.quality.quarantine import kept_columns
@@ -143,7 +144,7 @@ def checked_tables(
     checked = set_outlying_aside(checked, settings.quality)
     checked = resolve_if_given(set_outliers_aside(checked, settings.quality.outlying_amounts))
     checked = with_announcement(checked, settings.churn.ends, settings.data_until_utc, now)
-    return {"customers": customers_of(checked[origin]), **checked} if origin else checked
+    return {"customers": customers_of(checked[origin]), **checked} if origin else with_first_signs(checked)
 
 
 def attribute_notes(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[str]:

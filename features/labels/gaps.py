@@ -95,8 +95,10 @@ def find_gaps(
     if days.empty:
         return []
     first, last = days.index[0], days.index[-1]
-    limit = last + pd.Timedelta(days=MAX_DAYS_AFTER)
-    end = last if until is None else max(last, min(pd.Timestamp(until).floor("D") - pd.Timedelta(days=1), limit))
+    end = last
+    if until is not None:
+        limit = last.to_pydatetime() + timedelta(days=MAX_DAYS_AFTER)
+        end = max(last, pd.Timestamp(min(until, limit)).floor("D") - pd.Timedelta(days=1))
     counts = days.reindex(pd.date_range(first, end), fill_value=0).to_numpy(float)
     begins = first.to_pydatetime()
     shut = _closed(begins, len(counts), closed)
@@ -149,7 +151,7 @@ def _missing(
     if start == 0 or stop - start < max(MIN_DAYS, 2 * pause + 1):
         return None
     sides = [side for side in (_weeks(counts, start, -1), _weeks(counts, stop, 1)) if len(side)]
-    if any(len(side) < 2 or np.median(side[:2]) < ABRUPT * np.median(side) for side in sides):
+    if not sides or any(len(side) < 2 or np.median(side[:2]) < ABRUPT * np.median(side) for side in sides):
         return None
     pace = min(float(np.median(side)) for side in sides)
     expected = pace * float(weekday[start:stop].sum())

@@ -24,6 +24,7 @@ from features.quality import anomalies, quality_report
 from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
 from features.quality.dates.gap_findings import gap_findings
+from features.quality.dates.sign_ups import sign_up_findings
 from features.quality.outlying_amounts import outlier_findings
 from features.quality.quality_verdict import read_if_any
 from features.quality.row_findings import row_findings
@@ -90,6 +91,7 @@ def judge(
     findings = (
         *_threshold_findings(checked, dimensions, settings),
         *gap_findings(checked, settings),
+        *sign_up_findings(checked),
         *strange,
         *outlier_findings(checked),
         *row_findings(checked),

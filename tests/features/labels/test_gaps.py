@@ -107,3 +107,10 @@ def test_campaigns_and_customers_have_no_rhythm() -> None:
 def test_nothing_is_no_gap() -> None:
     assert find_gaps("orders", pd.Series(dtype=float, index=pd.DatetimeIndex([]))) == []
     assert find_gaps("orders", sold(np.random.default_rng(1), 20, 5)) == []
+
+
+def test_rows_far_apart_are_no_gap_and_no_failure() -> None:
+    lone = pd.Series([1, 1], index=pd.to_datetime(["2022-01-01", "2024-01-01"]))
+    assert find_gaps("orders", lone) == []
+    assert find_gaps("orders", lone, datetime(2030, 1, 1)) == []
+    assert find_gaps("orders", lone.head(1), datetime(9999, 12, 31)) == []
