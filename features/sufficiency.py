@@ -21,6 +21,8 @@ from features.ingest import checked_tables, prepared_tables, write_used_rows
 from features.labels.by_kind import first_event, labels_at, what_is_known
 from features.quality.check import ValidatedTable
 from features.quality.chunks import CHUNK_ROWS
+from features.quality.dates.gap_findings import gap_findings
+from features.quality.dates.sign_ups import sign_up_findings
 from features.quality.quality_report import count_reasons
 from features.quality.row_findings import row_findings
 from features.sources.loaders import loader, opened
@@ -66,7 +68,10 @@ def check_source(settings: Settings, on_progress: Callable[[str], None] = lambda
         return {
             "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
             "problems": [p for table in checked.values() for p in list_problems(table)],
-            "to_look_at": [f.to_dict() for f in row_findings(checked)],
+            "to_look_at": [
+                f.to_dict()
+                for f in (*row_findings(checked), *gap_findings(checked, settings), *sign_up_findings(checked))
+            ],
             "enough": _requirements(checked, settings),
         }
 

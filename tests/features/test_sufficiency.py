@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pandas as pd
+
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.engine import connect, read_tables
-from features.sufficiency import check_requirements
+from features.sufficiency import check_requirements, check_source
 from training.data.dataset import load, require_enough
 
 
@@ -30,3 +34,20 @@ def test_without_a_single_usable_order_there_is_nothing_to_learn_from(lived: Wor
     tables = read_tables(connect(), lived.tables)
     empty = {**tables, "orders": tables["orders"].limit(0)}
     assert all(row["found"] == 0 and not row["met"] for row in check_requirements(empty, settings))
+
+
+def test_the_check_names_gaps_sign_ups_after_orders_and_reads_times_in_the_zone(
+    tmp_path: Path, settings: Settings
+) -> None:
+    days = [d for d in pd.date_range("2024-01-01", periods=200) if not "2024-04-03" <= str(d.date()) <= "2024-04-16"]
+    rows = "".join(f"{d:%Y%m%d}-{n},c{n},{d:%Y-%m-%d} 23:{n:02d}:00,5\n" for d in days for n in range(10))
+    (tmp_path / "o.csv").write_text("order_id,customer_id,ordered_at,amount\n" + rows)
+    (tmp_path / "c.csv").write_text("customer_id,signed_up_at\n" + "".join(f"c{n},2024-02-01\n" for n in range(10)))
+    options = {name: {"path": str(tmp_path / f"{name[0]}.csv")} for name in ("customers", "orders")}
+    source = settings.source.model_copy(update={"loader": "files", "options": options})
+    columns = settings.columns.model_copy(update={"attributes": (), "sensitive": (), "constant": ()})
+    update = {"source": source, "columns": columns, "data_until": None, "time_zone": "America/New_York"}
+    told = check_source(settings.model_copy(update=update))["to_look_at"]
+    found = {f["rule"]: f["got"] for f in told}
+    assert found["gap"].startswith("14 days from 2024-04-04 to 2024-04-17")  # days of UTC
+    assert found["late_sign_ups"].startswith("10 of 10 customers have orders")
