@@ -19,12 +19,14 @@ from features.build import as_of_dates, customers_as_of
 from features.engine import connect, read_tables
 from features.ingest import checked_tables, prepared_tables, write_used_rows
 from features.labels.by_kind import first_event, labels_at, what_is_known
+from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable
 from features.quality.chunks import CHUNK_ROWS
 from features.quality.dates.gap_findings import gap_findings
 from features.quality.dates.sign_ups import sign_up_findings
+from features.quality.findings.id_findings import id_findings
+from features.quality.findings.row_findings import row_findings
 from features.quality.quality_report import count_reasons
-from features.quality.row_findings import row_findings
 from features.sources.loaders import loader, opened
 from features.tables import reason_kinds, split_reasons
 
@@ -49,7 +51,7 @@ def check_source(settings: Settings, on_progress: Callable[[str], None] = lambda
     -------
     dict
         ``tables``: rows read and used; ``problems``: one entry a table, column and rule with the number of rows, an
-        example and what to do; ``to_look_at``: what is usable and yet in doubt, see `features.quality.row_findings`;
+        example and what to do; ``to_look_at``: what is usable and yet in doubt, see `features.quality.findings`;
         ``enough``: one entry a requirement, see `check_requirements`.
 
     Raises
@@ -68,12 +70,15 @@ def check_source(settings: Settings, on_progress: Callable[[str], None] = lambda
         return {
             "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
             "problems": [p for table in checked.values() for p in list_problems(table)],
-            "to_look_at": [
-                f.to_dict()
-                for f in (*row_findings(checked), *gap_findings(checked, settings), *sign_up_findings(checked))
-            ],
+            "to_look_at": [f.to_dict() for f in _doubts(checked, settings)],
             "enough": _requirements(checked, settings),
         }
+
+
+def _doubts(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[Finding]:
+    """What is usable and yet to be looked at."""
+    of_times = [*gap_findings(checked, settings), *sign_up_findings(checked)]
+    return [*row_findings(checked), *id_findings(checked), *of_times]
 
 
 def list_problems(table: ValidatedTable) -> list[dict[str, Any]]:

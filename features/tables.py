@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["id", "time", "number", "text", "flag"]
+MAX_ID_LENGTH = 256  # characters of an id, here and in questions to the service
 LARGEST = 1e15  # no number of a row is larger: from there on, cents are lost, and then squares overflow
 REASON = "source_reason"  # a column of a raw table in which its source says why a row cannot be used
 SOURCE_ROWS = "source_rows"  # a column of a raw table: of how many rows of the source each row was made

@@ -30,6 +30,7 @@ from features.tables import (
     IDENTITIES,
     LARGEST,
     LEFT_OUT,
+    MAX_ID_LENGTH,
     REASON,
     REQUIRED,
     SOURCE_GRAIN,
@@ -123,6 +124,13 @@ class ValidatedTable:
         """Share of the rows judged that can be used."""
         return self.rows_used / self.rows_judged if self.rows_judged else 0.0
 
+    def rejected(self, name: str) -> pd.DataFrame:
+        """One column of the rows in quarantine, as text, and their reasons; no rows if they have no such column."""
+        rows = self.quarantined
+        return (
+            rows[[name, "reason"]].astype(str) if name in rows else pd.DataFrame(columns=[name, "reason"], dtype=object)
+        )
+
     def column(self, name: str) -> pd.Series:
         """One column of the used rows."""
         return self.used[name]
@@ -134,6 +142,10 @@ class ValidatedTable:
     def distinct(self, name: str) -> int:
         """Different values of a column of the used rows."""
         return int(self.used[name].nunique())
+
+    def frequent(self, name: str, most: int) -> pd.Series:
+        """Used rows of the most frequent values of a column, by value, the most frequent first."""
+        return self.used[name].value_counts().head(most)
 
     def select(self, pick: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
         """The used rows that a rule picks by what stands in each row alone."""
@@ -495,6 +507,7 @@ _RULES = {
     "field_uniqueness": "occurs more than once; the first is used",
     "past": "lies in the future",
     "known_customer": "is no known customer",
+    "short": f"is longer than {MAX_ID_LENGTH} characters, which no question to the service may be",
     "computable": f"is larger than {LARGEST:g}, which no sum can be computed with",
 }
 
@@ -520,6 +533,8 @@ def _rules(
             rules.append(past)
         if field.name == "customer_id" and customers is not None:
             rules.append(known)
+        if field.kind == "id":
+            rules.append(pa.Check(lambda ids: ids.str.len() <= MAX_ID_LENGTH, name="short", error="short"))
         if field.kind == "number" and spec.name != "profiles":
             rules.append(pa.Check(lambda numbers: numbers.abs() <= LARGEST, name="computable", error="computable"))
         if field.at_least is not None:

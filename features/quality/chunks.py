@@ -51,6 +51,12 @@ class ValidatedChunkedTable(ValidatedTable):
         """Rows of this table that are used."""
         return self.rows
 
+    def rejected(self, name: str) -> pd.DataFrame:
+        """One column of the rows in quarantine, as text, and their reasons; no rows if they have no such column."""
+        if not self.quarantine_file.is_file() or name not in pq.read_schema(self.quarantine_file).names:
+            return pd.DataFrame(columns=[name, "reason"], dtype=object)
+        return pq.read_table(self.quarantine_file, columns=[name, "reason"]).to_pandas()
+
     def column(self, name: str) -> pd.Series:
         """One column of the used rows: all of it, eight bytes a number or time."""
         return pq.read_table(self.used_file, columns=[name]).to_pandas()[name]
@@ -62,6 +68,15 @@ class ValidatedChunkedTable(ValidatedTable):
     def distinct(self, name: str) -> int:
         """Different values of a column of the used rows, counted on disk; keys all differ."""
         return self.rows if name == self.table.key else self._count(name, "distinct ")
+
+    def frequent(self, name: str, most: int) -> pd.Series:
+        """Used rows of the most frequent values of a column, by value, the most frequent first; counted on disk."""
+        column, file = quote_identifier(name), quote_literal(str(self.used_file))
+        counted = f"select {column}, count({column}) as n from read_parquet({file}) group by 1"
+        query = f"{counted} order by n desc, 1 limit {most}"
+        with staging() as (connection, _):
+            rows = connection.execute(query).fetchall()
+        return pd.Series({value: n for value, n in rows if n}, dtype="int64")
 
     def select(self, pick: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
         """The used rows that a rule picks by what stands in each row alone."""

@@ -25,9 +25,10 @@ from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
 from features.quality.dates.gap_findings import gap_findings
 from features.quality.dates.sign_ups import sign_up_findings
+from features.quality.findings.id_findings import id_findings
+from features.quality.findings.row_findings import row_findings
 from features.quality.outlying_amounts import outlier_findings
 from features.quality.quality_verdict import read_if_any
-from features.quality.row_findings import row_findings
 
 LOADS_SHOWN = 60
 
@@ -95,6 +96,7 @@ def judge(
         *strange,
         *outlier_findings(checked),
         *row_findings(checked),
+        *id_findings(checked),
     )
     return Verdict(at.isoformat(timespec="seconds"), source, dimensions, findings, reference is not None), profile
 

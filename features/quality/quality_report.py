@@ -43,7 +43,7 @@ _REASON_PATTERNS = {
     "completeness": r"is empty",
     "uniqueness": r"occurs more than once",
     "consistency": r"is no known customer",
-    "validity": r"is not |lies in the future|is less than|is more than|is larger than",
+    "validity": r"is not |lies in the future|is less than|is more than|is larger than|is longer than",
 }
 _LATER = ("recorded_at", "redeemed_at", "ended_at")
 

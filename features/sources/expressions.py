@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from features.numbers import reading
 from features.sources.mapping import EPOCHS, Numbers, TableMapping, Times
+from features.sources.rows.ids import repaired
 from features.sql import quote_literal
 from features.tables import QUOTED_APOSTROPHE, TABLES
 
@@ -114,7 +115,14 @@ class PartReader:
         self.types = {n: self._type(n) for n in names}
 
     def _raw_column(self, name: str) -> tuple[str, str]:
-        """SQL and type of a column before it is read; values are replaced already."""
+        """SQL and type of a column before it is read; values are replaced and ids repaired already."""
+        repairs = self.mapping.ids.get(name)
+        if not repairs:
+            return self.unrepaired(name)
+        return repaired(as_text(*self.unrepaired(name), trim=True), repairs), "VARCHAR"
+
+    def unrepaired(self, name: str) -> tuple[str, str]:
+        """SQL and type of a column before it is read and its ids are repaired; values are replaced already."""
         if name in self.mapping.constants:
             return quote_literal(self.mapping.constants[name]) + "::varchar", "VARCHAR"
         column, kind = self.part.columns.get(self.mapping.source_name(name), (NULL_TEXT, "VARCHAR"))

@@ -12,6 +12,7 @@ A table's entry in ``source.options`` may say:
     may_be_empty: true                                 ``where`` may leave no row, as refunds of a month without any
     where: {Status: {not: [cancelled]}}                which rows count, see `features.sources.rows.rules`
     lines: {amount: once, quantity: sum}               one line an item, see `features.sources.rows.lines`
+    ids: {customer_id: [salesforce]}                   repairs of ids, see `features.sources.rows.ids`
 
 How a value is read, see `features.sources.expressions`:
 
@@ -42,6 +43,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, fi
 
 from configs.errors import ConfigError, nearest
 from configs.settings import Section, TimeZone
+from features.sources.rows.ids import Repair
 from features.sources.rows.lines import Combine
 from features.sources.rows.rules import RowRule
 from features.tables import MONEY, TABLES
@@ -108,6 +110,7 @@ class TableMapping(Section):
     may_be_empty: bool = False
     where: dict[str, RowRule] = Field(default_factory=dict)
     lines: dict[str, Combine] | None = None
+    ids: dict[str, tuple[Repair, ...]] = Field(default_factory=dict)
 
     def source_name(self, name: str) -> str:
         """What the source calls a column of the table."""
@@ -189,7 +192,7 @@ def check_names(table: str, mapping: TableMapping, joined: Iterable[str] = ()) -
     if table in OPEN_TABLES:
         return
     known = TABLES[table].names
-    for name in [*names, *mapping.values, *mapping.times, *mapping.numbers]:
+    for name in [*names, *mapping.values, *mapping.times, *mapping.numbers, *mapping.ids]:
         if name not in known:
             raise ConfigError(
                 f"source.options.{table}: there is no column '{name}' in {table}{nearest(name, known)}; "

@@ -23,6 +23,7 @@ from features.numbers.signs import decimal_signs
 from features.sources.currency_columns import currency_expressions, unread_currencies
 from features.sources.expressions import Part, PartReader, as_text
 from features.sources.mapping import OPEN_TABLES, Join, TableMapping
+from features.sources.rows.ids import refuse_merged
 from features.sources.rows.lines import combine_lines
 from features.sources.rows.rules import comparable, keep_rows
 from features.sources.rows.unread import unread_meanings
@@ -172,6 +173,9 @@ def read(
     ]
     for reader, of_part in zip(readers, signs, strict=True):
         notes += _sign_notes(reader.part.label, of_part) + _placeholder_notes(connection, reader)
+    for reader in readers if table == "customers" and mapping.ids.get("customer_id") else ():
+        before, after = as_text(*reader.unrepaired("customer_id"), trim=True), reader.raw("customer_id")[0]
+        refuse_merged(connection, table, reader.part.relation, before, after, mapping.ids["customer_id"])
     relation = f"staged_{table}"
     connection.execute(f"create table {relation} as " + " union all ".join(selects))
     rule_texts, grouped = _rule_texts(mapping), mapping.lines is not None
@@ -265,7 +269,7 @@ def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set
             except DataError as error:
                 raise DataError(f"{table}: {error}") from None
         notes += [f"{part.label}: no column '{source}', '{name}' is left empty" for part in lacking]
-    for name in (*mapping.values, *mapping.times, *mapping.numbers):
+    for name in (*mapping.values, *mapping.times, *mapping.numbers, *mapping.ids):
         if name not in names and name not in mapping.constants:
             raise DataError(
                 f"{table}: the mapping tells how to read '{name}', which no file has{nearest(name, names)}; "

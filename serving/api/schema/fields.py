@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-MAX_ID_LENGTH = 256
+from features.tables import MAX_ID_LENGTH
+
 BYTES_PER_CHARACTER = 12  # a character outside the basic plane, escaped: \ud83d\ude00
 
 

@@ -8,7 +8,7 @@ import pytest
 from configs.settings import Settings
 from features.ingest import checked_tables, prepared_tables
 from features.quality import quality_gate
-from features.quality.row_findings import row_findings
+from features.quality.findings.row_findings import row_findings
 from features.sources import files
 from features.sufficiency import check_source
 

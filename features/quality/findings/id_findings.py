@@ -1,0 +1,158 @@
+"""Ids in doubt: tables that would join well after a repair, and ids that are no customer, such as a guest's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import combinations
+
+import duckdb
+import pandas as pd
+
+from features.quality.anomalies import Finding
+from features.quality.check import ValidatedTable
+from features.sources.rows.ids import MEANINGS, REPAIRS, Repair, repaired
+from features.sources.rows.meaning import words
+
+UNKNOWN_SHARE, RECOVERED, MOST_IDS = 0.005, 0.5, 20_000
+SHARE, TIMES, FEWEST_CUSTOMERS = 0.03, 10.0, 50
+WORDS = """guest guests unknown anonymous anon nobody none null nan na undefined test tester dummy walkin deleted gast
+    laufkunde unbekannt anonym testkunde barverkauf invite inconnu anonyme essai invitado desconocido anonimo prueba
+    ninguno 游客 访客 未知 匿名 测试 散客"""
+NO_ONE = frozenset(WORDS.split())
+FILLER = re.compile(r"^(-|0+|-1|9{4,}|\?+|x+)$", re.IGNORECASE)
+
+
+def id_findings(checked: Mapping[str, ValidatedTable]) -> list[Finding]:
+    """Findings about ids of customers in all tables of events; all only warn."""
+    known = checked["customers"].column("customer_id") if "customers" in checked else pd.Series(dtype=object)
+    findings = []
+    for name, one in checked.items():
+        if name in ("customers", "profiles", "identities") or "customer_id" not in one.table.names:
+            continue
+        unknown = unknown_ids(one)
+        findings += _repairable(name, one, unknown, known) if len(known) else []
+        counts = one.frequent("customer_id", MOST_IDS).add(unknown.value_counts().head(MOST_IDS), fill_value=0)
+        findings += no_one_findings(
+            name, counts.sort_values(ascending=False, kind="stable"), one.table_rows + len(unknown)
+        )
+    return findings
+
+
+def unknown_ids(one: ValidatedTable) -> pd.Series:
+    """The ids of rows in quarantine that no customer has, one a row."""
+    rows = one.rejected("customer_id")
+    if rows.empty:
+        return pd.Series(dtype=object)
+    return rows.loc[rows["reason"].str.contains("is no known customer", regex=False), "customer_id"].astype(str)
+
+
+def _repairable(name: str, one: ValidatedTable, unknown: pd.Series, known: pd.Series) -> list[Finding]:
+    if not len(unknown) or len(unknown) < UNKNOWN_SHARE * one.rows_judged:
+        return []
+    best = best_repair(unknown.drop_duplicates().head(MOST_IDS), known)
+    if best is None:
+        return []
+    repairs, found, asked, pair = best
+    example = "" if any("@" in i for i in pair) else f", as {pair[0][:40]!r} is {pair[1][:40]!r}"
+    got = f"{len(unknown):,} rows have ids that no customer has; {found:,} of {asked:,} such ids are those of customers"
+    setting = f"ids: {{customer_id: [{', '.join(repairs)}]}}"
+    meaning = " and ".join(MEANINGS[r] for r in repairs)
+    todo = f"say {setting} under source.options of {name} and of customers, if {meaning}"
+    got += f" after {' and '.join(repairs)}{example}"
+    return [Finding(name, "customer_id", "ids_differ_in_form", "warn", got, "the ids of the customers", todo)]
+
+
+def best_repair(unknown: pd.Series, known: pd.Series) -> tuple[tuple[Repair, ...], int, int, tuple[str, str]] | None:
+    """The fewest repairs that make customers of most unknown ids, and make no two customers one.
+
+    Parameters
+    ----------
+    unknown
+        Different ids that no customer has.
+    known
+        The ids of the customers.
+
+    Returns
+    -------
+    tuple or None
+        The repairs, how many unknown ids they make customers of, how many were asked, and an unknown id with the
+        customer's that it becomes; None if nothing does.
+    """
+    for size in (1, 2):
+        tried = [(_match(unknown, known, repairs), repairs) for repairs in combinations(REPAIRS, size)]
+        fitting = [(pairs, repairs) for pairs, repairs in tried if len(pairs) >= max(1, RECOVERED * len(unknown))]
+        if fitting:
+            pairs, repairs = max(fitting, key=lambda fit: len(fit[0]))
+            return repairs, len(pairs), len(unknown), pairs[0]
+    return None
+
+
+def _match(unknown: pd.Series, known: pd.Series, repairs: tuple[Repair, ...]) -> list[tuple[str, str]]:
+    """Unknown ids and the customer's that each becomes; none where customers would be merged, or unknown ids would."""
+    asked = pd.DataFrame({"id": unknown.astype(str).to_numpy(object)})  # noqa: F841
+    customers = pd.DataFrame({"id": known.astype(str).to_numpy(object)})  # noqa: F841
+    after = repaired("id", repairs)
+    with duckdb.connect() as connection:
+        for table in ("asked", "customers"):
+            merged = f"select count(distinct id) - count(distinct {after}) from {table}"
+            if connection.execute(merged).fetchall()[0][0]:
+                return []
+        query = f"""select a.id, c.id from (select id, {after} as r from asked) a
+                    join (select id, {after} as r from customers) c using (r) order by 1"""
+        return [(str(a), str(b)) for a, b in connection.execute(query).fetchall()]
+
+
+def no_one_findings(table: str, counts: pd.Series, total: int) -> list[Finding]:
+    """Ids that are no customer by their name, or by a share of the rows that no customer has.
+
+    Parameters
+    ----------
+    table
+        Name of the table.
+    counts
+        Rows of the most frequent ids, the most frequent first.
+    total
+        Rows of all.
+
+    Examples
+    --------
+    >>> counts = pd.Series({"guest": 90, **{f"c{n}": 1 for n in range(60)}})
+    >>> [finding.got for finding in no_one_findings("orders", counts, 150)]
+    ["'guest' has 90 of 150 rows (60.0%), the next 1"]
+    """
+    if counts.empty:
+        return []
+    top, usual = counts.index[0], float(counts.median())
+    second = int(counts.iloc[1]) if len(counts) > 1 else 0
+    often = counts[counts > 1]
+    named = [i for i in often.index if is_no_one(str(i)) or (is_filler(str(i)) and often[i] > TIMES * usual)]
+    crowd = len(counts) > FEWEST_CUSTOMERS and counts.iloc[0] > max(SHARE * total, TIMES * second)
+    found = [*named[:5], *([top] if crowd and top not in named else [])]
+    return [_no_one(table, str(i), int(counts[i]), total, second if i == top else int(counts.iloc[0])) for i in found]
+
+
+def is_no_one(customer_id: str) -> bool:
+    """True for a word that stands for nobody in five languages.
+
+    >>> [i for i in ["Gast", "GUEST_1", "游客", "n/a", "0", "c0001", "test@x.org", "anna"] if is_no_one(i)]
+    ['Gast', 'GUEST_1', '游客', 'n/a']
+    """
+    return "@" not in customer_id and (
+        bool({*words(customer_id)} & NO_ONE) or customer_id.strip().lower() in ("n/a", "#n/a")
+    )
+
+
+def is_filler(customer_id: str) -> bool:
+    """True for a number or sign that often fills the place of an id, and may be one: ``0``, ``-1``, ``99999``."""
+    return bool(FILLER.match(customer_id.strip()))
+
+
+def _no_one(table: str, customer_id: str, rows: int, total: int, other: int) -> Finding:
+    shown = "an address" if "@" in customer_id else repr(customer_id[:40])
+    got = f"{shown} has {rows:,} of {total:,} rows ({rows / total:.1%}), the next {other:,}"
+    todo = (
+        f"if that is no one customer, leave its rows out: where: {{<its column>: {{not: [{shown}]}}}} under "
+        f"source.options of {table}, or read customer_id from a column that tells buyers apart"
+    )
+    return Finding(table, "customer_id", "id_of_no_one", "warn", got, "ids of one customer each", todo)

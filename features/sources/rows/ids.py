@@ -1,0 +1,81 @@
+"""Repairs of ids that one system or spreadsheet writes in another way than the other.
+
+    ids: {customer_id: [salesforce]}
+
+Repairs are applied in the order given, in each table whose mapping names them; none is applied by itself. Two ids of
+the table of customers that a repair makes one stop the load: what differs by design is never merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import duckdb
+
+from configs.errors import DataError
+from features.sql import quote_literal
+
+Repair = Literal["decimal", "exponent", "leading_zeros", "case", "width", "unicode", "salesforce", "mark"]
+WIDE = "".join(chr(code) for code in range(0xFF01, 0xFF5F)) + "\u3000"
+NARROW = "".join(chr(code) for code in range(0x21, 0x7F)) + " "
+REPAIRS: Mapping[Repair, str] = {
+    "decimal": r"regexp_replace({id}, '^(\d+)[.,]0+$', '\1')",
+    "exponent": r"case when regexp_matches({id}, '^\d([.,]\d+)?[eE]\+?\d{1,2}$') then coalesce("
+    r"cast(try_cast(replace({id}, ',', '.') as decimal(38, 0)) as varchar), {id}) else {id} end",
+    "leading_zeros": r"regexp_replace({id}, '^0+(\d+)$', '\1')",
+    "case": "lower({id})",
+    "width": f"translate({{id}}, {quote_literal(WIDE)}, {quote_literal(NARROW)})",
+    "unicode": "nfc_normalize({id})",
+    "salesforce": "regexp_replace({id}, '^([a-zA-Z0-9]{15})[A-Z0-5]{3}$', '\\1')",
+    "mark": "regexp_replace(regexp_replace({id}, '^=\"(.*)\"$', '\\1'), '^''', '')",
+}
+MEANINGS: Mapping[Repair, str] = {
+    "decimal": "'123.0' is '123'",
+    "exponent": "'1.23E+5' is '123000'",
+    "leading_zeros": "'00123' is '123'",
+    "case": "'AB1' is 'ab1'",
+    "width": "full-width letters and digits are those of half width",
+    "unicode": "one Unicode form (NFC)",
+    "salesforce": "Salesforce ids of 18 characters are those of 15",
+    "mark": 'an apostrophe before, or ="..." around, an id is a spreadsheet\'s',
+}
+
+
+def repaired(text: str, repairs: Sequence[Repair]) -> str:
+    """SQL of an id after its repairs.
+
+    >>> ids = ["00123", "123.0", "1.23E+5", "\uff21\uff11", "0016000000MRatdAAC", "'7"]
+    >>> [duckdb.execute(f"select {repaired('?::varchar', [r])}", [i] * REPAIRS[r].count("{id}")).fetchone()[0]
+    ...  for i, r in zip(ids, ["leading_zeros", "decimal", "exponent", "width", "salesforce", "mark"])]
+    ['123', '123', '123000', 'A1', '0016000000MRatd', '7']
+    """
+    for repair in repairs:
+        text = "(" + REPAIRS[repair].replace("{id}", text) + ")"
+    return text
+
+
+def refuse_merged(
+    connection: duckdb.DuckDBPyConnection, table: str, relation: str, before: str, after: str, repairs: Sequence[Repair]
+) -> None:
+    """Stop if repairs make two ids of the table of customers one.
+
+    Parameters
+    ----------
+    before, after
+        SQL of the id in `relation`, before and after its repairs.
+
+    Raises
+    ------
+    DataError
+        They do.
+    """
+    query = f"""
+        select count(*) from (select 1 from {relation} where {after} is not null
+        group by {after} having count(distinct {before}) > 1)"""
+    merged = connection.execute(query).fetchall()[0][0]
+    if merged:
+        raise DataError(
+            f"{table}: ids: {', '.join(repairs)} would make one customer of several in {merged:,} cases; their ids "
+            "differ by design: remove the repair, or correct the ids in the export"
+        )
