@@ -46,7 +46,13 @@ def corrupt(kind: str, tables: Tables, rng: Rng) -> tuple[dict[str, pd.DataFrame
     return {**tables, name: frame}, said
 
 
+class NotThereError(ValueError):
+    """The tables have nothing that can go wrong in this way, such as a column of text."""
+
+
 def _pick(rng: Rng, items: list[Any]) -> Any:
+    if not items:
+        raise NotThereError
     return items[int(rng.integers(len(items)))]
 
 

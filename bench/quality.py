@@ -31,7 +31,7 @@ from table import write_records
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.corruptions import KINDS, corrupt
+from bench.corruptions import KINDS, NotThereError, corrupt
 from configs.errors import DataError
 from configs.settings import Settings, load
 from features.quality import anomalies, quality_gate
@@ -156,7 +156,10 @@ def run(
         name, settings, reference, tables, now = loads(trial, businesses[trial % len(businesses)])
         for place, kind in enumerate(("clean", *KINDS)):
             rng = np.random.default_rng([trial, place])
-            damaged, what = (tables, "") if kind == "clean" else corrupt(kind, tables, rng)
+            try:
+                damaged, what = (tables, "") if kind == "clean" else corrupt(kind, tables, rng)
+            except NotThereError:
+                continue
             told = {"kind": kind, "trial": trial, "business": name, "what": what}
             with_reference, first_load = stops(damaged, settings, reference, now)
             records.append(told | {"found": with_reference, "found_without_reference": first_load})
