@@ -29,6 +29,11 @@ SHARED_SIGNS = {  # one sign, several currencies: the business's own or the colu
 }
 WORDS = sorted({*CODES, *SIGNS, *SHARED_SIGNS}, key=lambda word: (-len(word), word))
 TOKEN = "(?:(?i:" + "|".join(map(re.escape, WORDS)) + r")\.?)"
+MINOR_UNITS = {  # how many make one unit, where they are not a hundred
+    "BIF": 1, "CLP": 1, "DJF": 1, "GNF": 1, "ISK": 1, "JPY": 1, "KMF": 1, "KRW": 1, "PYG": 1, "RWF": 1, "UGX": 1,
+    "VND": 1, "VUV": 1, "XAF": 1, "XOF": 1, "XPF": 1,
+    "BHD": 1000, "IQD": 1000, "JOD": 1000, "KWD": 1000, "LYD": 1000, "OMR": 1000, "TND": 1000,
+}  # fmt: skip
 NAMES = re.compile(  # of columns that tell a currency
     r"(?i)(?:^|[\W_])(currenc(y|ies)|ccy|währung|waehrung|devise|monnaie|moneda|divisa|valuta|waluta|moeda|货币|币种|通貨)"
     r"|((?<!con)currency(code)?|währung|waehrung)$"

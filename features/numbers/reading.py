@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from features.numbers.currencies import TOKEN
+from features.numbers.currencies import MINOR_UNITS, TOKEN
 from features.sql import quote_literal
 
 SPACE = r"[\s\x{00A0}\x{202F}]"
@@ -122,6 +122,17 @@ def tokens_sql(text: str) -> Sequence[str]:
         f"regexp_extract({trimmed}, {quote_literal(PREFIX)}, 2)",
         f"regexp_extract({trimmed}, {quote_literal(SUFFIX)}, 1)",
     )
+
+
+def minor_units_sql(currency: str) -> str:
+    """SQL for how many of its smallest units make one unit of a currency: a hundred, but for some.
+
+    >>> import duckdb
+    >>> duckdb.sql(f"select {minor_units_sql('x')} from (values ('EUR'), ('JPY'), (null)) t(x)").fetchall()
+    [(100,), (1,), (100,)]
+    """
+    cases = " ".join(f"when {quote_literal(code)} then {units}" for code, units in MINOR_UNITS.items())
+    return f"(case {currency} {cases} else 100 end)"
 
 
 def _read_as(clean: str, form: str, thousands: str, decimal: str) -> str:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
+from configs.errors import ConfigError
 from features.numbers import reading
 from features.sources.mapping import EPOCHS, Numbers, TableMapping, Times
 from features.sources.rows.ids import repaired
@@ -222,7 +223,7 @@ class PartReader:
             SQL of columns that come after these.
         """
         shared = self.shared
-        expressions = [self._expression(n, signs, shared) for n in self.names]
+        expressions = [self._expression(n, signs, shared, currency) for n in self.names]
         columns = []
         for k, (name, column) in enumerate(zip(self.names, expressions, strict=True)):
             value = as_text(column.value, self.types[name] or "VARCHAR") if name in as_texts else column.value
@@ -235,14 +236,16 @@ class PartReader:
         why = f"nullif(concat_ws('; ', {', '.join(reasons)}), '')" if reasons else NULL_TEXT
         return f"select {', '.join([*columns, f'{why} as why', *further])} from {shared.over(self.part.relation)}"
 
-    def _expression(self, name: str, signs: Mapping[str, str], shared: SharedExpressions) -> ColumnExpression:
+    def _expression(
+        self, name: str, signs: Mapping[str, str], shared: SharedExpressions, currency: ColumnExpression | None
+    ) -> ColumnExpression:
         role, (sql, kind) = self._role(name), self._raw[name]
         if role == "time":
             times = self.mapping.times.get(name, Times())
             return _time(name, sql, kind, times.model_copy(update={"zone": self.zone_of(name)}), shared)
         if role == "number":
-            given, declared = self.mapping.numbers.get(name), self._declared(name)
-            return _number(sql, kind, declared or signs.get(name, "none"), declared is not None, given, shared)
+            scale, declared = _scale(name, self.mapping.numbers.get(name), currency), self._declared(name)
+            return _number(sql, kind, declared or signs.get(name, "none"), declared is not None, scale, shared)
         return ColumnExpression(sql)
 
 
@@ -255,10 +258,24 @@ def as_text(column: str, kind: str, trim: bool = False) -> str:
     return f"trim({text})" if trim else text
 
 
-def _number(
-    sql: str, kind: str, sign: str, declared: bool, given: Numbers | None, shared: SharedExpressions
-) -> ColumnExpression:
-    scale = f" / {given.scale!r}" if given and given.scale != 1 else ""
+def _scale(name: str, given: Numbers | None, currency: ColumnExpression | None) -> str:
+    """SQL that divides a number by its scale; empty where there is none.
+
+    Raises
+    ------
+    ConfigError
+        The scale goes by the currency, and nothing tells it.
+    """
+    if given is None or given.scale == 1:
+        return ""
+    if given.scale != "minor":
+        return f" / {given.scale!r}"
+    if currency is None or currency.value == NULL_TEXT:
+        raise ConfigError(f"numbers: {name}: scale: minor needs `currency`, a column or a code, in the same table")
+    return f" / {reading.minor_units_sql(currency.value)}"
+
+
+def _number(sql: str, kind: str, sign: str, declared: bool, scale: str, shared: SharedExpressions) -> ColumnExpression:
     if NUMERIC.match(kind):
         return ColumnExpression(f"cast({sql} as double){scale}")
     if kind != "VARCHAR":

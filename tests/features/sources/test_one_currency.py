@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from configs.errors import DataError
+from configs.errors import ConfigError, DataError
 from configs.settings import Settings, merged_with_default
 from configs.workspace import Workspace
 from features.ingest import ingest, prepared_tables
@@ -131,6 +131,14 @@ def test_an_amount_without_a_rate_of_its_day_is_put_aside(business: Business, wo
         "amount: 'JPY' has no rate for '2024-06-01'; complete rates.file"
     ]
     assert "orders: amounts in JPY (1 rows) are converted to USD" in report["reading"]
+
+
+def test_the_smallest_units_of_each_currency_are_brought_to_whole_ones(business: Business) -> None:
+    scaled = {"numbers": {"amount": {"scale": "minor"}}}
+    assert amounts(business("500;USD", "500;JPY", orders={"currency": "currency", **scaled})) == [5, 5]
+    assert amounts(business("500;", currency="JPY", orders={"currency": "JPY", **scaled})) == [500]
+    with pytest.raises(ConfigError, match="scale: minor needs `currency`"):
+        amounts(business("500;", orders=scaled))
 
 
 def test_a_load_in_chunks_is_converted_alike(business: Business, workspace: Workspace) -> None:
