@@ -20,7 +20,7 @@ NOW = datetime(2024, 2, 1, tzinfo=UTC)
 
 
 def shop(tmp_path: Path, amounts: list[Any], **quality: Any) -> Any:
-    lines = [f"o{n},c{n % 7},2024-01-{1 + n % 28:02d},{a}" for n, a in enumerate(amounts)]
+    lines = [f"o{n},c{n % 7},2024-01-{1 + n % 28:02d} 10:00,{a}" for n, a in enumerate(amounts)]
     (tmp_path / "orders.csv").write_text("order_id,customer_id,ordered_at,amount\n" + "\n".join(lines) + "\n")
     (tmp_path / "customers.csv").write_text(
         "customer_id,signed_up_at\n" + "".join(f"c{n},2023-01-01\n" for n in range(7))

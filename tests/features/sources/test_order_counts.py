@@ -17,7 +17,7 @@ from configs.workspace import Workspace
 from features.build import customers_as_of, features_as_of
 from features.engine import connect, read_tables
 from features.ingest import ingest
-from features.labels.by_kind import labels_at
+from features.labels.by_kind import Knowledge, labels_at
 from features.schema import describe, features_of
 
 AS_OF = datetime(2024, 3, 1)
@@ -60,7 +60,11 @@ def test_the_number_of_orders_is_what_is_learned_and_forecast(
     columns = features_of(tables, settings.columns, amounts=not settings.counts_orders)
     rows = features_as_of(tables, columns, AS_OF).to_pandas().set_index("customer_id")
     customers = customers_as_of(tables["customers"], AS_OF)
-    labels = labels_at(tables, customers, AS_OF, datetime(2024, 6, 1), settings).to_pandas().set_index("customer_id")
+    labels = (
+        labels_at(tables, customers, AS_OF, Knowledge(datetime(2024, 6, 1)), settings)
+        .to_pandas()
+        .set_index("customer_id")
+    )
     assert rows.loc["ann", ["spend_total", "spend_90d", "orders_90d"]].tolist() == [2, 2, 2]
     assert labels["clv"].to_dict() == {"ann": 1, "bob": 0}
     assert not {"mean_order", "max_order", "sd_order", "return_share", "spend_year_ago_30d"} & set(rows.columns)
