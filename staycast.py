@@ -98,11 +98,16 @@ def ingest(
     from features.quality import quality_verdict
 
     if check:
+        from features.quality import quality_gate
         from features.sufficiency import check_source
 
+        settings, place = load(config), Workspace(workspace)
+        reference = quality_gate.reference_profile(place) if place.belongs_to(settings.name) else None
         with progress("check") as on_progress:
-            result = check_source(load(config), lambda text: on_progress(text, 0, 1))
+            result = check_source(settings, lambda text: on_progress(text, 0, 1), reference)
         show(result, as_json, check_screen)
+        if result["refused_for"]:
+            raise typer.Exit(quality_verdict.REFUSED_EXIT_CODE)
         return
     s = open_session(True, config, workspace, as_json=as_json, again=again)
     s.show(stages.ingest(s), lambda r: ingest_screen(r, s.workspace))

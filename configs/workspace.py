@@ -151,16 +151,23 @@ class Workspace:
         ConfigError
             The workspace belongs to another business already, or it is a file.
         """
-        marker = self.state / "business"
         self._require_folder()
-        if not marker.exists():
-            write_text(marker, name)
-        owner = marker.read_text("utf-8").strip()
+        if not self._marker.exists():
+            write_text(self._marker, name)
+        owner = self._marker.read_text("utf-8").strip()
         if owner != name:
             raise ConfigError(
                 f"workspace '{self.root}' holds the business '{owner}', the configuration is for '{name}': "
                 "give another folder with --workspace"
             )
+
+    def belongs_to(self, name: str) -> bool:
+        """True if this is the workspace of the business already; nothing is written."""
+        return self._marker.is_file() and self._marker.read_text("utf-8").strip() == name
+
+    @property
+    def _marker(self) -> Path:
+        return self.state / "business"
 
     def _require_folder(self) -> None:
         for path in (self.state, self.root, *self.root.parents):

@@ -19,7 +19,8 @@ from features.build import as_of_dates, customers_as_of
 from features.engine import connect, read_tables
 from features.ingest import checked_tables, prepared_tables, write_used_rows
 from features.labels.by_kind import first_event, labels_at, what_is_known
-from features.quality.anomalies import Finding
+from features.quality import quality_gate
+from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
 from features.quality.chunks import CHUNK_ROWS
 from features.quality.dates.gap_findings import gap_findings
@@ -28,7 +29,7 @@ from features.quality.findings.id_findings import id_findings
 from features.quality.findings.row_findings import row_findings
 from features.quality.quality_report import count_reasons
 from features.sources.loaders import loader, opened
-from features.tables import reason_kinds, split_reasons
+from features.tables import quote, reason_kinds, split_reasons
 
 REMEDIES = {
     "is not a number": "correct the export, or tell how numbers are written",
@@ -44,15 +45,27 @@ REMEDIES = {
 }
 
 
-def check_source(settings: Settings, on_progress: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
-    """Read and check the tables of a business without writing anything.
+def check_source(
+    settings: Settings, on_progress: Callable[[str], None] = lambda text: None, reference: Profile | None = None
+) -> dict[str, Any]:
+    """Read, check and judge the tables of a business without writing anything.
+
+    Parameters
+    ----------
+    settings
+        Of the business.
+    on_progress
+        Called with what is being done.
+    reference
+        Profile of the load that is current, to compare with; None: there is none.
 
     Returns
     -------
     dict
         ``tables``: rows read and used; ``problems``: one entry a table, column and rule with the number of rows, an
         example and what to do; ``to_look_at``: what is usable and yet in doubt, see `features.quality.findings`;
-        ``enough``: one entry a requirement, see `check_requirements`.
+        ``refused_for``: the findings for which an ingest would refuse the load, each with the ``example`` of a value
+        where one broke a rule; ``enough``: one entry a requirement, see `check_requirements`.
 
     Raises
     ------
@@ -67,9 +80,12 @@ def check_source(settings: Settings, on_progress: Callable[[str], None] = lambda
             now = datetime.now(UTC)
             checked = checked_tables(prepared_tables(raw, settings, now), settings, now, Path(folder))
         on_progress("counting what can be learned from")
+        problems = [p for table in checked.values() for p in list_problems(table)]
+        verdict, _ = quality_gate.judge(checked, settings, reference, now)
         return {
             "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
-            "problems": [p for table in checked.values() for p in list_problems(table)],
+            "problems": problems,
+            "refused_for": [{**f.to_dict(), "example": _example(f, problems)} for f in verdict.stops],
             "to_look_at": [f.to_dict() for f in _doubts(checked, settings)],
             "enough": _requirements(checked, settings),
         }
@@ -79,6 +95,18 @@ def _doubts(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[F
     """What is usable and yet to be looked at."""
     of_times = [*gap_findings(checked, settings), *sign_up_findings(checked)]
     return [*row_findings(checked), *id_findings(checked), *of_times]
+
+
+def _value_of(table: ValidatedTable, row: Any, column: str) -> str:
+    """What stands in a column of a rejected row; nothing where that is not known, or empty."""
+    value = table.quarantined[column][row] if column in table.quarantined else None
+    return "" if value is None or pd.isna(value) or not str(value).strip() else quote(value)
+
+
+def _example(finding: Finding, problems: list[dict[str, Any]]) -> str:
+    """A value that broke a rule in the column of a finding, or in its table if it is about the table; or nothing."""
+    of_table = [p for p in problems if p["table"] == finding.table and finding.column in ("*", p["column"])]
+    return str(of_table[0]["example"]) if of_table else ""
 
 
 def list_problems(table: ValidatedTable) -> list[dict[str, Any]]:
@@ -94,7 +122,8 @@ def list_problems(table: ValidatedTable) -> list[dict[str, Any]]:
         remedy = next(
             (advice for part, advice in REMEDIES.items() if part in broken), "see the quarantine for the rows"
         )
-        example = str(reasons[rules == rule].iloc[0]).partition(": ")[2]
+        row, reason = next(reasons[rules == rule].items())
+        example = _value_of(table, row, column) or str(reason).partition(": ")[2]
         entry = {"table": table.table.name, "column": column, "rule": re.sub("^… ", "", broken), "rows": int(rows)}
         out.append(entry | {"example": example, "do": remedy.replace("<table>", table.table.name)})
     return out

@@ -62,8 +62,15 @@ def check_screen(result: Mapping[str, Any]) -> Group:
     doubts = [
         Text(f"To look at: {f['table']}.{f['column']}: {f['got']}; {f['todo']}") for f in result.get("to_look_at", ())
     ]
-    nothing = Text("No row is wrong." if doubts else "Nothing is wrong.")
-    return Group(Text(f"Usable: {read}"), problems if result["problems"] else nothing, *doubts, minimums)
+    stops = [_stop(f) for f in result.get("refused_for", ())]
+    nothing = Text("No row is wrong." if doubts or stops else "Nothing is wrong.")
+    return Group(Text(f"Usable: {read}"), problems if result["problems"] else nothing, *stops, *doubts, minimums)
+
+
+def _stop(finding: Mapping[str, str]) -> Text:
+    """What an ingest would refuse the load for, with an example."""
+    example = f" (for example {finding['example']})" if finding["example"] else ""
+    return Text.assemble(("Ingest would refuse this: ", "bold red"), f"{_finding(finding)}{example}; {finding['todo']}")
 
 
 def proposal_screen(result: Mapping[str, Any]) -> Group:

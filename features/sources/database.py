@@ -123,17 +123,27 @@ def _load_all(
 def source_fingerprint(options: dict[str, Any]) -> str:
     """Hash of the options and of what the database holds.
 
-    A DuckDB or SQLite file counts with its content. Elsewhere the answer to a table's ``mark`` query counts; without
-    one, all rows are read and hashed, in whatever order they come.
+    A DuckDB or SQLite file counts with its content. Views and queries of DuckDB may read other files: for these, and in
+    any other database, the answer to a table's ``mark`` query counts, too; without one, all rows are read and hashed,
+    in whatever order they come.
     """
     database, entries = _parse_options(options)
     file = _file(database)
     where, mappings = database.duckdb or database.url, {name: entry.model_dump() for name, entry in entries.items()}
     if file is not None:
         log = file.with_name(file.name + "-wal")
-        return fingerprint(where, mappings, files_fingerprint([file, *([log] if log.is_file() else [])]))
+        content = files_fingerprint([file, *([log] if log.is_file() else [])])
+        return fingerprint(where, mappings, content, _states_elsewhere(database, file, entries))
     with closing(_Sql(_url(database))) as source:
         return fingerprint(where, mappings, {name: source.state(name, entry) for name, entry in entries.items()})
+
+
+def _states_elsewhere(database: Database, file: Path, entries: dict[str, DatabaseTable]) -> dict[str, str]:
+    """What a DuckDB file reads that may lie in other files; nothing for SQLite, whose views cannot."""
+    if database.duckdb is None:
+        return {}
+    with closing(_DuckDb(file)) as source:
+        return {name: source.state(name, entry) for name, entry in entries.items()}
 
 
 def _parse_options(options: dict[str, Any]) -> tuple[Database, dict[str, DatabaseTable]]:
@@ -236,6 +246,26 @@ class _DuckDb(_Source):
         schema = pa.schema([(f"c{n}", f.type) for n, f in enumerate(reader.schema)])
         batches = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in reader)
         return names, pa.RecordBatchReader.from_batches(schema, batches)
+
+    def state(self, name: str, entry: DatabaseTable) -> str:
+        """A text that changes when rows do that the file itself may not hold; empty for a table of the file."""
+        try:
+            if entry.mark is None and entry.table is not None and self._is_of_the_file(entry.table):
+                return ""
+            if entry.mark is not None:
+                return repr(self.connection.execute(entry.mark).fetchmany(100))
+            rows = entry.query or f"select * from {quote_qualified(entry.table or '')}"
+            counted = f"select count(*), coalesce(sum(hash(t)::hugeint), 0) from ({rows.strip().rstrip(';')}) t"
+            return repr(self.connection.execute(counted).fetchall())
+        except duckdb.Error as error:
+            raise DataError(f"{name}: the database refuses: {self.clean(error)}") from None
+
+    def _is_of_the_file(self, table: str) -> bool:
+        """True if a table of this name lies in the file, and no view has the name."""
+        name = [table.rpartition(".")[2].strip('"')]
+        tables = self.connection.execute("select 1 from duckdb_tables() where table_name = ?", name).fetchone()
+        views = self.connection.execute("select 1 from duckdb_views() where view_name = ?", name).fetchone()
+        return tables is not None and views is None
 
     def close(self) -> None:
         self.connection.close()

@@ -312,7 +312,7 @@ def _by_formats(name: str, text: str, forms: Sequence[str], zone: str, shared: S
     value = shared.add(f"case when {doubt} then null::timestamp else {first} end")
     lost = f"({text} <> '' and {first} is null)"
     formats = ", ".join(f"'{form}'" for form in forms)
-    several = _reason(name, text, doubt, f"may have day or month first, both formats are told ({formats}); leave one")
+    several = _reason(name, text, doubt, f"may have day or month first, both formats are told ({formats}), leave one")
     none = _reason(name, text, lost, f"is not a time of the format {formats}")
     return ColumnExpression(value, _unread(text, value), f"coalesce({several}, {none})")
 
@@ -341,7 +341,7 @@ def _year_first(name: str, text: str, zone: str, shared: SharedExpressions) -> C
     naive = shared.add(f"case when not {iso} then {compact} when not {offset} then {local} end")
     value = shared.add(f"case when {iso} and {offset} then {zoned} else {_in_utc(naive, zone, shared)} end")
     doubt = f"regexp_matches({text}, {quote_literal(DAY_OR_MONTH_FIRST)})"
-    problem = f'may have day or month first; say times: {{{name}: {{format: "%d/%m/%Y"}}}} or as it is written'
+    problem = f'may have day or month first, say times: {{{name}: {{format: "%d/%m/%Y"}}}} or as it is written'
     return ColumnExpression(value, _unread(text, value), _reason(name, text, doubt, problem))
 
 

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from configs.settings import Settings
 from configs.workspace import Workspace
@@ -51,3 +55,33 @@ def test_the_check_names_gaps_sign_ups_after_orders_and_reads_times_in_the_zone(
     found = {f["rule"]: f["got"] for f in told}
     assert found["gap"].startswith("14 days from 2024-04-04 to 2024-04-17")  # days of UTC
     assert found["late_sign_ups"].startswith("10 of 10 customers have orders")
+
+
+CUSTOMERS = "customer_id,signed_up_at\n0017,2024-01-01\n0018,2024-01-01\n"
+UNUSABLE = {
+    "nobody known": "o1,R017,2024-02-01,5\no2,R018,2024-02-02,6\n",
+    "no amount": "o1,0017,2024-02-01,viel\no2,0018,2024-02-02,O'Brien\n",
+    "no time": "o1,0017,soon,5\no2,0018,heute; morgen,6\n",
+    "no time that is sure": "o1,0017,1/2/2024,5\no2,0018,3/4/2024,6\n",
+    "nothing filled": ",,,\n,,,\n",
+}
+EXAMPLES = {"nobody known": "'R017'", "no amount": "'viel'", "no time": "'soon'", "no time that is sure": "'1/2/2024'"}
+
+
+@pytest.mark.parametrize("why", UNUSABLE)
+def test_where_no_order_is_usable_it_is_said_what_would_stop_the_load_with_a_value(
+    why: str, tmp_path: Path, staycast: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (tmp_path / "customers.csv").write_text(CUSTOMERS)
+    (tmp_path / "orders.csv").write_text("order_id,customer_id,ordered_at,amount\n" + UNUSABLE[why])
+    options = {name: {"path": str(tmp_path / f"{name}.csv")} for name in ("customers", "orders")}
+    config = tmp_path / "shop.yaml"
+    config.write_text(json.dumps({"name": "shop", "source": {"loader": "files", "options": options}}))
+    done = staycast("ingest", "--check", "--config", config, "--workspace", tmp_path / "place", "--json")
+    assert done.returncode == 4, done.stderr
+    stops = [stop for stop in json.loads(done.stdout)["refused_for"] if stop["table"] == "orders"]
+    assert stops and all(stop["todo"] for stop in stops)
+    assert EXAMPLES.get(why, "") in {stop["example"] for stop in stops} | {""}
+    assert not (tmp_path / "place").exists()
+    told = " ".join(staycast("ingest", "--check", "--config", config, "--workspace", tmp_path / "place").stdout.split())
+    assert "Ingest would refuse this: orders." in told and EXAMPLES.get(why, "") in told

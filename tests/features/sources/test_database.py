@@ -219,3 +219,20 @@ def test_many_rows_come_in_order(sqlite: str) -> None:
         connection.commit()
     orders = database.load({"url": sqlite, "tables": TABLES})["orders"]
     assert orders["amount"].tolist()[3:] == [n / 4 for n in range(100, 50_100)]
+
+
+@pytest.mark.parametrize("mark", [None, "select count(*), max(total) from seen"])
+@pytest.mark.parametrize("by", [{"table": "seen"}, {"query": "select * from seen;"}])
+def test_a_view_of_other_files_counts_with_what_it_reads(tmp_path: Path, mark: str | None, by: dict[str, str]) -> None:
+    (tmp_path / "orders.csv").write_text("id,total\n1,5\n2,6\n")
+    with closing(duckdb.connect(str(tmp_path / "w.duckdb"))) as file:
+        file.execute(f"create view seen as select * from read_csv('{tmp_path / 'orders.csv'}')")
+    entry = {**by, "columns": {"order_id": "id", "amount": "total"}} | ({"mark": mark} if mark else {})
+    options = {"duckdb": str(tmp_path / "w.duckdb"), "tables": {"orders": entry}}
+    before = database.source_fingerprint(options)
+    assert database.source_fingerprint(options) == before
+    (tmp_path / "orders.csv").write_text("id,total\n1,5\n2,7\n")
+    assert database.source_fingerprint(options) != before
+    (tmp_path / "orders.csv").unlink()
+    with pytest.raises(DataError, match="orders: the database refuses"):
+        database.source_fingerprint(options)

@@ -153,7 +153,7 @@ def test_day_or_month_first_is_never_guessed(read: Read, text: str) -> None:
     assert (
         validated.quarantined["reason"]
         .item()
-        .startswith(f"ordered_at: '{text}' may have day or month first; say times:")
+        .startswith(f"ordered_at: '{text}' may have day or month first, say times:")
     )
 
 
