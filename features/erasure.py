@@ -6,6 +6,7 @@ A person is erased with all aliases. `serving.erasure` erases the answers, too, 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -66,9 +67,12 @@ def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
         *workspace.features.glob("*.parquet"),
         *workspace.refresh.rglob("*.parquet"),
     ]
-    rows = {_name(workspace, p): drop_rows(p, erased) for p in sorted(files, key=lambda p: p.name == ALIAS_FILE)}
+    rows: Counter[str] = Counter()  # the same rows may stand in several loads: each copy counts
+    for path in sorted(files, key=lambda p: p.name == ALIAS_FILE):
+        rows[_name(workspace, path)] += drop_rows(path, erased)
     quarantine = sorted(path for folder in _parts(workspace, QUARANTINE) for path in folder.glob("*.parquet"))
-    rows |= {_name(workspace, p): drop_rows(p, erased, in_quarantine=True) for p in quarantine}
+    for path in quarantine:
+        rows[_name(workspace, path)] += drop_rows(path, erased, in_quarantine=True)
     if was_current:
         refresh.confirm_sorted_copy(workspace)
     if workspace.events.is_file():
@@ -79,7 +83,7 @@ def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
         rows["online"] = online.erase(sorted(erased))
         online.close()
     rows["reports"] = _clean_reports(workspace, erased)
-    return rows
+    return dict(rows)
 
 
 def drop_rows(path: Path, erased: set[str], in_quarantine: bool = False) -> int:
@@ -186,4 +190,7 @@ def _parts(workspace: Workspace, part: str) -> list[Path]:
 
 
 def _name(workspace: Workspace, path: Path) -> str:
-    return str(path.relative_to(workspace.state).with_suffix(""))
+    """As ``tables/orders``, whatever load it is of."""
+    place = path.relative_to(workspace.state).with_suffix("")
+    is_of_load = place.parts[0] == workspace.loads.folder.name
+    return "/".join(place.parts[2:] if is_of_load else place.parts)

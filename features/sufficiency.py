@@ -97,10 +97,12 @@ def _doubts(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[F
     return [*row_findings(checked), *id_findings(checked), *of_times]
 
 
-def _value_of(table: ValidatedTable, row: Any, column: str) -> str:
-    """What stands in a column of a rejected row; nothing where that is not known, or empty."""
-    value = table.quarantined[column][row] if column in table.quarantined else None
-    return "" if value is None or pd.isna(value) or not str(value).strip() else quote(value)
+def _value_of(table: ValidatedTable, reason: str, column: str) -> str:
+    """What stands in a column of the first row with this reason against it; nothing if it is empty."""
+    rejected = table.rejected(column)
+    values = rejected.loc[rejected["reason"].str.contains(reason, regex=False), column]
+    value = "" if values.empty else str(values.iloc[0]).strip()
+    return "" if value in ("", "None", "nan", "NaT", "<NA>") else quote(value)
 
 
 def _example(finding: Finding, problems: list[dict[str, Any]]) -> str:
@@ -122,8 +124,9 @@ def list_problems(table: ValidatedTable) -> list[dict[str, Any]]:
         remedy = next(
             (advice for part, advice in REMEDIES.items() if part in broken), "see the quarantine for the rows"
         )
-        row, reason = next(reasons[rules == rule].items())
-        example = _value_of(table, row, column) or str(reason).partition(": ")[2]
+        reason = str(reasons[rules == rule].iloc[0])
+        said = reason.partition(": ")[2]
+        example = said if "'" in said else _value_of(table, reason, column) or said
         entry = {"table": table.table.name, "column": column, "rule": re.sub("^… ", "", broken), "rows": int(rows)}
         out.append(entry | {"example": example, "do": remedy.replace("<table>", table.table.name)})
     return out

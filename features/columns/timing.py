@@ -46,7 +46,7 @@ def _direction(o: ir.Table) -> tuple[ir.Value, ir.Value, ir.Value]:
 
 @column("orders", "Usually orders around {value:.0f} o'clock", NO_HOUR)
 def mean_hour(o: ir.Table) -> ir.Value:
-    """Circular mean of the hour of the day of a purchase, in ``[0, 24)``: that of 23 and 1 o'clock is 0."""
+    """Circular mean of the hour of the day of a purchase, from 0 up to 24: that of 23 and 1 o'clock is 0."""
     x, y, length = _direction(o)
     hour = (y.atan2(x) / RADIANS_AN_HOUR + 24.0) % 24.0
     hour = ibis.ifelse(hour > 24.0 - 1e-6, 0.0, hour)
@@ -55,7 +55,7 @@ def mean_hour(o: ir.Table) -> ir.Value:
 
 @column("orders", "Order times vary by {value:.1f} hours", "Too few orders to tell how times vary")
 def sd_hour(o: ir.Table) -> ir.Value:
-    """Circular standard deviation of the hour of the day of a purchase, ``sqrt(-2 ln r)`` with r the mean direction."""
+    """Circular standard deviation of the hour of a purchase: the root of -2 ln r, r being how far out the mean is."""
     hours = o.local_hour.count(where=o.is_purchase)
     spread = (-2.0 * _direction(o)[2].clip(lower=SPREAD).ln()).sqrt() / RADIANS_AN_HOUR
     return ibis.ifelse(hours > 1, spread, ibis.null("float64"))

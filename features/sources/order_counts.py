@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from configs.errors import ConfigError, DataError
+from configs.errors import ConfigError, DataError, nearest
 from configs.settings import Settings
 from features.sources.staging import Raw
 
@@ -25,18 +25,23 @@ def with_counts(raw: Mapping[str, Raw], settings: Settings) -> dict[str, Raw]:
     if "orders" not in raw:
         return dict(raw)
     orders = raw["orders"]
-    given = "amount" in (orders if isinstance(orders, pd.DataFrame) else orders.attrs.get("columns", ("amount",)))
+    given = "amount" in _names(orders)
     if given and settings.counts_orders:
         raise ConfigError("orders have amounts: say in which currency; `currency: XXX` is for orders that have none")
     if not given and not settings.counts_orders:
-        spare = ", ".join(orders.attrs.get("spare", ())) or "none"
+        spare = tuple(orders.attrs.get("spare", ())) or _names(orders)
         raise DataError(
-            f"orders: there is no column amount (not used: {spare}); name it under source.options.orders.columns, or "
-            "say currency: XXX if orders have no amounts: their number is forecast then"
+            f"orders: column 'amount' is missing{nearest('amount', spare)}; there are "
+            f"{', '.join(spare) or 'no others'}; rename it under source.options.orders.columns, or say currency: XXX "
+            "if orders have no amounts: their number is forecast then"
         )
     if given:
         return dict(raw)
     return {**raw, "orders": _counted(orders)}
+
+
+def _names(orders: Raw) -> tuple[str, ...]:
+    return tuple(map(str, orders)) if isinstance(orders, pd.DataFrame) else orders.attrs.get("columns", ("amount",))
 
 
 def _counted(orders: Raw) -> Raw:

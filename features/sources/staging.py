@@ -256,6 +256,7 @@ def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set
     natural = [n for part in parts for n in part.columns if n not in renamed]
     names = [n for n in dict.fromkeys([*mapping.columns, *natural]) if n not in mapping.constants]
     required = {f.name for f in TABLES[table].fields if f.required}
+    needed_by_rows = {f.name for f in TABLES[table].fields if f.required or not f.nullable}
     given = {n for n in names if any(mapping.source_name(n) in p.columns for p in parts)} | set(mapping.constants)
     if table not in OPEN_TABLES and required <= given:
         names = [n for n in names if n in TABLES[table].names]
@@ -263,7 +264,7 @@ def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set
     for name in names:
         source = name if name in joined else mapping.source_name(name)
         lacking = [part for part in parts if source not in part.columns]
-        if lacking and (name in required or len(lacking) == len(parts)):
+        if lacking and (name in needed_by_rows or len(lacking) == len(parts)):
             try:
                 _column(lacking[0], source, name)
             except DataError as error:

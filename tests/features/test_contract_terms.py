@@ -14,7 +14,7 @@ import pytest
 from configs.settings import Settings
 from features.build import features_as_of
 from features.contract_terms import OPTIONAL, STATUSES
-from features.labels.by_kind import labels_at
+from features.labels.by_kind import Knowledge, labels_at
 from features.schema import feature_columns
 
 Features = Callable[..., pd.DataFrame]
@@ -58,7 +58,9 @@ def unannounced(opened) -> Features:
 def churned(opened, tables: dict[str, pd.DataFrame], business: Settings, as_of: datetime) -> pd.Series:
     """1 left, 0 stayed, missing: no customer then."""
     tables = opened(tables)
-    rows = labels_at(tables, tables["customers"], as_of, UNTIL, business).to_pandas().set_index("customer_id")
+    rows = (
+        labels_at(tables, tables["customers"], as_of, Knowledge(UNTIL), business).to_pandas().set_index("customer_id")
+    )
     return rows["churned"]
 
 
@@ -177,7 +179,7 @@ def test_a_pause_is_no_churn_and_costs_nothing(features: Features, opened, busin
     assert rows.loc["never", "paid_total"] == pytest.approx(10 * 90 / 30.4375)
     assert churned(opened, tables, business, AS_OF).to_dict() == {"back": 0, "still": 0, "never": 0, "left": 1}
     opens = opened(tables)
-    value = labels_at(opens, opens["customers"], datetime(2023, 4, 21), UNTIL, business).to_pandas()
+    value = labels_at(opens, opens["customers"], datetime(2023, 4, 21), Knowledge(UNTIL), business).to_pandas()
     value = value.set_index("customer_id")["clv"]
     assert value.to_dict() == pytest.approx(
         {"back": 10 * 20 / 30.4375, "still": 0, "never": 10 * 30 / 30.4375, "left": 0}

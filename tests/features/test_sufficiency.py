@@ -81,7 +81,7 @@ def test_where_no_order_is_usable_it_is_said_what_would_stop_the_load_with_a_val
     assert done.returncode == 4, done.stderr
     stops = [stop for stop in json.loads(done.stdout)["refused_for"] if stop["table"] == "orders"]
     assert stops and all(stop["todo"] for stop in stops)
-    assert EXAMPLES.get(why, "") in {stop["example"] for stop in stops} | {""}
+    assert any(stop["example"].startswith(EXAMPLES.get(why, "")) for stop in stops)
     assert not (tmp_path / "place").exists()
     told = " ".join(staycast("ingest", "--check", "--config", config, "--workspace", tmp_path / "place").stdout.split())
     assert "Ingest would refuse this: orders." in told and EXAMPLES.get(why, "") in told

@@ -227,7 +227,7 @@ def test_batches_by_customer_change_no_feature(
     folder = write(tmp_path, {name: table.to_pandas() for name, table in opened(everything).items()})
     backend, as_of = connect(), datetime(2024, 3, 1)
     tables = read_tables(backend, folder)
-    columns = feature_columns(tables, ())
+    columns = feature_columns(tables, (), ("package", "seats"), ("seats",))
     cut = batches(backend, tables, rows_at_once=4, small_table_rows=0)
     assert len(cut) == 4
     parts = [features_as_of(batch, columns, as_of).to_pandas() for batch in cut]

@@ -144,5 +144,7 @@ def test_nothing_that_comes_or_is_recorded_later_changes_a_feature(
     )
     before = features({"customers": customers, "subscriptions": known}, as_of.to_pydatetime())
     frames = [f for f in (changed, began_later, recorded_later) if len(f)]
-    after = features({"customers": customers, "subscriptions": pd.concat(frames)}, as_of.to_pydatetime())
+    after = features(
+        {"customers": customers, "subscriptions": pd.concat(frames, ignore_index=True)}, as_of.to_pydatetime()
+    )
     pd.testing.assert_frame_equal(before, after)

@@ -93,8 +93,8 @@ def test_the_raw_table_is_not_changed() -> None:
 
 
 def test_a_missing_column_is_named_with_its_nearest() -> None:
-    with pytest.raises(DataError, match=r"column 'amount' is missing \(did you mean 'amonut'\?\)"):
-        check_table(ORDERS, pd.DataFrame([GOOD]).rename(columns={"amount": "amonut"}), NOW, {"ann"})
+    with pytest.raises(DataError, match=r"column 'customer_id' is missing \(did you mean 'custmer_id'\?\)"):
+        check_table(ORDERS, pd.DataFrame([GOOD]).rename(columns={"customer_id": "custmer_id"}), NOW, {"ann"})
 
 
 def test_an_empty_table_is_refused() -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from configs.errors import DataError
+from configs.loads import TABLES
 from configs.settings import Columns, Settings
 from configs.workspace import Workspace
 from features.ingest import checked_tables, ingest
@@ -44,7 +45,7 @@ def log(tmp_path: Path, settings: Settings) -> Callable[..., Settings]:
 
 
 def table(workspace: Workspace) -> dict[str, str]:
-    rows = pd.read_parquet(workspace.tables / "customers.parquet")
+    rows = pd.read_parquet(workspace.loads.newest(TABLES) / "customers.parquet")
     return dict(zip(rows["customer_id"], rows["signed_up_at"].astype(str), strict=True))
 
 
@@ -62,7 +63,7 @@ def test_a_table_in_chunks_gives_the_same_customers(log: Callable[..., Settings]
     settings, tables = log(orders=LOG.assign(recorded_at=recorded)), []
     for name, rows in (("whole", 100), ("chunks", 2)):
         ingest(settings, Workspace(tmp_path / name), NOW, chunk_rows=rows)
-        tables.append(pd.read_parquet(Workspace(tmp_path / name).tables / "customers.parquet"))
+        tables.append(pd.read_parquet(Workspace(tmp_path / name).loads.newest(TABLES) / "customers.parquet"))
     pd.testing.assert_frame_equal(*tables)
     assert dict(zip(tables[0]["customer_id"], tables[0]["recorded_at"].astype(str), strict=True)) == {
         "ann": "2024-01-03", "bob": "2024-01-06", "app-9": "2024-01-01", "cat": "2024-03-02",

@@ -40,7 +40,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 def test_without_a_column_of_amounts_the_load_asks(shop: Shop, workspace: Workspace) -> None:
-    message = r"orders: there is no column amount \(not used: note\); name it .* or say currency: XXX"
+    message = r"orders: column 'amount' is missing; there are note; rename it .* or say currency: XXX"
     with pytest.raises(DataError, match=message):
         ingest(shop(currency="EUR"), workspace, datetime(2024, 6, 1, tzinfo=UTC))
 

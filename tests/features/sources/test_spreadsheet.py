@@ -135,4 +135,4 @@ def test_a_sheet_of_what_has_none_is_refused(tmp_path: Path) -> None:
 def test_a_configuration_is_proposed_from_sheets_too(tmp_path: Path) -> None:
     rows = [HEADER, (1, "c1", datetime(2024, 1, 31), 9.5), (2, "c2", datetime(2024, 2, 1), 10)]
     text, found = propose_config([write(tmp_path / "o.xlsx", Orders=rows)])
-    assert [guess.table.name for guess in found] == ["orders"] and "amount: amount" in text
+    assert list(found.tables) == ["orders"] and "amount: amount" in text
