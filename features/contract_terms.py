@@ -18,6 +18,7 @@ import ibis
 import ibis.expr.types as ir
 
 ENDLESS_YEARS = 50
+ENDLESS = ("ended_at", "renews_at", "paid_until", "resumes_at", "cancelled_at")
 OPTIONAL = {
     "ended_at": "timestamp(6)",
     "cancelled_at": "timestamp(6)",
@@ -60,7 +61,7 @@ def with_terms(subscriptions: ir.Table) -> ir.Table:
     """
     s = subscriptions
     s = s.mutate(**{n: ibis.null(kind) for n, kind in OPTIONAL.items() if n not in s.columns})
-    s = s.mutate(**{n: _unless_endless(s, s[n]) for n in ("ended_at", "renews_at", "paid_until", "resumes_at")})
+    s = s.mutate(**{n: _unless_endless(s, s[n]) for n in ENDLESS})
     status = s.status.lower().replace("-", "_").replace(" ", "_")
     of_status = ibis.ifelse(status.isin(ENDS_WITH_PERIOD), True, ibis.null("boolean"))
     s = s.mutate(
@@ -72,9 +73,9 @@ def with_terms(subscriptions: ir.Table) -> ir.Table:
     noticed = s.with_period.fill_null(False) & s.recorded_at.notnull()
     cancelled_at = ibis.coalesce(s.cancelled_at, ibis.ifelse(noticed, s.recorded_at, ibis.null("timestamp(6)")))
     s = s.mutate(cancelled_at=cancelled_at.nullif(ibis.ifelse(s.ended_at < cancelled_at, cancelled_at, _never())))
-    s = s.mutate(
-        ends_at=ibis.coalesce(s.ended_at, end_without_record(s, s.cancelled_at, latest(s.renews_at, s.paid_until)))
-    )
+    period_end = latest(s.renews_at, s.paid_until)
+    period_end = ibis.ifelse(period_end > s.begins_at, period_end, _never())  # a period of no length says nothing
+    s = s.mutate(ends_at=ibis.coalesce(s.ended_at, end_without_record(s, s.cancelled_at, period_end)))
     is_contract = s.began & ~s.open_trial & (s.ends_at.isnull() | (s.ends_at > s.begins_at))
     return s.mutate(is_contract=is_contract).drop("began")
 

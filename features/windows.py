@@ -175,9 +175,8 @@ def activity_as_of(tables: Mapping[str, ir.Table], as_of: datetime) -> ir.Table:
 def attribute_changes_as_of(changes: ir.Table, as_of: datetime) -> ir.Table:
     """The newest change of each attribute of each customer known as of a date, with ``days_ago``."""
     rows = known(changes, "changed_at", as_of)
-    newest = ibis.window(
-        group_by=[rows.customer_id, rows.attribute], order_by=[rows.changed_at.desc(), rows.change_id.desc()]
-    )
+    by_number = (rows.change_id.length().desc(), rows.change_id.desc())  # of one moment: 10 comes after 9
+    newest = ibis.window(group_by=[rows.customer_id, rows.attribute], order_by=[rows.changed_at.desc(), *by_number])
     rows = rows.mutate(days_ago=days_before(rows.changed_at, as_of), place=ibis.row_number().over(newest))
     return rows.filter(rows.place == 0).drop("place")
 

@@ -29,10 +29,11 @@ GENERIC = ("label", "target", "class", "outcome", "y", "zielvariable", "ziel", "
 AROUND = (
     "is", "has", "flag", "label", "value", "status", "indicator", "ind", "yn", "yes", "no", "customer", "client",
     "kunde", "binary", "bool", "the", "company", "bank", "service", "ist", "hat", "cliente", "est", "a", "1", "0",
-    "or", "not", "target",
+    "or", "not", "target", "nicht", "kein", "keine", "non", "pas",
 )  # fmt: skip
 
 
+EITHER = ("or", "oder", "ou", "o", "yes", "ja", "oui", "si", "y")  # before a no: one of both
 AROUND_CHINESE = "是否|客户|用户|顧客|会员|状态|标志|标签"
 
 
@@ -101,6 +102,13 @@ def _guess(name: str, values: pd.Series) -> LabelGuess | None:
     if not score or len(kinds) != 2:
         return None
     flags = read_flags(pd.Series(kinds))
+    if score == 1 and _is_negated(name):
+        if flags.isna().any() or flags.nunique() != 2:
+            return None
+        inverted = {kind: "no" if flag else "yes" for kind, flag in zip(kinds, flags, strict=True)}
+        return LabelGuess(
+            name, inverted, score, f"its name says who did not leave, and it holds {kinds[0]} and {kinds[1]}"
+        )
     if score == 1 and set(kinds) == {"-1", "1"}:
         return LabelGuess(name, {"1": "yes", "-1": "no"}, score, "its name says who left, and it holds 1 and -1")
     if flags.notna().all() and flags.nunique() == 2:
@@ -129,6 +137,13 @@ def _says(text: str, stems: tuple[str, ...]) -> bool:
     return any(
         word in stems or (not word.isascii() and any(s in word for s in stems if not s.isascii())) for word in words
     )
+
+
+def _is_negated(name: str) -> bool:
+    """Whether a name says who did not leave: ``not_churned``; ``churn_or_not`` and ``churn_yes_no`` do not."""
+    words = _words(name)
+    pairs = zip(["", *words], words, strict=False)
+    return any(_negated(word) and before not in EITHER for before, word in pairs)
 
 
 def _negated(text: str) -> bool:

@@ -169,9 +169,10 @@ def in_one_currency(
 
 
 def _days(times: pd.Series, zone: ZoneInfo) -> pd.Series:
-    """The days of times in UTC, in a zone."""
+    """The days of times in UTC, in a zone; midnight UTC is a date alone, and stays that date."""
     utc = pd.to_datetime(times, errors="coerce", utc=True, format=None if times.dtype.kind == "M" else "ISO8601")
-    return utc.dt.tz_convert(zone).dt.tz_localize(None).astype("datetime64[us]")
+    local, dates = utc.dt.tz_convert(zone).dt.tz_localize(None), utc.dt.tz_localize(None)
+    return local.mask(dates == dates.dt.normalize(), dates).astype("datetime64[us]")
 
 
 def _times(amounts: pd.Series, rate: pd.Series) -> pd.Series:

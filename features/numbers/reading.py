@@ -22,11 +22,11 @@ SPACES = r"[\s\x{00A0}\x{202F}'’]"
 COMMA_SURE = r"^[-+]?(\d{1,3}(\.\d{3})+,\d*|\d+,(\d{0,2}|\d{4,})|,\d+|\d{4,},\d{3}|0+,\d{3}|\d{1,3}(\.\d{3}){2,})$"
 POINT_SURE = (
     r"^[-+]?(\d{1,3}(,\d{3})+\.\d*|\d+\.(\d{0,2}|\d{4,})|\.\d+|\d{4,}\.\d{3}|0+\.\d{3}|\d{1,3}(,\d{3}){2,}"
-    r"|[\d.]+[eE][-+]?\d+)$"
+    r"|\d{1,2}(,\d{2})+,\d{3}(\.\d*)?|[\d.]+[eE][-+]?\d+)$"
 )
 IN_DOUBT = r"^[-+]?[1-9]\d{0,2}[.,]\d{3}$"
 COMMA_FORM = r"^[-+]?(\d+|\d{1,3}(\.\d{3})+)?(,\d*)?$"
-POINT_FORM = r"^[-+]?(\d+|\d{1,3}(,\d{3})+)?(\.\d*)?([eE][-+]?\d+)?$"
+POINT_FORM = r"^[-+]?(\d+|\d{1,3}(,\d{3})+|\d{1,2}(,\d{2})+,\d{3})?(\.\d*)?([eE][-+]?\d+)?$"
 PLACEHOLDERS = (  # what people and programs write where nothing is known
     "n/a", "na", "n.a.", "n.a", "#n/a", "#n/v", "#nv", "nan", "null", "none", "nil", "\\n", "-", "--", "---", "–", "—",
     "?", ".", "#value!", "#wert!", "#valeur!", "#div/0!", "#ref!", "#bezug!", "unknown", "unbekannt", "inconnu",

@@ -89,7 +89,7 @@ def announcement(cancelled: pd.DataFrame, data_until: datetime | None, now: date
 def contract_reasons(contracts: pd.DataFrame, now: datetime) -> pd.Series:
     """A reason against each contract (by index) whose columns cannot all be true, or do not say when it ended."""
     undated = contracts[ENDS].isna().all(axis=1) & status_words(contracts["status"]).isin(OVER)
-    ahead = contracts["cancelled_at"] >= pd.Timestamp(naive_utc(now))
+    ahead = (contracts["cancelled_at"] >= pd.Timestamp(naive_utc(now))) & ~_is_endless(contracts, "cancelled_at")
     parts = [
         _reason(undated, f"status: is one of a contract that is over, and none of {', '.join(ENDS)} says since when"),
         _reason(ahead, "cancelled_at: lies in the future; it is when notice was given, an end ahead is ended_at"),

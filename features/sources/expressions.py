@@ -19,6 +19,7 @@ from features.tables import QUOTED_APOSTROPHE, TABLES
 NUMERIC = re.compile(r"^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w*INT\w*|FLOAT|DOUBLE|DECIMAL.*)$")
 NULL_TEXT = "null::varchar"
 ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)?)?$"
+NONZERO_OFFSET = r"[+-](\d[1-9]|[1-9]0|00:?(\d[1-9]|[1-9]0))(:?\d{2})?$"
 OFFSET = r":\d{2}([.,]\d+)?\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
 UTC_FORM = re.compile("(?<!%)Z$|UTC|GMT")  # a format that says itself that its times are in UTC
 DAY_OR_MONTH_FIRST = r"^\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})\b"
@@ -335,7 +336,9 @@ def _year_first(name: str, text: str, zone: str, shared: SharedExpressions) -> C
     offset = shared.add(f"regexp_matches({text}, {quote_literal(OFFSET)})")
     bare = f"regexp_replace({dashed}, '\\s*(Z|z|UTC|GMT)$', '+00')"
     full = shared.add(f"regexp_replace({bare}, '^([0-9-]+)[T ](\\d+:\\d+)\\s*([+-].*)?$', '\\1 \\2:00\\3')")
-    zoned = f"try_cast(regexp_replace({full}, '\\s+([+-])', '\\1') as timestamptz) at time zone 'UTC'"
+    zoned = shared.add(f"try_cast(regexp_replace({full}, '\\s+([+-])', '\\1') as timestamptz) at time zone 'UTC'")
+    elsewhere = f"regexp_matches({text}, {quote_literal(NONZERO_OFFSET)}) and {zoned} = date_trunc('day', {zoned})"
+    zoned = f"case when {elsewhere} then {zoned} + interval 1 microsecond else {zoned} end"  # as in `_in_utc`
     local = f"try_cast({full} as timestamp)"
     compact = f"try_strptime({text}, ['%Y%m%d', '%Y%m%dT%H%M%S'])"
     naive = shared.add(f"case when not {iso} then {compact} when not {offset} then {local} end")

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -155,12 +156,20 @@ def _parse_entry(name: str, given: object) -> FileTable:
     return entry
 
 
+def _by_number(path: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path)]
+
+
 def _paths(name: str, patterns: tuple[str, ...]) -> list[Path]:
-    """The files meant, patterns in order of name."""
+    """The files meant, those of a pattern in order of name: ``orders_10.csv`` comes after ``orders_2.csv``."""
     paths = []
     for pattern in patterns:
         text = expand(pattern, f"source.options.{name}.path")
-        matches = [Path(text)] if Path(text).is_file() else [Path(p) for p in sorted(glob.glob(text, recursive=True))]
+        matches = (
+            [Path(text)]
+            if Path(text).is_file()
+            else [Path(p) for p in sorted(glob.glob(text, recursive=True), key=_by_number)]
+        )
         files = [p for p in matches if p.is_file()]
         if not files:
             raise DataError(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -11,9 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.sources.staging import ChunkedTable, Raw
-from features.tables import LEFT_OUT, TABLES, UNREAD
-
-UNREAD_CURRENCIES = "unread_currencies"
+from features.tables import TABLES
 
 
 def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> Raw:
@@ -34,12 +31,7 @@ def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> 
         In chunks if one of them is.
     """
     key = TABLES[table].key
-    left_out: Counter[str] = Counter()
-    for raw in raws:
-        left_out.update(raw.attrs.get(LEFT_OUT, {}))
-    notes: dict[str, Any] = {"notes": [note for raw in raws for note in raw.attrs.get("notes", ())]}
-    unread = {column: values for raw in raws for column, values in raw.attrs.get(UNREAD, {}).items()}
-    notes |= {UNREAD: unread, LEFT_OUT: dict(left_out), UNREAD_CURRENCIES: _unread_currencies(raws)}
+    notes = _together([dict(raw.attrs) for raw in raws])
     filled = [(raw, prefix) for raw, prefix in zip(raws, prefixes, strict=True) if _rows(raw)]
     raws, prefixes = zip(*filled, strict=True) if filled else (raws[:1], prefixes[:1])
     if any(isinstance(raw, ChunkedTable) for raw in raws):
@@ -53,13 +45,14 @@ def _rows(raw: Raw) -> int:
     return raw.rows if isinstance(raw, ChunkedTable) else len(raw)
 
 
-def _unread_currencies(raws: Sequence[Raw]) -> dict[str, dict[str, int]]:
-    """Columns that look like currencies and that nobody reads, see `features.sources.currency_columns`."""
-    found: dict[str, Counter[str]] = {}
-    for raw in raws:
-        for column, values in raw.attrs.get(UNREAD_CURRENCIES, {}).items():
-            found.setdefault(column, Counter()).update(values)
-    return {column: dict(values) for column, values in found.items()}
+def _together(given: Sequence[Any]) -> Any:
+    """What the parts say of themselves in one: lists one after the other, counts summed, of other values the first."""
+    if all(isinstance(value, Mapping) for value in given):
+        names = dict.fromkeys(name for value in given for name in value)
+        return {name: _together([value[name] for value in given if name in value]) for name in names}
+    if all(isinstance(value, (list, tuple)) for value in given):
+        return list(dict.fromkeys(entry for value in given for entry in value))
+    return sum(given) if all(type(value) is int for value in given) else given[0]
 
 
 def _frames(key: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> Iterator[pd.DataFrame]:

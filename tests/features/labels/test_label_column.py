@@ -86,3 +86,15 @@ def test_the_name_that_says_who_left_comes_before_a_generic_one() -> None:
 def test_columns_that_are_the_label_in_other_words_are_named() -> None:
     table = rows(left=[1, 0, 1, 0], label=["Yes", "No", "Yes", "No"], reason=["price", None, "moved", None])
     assert tell_label(table.assign(plan=["a", "b", "b", "b"]), "left") == ["label", "reason"]
+
+
+@pytest.mark.parametrize("name", ["not_churned", "no_churn", "Not Churned", "nicht_gekündigt", "未流失"])
+def test_a_name_that_says_who_stayed_swaps_the_values(name: str) -> None:
+    guess = find_label(pd.DataFrame({name: ["1", "0", "1"]}))
+    assert guess is not None and guess.values == {"1": "no", "0": "yes"}
+
+
+@pytest.mark.parametrize("name", ["churn_or_not", "churn_yes_no", "是否流失"])
+def test_a_name_that_leaves_both_open_swaps_nothing(name: str) -> None:
+    guess = find_label(pd.DataFrame({name: ["1", "0", "1"]}))
+    assert guess is not None and guess.values == {}

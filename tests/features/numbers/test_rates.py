@@ -80,3 +80,11 @@ def test_what_is_no_amount_stays_as_it_came_beside_converted_ones(tmp_path: Path
     )
     out = in_one_currency(frame, "orders", {"EUR": "EUR"}, "USD", table, ZoneInfo("UTC"))
     assert out["amount"].tolist() == [20, "ten"]
+
+
+def test_a_date_alone_takes_the_rate_of_that_date_in_every_zone(tmp_path: Path) -> None:
+    table = rates(tmp_path, "date,currency,rate\n2023-12-31,USD,0.5\n2024-01-01,USD,0.9\n")
+    frame = pd.DataFrame({"amount": [100.0], "ordered_at": pd.to_datetime(["2024-01-01"]), CURRENCY: ["USD"]})
+    for zone in ("America/New_York", "Asia/Shanghai"):
+        out = in_one_currency(frame, "orders", {"USD": "USD"}, "EUR", table, ZoneInfo(zone))
+        assert out["amount"].tolist() == [90.0]

@@ -29,3 +29,9 @@ def test_the_currency_before_a_number_and_the_one_behind_it_are_told_apart() -> 
 @pytest.mark.parametrize(("text", "value"), [("12,30", 12.3), ("12.30", 12.3), ("1.234", 1234), ("1,234", 1.234)])
 def test_a_declared_sign_decides_what_is_in_doubt_alone(text: str, value: float) -> None:
     assert row(value_sql("x", ",", declared=True), text) == (value,)
+
+
+def test_groups_of_two_are_thousands_too() -> None:
+    rows = "(values ('₹1,23,456.00'), ('₹500.00'), ('12,34,567')) as t(x)"
+    query = f"select {value_sql(clean_sql('x'), '.', False)} from {rows}"
+    assert [row[0] for row in duckdb.sql(query).fetchall()] == [123456.0, 500.0, 1234567.0]

@@ -7,7 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from configs.errors import DataError
+from configs.settings import Settings
 from features.sources.loaders import loader, opened
+from features.sources.one_currency import convert_currencies
 from features.sources.staging import ChunkedTable
 
 TICKETS = "ticket,kunde,opened,type\n1,ann,2024-01-01 10:00,ticket\n2,bob,2024-01-02 11:00,complaint\n"
@@ -71,3 +74,21 @@ def test_what_each_file_says_of_its_rows_is_said_of_the_table(tmp_path: Path) ->
     assert orders["order_id"].astype(str).tolist() == ["1"]
     assert orders.attrs["left_out"] == {"where: state": 1}
     assert orders.attrs["unread_currencies"] == {"curr": {"EUR": 1, "USD": 1}}
+
+
+def test_currencies_of_all_entries_are_asked_about_and_converted(tmp_path: Path, settings: Settings) -> None:
+    for n, rows in enumerate((("EUR", "JPY"), ("USD", "EUR"))):
+        lines = [f"{n}{k},c,2024-01-0{k + 1},100,{currency}" for k, currency in enumerate(rows)]
+        (tmp_path / f"{n}.csv").write_text("\n".join(["order_id,customer_id,ordered_at,amount,cur", *lines]) + "\n")
+    entries = {"orders": [{"path": str(tmp_path / f"{n}.csv"), "currency": "cur"} for n in range(2)]}
+    money = settings.model_copy(update={"currency": "EUR", "rates": settings.rates.model_copy(update={"file": None})})
+    with pytest.raises(DataError, match=r"EUR \(2 rows\), JPY \(1 rows\), USD \(1 rows\)"):
+        convert_currencies(loader("files").load(entries), money)
+    (tmp_path / "rates.csv").write_text("date,currency,rate\n2024-01-01,USD,0.9\n2024-01-01,JPY,0.006\n")
+    money = money.model_copy(update={"rates": money.rates.model_copy(update={"file": str(tmp_path / "rates.csv")})})
+    for chunk_rows in (1_000_000, 1):
+        with opened(loader("files"), entries, chunk_rows) as tables:
+            table = convert_currencies(tables, money)["orders"]
+            frames = [table] if isinstance(table, pd.DataFrame) else list(table.read())
+            amounts = [float(a) for frame in frames for a in frame["amount"]]
+        assert amounts == pytest.approx([100.0, 0.6, 90.0, 100.0])
