@@ -47,7 +47,8 @@ class Business:
         tables["customers"][["customer_id", "signed_up_at"]].to_csv(self.folder / "customers.csv", index=False)
 
     def do(self, *words: str) -> tuple[int, str]:
-        done = self.staycast(*words, "--config", self.config, "--workspace", self.place.root, "--by", "ada")
+        by = () if words == ("ingest",) else ("--by", "ada")  # who reads files decides nothing
+        done = self.staycast(*words, "--config", self.config, "--workspace", self.place.root, *by)
         return done.returncode, " ".join(done.stderr.split())
 
     def ingest(self) -> dict:
