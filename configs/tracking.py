@@ -6,13 +6,14 @@ paths are of the old place: `relocate` points them here, and `local_path` reads 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from filelock import FileLock
 
 from configs.errors import RegistryError
 from configs.workspace import Workspace
@@ -47,8 +48,7 @@ def open_database(workspace: Workspace, create: Callable[[str], object]) -> None
     workspace.mlruns.mkdir(parents=True, exist_ok=True)
     path = workspace.registry
     if not path.exists():
-        with open(workspace.mlruns / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with FileLock(workspace.mlruns / ".lock"):
             if not path.exists():
                 part = path.with_name(f".{path.name}.part")
                 part.unlink(missing_ok=True)

@@ -42,6 +42,7 @@ from features.sources.loaders import loader, opened
 from features.sources.one_currency import convert_currencies
 from features.sources.order_counts import with_counts
 from features.sources.staging import Raw
+from features.tables import is_date_alone, local_times
 
 
 def ingest(
@@ -197,10 +198,9 @@ def with_local_time(one: ValidatedTable, zone: ZoneInfo) -> pd.DataFrame:
     if one.table.name != "orders":
         return one.used
     times = one.used["ordered_at"]
-    date_alone = times == times.dt.normalize()
-    local = times.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None).mask(date_alone, times)
+    local = local_times(times, zone)
     return one.used.assign(
-        local_hour=local.dt.hour.astype("Int64").mask(date_alone),
+        local_hour=local.dt.hour.astype("Int64").mask(is_date_alone(times)),
         local_weekday=local.dt.weekday.astype("int64"),
         local_day=(local.dt.normalize() - pd.Timestamp("1970-01-01")).dt.days.astype("int64"),
     )

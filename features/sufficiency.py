@@ -23,14 +23,11 @@ from features.quality import quality_gate
 from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
 from features.quality.chunks import CHUNK_ROWS
-from features.quality.dates.gap_findings import gap_findings
-from features.quality.dates.sign_ups import sign_up_findings
-from features.quality.findings.id_findings import id_findings
-from features.quality.findings.row_findings import row_findings
 from features.quality.quality_report import count_reasons
 from features.sources.loaders import loader, opened
 from features.tables import quote, reason_kinds, split_reasons
 
+LOOKED_AT = ("meaning_not_read", "ids_differ_in_form", "id_of_no_one", "gap", "late_sign_ups")
 REMEDIES = {
     "is not a number": "correct the export, or tell how numbers are written",
     "is not a time": "tell the format under source.options.<table>.times",
@@ -63,7 +60,7 @@ def check_source(
     -------
     dict
         ``tables``: rows read and used; ``problems``: one entry a table, column and rule with the number of rows, an
-        example and what to do; ``to_look_at``: what is usable and yet in doubt, see `features.quality.findings`;
+        example and what to do; ``to_look_at``: what is usable and yet in doubt, the findings of the rules `LOOKED_AT`;
         ``refused_for``: the findings for which an ingest would refuse the load, each with the ``example`` of a value
         where one broke a rule; ``enough``: one entry a requirement, see `check_requirements`.
 
@@ -86,15 +83,9 @@ def check_source(
             "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
             "problems": problems,
             "refused_for": [{**f.to_dict(), "example": _example(f, problems)} for f in verdict.stops],
-            "to_look_at": [f.to_dict() for f in _doubts(checked, settings)],
+            "to_look_at": [f.to_dict() for f in verdict.findings if f.rule in LOOKED_AT],
             "enough": _requirements(checked, settings),
         }
-
-
-def _doubts(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[Finding]:
-    """What is usable and yet to be looked at."""
-    of_times = [*gap_findings(checked, settings), *sign_up_findings(checked)]
-    return [*row_findings(checked), *id_findings(checked), *of_times]
 
 
 def _value_of(table: ValidatedTable, reason: str, column: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -244,6 +245,23 @@ MEANINGS: Mapping[str, str] = {  # of each column, or of `table.column` where it
 def meaning_of(table: str, column: str) -> str:
     """What a column of a table means, in words."""
     return MEANINGS.get(f"{table}.{column}") or MEANINGS[column]
+
+
+def is_date_alone(times: pd.Series) -> pd.Series:
+    """True for the times that are dates alone: those that are midnight UTC."""
+    return times == times.dt.normalize()
+
+
+def local_times(times: pd.Series, zone: tzinfo) -> pd.Series:
+    """Times in UTC by the clock of a zone, without it; a date alone stays that date, at midnight.
+
+    >>> import pandas as pd
+    >>> from zoneinfo import ZoneInfo
+    >>> times = pd.Series(pd.to_datetime(["2024-01-01 00:00", "2024-01-01 01:30"]))
+    >>> local_times(times, ZoneInfo("America/New_York")).astype(str).tolist()
+    ['2024-01-01 00:00:00', '2023-12-31 20:30:00']
+    """
+    return times.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None).mask(is_date_alone(times), times)
 
 
 def quote(value: object, letters: int = 40) -> str:

@@ -76,7 +76,7 @@ def _doubts(name: str, column: TextColumn, table: str) -> list[str]:
 
 
 def _notes(name: str, column: TextColumn, numbers: pd.Series | None) -> list[str]:
-    found = column.filled - column.placeholders - column.unreadable
+    found = column.found
     if numbers is not None:
         huge = found - int(np.isfinite(numbers).sum())
         counts = {

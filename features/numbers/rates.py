@@ -16,7 +16,7 @@ from configs.settings import Rates
 from configs.variables import expand
 from features.numbers.currencies import currency_of
 from features.numbers.text_column import read_column
-from features.tables import CURRENCY, MONEY, REASON, TABLES
+from features.tables import CURRENCY, MONEY, REASON, TABLES, local_times
 
 COLUMNS = ("date", "currency", "rate")
 
@@ -169,10 +169,9 @@ def in_one_currency(
 
 
 def _days(times: pd.Series, zone: ZoneInfo) -> pd.Series:
-    """The days of times in UTC, in a zone; midnight UTC is a date alone, and stays that date."""
+    """Times in UTC, typed or as text, by the clock of a zone."""
     utc = pd.to_datetime(times, errors="coerce", utc=True, format=None if times.dtype.kind == "M" else "ISO8601")
-    local, dates = utc.dt.tz_convert(zone).dt.tz_localize(None), utc.dt.tz_localize(None)
-    return local.mask(dates == dates.dt.normalize(), dates).astype("datetime64[us]")
+    return local_times(utc.dt.tz_localize(None), zone).astype("datetime64[us]")
 
 
 def _times(amounts: pd.Series, rate: pd.Series) -> pd.Series:

@@ -48,6 +48,11 @@ class TextColumn:
     coded: int
 
     @property
+    def found(self) -> int:
+        """Texts that are numbers."""
+        return self.filled - self.placeholders - self.unreadable
+
+    @property
     def in_doubt(self) -> bool:
         """Whether a separator may be a decimal sign or one of thousands, and nothing decides."""
         return bool(self.evidence.in_doubt) and self.evidence.sign not in (",", ".")
@@ -59,9 +64,8 @@ class TextColumn:
         Few are `TOLERATED` of the numbers, or one, where there are `FEWEST` numbers at least. Digits after a zero are
         codes: as numbers they would lose it.
         """
-        n = self.filled - self.placeholders - self.unreadable
-        few = max(1.0, TOLERATED * n) if n >= FEWEST else 0.0
-        return n > 0 and self.unreadable <= few and not self.coded and len(self.currencies) < 2
+        few = max(1.0, TOLERATED * self.found) if self.found >= FEWEST else 0.0
+        return self.found > 0 and self.unreadable <= few and not self.coded and len(self.currencies) < 2
 
 
 def read_column(texts: pd.Series, decimal: str | None = None) -> TextColumn:

@@ -24,7 +24,7 @@ import pandas as pd
 from configs.errors import ConfigError, nearest
 from features.quality.check import ValidatedTable
 from features.quality.twins import twin_shares
-from features.tables import Field, quote
+from features.tables import Field, local_times, quote
 
 Severity = Literal["stop", "warn"]
 Profile = dict[str, Any]
@@ -246,9 +246,7 @@ def _profile_column(
             filled.to_numpy(float), in_time[field.name] if dated else in_time[field.name].head(0)
         )
     if field.kind == "time":
-        local = filled.dt.tz_localize("UTC").dt.tz_convert(zone).dt.hour
-        hours = local.mask(filled == filled.dt.normalize(), 0)  # a date alone has none, in whatever zone
-        return out | {"hours": np.bincount(hours, minlength=24).tolist()}
+        return out | {"hours": np.bincount(local_times(filled, zone).dt.hour, minlength=24).tolist()}
     every = max(1, len(filled) // IDS_SEEN) if field.kind == "id" else 1
     text = filled.iloc[::every].astype(str)
     out["damaged"] = float(text.drop_duplicates().str.contains(DAMAGE).mean())

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import DataError
+from configs.files import sync
 
 ACTIONS = ("promote", "reject", "rollback", "accept_quality", "accept_leaks")
 START = "0" * 64
@@ -117,7 +118,7 @@ def append(path: str | Path, entry: Entry) -> Record:
             unwritten = unwritten[os.write(file, unwritten) :]
         os.fsync(file)
         if not records:
-            _sync_folder(path.parent)
+            sync(path.parent)
     return _record(line, json.loads(line))
 
 
@@ -177,14 +178,6 @@ def _locked(path: Path, flags: int, lock: int) -> Iterator[int]:
 
 def _contents(file: int) -> bytes:
     return os.pread(file, os.fstat(file).st_size, 0)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _line(entry: Entry, number: int, previous_sha256: str) -> bytes:

@@ -12,10 +12,11 @@ import pandas as pd
 
 from features.sources.proposal import lexicon
 from features.sources.proposal.columns import EPOCHS, Column
-from features.sources.proposal.lexicon import SENSITIVE, normalized
+from features.sources.proposal.lexicon import SENSITIVE
 from features.sources.proposal.order_lines import lines_of
 from features.sources.proposal.row_rules import row_rules
 from features.sources.proposal.tables import Reading, TableGuess, guess_table, guess_tables
+from features.sources.rows.meaning import normalized
 from features.tables import CUSTOMERS, TABLES
 
 LADDER = (7, 14, 30, 60, 90, 120, 180, 270, 365, 540, 730, 1095)

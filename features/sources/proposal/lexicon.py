@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from features.sources.rows.meaning import normalized
+
 WORDS: Mapping[str, str] = {
     "customer": """customer customers client clients household households member members user users account accounts
         buyer cust guest patron subscriber subscribers uid kunde kunden kundin mitglied mitglieder mitglieds
@@ -147,16 +149,6 @@ class Meaning:
 
     concepts: frozenset[str]
     is_complete: bool
-
-
-def normalized(text: str) -> str:
-    """Lower case, full-width letters as plain ones, without accents.
-
-    >>> normalized("Ｉｄ Rücksendung")
-    'id rucksendung'
-    """
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(letter for letter in plain if not unicodedata.combining(letter))
 
 
 @lru_cache(maxsize=4096)

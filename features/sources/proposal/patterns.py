@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from features.sources.proposal.columns import Column
-from features.sources.proposal.lexicon import normalized
+from features.sources.rows.meaning import normalized
 
 PATTERNS: Mapping[str, str] = {  # field: concepts joined by + and how sure a name that says no more than them makes it
     "order_id": "order+id 1, order 0.9, id 0.6",

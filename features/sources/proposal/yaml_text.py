@@ -23,8 +23,9 @@ from features.sources.proposal.business import (
     times_of,
 )
 from features.sources.proposal.columns import FEW, Column
-from features.sources.proposal.lexicon import KINDS, STATUSES, normalized
+from features.sources.proposal.lexicon import KINDS, STATUSES
 from features.sources.proposal.tables import Guess, Reading, TableGuess
+from features.sources.rows.meaning import normalized
 from features.tables import MONEY
 
 WORDS_OF_YAML = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))

@@ -17,7 +17,7 @@ from configs.errors import ConfigError, DataError, nearest
 from configs.settings import Section
 from configs.yaml_file import read_yaml
 from features.sources.proposal.columns import Column
-from features.sources.proposal.lexicon import normalized
+from features.sources.rows.meaning import normalized
 from features.tables import TABLES
 
 ROOM = Path(str(resources.files("features.sources.recipes")))

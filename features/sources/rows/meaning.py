@@ -57,6 +57,16 @@ class MeaningColumn:
         return {"not": list(self.excluded)} if self.excluded else None
 
 
+def normalized(text: str) -> str:
+    """Lower case, full-width letters as plain ones, without accents.
+
+    >>> normalized("Ｉｄ Rücksendung")
+    'id rucksendung'
+    """
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
 def words(text: str) -> tuple[str, ...]:
     """The words of a name or value in lower case and without accents.
 
@@ -64,8 +74,7 @@ def words(text: str) -> tuple[str, ...]:
     (('is', 'cancelled'), ('bestell', 'status'), ('remboursee',), ('已取消',))
     """
     parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", text)
-    plain = "".join(c for c in unicodedata.normalize("NFKD", parted) if not unicodedata.combining(c))
-    return tuple(re.findall(r"[^\W\d_]+", plain.lower().replace("ß", "ss")))
+    return tuple(re.findall(r"[^\W\d_]+", normalized(parted)))
 
 
 def _vocabulary(text: str) -> frozenset[str]:
