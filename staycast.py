@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+import warnings
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.text import Text
@@ -314,6 +316,8 @@ def mlflow_ui(
 def main() -> None:
     """Run the command line; an error the user can mend ends in one message and its exit code (`configs.errors`)."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait spinning slow LightGBM down up to 20 times
+    if not sys.warnoptions:
+        warnings.showwarning = partial(_show_warning, warnings.showwarning)
     try:
         app()
     except StaycastError as error:
@@ -330,6 +334,12 @@ def main() -> None:
             "are whole (each stage makes its own anew with --again), and that no other program keeps them locked",
             StaycastError.exit_code,
         )
+
+
+def _show_warning(show: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Show a warning, unless it is for a library's own developers: Python hides these, and Feast brings them back."""
+    if not issubclass(category, DeprecationWarning):
+        show(message, category, *where)
 
 
 def _is_of_a_store(error: Exception) -> bool:
