@@ -57,16 +57,19 @@ class Session:
     def gated_stage(
         self,
         name: str,
-        fingerprint: str,
+        fingerprint: Callable[[], str],
         body: Body,
         is_there: Callable[[dict[str, Any]], bool] = lambda result: True,
     ) -> dict[str, Any]:
-        """As `stage`, for one that stops at a load that is not good enough: an earlier result is no way around."""
+        """As `stage`, for one that stops at a load that is not good enough: an earlier result is no way around.
+
+        `fingerprint` is asked for once the load is accepted, if it is to be: what it rests on may become another.
+        """
         from features.quality import quality_verdict
 
         with self.workspace.exclusive(name):
             self.record_acceptance()
-            return self.stage(name, fingerprint, body, lambda: quality_verdict.require(self.workspace), is_there)
+            return self.stage(name, fingerprint(), body, lambda: quality_verdict.require(self.workspace), is_there)
 
     def stage(
         self,

@@ -49,8 +49,9 @@ def features(s: Session) -> dict[str, Any]:
         return all((s.workspace.features / name).is_file() for name in files) and s.workspace.feast.is_dir()
 
     online = [s.settings.online_store, s.settings.redis.model_dump()]
-    on = fingerprint(features_fingerprint(s.settings, s.workspace), online)
-    return s.gated_stage("features", on, body, is_there)
+    return s.gated_stage(
+        "features", lambda: fingerprint(features_fingerprint(s.settings, s.workspace), online), body, is_there
+    )
 
 
 def refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any]:
@@ -99,7 +100,9 @@ def train(s: Session, task: Task) -> dict[str, Any]:
         made = known.get(result["version"])
         return made is not None and made.run_id == result["run_id"] and catalog.has_files(s.workspace, made)
 
-    return s.gated_stage(f"train {task}", training_fingerprint(s.settings, s.workspace, task), body, is_registered)
+    return s.gated_stage(
+        f"train {task}", lambda: training_fingerprint(s.settings, s.workspace, task), body, is_registered
+    )
 
 
 def score(s: Session) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def score(s: Session) -> dict[str, Any]:
     def is_there(result: dict[str, Any]) -> bool:
         return (s.workspace.scores / Path(result["folder"]).name / SCORE_TABLE).is_file()
 
-    return s.gated_stage("score", scoring_fingerprint(s.settings, s.workspace), body, is_there)
+    return s.gated_stage("score", lambda: scoring_fingerprint(s.settings, s.workspace), body, is_there)
 
 
 def monitor(s: Session) -> dict[str, Any]:
