@@ -1,6 +1,7 @@
 """Break one line at a time and see whether the tests notice: ``make mutants`` (``python tests/mutants/run.py [WORD]``).
 
-Each mutant is tried in a copy of the checkout, two at a time. Ends with 1 if fewer than 95 % are noticed.
+Each mutant is tried in a copy of the checkout, two at a time. One whose tests do not end in time counts as unnoticed:
+a busy machine notices nothing. Ends with 1 if fewer than 95 % are noticed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "state", "mlruns", "__pycache
 
 
 def survives(mutant: Mutant) -> bool:
-    """Whether no test notices the change."""
+    """Whether no test notices the change in time."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "checkout"
         shutil.copytree(ROOT, place, ignore=LEFT_OUT)
@@ -37,7 +38,7 @@ def survives(mutant: Mutant) -> bool:
                 command, cwd=place, env=environment, capture_output=True, timeout=SECONDS, check=False
             )
         except subprocess.TimeoutExpired:
-            return False
+            return True
         assert done.returncode in (0, 1, 2), done.stdout.decode()
         return done.returncode == 0
 
