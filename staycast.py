@@ -100,13 +100,13 @@ def ingest(
     from features.quality import quality_verdict
 
     if check:
-        from features.quality import quality_gate
         from features.sufficiency import check_source
+        from training.data.leak_questions import leak_questions
 
         settings, place = load(config), Workspace(workspace)
-        reference = quality_gate.reference_profile(place) if place.belongs_to(settings.name) else None
+        own = place if place.belongs_to(settings.name) else None
         with progress("check") as on_progress:
-            result = check_source(settings, lambda text: on_progress(text, 0, 1), reference)
+            result = check_source(settings, lambda text: on_progress(text.lower(), 0, 1), own, leak_questions)
         show(result, as_json, check_screen)
         if result["refused_for"]:
             raise typer.Exit(quality_verdict.REFUSED_EXIT_CODE)

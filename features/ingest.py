@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -27,8 +28,9 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels import ready_label
 from features.people.identity import propose_aliases, resolve_if_given
-from features.people.suppression_list import drop_suppressed, load_suppression_list
+from features.people.suppression_list import EMPTY, drop_suppressed, load_suppression_list
 from features.quality import quality_gate, quality_report
+from features.quality.anomalies import Profile
 from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTable
 from features.quality.contract_rows import contract_notes, with_announcement
@@ -41,6 +43,7 @@ from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
 from features.sources.one_currency import convert_currencies
 from features.sources.order_counts import with_counts
+from features.sources.rows.copies import without_copies
 from features.sources.staging import Raw
 from features.tables import is_date_alone, local_times
 
@@ -89,39 +92,93 @@ def _ingest(
 ) -> dict[str, object]:
     workspace.loads.adopt()
     with workspace.loads.staged() as load, scratch(workspace.loads.folder) as folder:
-        on_progress(f"Reading {settings.source.loader}")
-        source = loader(settings.source.loader)
-        with opened(source, settings.source.options, chunk_rows, settings.time_zone) as raw:
-            on_progress("Checking every row")
-            remaining = prepared_tables(drop_suppressed(raw, load_suppression_list(workspace)), settings, now)
-            del raw  # a table without its erased rows is a copy: the two must not stand in memory side by side
-            checked = checked_tables(remaining, settings, now, folder)
-            notes = [f"{name}: {note}" for name, table in remaining.items() for note in table.attrs.get("notes", ())]
-            notes += contract_notes(checked) + attribute_notes(checked, settings)
-            of_source = {"same_person": _proposals(remaining), "reading": notes}
-            del remaining
-        verdict, profile = quality_gate.judge(
-            checked, settings, quality_gate.reference_profile(workspace), now, ingest_fingerprint(settings)
-        )
+        judged = judge_source(settings, workspace, now, folder, on_progress, chunk_rows)
+        checked, verdict = judged.checked, judged.verdict
+        of_source = {"same_person": judged.same_person, "reading": judged.notes}
         earlier = quality_gate.history(workspace)
         report = {"load": load.name} | quality_report.describe(checked, settings) | of_source
         report |= quality_gate.describe(earlier, verdict, settings)
         on_progress("Writing tables, quarantine and report")
         _write(checked, report, settings, load)
-        quality_gate.save(load, verdict, profile, earlier)
+        quality_gate.save(load, verdict, judged.profile, earlier)
         workspace.loads.publish(load, not verdict.stops, verdict.fingerprint)
     return report
 
 
+@dataclass(frozen=True)
+class JudgedLoad:
+    """What a source holds, checked and judged; nothing of it is published.
+
+    Attributes
+    ----------
+    checked
+        The tables after their check.
+    verdict, profile
+        See `features.quality.quality_gate.judge`.
+    notes
+        How the files were read, one sentence each.
+    same_person
+        Customers with the same e-mail or telephone number, see `features.people.identity`.
+    """
+
+    checked: dict[str, ValidatedTable]
+    verdict: quality_gate.Verdict
+    profile: Profile
+    notes: list[str]
+    same_person: list[dict[str, str]]
+
+
+def judge_source(
+    settings: Settings,
+    workspace: Workspace | None,
+    now: datetime,
+    folder: Path,
+    on_progress: Callable[[str], None] = lambda text: None,
+    chunk_rows: int = CHUNK_ROWS,
+) -> JudgedLoad:
+    """Read, check and judge the tables of a business: what `ingest` publishes and ``--check`` tells.
+
+    Parameters
+    ----------
+    settings, now, on_progress, chunk_rows
+        As of `ingest`.
+    workspace
+        Of the business: who was erased, and the load to compare with; None: nobody, and there is none.
+    folder
+        Where the rows of tables in chunks are kept for as long as the result is used.
+
+    Raises
+    ------
+    DataError
+        A required table or column is missing, or a table is empty.
+    """
+    on_progress(f"Reading {settings.source.loader}")
+    source = loader(settings.source.loader)
+    suppressed = EMPTY if workspace is None else load_suppression_list(workspace)
+    reference = None if workspace is None else quality_gate.reference_profile(workspace)
+    with opened(source, settings.source.options, chunk_rows, settings.time_zone) as raw:
+        on_progress("Checking every row")
+        remaining = prepared_tables(drop_suppressed(raw, suppressed), settings, now)
+        del raw  # a table without its erased rows is a copy: the two must not stand in memory side by side
+        checked = checked_tables(remaining, settings, now, folder)
+        notes = [f"{name}: {note}" for name, table in remaining.items() for note in table.attrs.get("notes", ())]
+        same_person = _proposals(remaining)
+        del remaining
+    notes += contract_notes(checked) + attribute_notes(checked, settings)
+    verdict, profile = quality_gate.judge(checked, settings, reference, now, ingest_fingerprint(settings))
+    return JudgedLoad(checked, verdict, profile, notes, same_person)
+
+
 def prepared_tables(raw: Mapping[str, Raw], settings: Settings, now: datetime) -> dict[str, Raw]:
-    """Raw tables as they are checked: names of a ready export made simple, all amounts in one currency.
+    """Raw tables as they are checked: names of a ready export made simple, copies of customers once, one currency.
 
     Raises
     ------
     DataError
         See `features.labels.ready_label.prepare` and `features.sources.one_currency.convert_currencies`.
     """
-    return convert_currencies(with_counts(ready_label.prepare(raw, settings, now), settings), settings)
+    prepared = without_copies(ready_label.prepare(raw, settings, now))
+    return convert_currencies(with_counts(prepared, settings), settings)
 
 
 def checked_tables(

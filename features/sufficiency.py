@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,20 +15,22 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from configs.errors import NotEnoughDataError
-from configs.settings import Settings
+from configs.settings import Minimum, Settings
+from configs.workspace import Workspace
 from features.build import as_of_dates, customers_as_of
+from features.columns.attributes import attribute_columns
 from features.engine import connect, read_tables
-from features.ingest import checked_tables, prepared_tables, write_used_rows
+from features.ingest import judge_source, write_used_rows
 from features.labels.by_kind import first_event, labels_at, what_is_known
-from features.quality import quality_gate
-from features.quality.anomalies import Finding, Profile
+from features.labels.ready_label import read_ready_table
+from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable
 from features.quality.chunks import CHUNK_ROWS
+from features.quality.quality_gate import Verdict
 from features.quality.quality_report import count_reasons
-from features.sources.loaders import loader, opened
+from features.schema import FeatureSchema, schema_of
 from features.tables import quote, reason_kinds, split_reasons
 
-LOOKED_AT = ("meaning_not_read", "ids_differ_in_form", "id_of_no_one", "gap", "late_sign_ups")
 REMEDIES = {
     "is not a number": "correct the export, or tell how numbers are written",
     "is not a time": "tell the format under source.options.<table>.times",
@@ -42,10 +45,22 @@ REMEDIES = {
 }
 
 
+@dataclass(frozen=True)
+class LabelledRows:
+    """Outcomes beside columns that have no date: ``customer_id, as_of, label`` and the columns of `schema`."""
+
+    rows: pd.DataFrame
+    schema: FeatureSchema
+
+
 def check_source(
-    settings: Settings, on_progress: Callable[[str], None] = lambda text: None, reference: Profile | None = None
+    settings: Settings,
+    on_progress: Callable[[str], None] = lambda text: None,
+    workspace: Workspace | None = None,
+    ask: Callable[[LabelledRows, Settings], list[dict[str, str]]] = lambda labelled, settings: [],
+    chunk_rows: int = CHUNK_ROWS,
 ) -> dict[str, Any]:
-    """Read, check and judge the tables of a business without writing anything.
+    """Read, check and judge the tables of a business as an ingest does, without writing anything.
 
     Parameters
     ----------
@@ -53,16 +68,21 @@ def check_source(
         Of the business.
     on_progress
         Called with what is being done.
-    reference
-        Profile of the load that is current, to compare with; None: there is none.
+    workspace
+        Of the business: who was erased, and the load to compare with; None: nobody, and there is none.
+    ask
+        What a training would ask of labelled columns without a date: attributes of customers, or a ready table's.
+    chunk_rows
+        As of `features.ingest.ingest`.
 
     Returns
     -------
     dict
         ``tables``: rows read and used; ``problems``: one entry a table, column and rule with the number of rows, an
-        example and what to do; ``to_look_at``: what is usable and yet in doubt, the findings of the rules `LOOKED_AT`;
+        example and what to do; ``reading``: how the files were read; ``to_look_at``: what is usable and yet in doubt;
         ``refused_for``: the findings for which an ingest would refuse the load, each with the ``example`` of a value
-        where one broke a rule; ``enough``: one entry a requirement, see `check_requirements`.
+        where one broke a rule; ``asked``: what `ask` gave; ``enough``: one entry a requirement, see
+        `check_requirements`.
 
     Raises
     ------
@@ -70,22 +90,28 @@ def check_source(
         A required table or column is missing, or a table is empty.
     """
     with tempfile.TemporaryDirectory() as folder:
-        on_progress("reading")
-        source = loader(settings.source.loader)
-        with opened(source, settings.source.options, CHUNK_ROWS, settings.time_zone) as raw:
-            on_progress("checking every row")
-            now = datetime.now(UTC)
-            checked = checked_tables(prepared_tables(raw, settings, now), settings, now, Path(folder))
-        on_progress("counting what can be learned from")
+        judged = judge_source(settings, workspace, datetime.now(UTC), Path(folder), on_progress, chunk_rows)
+        on_progress("Counting what can be learned from")
+        checked, verdict = judged.checked, judged.verdict
         problems = [p for table in checked.values() for p in list_problems(table)]
-        verdict, _ = quality_gate.judge(checked, settings, reference, now)
+        enough, labelled = _requirements(checked, settings)
         return {
             "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
             "problems": problems,
-            "refused_for": [{**f.to_dict(), "example": _example(f, problems)} for f in verdict.stops],
-            "to_look_at": [f.to_dict() for f in verdict.findings if f.rule in LOOKED_AT],
-            "enough": _requirements(checked, settings),
+            "reading": judged.notes,
+            "refused_for": [
+                {**f.to_dict(), "example": _example(f, problems)} for f in _refused_for(verdict, workspace)
+            ],
+            "to_look_at": [f.to_dict() for f in verdict.findings if f.severity == "warn"],
+            "asked": ask(labelled, settings),
+            "enough": enough,
         }
+
+
+def _refused_for(verdict: Verdict, workspace: Workspace | None) -> tuple[Finding, ...]:
+    """The findings that stop, unless a person accepted this very load before."""
+    pointer = None if workspace is None else workspace.loads.pointer()
+    return () if pointer is not None and pointer.accepted == verdict.fingerprint else verdict.stops
 
 
 def _value_of(table: ValidatedTable, reason: str, column: str) -> str:
@@ -138,7 +164,10 @@ def check_requirements(tables: Mapping[str, ir.Table], settings: Settings) -> li
     list of dict
         One entry a requirement: ``model``, ``what``, ``found``, ``needed``, ``met``.
     """
-    labels, minimum = _labels(tables, settings), settings.minimum
+    return _held_against(_labels(tables, settings), settings.minimum)
+
+
+def _held_against(labels: pd.DataFrame, minimum: Minimum) -> list[dict[str, Any]]:
     churn, value = labels.dropna(subset=["churned"]), labels.dropna(subset=["clv"])
     rows = [
         ("churn", "labelled moments", churn["as_of"].nunique(), minimum.as_ofs),
@@ -152,17 +181,29 @@ def check_requirements(tables: Mapping[str, ir.Table], settings: Settings) -> li
     return [{"model": m, "what": w, "found": f, "needed": n, "met": f >= n} for m, w, f, n in rows]
 
 
-def _requirements(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[dict[str, Any]]:
+def _requirements(
+    checked: Mapping[str, ValidatedTable], settings: Settings
+) -> tuple[list[dict[str, Any]], LabelledRows]:
+    """What is there against what is needed, and the outcomes beside columns without a date."""
     if settings.churn.kind == "label":
-        return _profile_requirements(checked["profiles"], settings)
+        ready = read_ready_table(checked["profiles"].used, settings)
+        rows = ready.rows.assign(label=ready.labels["churned"].to_numpy())
+        return _profile_requirements(rows["label"], settings.minimum), LabelledRows(rows, schema_of(ready.columns))
     with tempfile.TemporaryDirectory() as folder:
         for name, table in checked.items():
             write_used_rows(table, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")
-        return check_requirements(read_tables(connect(), Path(folder)), settings)
+        tables = read_tables(connect(), Path(folder))
+        labels = _labels(tables, settings)
+        typed = tables["customers"].schema()
+    names = settings.columns.constant_attributes
+    schema = schema_of(attribute_columns(names, [name for name in names if typed[name].is_numeric()]))
+    rows = labels.assign(label=labels["churned"])
+    if names and len(rows):
+        rows = rows.merge(checked["customers"].used[["customer_id", *names]], on="customer_id")
+    return _held_against(labels, settings.minimum), LabelledRows(rows, schema)
 
 
-def _profile_requirements(profiles: ValidatedTable, settings: Settings) -> list[dict[str, Any]]:
-    minimum, label = settings.minimum, profiles.used["label"]
+def _profile_requirements(label: pd.Series, minimum: Minimum) -> list[dict[str, Any]]:
     rows = [
         ("customers", len(label), minimum.customers),
         ("labels of customers who left", int((label == 1).sum()), minimum.labels_of_each_kind),

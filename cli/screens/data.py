@@ -63,8 +63,11 @@ def check_screen(result: Mapping[str, Any]) -> Group:
         Text(f"To look at: {f['table']}.{f['column']}: {f['got']}; {f['todo']}") for f in result.get("to_look_at", ())
     ]
     stops = [_stop(f) for f in result.get("refused_for", ())]
-    nothing = Text("No row is wrong." if doubts or stops else "Nothing is wrong.")
-    return Group(Text(f"Usable: {read}"), problems if result["problems"] else nothing, *stops, *doubts, minimums)
+    asked = [Text(f"Training would ask: {q['column']}: {q['got']}. {q['todo']}") for q in result.get("asked", ())]
+    notes = [Text("\n".join(["How the files were read:", *(f"  {note}" for note in result.get("reading", ()))]))]
+    nothing = Text("No row is wrong." if doubts or stops or asked else "Nothing is wrong.")
+    found = [problems if result["problems"] else nothing, *stops, *asked, *doubts]
+    return Group(Text(f"Usable: {read}"), *(notes if result.get("reading") else ()), *found, minimums)
 
 
 def _stop(finding: Mapping[str, str]) -> Text:

@@ -61,6 +61,11 @@ RULES: Mapping[str, tuple[Severity, str]] = {
         "warn",
         "see whether customers stand there twice, or rows were copied to balance the label; no fold parts them",
     ),
+    "conflicting_rows": (
+        "stop",
+        "see which row of a customer is right, and export that one; leave out by columns.exclude a column that names "
+        "rows, or map a column that tells customers apart to customer_id",
+    ),
     "hours_moved": ("stop", "see in which time zone the export writes its times, and say so in the mapping"),
     "recorded_before_event": ("stop", "see whether the two times were exchanged, or are told in different zones"),
     "damaged_text": ("stop", "read the file in the encoding it was written in, as a rule UTF-8"),
@@ -78,7 +83,7 @@ RULES: Mapping[str, tuple[Severity, str]] = {
 }
 SELF_RULES = (
     "unit_change_within", "returns_without_purchase", "recorded_before_event", "damaged_text", "isolated_dates",
-    "future_dates", "ends_early", "twins", "gap",
+    "future_dates", "ends_early", "twins", "gap", "conflicting_rows",
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
 from features.quality.dates.gap_findings import gap_findings
 from features.quality.dates.sign_ups import sign_up_findings
+from features.quality.findings.conflicts import conflict_findings
 from features.quality.findings.id_findings import id_findings
 from features.quality.findings.row_findings import row_findings
 from features.quality.outlying_amounts import outlier_findings
@@ -94,6 +95,7 @@ def judge(
         *gap_findings(checked, settings),
         *sign_up_findings(checked),
         *strange,
+        *conflict_findings(checked, settings),
         *outlier_findings(checked),
         *row_findings(checked),
         *id_findings(checked),

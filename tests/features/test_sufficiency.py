@@ -11,6 +11,9 @@ import pytest
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.engine import connect, read_tables
+from features.ingest import ingest
+from features.people.suppression_list import suppress
+from features.quality.quality_verdict import accept
 from features.sufficiency import check_requirements, check_source
 from training.data.dataset import load, require_enough
 
@@ -51,8 +54,8 @@ def test_the_check_names_gaps_sign_ups_after_orders_and_reads_times_in_the_zone(
     source = settings.source.model_copy(update={"loader": "files", "options": options})
     columns = settings.columns.model_copy(update={"attributes": (), "sensitive": (), "constant": ()})
     update = {"source": source, "columns": columns, "data_until": None, "time_zone": "America/New_York"}
-    told = check_source(settings.model_copy(update=update))["to_look_at"]
-    found = {f["rule"]: f["got"] for f in told}
+    told = check_source(settings.model_copy(update=update))
+    found = {f["rule"]: f["got"] for f in (*told["to_look_at"], *told["refused_for"])}
     assert found["gap"].startswith("14 days from 2024-04-04 to 2024-04-17")  # days of UTC
     assert found["late_sign_ups"].startswith("10 of 10 customers have orders")
 
@@ -85,3 +88,59 @@ def test_where_no_order_is_usable_it_is_said_what_would_stop_the_load_with_a_val
     assert not (tmp_path / "place").exists()
     told = " ".join(staycast("ingest", "--check", "--config", config, "--workspace", tmp_path / "place").stdout.split())
     assert "Ingest would refuse this: orders." in told and EXAMPLES.get(why, "") in told
+
+
+DAYS = [f"{day:%Y-%m-%d}" for day in pd.date_range("2024-01-01", periods=120)]
+GUESTS = "order_id,customer_id,ordered_at,amount,estado\n" + "".join(
+    f"{n},{'invitado' if n % 12 == 0 else f'c{n % 60}'},{day},{n % 9}.5,{'pagado' if n % 5 else 'anulado'}\n"
+    for n, day in enumerate(DAYS * 6)
+)
+PEOPLE = "customer_id,signed_up_at\n" + "".join(f"c{n},2023-12-01\n" for n in range(60)) + "invitado,2023-12-01\n"
+LATE = PEOPLE.replace("2023-12-01", "2024-03-01")
+LABELS = "customer_id,label,miete\n" + "".join(f"{n},{n % 2},{n},5\n".replace(",5", "") for n in range(80))
+CONTRACTS = "subscription_id,customer_id,started_at,ended_at,status\n" + "".join(
+    f"{n},c{n % 60},2023-{n % 12 + 1:02}-01,{'2024-02-01' if n % 4 == 0 else ''},{'vivo' if n % 3 else 'active'}\n"
+    for n in range(120)
+)
+BUSINESSES: dict[str, tuple[str, dict[str, str]]] = {
+    "guests": ("inactivity", {"customers": PEOPLE, "orders": GUESTS}),
+    "migrated": ("inactivity", {"customers": LATE, "orders": GUESTS}),
+    "copies": ("inactivity", {"customers": PEOPLE + "c1,2023-12-01\nc2,2022-01-01\n", "orders": GUESTS}),
+    "lost zeros": (
+        "inactivity",
+        {"customers": PEOPLE.replace("\nc", "\n00"), "orders": GUESTS.replace(",c", ",").replace("ust", "cust")},
+    ),
+    "labels": ("label", {"profiles": LABELS + "1,1,1\n2,1,2\n"}),
+    "contracts": ("contract", {"customers": PEOPLE, "subscriptions": CONTRACTS}),
+}
+
+
+@pytest.mark.parametrize("name", BUSINESSES)
+def test_the_check_finds_what_the_ingest_finds(name: str, tmp_path: Path, settings: Settings) -> None:
+    kind, tables = BUSINESSES[name]
+    for table, text in tables.items():
+        (tmp_path / f"{table}.csv").write_text(text)
+    options = {table: {"path": str(tmp_path / f"{table}.csv")} for table in tables}
+    columns = settings.columns.model_copy(update=dict.fromkeys(("attributes", "sensitive", "constant"), ()))
+    source = settings.source.model_copy(update={"loader": "files", "options": options})
+    churn = settings.churn.model_copy(update={"kind": kind})
+    as_of = settings.as_of.model_copy(update={"every_months": 12})
+    update = {"source": source, "columns": columns, "data_until": None, "churn": churn, "as_of": as_of}
+    shop, place = settings.model_copy(update=update), Workspace(tmp_path / "place")
+
+    def checked() -> tuple[list[dict[str, str]], list[str]]:
+        told = check_source(shop, workspace=place)
+        stops = [{n: v for n, v in f.items() if n != "example"} for f in told["refused_for"]]
+        return sorted((*stops, *told["to_look_at"]), key=str), told["reading"]
+
+    before = checked()
+    report = ingest(shop, place)
+    assert before == (sorted(report["verdict"]["findings"], key=str), report["reading"])  # type: ignore[index, call-overload]
+    assert any(f["rule"] != "freshness" for f in before[0])
+    erased = {"guests": "c7", "labels": "3"}.get(name)
+    if erased:
+        suppress(place, [erased])
+        assert checked() == (sorted(ingest(shop, place)["verdict"]["findings"], key=str), before[1])  # type: ignore[index, call-overload]
+    if not report["verdict"]["passed"]:  # type: ignore[index, call-overload]
+        accept(place)
+        assert check_source(shop, workspace=place)["refused_for"] == []

@@ -103,11 +103,18 @@ def require_no_leaks(leaks: Sequence[Leak], accepted: Sequence[str] = ()) -> Non
         names = ",".join(dict.fromkeys(leak.column for leak in unaccepted))
         raise LeakError(
             f"{len(unaccepted)} suspicions that a column knows the label: "
-            f"{'; '.join(leak.text for leak in unaccepted)}. Was it known before the customer left? If not, take it "
-            "out of columns.attributes, or of a ready table by columns.exclude. If it was, write "
-            f"leaks.known_before: [{names.replace(',', ', ')}], or go on this once with --accept-leaks {names} "
-            '--reason "..."'
+            f"{'; '.join(leak.text for leak in unaccepted)}. {question(unaccepted)}, or go on this once with "
+            f'--accept-leaks {names} --reason "..."'
         )
+
+
+def question(leaks: Sequence[Leak]) -> str:
+    """What is asked of suspicious columns, with the keys that answer."""
+    names = ", ".join(dict.fromkeys(leak.column for leak in leaks))
+    return (
+        "Was it known before the customer left? If not, take it out of columns.attributes, or of a ready table by "
+        f"columns.exclude. If it was, write leaks.known_before: [{names}]"
+    )
 
 
 def target(label: pd.Series) -> np.ndarray:

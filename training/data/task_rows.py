@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -37,12 +38,14 @@ def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
     data = load(workspace, task)
     if settings.churn.kind != "label":
         return data
-    folds, frame = max(2, settings.tuning.folds), data.frame
-    groups = twin_groups(frame[list(data.schema.names)])
-    part = customer_parts(
-        frame["customer_id"], frame["label"], settings.churn.holdout_share, folds, settings.tuning.seed, groups
-    )
-    return replace(data, frame=frame.assign(part=part), by="part")
+    return replace(data, frame=in_parts(data.frame, data.schema.names, settings), by="part")
+
+
+def in_parts(frame: pd.DataFrame, features: Sequence[str], settings: Settings) -> pd.DataFrame:
+    """Labelled rows of customers without dates, shared out: ``part`` says to which part each goes, twins together."""
+    folds, groups = max(2, settings.tuning.folds), twin_groups(frame[list(features)])
+    share, seed = settings.churn.holdout_share, settings.tuning.seed
+    return frame.assign(part=customer_parts(frame["customer_id"], frame["label"], share, folds, seed, groups))
 
 
 def plan_of(data: Dataset, settings: Settings) -> Plan:

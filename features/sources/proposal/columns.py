@@ -28,6 +28,7 @@ OF_DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14}  # formats of digits alone, and th
 EPOCHS = {"epoch_seconds": (1e8, 4e9), "epoch_milliseconds": (1e11, 4e12)}
 ENDLESS = "9999|2999|2099"  # years of "no end", which no format need fit
 FITS = 0.95
+NEARLY = 0.95  # share of different rows with an id of their own from which on a table has one row a customer
 CHECKED = 2_000  # values by which a column's kind is told; dates that could be read in two ways are all looked at
 FEW = 30
 BLANKS = frozenset(("", "n/a", "na", "null", "none", "nan", "-", "--", "?", "\\n"))
@@ -40,6 +41,7 @@ class Column:
     name: str
     values: pd.Series
     is_part: bool = False  # the file goes on
+    copies: int = 0  # rows of the sample that are exact copies of others
 
     @cached_property
     def meaning(self) -> Meaning:
@@ -77,6 +79,16 @@ class Column:
     def is_unique(self) -> bool:
         """Every row has a value, and no two the same."""
         return self.distinct == len(self.values) > 1
+
+    @cached_property
+    def is_row_name(self) -> bool:
+        """As `is_unique`, exact copies of rows aside."""
+        return self.distinct == len(self.values) - self.copies > 1
+
+    @cached_property
+    def is_nearly_unique(self) -> bool:
+        """Of the rows that are no copies, hardly any lacks a value of its own."""
+        return self.distinct > 1 and self.distinct >= NEARLY * (len(self.values) - self.copies)
 
     @cached_property
     def counts(self) -> pd.Series:

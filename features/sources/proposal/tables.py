@@ -27,6 +27,7 @@ FILE_NAMES = {  # concepts of a file's name that speak for a table
 OF_EVENTS = ("orders", "interactions", "contacts")
 ONE_ROW_A_CUSTOMER = ("customers", "profiles")
 MANY_ROWS = 30
+FIRST_COLUMNS = 8
 SHARED = 0.8  # share of a column's values that are ids of customers, from which on it tells them
 LEAST_SCORE = 0.55
 LEAST_OF_ALL_FOUND = 0.5
@@ -89,11 +90,28 @@ class TableGuess:
         ids = self.column("customer_id")
         return ids is not None and ids.is_unique
 
+    @property
+    def is_list_of_customers(self) -> bool:
+        """Exact copies of rows aside, hardly any customer stands in two rows."""
+        ids = self.column("customer_id")
+        return ids is not None and ids.is_nearly_unique
+
 
 def columns_of(sample: pd.DataFrame) -> tuple[Column, ...]:
     """The columns of a sample; its ``attrs["is_part"]`` says whether the file goes on."""
     is_part = bool(sample.attrs.get("is_part"))
-    return tuple(Column(str(name), sample.iloc[:, place], is_part) for place, name in enumerate(sample.columns))
+    copies = _copies(sample)
+    return tuple(Column(str(name), sample.iloc[:, place], is_part, copies) for place, name in enumerate(sample.columns))
+
+
+def _copies(sample: pd.DataFrame) -> int:
+    """Rows that are exact copies of others; rows that differ in their first columns are not looked at further."""
+    rows = sample.set_axis(range(sample.shape[1]), axis=1)
+    try:
+        rows = rows[rows[list(rows.columns[:FIRST_COLUMNS])].duplicated(keep=False)]
+        return int(rows.duplicated().sum())
+    except TypeError:  # a column of lists: no export of rows and columns
+        return 0
 
 
 def guess_tables(
@@ -117,7 +135,7 @@ def guess_tables(
     ids = {
         str(value)
         for guess in first.values()
-        if guess and guess.is_one_row_a_customer and guess.table.name in ONE_ROW_A_CUSTOMER
+        if guess and guess.is_list_of_customers and guess.table.name in ONE_ROW_A_CUSTOMER
         for value in getattr(guess.column("customer_id"), "filled", ())
     }
     again = {path: guess_table(path, columns, among, ids) for path, columns in samples.items()} if ids else first
@@ -176,7 +194,7 @@ def _guess(field: Field, column: Column, table: Table, ids: Collection[str]) -> 
             score, why = score + 1, f"{share:.0%} of its values are ids of customers"
         elif share < 1 - SHARED:
             score /= 2
-    if table.name in ONE_ROW_A_CUSTOMER and field.name == "customer_id" and column.is_unique:
+    if table.name in ONE_ROW_A_CUSTOMER and field.name == "customer_id" and column.is_nearly_unique:
         score += 0.2 if score else 0.0
     return Guess(field, column, score, f"{why}; {content}") if score and fits else None
 
@@ -255,7 +273,7 @@ def _score(guess: TableGuess) -> float:
     score += 0.25 if said & FILE_NAMES.get(table.name, set()) else 0.0
     rows = len(guess.columns[0].values) if guess.columns else 0
     if table.name in ONE_ROW_A_CUSTOMER:
-        score += 0.1 if guess.is_one_row_a_customer else -0.6
+        score += 0.1 if guess.is_list_of_customers else -0.6
     elif table.name in OF_EVENTS and guess.is_one_row_a_customer and rows >= MANY_ROWS:
         score -= 0.3
     if table.name == "subscriptions" and not said & {"contract"}:

@@ -301,7 +301,7 @@ def _no_features(guess: TableGuess, sensitive: list[Column]) -> list[str]:
     label = guess.column("label")
     spare = [c for c in guess.spare if c not in sensitive]
     told = tell_label(pd.DataFrame({c.name: c.values for c in (label, *spare)}), label.name) if label else []
-    names = [c.name for c in spare if c.is_time or (c.is_unique and not c.has_fractions)]
+    names = [c.name for c in spare if c.is_time or (c.is_row_name and not c.has_fractions)]
     return [c.name for c in spare if c.name in (*told, *names)]
 
 

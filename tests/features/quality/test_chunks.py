@@ -204,11 +204,10 @@ def test_the_profile_is_drawn_alike_from_parts(
     assert_same(one, other)
 
 
-def test_a_trial_tells_the_same_of_parts(tmp_path: Path, business: Business, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_tells_the_same_of_parts(tmp_path: Path, business: Business) -> None:
     ready = business(*german(tmp_path))
     whole = sufficiency.check_source(ready)
-    monkeypatch.setattr(sufficiency, "CHUNK_ROWS", 1000)
-    assert sufficiency.check_source(ready) == whole
+    assert sufficiency.check_source(ready, chunk_rows=1000) == whole
 
 
 @pytest.mark.parametrize("odd", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from features.sources.proposal.tables import columns_of, guess_table, guess_tables
 
@@ -45,3 +46,26 @@ def test_contracts_are_told_from_customers_and_orders_by_their_ends_and_prices()
 
 def test_a_file_of_something_else_is_no_table() -> None:
     assert guess_table(Path("x.csv"), columns_of(pd.DataFrame({"a": ["1"], "b": ["2"]}))) is None
+
+
+READY = [
+    {"CustomerId": "c{}", "Exited": ("0", "1"), "Geography": ("FR", "DE"), "Balance": "{}.5"},
+    {"id_client": "{}", "Churn ?": ("Oui", "Non"), "Ancienneté": "{}", "Ville": ("Lyon", "Lille")},
+    {"用户编号": "{}", "是否流失": ("是", "否"), "套餐": ("A", "B"), "月租费": "{}.9"},
+    {"Kundennummer": "K{}", "gekündigt": ("ja", "nein"), "Tarif": ("S", "L"), "Verbrauch": "{},5"},
+    {"account": "{}", "state": ("KS", "OH"), "calls": "{}", "churn": ("True.", "False.")},
+]
+
+
+@pytest.mark.parametrize("copies", [0, 3, 60])
+@pytest.mark.parametrize("shape", READY, ids=lambda shape: next(iter(shape)))
+def test_a_ready_table_is_known_by_its_label_although_customers_stand_in_it_twice(
+    shape: dict[str, object], copies: int
+) -> None:
+    values = {n: [v[k % 2] if isinstance(v, tuple) else v.format(k) for k in range(60)] for n, v in shape.items()}
+    rows = pd.DataFrame(values)
+    table = pd.concat([rows, rows.head(copies)], ignore_index=True)
+    guess = guess_table(Path("export.csv"), columns_of(table))
+    label = next(name for name in shape if name.lower()[:5] in ("exite", "churn", "是否流失", "gekün"))
+    assert guess is not None and guess.table.name == "profiles" and guess.missing == ()
+    assert [guess.column(name).name for name in ("customer_id", "label")] == [next(iter(shape)), label]  # type: ignore[union-attr]

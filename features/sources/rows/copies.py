@@ -1,0 +1,51 @@
+"""Rows of a list of customers that are exact copies of others: they count once, and it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from features.sources.staging import Raw
+from features.tables import LEFT_OUT, REASON, SOURCE_ROWS
+
+ONE_ROW_A_CUSTOMER = ("customers", "profiles")
+COPIES = "exact copies of other rows"
+
+
+def without_copies(raw: Mapping[str, Raw]) -> dict[str, Raw]:
+    """The tables, those of one row a customer without rows that equal an earlier one in all columns.
+
+    Parameters
+    ----------
+    raw
+        Tables by name; they are not changed. What is no frame, and rows that their source has a reason against, stay.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"customer_id": ["a", "a", "a"], "label": ["1", "1", "0"]})
+    >>> once = without_copies({"profiles": rows})["profiles"]
+    >>> once["label"].tolist(), once.attrs["left_out"]
+    (['1', '0'], {'exact copies of other rows': 1})
+    """
+    return {name: _once(table) if name in ONE_ROW_A_CUSTOMER else table for name, table in raw.items()}
+
+
+def _once(table: Raw) -> Raw:
+    if not isinstance(table, pd.DataFrame) or "customer_id" not in table or SOURCE_ROWS in table:
+        return table
+    if not table["customer_id"].duplicated().any():
+        return table
+    again = table.duplicated() & table["customer_id"].notna()
+    if REASON in table:
+        again &= table[REASON].isna()
+    copies = int(again.sum())
+    if not copies:
+        return table
+    out = table[~again].reset_index(drop=True)
+    note = f"{copies:,} rows are exact copies of others, and count once"
+    out.attrs = dict(table.attrs) | {
+        "notes": [*table.attrs.get("notes", ()), note],
+        LEFT_OUT: {**table.attrs.get(LEFT_OUT, {}), COPIES: copies},
+    }
+    return out
