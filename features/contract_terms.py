@@ -7,6 +7,8 @@ The facts of a row that hold at any moment stand here; what of them was known on
 - It **ends** at ``ended_at``. Without one, it ends at the latest of the notice (``cancelled_at``), the agreed end
   (``renews_at``) and the end of what is paid (``paid_until``); without any of them it goes on. ``cancel_at_period_end``
   says which of them a notice takes effect at: true, the end of the period (unknown if none is given); false, at once.
+- Notice later on the day of a date-alone ``ended_at`` ends the contract when it is given; notice after the end counts
+  for nothing.
 - It **never was one** if it ends before or as it begins (withdrawn, or a trial that was not converted), or if its
   ``status`` says so (``incomplete_expired``). While a trial runs, it is none yet.
 - A time more than `ENDLESS_YEARS` years after the start (``9999-12-31``) stands for "no end".
@@ -18,6 +20,7 @@ import ibis
 import ibis.expr.types as ir
 
 ENDLESS_YEARS = 50
+A_DATE = 36 * 3600  # seconds from midnight UTC within which a date is over in all zones west of it
 ENDLESS = ("ended_at", "renews_at", "paid_until", "resumes_at", "cancelled_at")
 OPTIONAL = {
     "ended_at": "timestamp(6)",
@@ -57,6 +60,7 @@ def with_terms(subscriptions: ir.Table) -> ir.Table:
         - ``ends_at``: when it ended or will, as far as the row says; null: no end is known;
         - ``with_period`` (bool): notice takes effect at the end of the period; null: it is not said;
         - ``open_trial`` (bool): in a trial whose end is not known;
+        - ``began`` (bool): no status says that it never began;
         - ``is_contract`` (bool): it is or was one, trials that were not converted aside.
     """
     s = subscriptions
@@ -72,12 +76,17 @@ def with_terms(subscriptions: ir.Table) -> ir.Table:
     )
     noticed = s.with_period.fill_null(False) & s.recorded_at.notnull()
     cancelled_at = ibis.coalesce(s.cancelled_at, ibis.ifelse(noticed, s.recorded_at, ibis.null("timestamp(6)")))
-    s = s.mutate(cancelled_at=cancelled_at.nullif(ibis.ifelse(s.ended_at < cancelled_at, cancelled_at, _never())))
+    same_day = (s.ended_at == s.ended_at.truncate("D")) & (
+        cancelled_at.epoch_seconds() < s.ended_at.epoch_seconds() + A_DATE
+    )
+    ended_at = ibis.ifelse((same_day & (cancelled_at > s.ended_at)).fill_null(False), cancelled_at, s.ended_at)
+    after_end = (ended_at < cancelled_at).fill_null(False)
+    s = s.mutate(ended_at=ended_at, cancelled_at=ibis.ifelse(after_end, _never(), cancelled_at))
     period_end = latest(s.renews_at, s.paid_until)
     period_end = ibis.ifelse(period_end > s.begins_at, period_end, _never())  # a period of no length says nothing
     s = s.mutate(ends_at=ibis.coalesce(s.ended_at, end_without_record(s, s.cancelled_at, period_end)))
     is_contract = s.began & ~s.open_trial & (s.ends_at.isnull() | (s.ends_at > s.begins_at))
-    return s.mutate(is_contract=is_contract).drop("began")
+    return s.mutate(is_contract=is_contract)
 
 
 def end_without_record(s: ir.Table, cancelled_at: ir.Value, period_end: ir.Value) -> ir.Value:

@@ -34,6 +34,7 @@ from features.quality.anomalies import Profile
 from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import CHUNK_ROWS, ChunkedCheck, ValidatedChunkedTable
 from features.quality.contract_rows import contract_notes, with_announcement
+from features.quality.dates.load_facts import with_load_facts
 from features.quality.dates.outlying_dates import set_outlying_aside
 from features.quality.dates.sign_ups import with_first_signs
 from features.quality.first_events import customers_of
@@ -164,7 +165,7 @@ def judge_source(
         notes = [f"{name}: {note}" for name, table in remaining.items() for note in table.attrs.get("notes", ())]
         same_person = _proposals(remaining)
         del remaining
-    notes += contract_notes(checked) + attribute_notes(checked, settings)
+    notes += contract_notes(checked, now) + attribute_notes(checked, settings)
     verdict, profile = quality_gate.judge(checked, settings, reference, now, ingest_fingerprint(settings))
     return JudgedLoad(checked, verdict, profile, notes, same_person)
 
@@ -202,6 +203,7 @@ def checked_tables(
     checked = set_outlying_aside(checked, settings.quality)
     checked = resolve_if_given(set_outliers_aside(checked, settings.quality.outlying_amounts))
     checked = with_announcement(checked, settings.churn.ends, settings.data_until_utc, now)
+    checked = with_load_facts(checked, settings, now)
     return {"customers": customers_of(checked[origin]), **checked} if origin else with_first_signs(checked)
 
 

@@ -55,7 +55,7 @@ from features.store.event_log import (
 from features.store.feature_store import OnlineWriter
 from features.store.timestamps import from_micros, to_micros
 from features.tables import TABLES
-from features.windows import known, timestamp
+from features.windows import known, known_contracts, timestamp
 
 FINGERPRINTS = "prints.parquet"  # one row a customer: ``customer_id, print``
 SORTED_TABLES = "tables"
@@ -473,7 +473,8 @@ def _create_fingerprints(backend: BaseBackend, tables: Mapping[str, ir.Table], a
     time = f"TIMESTAMP '{as_of.isoformat(sep=' ')}'"
     parts = []
     for number, (name, table) in enumerate(tables.items()):
-        rows = known(table, TABLES[name].time, as_of)
+        is_contracts = name == "subscriptions"
+        rows = known_contracts(table, "started_at", as_of) if is_contracts else known(table, TABLES[name].time, as_of)
         rows = rows.drop("recorded_at", *(c for c in ("known_until",) if c in rows.columns))
         times = [c for c, kind in rows.schema().items() if kind.is_timestamp()]
         ahead = "".join(f", {quote_identifier(c)} >= {time}" for c in times)

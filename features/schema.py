@@ -83,7 +83,7 @@ def feature_columns(
     """
     present = set(tables)
     present |= {"activity"} if "interactions" in present else set()
-    present |= {"trials"} if "subscriptions" in present else set()
+    present |= {"trials", "bookings"} if "subscriptions" in present else set()
     modules = [m for m in MODULES if m is not contract or "subscriptions" in present]
     columns = [c for module in modules for c in columns_of(module) if c.table in present]
     typed = tables["customers"].schema() if attributes and isinstance(tables, Mapping) else {}

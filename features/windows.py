@@ -16,11 +16,24 @@ from features.contract_terms import end_without_record, latest, with_terms
 
 SECONDS_A_DAY = 86_400.0
 DAYS_A_MONTH = 30.4375
+SUCCESSOR_DAYS = 14  # a contract that is booked to begin so long after another's end renews it, see churn.grace_days
+ENDLESS = datetime(9000, 1, 1)  # stands for no end where ends are compared
 
 
 def known(table: ir.Table, happened: str, as_of: datetime) -> ir.Table:
     """Keep the rows that happened before `as_of` and were recorded by then; a row without record time was at once."""
     return recorded_by(table.filter(table[happened] < timestamp(as_of)), as_of)
+
+
+def known_contracts(subscriptions: ir.Table, begins: str, as_of: datetime) -> ir.Table:
+    """Contracts known as of a moment: those that began before it, and those that were booked by then to begin later.
+
+    Without ``recorded_at`` nothing says since when a booking is known, so that it is not.
+    """
+    rows = recorded_by(subscriptions, as_of)
+    return rows.filter(
+        (rows[begins] < timestamp(as_of)) | ((rows.started_at == rows[begins]) & rows.recorded_at.notnull())
+    )
 
 
 def recorded_by(table: ir.Table, until: datetime) -> ir.Table:
@@ -90,6 +103,9 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
 
     ``renews_at``, the end agreed when the contract was made, is always known. ``paid_until`` moves on with every
     payment: where it stands is known once it has come, or once notice was given; until then only that it lies ahead.
+    A contract that was booked by then and begins later is no row yet. It is the *successor* of one that ends up to
+    `SUCCESSOR_DAYS` before it begins: that one is under notice, and comes to its end, as the successor does.
+
     Beside the table's columns the rows have
 
     - ``days_ago``: days from the beginning to the as-of date;
@@ -98,13 +114,13 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
       agreed at the start;
     - ``renews_in_days``: days to the agreed end, if it lies ahead; ``cancelled``: cancelled before the date;
     - ``is_paused``: alive, and within a pause;
-    - ``is_current``: of the customer's contracts alive, the one that started last;
+    - ``is_current``: of the customer's contracts alive, the one that started last, see `_in_order`;
     - ``price_before``, ``plan_before``: of the customer's contract before this one;
     - ``paid``: price times months of 30.4375 days alive before the date, pauses left out.
     """
     now, none = timestamp(as_of), ibis.null("timestamp(6)")
-    rows = with_terms(subscriptions)
-    rows = known(rows.filter(rows.is_contract), "begins_at", as_of)
+    rows = known_contracts(with_terms(subscriptions), "begins_at", as_of)
+    rows = rows.filter(rows.is_contract | ((rows.begins_at >= now) & rows.began & (rows.cancelled_at >= now)))
     cancelled_at = ibis.ifelse(rows.cancelled_at < now, rows.cancelled_at, none)
     as_it_stands = cancelled_at.notnull() | (rows.cancelled_at.isnull() & rows.recorded_at.notnull())
     announced = as_it_stands & (rows.ends_unannounced.fill_null(0.0) != 1)
@@ -116,25 +132,26 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     is_unknown = cancelled_at.isnull() & (planned >= rows.known_until) & (planned < now)
     planned = ibis.ifelse(is_unknown.fill_null(False), none, planned)
     rows = rows.mutate(ended_at=ended_at, cancelled_at=cancelled_at, end=ibis.coalesce(ended_at, planned))
+    rows = _succeeded(rows.mutate(notice=rows.cancelled_at.notnull() | (rows.ended_at >= now).fill_null(False)), now)
     alive = rows.end.isnull() | (rows.end >= now)
     pause_ends = ibis.least(*(t.fill_null(now) for t in (rows.resumes_at, rows.end)), now)
     paused_days = (days_before(rows.paused_at, as_of) - days_before(pause_ends, as_of)).clip(lower=0.0)
     rows = rows.mutate(
         days_ago=days_before(rows.begins_at, as_of),
         ends_in_days=-days_before(rows.end, as_of),
-        renews_in_days=ibis.ifelse(rows.renews_at >= now, -days_before(rows.renews_at, as_of), ibis.null("float64")),
+        renews_in_days=ibis.ifelse(
+            (rows.renews_at >= now) & ~rows.is_succeeded, -days_before(rows.renews_at, as_of), ibis.null("float64")
+        ),
         alive=alive,
         cancelled=rows.cancelled_at.notnull(),
-        notice=alive & (rows.cancelled_at.notnull() | rows.ended_at.notnull()),
+        notice=alive & rows.notice,
         is_paused=(alive & (rows.paused_at < now) & (rows.resumes_at.isnull() | (rows.resumes_at > now))).fill_null(
             False
         ),
         paused_days=paused_days.fill_null(0.0),
     )
-    own = ibis.window(group_by=rows.customer_id, order_by=[rows.begins_at, rows.subscription_id])
-    newest = ibis.window(
-        group_by=[rows.customer_id, rows.alive], order_by=[rows.begins_at.desc(), rows.subscription_id.desc()]
-    )
+    own = ibis.window(group_by=rows.customer_id, order_by=in_order(rows))
+    newest = ibis.window(group_by=[rows.customer_id, rows.alive], order_by=[key.desc() for key in in_order(rows)])
     days_paid = rows.days_ago - (-rows.ends_in_days).fill_null(0.0).clip(lower=0.0) - rows.paused_days
     return rows.mutate(
         price_before=rows.price_per_month.lag().over(own),
@@ -142,6 +159,45 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
         is_current=rows.alive & (ibis.row_number().over(newest) == 0),
         paid=rows.price_per_month * days_paid.clip(lower=0.0) / DAYS_A_MONTH,
     )
+
+
+def in_order(contracts: ir.Table) -> list[ir.Value]:
+    """What contracts of a customer are sorted by: beginning, of one moment the record, then the end, then the id.
+
+    A missing record is older than any, a missing end later than any, and of two ids s10 comes after s9.
+    """
+    recorded = contracts.recorded_at.fill_null(timestamp(datetime(1, 1, 1)))
+    end = contracts.end.fill_null(timestamp(ENDLESS))
+    return [contracts.begins_at, recorded, end, contracts.subscription_id.length(), contracts.subscription_id]
+
+
+def _succeeded(rows: ir.Table, now: ir.Value) -> ir.Table:
+    """Contracts that have begun: ``end`` and ``notice`` of the successor that is booked, and ``is_succeeded``."""
+    of_customer = ibis.window(group_by=rows.customer_id)
+    booked = rows.begins_at >= now
+    never, none = timestamp(ENDLESS), ibis.null("timestamp(6)")
+    rows = rows.mutate(
+        booked_begins=ibis.ifelse(booked, rows.begins_at, none).min().over(of_customer),
+        booked_end=ibis.ifelse(booked, rows.end.fill_null(never), none).max().over(of_customer),
+        booked_runs=ibis.ifelse(booked, ~rows.notice, False).any().over(of_customer),
+    )
+    rows = rows.filter(rows.begins_at < now)
+    gap = rows.booked_begins.epoch_seconds() - rows.end.epoch_seconds()
+    follows = (rows.end >= now) & (gap <= SUCCESSOR_DAYS * SECONDS_A_DAY) & (rows.booked_end > rows.end)
+    is_succeeded = follows.fill_null(False)
+    return rows.mutate(
+        is_succeeded=is_succeeded,
+        notice=ibis.ifelse(is_succeeded, ~rows.booked_runs, rows.notice),
+        end=ibis.ifelse(is_succeeded, rows.booked_end.nullif(never), rows.end),
+    ).drop("booked_begins", "booked_end", "booked_runs")
+
+
+def bookings_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
+    """Contracts booked as of a date that begin later. One row per contract, with ``days_ago`` (not positive)."""
+    rows = known_contracts(with_terms(subscriptions), "begins_at", as_of)
+    withdrawn = (rows.cancelled_at < timestamp(as_of)) & (rows.ends_at <= rows.begins_at)
+    rows = rows.filter(rows.begins_at >= timestamp(as_of), rows.began, ~rows.open_trial, ~withdrawn.fill_null(False))
+    return rows.mutate(days_ago=days_before(rows.begins_at, as_of))
 
 
 def trials_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
@@ -188,12 +244,13 @@ AS_OF = {
     "contacts": contacts_as_of,
     "attribute_changes": attribute_changes_as_of,
 }
+OF_CONTRACTS = {"trials": trials_as_of, "bookings": bookings_as_of}
 
 
 def as_of_table(name: str, tables: Mapping[str, ir.Table], as_of: datetime) -> ir.Table:
-    """One of the tables that columns are computed from, as known then: an input table, ``activity`` or ``trials``."""
-    if name == "trials":
-        return trials_as_of(tables["subscriptions"], as_of)
+    """One of the tables that columns are computed from, as known then; a key of `OF_CONTRACTS` is one made of them."""
+    if name in OF_CONTRACTS:
+        return OF_CONTRACTS[name](tables["subscriptions"], as_of)
     return activity_as_of(tables, as_of) if name == "activity" else AS_OF[name](tables[name], as_of)
 
 

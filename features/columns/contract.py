@@ -122,6 +122,12 @@ def trials_lost(t: ir.Table) -> ir.Value:
     return t.count(where=t.is_lost)
 
 
+@column("bookings", "{value:count contract} booked to begin", empty=0)
+def contracts_booked(b: ir.Table) -> ir.Value:
+    """Contracts that were booked and have not begun."""
+    return b.count()
+
+
 @column("interactions", "{value:count failed payment} in the last {days} days", windows=(30, 90), reach=1, empty=0)
 def failed_payments(i: ir.Table, days: int) -> ir.Value:
     """Payments that failed in the last `days` days."""

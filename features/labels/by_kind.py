@@ -155,11 +155,16 @@ def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime
         No event has a time.
     """
     times = EVENTS if settings.churn.kind == "contract" else (BEGINS["inactivity"],)
-    newest = (tables[name][time].max().execute() for name, time in times if name in tables)
+    newest = (_happened(tables[name], time).max().execute() for name, time in times if name in tables)
     end = data_end(settings, newest, margin=timedelta(microseconds=1))
     if end is None:
         raise NotEnoughDataError("no event tells how far the data goes; the quarantine says why, row by row")
     return end
+
+
+def _happened(table: ir.Table, time: str) -> ir.Value:
+    """When rows happened; a contract that was booked ahead, when that was recorded."""
+    return ibis.least(table[time], table.recorded_at.fill_null(table[time])) if time == "started_at" else table[time]
 
 
 def labels_at(

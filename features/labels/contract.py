@@ -16,9 +16,16 @@ import ibis.expr.types as ir
 from configs.settings import Churn, Clv
 from features.contract_terms import with_terms
 from features.labels.inactivity import DAYS_A_YEAR, outcomes, with_contacted
-from features.windows import DAYS_A_MONTH, SECONDS_A_DAY, days_before, recorded_by, subscriptions_as_of, timestamp
-
-ENDLESS = datetime(9000, 1, 1)
+from features.windows import (
+    DAYS_A_MONTH,
+    ENDLESS,
+    SECONDS_A_DAY,
+    days_before,
+    in_order,
+    recorded_by,
+    subscriptions_as_of,
+    timestamp,
+)
 
 
 def contract_labels_as_of(
@@ -78,7 +85,7 @@ def _ends(subscriptions: ir.Table) -> ir.Table:
 def _leaves(subscriptions: ir.Table, as_of: datetime, grace_days: int) -> ir.Table:
     """Days from the as-of date until contracts, in their order, first break off for longer than the grace."""
     rows = _ends(subscriptions)
-    order = [rows.begins_at, rows.subscription_id]
+    order = in_order(rows)
     so_far = ibis.cumulative_window(group_by=rows.customer_id, order_by=order)
     following = ibis.window(group_by=rows.customer_id, order_by=order)
     rows = rows.mutate(end=rows.end.max().over(so_far), begins=rows.begins_at.lead().over(following))

@@ -82,7 +82,8 @@ def find_gaps(
     days
         Rows a day: counts by day (midnight, UTC without a zone); days without a row may be missing.
     until
-        The data is said to be complete up to here (exclusive, UTC): days from the newest row on are judged, too.
+        The data is said to be complete up to here (exclusive, UTC): days from the newest row on are judged, too; rows
+        of later days, such as contracts that were booked ahead, do not count.
     closed
         First and last days on which the business was closed.
 
@@ -91,7 +92,7 @@ def find_gaps(
     list of Gap
         In their order.
     """
-    days = days[days > 0].sort_index()
+    days = days[(days > 0) & (days.index < (pd.Timestamp.max if until is None else until))].sort_index()
     if days.empty:
         return []
     first, last = days.index[0], days.index[-1]

@@ -182,6 +182,8 @@ def _profile_table(one: ValidatedTable, zone: ZoneInfo) -> Profile:
     spec, read = one.table, one.rows_judged
     used = one.select(partial(_some_customers, share=PROFILED / max(one.table_rows, 1)))
     times = used[spec.time]
+    if spec.name == "subscriptions":  # one that was booked ahead counts when that was recorded
+        times = times.mask(used["recorded_at"] < times, used["recorded_at"])
     in_time = used.loc[times.sort_values(kind="stable").index]
     content = [c for c in spec.names if c != spec.key and used[c].notna().any()]
     reasons = one.quarantined["reason"].astype(str)
@@ -224,8 +226,9 @@ def _twins(profiles: pd.DataFrame) -> tuple[float, float]:
 
 def _before(used: pd.DataFrame, time: str, names: Iterable[str]) -> dict[str, float]:
     """Share of the rows in which a later time lies before the event itself, by its column."""
-    later = [c for c in ("recorded_at", "redeemed_at", "ended_at") if c in names and used[c].notna().any()]
-    return {c: float((used[c] < used[time]).sum() / used[c].notna().sum()) for c in later}
+    later = ("redeemed_at", "ended_at") if time == "started_at" else ("recorded_at", "redeemed_at", "ended_at")
+    filled = [c for c in later if c in names and used[c].notna().any()]
+    return {c: float((used[c] < used[time]).sum() / used[c].notna().sum()) for c in filled}
 
 
 def _early_returns(orders: pd.DataFrame) -> float:

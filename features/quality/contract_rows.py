@@ -11,11 +11,12 @@ import pandas as pd
 
 from configs.errors import DataError
 from configs.settings import naive_utc
-from features.contract_terms import ENDLESS_YEARS, IN_TRIAL, NEVER_BEGAN, OVER, STATUSES
+from features.contract_terms import ENDLESS_YEARS, ENDS_WITH_PERIOD, IN_TRIAL, NEVER_BEGAN, OVER, STATUSES
 
 Ends = Literal["announced", "unannounced"]
 ENDS = ["ended_at", "cancelled_at", "renews_at", "paid_until"]
 A_DAY = pd.Timedelta(days=1)
+BOOKED_DAYS = 731  # no contract is booked further ahead
 
 
 def with_announcement(
@@ -67,13 +68,15 @@ def announcement(cancelled: pd.DataFrame, data_until: datetime | None, now: date
     'unannounced'
     """
     present = pd.Timestamp(naive_utc(now))
-    end, notice = cancelled["ended_at"].where(~_is_endless(cancelled)), cancelled["cancelled_at"]
+    end, notice = cancelled["ended_at"].where(~is_endless(cancelled)), cancelled["cancelled_at"]
     lasted = (end - notice)[(end < present) & (end > notice + A_DAY)]
     bare = cancelled[end.isna() & ~(cancelled["cancel_at_period_end"] == 0)]
     if not len(lasted) or not len(bare) or (end >= present).any():
         return "announced"
     unsaid = bare[bare[["renews_at", "paid_until"]].isna().all(axis=1) & ~(bare["cancel_at_period_end"] == 1)]
-    known_until = pd.Timestamp(data_until) if data_until else max(cancelled["started_at"].max(), notice.max())
+    known_until = (
+        pd.Timestamp(data_until) if data_until else min(max(cancelled["started_at"].max(), notice.max()), present)
+    )
     long_ago = unsaid[unsaid["cancelled_at"] < known_until - lasted.max() - A_DAY]
     if len(long_ago):
         raise DataError(
@@ -89,31 +92,40 @@ def announcement(cancelled: pd.DataFrame, data_until: datetime | None, now: date
 def contract_reasons(contracts: pd.DataFrame, now: datetime) -> pd.Series:
     """A reason against each contract (by index) whose columns cannot all be true, or do not say when it ended."""
     undated = contracts[ENDS].isna().all(axis=1) & status_words(contracts["status"]).isin(OVER)
-    ahead = (contracts["cancelled_at"] >= pd.Timestamp(naive_utc(now))) & ~_is_endless(contracts, "cancelled_at")
+    ahead = (contracts["cancelled_at"] >= pd.Timestamp(naive_utc(now))) & ~is_endless(contracts, "cancelled_at")
+    beyond = contracts["started_at"] >= pd.Timestamp(naive_utc(now)) + pd.Timedelta(days=BOOKED_DAYS)
     parts = [
+        _reason(beyond, f"started_at: lies in the future, more than {BOOKED_DAYS:,} days ahead"),
         _reason(undated, f"status: is one of a contract that is over, and none of {', '.join(ENDS)} says since when"),
         _reason(ahead, "cancelled_at: lies in the future; it is when notice was given, an end ahead is ended_at"),
     ]
     return pd.concat([part for part in parts if len(part)] or parts[:1])
 
 
-def contract_notes(checked: Mapping[str, Any]) -> list[str]:
-    """What is worth knowing about contracts before anyone reads a number: one sentence each."""
+def contract_notes(checked: Mapping[str, Any], now: datetime) -> list[str]:
+    """What is worth knowing about contracts before anyone reads a number: one sentence each; `now` is UTC."""
     one = checked.get("subscriptions")
     if one is None:
         return []
-    odd = one.select(
-        lambda rows: rows.loc[rows["status"].notna() | (rows["cancel_at_period_end"] == 1) | _lasting(rows)]
-    )
+    present = pd.Timestamp(naive_utc(now))
+
+    def is_odd(rows: pd.DataFrame) -> pd.Series:
+        is_booked = rows["started_at"] >= present
+        return rows["status"].notna() | (rows["cancel_at_period_end"] == 1) | _lasting(rows) | is_booked
+
+    odd = one.select(lambda rows: rows.loc[is_odd(rows)])
     status = status_words(odd["status"])
+    with_period = (odd["cancel_at_period_end"] == 1) | status.isin(ENDS_WITH_PERIOD).fillna(False)
     unknown = sorted(set(status.dropna()) - set(STATUSES))
-    undated = (odd["cancel_at_period_end"] == 1) & odd[["cancelled_at", "ended_at", "recorded_at"]].isna().all(axis=1)
     counts = {
         "never began, as their status says, and count as no contract": int(status.isin(NEVER_BEGAN).sum()),
         "are in a trial, and count as a contract once it is converted": int(status.isin(IN_TRIAL).sum()),
         f"end more than {ENDLESS_YEARS} years after their start, which is read as no end": int(_lasting(odd).sum()),
-        "end with their period, and no cancelled_at says when notice was given: they are under notice in no row": int(
-            undated.sum()
+        "are booked ahead: they begin after this load, and renew what ends up to two weeks before": int(
+            (odd["started_at"] >= present).sum()
+        ),
+        "end with their period; without a cancelled_at, their notice is known from the end of the data on": int(
+            (with_period & odd["ended_at"].isna()).sum()
         ),
     }
     notes = [f"subscriptions: {count:,} contracts {what}" for what, count in counts.items() if count]
@@ -129,10 +141,11 @@ def status_words(status: pd.Series) -> pd.Series:
 
 
 def _lasting(rows: pd.DataFrame) -> pd.Series:
-    return _is_endless(rows) | _is_endless(rows, "renews_at") | _is_endless(rows, "paid_until")
+    return is_endless(rows) | is_endless(rows, "renews_at") | is_endless(rows, "paid_until")
 
 
-def _is_endless(rows: pd.DataFrame, column: str = "ended_at") -> pd.Series:
+def is_endless(rows: pd.DataFrame, column: str = "ended_at") -> pd.Series:
+    """True where a time is so far from the start that it stands for none."""
     return (rows[column] - rows["started_at"]) > pd.Timedelta(days=365.25 * ENDLESS_YEARS)
 
 

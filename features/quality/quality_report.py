@@ -28,6 +28,7 @@ from configs.files import replacing
 from configs.settings import Settings
 from features.labels.by_kind import data_end
 from features.quality.check import ValidatedTable
+from features.quality.dates.load_facts import event_times, newest_times
 from features.tables import Field, reason_kinds, split_reasons
 
 DIMENSIONS = {
@@ -73,7 +74,7 @@ def dimensions(checked: Mapping[str, ValidatedTable], settings: Settings) -> dic
 def main_cause(one: ValidatedTable, dimension: str) -> tuple[str, str]:
     """The column to which most of what a dimension lacks goes back, and the reason in brackets."""
     if dimension == "freshness":
-        return one.table.time, f" (newest row {_iso(one.column(one.table.time).max())})"
+        return one.table.time, f" (newest row {_iso(event_times(one).max())})"
     reasons = one.quarantined["reason"].astype(str)
     top = count_reasons(one, split_reasons(reasons[reasons.str.contains(_REASON_PATTERNS[dimension])]))
     top = top[top.index.str.contains(_REASON_PATTERNS[dimension])]
@@ -109,12 +110,14 @@ def _rows_before_event(one: ValidatedTable, column: str) -> float:
     """Rows in which a later time lies before the event itself."""
     if column not in one.used or not one.filled(column):
         return 0.0
+    if column == "recorded_at" and one.table.name == "subscriptions":  # a contract that was booked ahead
+        return 0.0
     early = one.column(column) < one.column(one.table.time)
     return float(early.sum() if one.source_rows is None else one.source_rows[early].sum())
 
 
 def _freshness(one: ValidatedTable, until: datetime | None, max_age_days: int) -> float:
-    times = one.column(one.table.time).dropna()
+    times = event_times(one).dropna()
     if one.table.name in ("customers", "profiles") or times.empty or until is None:
         return 1.0
     age = (until - times.max()).total_seconds() / 86_400
@@ -126,11 +129,11 @@ def _freshness(one: ValidatedTable, until: datetime | None, max_age_days: int) -
 
 def _data_end(checked: Mapping[str, ValidatedTable], settings: Settings) -> datetime | None:
     """Where the data of all tables ends; each of them is as old as it lies before."""
-    return data_end(settings, (one.column(one.table.time).max() for one in checked.values() if one.table_rows))
+    return data_end(settings, newest_times(checked))
 
 
 def _table(one: ValidatedTable, until: datetime | None, settings: Settings) -> dict[str, Any]:
-    times = one.column(one.table.time)
+    times = event_times(one)
     age = ((until or pd.NaT) - times.max()).total_seconds() / 86_400 if len(times) else None
     reasons = {str(reason): int(n) for reason, n in count_reasons(one, one.quarantined["reason"]).items()}
     reasons |= {"the person was erased": one.erased} if one.erased else {}

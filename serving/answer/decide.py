@@ -19,7 +19,7 @@ BANDS = ("low", "watch", "high", "critical")
 TIERS = ("bronze", "silver", "gold", "diamond")
 RECENT_DAYS = 90
 ORDER_COLUMNS = ("tenure_days", "days_since_last_order", "spend_90d", "spend_total")
-CONTRACT_COLUMNS = ("contracts_active", "subscribed_days", "price_now", "price_change")
+CONTRACT_COLUMNS = ("contracts_active", "contracts_booked", "subscribed_days", "price_now", "price_change")
 
 
 def stage_columns(churn: Churn) -> tuple[str, ...]:
@@ -99,14 +99,15 @@ def contract_stages(frame: pd.DataFrame, edges: Stages) -> list[str]:
     """Stage of life of each customer with contracts.
 
     ========= ==================================================================
-    lapsed    had a contract once, has none now
+    lapsed    had a contract once, has none now and none that is booked
     new       first contract began less than `new_days` ago, or none yet
     growing   the current contract costs at least `growing_ratio` times the one before
     declining it costs less than `declining_ratio` times the one before
     mature    else
     ========= ==================================================================
     """
-    active, days = numbers(frame, "contracts_active"), numbers(frame, "subscribed_days")
+    active = numbers(frame, "contracts_active") + numbers(frame, "contracts_booked")
+    days = numbers(frame, "subscribed_days")
     price, change = numbers(frame, "price_now"), numbers(frame, "price_change")
     before = price - change
     return np.select(

@@ -276,3 +276,55 @@ def test_the_page_states_each_column_and_each_status_of_a_contract() -> None:
     section = page[page.index("### Contracts") :]
     for word in (*OPTIONAL, *STATUSES):
         assert word in ("ends_unannounced", "known_until") or f"`{word}`" in section
+
+
+BOOKED_IN_MARCH = {"started_at": "2023-04-15", "recorded_at": "2023-03-20"}
+
+
+@pytest.mark.parametrize(
+    ("after", "days_to_end", "under_notice"),
+    [
+        ({}, np.nan, 0),  # it goes on without an end
+        ({"ended_at": "2023-06-10"}, 70.0, 1),  # it has an end of its own
+        ({"started_at": "2023-04-25"}, 9.0, 1),  # it begins 15 days after the end: another contract
+        ({"recorded_at": None}, 9.0, 1),  # nothing says since when it is known
+        ({"recorded_at": "2023-04-02"}, 9.0, 1),  # it was booked later
+        ({"cancelled_at": "2023-03-30", "ended_at": "2023-04-15"}, 9.0, 1),  # it was withdrawn
+    ],
+)
+def test_who_has_booked_the_next_contract_is_under_notice_no_longer(
+    features: Features, after: dict[str, object], days_to_end: float, under_notice: int
+) -> None:
+    first = {"customer_id": "ann", "cancelled_at": "2023-03-15", "ended_at": "2023-04-10"}
+    row = features(company(first, {"customer_id": "ann", **BOOKED_IN_MARCH, **after}), AS_OF).loc["ann"]
+    assert (row["contracts_active"], row["contracts_total"], row["contracts_under_notice"]) == (1, 1, under_notice)
+    np.testing.assert_equal(row["days_to_end"], days_to_end)
+
+
+def test_a_booking_counts_as_one_and_takes_the_renewal_off_the_contract_before_it(features: Features) -> None:
+    first = {"customer_id": "ann", "renews_at": "2023-04-10"}
+    both = company(first, {"customer_id": "ann", **BOOKED_IN_MARCH}, {"customer_id": "bob", **BOOKED_IN_MARCH})
+    rows = features(both, AS_OF)
+    assert rows["contracts_booked"].tolist() == [1, 1] and np.isnan(rows.loc["ann", "days_to_renewal"])
+    assert rows.loc["bob", "contracts_active"] == 0 and rows.loc["ann", "price_now"] == 10
+    assert features(company(first), AS_OF).loc["ann", "days_to_renewal"] == 9
+
+
+def test_notice_later_on_the_day_of_a_date_alone_end_is_notice_and_the_day_after_next_is_none(
+    features: Features,
+) -> None:
+    same_day = {"cancelled_at": "2023-03-15 18:30", "ended_at": "2023-03-15"}
+    rows = company({"customer_id": "ann", **same_day}, {"customer_id": "bob", **same_day, "ended_at": "2023-03-13"})
+    assert features(rows, AS_OF)["cancelled_before"].to_dict() == {"ann": 1, "bob": 0}
+    at_noon = features(rows, datetime(2023, 3, 15, 12))
+    assert at_noon["contracts_active"].to_dict() == {"ann": 1, "bob": 0}
+
+
+def test_of_contracts_that_begin_together_the_one_recorded_last_is_current(features: Features) -> None:
+    def plan(*rows: dict[str, object]) -> str:
+        named = [{"customer_id": "ann", "plan": f"p{i}", **row} for i, row in enumerate(rows)]
+        return str(features(company(*named), AS_OF).loc["ann", "plan_now"])
+
+    assert plan({"recorded_at": "2023-02-02"}, {"recorded_at": "2023-02-01"}) == "p0"
+    assert plan({"renews_at": "2023-09-01"}, {"renews_at": "2023-08-01"}) == "p0"
+    assert plan(*[{}] * 11) == "p10"

@@ -11,11 +11,12 @@ from features.labels.by_kind import data_end
 from features.labels.gaps import GAP_TABLES, Gap, gaps_of
 from features.quality.anomalies import RULES, Finding
 from features.quality.check import ValidatedTable
+from features.quality.dates.load_facts import newest_times
 
 
 def load_gaps(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[Gap]:
     """Gaps within the tables, and at their end: up to ``data_until``, or else to the newest row of any table."""
-    end = data_end(settings, (one.column(one.table.time).max() for one in checked.values() if one.table_rows))
+    end = data_end(settings, newest_times(checked))
     counts = {name: _rows_a_day(checked[name]) for name in GAP_TABLES if name in checked and checked[name].table_rows}
     return gaps_of(counts, end, settings.quality.closed)
 

@@ -75,7 +75,7 @@ class ContractEvent(StrictModel):
     type: Literal["contract"]
     subscription_id: RowId
     customer_id: CustomerId
-    started_at: EventTime
+    started_at: Annotated[PlannedTime, Field(description="When it begins; one that lies ahead is booked.")]
     ended_at: PlannedTime | None = None
     cancelled_at: Annotated[EventTime | None, Field(description="When notice was given, which is not the end.")] = None
     renews_at: PlannedTime | None = None

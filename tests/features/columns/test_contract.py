@@ -132,7 +132,8 @@ def test_nothing_that_comes_or_is_recorded_later_changes_a_feature(
     as_of = START + pd.Timedelta(days=day)
     known = drawn(subscriptions, past)
     began_later = drawn(subscriptions, [(w, day + b, *rest) for w, b, *rest in late]).assign(
-        subscription_id=lambda f: "later" + f["subscription_id"]
+        subscription_id=lambda f: "later" + f["subscription_id"],
+        recorded_at=lambda f: f["recorded_at"].where(f["recorded_at"] > as_of),  # else it was booked
     )
     recorded_later = drawn(subscriptions, late).assign(
         recorded_at=as_of + pd.Timedelta(days=1), subscription_id=lambda f: "recorded" + f["subscription_id"]
