@@ -43,6 +43,8 @@ class Part:
         A column of `relation` with a reason against the row, or None.
     notes
         How it was read, with every guess.
+    read_elsewhere
+        Columns that another entry of the table reads from the same file.
     """
 
     label: str
@@ -51,6 +53,7 @@ class Part:
     rejected: Sequence[str] = ()
     reason: str | None = None
     notes: Sequence[str] = ()
+    read_elsewhere: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +48,7 @@ from features.sources.expressions import Part
 from features.sources.mapping import Join, OneOrMore, TableMapping, check_names, parse, require_table
 from features.sources.spreadsheet import XLSX, open_sheet
 from features.sql import quote_literal
+from features.tables import TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -184,16 +185,41 @@ def _paths(name: str, patterns: tuple[str, ...]) -> list[Path]:
 
 def _load_all(name: str, entries: list[FileTable], chunk_rows: int | None, stack: ExitStack, zone: str) -> Raw:
     """One table, of all its entries."""
-    raws = [_load(name, entry, chunk_rows, stack, zone) for entry in entries]
-    if len(raws) == 1 and not entries[0].key_prefix:
-        return raws[0]
+    if len(entries) == 1 and not entries[0].key_prefix:
+        return _load(name, entries[0], chunk_rows, stack, zone)
     from features.sources.stacking import stacked
 
-    return stacked(name, raws, [entry.key_prefix for entry in entries])
+    paths = [set(_paths(name, entry.path)) for entry in entries]
+    places = range(len(entries))
+    others = [{path: _read_of(name, path, entries, paths, n) for path in paths[n]} for n in places]
+    alone = [not any(paths[n] & paths[k] for k in places if k != n) for n in places]
+    raws = [_load(name, entry, chunk_rows, stack, zone, others[n]) for n, entry in enumerate(entries)]
+    prefixes = [entry.key_prefix for entry in entries]
+    return stacked(name, raws, prefixes, [own and not prefix for own, prefix in zip(alone, prefixes, strict=True)])
 
 
-def _load(name: str, entry: FileTable, chunk_rows: int | None, stack: ExitStack, zone: str) -> Raw:
-    """One table; what a chunked one is read from stays on disk until `stack` ends."""
+def _read_of(
+    name: str, path: Path, entries: Sequence[FileTable], paths: Sequence[set[Path]], but: int
+) -> frozenset[str]:
+    """Columns of a file that other entries than one read as columns of the table, or as its currency."""
+    reading = [entry for n, entry in enumerate(entries) if n != but and path in paths[n]]
+    fields = {column for entry in reading for column in (*TABLES[name].names, *entry.columns)}
+    told = {entry.source_name(column) for entry in reading for column in fields if column not in entry.constants}
+    return frozenset(told | {entry.currency for entry in reading if entry.currency})
+
+
+def _load(
+    name: str,
+    entry: FileTable,
+    chunk_rows: int | None,
+    stack: ExitStack,
+    zone: str,
+    others: Mapping[Path, frozenset[str]] | None = None,
+) -> Raw:
+    """One entry of a table; what a chunked one is read from stays on disk until `stack` ends.
+
+    Where there are several, `others` tells what they read from each file of this one.
+    """
     from features.sources.staging import ChunkedTable, read, staging
 
     with ExitStack() as own:
@@ -201,14 +227,19 @@ def _load(name: str, entry: FileTable, chunk_rows: int | None, stack: ExitStack,
         copies = folder / "copies"
         copies.mkdir()
         parts = [
-            _part(connection, name, path, f"part{n}", copies, entry) for n, path in enumerate(_paths(name, entry.path))
+            replace(
+                _part(connection, name, path, f"part{n}", copies, entry),
+                read_elsewhere=(others or {}).get(path, frozenset()),
+            )
+            for n, path in enumerate(_paths(name, entry.path))
         ]
         notes = [note for part in parts for note in part.notes]
         for n, join in enumerate(entry.join):
             side = _side(connection, name, join, f"side{n}", copies)
             notes += side.notes
             parts = [_joined(connection, name, part, side, join, entry) for part in parts]
-        raw = read(connection, name, entry, parts, [c for join in entry.join for c in join.columns], chunk_rows, zone)
+        joined = [c for join in entry.join for c in join.columns]
+        raw = read(connection, name, entry, parts, joined, chunk_rows, zone, others is not None)
         if isinstance(raw, ChunkedTable):
             stack.push(own.pop_all())
             return replace(raw, attrs={**raw.attrs, "notes": notes + raw.attrs["notes"]})

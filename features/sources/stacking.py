@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
+from features.sources.rows.entries import Versions, versions_of
 from features.sources.staging import ChunkedTable, Raw
-from features.tables import TABLES
+from features.tables import LEFT_OUT, TABLES
+
+NOT_KEPT = "not_kept"  # in ``attrs`` of an entry: see `features.sources.staging.read`
 
 
-def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> Raw:
-    """Put the raw rows of one table together, in their order.
+def stacked(
+    table: str, raws: Sequence[Raw], prefixes: Sequence[str | None], are_versions: Sequence[bool] | None = None
+) -> Raw:
+    """Put the raw rows of one table together, in their order; of versions of one row the newest.
 
     Parameters
     ----------
@@ -24,6 +29,8 @@ def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> 
         Frames, or tables in chunks; what one lacks of the others' columns is empty.
     prefixes
         Of each: what its keys begin with, so that ticket 1 is not call 1; None: they stay.
+    are_versions
+        Of each: whether its rows may be versions of those of others, see `features.sources.rows.entries`; None: all.
 
     Returns
     -------
@@ -31,14 +38,24 @@ def stacked(table: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> 
         In chunks if one of them is.
     """
     key = TABLES[table].key
-    notes = _together([dict(raw.attrs) for raw in raws])
-    filled = [(raw, prefix) for raw, prefix in zip(raws, prefixes, strict=True) if _rows(raw)]
-    raws, prefixes = zip(*filled, strict=True) if filled else (raws[:1], prefixes[:1])
+    notes = _together([{n: v for n, v in raw.attrs.items() if n != NOT_KEPT} for raw in raws])
+    own = are_versions or [True] * len(raws)
+    filled = [entry for entry in zip(raws, prefixes, own, strict=True) if _rows(entry[0])]
+    raws, prefixes, own = zip(*filled, strict=True) if filled else (raws[:1], prefixes[:1], own[:1])
+    entries = _entries(key, raws, prefixes)
+    versions = versions_of(table, entries, [raw.attrs.get(NOT_KEPT, pd.DataFrame()) for raw in raws], own)
+    frames = partial(_frames, entries, versions)
+    notes[LEFT_OUT] = _sums(notes.get(LEFT_OUT, {}), {} if versions is None else versions.left_out)
+    rows = sum(map(_rows, raws)) - (0 if versions is None else sum(map(len, versions.dropped)))
     if any(isinstance(raw, ChunkedTable) for raw in raws):
-        return ChunkedTable(sum(map(_rows, raws)), partial(_frames, key, raws, prefixes), notes)
-    frame = pd.concat(_frames(key, raws, prefixes), ignore_index=True)
+        return ChunkedTable(rows, frames, notes)
+    frame = pd.concat(frames(), ignore_index=True)
     frame.attrs.update(notes)
     return frame
+
+
+def _sums(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in dict.fromkeys((*one, *other))}
 
 
 def _rows(raw: Raw) -> int:
@@ -55,17 +72,32 @@ def _together(given: Sequence[Any]) -> Any:
     return sum(given) if all(type(value) is int for value in given) else given[0]
 
 
-def _frames(key: str, raws: Sequence[Raw], prefixes: Sequence[str | None]) -> Iterator[pd.DataFrame]:
-    """The rows of all as frames with the same columns; of one where they are numbers and of another texts: as texts."""
+def _frames(
+    entries: Sequence[Callable[[], Iterator[pd.DataFrame]]], versions: Versions | None
+) -> Iterator[pd.DataFrame]:
+    """The rows of all entries that count."""
+    for n, frames in enumerate(entries):
+        yield from frames() if versions is None else versions.of_entry(n, frames())
+
+
+def _entries(
+    key: str, raws: Sequence[Raw], prefixes: Sequence[str | None]
+) -> list[Callable[[], Iterator[pd.DataFrame]]]:
+    """The rows of each as frames with the same columns, as texts where they are numbers in one and texts in another."""
     heads = [next(iter(raw.read())).head(0) if isinstance(raw, ChunkedTable) else raw.head(0) for raw in raws]
     names = list(dict.fromkeys(name for head in heads for name in head.columns))
     types = {n: _type([head[n] for head in heads if n in head], len(heads)) for n in names}
-    for raw, prefix in zip(raws, prefixes, strict=True):
-        for frame in raw.read() if isinstance(raw, ChunkedTable) else [raw]:
-            columns = {n: _column(frame, n, types[n]) for n in names}
-            if prefix:
-                columns[key] = prefix + _texts(columns[key])
-            yield pd.DataFrame(columns, index=frame.index)
+    return [partial(_entry, key, raw, prefix, names, types) for raw, prefix in zip(raws, prefixes, strict=True)]
+
+
+def _entry(
+    key: str, raw: Raw, prefix: str | None, names: Sequence[str], types: Mapping[str, Any]
+) -> Iterator[pd.DataFrame]:
+    for frame in raw.read() if isinstance(raw, ChunkedTable) else [raw]:
+        columns = {n: _column(frame, n, types[n]) for n in names}
+        if prefix:
+            columns[key] = prefix + _texts(columns[key])
+        yield pd.DataFrame(columns, index=frame.index)
 
 
 def _type(given: Sequence[pd.Series], parts: int) -> Any:

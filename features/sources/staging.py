@@ -25,13 +25,14 @@ from features.sources.expressions import Part, PartReader, as_text
 from features.sources.mapping import OPEN_TABLES, Join, TableMapping
 from features.sources.rows.ids import refuse_merged
 from features.sources.rows.lines import combine_lines
-from features.sources.rows.rules import comparable, keep_rows
+from features.sources.rows.rules import comparable, keep_rows, rows_left_out
 from features.sources.rows.unread import unread_meanings
 from features.sources.rows.versions import keep_newest
 from features.sql import quote_literal
 from features.tables import CURRENCY, LEFT_OUT, REASON, TABLES, UNREAD
 
 MEMORY = "1GB"
+VERSION_COLUMNS = {t.name: dict.fromkeys((t.key, "customer_id", t.time, "recorded_at")) for t in TABLES.values()}
 CURRENCY_ROWS = "select cur, count(*) from {} where cur is not null group by cur order by count(*) desc, cur"
 
 
@@ -126,6 +127,7 @@ def read(
     joined: Iterable[str] = (),
     chunk_rows: int | None = None,
     zone: str = "UTC",
+    is_one_of_several: bool = False,
 ) -> Raw:
     """Stack the parts of one table, and read every value as the mapping says.
 
@@ -146,6 +148,10 @@ def read(
         (customers) never are.
     zone
         Times without an offset from UTC are in it, unless the mapping says otherwise of their column.
+
+    is_one_of_several
+        The table has other entries, whose rows may be versions of these: ``attrs["not_kept"]`` tells then what
+        `features.sources.rows.entries` needs of the rows that `where` does not keep.
 
     Returns
     -------
@@ -181,6 +187,10 @@ def read(
     rule_texts, grouped = _rule_texts(mapping), mapping.lines is not None
     again = keep_newest(connection, table, relation, names, grouped) if len(parts) > 1 or "recorded_at" in names else {}
     notes += combine_lines(connection, table, relation, names, mapping.lines, list(rule_texts.values()))
+    not_kept = None
+    if is_one_of_several:
+        told = {n: f"v{names.index(n)}" for n in VERSION_COLUMNS[table] if n in names}
+        not_kept = rows_left_out(connection, relation, mapping.where, rule_texts, told)
     left_out, unseen = keep_rows(connection, table, relation, mapping.where, rule_texts, mapping.may_be_empty)
     notes, left_out = notes + unseen, again | left_out
     rejected = [reason for part in parts for reason in part.rejected]
@@ -195,6 +205,8 @@ def read(
         "columns": names,
         "spare": list(dict.fromkeys(c for p in parts for c in p.columns if c not in read_columns)),
     }
+    if not_kept is not None:
+        attrs["not_kept"] = not_kept
     if currency[0] is not None:
         columns[CURRENCY] = "cur"
         attrs["currencies"] = dict(connection.execute(CURRENCY_ROWS.format(relation)).fetchall())

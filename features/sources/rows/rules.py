@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import duckdb
+import pandas as pd
 from pydantic import Field, field_validator, model_validator
 
 from configs.errors import DataError
@@ -128,8 +129,7 @@ def keep_rows(
     """
     if not rules:
         return {}, []
-    cases = " ".join(f"when not {rule.keeps(texts[column])} then {n}" for n, (column, rule) in enumerate(rules.items()))
-    broken = f"case {cases} else -1 end"
+    broken = _broken(rules, texts)
     rows = dict(connection.execute(f"select {broken} as n, count(*) from {relation} group by n").fetchall())
     counts = {column: _counts(connection, relation, texts[column]) for column in rules}
     if rows and not rows.get(-1) and not may_be_empty:
@@ -139,6 +139,25 @@ def keep_rows(
     return left_out, [
         note for column, rule in rules.items() for note in _unseen(connection, column, rule, counts[column])
     ]
+
+
+def rows_left_out(
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    rules: Mapping[str, RowRule],
+    texts: Mapping[str, str],
+    columns: Mapping[str, str],
+) -> pd.DataFrame:
+    """Of the rows that `keep_rows` would delete these columns: by name, the SQL of each."""
+    selected = ", ".join(f"{sql} as {name}" for name, sql in columns.items())
+    where = f"{_broken(rules, texts)} >= 0" if rules else "false"
+    return connection.execute(f"select {selected} from {relation} where {where}").df()
+
+
+def _broken(rules: Mapping[str, RowRule], texts: Mapping[str, str]) -> str:
+    """SQL for the number of the first rule that does not keep a row; -1 where all do."""
+    cases = " ".join(f"when not {rule.keeps(texts[column])} then {n}" for n, (column, rule) in enumerate(rules.items()))
+    return f"case {cases} else -1 end"
 
 
 def _counts(connection: duckdb.DuckDBPyConnection, relation: str, text: str) -> dict[str, int]:

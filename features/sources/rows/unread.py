@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import duckdb
 
@@ -14,9 +14,7 @@ from features.sql import quote_literal
 SPACES = " \t\r\n\u00a0\u202f\u3000\ufeff"
 
 
-def unread_meanings(
-    connection: duckdb.DuckDBPyConnection, readers: Sequence[PartReader], read: Collection[str] = ()
-) -> dict[str, dict[str, int]]:
+def unread_meanings(connection: duckdb.DuckDBPyConnection, readers: Sequence[PartReader]) -> dict[str, dict[str, int]]:
     """Find them among the rows that ``where`` keeps.
 
     Parameters
@@ -25,8 +23,6 @@ def unread_meanings(
         Where the relations of the parts are.
     readers
         Of all parts of one table.
-    read
-        Columns of the source that are read otherwise.
 
     Returns
     -------
@@ -35,7 +31,7 @@ def unread_meanings(
     """
     found: dict[str, dict[str, int]] = {}
     for reader in readers:
-        for column, (sql, kind) in _spare(reader, read).items():
+        for column, (sql, kind) in _spare(reader).items():
             for value, rows in _counts(connection, reader, as_text(sql, kind)).items():
                 counts = found.setdefault(column, {})
                 counts[value] = counts.get(value, 0) + rows
@@ -47,9 +43,9 @@ def unread_meanings(
     }
 
 
-def _spare(reader: PartReader, read: Collection[str]) -> Mapping[str, tuple[str, str]]:
-    mapping = reader.mapping
-    used = {mapping.source_name(name) for name in reader.names} | set(mapping.where) | {mapping.currency} | set(read)
+def _spare(reader: PartReader) -> Mapping[str, tuple[str, str]]:
+    mapping, own = reader.mapping, {reader.mapping.source_name(name) for name in reader.names}
+    used = own | set(mapping.where) | {mapping.currency} | reader.part.read_elsewhere
     return {name: column for name, column in reader.part.columns.items() if name not in used}
 
 

@@ -21,7 +21,13 @@ AMENDED = "older versions of amended rows"
 
 
 def keep_newest(
-    connection: duckdb.DuckDBPyConnection, table: str, relation: str, names: Sequence[str], by_part: bool = False
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    relation: str,
+    names: Sequence[str],
+    by_part: bool = False,
+    aside: Sequence[str] = (),
+    counted: str = "1",
 ) -> dict[str, int]:
     """Delete all but the newest version of each key from a staged table; the other rows keep their order.
 
@@ -33,6 +39,10 @@ def keep_newest(
         Name of the table, and of its columns by k.
     by_part
         All rows of a key in one file are one version: its lines.
+    aside
+        Columns of `relation` that are no content of the row.
+    counted
+        SQL of the rows of the source that a row stands for.
 
     Returns
     -------
@@ -50,11 +60,12 @@ def keep_newest(
     events = "".join(f", {f'max({sql}) {part}' if by_part else sql} as e{n}" for n, sql in enumerate(same))
     again = f"select {id_} from {relation} where {id_} is not null group by 1 having count(*) > 1"
     described = [row[0] for row in connection.execute(f"describe {relation}").fetchall()]
-    content = [c for c in described if c not in (recorded, recorded and "t" + recorded[1:], "part_place")]
+    content = [c for c in described if c not in (recorded, recorded and "t" + recorded[1:], "part_place", *aside)]
     connection.execute(f"""
         create or replace temp table versions as
         with rows_again as (
-            select rowid as place, {id_} as key, part_place, hash({", ".join(content)}) as content,
+            select rowid as place, {counted} as counted, {id_} as key, part_place,
+                   hash({", ".join(content)}) as content,
                    {time} as own_time, {f"max({time}) {part}" if by_part else time} as known{events}
             from {relation} where {id_} in ({again}))
         select *, rank() over (partition by {event} order by known desc nulls last, part_place desc) = 1 as newest
@@ -68,8 +79,8 @@ def keep_newest(
             where {relation}.rowid = earlier.place
         """)
     copied, amended = connection.execute("""
-        select count_if(copy), count_if(not copy) from (
-            select (key, content) in (select (key, content) from versions where newest) as copy
+        select coalesce(sum(counted) filter (copy), 0), coalesce(sum(counted) filter (not copy), 0) from (
+            select counted, (key, content) in (select (key, content) from versions where newest) as copy
             from versions where not newest)
     """).fetchall()[0]
     connection.execute(f"delete from {relation} where rowid in (select place from versions where not newest)")

@@ -1,0 +1,93 @@
+"""Versions of one row in several entries of a table, whole and in chunks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from features.sources.files import opened
+from features.sources.rows.versions import AMENDED, COPIES
+from features.tables import LEFT_OUT, UNREAD
+
+OLD = "nr,kunde,datum,summe,status\n1,ann,02.01.2024,10,ok\n2,ann,30.01.2024,20,ok\n3,bob,31.01.2024,30,ok\n"
+NEW = "id,client,date,total,etat\n2,ann,2024-01-30,20,ok\n3,bob,2024-01-31,33,ok\n4,bob,2024-02-03,40,annulé\n"
+
+
+def entries(folder: Path, old: str = OLD, new: str = NEW, **of_new: Any) -> list[dict[str, Any]]:
+    (folder / "old.csv").write_text(old)
+    (folder / "new.csv").write_text(new)
+    german = {"order_id": "nr", "customer_id": "kunde", "ordered_at": "datum", "amount": "summe", "category": "status"}
+    french = {"order_id": "id", "customer_id": "client", "ordered_at": "date", "amount": "total", "category": "etat"}
+    return [
+        {"path": str(folder / "old.csv"), "columns": german, "times": {"ordered_at": {"format": "%d.%m.%Y"}}},
+        {"path": str(folder / "new.csv"), "columns": french, **of_new},
+    ]
+
+
+def loaded(listed: list[dict[str, Any]], chunk_rows: int | None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    with opened({"orders": listed}, chunk_rows) as tables:
+        table = tables["orders"]
+        rows = table if isinstance(table, pd.DataFrame) else pd.concat(table.read(), ignore_index=True)
+        assert len(rows) == (len(table) if isinstance(table, pd.DataFrame) else table.rows)
+        return rows, dict(table.attrs)
+
+
+@pytest.mark.parametrize("chunk_rows", [None, 1, 2])
+def test_copies_count_once_and_the_later_entry_amends(tmp_path: Path, chunk_rows: int | None) -> None:
+    rows, attrs = loaded(entries(tmp_path), chunk_rows)
+    assert rows[["order_id", "amount"]].astype(str).to_numpy().tolist() == [
+        ["1", "10.0"], ["2", "20.0"], ["3", "33.0"], ["4", "40.0"],
+    ]  # fmt: skip
+    assert attrs[LEFT_OUT] == {COPIES: 1, AMENDED: 1}
+
+
+@pytest.mark.parametrize("chunk_rows", [None, 1])
+def test_an_order_that_a_later_entry_leaves_out_is_left_out_whole(tmp_path: Path, chunk_rows: int | None) -> None:
+    new = NEW.replace("3,bob,2024-01-31,33,ok", "3,bob,2024-01-31,33,annulé")
+    rows, attrs = loaded(entries(tmp_path, new=new, where={"etat": {"not": ["annulé"]}}), chunk_rows)
+    assert rows["order_id"].astype(str).tolist() == ["1", "2"]
+    assert attrs[LEFT_OUT] == {"where: etat": 2, COPIES: 1, AMENDED: 1}
+
+
+def test_recorded_at_tells_the_newest_and_a_copy_is_known_since_the_first(tmp_path: Path) -> None:
+    old = OLD.replace("status", "status,recorded_at").replace(",ok", ",ok,2024-03-01")
+    new = NEW.replace("etat", "etat,recorded_at").replace(",ok", ",ok,2024-02-10").replace("lé", "lé,2024-02-10")
+    rows, attrs = loaded(entries(tmp_path, old, new), None)
+    told = {str(i): (a, str(r)[:10]) for i, a, r in rows[["order_id", "amount", "recorded_at"]].to_numpy()}
+    assert told == {
+        "1": (10, "2024-03-01"), "2": (20, "2024-02-10"), "3": (30, "2024-03-01"), "4": (40, "2024-02-10")
+    }  # fmt: skip
+    assert attrs[LEFT_OUT] == {COPIES: 1, AMENDED: 1}
+
+
+def test_rows_of_another_customer_or_time_are_no_versions(tmp_path: Path) -> None:
+    new = NEW.replace("2,ann", "2,zoe").replace("2024-01-31", "2024-05-31")
+    rows, attrs = loaded(entries(tmp_path, new=new), None)
+    assert len(rows) == 6 and attrs[LEFT_OUT] == {}
+
+
+def test_entries_that_read_one_file_are_no_versions_and_what_one_reads_is_not_unread(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text(
+        "order_id,customer_id,ordered_at,amount,refunded,stato\n"
+        "1,ann,2024-01-02,10,4,pagato\n2,ann,2024-01-05,20,,annullato\n"
+    )
+    refunds = {"columns": {"amount": "refunded"}, "numbers": {"amount": {"scale": -1}}}
+    where = {"where": {"refunded": {"empty": False}}}
+    listed = [{"path": str(path)}, {"path": str(path), **refunds, **where}]
+    rows, attrs = loaded(listed, None)
+    assert rows["amount"].tolist() == [10, 20, -4] and attrs[LEFT_OUT] == {"where: refunded": 1}
+    assert "refunded" not in attrs[UNREAD]
+    listed[1]["key_prefix"] = "refund-"
+    rows, attrs = loaded(listed, None)
+    assert rows["order_id"].tolist() == ["1", "2", "refund-1"] and "refunded" not in attrs[UNREAD]
+
+
+def test_a_column_of_the_same_name_in_another_file_is_still_unread(tmp_path: Path) -> None:
+    new = "id,client,date,total,status\n7,ann,2024-01-30,20,cancelled\n8,ann,2024-01-31,20,paid\n"
+    listed = entries(tmp_path, new=new)
+    del listed[1]["columns"]["category"]
+    assert loaded(listed, None)[1][UNREAD] == {"status": {"cancelled": 1, "paid": 1}}
