@@ -24,7 +24,7 @@ from configs.files import replacing
 from configs.settings import AsOf, Settings, naive_utc
 from configs.workspace import Workspace
 from features.columns.column import Column
-from features.engine import Cache, batches, caching, connect, merge, read_tables, save, workers
+from features.engine import AsOfTable, Cache, batches, connect, merge, read_tables, save, workers
 from features.labels.by_kind import Knowledge, first_event, labels_at, require_amounts, what_is_known
 from features.labels.ready_label import ReadyTable, read_ready_table
 from features.quality import quality_verdict
@@ -119,40 +119,33 @@ def _compute(
     free: SimpleQueue[_Worker] = SimpleQueue()
     for number in range(min(connections, len(jobs))):
         free.put(_Worker.open(settings, workspace, connections) if number else first)
+    features = [_feature_rows(first.backend, batch, columns) for batch in first.batches]
 
-    def work(job: tuple[int, int]) -> tuple[dict[str, str], dict[str, str]]:
+    def work(job: tuple[int, int]) -> dict[str, str]:
         (date, batch), worker = job, free.get()
+        as_of, name = as_ofs[date], f"{date}-{batch}.parquet"
         try:
-            return _write_part(worker, batch, columns, as_ofs[date], knowledge, settings, parts / f"{date}-{batch}")
+            features[batch].save(worker.backend, as_of, parts / f"rows-{name}")
+            tables = worker.batches[batch]
+            labels = labels_at(tables, customers_as_of(tables["customers"], as_of), as_of, knowledge, settings)
+            save(worker.backend, _with_as_of(labels, as_of), parts / f"labels-{name}")
+            return _column_sql(labels)
         finally:
             free.put(worker)
 
     on_progress(0, len(as_ofs))
+    label_sql = []
     with ThreadPoolExecutor(connections) as pool:
-        sql = []
         for columns_of_part in (map if connections == 1 else pool.map)(work, jobs):
-            sql.append(columns_of_part)
-            on_progress(len(sql) * len(as_ofs) // len(jobs), len(as_ofs))
-    return sql[0]
+            label_sql.append(columns_of_part)
+            on_progress(len(label_sql) * len(as_ofs) // len(jobs), len(as_ofs))
+    feature_sql = _column_sql(features_as_of(first.batches[0], columns, as_ofs[0]), known_at=True)
+    return feature_sql, label_sql[0]
 
 
-def _write_part(
-    worker: _Worker,
-    number: int,
-    columns: list[Column],
-    as_of: datetime,
-    knowledge: Knowledge,
-    settings: Settings,
-    path: Path,
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Write rows and labels of one batch as of one date beside `path`."""
-    batch, backend = worker.batches[number], worker.backend
-    with caching(backend) as cache:
-        features = features_as_of(batch, columns, as_of, cache)
-        save(backend, _with_as_of(features, as_of), path.with_name(f"rows-{path.name}.parquet"))
-    labels = labels_at(batch, customers_as_of(batch["customers"], as_of), as_of, knowledge, settings)
-    save(backend, _with_as_of(labels, as_of), path.with_name(f"labels-{path.name}.parquet"))
-    return _column_sql(features, known_at=True), _column_sql(labels)
+def _feature_rows(backend: BaseBackend, batch: dict[str, ir.Table], columns: list[Column]) -> AsOfTable:
+    """The feature rows of one batch."""
+    return AsOfTable(backend, lambda as_of, cache: _with_as_of(features_as_of(batch, columns, as_of, cache), as_of))
 
 
 def _with_as_of(table: ir.Table, as_of: datetime) -> ir.Table:
@@ -206,7 +199,7 @@ def features_as_of(
     as_of
         The moment, UTC without a zone.
     cache
-        Computes an expression now and keeps it, see `features.engine.caching`. The rows as of the moment are then
+        Has an expression computed once, see `features.engine.AsOfTable`. The rows as of the moment are then
         computed once, and the columns are computed from them a few at a time: a group-by of a hundred aggregates keeps
         kilobytes a customer and no longer fits a processor's cache. None: everything in one expression, which is
         the better way for few rows.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from ibis.backends import BaseBackend
 from configs.errors import ConfigError, NotReadyError
 from configs.settings import Engine
 from features.people.identity import FILE as ALIAS_FILE
-from features.sql import quote_identifier, quote_literal
+from features.sql import AsOfStatements, quote_identifier, quote_literal
 
 MEMORY_GIB = 6
 ROWS_AT_ONCE = 20_000_000
@@ -182,25 +182,52 @@ def _whole(number: int) -> ir.Value:
     return ibis.literal(number, type="uint64").cast("uint64")
 
 
-@contextmanager
-def caching(backend: BaseBackend) -> Iterator[Cache | None]:
-    """Give a function that computes an expression at once and keeps the result as a table until the body ends.
+class AsOfTable:
+    """A table that depends on a date, to be written as of any; on DuckDB its SQL is compiled once for all dates.
 
-    What several columns are computed from is then computed once. On Spark, which plans for itself, there is None: all
-    stays one expression.
+    Parameters
+    ----------
+    backend
+        Where what it is computed from is open.
+    expression
+        A date (UTC without a zone) and a `Cache` in, the table out. What is given to the cache is computed once and
+        kept as a temporary table while the whole is computed. On Spark, which plans for itself, there is none: all
+        stays one expression.
     """
-    names: list[str] = []
 
-    def cache(expression: ir.Table) -> ir.Table:
-        names.append(f"cached_{len(names)}")
-        backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {names[-1]} AS {backend.compile(expression)}")
-        return backend.table(names[-1])
+    def __init__(self, backend: BaseBackend, expression: Callable[[datetime, Cache | None], ir.Table]) -> None:
+        self._backend, self._expression = backend, expression
+        self._statements = AsOfStatements(self._compile) if backend.name == "duckdb" else None
 
-    try:
-        yield None if backend.name == "pyspark" else cache
-    finally:
-        for name in names:
-            backend.raw_sql(f"DROP TABLE IF EXISTS {name}")
+    def save(self, backend: BaseBackend, as_of: datetime, path: Path) -> None:
+        """Compute it as of a date and write it as one parquet file.
+
+        `backend` may be another than the first one, with the same tables open in it.
+        """
+        if self._statements is None:
+            save(backend, self._expression(as_of, None), path)
+            return
+        *cached, query = self._statements.at(as_of)
+        for number, statement in enumerate(cached):
+            backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_cached(number)} AS {statement}")
+        backend.raw_sql(f"COPY ({query}) TO {quote_literal(str(path))} (FORMAT parquet)")
+        for number in range(len(cached)):
+            backend.raw_sql(f"DROP TABLE {_cached(number)}")
+
+    def _compile(self, as_of: datetime) -> list[str]:
+        """SQL of all that is cached, in order, then of the table."""
+        cached: list[str] = []
+
+        def cache(expression: ir.Table) -> ir.Table:
+            cached.append(str(self._backend.compile(expression)))
+            return ibis.table(expression.schema(), name=_cached(len(cached) - 1))
+
+        query = self._backend.compile(self._expression(as_of, cache))
+        return [*cached, str(query)]
+
+
+def _cached(number: int) -> str:
+    return f"cached_{number}"
 
 
 def create_temp_table(backend: BaseBackend, name: str, frame: pd.DataFrame) -> ir.Table:

@@ -42,7 +42,7 @@ from features.labels.ready_label import read_ready_table
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from features.schema import features_of, load_schema, schema_of
-from features.sql import quote_identifier, quote_literal
+from features.sql import AsOfStatements, quote_identifier, quote_literal
 from features.store.event_log import (
     KINDS,
     EventLog,
@@ -62,7 +62,6 @@ SORTED_TABLES = "tables"
 SORTED_FROM = "of.txt"  # the state of the tables of which the sorted ones are a copy
 CHUNK = 100_000
 ROW_GROUP = 20_000
-FIRST, SECOND = datetime(1999, 12, 31, 23, 59, 58), datetime(2011, 10, 9, 8, 7, 6)
 OnProgress = Callable[[str, int, int], None]
 
 
@@ -85,8 +84,7 @@ class CompiledFeatures:
         for name, table in tables.items():
             query = f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS SELECT * FROM ({backend.compile(table)}) LIMIT 0"
             backend.raw_sql(query)
-        self._template = self._compile(FIRST)
-        self._fixed = _at(self._template, SECOND) == self._compile(SECOND)
+        self._query = AsOfStatements(self._compile)
 
     def rows(self, selects: Mapping[str, str], as_of: datetime) -> pd.DataFrame:
         """Compute the rows of customers.
@@ -105,32 +103,19 @@ class CompiledFeatures:
         """
         for name in self._names:
             self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS {selects[name]}")
-        query = _at(self._template, as_of) if self._fixed else self._compile(as_of)
+        [query] = self._query.at(as_of)
         rows = self._backend.con.execute(query).df().sort_values("customer_id", ignore_index=True)
         times = pd.Series(pd.Timestamp(as_of, tz="UTC"), index=rows.index).astype("datetime64[us, UTC]")
         rows.insert(1, "as_of", times)
         return rows
 
-    def _compile(self, as_of: datetime) -> str:
+    def _compile(self, as_of: datetime) -> list[str]:
         tables = {n: self._backend.table(_picked(n)) for n in self._names}
-        return str(self._backend.compile(features_as_of(tables, self._columns, as_of)))
+        return [str(self._backend.compile(features_as_of(tables, self._columns, as_of)))]
 
 
 def _picked(name: str) -> str:
     return f"picked_{name}"
-
-
-def _spellings(as_of: datetime) -> tuple[str, str]:
-    """How a moment stands in the SQL: as a time, and as seconds since 1970."""
-    parts = (as_of.year, as_of.month, as_of.day, as_of.hour, as_of.minute, f"{as_of.second}.0")
-    return f"MAKE_TIMESTAMP({', '.join(map(str, parts))})", str(int((as_of - datetime(1970, 1, 1)).total_seconds()))
-
-
-def _at(template: str, as_of: datetime) -> str:
-    """The SQL for `FIRST`, for another moment."""
-    for old, new in zip(_spellings(FIRST), _spellings(as_of), strict=True):
-        template = template.replace(old, new)
-    return template
 
 
 def next_whole_second(now: datetime, position: int) -> datetime:

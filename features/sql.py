@@ -1,9 +1,14 @@
-"""SQL text: names and strings, written so that no character of theirs can end them.
+"""SQL text: names and strings, written so that no character of theirs can end them, and queries as of any date.
 
 What DuckDB and SQLite take as it stands; another database's quotes are an argument.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+FIRST, SECOND = datetime(1999, 12, 31, 23, 59, 58), datetime(2011, 10, 9, 8, 7, 6)
 
 
 def quote_literal(text: str) -> str:
@@ -41,3 +46,35 @@ def quote_qualified(name: str, opening: str = '"') -> str:
     "sales"."orders"
     """
     return ".".join(quote_identifier(part, opening) for part in name.split("."))
+
+
+class AsOfStatements:
+    """Statements that depend on a date, for DuckDB: compiled for two dates, and written for any other from those.
+
+    A date stands in them as a time and as seconds since 1970. If this is not all that tells the statements of the one
+    date from those of the other, every date is compiled.
+
+    Parameters
+    ----------
+    compile_at
+        The statements as of a date (UTC without a zone).
+    """
+
+    def __init__(self, compile_at: Callable[[datetime], Sequence[str]]) -> None:
+        self._compile = compile_at
+        self._template = list(compile_at(FIRST))
+        self._fixed = self._written(SECOND) == list(compile_at(SECOND))
+
+    def at(self, as_of: datetime) -> list[str]:
+        """The statements as of a date."""
+        return self._written(as_of) if self._fixed and not as_of.microsecond else list(self._compile(as_of))
+
+    def _written(self, as_of: datetime) -> list[str]:
+        (time, seconds), (new_time, new_seconds) = _spellings(FIRST), _spellings(as_of)
+        return [s.replace(time, new_time).replace(seconds, new_seconds) for s in self._template]
+
+
+def _spellings(as_of: datetime) -> tuple[str, str]:
+    """How a date stands in the SQL: as a time, and as seconds since 1970."""
+    parts = (as_of.year, as_of.month, as_of.day, as_of.hour, as_of.minute, f"{as_of.second}.0")
+    return f"MAKE_TIMESTAMP({', '.join(map(str, parts))})", str(int((as_of - datetime(1970, 1, 1)).total_seconds()))

@@ -22,13 +22,12 @@ import sqlalchemy
 
 from configs.settings import Settings, load
 from configs.workspace import Workspace
-from features.build import features_as_of
 from features.engine import connect, read_tables
 from features.ingest import with_local_time
 from features.quality.check import ValidatedTable, read_values
-from features.schema import feature_columns
 from features.tables import TABLES, customers_table
 from tests.command_line import call
+from tests.feature_rows import FeatureRows
 from tests.lived import live
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # LightGBM's threads get in each other's way where tests run side by side
@@ -171,10 +170,10 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Open:
 def features(opened: Open) -> Callable[..., pd.DataFrame]:
     """Raw tables and a moment in, the feature rows out, by customer."""
 
+    compute = FeatureRows()
+
     def told(raw: dict[str, pd.DataFrame], as_of: datetime, attributes: tuple[str, ...] = ()) -> pd.DataFrame:
-        tables = opened(raw)
-        found = features_as_of(tables, feature_columns(tables, attributes), as_of).to_pandas()
-        return found.set_index("customer_id").sort_index()
+        return compute(opened(raw), as_of, attributes)
 
     return told
 

@@ -12,10 +12,9 @@ import pandas as pd
 import pytest
 
 from configs.settings import Settings
-from features.build import features_as_of
 from features.contract_terms import OPTIONAL, STATUSES
 from features.labels.by_kind import Knowledge, labels_at
-from features.schema import feature_columns
+from tests.feature_rows import FeatureRows
 
 Features = Callable[..., pd.DataFrame]
 AS_OF = datetime(2023, 4, 1)
@@ -46,11 +45,12 @@ def business(settings: Settings) -> Settings:
 def unannounced(opened) -> Features:
     """As `features`, where ends are not announced: as an ingest writes it into every contract."""
 
+    compute = FeatureRows()
+
     def rows(raw: dict[str, pd.DataFrame], as_of: datetime) -> pd.DataFrame:
         tables = opened(raw)
         tables["subscriptions"] = tables["subscriptions"].mutate(ends_unannounced=ibis.literal(1.0))
-        found = features_as_of(tables, feature_columns(tables, ()), as_of).to_pandas()
-        return found.set_index("customer_id").sort_index()
+        return compute(tables, as_of)
 
     return rows
 

@@ -6,18 +6,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import ibis
+import ibis.expr.types as ir
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 from features import build, erasure, refresh
+from features.build import features_as_of
 from features.ingest import ingest
 from features.people.suppression_list import suppress
-from features.sql import quote_identifier, quote_literal, quote_qualified
+from features.schema import feature_columns
+from features.sql import AsOfStatements, quote_identifier, quote_literal, quote_qualified
 from features.store import feature_store
 from features.store.event_log import Event, EventLog
 from features.store.online_rows import SqliteRows
+from features.windows import days_before, timestamp
 
 HOSTILE = ["it's", 'say "no"', "a; DROP TABLE orders --", "50 %s %", "[a] (b)", "Größe ☂ 値", "'); --", "back\\slash"]
 IDS = ["c1", "o'Hara", 'c"2', "c3; --", "100%", "Zoë [4]"]
@@ -105,3 +112,30 @@ def test_a_business_of_hostile_names_lives_in_a_hostile_folder(
     assert (online[HOSTILE] == "x'\"; %").all(axis=None) and online["as_of"].notna().all()
     gone = erasure.erase_customers(workspace, IDS[1:3])
     assert gone["tables/orders"] == 50 and gone["online"] == 2 and gone["events"] == 1
+
+
+@given(as_of=st.datetimes(datetime(1971, 1, 1), datetime(2037, 1, 1)))
+def test_statements_compiled_once_are_those_compiled_for_the_date(as_of: datetime) -> None:
+    def compile_at(time: datetime) -> list[str]:
+        row = ibis.table({"at": "timestamp(6)"}, name="orders")
+        return [str(ibis.to_sql(row.select(x=days_before(row["at"], time), y=timestamp(time)), "duckdb"))]
+
+    assert AsOfStatements(compile_at).at(as_of) == compile_at(as_of)
+
+
+def test_statements_that_know_the_date_otherwise_are_compiled_for_each() -> None:
+    statements = AsOfStatements(lambda time: [f"select {time.weekday()}"])
+    assert [statements.at(datetime(2024, 1, day)) for day in (1, 2)] == [["select 0"], ["select 1"]]
+
+
+def test_columns_are_compiled_once_for_all_dates(edge_tables: dict[str, ir.Table]) -> None:
+    backend = edge_tables["customers"].get_backend()
+    dates = []
+
+    def compile_at(time: datetime) -> list[str]:
+        dates.append(time)
+        return [str(backend.compile(features_as_of(edge_tables, feature_columns(edge_tables, ()), time)))]
+
+    statements = AsOfStatements(compile_at)
+    assert len(dates) == 2
+    assert statements.at(datetime(2024, 3, 1)) == compile_at(datetime(2024, 3, 1)) and len(dates) == 3

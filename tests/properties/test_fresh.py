@@ -91,7 +91,7 @@ def test_a_refresh_equals_a_build_of_the_union_in_every_column(
     backend = connect()
     tables, _ = tables_with_events(backend, read_tables(backend, place.tables), business, place)
     features = refresh.CompiledFeatures(backend, tables, feature_columns(tables, ()))
-    assert features._fixed
+    assert features._query._fixed
     part = sorted_rows(features.rows(refresh._select_customers(backend, tables, ids), AS_OF)).drop(columns="as_of")
     want = full(place, business).loc[sorted(ids)]
     pd.testing.assert_frame_equal(part, want, check_dtype=False, rtol=1e-9, atol=1e-9)

@@ -79,28 +79,29 @@ def best_repair(unknown: pd.Series, known: pd.Series) -> tuple[tuple[Repair, ...
         The repairs, how many unknown ids they make customers of, how many were asked, and an unknown id with the
         customer's that it becomes; None if nothing does.
     """
-    for size in (1, 2):
-        tried = [(_match(unknown, known, repairs), repairs) for repairs in combinations(REPAIRS, size)]
-        fitting = [(pairs, repairs) for pairs, repairs in tried if len(pairs) >= max(1, RECOVERED * len(unknown))]
-        if fitting:
-            pairs, repairs = max(fitting, key=lambda fit: len(fit[0]))
-            return repairs, len(pairs), len(unknown), pairs[0]
+    with duckdb.connect() as connection:
+        for name, ids in (("asked", unknown), ("customers", known)):
+            connection.register("ids", pd.DataFrame({"id": ids.astype(str).to_numpy(object)}))
+            connection.execute(f"create table {name} as select * from ids")
+        for size in (1, 2):
+            tried = [(_match(connection, repairs), repairs) for repairs in combinations(REPAIRS, size)]
+            fitting = [(pairs, repairs) for pairs, repairs in tried if len(pairs) >= max(1, RECOVERED * len(unknown))]
+            if fitting:
+                pairs, repairs = max(fitting, key=lambda fit: len(fit[0]))
+                return repairs, len(pairs), len(unknown), pairs[0]
     return None
 
 
-def _match(unknown: pd.Series, known: pd.Series, repairs: tuple[Repair, ...]) -> list[tuple[str, str]]:
-    """Unknown ids and the customer's that each becomes; none where customers would be merged, or unknown ids would."""
-    asked = pd.DataFrame({"id": unknown.astype(str).to_numpy(object)})  # noqa: F841
-    customers = pd.DataFrame({"id": known.astype(str).to_numpy(object)})  # noqa: F841
+def _match(connection: duckdb.DuckDBPyConnection, repairs: tuple[Repair, ...]) -> list[tuple[str, str]]:
+    """Ids in ``asked`` and the one in ``customers`` that each becomes; none if two of either would become one."""
     after = repaired("id", repairs)
-    with duckdb.connect() as connection:
-        for table in ("asked", "customers"):
-            merged = f"select count(distinct id) - count(distinct {after}) from {table}"
-            if connection.execute(merged).fetchall()[0][0]:
-                return []
-        query = f"""select a.id, c.id from (select id, {after} as r from asked) a
-                    join (select id, {after} as r from customers) c using (r) order by 1"""
-        return [(str(a), str(b)) for a, b in connection.execute(query).fetchall()]
+    for table in ("asked", "customers"):
+        merged = f"select count(distinct id) - count(distinct {after}) from {table}"
+        if connection.execute(merged).fetchall()[0][0]:
+            return []
+    query = f"""select a.id, c.id from (select id, {after} as r from asked) a
+                join (select id, {after} as r from customers) c using (r) order by 1"""
+    return [(str(a), str(b)) for a, b in connection.execute(query).fetchall()]
 
 
 def no_one_findings(table: str, counts: pd.Series, total: int) -> list[Finding]:

@@ -1,0 +1,29 @@
+"""Feature rows of opened tables, without compiling the columns each time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import ibis.expr.types as ir
+import pandas as pd
+
+from features.build import features_as_of
+from features.schema import feature_columns
+from features.sql import AsOfStatements
+
+
+class FeatureRows:
+    """Computes feature rows by customer; the SQL of one set of tables is used for all of the same names and columns."""
+
+    def __init__(self) -> None:
+        self._queries: dict[Any, AsOfStatements] = {}
+
+    def __call__(self, tables: dict[str, ir.Table], as_of: datetime, attributes: tuple[str, ...] = ()) -> pd.DataFrame:
+        backend = tables["customers"].get_backend()
+        key = attributes, frozenset((name, table.schema()) for name, table in tables.items())
+        if key not in self._queries:
+            columns = feature_columns(tables, attributes)
+            self._queries[key] = AsOfStatements(lambda t: [str(backend.compile(features_as_of(tables, columns, t)))])
+        [query] = self._queries[key].at(as_of)
+        return backend.con.execute(query).df().set_index("customer_id").sort_index()
