@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 from configs.errors import DataError
 from features.sources.delimited import likely_encoding, open_delimited
 from features.sources.proposal.business import Business, understand
-from features.sources.proposal.columns import Column
-from features.sources.proposal.tables import columns_of
+from features.sources.proposal.samples import together
 from features.sources.proposal.yaml_text import to_yaml
 from features.sources.recipes.apply import understand_by_recipe
 from features.sources.spreadsheet import XLSX, sheet_sample
 from features.tables import TABLES
 
-SAMPLE = 50_000
+SAMPLE = 50_000  # rows of one file, or of all files with the same columns, that are looked at
+OF_ALL, LEAST = 200_000, 2_000  # rows of all files, and of each of many
 PARQUET = (".parquet", ".pq")
 ENDINGS = (*PARQUET, *XLSX, ".csv", ".csv.gz", ".tsv", ".txt")
 
@@ -54,22 +54,24 @@ def propose_config(paths: Sequence[Path], name: str | None = None, recipe: str |
         A file is missing or unreadable, or no file fits any table.
     """
     files = [file for path in paths for file in _files(path)]
-    samples, unread = _samples(files)
+    rows, unread = _samples(files)
+    encodings = {path: encoding for path in rows if _is_text(path) and (encoding := likely_encoding(path))}
+    samples = together(rows, encodings, SAMPLE)
     business = understand_by_recipe(recipe, samples) if recipe else understand(samples)
     business = replace(business, aside={**business.aside, **unread})
     if not business.tables:
         headers = "; ".join(f"'{p}' has {', '.join(c.name for c in columns)}" for p, columns in samples.items())
         raise DataError(f"no file looks like one of {', '.join(TABLES)}: {headers}; write the mapping by hand")
-    encodings = {path: encoding for path in samples if _is_text(path) and (encoding := likely_encoding(path))}
     return to_yaml(name or business_name(files), business, encodings), business
 
 
-def _samples(files: Sequence[Path]) -> tuple[dict[Path, tuple[Column, ...]], dict[Path, str]]:
-    """The columns of each file that can be read, and why the others cannot; one that is not there is refused."""
+def _samples(files: Sequence[Path]) -> tuple[dict[Path, pd.DataFrame], dict[Path, str]]:
+    """The first rows of each file that can be read, and why the others cannot; one that is not there is refused."""
     samples, unread = {}, {}
+    each = min(SAMPLE, max(LEAST, OF_ALL // max(1, len(files))))
     for path in files:
         try:
-            samples[path] = columns_of(read_sample(path))
+            samples[path] = read_sample(path, each)
         except DataError as error:
             if len(files) == 1 or not path.is_file():
                 raise
@@ -87,8 +89,8 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def read_sample(path: Path) -> pd.DataFrame:
-    """Read the first rows of a file; those of a CSV as text.
+def read_sample(path: Path, most: int = SAMPLE) -> pd.DataFrame:
+    """Read the first rows of a file, at most so many; those of a CSV as text.
 
     Raises
     ------
@@ -99,21 +101,21 @@ def read_sample(path: Path) -> pd.DataFrame:
         raise DataError(f"no file at '{path}'; name existing CSV, XLSX or parquet files")
     if path.suffix.lower() in PARQUET:
         with pq.ParquetFile(path) as file:
-            first = next(file.iter_batches(SAMPLE), None)
+            first = next(file.iter_batches(most), None)
             if first is None:
                 raise DataError(f"'{path}' holds no row; export it again")
             return _marked(first.to_pandas(), file.metadata.num_rows > first.num_rows)
     if path.suffix.lower() in XLSX:
-        rows = sheet_sample(path, SAMPLE)
-        return _marked(rows, len(rows) == SAMPLE)
+        rows = sheet_sample(path, most)
+        return _marked(rows, len(rows) == most)
     with tempfile.TemporaryDirectory() as folder:
         opened = open_delimited(path, Path(folder), likely_encoding(path))
         first = next(opened.batches, None)
         if first is None or not first.num_rows:
             raise DataError(f"'{path}' holds a header and no row; export it again")
-        rows = first.rename_columns(opened.names).to_pandas()
-        is_part = len(rows) > SAMPLE or next(opened.batches, None) is not None
-        return _marked(rows.head(SAMPLE).replace("", None), is_part)
+        is_part = first.num_rows > most or next(opened.batches, None) is not None
+        rows = first.slice(0, most).rename_columns(opened.names).to_pandas()
+        return _marked(rows.replace("", None), is_part)
 
 
 def _marked(rows: pd.DataFrame, is_part: bool) -> pd.DataFrame:

@@ -175,11 +175,11 @@ def _with_agreed_end(guess: TableGuess) -> TableGuess:
 
 
 def _alike(guesses: list[TableGuess]) -> list[list[TableGuess]]:
-    """Files with the same columns, together; in the order of their names."""
-    by_header: dict[tuple[str, ...], list[TableGuess]] = {}
+    """Files whose columns were looked at together, together; in the order of their names."""
+    by_columns: dict[tuple[int, ...], list[TableGuess]] = {}
     for guess in sorted(guesses, key=lambda g: str(g.path)):
-        by_header.setdefault(tuple(c.name for c in guess.columns), []).append(guess)
-    return list(by_header.values())
+        by_columns.setdefault(tuple(map(id, guess.columns)), []).append(guess)
+    return list(by_columns.values())
 
 
 def times_of(column: Column) -> pd.Series:
@@ -199,7 +199,7 @@ def times_of(column: Column) -> pd.Series:
 
 def rhythm(entries: list[list[TableGuess]]) -> Rhythm | None:
     """Of orders: the middle of the customers' own middle gaps; of contracts: the middle length of those that ended."""
-    parts = [part for entry in entries for guess in entry if (part := _days(guess)) is not None]
+    parts = [part for entry in entries if (part := _days(entry[0])) is not None]
     if not parts:
         return None
     rows = pd.concat(parts, ignore_index=True).drop_duplicates().sort_values(["customer", "day"])

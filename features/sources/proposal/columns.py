@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.numbers.currencies import CODES
 from features.sources.expressions import ISO
@@ -41,7 +42,8 @@ class Column:
     name: str
     values: pd.Series
     is_part: bool = False  # the file goes on
-    copies: int = 0  # rows of the sample that are exact copies of others
+    copies: int = 0  # rows of the sample that are exact copies of others in their file
+    files: NDArray[np.int64] | None = None  # of each row the place of its file; None: all are of one
 
     @cached_property
     def meaning(self) -> Meaning:
@@ -76,19 +78,26 @@ class Column:
         return int(self.filled.nunique())
 
     @cached_property
+    def distinct_in_file(self) -> int:
+        """How many different values there are in each file, summed: exports may overlap."""
+        if self.files is None:
+            return self.distinct
+        return len(pd.DataFrame({"file": self.files[self.filled.index], "value": self.filled}).drop_duplicates())
+
+    @cached_property
     def is_unique(self) -> bool:
-        """Every row has a value, and no two the same."""
-        return self.distinct == len(self.values) > 1
+        """Every row has a value, and no two of a file the same."""
+        return self.distinct_in_file == len(self.values) > 1
 
     @cached_property
     def is_row_name(self) -> bool:
         """As `is_unique`, exact copies of rows aside."""
-        return self.distinct == len(self.values) - self.copies > 1
+        return self.distinct_in_file == len(self.values) - self.copies > 1
 
     @cached_property
     def is_nearly_unique(self) -> bool:
         """Of the rows that are no copies, hardly any lacks a value of its own."""
-        return self.distinct > 1 and self.distinct >= NEARLY * (len(self.values) - self.copies)
+        return self.distinct > 1 and self.distinct_in_file >= NEARLY * (len(self.values) - self.copies)
 
     @cached_property
     def counts(self) -> pd.Series:

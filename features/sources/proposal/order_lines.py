@@ -35,6 +35,8 @@ def lines_of(key: Column, numbers: Mapping[str, Column], others: Sequence[Column
     """
     frame = pd.DataFrame({n: column.values.astype("string") for n, column in enumerate(others)})
     ids = key.values.astype("string").ffill()
+    if key.files is not None:  # an order in two exports is no order of two lines
+        ids = pd.Series(key.files, index=ids.index).astype("string") + " " + ids
     rows = frame[ids.duplicated(keep=False).to_numpy()]
     several = ids[rows.index]
     if rows.empty or not rows.assign(key=several).drop_duplicates()["key"].duplicated().any():

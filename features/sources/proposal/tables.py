@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from features.labels.label_column import find_label
@@ -97,11 +98,25 @@ class TableGuess:
         return ids is not None and ids.is_nearly_unique
 
 
-def columns_of(sample: pd.DataFrame) -> tuple[Column, ...]:
-    """The columns of a sample; its ``attrs["is_part"]`` says whether the file goes on."""
-    is_part = bool(sample.attrs.get("is_part"))
-    copies = _copies(sample)
-    return tuple(Column(str(name), sample.iloc[:, place], is_part, copies) for place, name in enumerate(sample.columns))
+def columns_of(sample: pd.DataFrame | Sequence[pd.DataFrame]) -> tuple[Column, ...]:
+    """The columns of a sample, or of samples of files with the same columns.
+
+    ``attrs["is_part"]`` of a sample says whether its file goes on.
+    """
+    samples = [sample] if isinstance(sample, pd.DataFrame) else list(sample)
+    is_part, copies = any(one.attrs.get("is_part") for one in samples), sum(map(_copies, samples))
+    files = np.repeat(np.arange(len(samples)), [len(one) for one in samples]) if len(samples) > 1 else None
+    names = [str(name) for name in samples[0].columns]
+    values = (_stacked([one.iloc[:, place] for one in samples]) for place in range(len(names)))
+    return tuple(Column(name, own, is_part, copies, files) for name, own in zip(names, values, strict=True))
+
+
+def _stacked(parts: Sequence[pd.Series]) -> pd.Series:
+    """The values of one column in all files; where their types differ, as they are in each."""
+    numbers = all(pd.api.types.is_numeric_dtype(p) and not pd.api.types.is_bool_dtype(p) for p in parts)
+    if len({str(part.dtype) for part in parts}) > 1 and not numbers:
+        parts = [part.astype(object) for part in parts]
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
 
 def _copies(sample: pd.DataFrame) -> int:

@@ -29,6 +29,7 @@ from features.sources.rows.meaning import normalized
 from features.tables import MONEY
 
 WORDS_OF_YAML = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+SAME = 0.5
 _SIMPLE = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*(?<! )")
 
 
@@ -103,16 +104,38 @@ def _table_lines(table: str, entries: list[list[TableGuess]], encodings: Mapping
 
 
 def _prefixes(entries: list[list[TableGuess]]) -> list[str]:
-    """What the keys of each entry begin with, so that they stay apart; empty where no file has another's keys."""
-    keys = [{str(v) for g in entry if (c := g.column(g.table.key)) for v in c.filled} for entry in entries]
+    """What the keys of each entry begin with, so that they stay apart; empty where no file has another's keys.
+
+    Nor where a key is the same customer's as a rule: such rows are versions of one, see `features.sources.rows`. (A
+    visit and a ticket, whose files have other columns, are none.)
+    """
+    keys = [_customer_of_key(entry[0]) for entry in entries]
     paths = [{g.path for g in entry} for entry in entries]
+    names = [[c.name for c in entry[0].columns] for entry in entries]
 
     def again(n: int) -> bool:
-        return any(keys[n] & keys[k] and not paths[n] & paths[k] for k in range(len(entries)) if k != n)
+        others = [k for k in range(len(entries)) if k != n and not paths[n] & paths[k]]
+        apart = [entries[n][0].table.name not in MONEY and names[n] != names[k] for k in others]
+        return any(_are_others(keys[n], keys[k], 0 if own else SAME) for k, own in zip(others, apart, strict=True))
 
     given = [entry[0].reading.key_prefix if entry[0].reading else None for entry in entries]
     own = [f"{entry[0].path.stem}-" if again(n) else "" for n, entry in enumerate(entries)]
     return [prefix or other for prefix, other in zip(given, own, strict=True)]
+
+
+def _customer_of_key(guess: TableGuess) -> dict[str, str]:
+    key, customer = guess.column(guess.table.key), guess.column("customer_id")
+    if key is None:
+        return {}
+    who = (key if customer is None else customer).filled.astype(str)
+    return dict(zip(key.filled.astype(str), who.reindex(key.filled.index).fillna(""), strict=True))
+
+
+def _are_others(one: Mapping[str, str], other: Mapping[str, str], tolerated: float) -> bool:
+    """Whether keys that stand in both are of the same customer in at most such a share; 0: whether there are any."""
+    shared = [key for key in one if key in other]
+    same = sum(one[key] == other[key] for key in shared)
+    return bool(shared) and (not tolerated or same <= tolerated * len(shared))
 
 
 def _entry_lines(guesses: list[TableGuess], encodings: Mapping[Path, str]) -> list[str]:

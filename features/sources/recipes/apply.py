@@ -51,8 +51,7 @@ def understand_by_recipe(name: str, samples: Mapping[Path, tuple[Column, ...]]) 
             continue
         table, variants = found
         for place, guess in _guesses(table, variants, path, columns):
-            header = tuple(c.name for c in columns)
-            tables.setdefault(table, {}).setdefault((place, header), []).append(guess)
+            tables.setdefault(table, {}).setdefault((place, tuple(map(id, columns))), []).append(guess)
     if not tables:
         raise DataError(f"no file is an export of {recipe.title} as its recipe knows it; {_expected(recipe)}")
     entries = {t: list(tables[t].values()) for t in TABLES if t in tables}
