@@ -43,6 +43,7 @@ from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from features.schema import features_of, load_schema, schema_of
 from features.sql import AsOfStatements, quote_identifier, quote_literal
+from features.store.contract_events import SUPERSEDED, with_states
 from features.store.event_log import (
     KINDS,
     EventLog,
@@ -427,10 +428,12 @@ def end_of_contracts(tables: Mapping[str, ir.Table], settings: Settings) -> date
 
 
 def with_end_of_contracts(tables: Mapping[str, ir.Table], until: datetime | None) -> dict[str, ir.Table]:
-    """The tables, with ``known_until`` in each contract, see `features.windows.subscriptions_as_of`."""
-    if until is None or "subscriptions" not in tables:
+    """The tables, with ``known_until`` in each contract, see `features.windows.subscriptions_as_of`, and its states."""
+    if "subscriptions" not in tables:
         return dict(tables)
-    return {**tables, "subscriptions": tables["subscriptions"].mutate(known_until=timestamp(until))}
+    contracts = with_states(tables["subscriptions"])
+    known = {} if until is None else {"known_until": timestamp(until)}
+    return {**tables, "subscriptions": contracts.mutate(**known)}
 
 
 def _require_registered(workspace: Workspace, columns: Sequence[Column]) -> None:
@@ -460,7 +463,7 @@ def _create_fingerprints(backend: BaseBackend, tables: Mapping[str, ir.Table], a
     for number, (name, table) in enumerate(tables.items()):
         is_contracts = name == "subscriptions"
         rows = known_contracts(table, "started_at", as_of) if is_contracts else known(table, TABLES[name].time, as_of)
-        rows = rows.drop("recorded_at", *(c for c in ("known_until",) if c in rows.columns))
+        rows = rows.drop("recorded_at", *(c for c in ("known_until", SUPERSEDED) if c in rows.columns))
         times = [c for c, kind in rows.schema().items() if kind.is_timestamp()]
         ahead = "".join(f", {quote_identifier(c)} >= {time}" for c in times)
         parts.append(

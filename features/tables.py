@@ -200,7 +200,7 @@ MEANINGS: Mapping[str, str] = {  # of each column, or of `table.column` where it
     "customers.signed_up_at": "since when the person is a customer; before it nobody is looked at",
     "order_id": "names the order; one that comes again is not counted twice",
     "ordered_at": "when it was ordered",
-    "amount": "what the order brought, discounts subtracted; a return is negative",
+    "amount": "what the order brought, discounts subtracted; a return is negative, or zero for a negative quantity",
     "quantity": "how many units",
     "orders.channel": "where it was ordered: web, shop, telephone",
     "category": "what was mostly bought",

@@ -30,10 +30,18 @@ def known_contracts(subscriptions: ir.Table, begins: str, as_of: datetime) -> ir
 
     Without ``recorded_at`` nothing says since when a booking is known, so that it is not.
     """
-    rows = recorded_by(subscriptions, as_of)
+    rows = contracts_recorded_by(subscriptions, as_of)
     return rows.filter(
         (rows[begins] < timestamp(as_of)) | ((rows.started_at == rows[begins]) & rows.recorded_at.notnull())
     )
+
+
+def contracts_recorded_by(subscriptions: ir.Table, until: datetime) -> ir.Table:
+    """Contracts recorded by then (inclusive), each in the state that was known then (``superseded_at``)."""
+    rows = recorded_by(subscriptions, until)
+    if "superseded_at" not in rows.columns:
+        return rows
+    return rows.filter(rows.superseded_at.isnull() | (rows.superseded_at > timestamp(until)))
 
 
 def recorded_by(table: ir.Table, until: datetime) -> ir.Table:
@@ -61,14 +69,20 @@ def orders_as_of(orders: ir.Table, as_of: datetime) -> ir.Table:
     Beside the table's columns it has
 
     - ``days_ago``: days from the order to the as-of date;
-    - ``is_purchase``: false for a return (a negative amount);
+    - ``is_purchase``: false for a return, see `is_purchase`;
     - ``gap_days``: whole days since the customer's previous day with a purchase; null on the first such day.
     """
     rows = known(orders, "ordered_at", as_of)
-    rows = rows.mutate(days_ago=days_before(rows.ordered_at, as_of), is_purchase=rows.amount >= 0)
+    rows = rows.mutate(days_ago=days_before(rows.ordered_at, as_of), is_purchase=is_purchase(rows))
     before = ibis.window(group_by=[rows.customer_id, rows.is_purchase], order_by=rows.ordered_at)
     gap = (rows.local_day - rows.local_day.lag().over(before)).nullif(0)
     return rows.mutate(gap_days=ibis.ifelse(rows.is_purchase, gap, ibis.null("int64")).cast("float64"))
+
+
+def is_purchase(orders: ir.Table) -> ir.BooleanValue:
+    """False for a return: a negative amount, or an amount of zero for a negative quantity. A gift is a purchase."""
+    taken_back = (orders.quantity < 0).fill_null(False) if "quantity" in orders.columns else ibis.literal(False)
+    return (orders.amount > 0) | ((orders.amount == 0) & ~taken_back)
 
 
 def interactions_as_of(interactions: ir.Table, as_of: datetime) -> ir.Table:
@@ -209,7 +223,7 @@ def trials_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     now = timestamp(as_of)
     rows = with_terms(subscriptions)
     rows = rows.filter(rows.open_trial | (rows.trial_ends_at > rows.started_at))
-    rows = known(rows, "started_at", as_of)
+    rows = contracts_recorded_by(rows.filter(rows.started_at < now), as_of)
     over = (rows.ended_at < now) | ((rows.trial_ends_at < now) & ~rows.open_trial)
     over = over.fill_null(False)
     return rows.mutate(days_ago=days_before(rows.started_at, as_of), is_running=~over, is_lost=over & ~rows.is_contract)

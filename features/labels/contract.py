@@ -20,9 +20,9 @@ from features.windows import (
     DAYS_A_MONTH,
     ENDLESS,
     SECONDS_A_DAY,
+    contracts_recorded_by,
     days_before,
     in_order,
-    recorded_by,
     subscriptions_as_of,
     timestamp,
 )
@@ -61,7 +61,7 @@ def contract_labels_as_of(
         contract alive then has no price; ``contacted``, see `features.labels.inactivity.with_contacted`; and
         ``churned_<days>`` for every other horizon.
     """
-    recorded = recorded_by(subscriptions, recorded_until or data_until)
+    recorded = contracts_recorded_by(subscriptions, recorded_until or data_until)
     alive = subscriptions_as_of(subscriptions, as_of)
     active = alive.filter(alive.alive).select("customer_id").distinct().mutate(active=True)
     rows = customers.select("customer_id").left_join(active, "customer_id").drop("customer_id_right")

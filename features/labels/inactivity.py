@@ -18,7 +18,7 @@ import ibis
 import ibis.expr.types as ir
 
 from configs.settings import Churn, Clv, Contacts
-from features.windows import after, days_before, orders_as_of, recorded_by, timestamp, within
+from features.windows import after, days_before, is_purchase, orders_as_of, recorded_by, timestamp, within
 
 DAYS_A_YEAR = 365.25
 CONTACTED = "contacted"
@@ -197,7 +197,7 @@ def _active(orders: ir.Table, as_of: datetime, churn: Churn) -> ir.Table:
 
 def _next_order(orders: ir.Table, as_of: datetime) -> ir.Table:
     """Days from the as-of date to the first purchase from then on."""
-    coming = orders.filter(orders.ordered_at >= timestamp(as_of), orders.amount >= 0)
+    coming = orders.filter(orders.ordered_at >= timestamp(as_of), is_purchase(orders))
     return coming.group_by("customer_id").agg(comes_in=-days_before(coming.ordered_at, as_of).max())
 
 

@@ -233,7 +233,8 @@ def _before(used: pd.DataFrame, time: str, names: Iterable[str]) -> dict[str, fl
 
 def _early_returns(orders: pd.DataFrame) -> float:
     """Share of the orders that are returns of a customer who has bought nothing before."""
-    bought = (orders["amount"] >= 0).groupby(orders["customer_id"]).cummax()
+    taken_back = (orders["amount"] < 0) | ((orders["amount"] == 0) & (orders["quantity"] < 0))
+    bought = (~taken_back).groupby(orders["customer_id"]).cummax()
     return float((~bought).mean()) if len(orders) else 0.0
 
 

@@ -45,6 +45,7 @@ from features.tables import (
 
 BLANKS = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
 ERASED_ROWS = "erased_rows"  # an attribute of a raw frame: rows of its source about erased persons, left out of it
+NOTHING_PAID_BACK = "amount: -0, nothing was paid back"  # the rule by which such orders are left out
 OFFSET = r":\d{2}(?:[.,]\d+)?\s*(?:Z|z|[+-]\d{2}(?::?\d{2})?)$"
 
 
@@ -340,6 +341,7 @@ def check_table(
     raw = raw.set_axis(pd.RangeIndex(len(raw)), axis=0)
     grain, erased = raw.attrs.get(SOURCE_GRAIN, ""), raw.attrs.pop(ERASED_ROWS, 0)
     frame, unread = read_values(spec, raw)
+    raw, frame, unread, left_out = _without_nothing_paid_back(spec, raw, frame, unread)
     given = _source_reasons(raw)
     unread = unread[~unread.index.isin(given.index)]
     lost = given.index.union(unread.index)
@@ -352,8 +354,29 @@ def check_table(
     bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
     used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
     source_rows = raw[SOURCE_ROWS].drop(index=reasons.index).reset_index(drop=True) if SOURCE_ROWS in raw else None
-    left_out, unread = raw.attrs.get(LEFT_OUT, {}), raw.attrs.get(UNREAD, {})
+    unread = raw.attrs.get(UNREAD, {})
     return ValidatedTable(spec, used, bad.reset_index(drop=True), source_rows, grain, erased, left_out, unread)
+
+
+def _without_nothing_paid_back(
+    spec: Table, raw: pd.DataFrame, frame: pd.DataFrame, unread: pd.Series
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.Series, dict[str, int]]:
+    """Leave out orders whose amount is a zero with a minus sign, as a column of refunds has it where there was none.
+
+    Returns the raw rows, the values, the reasons, and the rows left out by their rule.
+    """
+    left_out = dict(raw.attrs.get(LEFT_OUT, {}))
+    if spec.name != "orders":
+        return raw, frame, unread, left_out
+    amount = frame["amount"].to_numpy()
+    keep = ~((amount == 0) & np.signbit(amount))
+    if keep.all():
+        return raw, frame, unread, left_out
+    rows = raw[SOURCE_ROWS][~keep].sum() if SOURCE_ROWS in raw else (~keep).sum()
+    kept = unread[keep[unread.index]]
+    kept.index = (np.cumsum(keep) - 1)[kept.index]
+    parts = [part[keep].reset_index(drop=True) for part in (raw, frame)]
+    return parts[0], parts[1], kept, {**left_out, NOTHING_PAID_BACK: int(rows)}
 
 
 def _source_reasons(raw: pd.DataFrame) -> pd.Series:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.errors import DataError
-from features.quality.check import ERASED_ROWS, KeysSeen, ValidatedTable, check_table, id_array
+from features.quality.check import ERASED_ROWS, NOTHING_PAID_BACK, KeysSeen, ValidatedTable, check_table, id_array
 from features.quality.quarantine import kept_columns
 from features.sources.staging import Raw, staging
 from features.sql import quote_identifier, quote_literal
@@ -153,7 +153,7 @@ class ChunkedCheck:
         if isinstance(raw, pd.DataFrame):
             return check_table(spec, raw, now, customers)
         ids = None if customers is None else id_array(customers)
-        seen, reasons, rows, erased = KeysSeen(), ReasonCounts(), 0, 0
+        seen, reasons, rows, erased, nothing = KeysSeen(), ReasonCounts(), 0, 0, 0
         used_file, quarantine_file = self.folder / f"{spec.name}.used", self.folder / f"{spec.name}.quarantine"
         chunk = None
         with ParquetAppender(used_file) as used, ParquetAppender(quarantine_file) as quarantine:
@@ -166,6 +166,7 @@ class ChunkedCheck:
                 quarantine.add(kept_columns(spec, chunk.quarantined))
                 reasons.add(chunk.quarantined["reason"])
                 rows += len(chunk.used)
+                nothing += chunk.left_out.get(NOTHING_PAID_BACK, 0)
         if chunk is None:
             raise DataError(f"{spec.name}: the table is empty; one row per {spec.grain} is expected")
         return ValidatedChunkedTable(
@@ -175,7 +176,7 @@ class ChunkedCheck:
             None,
             chunk.grain,
             erased,
-            raw.attrs.get(LEFT_OUT, {}),
+            {**raw.attrs.get(LEFT_OUT, {}), **({NOTHING_PAID_BACK: nothing} if nothing else {})},
             raw.attrs.get(UNREAD, {}),
             used_file,
             quarantine_file,

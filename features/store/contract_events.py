@@ -1,8 +1,9 @@
-"""Contracts that change between two loads: each event gives what is known of one contract now.
+"""Contracts that change between two loads: each event gives what is known of one contract from its arrival on.
 
-What an event leaves out stays as it was; null takes it back, as a notice that was withdrawn. Later events count after
-earlier ones. A table that was loaded later knows better: events that arrived before the end of its data do not change
-rows that stand in it.
+What an event leaves out stays as it was; null takes it back, as a notice that was withdrawn. So a contract has a row
+for each state that it was known in, from ``recorded_at`` until ``superseded_at``: a later event changes no earlier
+moment. A table that was loaded later knows better: events that arrived before the end of its data do not change rows
+that stand in it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from features.store.timestamps import to_micros
 
 GIVEN = "given_"
 NEWER = "is_newer"
+SUPERSEDED = "superseded_at"
 
 
 def fold_contracts(rows: Iterable[Mapping[str, Any]], until: datetime | None) -> list[dict[str, Any]]:
-    """One row a contract from its events, oldest first.
+    """One row a state of a contract from its events, oldest first.
 
     Parameters
     ----------
@@ -33,55 +35,80 @@ def fold_contracts(rows: Iterable[Mapping[str, Any]], until: datetime | None) ->
     Returns
     -------
     list of dict
-        The columns given, ``recorded_at`` of the first event, and `NEWER`: an event came after `until`. Such a row
-        holds what came after alone, so that it can be laid over the table's.
+        The columns given so far; ``recorded_at``, and ``superseded_at``, that of the next state, or None; `NEWER`: the
+        event came after `until`; `GIVEN`: what such events have given, to be laid over the table's row.
 
     Examples
     --------
     >>> start = {"subscription_id": "s", "plan": "a", "recorded_at": 1}
-    >>> fold_contracts([start, {"subscription_id": "s", "plan": "b", "recorded_at": 2}], None)
-    [{'subscription_id': 's', 'plan': 'b', 'recorded_at': 1, 'is_newer': 1.0}]
+    >>> first, second = fold_contracts([start, {"subscription_id": "s", "price_per_month": 2, "recorded_at": 3}], None)
+    >>> first["superseded_at"], second["plan"], second["recorded_at"], second["superseded_at"]
+    (3, 'a', 3, None)
     """
     limit = -1 if until is None else to_micros(until)
-    out: dict[str, dict[str, Any]] = {}
+    out: list[dict[str, Any]] = []
+    newest: dict[str, dict[str, Any]] = {}
     for row in rows:
-        before = out.get(row["subscription_id"], {})
-        newer = row["recorded_at"] > limit
-        kept = before if newer == bool(before.get(NEWER, newer)) else {}
-        first = before.get("recorded_at", row["recorded_at"])
-        out[row["subscription_id"]] = {**kept, **row, "recorded_at": first, NEWER: float(newer)}
-    return list(out.values())
+        before = newest.get(row["subscription_id"], {GIVEN: frozenset()})
+        is_newer = row["recorded_at"] > limit
+        given = before[GIVEN] | row.keys() if is_newer else before[GIVEN]
+        state = {**before, **row, SUPERSEDED: None, NEWER: float(is_newer), GIVEN: given}
+        before[SUPERSEDED] = row["recorded_at"]
+        newest[row["subscription_id"]] = state
+        out.append(state)
+    return out
+
+
+def with_states(subscriptions: ir.Table) -> ir.Table:
+    """Contracts with ``superseded_at``, empty where there is none: each row is the only state that is known."""
+    if SUPERSEDED in subscriptions.columns:
+        return subscriptions
+    return subscriptions.mutate(**{SUPERSEDED: ibis.null("timestamp(6)")})
 
 
 def merge_contracts(table: ir.Table, events: ir.Table) -> ir.Table:
-    """Lay contracts of events over those of the table, and add those that are new; with the table's columns.
+    """All states of the contracts of a table and of events; with the table's columns and ``superseded_at``.
 
     Parameters
     ----------
     table
-        Checked contracts.
+        Checked contracts, one row each.
     events
         As `fold_contracts` gives them, with a column ``given_...`` (1 or 0) for each column that may be given.
     """
+    key, names = "subscription_id", table.columns
+    first = events.filter(events[NEWER] == 1).group_by(key).agg(first_newer=events.recorded_at.min())
+    seen = table.left_join(first, key).drop(f"{key}_right")
+    loaded = seen.mutate(**{SUPERSEDED: seen.first_newer}).select(*names, SUPERSEDED)
+    changed = _laid_over(table, events)
+    before = events.inner_join(table.select(key, loaded_at=table.recorded_at), key)
+    before = before.filter((before[NEWER] == 0) & (before.recorded_at < before.loaded_at))
+    ends = ibis.least(before[SUPERSEDED].fill_null(before.loaded_at), before.loaded_at)
+    alone = [_alone(table, rows) for rows in (before.mutate(**{SUPERSEDED: ends}), events.anti_join(table, key))]
+    kinds = {**table.schema(), SUPERSEDED: "timestamp(6)"}
+    return ibis.union(*(rows.cast(kinds) for rows in (loaded, changed, *alone)))
+
+
+def _laid_over(table: ir.Table, events: ir.Table) -> ir.Table:
+    """States of contracts of the table by events that came after it: what these gave, and else what it says."""
     schema, key = table.schema(), "subscription_id"
     given = [n for n in schema.names if GIVEN + n in events.columns and n not in (key, "customer_id", "recorded_at")]
-    laid = events.select(
+    newer = events.filter(events[NEWER] == 1).select(
         key,
-        NEWER,
+        SUPERSEDED,
         event_at=events.recorded_at,
         **{f"new_{n}": events[n].cast(schema[n]) for n in given},
         **{GIVEN + n: events[GIVEN + n] for n in given},
     )
-    seen = table.left_join(laid, key).drop(f"{key}_right")
-    changed = {
-        n: ibis.ifelse(((seen[NEWER] == 1) & (seen[GIVEN + n] == 1)).fill_null(False), seen[f"new_{n}"], seen[n])
-        for n in given
-    }
-    sooner = (seen.event_at < seen.recorded_at).fill_null(False)
-    changed["recorded_at"] = ibis.ifelse(sooner, seen.event_at, seen.recorded_at)
-    known = seen.mutate(**changed).select(*schema.names)
+    rows = table.inner_join(newer, key)
+    values = {n: ibis.ifelse(rows[GIVEN + n] == 1, rows[f"new_{n}"], rows[n]) for n in given}
+    return rows.mutate(**values, recorded_at=rows.event_at).select(*schema.names, SUPERSEDED)
+
+
+def _alone(table: ir.Table, events: ir.Table) -> ir.Table:
+    """States of contracts of which events alone tell, with the table's columns."""
+    schema = table.schema()
     empty = {c: ibis.null(schema[c]) for c in schema.names if c not in events.columns}
     if "ends_unannounced" in empty:
         empty["ends_unannounced"] = ibis.literal(1.0)
-    fresh = events.mutate(**empty).select(*schema.names).cast(dict(schema.items()))
-    return known.union(fresh.anti_join(table, key))
+    return events.mutate(**empty).select(*schema.names, SUPERSEDED)

@@ -34,3 +34,14 @@ def test_rows_beyond_the_reach_of_a_column_change_nothing(edge_tables: dict[str,
     within = values_of(rows.filter(rows.days_ago <= column.reach_days), column)
     pd.testing.assert_series_equal(within, values_of(rows, column), rtol=1e-12)
     assert within.nunique() > 1
+
+
+@pytest.mark.parametrize(
+    ("amount", "quantity", "bought"), [(0, 1, 1), (0, None, 1), (0, -1, 0), (-0.01, 1, 0), (5, -1, 1)]
+)
+def test_a_return_is_negative_or_zero_for_a_negative_quantity(
+    features, shop: dict[str, pd.DataFrame], amount: float, quantity: float | None, bought: int
+) -> None:
+    row = {"order_id": "x", "customer_id": "new", "ordered_at": "2024-02-29 10:00", "amount": amount}
+    orders = pd.concat([shop["orders"], pd.DataFrame([{**row, "quantity": quantity}])], ignore_index=True)
+    assert features({**shop, "orders": orders}, AS_OF).loc["new", "orders_total"] == bought

@@ -56,7 +56,10 @@ def summarise(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
         known &= ~(orders["recorded_at"] > as_of)
     seen = orders[known]
     amount = seen["amount"] if "amount" in seen else pd.Series(np.nan, index=seen.index)
-    bought = seen[~(amount < 0)]
+    taken_back = amount < 0
+    if "quantity" in seen:
+        taken_back |= (amount == 0) & (seen["quantity"] < 0)
+    bought = seen[~taken_back]
     days = bought["ordered_at"].dt.floor("D").groupby(bought["customer_id"]).agg(["min", "max", "nunique"]).sort_index()
     number = days["nunique"].to_numpy(np.float64)
     net = amount.groupby(seen["customer_id"]).sum(min_count=1).reindex(days.index).to_numpy(np.float64)

@@ -109,3 +109,11 @@ def test_customers_and_orders_are_both_needed(settings: Settings, shop: dict[str
             settings.columns.model_copy(update={"attributes": (), "sensitive": ()}),
             NOW,
         )
+
+
+@pytest.mark.parametrize("amount", ["-0.00", -0.0, "-0"])
+def test_an_order_for_which_nothing_was_paid_back_is_left_out_and_counted(amount: object) -> None:
+    rows = [{**GOOD, "order_id": f"o{i}", "amount": a} for i, a in enumerate([amount, "x", "0", amount, "-1", "3"])]
+    checked = check(*rows)
+    assert checked.used["order_id"].tolist() == ["o2", "o4", "o5"] and checked.rows_read == 6
+    assert checked.quarantined["order_id"].tolist() == ["o1"] and checked.rows_left_out == 2

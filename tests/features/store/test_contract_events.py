@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ from configs.workspace import Workspace
 from features import build, refresh
 from features.engine import connect, read_tables
 from features.ingest import ingest
+from features.schema import features_of
 from features.store import feature_store
 from features.store.event_log import Event, EventLog, find_faults, tables_with_events
 from serving.api.intake import EventIntake
@@ -184,9 +186,41 @@ def test_an_event_from_before_the_end_of_the_data_does_not_change_what_the_expor
         log.append([Event("e", "subscriptions", row)], arrived.replace(tzinfo=UTC))
     backend = connect()
     tables, _ = tables_with_events(backend, read_tables(backend, place.tables), settings, place)
-    contracts = tables["subscriptions"].to_pandas().set_index("subscription_id")
-    assert len(contracts) == 30 and contracts.loc["s7", "plan"] == plan
-    assert contracts.loc["s7", "paid_until"] == pd.Timestamp("2024-01-10")
+    contracts = tables["subscriptions"].to_pandas()
+    known = contracts[contracts["superseded_at"].isna()].set_index("subscription_id")
+    assert len(known) == 30 and known.loc["s7", "plan"] == plan
+    assert known.loc["s7", "paid_until"] == pd.Timestamp("2024-01-10")
+    at_the_end = features_at(tables, UNTIL)
+    assert at_the_end.loc["c7", "plan_now"] == "a" and at_the_end.loc["c7", "contracts_total"] == 1
+
+
+def features_at(tables: dict[str, ir.Table], as_of: datetime) -> pd.DataFrame:
+    rows = build.features_as_of(tables, features_of(tables, merged_with_default({}, "test").columns), as_of)
+    return rows.to_pandas().set_index("customer_id")
+
+
+def test_a_contract_of_events_alone_keeps_what_a_change_leaves_out_and_knows_it_no_earlier(
+    club: tuple[Settings, Workspace], tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, place = club
+    monkeypatch.setattr(Workspace, "events", property(lambda _: tmp_path / "events.db"))
+    row = {"subscription_id": "new", "customer_id": "c7", "started_at": "2023-12-01T00:00:00Z"}
+    sent = (
+        (datetime(2023, 12, 10), {"plan": "x", "price_per_month": 30.0}),
+        (datetime(2024, 1, 5), {"price_per_month": 40.0}),  # after the end of the data
+        (datetime(2024, 1, 8), {"cancelled_at": "2023-12-20T00:00:00Z", "paid_until": "2024-02-01T00:00:00Z"}),
+    )
+    with EventLog(tmp_path / "events.db") as log:
+        for number, (at, given) in enumerate(sent):
+            log.append([Event(f"e{number}", "subscriptions", {**row, **given})], at.replace(tzinfo=UTC))
+    backend = connect()
+    tables, _ = tables_with_events(backend, read_tables(backend, place.tables), settings, place)
+    asked = ["contracts_total", "plan_now", "price_now", "contracts_under_notice"]
+    found = {
+        day: features_at(tables, day).loc["c7", asked].tolist()
+        for day in map(datetime, *zip((2023, 12, 9), (2023, 12, 11), (2024, 1, 6), (2024, 1, 9), strict=True))
+    }
+    assert list(found.values()) == [[1, "a", 10, 0], [2, "x", 40, 0], [2, "x", 50, 0], [2, "x", 50, 1]]
 
 
 def test_a_kind_that_is_spelt_almost_as_one_that_counts_is_refused_with_those_that_do() -> None:
