@@ -10,10 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.forked import Forked
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
@@ -207,14 +210,22 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def follow(title: str, checkout: Path, without: Block | None = None) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def forked() -> Iterator[Forked]:
+    processes = Forked()
+    yield processes
+    processes.close()
+
+
+def follow(
+    title: str, checkout: Path, forked: Forked, without: Block | None = None
+) -> subprocess.CompletedProcess[str]:
     """Follow a recipe, with or without one of its blocks, and try in a process of its own whether it works."""
     for block in RECIPES[title]:
         if block != without:
             block.apply(checkout)
     script = f"from pathlib import Path\nimport pytest\n{PROOFS[title]}\n{try_page_tests(title)}"
-    command = [sys.executable, "-c", script]
-    return subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False, timeout=120)
+    return forked.run(script, checkout)
 
 
 def test_every_recipe_of_the_page_is_tried() -> None:
@@ -223,8 +234,8 @@ def test_every_recipe_of_the_page_is_tried() -> None:
 
 
 @pytest.mark.parametrize("title", RECIPES)
-def test_a_recipe_does_what_it_says(title: str, checkout: Path) -> None:
-    done = follow(title, checkout)
+def test_a_recipe_does_what_it_says(title: str, checkout: Path, forked: Forked) -> None:
+    done = follow(title, checkout, forked)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -232,8 +243,8 @@ def test_a_recipe_does_what_it_says(title: str, checkout: Path) -> None:
     ("title", "block"),
     [pytest.param(t, b, id=f"{t}-{b.path}") for t, blocks in RECIPES.items() for b in blocks if b.path[:6] != "tests/"],
 )
-def test_a_recipe_without_one_of_its_files_fails(title: str, block: Block, checkout: Path) -> None:
-    assert follow(title, checkout, without=block).returncode == 1
+def test_a_recipe_without_one_of_its_files_fails(title: str, block: Block, checkout: Path, forked: Forked) -> None:
+    assert follow(title, checkout, forked, without=block).returncode == 1
 
 
 @pytest.mark.parametrize("title", RECIPES)

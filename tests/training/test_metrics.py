@@ -300,10 +300,10 @@ def test_empc_equals_the_best_cut_off_at_each_success_rate_integrated():
     contacted = np.arange(len(y) + 1)
 
     def best(rate):
-        return (rate * 190 * left - 10 * (contacted - left) - contacted).max() / len(y) * stats.beta(6, 14).pdf(rate)
+        return (rate * 190 * left - 10 * (contacted - left) - contacted).max() / len(y)
 
     rates = np.linspace(0, 1, 20_001)
-    integrated = np.trapezoid([best(rate) for rate in rates], rates)
+    integrated = np.trapezoid([best(rate) for rate in rates] * stats.beta(6, 14).pdf(rates), rates)
     assert metrics.empc(y, p) == pytest.approx(integrated, rel=1e-5)
 
 
