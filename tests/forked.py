@@ -24,10 +24,9 @@ class Forked:
     """Runs scripts one after the other, each in a fork of its own."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "tests.forked"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            cwd=Path(__file__).parent.parent,
-        )  # fmt: skip
+        command = [sys.executable, "-W", "ignore", "-m", "tests.forked"]
+        root = Path(__file__).parent.parent
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
 
     def run(self, script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         """Run a script in a folder, from which it imports; what it printed, errors too, is its output."""

@@ -22,6 +22,7 @@ def kills(folder: Path, stage: str) -> tuple[dict[str, Any], list[dict[str, Any]
     return first, others
 
 
+@pytest.mark.slow
 def test_an_ingest_killed_at_any_step_leaves_the_load_before_or_the_new_one_whole(tmp_path: Path) -> None:
     told, killed = kills(tmp_path, "ingest")
     before, after = told["before"]["loaded"]["tables"], told["after"]["loaded"]["tables"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +16,7 @@ from docs.tables import section as tables_section
 from features.simulation.shop import generate
 from features.sources.loaders import loader
 from features.tables import MEANINGS
+from tests.command_line import call
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "own-data.md").read_text("utf-8")
@@ -42,10 +42,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
-    words = shlex.split(command.replace(".venv/bin/staycast", f"{sys.executable} {ROOT / 'staycast.py'}"))
-    return subprocess.run(words, cwd=place, capture_output=True, text=True, check=False, timeout=280)
+    return call(*shlex.split(command)[1:], cwd=place)
 
 
+@pytest.mark.slow
 def test_the_page_leads_from_own_files_to_scores(folder: Path) -> None:
     commands = [c for c in COMMANDS if " serve " not in c]
     assert [c.split()[1] for c in commands] == ["init", "ingest", "run", "ingest", "features", "erase"]

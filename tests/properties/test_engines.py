@@ -73,6 +73,7 @@ def same(spark: BaseBackend, folder: Path, as_of: datetime, attributes: tuple[st
     return here
 
 
+@pytest.mark.slow
 def test_a_shop_with_everything_is_told_alike_on_both(
     spark: BaseBackend, opened: Any, everything: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:
