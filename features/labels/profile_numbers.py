@@ -9,6 +9,7 @@ import pandas as pd
 
 from configs.errors import DataError
 from features.numbers.text_column import TextColumn, read_column
+from features.numbers.units import without_units
 
 LARGEST = 1e100  # squares of larger numbers cannot be computed
 MOSTLY = 0.5
@@ -54,7 +55,9 @@ def read_numbers(
                 changed[name] = values.mask(lost)
                 notes.append(f"{name}: {int(lost.sum()):,} numbers that cannot be computed with are left empty")
         elif pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values):
+            values, units = without_units(values)
             column = read_column(values, "." if name in decided else None)
+            notes += _unit_notes(name, column, units)
             if column.is_numeric:
                 doubts += _doubts(name, column, table) if name not in decided else []
                 changed[name] = column.numbers.where(column.numbers.abs() <= LARGEST)
@@ -64,6 +67,12 @@ def read_numbers(
     out = profiles.assign(**changed)
     out.attrs = dict(profiles.attrs) | {"notes": [*profiles.attrs.get("notes", ()), *notes]}
     return out
+
+
+def _unit_notes(name: str, column: TextColumn, units: tuple[str, ...]) -> list[str]:
+    if len(units) > 1:
+        return [f"{name}: numbers in {', '.join(units[:5])}, which cannot be compared; taken as text"]
+    return [f"{name}: numbers in {units[0]}"] if units and column.is_numeric else []
 
 
 def _doubts(name: str, column: TextColumn, table: str) -> list[str]:

@@ -497,6 +497,8 @@ def _require_columns(spec: Table, raw: pd.DataFrame) -> None:
         if field.required and field.name not in raw.columns:
             has_no_ids = spec.name == "profiles" and field.name == "customer_id"
             or_number = ", or set number_rows there if there are no ids" if has_no_ids else ""
+            if field.name == "customer_id" and not has_no_ids:
+                or_number = ". Each row must say whom it is about: export the customer's number or e-mail address"
             raise DataError(
                 f"{spec.name}: column '{field.name}' is missing{nearest(field.name, raw.columns)}; the table has "
                 f"{', '.join(map(str, raw.columns))}; rename it under source.options.{spec.name}.columns{or_number}"

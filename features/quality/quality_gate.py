@@ -27,7 +27,7 @@ from features.quality.dates.gap_findings import gap_findings
 from features.quality.dates.sign_ups import sign_up_findings
 from features.quality.findings.conflicts import conflict_findings
 from features.quality.findings.id_findings import id_findings
-from features.quality.findings.row_findings import row_findings
+from features.quality.findings.row_findings import count_findings, row_findings
 from features.quality.outlying_amounts import outlier_findings
 from features.quality.quality_verdict import read_if_any
 
@@ -98,6 +98,7 @@ def judge(
         *conflict_findings(checked, settings),
         *outlier_findings(checked),
         *row_findings(checked),
+        *count_findings(checked, settings),
         *id_findings(checked),
     )
     return Verdict(at.isoformat(timespec="seconds"), source, dimensions, findings, reference is not None), profile

@@ -26,7 +26,7 @@ def with_counts(raw: Mapping[str, Raw], settings: Settings) -> dict[str, Raw]:
         return dict(raw)
     orders = raw["orders"]
     given = "amount" in _names(orders)
-    if given and settings.counts_orders:
+    if given and settings.counts_orders and not _are_counts(orders):
         raise ConfigError("orders have amounts: say in which currency; `currency: XXX` is for orders that have none")
     if not given and not settings.counts_orders:
         spare = tuple(orders.attrs.get("spare", ())) or _names(orders)
@@ -38,6 +38,12 @@ def with_counts(raw: Mapping[str, Raw], settings: Settings) -> dict[str, Raw]:
     if given:
         return dict(raw)
     return {**raw, "orders": _counted(orders)}
+
+
+def _are_counts(orders: Raw) -> bool:
+    """Whether every amount is one: a count of rows, and no money."""
+    frames = [orders] if isinstance(orders, pd.DataFrame) else orders.read()
+    return all(bool((pd.to_numeric(frame["amount"], errors="coerce") == 1).all()) for frame in frames)
 
 
 def _names(orders: Raw) -> tuple[str, ...]:

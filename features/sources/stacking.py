@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from configs.errors import DataError
 from features.sources.rows.entries import Versions, versions_of
 from features.sources.staging import ChunkedTable, Raw
 from features.tables import LEFT_OUT, TABLES
@@ -95,6 +96,10 @@ def _entry(
 ) -> Iterator[pd.DataFrame]:
     for frame in raw.read() if isinstance(raw, ChunkedTable) else [raw]:
         columns = {n: _column(frame, n, types[n]) for n in names}
+        if prefix and key not in columns:
+            raise DataError(
+                f"{key}: key_prefix '{prefix}' stands before it, and no file of the entry has it; map it under columns"
+            )
         if prefix:
             columns[key] = prefix + _texts(columns[key])
         yield pd.DataFrame(columns, index=frame.index)

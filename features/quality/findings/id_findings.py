@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from itertools import combinations
 
-import duckdb
 import pandas as pd
 
 from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable
-from features.sources.rows.ids import MEANINGS, REPAIRS, Repair, repaired
+from features.sources.rows.ids import MEANINGS, best_repair
 from features.sources.rows.meaning import words
 
-UNKNOWN_SHARE, RECOVERED, MOST_IDS = 0.005, 0.5, 20_000
+UNKNOWN_SHARE, MOST_IDS = 0.005, 20_000
 SHARE, TIMES, FEWEST_CUSTOMERS = 0.03, 10.0, 50
 WORDS = """guest guests unknown anonymous anon nobody none null nan na undefined test tester dummy walkin deleted gast
     laufkunde unbekannt anonym testkunde barverkauf invite inconnu anonyme essai invitado desconocido anonimo prueba
@@ -61,47 +59,6 @@ def _repairable(name: str, one: ValidatedTable, unknown: pd.Series, known: pd.Se
     todo = f"say {setting} under source.options of {name} and of customers, if {meaning}"
     got += f" after {' and '.join(repairs)}{example}"
     return [Finding(name, "customer_id", "ids_differ_in_form", "warn", got, "the ids of the customers", todo)]
-
-
-def best_repair(unknown: pd.Series, known: pd.Series) -> tuple[tuple[Repair, ...], int, int, tuple[str, str]] | None:
-    """The fewest repairs that make customers of most unknown ids, and make no two customers one.
-
-    Parameters
-    ----------
-    unknown
-        Different ids that no customer has.
-    known
-        The ids of the customers.
-
-    Returns
-    -------
-    tuple or None
-        The repairs, how many unknown ids they make customers of, how many were asked, and an unknown id with the
-        customer's that it becomes; None if nothing does.
-    """
-    with duckdb.connect() as connection:
-        for name, ids in (("asked", unknown), ("customers", known)):
-            connection.register("ids", pd.DataFrame({"id": ids.astype(str).to_numpy(object)}))
-            connection.execute(f"create table {name} as select * from ids")
-        for size in (1, 2):
-            tried = [(_match(connection, repairs), repairs) for repairs in combinations(REPAIRS, size)]
-            fitting = [(pairs, repairs) for pairs, repairs in tried if len(pairs) >= max(1, RECOVERED * len(unknown))]
-            if fitting:
-                pairs, repairs = max(fitting, key=lambda fit: len(fit[0]))
-                return repairs, len(pairs), len(unknown), pairs[0]
-    return None
-
-
-def _match(connection: duckdb.DuckDBPyConnection, repairs: tuple[Repair, ...]) -> list[tuple[str, str]]:
-    """Ids in ``asked`` and the one in ``customers`` that each becomes; none if two of either would become one."""
-    after = repaired("id", repairs)
-    for table in ("asked", "customers"):
-        merged = f"select count(distinct id) - count(distinct {after}) from {table}"
-        if connection.execute(merged).fetchall()[0][0]:
-            return []
-    query = f"""select a.id, c.id from (select id, {after} as r from asked) a
-                join (select id, {after} as r from customers) c using (r) order by 1"""
-    return [(str(a), str(b)) for a, b in connection.execute(query).fetchall()]
 
 
 def no_one_findings(table: str, counts: pd.Series, total: int) -> list[Finding]:

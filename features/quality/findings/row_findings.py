@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from configs.settings import Settings
 from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable
 from features.sources.rows.meaning import MeaningColumn, meaning_column
 
 SHOWN = 6
+FEWEST = 10  # orders
 
 
 def row_findings(checked: Mapping[str, ValidatedTable]) -> list[Finding]:
@@ -23,6 +25,19 @@ def row_findings(checked: Mapping[str, ValidatedTable]) -> list[Finding]:
     """
     found = ((name, meaning_column(c, v)) for name, one in checked.items() for c, v in one.unread.items())
     return [_finding(table, meaning) for table, meaning in found if meaning is not None]
+
+
+def count_findings(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[Finding]:
+    """Amounts that are all one count orders, and are no money; a warning where ``currency: XXX`` does not say so."""
+    orders = checked.get("orders")
+    if orders is None or settings.counts_orders or orders.table_rows < FEWEST or orders.distinct("amount") != 1:
+        return []
+    if orders.frequent("amount", 1).index[0] != 1.0:
+        return []
+    todo = (
+        "if that counts orders, say currency: XXX (no currency), and leave amount out; no answer speaks of money then"
+    )
+    return [Finding("orders", "amount", "amounts_are_counts", "warn", "all amounts are 1", "amounts of money", todo)]
 
 
 def _finding(table: str, meaning: MeaningColumn) -> Finding:

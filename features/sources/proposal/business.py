@@ -14,6 +14,7 @@ from features.sources.proposal import lexicon
 from features.sources.proposal.columns import EPOCHS, Column
 from features.sources.proposal.lexicon import SENSITIVE
 from features.sources.proposal.order_lines import lines_of
+from features.sources.proposal.repairs import with_repairs
 from features.sources.proposal.row_rules import row_rules
 from features.sources.proposal.tables import Reading, TableGuess, guess_table, guess_tables
 from features.sources.rows.meaning import normalized
@@ -103,7 +104,7 @@ def understand(samples: dict[Path, tuple[Column, ...]]) -> Business:
     aside |= {g.path: "profiles go alone: churn by label has no dates" for g in found if g not in kept}
     kept = _customers([_with_agreed_end(g) for g in kept], aside)
     kept = [_with_rules(g) for g in kept]
-    tables = {name: _alike(list(group)) for name, group in groupby(kept, key=lambda g: g.table.name)}
+    tables = with_repairs({name: _alike(list(group)) for name, group in groupby(kept, key=lambda g: g.table.name)})
     events = {"inactivity": "orders", "contract": "subscriptions", "label": ""}[kind]
     origin = events if events in tables and "customers" not in tables else None
     return Business(kind, tables, origin, aside, rhythm(tables.get(events, [])))

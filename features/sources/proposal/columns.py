@@ -141,6 +141,11 @@ class Column:
         return self.number_share >= FITS and not self.is_time
 
     @cached_property
+    def is_always_one(self) -> bool:
+        """Every value is the number one, which counts rows and is no amount of money."""
+        return len(self.filled) > 1 and bool(self.some.str.fullmatch(r"1([.,]0*)?").all())
+
+    @cached_property
     def has_fractions(self) -> bool:
         """Some values have digits after a decimal sign."""
         ends = (

@@ -54,7 +54,7 @@ def together(
                 break
         else:
             groups.append((kind, [path], [c.time_formats for c in columns]))
-    out = {}
+    out: dict[Path, tuple[Column, ...]] = {}
     for _, paths, _ in groups:
         each = max(1, most_rows // len(paths))
         shared = alone[paths[0]] if len(paths) == 1 else columns_of([_head(samples[path], each) for path in paths])

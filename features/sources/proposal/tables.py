@@ -46,7 +46,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Reading:
-    """What else the mapping of a file says, see `features.sources.mapping`: `where` with the reason of each rule."""
+    """What else the mapping of a file says, see `features.sources.mapping`: `where` and `ids` with their reasons."""
 
     where: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     lines: Mapping[str, str] = field(default_factory=dict)
@@ -55,6 +55,8 @@ class Reading:
     currency: str | None = None
     key_prefix: str | None = None
     may_be_empty: bool = False
+    ids: tuple[tuple[str, ...], str] | None = None
+    number_rows: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -220,7 +222,7 @@ def _fits(field: Field, column: Column, key: bool) -> tuple[bool, str]:
     if field.kind == "time":
         return column.is_time, "its values are times"
     if field.kind == "number":
-        return column.is_number, "its values are numbers"
+        return column.is_number and not (field.name == "amount" and column.is_always_one), "its values are numbers"
     if field.kind == "flag":
         return column.distinct == 2, "it has two values"
     rows = f"{column.distinct:,} different values in {len(column.filled):,} rows"
@@ -269,7 +271,11 @@ def _could_be(field: Field, column: Column, key: bool, table: Table) -> bool:
     if field.kind == "time":
         return column.is_time and not said & {"birth", "end", "cancel", "renew"}
     if field.kind == "number":
-        return column.has_fractions and not said & {"tax", "shipping", "discount", "unit", "cost", "age"}
+        return (
+            column.has_fractions
+            and not column.is_always_one
+            and not said & {"tax", "shipping", "discount", "unit", "cost", "age"}
+        )
     if column.is_time or column.has_fractions or column.is_category:
         return False
     if key:

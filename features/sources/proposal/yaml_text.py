@@ -30,6 +30,10 @@ from features.tables import MONEY
 
 WORDS_OF_YAML = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 SAME = 0.5
+NOT_FOUND = {
+    "customer_id": "no column says whom a row is about: export the customer's number or e-mail address with each row; "
+    "without it nothing can be learned of customers"
+}
 _SIMPLE = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*(?<! )")
 
 
@@ -51,7 +55,7 @@ def to_yaml(name: str, business: Business, encodings: Mapping[Path, str]) -> str
         "source:",
         "  loader: files",
     ]
-    if business.customers_from:
+    if business.customers_from and not _lacks_customers(business):
         why = "no file lists customers with a date of sign-up: the first row of each is it"
         lines.append(f"  customers_from: {business.customers_from}  # {why}")
     lines.append("  options:")
@@ -61,6 +65,11 @@ def to_yaml(name: str, business: Business, encodings: Mapping[Path, str]) -> str
         lines.append(f"    # {table}: ?  # no file looks like it, and churn by {business.kind} needs it")
     lines += [f"    # not used: {comment(path)}: {comment(why)}" for path, why in business.aside.items()]
     return "\n".join([*lines, *_churn_lines(business), *_column_lines(business)]) + "\n"
+
+
+def _lacks_customers(business: Business) -> bool:
+    entries = business.tables.get(business.customers_from or "", [])
+    return any("customer_id" in entry[0].missing for entry in entries)
 
 
 def _currency_lines(business: Business) -> list[str]:
@@ -145,7 +154,9 @@ def _entry_lines(guesses: list[TableGuess], encodings: Mapping[Path, str]) -> li
     lines += [f"encoding: {encoding}  # NOT SURE: see whether names are spelled right" for encoding in unsure]
     lines.append("columns:")
     lines += [f"  {g.field.name}: {quoted(g.column.name)}  # {comment(g.why)}{_doubt(g)}" for g in guess.guesses]
-    lines += [f"  # {name}: ?  # required, and not found among the columns" for name in guess.missing]
+    lines += [
+        f"  # {name}: ?  # {NOT_FOUND.get(name, 'required, and not found among the columns')}" for name in guess.missing
+    ]
     lines += _reading_lines(guess)
     times = [line for g in guess.guesses if g.field.kind == "time" and (line := _time_line(g.field.name, g.column))]
     lines += ["times:", *times] if times else []
@@ -181,6 +192,8 @@ def _reading_lines(guess: TableGuess) -> list[str]:
         rates = "; SEVERAL: give `rates`, see configs/default.yaml" if column.distinct > 1 else ""
         lines.append(f"currency: {quoted(column.name)}  # it holds {codes}{rates}")
     lines += ["may_be_empty: true"] if reading.may_be_empty else []
+    if reading.ids:
+        lines.append(f"ids: {{customer_id: {_flow(reading.ids[0])}}}  # CHECK: {comment(reading.ids[1])}")
     if reading.where:
         lines.append("where:")
     lines += [f"  {quoted(n)}: {_flow(kept)}  # {comment(why)}" for n, (kept, why) in reading.where.items()]

@@ -10,6 +10,7 @@ from typing import Any
 from configs.errors import DataError
 from features.sources.proposal.business import Business, rhythm
 from features.sources.proposal.columns import Column
+from features.sources.proposal.repairs import with_repairs
 from features.sources.proposal.tables import Guess, Reading, TableGuess
 from features.sources.recipes.recipe import (
     WITHOUT_HUNDREDTHS,
@@ -54,7 +55,7 @@ def understand_by_recipe(name: str, samples: Mapping[Path, tuple[Column, ...]]) 
             tables.setdefault(table, {}).setdefault((place, tuple(map(id, columns))), []).append(guess)
     if not tables:
         raise DataError(f"no file is an export of {recipe.title} as its recipe knows it; {_expected(recipe)}")
-    entries = {t: list(tables[t].values()) for t in TABLES if t in tables}
+    entries = with_repairs({t: list(tables[t].values()) for t in TABLES if t in tables})
     kind = recipe.kind if recipe.kind != "contract" or "subscriptions" in entries else "inactivity"
     events = "subscriptions" if kind == "contract" else "orders"
     origin = events if events in entries and "customers" not in entries else None

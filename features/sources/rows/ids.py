@@ -9,14 +9,17 @@ the table of customers that a repair makes one stop the load: what differs by de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Literal
 
 import duckdb
+import pandas as pd
 
 from configs.errors import DataError
 from features.sql import quote_literal
 
 Repair = Literal["decimal", "exponent", "leading_zeros", "case", "width", "unicode", "salesforce", "mark"]
+RECOVERED = 0.5  # of the ids that no customer has, a repair must make so many those of customers
 WIDE = "".join(chr(code) for code in range(0xFF01, 0xFF5F)) + "\u3000"
 NARROW = "".join(chr(code) for code in range(0x21, 0x7F)) + " "
 REPAIRS: Mapping[Repair, str] = {
@@ -79,3 +82,45 @@ def refuse_merged(
             f"{table}: ids: {', '.join(repairs)} would make one customer of several in {merged:,} cases; their ids "
             "differ by design: remove the repair, or correct the ids in the export"
         )
+
+
+def best_repair(unknown: pd.Series, known: pd.Series) -> tuple[tuple[Repair, ...], int, int, tuple[str, str]] | None:
+    """The fewest repairs that make customers of most unknown ids, and make no two customers one.
+
+    Parameters
+    ----------
+    unknown
+        Different ids that no customer has.
+    known
+        The ids of the customers.
+
+    Returns
+    -------
+    tuple or None
+        The repairs, how many unknown ids they make customers of, how many were asked, and an unknown id with the
+        customer's that it becomes; None if nothing does.
+    """
+    with duckdb.connect() as connection:
+        for name, ids in (("asked", unknown), ("customers", known)):
+            connection.register("given", pd.DataFrame({"id": ids.astype(str).to_numpy(object)}))
+            connection.execute(f"create table {name} as select id from given")
+            connection.unregister("given")
+        for size in (1, 2):
+            tried = [(_match(connection, repairs), repairs) for repairs in combinations(REPAIRS, size)]
+            fitting = [(pairs, repairs) for pairs, repairs in tried if len(pairs) >= max(1, RECOVERED * len(unknown))]
+            if fitting:
+                pairs, repairs = max(fitting, key=lambda fit: len(fit[0]))
+                return repairs, len(pairs), len(unknown), pairs[0]
+    return None
+
+
+def _match(connection: duckdb.DuckDBPyConnection, repairs: tuple[Repair, ...]) -> list[tuple[str, str]]:
+    """Unknown ids and the customer's that each becomes; none where customers would be merged, or unknown ids would."""
+    after = repaired("id", repairs)
+    for table in ("asked", "customers"):
+        merged = f"select count(distinct id) - count(distinct {after}) from {table}"
+        if connection.execute(merged).fetchall()[0][0]:
+            return []
+    query = f"""select a.id, c.id from (select id, {after} as r from asked) a
+                join (select id, {after} as r from customers) c using (r) order by 1"""
+    return [(str(a), str(b)) for a, b in connection.execute(query).fetchall()]

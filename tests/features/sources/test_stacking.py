@@ -92,3 +92,10 @@ def test_currencies_of_all_entries_are_asked_about_and_converted(tmp_path: Path,
             frames = [table] if isinstance(table, pd.DataFrame) else list(table.read())
             amounts = [float(a) for frame in frames for a in frame["amount"]]
         assert amounts == pytest.approx([100.0, 0.6, 90.0, 100.0])
+
+
+def test_a_prefix_before_a_key_that_no_file_has_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("customer_id,occurred_at,kind\na,2024-01-01,visit\n")
+    entry = {"path": str(tmp_path / "a.csv"), "key_prefix": "v-"}
+    with pytest.raises(DataError, match=r"interaction_id.*(key_prefix 'v-'|missing|no column)"):
+        loader("files").load({"interactions": [entry]})

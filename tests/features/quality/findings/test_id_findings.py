@@ -11,8 +11,9 @@ from configs.settings import Columns, Settings
 from features.quality import quality_gate
 from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import ChunkedCheck
-from features.quality.findings.id_findings import best_repair, id_findings
+from features.quality.findings.id_findings import id_findings
 from features.sources import files
+from features.sources.rows.ids import best_repair
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from configs.settings import Settings
@@ -59,3 +60,15 @@ def test_the_verdict_warns_of_it_in_whatever_chunks(cancelled: Settings, tmp_pat
     (finding,) = row_findings(checked)
     assert finding in verdict.findings
     assert finding.severity == "warn"
+
+
+def test_amounts_that_are_all_one_are_asked_about_and_may_be_left_out(cancelled: Settings) -> None:
+    path = cancelled.source.options["orders"]["path"]
+    rows = pd.read_csv(path, dtype=str).assign(amount="1")
+    rows.to_csv(path, index=False)
+    rules = [f["rule"] for f in check_source(cancelled)["to_look_at"]]
+    assert "amounts_are_counts" in rules
+    counted = check_source(cancelled.model_copy(update={"currency": "XXX"}))
+    assert "amounts_are_counts" not in [f["rule"] for f in counted["to_look_at"]]
+    rows.assign(amount=["2"] + ["1"] * (len(rows) - 1)).to_csv(path, index=False)
+    assert "amounts_are_counts" not in [f["rule"] for f in check_source(cancelled)["to_look_at"]]

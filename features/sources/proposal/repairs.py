@@ -1,0 +1,70 @@
+"""Repairs of ids to propose: for tables that join badly with the customers and would join well after one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pandas as pd
+
+from features.sources.proposal.tables import ONE_ROW_A_CUSTOMER, Reading, TableGuess
+from features.sources.rows.ids import MEANINGS, Repair, best_repair
+
+UNKNOWN_SHARE = 0.005  # of the rows; fewer ids that no customer has are single errors
+MOST_IDS = 2_000
+Entries = list[list[TableGuess]]
+
+
+def with_repairs(tables: Mapping[str, Entries]) -> dict[str, Entries]:
+    """The tables, those that need it with what stands under ``ids`` and why, in the customers and in each other table.
+
+    Parameters
+    ----------
+    tables
+        Of each table its entries; what is seen of the ids is that of their samples.
+    """
+    known = _ids([entry[0] for entry in tables.get("customers", [])])
+    if known.empty:
+        return dict(tables)
+    found = {
+        (name, n): repair
+        for name, entries in tables.items()
+        if name not in ONE_ROW_A_CUSTOMER
+        for n, entry in enumerate(entries)
+        if (repair := _repair(entry[0], known))
+    }
+    every = tuple(dict.fromkeys(repair for repairs, _ in found.values() for repair in repairs))
+    of_customers = (every, "so that they join with " + " and ".join(dict.fromkeys(name for name, _ in found)))
+    out = {}
+    for name, entries in tables.items():
+        told = [of_customers if name == "customers" and every else found.get((name, n)) for n in range(len(entries))]
+        out[name] = [[_with(g, ids) for g in entry] for entry, ids in zip(entries, told, strict=True)]
+    return out
+
+
+def _with(guess: TableGuess, ids: tuple[tuple[Repair, ...], str] | None) -> TableGuess:
+    return replace(guess, reading=replace(guess.reading or Reading(), ids=ids)) if ids else guess
+
+
+def _ids(guesses: list[TableGuess]) -> pd.Series:
+    columns = [c.filled.astype(str) for guess in guesses if (c := guess.column("customer_id")) is not None]
+    return pd.concat(columns).drop_duplicates() if columns else pd.Series(dtype=object)
+
+
+def _repair(guess: TableGuess, known: pd.Series) -> tuple[tuple[Repair, ...], str] | None:
+    """The repairs that make customers of most ids that none has, and why, in words."""
+    column = guess.column("customer_id")
+    if column is None:
+        return None
+    ids = column.filled.astype(str)
+    unknown = ids[~ids.isin(known)]
+    if not len(unknown) or len(unknown) < UNKNOWN_SHARE * len(ids):
+        return None
+    best = best_repair(unknown.drop_duplicates().head(MOST_IDS), known)
+    if best is None:
+        return None
+    repairs, found, asked, (one, other) = best
+    example = "" if "@" in one else f", as {one[:40]!r} is {other[:40]!r}"
+    meaning = " and ".join(MEANINGS[repair] for repair in repairs)
+    why = f"{found:,} of {asked:,} ids that no customer has are those of customers then{example}; if {meaning}"
+    return repairs, why
