@@ -14,11 +14,10 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincc
+from scipy.special import betaincc, xlogy
 from scipy.stats import rankdata
 from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
-from sklearn.metrics import log_loss as sklearn_log_loss
+from sklearn.metrics import average_precision_score
 
 from configs.errors import DataError
 
@@ -104,9 +103,17 @@ def wilson_interval(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> 
 
 
 def auc(y: ArrayLike, p: ArrayLike) -> float:
-    """Chance that a leaver is given a higher probability than a stayer; ties count half. NaN with one class only."""
+    """Chance that a leaver is given a higher probability than a stayer; ties count half. NaN with one class only.
+
+    From the sum of the leavers' ranks, as of Mann and Whitney (1947): sklearn's curve takes ten times as long on some
+    hundred rows, and an interval asks hundreds of times.
+    """
     y, p = known(y, p)
-    return float(roc_auc_score(y, p)) if _both_classes(y) else np.nan
+    leavers = y == 1
+    n = int(leavers.sum())
+    if n in (0, len(y)):
+        return np.nan
+    return float((rankdata(p)[leavers].sum() - n * (n + 1) / 2) / (n * (len(y) - n)))
 
 
 def average_precision(y: ArrayLike, p: ArrayLike) -> float:
@@ -118,7 +125,12 @@ def average_precision(y: ArrayLike, p: ArrayLike) -> float:
 def log_loss(y: ArrayLike, p: ArrayLike) -> float:
     """Mean negative log-likelihood in nats; `p` is clipped to [1e-15, 1 - 1e-15]. NaN without rows."""
     y, p = known(y, p)
-    return float(sklearn_log_loss(y, np.clip(p, CLIP, 1 - CLIP), labels=[0, 1])) if len(y) else np.nan
+    return _mean(log_losses(y, np.clip(p, CLIP, 1 - CLIP)))
+
+
+def log_losses(y: Array, p: Array) -> Array:
+    """Negative log-likelihood of each outcome (0 or 1) in nats, shape (n,); `p` lies between 0 and 1."""
+    return np.asarray(-(xlogy(y, p) + xlogy(1 - y, 1 - p)))
 
 
 def brier(y: ArrayLike, p: ArrayLike) -> float:

@@ -27,13 +27,13 @@ import numpy as np
 import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
-from sklearn.metrics import log_loss, mean_tweedie_deviance
 
 from configs.settings import Tuning
 from configs.workspace import Workspace
 from training.data.dataset import Encoder, Matrix
 from training.fit import workers
 from training.fit.boosters import Fitted, Form, ScoredRows, balance, fit, form_by_name, forms, joined_weights, predict
+from training.metrics import log_losses
 from training.model.bundle import Task
 from training.model.calibration import Affine
 from training.priors.expectation import Expectation
@@ -172,10 +172,19 @@ def loss(task: Task, y: np.ndarray, forecast: np.ndarray, weight: np.ndarray | N
     Both are proper: the true probability, and the true mean, have the least. Net revenue under zero counts as zero.
     Rows count by their weight, if there is one.
     """
+    return float(np.average(_losses(task, y, forecast), weights=weight))
+
+
+def _losses(task: Task, y: np.ndarray, forecast: np.ndarray) -> np.ndarray:
+    """The loss of each row, shape (n,).
+
+    The deviance is that of Jorgensen, "The theory of dispersion models" (1997), chapter 4.
+    """
     if task == "churn":
-        return float(log_loss(y, forecast, labels=[0, 1], sample_weight=weight))
-    y, forecast = np.maximum(y, 0), np.maximum(forecast, 1e-6)
-    return float(mean_tweedie_deviance(y, forecast, power=VALUE_POWER, sample_weight=weight))
+        least = np.finfo(np.float64).eps
+        return log_losses(y, np.clip(forecast, least, 1 - least))
+    y, mean, a, b = np.maximum(y, 0), np.maximum(forecast, 1e-6), 1 - VALUE_POWER, 2 - VALUE_POWER
+    return np.asarray(2 * (y**b / (a * b) - y * mean**a / a + mean**b / b))
 
 
 def _block_losses(task: Task, folds: Sequence[FoldData], forecasts: Sequence[np.ndarray]) -> list[float]:
@@ -183,8 +192,9 @@ def _block_losses(task: Task, folds: Sequence[FoldData], forecasts: Sequence[np.
     block = np.concatenate([fold.block for fold in folds])
     y, forecast = np.concatenate([fold.valid.y for fold in folds]), np.concatenate(forecasts)
     weight = joined_weights([fold.valid.weight for fold in folds], [len(fold.valid.y) for fold in folds])
-    parts = [block == b for b in np.unique(block)]
-    return [loss(task, y[p], forecast[p], None if weight is None else weight[p]) for p in parts]
+    rows = pd.Series(1.0 if weight is None else weight, index=block)
+    sums = (rows * _losses(task, y, forecast)).groupby(level=0).sum()
+    return (sums / rows.groupby(level=0).sum()).tolist()
 
 
 def no_search() -> optuna.Study:
