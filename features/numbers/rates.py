@@ -163,7 +163,8 @@ def in_one_currency(
     if lacking.any():
         given = frame[REASON] if REASON in frame else pd.Series(None, index=frame.index, dtype=object)
         day = days[lacking].dt.strftime("%Y-%m-%d").fillna("an unknown day")
-        reason = MONEY[table][0] + ": '" + currency[lacking] + "' has no rate for '" + day + "'; complete rates.file"
+        lacking_why = f" or the {rates.max_age_days} days before; complete rates.file, or raise rates.max_age_days"
+        reason = MONEY[table][0] + ": '" + currency[lacking] + "' has no rate for '" + day + f"'{lacking_why}"
         changed[REASON] = given.astype(object).where(~lacking | given.notna(), reason.reindex(frame.index))
     return frame.assign(**changed)
 

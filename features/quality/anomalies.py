@@ -41,9 +41,17 @@ CUTS = (0.5, 0.65, 0.8, 0.9)
 IDS_SEEN, PROFILED = 20_000, 4_000_000
 MIN_ROWS, SHARES_KEPT, GRID = 50, 500, np.linspace(0, 1, 101)
 DAMAGE = (
-    r"\ufffd|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|Ã[\u0080-\u00bf\u0152-\u2122]"
+    r"\ufffd|[\x80-\x9f]|Ã[\u0080-\u00bf\u0152-\u2122]"
     r"|Â[\u0080-\u00bf]|â€|ï»¿|\ufeff"
 )
+CONTROL = r"([\x00-\x08\x0b\x0c\x0e-\x1f\x7f])"
+SIGNS = {
+    "\x00": "NUL",
+    "\x1b": "ESC, as terminals write it for colours",
+    "\x08": "backspace",
+    "\x1a": "Ctrl-Z",
+    "\x7f": "DEL",
+}
 
 RULES: Mapping[str, tuple[Severity, str]] = {
     "completeness_fell": ("stop", "see whether the export still fills the column"),
@@ -51,6 +59,7 @@ RULES: Mapping[str, tuple[Severity, str]] = {
     "shares_moved": ("warn", "see whether the column was exchanged with another, or the business changed"),
     "shape_moved": ("stop", "see whether the column was exchanged with another; ids should look as before"),
     "scale_moved": ("stop", "see whether the unit changed (cents for euros), and divide in the mapping"),
+    "control_signs": ("stop", "remove the control signs in the export: no person and no other system writes them"),
     "unit_change_within": ("stop", "see from which day on the amounts are in another unit, and correct the export"),
     "distribution_moved": ("stop", "see whether the column was exchanged with another, or means something new"),
     "negative_share_moved": ("stop", "see whether signs were turned; returns are negative, purchases are not"),
@@ -83,7 +92,7 @@ RULES: Mapping[str, tuple[Severity, str]] = {
 }
 SELF_RULES = (
     "unit_change_within", "returns_without_purchase", "recorded_before_event", "damaged_text", "isolated_dates",
-    "future_dates", "ends_early", "twins", "gap", "conflicting_rows",
+    "control_signs", "future_dates", "ends_early", "twins", "gap", "conflicting_rows",
 )  # fmt: skip
 
 
@@ -258,7 +267,11 @@ def _profile_column(
         return out | {"hours": np.bincount(local_times(filled, zone).dt.hour, minlength=24).tolist()}
     every = max(1, len(filled) // IDS_SEEN) if field.kind == "id" else 1
     text = filled.iloc[::every].astype(str)
-    out["damaged"] = float(text.drop_duplicates().str.contains(DAMAGE).mean())
+    different = text.drop_duplicates()
+    out["damaged"] = float(different.str.contains(DAMAGE).mean())
+    signs = different.str.extract(CONTROL, expand=False).dropna()
+    out["control"] = len(signs) / max(len(different), 1)
+    out["control_sign"] = "" if signs.empty else str(signs.mode().iloc[0])
     if field.kind == "text":
         return out | _profile_texts(
             text.loc[in_time.index[in_time.index.isin(text.index)]], used, CUTS if dated else ()
@@ -336,6 +349,11 @@ def _self_findings(name: str, table: Profile, end: str | None, old: Profile | No
         if profile.get("damaged", 0) > DAMAGED:
             got = f"{profile['damaged']:.1%} of its values hold characters of a broken encoding"
             findings.append(_finding(name, column, "damaged_text", got, "none"))
+        if profile.get("control", 0) > DAMAGED:
+            sign = profile["control_sign"]
+            which = f"U+{ord(sign):04X}" + (f" ({SIGNS[sign]})" if sign in SIGNS else "")
+            got = f"{profile['control']:.1%} of its values hold control signs, most often {which}"
+            findings.append(_finding(name, column, "control_signs", got, "none"))
         if profile.get("block_ratio", 1) > BLOCK_RATIO:
             got = f"the middle value changes by a factor of {profile['block_ratio']:.0f} within the load"
             findings.append(_finding(name, column, "unit_change_within", got, f"at most {BLOCK_RATIO:.0f}"))

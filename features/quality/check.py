@@ -554,7 +554,10 @@ def _rules(
 
     def checks(field: Field) -> list[pa.Check]:
         rules = [first] if field.name == spec.key else []
-        if field.name == spec.time and spec.name != "subscriptions":  # contracts are booked, see `contract_reasons`
+        is_event = (
+            field.name == spec.time and spec.name != "subscriptions"
+        )  # contracts are booked, see `contract_reasons`
+        if is_event or field.name == "recorded_at":
             rules.append(past)
         if field.name == "customer_id" and customers is not None:
             rules.append(known)

@@ -28,6 +28,7 @@ DELIMITERS = (",", ";", "\t", "|")
 BLOCK = 1 << 22
 HEAD = 1 << 16
 BROKEN = "\ufffd"
+MOSTLY_TEXT = 20  # at most one NUL byte in so many is a fault in a text
 BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -168,9 +169,21 @@ def _beyond_ascii(path: Path) -> bytes:
 def _utf16(path: Path, head: bytes) -> tuple[str, str]:
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if max(even, odd) < len(head) // 8:
-        raise DataError(f"'{path}' is not text; export it as CSV or parquet")
+        raise DataError(_not_text(path, head))
     name = "utf-16-le" if odd > even else "utf-16-be"
     return name, f"{name.upper()} (a guess: it has no byte order mark; say `encoding` to be sure)"
+
+
+def _not_text(path: Path, head: bytes) -> str:
+    """What is said of a file with NUL bytes that is not UTF-16: where the first stands, and what to do."""
+    place, count = head.index(0), head.count(0)
+    if count * MOSTLY_TEXT > len(head):
+        return f"'{path}' is not text ({count:,} NUL bytes in its first {len(head):,}); export it as CSV or parquet"
+    line = head[:place].count(b"\n") + 1
+    return (
+        f"'{path}' holds NUL bytes, the first in line {line:,} (byte {place + 1:,}), and is else text: a file that was "
+        "cut off while it was written, or binary fields; export it again, or remove them (tr -d '\\000' < FILE > NEW)"
+    )
 
 
 def _count_characters(path: Path) -> tuple[int, int]:

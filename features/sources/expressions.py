@@ -22,6 +22,12 @@ ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|z
 NONZERO_OFFSET = r"[+-](\d[1-9]|[1-9]0|00:?(\d[1-9]|[1-9]0))(:?\d{2})?$"
 OFFSET = r":\d{2}([.,]\d+)?\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
 UTC_FORM = re.compile("(?<!%)Z$|UTC|GMT")  # a format that says itself that its times are in UTC
+UNKNOWN_DAYS = ("0001-01-01", "1753-01-01", "1899-12-30", "1900-01-01", "1970-01-01")  # at midnight: no date
+UNKNOWN_DATE = (  # the same as text, and the 0000-00-00 of MySQL
+    r"^(0000[-/]00[-/]00|00[./-]00[./-]0000|(0001|1753|1900|1970)[-/]0?1[-/]0?1|0?1[./-]0?1[./-](0001|1753|1900|1970)"
+    r"|1899[-/]12[-/]30|30[./-]12[./-]1899|12/30/1899)"
+    r"([T ]+(0?0:00(:00([.,]0+)?)?|12:00(:00)? ?AM))? ?(Z|UTC|\+00:?00)?$"
+)
 DAY_OR_MONTH_FIRST = r"^\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})\b"
 
 
@@ -108,6 +114,8 @@ class PartReader:
         What several expressions of `select` may use.
     placeholders
         Of columns that may be empty: SQL that is true where a value says that it is, as ``N/A`` does.
+    unknown_dates
+        Of columns of times: SQL that is true where a value stands for an unknown one, as ``1900-01-01`` does.
     """
 
     def __init__(self, table: str, mapping: TableMapping, part: Part, names: Sequence[str], zone: str = "UTC") -> None:
@@ -116,6 +124,7 @@ class PartReader:
         self._filled = {f.name for f in TABLES[table].fields if not f.nullable}
         self.shared = SharedExpressions()
         self.placeholders: dict[str, str] = {}
+        self.unknown_dates: dict[str, str] = {}
         self._raw = {n: self._raw_column(n) for n in names}
         self.types = {n: self._type(n) for n in names}
 
@@ -143,11 +152,26 @@ class PartReader:
 
     def _without_placeholders(self, name: str, column: str, kind: str) -> str:
         """SQL of a column in which ``N/A`` and its like are empty, where a number or a time may be."""
-        may_be = self._role(name) in ("number", "time") and name not in self._filled
-        if kind != "VARCHAR" or column == NULL_TEXT or not may_be:
+        if column == NULL_TEXT:
             return column
-        self.placeholders[name] = reading.is_placeholder_sql(column)
-        return f"(case when {self.placeholders[name]} then null else {column} end)"
+        if kind == "VARCHAR" and self._role(name) in ("number", "time") and name not in self._filled:
+            self.placeholders[name] = reading.is_placeholder_sql(column)
+        if self._kinds.get(name) == "time" and (unknown := self._unknown_date(name, column, kind)):
+            self.unknown_dates[name] = unknown
+        empty = [sql[name] for sql in (self.placeholders, self.unknown_dates) if name in sql]
+        return f"(case when {' or '.join(empty)} then null else {column} end)" if empty else column
+
+    def _unknown_date(self, name: str, column: str, kind: str) -> str:
+        """SQL that is true where a time is one that systems write for an unknown one; empty: it cannot be."""
+        if any(form in EPOCHS for form in self.mapping.times.get(name, Times()).format):
+            return f"(try_cast({column} as double) = 0)"
+        if kind == "VARCHAR":
+            return f"regexp_matches(trim({column}), {quote_literal(UNKNOWN_DATE)})"
+        if kind == "DATE" or kind.startswith("TIMESTAMP"):
+            at = f"{column} at time zone 'UTC'" if kind.startswith("TIMESTAMP WITH") else column
+            days = ", ".join(f"timestamp '{day}'" for day in UNKNOWN_DAYS)
+            return f"(cast({at} as timestamp) in ({days}))"
+        return ""
 
     def _role(self, name: str) -> str:
         if name in self.mapping.times:

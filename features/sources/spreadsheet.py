@@ -88,6 +88,10 @@ def _opened(path: Path, values: bool = True) -> Iterator[Any]:
     """The workbook: cells as they were last computed, or, without `values`, their formulas."""
     import openpyxl
 
+    if path.is_file() and not path.stat().st_size:
+        raise DataError(
+            f"'{path}' has no bytes: an export that broke off, or a copy still under way; export or copy it again"
+        )
     try:
         with closing(openpyxl.load_workbook(path, read_only=True, data_only=values, keep_links=False)) as book:
             yield book

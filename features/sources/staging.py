@@ -308,15 +308,17 @@ def _sign_notes(label: str, signs: Mapping[str, str]) -> list[str]:
 
 
 def _placeholder_notes(connection: duckdb.DuckDBPyConnection, reader: PartReader) -> list[str]:
-    if not reader.placeholders:
+    said = {
+        "say that nothing is known (as N/A does), and count as empty": reader.placeholders,
+        "are dates that stand for an unknown one (as 1900-01-01 does), and count as empty": reader.unknown_dates,
+    }
+    asked = [(name, sql, what) for what, by_name in said.items() for name, sql in by_name.items()]
+    if not asked:
         return []
-    counts = ", ".join(f"count_if({sql})" for sql in reader.placeholders.values())
+    counts = ", ".join(f"count_if({sql})" for _, sql, _ in asked)
     rows = _count(connection, f"select {counts} from {reader.part.relation}")
-    return [
-        f"{reader.part.label}: {n:,} values of {name} say that nothing is known (as N/A does), and count as empty"
-        for name, n in zip(reader.placeholders, rows, strict=True)
-        if n
-    ]
+    label = reader.part.label
+    return [f"{label}: {n:,} values of {name} {what}" for (name, _, what), n in zip(asked, rows, strict=True) if n]
 
 
 def _offset_notes(connection: duckdb.DuckDBPyConnection, readers: Sequence[PartReader]) -> list[str]:

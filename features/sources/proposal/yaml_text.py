@@ -55,7 +55,7 @@ def to_yaml(name: str, business: Business, encodings: Mapping[Path, str]) -> str
         "source:",
         "  loader: files",
     ]
-    if business.customers_from and not _lacks_customers(business):
+    if business.customers_from:
         why = "no file lists customers with a date of sign-up: the first row of each is it"
         lines.append(f"  customers_from: {business.customers_from}  # {why}")
     lines.append("  options:")
@@ -65,11 +65,6 @@ def to_yaml(name: str, business: Business, encodings: Mapping[Path, str]) -> str
         lines.append(f"    # {table}: ?  # no file looks like it, and churn by {business.kind} needs it")
     lines += [f"    # not used: {comment(path)}: {comment(why)}" for path, why in business.aside.items()]
     return "\n".join([*lines, *_churn_lines(business), *_column_lines(business)]) + "\n"
-
-
-def _lacks_customers(business: Business) -> bool:
-    entries = business.tables.get(business.customers_from or "", [])
-    return any("customer_id" in entry[0].missing for entry in entries)
 
 
 def _currency_lines(business: Business) -> list[str]:

@@ -60,8 +60,10 @@ def test_an_amount_takes_the_rate_of_its_day_or_the_newest_before_it(tmp_path: P
     assert out["amount"].tolist()[:3] == [20, 30, 30] and out["discount"].tolist()[0] == 2
     assert out[REASON].isna().tolist() == [True, True, True, False, False]
     assert out[REASON].tolist()[3:] == [
-        "amount: 'EUR' has no rate for '2024-01-14'; complete rates.file",
-        "amount: 'EUR' has no rate for '2023-12-31'; complete rates.file",
+        "amount: 'EUR' has no rate for '2024-01-14' or the 10 days before; complete rates.file, or raise "
+        "rates.max_age_days",
+        "amount: 'EUR' has no rate for '2023-12-31' or the 10 days before; complete rates.file, or raise "
+        "rates.max_age_days",
     ]
     assert frame["amount"].tolist() == [10] * 5 and REASON not in frame
 

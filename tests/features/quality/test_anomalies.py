@@ -92,6 +92,13 @@ def test_text_read_in_a_wrong_encoding_needs_no_reference(tables: Tables, settin
     assert rules(found) == {("orders", "category", "damaged_text")}
 
 
+def test_control_signs_are_called_what_they_are(tables: Tables, settings: Settings) -> None:
+    coloured = tables["orders"]["category"].replace("fresh", "\x1b[31mfresh\x1b[0m")
+    found = find_anomalies(profile(orders(tables, category=coloured), settings))
+    assert rules(found) == {("orders", "category", "control_signs")}
+    assert "U+001B (ESC, as terminals write it for colours)" in found[0].got
+
+
 @pytest.mark.parametrize(
     "text", ["Légumes", "Ärger & Söhne", "naïve", "São Paulo", "Straße", "東京", "Ünlü", "Ãlvaro A"]
 )

@@ -30,6 +30,7 @@ def check(*rows: dict[str, object]):
         ({"amount": ""}, "amount: is empty"),
         ({"ordered_at": "yesterday"}, "ordered_at: 'yesterday' is not a time"),
         ({"ordered_at": "2024-07-01"}, "ordered_at: lies in the future"),
+        ({"recorded_at": "2024-07-01"}, "recorded_at: lies in the future"),
         ({"customer_id": "eve"}, "customer_id: is no known customer"),
         ({"customer_id": "  "}, "customer_id: is empty"),
         ({"discount": "-1"}, "discount: is less than 0"),

@@ -74,7 +74,14 @@ def test_values_are_text_and_empty_ones_are_none(tmp_path: Path) -> None:
     [
         (b"", "x.csv", {}, DataError, "is empty"),
         (b" \n", "x.csv", {}, DataError, "is empty"),
-        (b"GIF89" * 20 + bytes(3), "x.csv", {}, DataError, "is not text"),
+        (b"GIF89" * 20 + bytes(9), "x.csv", {}, DataError, "is not text"),
+        (
+            b"id,n\n" + b"1,2\n" * 30 + b"7\0,3\n",
+            "x.csv",
+            {},
+            DataError,
+            r"NUL bytes, the first in line 32 \(byte 127\)",
+        ),
         (b"a,b\n", "x.csv.gz", {}, DataError, "cannot read"),
         (gzip.compress(b"a,b\n1,2\n" * 999, mtime=0)[:-20], "x.csv.gz", {}, DataError, "cannot read"),
         (b"a\n\xff\n", "x.csv", {"encoding": "ascii"}, DataError, r"cannot read .*ascii"),

@@ -243,3 +243,27 @@ def test_values_may_become_empty(read: Read) -> None:
     validated = checked(amounts(read, "NULL", "5", values={"amount": {"NULL": None}, "customer_id": {"ann": "jürgen"}}))
     assert validated.used["customer_id"].tolist() == ["jürgen"]
     assert validated.quarantined["reason"].tolist() == ["amount: is empty"]
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("1900-01-01", None), ("1970-01-01 00:00:00", None), ("0001-01-01T00:00:00Z", None), ("0000-00-00", None),
+        ("01.01.1900", "%d.%m.%Y"), ("1/1/1970 12:00 AM", "%m/%d/%Y %I:%M %p"), ("30/12/1899", "%d/%m/%Y"),
+        ("0", "epoch_seconds"),
+    ],
+)  # fmt: skip
+def test_a_date_that_stands_for_an_unknown_one_counts_as_empty_and_is_said(
+    read: Read, text: str, form: str | None
+) -> None:
+    usual = {"epoch_seconds": "1704067200", None: "2024-01-01"}.get(form) or pd.Timestamp("2024-01-01").strftime(form)
+    frame = times(read, usual, text, **({"format": form} if form else {}))
+    assert frame["ordered_at"].isna().tolist() == [False, True]
+    assert checked(frame).quarantined["reason"].tolist() == ["ordered_at: is empty"]
+    said = "o.csv: 1 values of ordered_at are dates that stand for an unknown one"
+    assert sum(note.startswith(said) for note in frame.attrs["notes"]) == 1
+
+
+@pytest.mark.parametrize("text", ["1970-01-02", "1970-01-01 10:00", "1900-02-01", "2000-01-01", "1999-12-30"])
+def test_other_old_dates_are_dates(read: Read, text: str) -> None:
+    assert times(read, "2024-01-01", text)["ordered_at"].notna().all()

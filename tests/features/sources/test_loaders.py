@@ -92,7 +92,7 @@ def test_wrong_options_are_named(options: dict, error: type[Exception], said: st
     ("content", "said"),
     [
         (b"", "is empty"),
-        (b"PK\x03\x04" + b"zipped" * 20 + bytes(3), "is not text"),
+        (b"PK\x03\x04" + b"zipped" * 20 + bytes(9), "is not text"),
         (b"Invoice\nA1\n", "has no column 'Total' for 'amount'"),
     ],
 )

@@ -128,7 +128,8 @@ def test_an_amount_without_a_rate_of_its_day_is_put_aside(business: Business, wo
                         header=HEADER.replace("ordered_at", "day"))  # fmt: skip
     report = ingest(settings, workspace, datetime(2024, 7, 1, tzinfo=UTC))
     assert pd.read_parquet(workspace.quarantine / "orders.parquet")["reason"].tolist() == [
-        "amount: 'JPY' has no rate for '2024-06-01'; complete rates.file"
+        "amount: 'JPY' has no rate for '2024-06-01' or the 31 days before; complete rates.file, "
+        "or raise rates.max_age_days"
     ]
     assert "orders: amounts in JPY (1 rows) are converted to USD" in report["reading"]
 

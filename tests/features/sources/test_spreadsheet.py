@@ -105,7 +105,7 @@ def test_formulas_that_were_never_computed_are_no_empty_column(tmp_path: Path) -
         orders(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK not a zip", b"\xd0\xcf\x11\xe0 an old or a locked one"])
+@pytest.mark.parametrize("content", [b"PK not a zip", b"\xd0\xcf\x11\xe0 an old or a locked one"])
 def test_what_is_no_xlsx_is_said_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "o.xlsx").write_bytes(content)
     with pytest.raises(DataError, match=r"orders: cannot read .* as XLSX"):
@@ -136,3 +136,9 @@ def test_a_configuration_is_proposed_from_sheets_too(tmp_path: Path) -> None:
     rows = [HEADER, (1, "c1", datetime(2024, 1, 31), 9.5), (2, "c2", datetime(2024, 2, 1), 10)]
     text, found = propose_config([write(tmp_path / "o.xlsx", Orders=rows)])
     assert list(found.tables) == ["orders"] and "amount: amount" in text
+
+
+def test_a_workbook_without_a_byte_says_so_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "kunden.xlsx").touch()
+    with pytest.raises(DataError, match=r"kunden.xlsx' has no bytes: .* export or copy it again"):
+        open_sheet(tmp_path / "kunden.xlsx")
