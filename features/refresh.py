@@ -4,9 +4,12 @@ A customer is *touched* if the rows known of them differ from those known at the
 brought, changed or lost a row, or a row that lay ahead has happened or was recorded since. This is found by a
 fingerprint of each customer's known rows, so it does not matter in which way a change came.
 
-The row of a touched customer gets the moment of the refresh as its ``as_of``, a moment like any other: it is computed
-from what happened before it and was recorded by then. It is a whole second, the first one that lies not before the
-present, because Feast tells moments in seconds. ``features.age_seconds`` of an answer counts from there.
+The row of a touched customer is computed from all that is known at the moment of the refresh, a whole second that lies
+not before the present. But what was not loaded is not known: orders, contacts and the like are looked at from where the
+tables are complete, or from the customer's newest event of their kind (`features.windows.clock`), so that nobody has
+lapsed because a login arrived. Where churn rests on orders, that moment of theirs is the ``as_of`` of the row; where it
+rests on contracts, of which ends and notices are known ahead, it is the moment of the refresh.
+``features.age_seconds`` of an answer counts from there.
 
 Ready-made profiles (``churn.kind: label``) have no events in time: there a customer is touched whose columns differ,
 and the row gets the moment of the export.
@@ -56,13 +59,14 @@ from features.store.event_log import (
 from features.store.feature_store import OnlineWriter
 from features.store.timestamps import from_micros, to_micros
 from features.tables import TABLES
-from features.windows import known, known_contracts, timestamp
+from features.windows import clock, known, known_contracts, timestamp
 
 FINGERPRINTS = "prints.parquet"  # one row a customer: ``customer_id, print``
 SORTED_TABLES = "tables"
 SORTED_FROM = "of.txt"  # the state of the tables of which the sorted ones are a copy
 CHUNK = 100_000
 ROW_GROUP = 20_000
+CLOCKED = ("orders", "subscriptions", "interactions", "contacts")
 OnProgress = Callable[[str, int, int], None]
 
 
@@ -77,10 +81,19 @@ class CompiledFeatures:
         The tables by name, for their columns.
     columns
         The features.
+    orders_until
+        The orders were loaded so far, UTC without a zone, where ``as_of`` of a row is up to when the customer's orders
+        are known; None: it is the moment.
     """
 
-    def __init__(self, backend: BaseBackend, tables: Mapping[str, ir.Table], columns: Sequence[Column]) -> None:
-        self._backend, self._columns = backend, list(columns)
+    def __init__(
+        self,
+        backend: BaseBackend,
+        tables: Mapping[str, ir.Table],
+        columns: Sequence[Column],
+        orders_until: datetime | None = None,
+    ) -> None:
+        self._backend, self._columns, self._orders_until = backend, list(columns), orders_until
         self._names = list(tables)
         for name, table in tables.items():
             query = f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS SELECT * FROM ({backend.compile(table)}) LIMIT 0"
@@ -104,19 +117,37 @@ class CompiledFeatures:
         """
         for name in self._names:
             self._backend.raw_sql(f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS {selects[name]}")
-        [query] = self._query.at(as_of)
+        query, *clocks = self._query.at(as_of)
         rows = self._backend.con.execute(query).df().sort_values("customer_id", ignore_index=True)
-        times = pd.Series(pd.Timestamp(as_of, tz="UTC"), index=rows.index).astype("datetime64[us, UTC]")
-        rows.insert(1, "as_of", times)
+        times = pd.Series(pd.Timestamp(as_of), index=rows.index)
+        for until in clocks:
+            known = self._backend.con.execute(until).df().set_index("customer_id")["until"]
+            seconds = rows["customer_id"].map(known).fillna(to_micros(self.latest(as_of)) / 1e6)
+            times = pd.to_datetime(seconds, unit="s")
+        rows.insert(1, "as_of", times.dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
         return rows
+
+    def latest(self, as_of: datetime) -> datetime:
+        """The moment of customers of whom nothing came since the orders were loaded."""
+        return as_of if self._orders_until is None else min(as_of, second_after(self._orders_until))
 
     def _compile(self, as_of: datetime) -> list[str]:
         tables = {n: self._backend.table(_picked(n)) for n in self._names}
-        return [str(self._backend.compile(features_as_of(tables, self._columns, as_of)))]
+        queries = [features_as_of(tables, self._columns, as_of)]
+        if self._orders_until is not None:
+            orders = known(tables["orders"], "ordered_at", as_of)
+            orders = orders.mutate(until=clock(orders, "ordered_at", as_of))
+            queries.append(orders.group_by("customer_id").agg(until=orders.until.max()))
+        return [str(self._backend.compile(query)) for query in queries]
 
 
 def _picked(name: str) -> str:
     return f"picked_{name}"
+
+
+def second_after(time: datetime) -> datetime:
+    """The first whole second after a time."""
+    return time.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def next_whole_second(now: datetime, position: int) -> datetime:
@@ -160,9 +191,9 @@ def refresh(
     Returns
     -------
     dict
-        ``as_of``; ``customers``: known at it; ``touched``: of them recomputed; ``online``: of these written, the
-        others are online with a later moment; ``gone``: customers not known at it who were at
-        the last run, taken offline.
+        ``as_of``, the newest of the rows; ``customers``: known now; ``touched``: of them recomputed; ``online``: of
+        these written, the others are online with a later moment; ``gone``: customers not known now who were at the
+        last run, taken offline.
 
     Raises
     ------
@@ -179,23 +210,28 @@ def refresh(
         return _refresh_profiles(settings, workspace, began, as_of, everyone)
     backend = connect()
     tables, columns = open_tables(backend, workspace.tables, settings, workspace)
-    until = end_of_contracts(tables, settings)
+    until = end_of_known(tables, settings)
     tables, position = tables_with_events(backend, tables, settings, workspace)
-    tables = with_end_of_contracts(tables, until)
+    tables = complete_tables(tables, until)
+    is_present = as_of is None
     as_of = next_whole_second(began, position) if as_of is None else _whole_second(as_of)
     on_progress("what is known", 0, 1)
     _create_fingerprints(backend, tables, as_of)
     touched, removed = _changed(backend, workspace.refresh / FINGERPRINTS, everyone)
-    features, written = CompiledFeatures(backend, tables, columns), 0
+    features = CompiledFeatures(backend, tables, columns, orders_until(settings, until))
+    written, moments = 0, list[datetime]()
     with closing(OnlineWriter(workspace)) as online:
         for start in range(0, len(touched), CHUNK):
             on_progress("customers", start, len(touched))
             selects = _select_customers(backend, tables, touched[start : start + CHUNK])
-            written += online.write(features.rows(selects, as_of), position)
+            rows = features.rows(selects, as_of)
+            rows = online.not_earlier(rows) if is_present else rows
+            written += online.write(rows, position)
+            moments += rows["as_of"].dt.tz_localize(None).drop_duplicates().tolist()
         online.delete(removed, as_of)
-        newer = online.newer_than(as_of) if written < len(touched) else []
+        newer = online.newer_than(min(moments)) if moments and written < len(touched) else []
     known = _save_fingerprints(backend, workspace, without=newer)
-    return _summary(as_of, known, touched, written, removed)
+    return _summary(max(moments, default=features.latest(as_of)), known, touched, written, removed)
 
 
 def start_from_build(settings: Settings, workspace: Workspace, now: datetime | None = None) -> int:
@@ -215,7 +251,8 @@ def start_from_build(settings: Settings, workspace: Workspace, now: datetime | N
     backend = connect()
     base, columns = open_tables(backend, workspace.tables, settings, workspace)
     tables, position = tables_with_events(backend, base, settings, workspace)
-    tables = with_end_of_contracts(tables, end_of_contracts(base, settings))
+    until = end_of_known(base, settings)
+    tables = complete_tables(tables, until)
     newest = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of"])["as_of"].max().to_pydatetime()
     _create_fingerprints(backend, tables, newest.replace(tzinfo=None))
     _save_fingerprints(backend, workspace)
@@ -225,8 +262,8 @@ def start_from_build(settings: Settings, workspace: Workspace, now: datetime | N
         if later:
             as_of = next_whole_second(began, position)
             selects = _select_customers(backend, tables, later)
-            rows = CompiledFeatures(backend, tables, columns).rows(selects, as_of)
-            online.write(rows, position)
+            rows = CompiledFeatures(backend, tables, columns, orders_until(settings, until)).rows(selects, as_of)
+            online.write(online.not_earlier(rows), position)
             online.delete(sorted(set(later) - set(rows["customer_id"])), as_of)
     return len(later)
 
@@ -328,8 +365,9 @@ class OnEventRefresher:
             rows, position = self._log.read(self._aliases.all_ids(ids))
             as_of = next_whole_second(began, position)
             self._load(ids, rows)
-            self._online.write(self._features.rows(self._selects, as_of), position)
-        return as_of.replace(tzinfo=UTC)
+            written = self._online.not_earlier(self._features.rows(self._selects, as_of))
+            self._online.write(written, position)
+        return written["as_of"].min().to_pydatetime() if len(written) else as_of.replace(tzinfo=UTC)
 
     def close(self) -> None:
         """Close the online store."""
@@ -349,9 +387,10 @@ class OnEventRefresher:
         self._backend = connect()
         folder = self._workspace.refresh / SORTED_TABLES if _is_sorted_copy(self._workspace, tables) else tables
         self._tables, columns = open_tables(self._backend, folder, self._settings, self._workspace)
-        self._until = end_of_contracts(self._tables, self._settings)
-        complete = with_end_of_contracts(self._tables, self._until)
-        self._features = CompiledFeatures(self._backend, complete, columns)
+        self._until = end_of_known(self._tables, self._settings)
+        complete = complete_tables(self._tables, self._until)
+        until = orders_until(self._settings, self._until)
+        self._features = CompiledFeatures(self._backend, complete, columns, until)
         self._online = OnlineWriter(self._workspace)
         self._aliases = load_alias_map(tables)
         self._superseded = self._events_in_tables()
@@ -381,7 +420,7 @@ class OnEventRefresher:
             return f"SELECT * FROM own_{name}"
         events = create_temp_table(self._backend, events_table(name), self._no_events[name])
         rows = merge_events(self._backend.table(f"own_{name}"), events, TABLES[name].key)
-        return str(self._backend.compile(with_end_of_contracts({name: rows}, self._until)[name]))
+        return str(self._backend.compile(complete_tables({name: rows}, self._until)[name]))
 
     def _load(self, ids: list[str], logged: Iterable[Any]) -> None:
         """Keep all rows of these customers, and their events, where `_select` looks for them."""
@@ -422,18 +461,23 @@ def open_tables(
     return tables, columns
 
 
-def end_of_contracts(tables: Mapping[str, ir.Table], settings: Settings) -> datetime | None:
-    """How far contracts were loaded, UTC without a zone; None where churn is not by contract."""
-    return end_of_known(tables, settings) if settings.churn.kind == "contract" else None
+def complete_tables(tables: Mapping[str, ir.Table], until: datetime) -> dict[str, ir.Table]:
+    """The tables with ``known_until`` in what happens, see `features.windows.clock` and `subscriptions_as_of` there.
+
+    Parameters
+    ----------
+    tables
+        Events included.
+    until
+        How far the tables were loaded, UTC without a zone.
+    """
+    out = {n: t.mutate(known_until=timestamp(until)) if n in CLOCKED else t for n, t in tables.items()}
+    return out if "subscriptions" not in out else {**out, "subscriptions": with_states(out["subscriptions"])}
 
 
-def with_end_of_contracts(tables: Mapping[str, ir.Table], until: datetime | None) -> dict[str, ir.Table]:
-    """The tables, with ``known_until`` in each contract, see `features.windows.subscriptions_as_of`, and its states."""
-    if "subscriptions" not in tables:
-        return dict(tables)
-    contracts = with_states(tables["subscriptions"])
-    known = {} if until is None else {"known_until": timestamp(until)}
-    return {**tables, "subscriptions": contracts.mutate(**known)}
+def orders_until(settings: Settings, until: datetime) -> datetime | None:
+    """How far orders were loaded, if churn rests on them."""
+    return until if settings.churn.kind == "inactivity" else None
 
 
 def _require_registered(workspace: Workspace, columns: Sequence[Column]) -> None:

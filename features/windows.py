@@ -54,13 +54,33 @@ def timestamp(time: datetime) -> ir.TimestampScalar:
     return ibis.literal(time, type="timestamp(6)")
 
 
-def days_before(time: ir.Value, as_of: datetime) -> ir.Value:
-    """Days from a time to the as-of date, with fractions; a time counts from the start of its second.
+def days_before(time: ir.Value, as_of: datetime | ir.Value) -> ir.Value:
+    """Days from a time to the as-of date (or a clock), with fractions; a time counts from the start of its second.
 
     DuckDB gives an epoch with fractions of a second and Spark without: both are brought to whole seconds.
     """
-    epoch = (as_of - datetime(1970, 1, 1)).total_seconds()
-    return (ibis.literal(epoch, type="float64") - time.epoch_seconds().cast("float64").floor()) / SECONDS_A_DAY
+    return ((_epoch(as_of) if isinstance(as_of, datetime) else as_of) - _seconds(time)) / SECONDS_A_DAY
+
+
+def clock(rows: ir.Table, happened: str, as_of: datetime) -> ir.Value:
+    """Up to when a customer's rows of a table are known, in whole seconds since 1970: at most up to the as-of date.
+
+    Where ``known_until`` says how far the tables were loaded, this is the second after it, or after the newest row of
+    the customer that happened or came since: that nothing else came does not say that nothing else happened.
+    """
+    if "known_until" not in rows.columns:
+        return _epoch(as_of)
+    times = ibis.greatest(rows[happened], rows.recorded_at.fill_null(rows[happened]))
+    newest = times.max().over(ibis.window(group_by=rows.customer_id))
+    return ibis.least(_seconds(ibis.greatest(newest, rows.known_until)) + 1.0, _epoch(as_of))
+
+
+def _epoch(as_of: datetime) -> ir.Value:
+    return ibis.literal((as_of - datetime(1970, 1, 1)).total_seconds(), type="float64")
+
+
+def _seconds(time: ir.Value) -> ir.Value:
+    return time.epoch_seconds().cast("float64").floor()
 
 
 def orders_as_of(orders: ir.Table, as_of: datetime) -> ir.Table:
@@ -68,12 +88,13 @@ def orders_as_of(orders: ir.Table, as_of: datetime) -> ir.Table:
 
     Beside the table's columns it has
 
-    - ``days_ago``: days from the order to the as-of date;
+    - ``days_ago``: days from the order to the as-of date, or to where the customer's orders are known, see `clock`;
     - ``is_purchase``: false for a return, see `is_purchase`;
     - ``gap_days``: whole days since the customer's previous day with a purchase; null on the first such day.
     """
     rows = known(orders, "ordered_at", as_of)
-    rows = rows.mutate(days_ago=days_before(rows.ordered_at, as_of), is_purchase=is_purchase(rows))
+    days_ago = days_before(rows.ordered_at, clock(rows, "ordered_at", as_of))
+    rows = rows.mutate(days_ago=days_ago, is_purchase=is_purchase(rows))
     before = ibis.window(group_by=[rows.customer_id, rows.is_purchase], order_by=rows.ordered_at)
     gap = (rows.local_day - rows.local_day.lag().over(before)).nullif(0)
     return rows.mutate(gap_days=ibis.ifelse(rows.is_purchase, gap, ibis.null("int64")).cast("float64"))
@@ -88,7 +109,7 @@ def is_purchase(orders: ir.Table) -> ir.BooleanValue:
 def interactions_as_of(interactions: ir.Table, as_of: datetime) -> ir.Table:
     """Interactions known as of a date. One row per interaction, with ``days_ago``."""
     rows = known(interactions, "occurred_at", as_of)
-    return rows.mutate(days_ago=days_before(rows.occurred_at, as_of))
+    return rows.mutate(days_ago=days_before(rows.occurred_at, clock(rows, "occurred_at", as_of)))
 
 
 def contacts_as_of(contacts: ir.Table, as_of: datetime) -> ir.Table:
@@ -98,7 +119,8 @@ def contacts_as_of(contacts: ir.Table, as_of: datetime) -> ir.Table:
     """
     rows = known(contacts, "contacted_at", as_of)
     redeemed = ibis.ifelse(rows.redeemed_at < timestamp(as_of), rows.redeemed_at, ibis.null("timestamp(6)"))
-    return rows.mutate(days_ago=days_before(rows.contacted_at, as_of), redeemed_days_ago=days_before(redeemed, as_of))
+    until = clock(rows, "contacted_at", as_of)
+    return rows.mutate(days_ago=days_before(rows.contacted_at, until), redeemed_days_ago=days_before(redeemed, until))
 
 
 def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:

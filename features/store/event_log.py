@@ -384,7 +384,7 @@ def tables_with_events(
         return dict(tables), 0
     with EventLog(workspace.events) as log:
         rows, position = log.read()
-    until = end_of_known(tables, settings) if settings.churn.kind == "contract" else None
+    until = end_of_known(tables, settings)
     frames = event_frames(rows, ZoneInfo(settings.time_zone), load_alias_map(workspace.tables), until)
     if settings.counts_orders and "orders" in frames:
         frames["orders"]["amount"] = 1.0  # whatever an event says: orders of this business have no amounts

@@ -28,7 +28,7 @@ from features.labels.ready_label import known_to_have_left
 from features.people.identity import load_alias_map
 from features.schema import load_schema
 from features.store.online_rows import configure_online_store, has_online_store, open_online_rows, table_name
-from features.store.timestamps import to_micros
+from features.store.timestamps import from_micros, to_micros
 
 REPO = Path(__file__).parents[2] / "feature_repo"
 WORKSPACE = "${STAYCAST_WORKSPACE}"  # stands in feature_store.yaml for the folder of the workspace
@@ -144,6 +144,16 @@ class OnlineWriter:
             }
             written += self._rows.write(tables) // len(tables)
         return written
+
+    def not_earlier(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Feature rows, each with no earlier ``as_of`` than the row that is online, so that it replaces that one.
+
+        What is known of a customer may go less far than before: an event's order is another customer's in a later load.
+        """
+        found = self._rows.read(next(iter(self._views)), [], rows["customer_id"].tolist())
+        moments = rows["customer_id"].map({i: from_micros(row[0]) for i, row in found.items()})
+        before = pd.to_datetime(moments, utc=True).astype(rows["as_of"].dtype)
+        return rows.assign(as_of=rows["as_of"].mask(before > rows["as_of"], before))
 
     def newer_than(self, as_of: datetime) -> list[str]:
         """Customers whose row online is of a later moment than this one."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -14,6 +14,7 @@ from configs.workspace import Workspace
 from features import refresh
 from features.build import features_as_of
 from features.engine import connect, read_tables
+from features.labels.by_kind import end_of_known
 from features.schema import features_of
 from features.store import feature_store
 from features.store.event_log import Event, EventLog, tables_with_events
@@ -41,7 +42,9 @@ def order(number: int, customer: str, at: str = "2024-09-05T11:30:00.5Z", **more
 def full(workspace: Workspace, settings: Settings, as_of: datetime = MOMENT) -> pd.DataFrame:
     """All customers from all that is known, the slow way."""
     backend = connect()
-    tables, _ = tables_with_events(backend, read_tables(backend, workspace.tables), settings, workspace)
+    base = read_tables(backend, workspace.tables)
+    tables, _ = tables_with_events(backend, base, settings, workspace)
+    tables = refresh.complete_tables(tables, end_of_known(base, settings))
     columns = features_of(tables, settings.columns)
     return features_as_of(tables, columns, as_of).to_pandas().set_index("customer_id").sort_index()
 
@@ -63,7 +66,10 @@ def test_a_refresh_of_everyone_is_a_full_build(fresh: Workspace, few: Settings, 
     told = refresh.refresh(few, fresh, NOW, everyone=True)
     assert told == {"as_of": "2024-09-05T12:00:01Z", "customers": 120, "touched": 120, "online": 120, "gone": 0}
     found = online(fresh, ids)
-    assert (found["as_of"] == pd.Timestamp(MOMENT, tz="UTC")).all()
+    complete = refresh.second_after(end_of_known(read_tables(connect(), fresh.tables), few))
+    moments = found["as_of"].dt.tz_localize(None)
+    assert (moments[ids[:2]] == MOMENT).all()  # orders of theirs came; of the others, none since the last load
+    assert moments[ids[2:]].between(complete, complete + timedelta(hours=1)).all()
     same(found, full(fresh, few))
 
 
@@ -120,12 +126,33 @@ def test_a_moment_before_what_is_online_changes_nothing_and_forgets_nobody(
     same(online(fresh, ids), full(fresh, few))
 
 
+def test_nobody_has_lapsed_because_a_login_came_long_after_the_last_load(
+    fresh: Workspace, few: Settings, log: EventLog
+) -> None:
+    one = people(fresh)[0]
+    later = NOW + timedelta(days=400)
+    at_once = refresh.OnEventRefresher(few, fresh, log)
+    as_of = at_once([one], lambda: NOW)
+    before = online(fresh, [one]).loc[one]
+    login = {"interaction_id": "new", "customer_id": one, "occurred_at": later.isoformat(), "kind": "login"}
+    log.append([Event("login", "interactions", login)], later)
+    assert at_once([one], lambda: later + timedelta(seconds=1)) == as_of < NOW
+    after = online(fresh, [one]).loc[one]
+    assert after["days_since_last_order"] == before["days_since_last_order"]
+    assert after["orders_30d"] == before["orders_30d"]
+    assert after["visits_30d"] == 1 and after["days_since_last_visit"] < 0.01
+    log.append([order(1, one, (later - timedelta(days=3)).isoformat())], later + timedelta(seconds=2))
+    assert at_once([one], lambda: later + timedelta(seconds=3)) == (later + timedelta(seconds=3)).replace(microsecond=0)
+    assert online(fresh, [one]).loc[one, "days_since_last_order"] == pytest.approx(3, abs=0.001)
+    at_once.close()
+
+
 def test_one_by_one_is_the_full_build_too(fresh: Workspace, few: Settings, log: EventLog) -> None:
     ids = people(fresh)[:3]
     at_once = refresh.OnEventRefresher(few, fresh, log)
     assert at_once.known([*ids, "nobody", "x' OR true --"]) == set(ids)
     log.append([order(1, ids[0]), order(2, ids[2], discount=3.0, channel="web")], NOW)
-    assert at_once(ids, lambda: NOW) == MOMENT.replace(tzinfo=UTC)
+    assert at_once(ids[:1], lambda: NOW) == MOMENT.replace(tzinfo=UTC) > at_once(ids, lambda: NOW)
     same(online(fresh, ids), full(fresh, few).loc[ids])
     log.append([order(3, ids[1])], NOW)
     at_once(ids[1:2], lambda: NOW)

@@ -251,6 +251,5 @@ def test_a_number_too_large_to_compute_with_is_refused_and_an_older_one_stops_no
 
 def test_a_table_of_profiles_takes_no_contracts(tmp_path) -> None:
     settings = merged_with_default({"name": "ready", "churn": {"kind": "label"}}, "test")
-    assert refresh.end_of_contracts({}, settings) is None
     with pytest.raises(StaycastError):
         refresh.open_tables(connect(), tmp_path, settings, Workspace(tmp_path))
