@@ -4,10 +4,12 @@ A day is *quiet* if it has at most a tenth of the rows that its weekday usually 
 a gap if all of this holds:
 
 - it lasts at least `MIN_DAYS` days, more than twice as long as the pauses that the business makes anyway (its
-  `USUAL_PAUSES` longest others);
+  `USUAL_PAUSES` longest others, holidays at the same time of each year aside);
 - at the pace of the `WEEKS_BESIDE` weeks before it and after it (of both the slower), the missing rows are more than
-  chance explains, given how much weeks differ;
+  chance explains in all of the history, given how much weeks differ;
 - it begins and ends abruptly: the weeks at its edges are as busy as those beyond them, so that no season fades out;
+  a side of less than two whole weeks, at the beginning or the end of the data, is judged by the days there are, by
+  their weekday shares, against the pace of the other side;
 - a year before or after there is no such pause at that time of the year.
 
 Stretches that the business says it was closed (``quality.closed``) are none.
@@ -26,9 +28,12 @@ MIN_DAYS, MIN_HISTORY_DAYS = 7, 56
 QUIET, FAINT = 0.1, 0.25
 MAX_DAYS_AFTER = 3660  # the end of a gap after the newest row, if the data is said to go on for longer
 WEEKS_BESIDE, USUAL_PAUSES = 8, 3
-MIN_MISSING = 9.0  # rows that chance would have to lose, in units of the spread of weekly counts
+WHOLE_WEEKS = 2  # of fewer, a side is judged by its days against the pace of the other side
+BY_CHANCE = 0.01  # in so many histories at most, rows that come by chance make such a pause somewhere
+MIN_BEFORE = 9.0  # rows expected of a beginning that is shorter than two weeks, to tell that it is one
 ABRUPT = 0.5
 SEASON_DAYS = 10
+HOLIDAYS_A_YEAR = 4  # more long pauses are a rhythm
 GAP_TABLES = ("orders", "subscriptions", "interactions")  # contacts come in campaigns, customers as they will
 
 
@@ -147,36 +152,100 @@ def _missing(
 ) -> float | None:
     """About how many rows a run of quiet days lacks; None if it is no gap."""
     start, stop = run
-    others = sorted((b - a for a, b in runs if (a, b) != run), reverse=True)
-    pause = others[USUAL_PAUSES - 1] if len(others) >= USUAL_PAUSES else 0
-    if start == 0 or stop - start < max(MIN_DAYS, 2 * pause + 1):
+    if start == 0 or stop - start < MIN_DAYS or stop - start < 2 * _usual_pause(counts, weekday, run, runs) + 1:
         return None
-    sides = [side for side in (_weeks(counts, start, -1), _weeks(counts, stop, 1)) if len(side)]
-    if not sides or any(len(side) < 2 or np.median(side[:2]) < ABRUPT * np.median(side) for side in sides):
+    open_days = _without_long_runs(len(counts), [one for one in runs if one != run])
+    sides = [_weeks(counts, weekday * open_days, place, way) for place, way in ((start, -1), (stop, 1))]
+    whole = [side for side in sides if len(side) >= WHOLE_WEEKS]
+    if not whole:
         return None
-    pace = min(float(np.median(side)) for side in sides)
+    spread = _dispersion(whole)
+    pace = min(_sure_pace(side, spread) for side in whole)
+    if any(_is_less(side[:2].sum(), 2 * float(np.median(side[2:])), spread) for side in whole if len(side) > 2):
+        return None
+    if len(sides[0]) < WHOLE_WEEKS and not _begins_at_once(counts[:start], weekday[:start], pace, spread):
+        return None
+    if len(sides[1]) < WHOLE_WEEKS and _fades(counts[stop:], weekday[stop:], pace, spread):
+        return None
     expected = pace * float(weekday[start:stop].sum())
-    spread = max(1.0, float(np.mean([_dispersion(side) for side in sides])))
     found = float(counts[start:stop].sum())
-    if found > QUIET * expected or (expected - found) / spread < MIN_MISSING:
+    chances = max(len(counts) * pace / 7, 1.0)  # about so many rows could have begun such a pause
+    if found > QUIET * expected or _surprise(expected - found, spread) < np.log(chances / BY_CHANCE):
         return None
     return None if _seasonal(counts, weekday, run) else expected - found
 
 
-def _weeks(counts: np.ndarray, place: int, direction: int) -> np.ndarray:
-    """Rows of the whole weeks before (-1) or from a place on (1), the nearest first."""
-    days = (
-        counts[max(place - 7 * WEEKS_BESIDE, 0) : place][::-1] if direction < 0 else counts[place:][: 7 * WEEKS_BESIDE]
-    )
+def _sure_pace(side: np.ndarray, spread: float) -> float:
+    """Rows a week of the weeks on one side, less what chance may have added."""
+    pace = float(min(np.median(side), np.mean(side)))
+    return max(pace - 0.5 * np.sqrt(spread * pace / len(side)), 0.0)
+
+
+def _usual_pause(counts: np.ndarray, weekday: np.ndarray, run: tuple[int, int], runs: Sequence[tuple[int, int]]) -> int:
+    """How long the pauses are that the business makes now and then, holidays at their time of the year aside; days."""
+    others = [one for one in runs if one != run]
+    long = [one for one in others if one[1] - one[0] >= MIN_DAYS]
+    if len(long) <= HOLIDAYS_A_YEAR * max(len(counts) / 365, 1.0):
+        holidays = {one for one in long if _seasonal(counts, weekday, one)}
+        others = [one for one in others if one not in holidays]
+    lengths = sorted((stop - start for start, stop in others), reverse=True)
+    return lengths[USUAL_PAUSES - 1] if len(lengths) >= USUAL_PAUSES else 0
+
+
+def _without_long_runs(length: int, runs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """1 on each day, 0 on those of the long quiet runs, which say nothing of the pace, shape (length,)."""
+    out = np.ones(length)
+    for start, stop in runs:
+        if stop - start >= MIN_DAYS:
+            out[start:stop] = 0
+    return out
+
+
+def _is_less(found: float, expected: float, spread: float) -> bool:
+    """True if rows are less than `ABRUPT` of what is expected, by more than chance explains."""
+    least = ABRUPT * expected
+    return bool(found < least - 1.5 * np.sqrt(spread * least))
+
+
+def _surprise(missing: float, spread: float) -> float:
+    """Minus the logarithm of the chance that no row comes where `missing` are expected (negative binomial)."""
+    return missing * (1.0 if spread < 1.01 else float(np.log(spread) / (spread - 1)))
+
+
+def _begins_at_once(counts: np.ndarray, weekday: np.ndarray, pace: float, spread: float) -> bool:
+    """True if the few days before a run show a business at its pace, and not one that is about to begin."""
+    expected = pace * float(weekday.sum())
+    return len(counts) >= 7 and expected / spread >= MIN_BEFORE and float(counts.sum()) >= ABRUPT * expected
+
+
+def _fades(counts: np.ndarray, weekday: np.ndarray, pace: float, spread: float) -> bool:
+    """True if the few days behind a run show a business that comes back slowly or not at all.
+
+    The very last day says little: it may hold one late row, or the export may have been taken in its morning.
+    """
+    return len(counts) == 1 or _is_less(float(counts[:-1].sum()), pace * float(weekday[:-1].sum()), spread)
+
+
+def _weeks(counts: np.ndarray, shares: np.ndarray, place: int, direction: int) -> np.ndarray:
+    """Rows of the whole weeks before (-1) or from a place on (1), the nearest first.
+
+    A week of which at least half counts (`shares` of its days, 0 for a day that does not) is scaled to a whole one.
+    """
+    length = 7 * WEEKS_BESIDE
+    beside = slice(max(place - length, 0), place) if direction < 0 else slice(place, place + length)
+    days, of_week = counts[beside][::direction], shares[beside][::direction]
     whole = len(days) // 7
-    return days[: 7 * whole].reshape(whole, 7).sum(axis=1)
+    there = of_week[: 7 * whole].reshape(whole, 7)
+    sums = (days[: 7 * whole].reshape(whole, 7) * (there > 0)).sum(axis=1)
+    parts = there.sum(axis=1)
+    return sums[parts >= 0.5] / np.minimum(parts[parts >= 0.5], 1.0)
 
 
-def _dispersion(weeks: np.ndarray) -> float:
-    """Variance of weekly counts over their mean, by the steps from week to week: a trend is no spread."""
-    if len(weeks) < 3 or not weeks.any():
-        return 1.0
-    return float(np.median(np.abs(np.diff(weeks))) ** 2 / (2 * 0.4549 * np.mean(weeks)))
+def _dispersion(sides: Sequence[np.ndarray]) -> float:
+    """Variance of weekly counts over their mean, at least 1, by the steps from week to week: a trend is no spread."""
+    steps = [np.abs(np.diff(side)) / np.sqrt(np.maximum(side[1:] + side[:-1], 1.0)) for side in sides]
+    all_steps = np.concatenate(steps)
+    return max(1.0, float(np.median(all_steps)) ** 2 / 0.4549) if len(all_steps) > 1 else 1.0
 
 
 def _seasonal(counts: np.ndarray, weekday: np.ndarray, run: tuple[int, int]) -> bool:
@@ -188,7 +257,7 @@ def _seasonal(counts: np.ndarray, weekday: np.ndarray, run: tuple[int, int]) -> 
             stop = start + length
             if start < 7 or stop > len(counts) - 7:
                 continue
-            around = np.concatenate([_weeks(counts, start, -1), _weeks(counts, stop, 1)])
+            around = np.concatenate([_weeks(counts, weekday, start, -1), _weeks(counts, weekday, stop, 1)])
             usual = float(np.median(around)) * float(weekday[start:stop].sum())
             if usual and counts[start:stop].sum() <= FAINT * usual:
                 return True

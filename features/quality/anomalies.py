@@ -78,6 +78,7 @@ RULES: Mapping[str, tuple[Severity, str]] = {
     "hours_moved": ("stop", "see in which time zone the export writes its times, and say so in the mapping"),
     "recorded_before_event": ("stop", "see whether the two times were exchanged, or are told in different zones"),
     "damaged_text": ("stop", "read the file in the encoding it was written in, as a rule UTF-8"),
+    "fewer_usable_rows": ("stop", "see in the quarantine why rows cannot be used that could be before"),
     "fewer_rows": ("stop", "see whether the export was cut short"),
     "more_rows": ("warn", "see whether rows were loaded twice, or the business grew"),
     "ends_early": ("stop", "see whether the export was cut short: it ends before the other tables do"),
@@ -255,10 +256,8 @@ def _profile_column(
     if len(filled) == 0:
         return out
     if field.name != key:
-        out |= {
-            "mode": float(filled.value_counts().iloc[0] / len(filled)),
-            "run": _longest_run(filled) if dated else 0.0,
-        }
+        out |= {"mode": float(filled.value_counts().iloc[0] / len(filled))}
+        out |= _longest_run(filled) if dated else {"run": 0.0}
     if field.kind in ("number", "flag"):
         return out | _profile_numbers(
             filled.to_numpy(float), in_time[field.name] if dated else in_time[field.name].head(0)
@@ -279,11 +278,13 @@ def _profile_column(
     return out | {"shapes": _shapes(text)}
 
 
-def _longest_run(values: pd.Series) -> float:
-    """Rows of the longest stretch of one value, in the file's order, as a share of all."""
+def _longest_run(values: pd.Series) -> Profile:
+    """Rows of the longest stretch of one value, in the file's order, as a share of all; how often that value comes."""
     codes = pd.factorize(values)[0]
     starts = np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
-    return float(np.diff(np.append(starts, len(codes))).max() / len(codes))
+    lengths = np.diff(np.append(starts, len(codes)))
+    value = codes[starts[lengths.argmax()]]
+    return {"run": float(lengths.max() / len(codes)), "run_value": float((codes == value).mean())}
 
 
 def _profile_numbers(values: np.ndarray, in_time: pd.Series) -> Profile:
@@ -387,6 +388,10 @@ def _comparison_findings(name: str, new: Profile, old: Profile) -> list[Finding]
         findings.append(_finding(name, "*", "fewer_rows", f"{per_day[0]:.1f} rows a day", f"about {per_day[1]:.1f}"))
     if old["rows_used"] >= MIN_ROWS and per_day[0] > MORE * per_day[1]:
         findings.append(_finding(name, "*", "more_rows", f"{per_day[0]:.1f} rows a day", f"about {per_day[1]:.1f}"))
+    usable = [max(p["rows_used"], 0) / max(p["rows_read"], 1) for p in (new, old)]
+    if usable[0] < usable[1] - FELL and _z(new["rows_used"], new["rows_read"], old["rows_used"], old["rows_read"]) < -Z:
+        got = f"{usable[0]:.1%} of the rows can be used"
+        findings.append(_finding(name, "*", "fewer_usable_rows", got, f"about {usable[1]:.1%}"))
     if new["repeated"] > old["repeated"] + REPEATED:
         got = f"{new['repeated']:.1%} of the rows repeat another in all but the key"
         findings.append(_finding(name, "*", "repeated_rows", got, f"about {old['repeated']:.1%}"))
@@ -419,6 +424,10 @@ def _stuck(table: str, column: str, new: Profile, old: Profile) -> list[Finding]
     if old.get("novelty", 0) > OPEN or (old["run"] > 0.1 and old["kind"] != "number"):
         return []
     if new["run"] <= 2 * old["run"] + RUN:
+        return []
+    usual = old["mode"]  # a run of the value that was as common before is one by chance, or a batch
+    noise = 2.5 * np.sqrt(usual * (1 - usual) * (1 / new["filled"] + 1 / old["filled"]))
+    if new["run"] < usual and new.get("run_value", 0) == new["mode"] and new["mode"] <= usual + RUN + noise:
         return []
     return [
         _finding(

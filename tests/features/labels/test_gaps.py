@@ -114,3 +114,47 @@ def test_rows_far_apart_are_no_gap_and_no_failure() -> None:
     assert find_gaps("orders", lone) == []
     assert find_gaps("orders", lone, datetime(2030, 1, 1)) == []
     assert find_gaps("orders", lone.head(1), datetime(9999, 12, 31)) == []
+
+
+def _lively(name: str) -> pd.Series:
+    rng = np.random.default_rng(11)
+    return {"a shop": sold(rng, 200, 5), "weekdays only": sold(rng, 200, 8, (1, 1, 1, 1, 1, 0, 0))}[name]
+
+
+@pytest.mark.parametrize("name", ["a shop", "weekdays only"])
+@pytest.mark.parametrize("days_after", [2, 5, 11])
+def test_a_gap_shortly_before_the_end_is_judged_by_the_days_behind_it(name: str, days_after: int) -> None:
+    rows = _lively(name)
+    last = rows.index[-1] - pd.Timedelta(days=days_after + int(rows.index[-1].weekday() == 6) * 2)
+    [gap] = find_gaps("orders", shut(rows, (str((last - pd.Timedelta(days=17)).date()), str(last.date()))))
+    assert gap.days >= 18 and not gap.at_end
+
+
+def test_a_business_that_ends_with_a_late_row_or_begins_with_a_test_has_no_gap() -> None:
+    rng = np.random.default_rng(12)
+    ends = shut(sold(rng, 200, 8), ("2022-08-01", "2022-09-14"))
+    ends.iloc[-1:], ends.iloc[170:-1] = 1, 0
+    assert find_gaps("orders", ends[ends > 0]) == []
+    begins = shut(sold(rng, 200, 6), (START, "2022-04-01"))
+    begins.iloc[[0, 1, 3]] = 5, 2, 1
+    assert find_gaps("orders", begins) == []
+    soft = shut(sold(rng, 200, 8), ("2022-03-10", "2022-04-05"))
+    soft.iloc[:9] = 1
+    assert find_gaps("orders", soft) == []
+
+
+def test_pauses_at_the_same_time_of_each_year_hide_no_gap_elsewhere() -> None:
+    rows = sold(np.random.default_rng(13), 1000, 6)
+    rows = rows.where(rows.index.month != 8, 0)
+    assert find_gaps("orders", rows) == []
+    [gap] = find_gaps("orders", shut(rows, ("2023-03-01", "2023-03-21")))
+    assert gap.days == 21
+
+
+def test_two_contracts_a_week_by_chance_make_no_gap_and_a_month_without_any_does() -> None:
+    rng = np.random.default_rng(14)
+    for _ in range(20):
+        rows = sold(rng, 365, 0.8)
+        assert find_gaps("subscriptions", rows) == []
+        [gap] = find_gaps("subscriptions", shut(rows, ("2022-07-01", "2022-08-01")))
+        assert gap.begins <= datetime(2022, 7, 1)

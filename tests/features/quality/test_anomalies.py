@@ -150,3 +150,28 @@ def test_a_day_that_is_turned_gains_at_least_nothing_and_as_told(hours: list[int
     if shift and gain > 1:
         assert explained > 0.5
     assert -12 <= found <= 11
+
+
+def test_rows_that_can_no_longer_be_used_are_found_even_where_the_share_is_within_its_threshold(
+    tables: Tables, usual: Profile, settings: Settings
+) -> None:
+    amounts = tables["orders"]["amount"].astype(object).copy()
+    amounts.iloc[::12] = None
+    found = find_anomalies(profile(orders(tables, amount=amounts), settings), usual)
+    assert ("orders", "*", "fewer_usable_rows") in {(f.table, f.column, f.rule) for f in found}
+
+
+def test_a_value_as_common_as_before_is_not_stuck_because_its_rows_stand_together(
+    tables: Tables, settings: Settings
+) -> None:
+    size = len(tables["orders"])
+    order = tables["orders"]["ordered_at"].argsort().argsort().to_numpy()
+    spread = profile(orders(tables, channel=np.where(order % 10 < 6, "web", "shop")), settings)
+    together = profile(
+        orders(tables, channel=np.where(order < 0.4 * size, "web", np.where(order % 3, "shop", "web"))), settings
+    )
+    stuck = profile(
+        orders(tables, channel=np.where(order > 0.6 * size, "web", np.where(order % 10 < 6, "web", "shop"))), settings
+    )
+    assert "stuck_values" not in {f.rule for f in find_anomalies(together, spread)}
+    assert "stuck_values" in {f.rule for f in find_anomalies(stuck, spread)}
