@@ -221,12 +221,28 @@ def _days(guess: TableGuess) -> pd.DataFrame | None:
     if ids is None or time is None:
         return None
     rows = pd.DataFrame({"customer": ids.filled.astype(str), "day": times_of(time).dt.normalize()}).dropna()
+    rows = rows[rows.index.isin(_counting(guess))]
     if guess.table.name == "subscriptions":
         end = guess.column("ended_at") or guess.column("cancelled_at")
         if end is None:
             return None
         rows["end"] = times_of(end)
     return rows
+
+
+def _counting(guess: TableGuess) -> pd.Index:
+    """The rows of a file that its proposed rules keep."""
+    kept = pd.Series(True, index=guess.columns[0].values.index)
+    by_name = {c.name: c for c in guess.columns}
+    for name, (rule, _) in (guess.reading.where if guess.reading else {}).items():
+        values = by_name[name].filled.astype(str).reindex(kept.index).fillna("")
+        if isinstance(rule, list):
+            kept &= values.isin([str(value or "") for value in rule])
+        elif "not" in rule:
+            kept &= ~values.isin([str(value or "") for value in rule["not"]])
+        else:
+            kept &= (values == "") == rule["empty"]
+    return kept.index[kept]
 
 
 def rounded_up(days: float) -> int:

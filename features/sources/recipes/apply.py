@@ -54,7 +54,10 @@ def understand_by_recipe(name: str, samples: Mapping[Path, tuple[Column, ...]]) 
         for place, guess in _guesses(table, variants, path, columns):
             tables.setdefault(table, {}).setdefault((place, tuple(map(id, columns))), []).append(guess)
     if not tables:
-        raise DataError(f"no file is an export of {recipe.title} as its recipe knows it; {_expected(recipe)}")
+        raise DataError(
+            f"no file is an export of {recipe.title} as its recipe knows it; {_expected(recipe)}. "
+            "Export with these names (as a rule by the language of your account), or leave out --recipe"
+        )
     entries = with_repairs({t: list(tables[t].values()) for t in TABLES if t in tables})
     kind = recipe.kind if recipe.kind != "contract" or "subscriptions" in entries else "inactivity"
     events = "subscriptions" if kind == "contract" else "orders"

@@ -194,3 +194,34 @@ def test_a_period_that_is_not_known_is_asked_about(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text(STRIPE_SUBSCRIPTIONS.replace(",year,", ",fortnight,"))
     with pytest.raises(DataError, match="'Interval' holds 'fortnight'"):
         propose_config([tmp_path], "x", "stripe")
+
+
+TRANSLATED = {
+    "hubspot, de": (
+        "Datensatz-ID,Unternehmensname,Erstellungsdatum\n9001,Acme,2023-01-01\n",
+        "Datensatz-ID,Deal-Name,Deal-Phase,Betrag,Abschlussdatum,Zugeordnete Unternehmens-IDs\n"
+        "101,A,Abgeschlossen und gewonnen (Vertrieb),1200,2024-03-04,9001\n"
+        "102,B,Abgeschlossen und verloren (Vertrieb),500,2024-03-05,9001\n",
+    ),
+    "salesforce, de": (
+        "Account-ID,Accountname,Erstelldatum\n0016000000MRatdAAC,Acme,01.02.2023\n",
+        "Opportunity-ID,Opportunity-Name,Account-ID,Phase,Betrag,Schlusstermin\n"
+        "101,A,0016000000MRatd,Geschlossen und gewonnen,1200,25.03.2024\n"
+        "102,B,0016000000MRatd,Geschlossen und verloren,500,26.03.2024\n",
+    ),
+    "salesforce, fr": (
+        "ID du compte,Nom du compte,Date de création\n0016000000MRatdAAC,Acme,2023-02-01\n",
+        "ID de l'opportunité,Nom de l'opportunité,ID du compte,Étape,Montant,Date de clôture\n"
+        "101,A,0016000000MRatd,Fermée gagnée,1200,2024-03-25\n102,B,0016000000MRatd,Fermée perdue,500,2024-03-26\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", TRANSLATED)
+def test_exports_with_translated_names_are_known_and_their_ids_join(tmp_path: Path, shape: str) -> None:
+    accounts, deals = TRANSLATED[shape]
+    _, tables, text = proposed(tmp_path, shape.split(",")[0], accounts=accounts, deals=deals)
+    assert cells(tables["orders"], "order_id", "amount") == [("101", "1200.0")]
+    assert cells(tables["orders"], "customer_id") == cells(tables["customers"], "customer_id")
+    assert ("ids: {customer_id: [salesforce]}" in text) == shape.startswith("salesforce")
+    assert "leaves out 1 rows of the sample" in text
