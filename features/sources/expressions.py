@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, nearest
 from features.numbers import reading
 from features.sources.mapping import EPOCHS, Numbers, TableMapping, Times
 from features.sources.rows.ids import repaired
@@ -273,8 +273,33 @@ class PartReader:
             return _time(name, sql, kind, times.model_copy(update={"zone": self.zone_of(name)}), shared)
         if role == "number":
             scale, declared = _scale(name, self.mapping.numbers.get(name), currency), self._declared(name)
-            return _number(sql, kind, declared or signs.get(name, "none"), declared is not None, scale, shared)
+            factors, reason = self._factors(name)
+            scale += factors
+            number = _number(sql, kind, declared or signs.get(name, "none"), declared is not None, scale, shared)
+            return replace(number, reason=reason)
         return ColumnExpression(sql)
+
+    def _factors(self, name: str) -> tuple[str, str]:
+        """SQL that multiplies and divides a number by other columns, and a reason against rows where these are none.
+
+        Raises
+        ------
+        ConfigError
+            There is no such column.
+        """
+        given, factors, reasons = self.mapping.numbers.get(name, Numbers()), "", []
+        for sign, column in (("*", given.times), ("/", given.per)):
+            if column is None:
+                continue
+            if column not in self.part.columns:
+                known = nearest(column, self.part.columns)
+                raise ConfigError(f"numbers: {name}: {self.part.label} has no column '{column}'{known}")
+            text = as_text(*self.part.columns[column], trim=True)
+            factor = f"try_cast({text} as double)"
+            factors += f" {sign} (case when coalesce({text}, '') = '' then 1.0 when {factor} > 0 then {factor} end)"
+            broken = f"coalesce({text}, '') <> '' and not coalesce({factor} > 0, false)"
+            reasons.append(f"case when {broken} then {quote_literal(f'{name}: {column} is no number above 0')} end")
+        return factors, f"coalesce({', '.join(reasons)})" if reasons else NULL_TEXT
 
 
 def as_text(column: str, kind: str, trim: bool = False) -> str:

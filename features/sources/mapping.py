@@ -25,6 +25,8 @@ How a value is read, see `features.sources.expressions`:
   the values that leave no doubt (``1.234,50``): of the column in its file, else of the column in the other files, and
   of the file. Where nothing decides what ``1,234`` or ``1.234`` means, reading stops with the question.
 - A *scale* divides: 100 for cents; ``minor`` for the smallest unit of each row's currency (the yen has no cents).
+- *times* and *per* name further columns of the source, by which the number is multiplied and divided: the price of one
+  times ``Quantity``, per ``Interval Count`` months. An empty one counts as one.
 - A *currency* beside a number (``12.30 EUR``, ``$5``) tells its row's, before ``currency`` does. Amounts in another one
   than the business's are converted, see `features.sources.one_currency`.
 - ``N/A`` and its like (`features.numbers.reading.PLACEHOLDERS`) are empty, where a number or time may be.
@@ -96,6 +98,8 @@ class Numbers(Section):
 
     decimal: Literal[".", ","] | None = None
     scale: Annotated[float, Field(allow_inf_nan=False), AfterValidator(_not_zero)] | Literal["minor"] = 1.0
+    times: str | None = None
+    per: str | None = None
 
 
 class TableMapping(Section):

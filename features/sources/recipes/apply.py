@@ -94,8 +94,9 @@ def _guess(
         own_rows = {column.name: ([period], "prices of this period")} if column else {}
         reading = replace(reading, where={**own_rows, **reading.where}, may_be_empty=True)
     if scale != 1.0:
-        own = reading.numbers.get("price_per_month", {}).get("scale", 1.0)
-        reading = replace(reading, numbers={**reading.numbers, "price_per_month": {"scale": own * scale}})
+        own = reading.numbers.get("price_per_month", {})
+        price = {**own, "scale": own.get("scale", 1.0) * scale}
+        reading = replace(reading, numbers={**reading.numbers, "price_per_month": price})
     return TableGuess(spec, path, columns, guesses, 1.0, reading)
 
 
@@ -111,13 +112,22 @@ def _reading(variant: Variant, columns: tuple[Column, ...], found: Mapping[str, 
         odd = [str(code) for code in currency.counts.index if str(code).upper() in WITHOUT_HUNDREDTHS]
         if odd:
             where[currency.name] = ({"not": odd}, "has no hundredths: read such rows by an entry of their own")
-    units = first_of((variant.per_unit,), columns) if variant.per_unit else None
-    if units is not None and set(map(str, units.counts.index)) - {"1"}:
-        notes.append(f"DOUBT: {units.name} is not always 1, and the price may be that of one")
+    numbers: dict[str, dict[str, Any]] = {n: dict(how) for n, how in variant.numbers.items() if n in found}
+    for key, names, words in (("times", variant.per_unit, "times"), ("per", variant.per_count, "over")):
+        factor = first_of(names, columns)
+        if factor is not None and "price_per_month" in found:
+            numbers["price_per_month"] = {**numbers.get("price_per_month", {}), key: factor.name}
+            notes.append(f"price_per_month: {found['price_per_month'].name} {words} {factor.name}")
+    own = found.get("subscription_id")
+    if own is not None and own.counts.max() > 1:
+        notes.append(
+            f"DOUBT: rows share one {own.name}, and only the first counts; items of one contract are added up by "
+            "lines: {price_per_month: sum}"
+        )
     return Reading(
         where=where,
         lines={name: how for name, how in variant.lines.items() if name in found},
-        numbers={name: dict(how) for name, how in variant.numbers.items() if name in found},
+        numbers=numbers,
         values={name: dict(words) for name, words in variant.values.items() if name in found},
         currency=None if currency is None or currency.filled.empty else currency.name,
         key_prefix=variant.key_prefix,

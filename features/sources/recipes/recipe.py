@@ -69,7 +69,9 @@ class Variant(Section):
     hundredths
         Numbers that are told in the smallest unit of their currency.
     per_unit
-        The column that says for how many units the price is to be paid.
+        The column that says for how many units the price of one is to be paid.
+    per_count
+        The column that says of how many periods the price is.
     why
         In words, for the proposal.
     """
@@ -81,12 +83,13 @@ class Variant(Section):
     key_prefix: str | None = None
     currency: Names = ()
     values: dict[str, dict[str, str]] = Field(default_factory=dict)
-    numbers: dict[str, dict[str, float]] = Field(default_factory=dict)
+    numbers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     hundredths: tuple[str, ...] = ()
     lines: dict[str, Literal["once", "sum"]] = Field(default_factory=dict)
     where: tuple[Rule, ...] = ()
     periods: Periods | None = None
-    per_unit: str | None = None
+    per_unit: Names = ()
+    per_count: Names = ()
     why: str = ""
 
     def fits(self, columns: Sequence[Column]) -> bool:

@@ -142,12 +142,33 @@ def test_stripe_prices_are_of_a_month_and_invoices_that_were_paid_are_orders(tmp
     assert content["churn"]["kind"] == "contract" and content["source"]["customers_from"] == "subscriptions"
     rows = tables["subscriptions"].sort_values("subscription_id")
     assert cells(rows, "subscription_id", "price_per_month", "status") == [
-        ("sub_1", "10.0", "active"), ("sub_2", "20.0", "canceled"), ("sub_3", "10.0", "trialing"),
+        ("sub_1", "10.0", "active"), ("sub_2", "20.0", "canceled"), ("sub_3", "20.0", "trialing"),
     ]  # fmt: skip
     assert pd.to_datetime(rows["paid_until"], utc=True).dt.day.tolist() == [1, 1, 4]
     assert str(rows["cancelled_at"].iloc[1]).startswith("2023-06-01 09:30")
     assert cells(tables["orders"], "order_id", "amount") == [("in_1", "10.0")]
-    assert "DOUBT: Quantity is not always 1" in text
+    assert "price_per_month: Amount times Quantity" in text and "DOUBT: rows share" not in text
+
+
+def test_a_price_is_that_of_all_units_and_of_one_of_its_periods(tmp_path: Path) -> None:
+    rows = ["month,1,3,4000", "month,3,1,3000", "year,1,2,12000", "year,2,,24000", "month,none,1,1000"]
+    head = "id,customer,status,created,current_period_end,currency,interval,interval_count,quantity,amount\n"
+    api = "".join(f"sub_{i},cus_{i},active,1672531200,1701388800,usd,{row}\n" for i, row in enumerate(rows))
+    _, tables, text = proposed(tmp_path, "stripe", subscriptions=head + api + api.splitlines()[0] + "\n")
+    prices = tables["subscriptions"].drop_duplicates("subscription_id").set_index("subscription_id")
+    assert prices["price_per_month"].astype(float).round(6).tolist()[:2] == [120.0, 10.0]
+    assert prices.loc[["sub_2", "sub_3"], "price_per_month"].astype(float).tolist() == [20.0, 10.0]
+    assert "interval_count is no number above 0" in str(prices.loc["sub_4"].tolist())
+    assert "DOUBT: rows share one id" in text
+
+
+@pytest.mark.parametrize(("price", "value"), [("plan_unit_price", "40.0"), ("plan_amount", "10.0"), ("mrr", "120.0")])
+def test_chargebee_prices_are_of_a_month_whatever_the_billing_period(tmp_path: Path, price: str, value: str) -> None:
+    head = f"subscriptions.id,customers.id,subscriptions.status,subscriptions.started_at,subscriptions.{price},"
+    head += "subscriptions.plan_quantity,subscriptions.billing_period,subscriptions.billing_period_unit\n"
+    line = "s1,c1,Active,2023-03-01 00:00:00,120.00,4,1,Year\n"
+    _, tables, _ = proposed(tmp_path, "chargebee", subscriptions=head + line)
+    assert cells(tables["subscriptions"], "price_per_month") == [(value,)]
 
 
 def test_stripe_amounts_of_the_api_are_hundredths_and_yen_are_not(tmp_path: Path) -> None:
