@@ -38,6 +38,8 @@ def test_versions_aliases_tags_and_descriptions_are_those_that_mlflow_tells(copi
             assert set(own.aliases) == {a for a, n in aliases.items() if str(n) == own.version}
         assert not read
         assert [v.version for v in catalog.versions(copied, model)] == ["2", "1"]
+        champion = catalog.champion(copied, model)
+        assert champion is not None and champion.version == "1", "the newest one is not the one that serves"
     assert catalog.versions(copied, "nothing") == []
 
 
