@@ -10,13 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+from features.labels.label_column import find_label
 from features.sources.proposal import lexicon
 from features.sources.proposal.columns import EPOCHS, Column
 from features.sources.proposal.lexicon import SENSITIVE
 from features.sources.proposal.order_lines import lines_of
 from features.sources.proposal.repairs import with_repairs
 from features.sources.proposal.row_rules import row_rules
-from features.sources.proposal.tables import Reading, TableGuess, guess_table, guess_tables
+from features.sources.proposal.tables import Guess, Reading, TableGuess, guess_table, guess_tables
 from features.sources.rows.meaning import normalized
 from features.tables import CUSTOMERS, TABLES
 
@@ -91,9 +92,12 @@ def understand(samples: dict[Path, tuple[Column, ...]]) -> Business:
         Columns of each file.
     """
     found, unknown = guess_tables(samples)
+    if not found:
+        found = [guess for path in unknown if (guess := _without_ids(path, samples[path]))]
+        unknown = [path for path in unknown if path not in {guess.path for guess in found}]
     aside = {path: "none of the tables: its columns are " + _names(samples[path]) for path in unknown}
     if not {"orders", "subscriptions"} & {g.table.name for g in found}:
-        found = [_more_than_a_list(g) for g in found]
+        found = [g if g.reading else _more_than_a_list(g) for g in found]
     names = {g.table.name for g in found}
     kind = "contract" if "subscriptions" in names else "inactivity" if "orders" in names else "label"
     if kind == "label" and "profiles" not in names:
@@ -123,6 +127,18 @@ def _more_than_a_list(guess: TableGuess) -> TableGuess:
         return contracts
     profiles = guess_table(guess.path, guess.columns, ("profiles",))
     return profiles if profiles and profiles.column("label") else guess
+
+
+def _without_ids(path: Path, columns: tuple[Column, ...]) -> TableGuess | None:
+    """A table with a column that says who left and no column of ids: its rows are numbered."""
+    flags = [c for c in columns if c.distinct == 2]
+    label = find_label(pd.DataFrame({c.name: c.values for c in flags})) if flags else None
+    if label is None or label.score < 1:
+        return None
+    column = next(c for c in flags if c.name == label.column)
+    field = next(f for f in TABLES["profiles"].fields if f.name == "label")
+    reading = Reading(number_rows=True)
+    return TableGuess(TABLES["profiles"], path, columns, (Guess(field, column, label.score, label.why),), 0.5, reading)
 
 
 def _with_dates(guess: TableGuess, aside: dict[Path, str]) -> TableGuess | None:

@@ -75,6 +75,7 @@ class TableGuess:
     def missing(self) -> tuple[str, ...]:
         """Required columns of the table that no column of the file seems to be."""
         found = {g.field.name for g in self.guesses}
+        found |= {"customer_id"} if self.reading is not None and self.reading.number_rows else set()
         return tuple(f.name for f in self.table.fields if f.required and f.name not in found)
 
     @property

@@ -187,6 +187,9 @@ def _reading_lines(guess: TableGuess) -> list[str]:
         rates = "; SEVERAL: give `rates`, see configs/default.yaml" if column.distinct > 1 else ""
         lines.append(f"currency: {quoted(column.name)}  # it holds {codes}{rates}")
     lines += ["may_be_empty: true"] if reading.may_be_empty else []
+    if reading.number_rows:
+        why = "no column names customers: the number of a row does, as long as the file keeps its order"
+        lines.append(f"number_rows: true  # CHECK: {why}")
     if reading.ids:
         lines.append(f"ids: {{customer_id: {_flow(reading.ids[0])}}}  # CHECK: {comment(reading.ids[1])}")
     if reading.where:

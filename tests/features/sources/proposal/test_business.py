@@ -43,3 +43,15 @@ def test_days_are_rounded_up_to_what_people_use(days: float, step: int) -> None:
 @pytest.mark.parametrize("text", ["2024-01-05 10:00", "2024/1/5", "05.01.2024", "1704448800"])
 def test_times_are_read_as_they_were_known(text: str) -> None:
     assert times_of(Column("date", pd.Series([text]))).dt.normalize().tolist() == [pd.Timestamp("2024-01-05")]
+
+
+@pytest.mark.parametrize(
+    ("label", "values"), [("Attrition", ("Yes", "No")), ("离职流失", ("是", "否")), ("Abandono", ("sí", "no"))]
+)
+def test_a_table_with_a_label_and_without_ids_gets_row_numbers(label: str, values: tuple[str, str]) -> None:
+    rows = pd.DataFrame({"Age": [20, 31] * 20, "Income": range(500, 540), "Dept": ["a", "b"] * 20, label: values * 20})
+    business = understand({Path("hr.csv"): columns_of(rows)})
+    assert business.kind == "label" and business.missing == ()
+    guess = business.tables["profiles"][0][0]
+    assert guess.missing == () and guess.reading is not None and guess.reading.number_rows
+    assert not understand({Path("hr.csv"): columns_of(rows.drop(columns=label))}).tables
