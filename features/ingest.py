@@ -40,6 +40,7 @@ from features.quality.dates.sign_ups import with_first_signs
 from features.quality.first_events import customers_of
 from features.quality.outlying_amounts import set_outliers_aside
 from features.quality.quarantine import kept_columns
+from features.sources.dated_numbers import with_dated_numbers
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
 from features.sources.one_currency import convert_currencies
@@ -176,9 +177,11 @@ def prepared_tables(raw: Mapping[str, Raw], settings: Settings, now: datetime) -
     Raises
     ------
     DataError
-        See `features.labels.ready_label.prepare` and `features.sources.one_currency.convert_currencies`.
+        See `features.labels.ready_label.prepare`, `features.sources.dated_numbers.with_dated_numbers` and
+        `features.sources.one_currency.convert_currencies`.
     """
     prepared = without_copies(ready_label.prepare(raw, settings, now))
+    prepared = with_dated_numbers(prepared, settings.columns.numbers)
     return convert_currencies(with_counts(prepared, settings), settings)
 
 

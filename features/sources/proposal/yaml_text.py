@@ -166,6 +166,8 @@ def _unread(guess: TableGuess) -> list[str]:
     if guess.table.name == "profiles":
         return []
     read = {*(guess.reading.where if guess.reading else ()), guess.reading.currency if guess.reading else None}
+    numbers = guess.reading.numbers.values() if guess.reading else ()
+    read |= {how.get(key) for how in numbers for key in ("times", "per")}
     if guess.table.name == "customers":
         read |= {c.name for found in _customer_columns(guess) for c in found}
     return [c.name for c in guess.spare if c.name not in read]

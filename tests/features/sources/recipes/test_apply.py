@@ -147,6 +147,7 @@ def test_stripe_prices_are_of_a_month_and_invoices_that_were_paid_are_orders(tmp
     assert pd.to_datetime(rows["paid_until"], utc=True).dt.day.tolist() == [1, 1, 4]
     assert str(rows["cancelled_at"].iloc[1]).startswith("2023-06-01 09:30")
     assert cells(tables["orders"], "order_id", "amount") == [("in_1", "10.0")]
+    assert not any("not read" in line and "Quantity" in line for line in text.splitlines())
     assert "price_per_month: Amount times Quantity" in text and "DOUBT: rows share" not in text
 
 
