@@ -425,9 +425,10 @@ def _stuck(table: str, column: str, new: Profile, old: Profile) -> list[Finding]
         return []
     if new["run"] <= 2 * old["run"] + RUN:
         return []
-    usual = old["mode"]  # a run of the value that was as common before is one by chance, or a batch
+    usual = old["mode"]  # a day that is as common as before, as that of a change of prices, is a batch
     noise = 2.5 * np.sqrt(usual * (1 - usual) * (1 / new["filled"] + 1 / old["filled"]))
-    if new["run"] < usual and new.get("run_value", 0) == new["mode"] and new["mode"] <= usual + RUN + noise:
+    is_batch = new["run"] < usual and new.get("run_value", 0) == new["mode"] and new["mode"] <= usual + RUN + noise
+    if old["kind"] == "time" and is_batch:
         return []
     return [
         _finding(

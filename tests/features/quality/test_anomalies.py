@@ -161,17 +161,23 @@ def test_rows_that_can_no_longer_be_used_are_found_even_where_the_share_is_withi
     assert ("orders", "*", "fewer_usable_rows") in {(f.table, f.column, f.rule) for f in found}
 
 
-def test_a_value_as_common_as_before_is_not_stuck_because_its_rows_stand_together(
-    tables: Tables, settings: Settings
-) -> None:
-    size = len(tables["orders"])
-    order = tables["orders"]["ordered_at"].argsort().argsort().to_numpy()
-    spread = profile(orders(tables, channel=np.where(order % 10 < 6, "web", "shop")), settings)
-    together = profile(
-        orders(tables, channel=np.where(order < 0.4 * size, "web", np.where(order % 3, "shop", "web"))), settings
-    )
-    stuck = profile(
-        orders(tables, channel=np.where(order > 0.6 * size, "web", np.where(order % 10 < 6, "web", "shop"))), settings
-    )
-    assert "stuck_values" not in {f.rule for f in find_anomalies(together, spread)}
-    assert "stuck_values" in {f.rule for f in find_anomalies(stuck, spread)}
+def test_a_day_as_common_as_before_is_not_stuck_because_its_rows_stand_together(settings: Settings) -> None:
+    times = pd.Series(pd.date_range("2024-01-01", periods=400, freq="h", tz="UTC"))
+    own = times + pd.Timedelta(days=30)
+    day = pd.Timestamp("2024-05-01", tz="UTC")
+    place = np.arange(400)
+
+    def load(on_day: np.ndarray) -> Profile:
+        ended = own.mask(pd.Series(on_day), day)
+        ids = [f"c{n}" for n in place]
+        contracts = pd.DataFrame(
+            {"subscription_id": ids, "customer_id": ids, "started_at": times, "ended_at": ended, "plan": "a"}
+        )
+        customers = pd.DataFrame({"customer_id": ids, "signed_up_at": times, "region": "north", "age_group": "18-29"})
+        checked = check_tables({"customers": customers, "subscriptions": contracts}, settings.columns, NOW, "contract")
+        return profile_tables(checked, "UTC")
+
+    spread = load(place % 2 == 0)
+    stuck = ("subscriptions", "ended_at", "stuck_values")
+    assert stuck not in rules(find_anomalies(load((place < 120) | (place % 7 < 2)), spread))
+    assert stuck in rules(find_anomalies(load((place % 2 == 0) | (place > 200)), spread))
