@@ -6,7 +6,7 @@ import getpass
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from cli.plain import PlainConsole
+from configs.lock import BusyError, exclusive
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 
@@ -133,7 +134,18 @@ def open_session(creates: bool, config: str, workspace: Path, **options: Any) ->
     if not creates:
         place.require()
     place.claim(settings.name)
+    _settle(place)
     return Session(config, settings, place, **options)
+
+
+def _settle(place: Workspace) -> None:
+    """Finish a decision on models that was cut short; one that somebody is about to take is left to them."""
+    if not place.decision.is_file():
+        return
+    from training.registry.model_registry import settle
+
+    with suppress(BusyError), exclusive(place.state, "settle", wait_seconds=0):
+        settle(place)
 
 
 def screen() -> PlainConsole:

@@ -87,6 +87,11 @@ class Workspace:
         return self.state / "ledger.jsonl"
 
     @property
+    def decision(self) -> Path:
+        """A decision on models that is being written to ledger and registry, or was cut short there."""
+        return self.state / "decision.json"
+
+    @property
     def prediction_log(self) -> Path:
         """Every answer that was served."""
         return self.state / "predictions.db"

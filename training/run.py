@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from configs.errors import RegistryError
+from configs.errors import NotReadyError, RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.quality import quality_verdict
@@ -118,11 +118,13 @@ def join_search(settings: Settings, workspace: Workspace, task: Task, on_progres
         As in `train`; there is no search where priors answer.
     """
     quality_verdict.require(workspace)
+    name = training_fingerprint(settings, workspace, task)
     data = labelled(settings, workspace, task)
+    if training_fingerprint(settings, workspace, task) != name:  # who holds the lock may be the search to join
+        raise NotReadyError("the feature files were made anew while they were read: run `staycast tune` again")
     require_values(data)
     require_enough(data, settings.minimum)
     _, _, folds = prepare(data, settings)
-    name = training_fingerprint(settings, workspace, task)
     result = search.search(task, folds, settings.tuning, workspace, name, lambda done, of: on_progress(task, done, of))
     ended = len(search.history(result.study))
     return {"search": name, "trials": ended, "of": settings.tuning.trials, "least_loss": result.least_loss}

@@ -1,12 +1,17 @@
 """Model versions and aliases in MLflow's registry, and the ledger beside them.
 
-MLflow's aliases keep no history, so every promotion, rejection and rollback is written to the ledger first; a
-crash between the two is mended by saying the same thing again.
+MLflow's aliases keep no history, so every promotion, rejection and rollback is written to the ledger first. Before
+both, what is about to be decided is noted (`Workspace.decision`), and the note goes when the aliases stand: one that is
+still there was cut short. `settle` then sets the aliases that the ledger tells of; a decision that did not reach the
+ledger was none. Whoever decides holds the lock of the workspace.
 """
 
 from __future__ import annotations
 
+import json
+
 from configs.errors import ConfigError, RegistryError
+from configs.files import write_text
 from configs.workspace import Workspace
 from training.judge.gates import Decision
 from training.model.bundle import Bundle
@@ -33,6 +38,12 @@ def promote(workspace: Workspace, model: str, version: str, by: str, reason: str
     ConfigError
         It did not pass the gates, and `override` was not given; or no reason was.
     """
+    with workspace.exclusive("promote"):
+        settle(workspace)
+        return _promote(workspace, model, version, by, reason, override)
+
+
+def _promote(workspace: Workspace, model: str, version: str, by: str, reason: str, override: bool) -> Version:
     candidate = get_version(workspace, model, version)
     passed = candidate.tags.get("gates") == "passed"
     if not passed and not override:
@@ -55,6 +66,12 @@ def rollback(workspace: Workspace, model: str, by: str, reason: str) -> Version:
         There was none.
     """
     _require_reason(reason)
+    with workspace.exclusive("rollback"):
+        settle(workspace)
+        return _roll_back(workspace, model, by, reason)
+
+
+def _roll_back(workspace: Workspace, model: str, by: str, reason: str) -> Version:
     before = ledger.previous_champion(workspace.ledger, model)
     if before is None:
         raise RegistryError(f"{model}: no champion before the present one to go back to; see `staycast models`")
@@ -121,8 +138,12 @@ def find_version(workspace: Workspace, name: str) -> Version:
 def _decide(
     workspace: Workspace, action: str, model: str, version: str, by: str, reason: str, decision: Decision | None = None
 ) -> None:
+    settle(workspace)
     serving_version = champion(workspace, model)
     checks = tuple(c.to_dict() for c in decision.checks) if decision else ()
+    records = ledger.read(workspace.ledger)
+    note = {"action": action, "model": model, "version": version, "after": records[-1].sha256 if records else None}
+    write_text(workspace.decision, json.dumps(note))
     ledger.append(
         workspace.ledger,
         ledger.Entry(
@@ -135,6 +156,32 @@ def _decide(
             checks=checks,
         ),
     )
+    _set_aliases(workspace, action, model, version)
+    workspace.decision.unlink()
+
+
+def settle(workspace: Workspace) -> None:
+    """Finish a decision that was cut short between the ledger and the aliases; whoever calls it holds the lock.
+
+    Raises
+    ------
+    DataError
+        The ledger is broken.
+    """
+    if not workspace.decision.is_file():
+        return
+    note = json.loads(workspace.decision.read_text("utf-8"))
+    places = [record.previous_sha256 for record in ledger.read(workspace.ledger) if _is_of(record, note)]
+    if (note["after"] or ledger.START) in places:
+        _set_aliases(workspace, note["action"], note["model"], note["version"])
+    workspace.decision.unlink()
+
+
+def _is_of(record: ledger.Record, note: dict[str, str]) -> bool:
+    return all(getattr(record, name) == note[name] for name in ("action", "model", "version"))
+
+
+def _set_aliases(workspace: Workspace, action: str, model: str, version: str) -> None:
     connection = client(workspace)
     alias = CHALLENGER if action == "reject" else CHAMPION
     connection.set_registered_model_alias(model, alias, version)
