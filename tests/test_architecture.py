@@ -36,7 +36,6 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "training/fit/recipe.py": "tests/test_wiring.py",
     "training/fit/search.py": "tests/training/fit/test_boosters.py",
     "training/judge/verdict.py": "tests/training/data/test_preconditions.py",
-    "training/registry/model_registry.py": "tests/training/test_reproduce.py",
     "training/registry/pyfunc_model.py": "tests/training/fit/test_boosters.py",
     "training/registry/record.py": "tests/test_gate.py",
     "cli/screens/tables.py": "tests/cli/screens/test_data.py",
