@@ -26,6 +26,7 @@ from features.sources.mapping import OPEN_TABLES, Join, TableMapping
 from features.sources.rows.ids import refuse_merged
 from features.sources.rows.lines import combine_lines
 from features.sources.rows.rules import comparable, keep_rows, rows_left_out
+from features.sources.rows.shared_ids import shared_id_notes
 from features.sources.rows.unread import unread_meanings
 from features.sources.rows.versions import keep_newest
 from features.sql import quote_literal
@@ -170,6 +171,7 @@ def read(
     names, notes = _names(table, mapping, parts, set(joined))
     readers = [PartReader(table, mapping, part, names, zone) for part in parts]
     notes += _offset_notes(connection, readers)
+    notes += [] if table in OPEN_TABLES else shared_id_notes(connection, readers)
     texts = {n for n in names if len({r.types[n] for r in readers if r.types[n]}) > 1}
     signs = decimal_signs(table, [_sign_evidence(connection, reader) for reader in readers])
     currency = currency_expressions(connection, table, readers)

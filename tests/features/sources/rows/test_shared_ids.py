@@ -1,0 +1,38 @@
+"""Many addresses behind one id are said, in any table and language; a household is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+Read = Callable[..., pd.DataFrame]
+ROWS = [f"o{n},{'0' if n % 2 else f'k{n % 6}'},2024-01-{n % 28 + 1:02},5,kunde{n % 40}@ort.de" for n in range(80)]
+
+
+def said(read: Read, rows: list[str], **mapping: object) -> list[str]:
+    frame = read("order_id,customer_id,ordered_at,amount,Correo\n" + "\n".join(rows) + "\n", **mapping)
+    return [note for note in frame.attrs["notes"] if "different addresses" in note]
+
+
+def test_an_id_with_many_addresses_is_said_with_what_to_do(read: Read) -> None:
+    (note,) = said(read, ROWS)
+    assert note.startswith(
+        "o.csv: 1 ids of customers have 10 different addresses or more in 'Correo': '0' (20 in 40 rows)"
+    )
+    assert "read customer_id from 'Correo'" in note
+
+
+@pytest.mark.parametrize(
+    "mapping", [{"columns": {"customer_id": "Correo"}}, {"where": {"customer_id": {"not": ["0"]}}}]
+)
+def test_what_was_answered_is_said_no_more(read: Read, mapping: dict[str, object]) -> None:
+    assert said(read, ROWS, **mapping) == []
+
+
+def test_a_few_addresses_of_a_household_and_other_texts_are_nothing(read: Read) -> None:
+    assert (
+        said(read, [row.replace("kunde", "k").replace(row[-9:], f"{n % 3}@ort.de") for n, row in enumerate(ROWS)]) == []
+    )
+    assert said(read, [row.replace("@", " at ") for row in ROWS]) == []
