@@ -32,7 +32,7 @@ def shared_id_notes(connection: duckdb.DuckDBPyConnection, readers: Sequence[Par
 
 def _holds_addresses(connection: duckdb.DuckDBPyConnection, reader: PartReader, column: str) -> bool:
     query = f"""
-        select count_if(regexp_matches(trim(x), {quote_literal(ADDRESS)})), count(*)
+        select coalesce(count_if(regexp_matches(trim(x), {quote_literal(ADDRESS)})), 0), count(*)
         from (select {column} as x from {reader.part.relation} where trim({column}) <> '' limit {SAMPLE})"""
     found, rows = connection.execute(query).fetchall()[0]
     return bool(found > MOSTLY * rows)
