@@ -34,7 +34,6 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "training/data/task_rows.py": "tests/training/judge/test_examination.py",
     "training/fit/assembly.py": "tests/training/fit/test_boosters.py",
     "training/fit/recipe.py": "tests/test_wiring.py",
-    "training/fit/search.py": "tests/training/fit/test_boosters.py",
     "training/judge/verdict.py": "tests/training/data/test_preconditions.py",
     "training/registry/pyfunc_model.py": "tests/training/fit/test_boosters.py",
     "training/registry/record.py": "tests/test_gate.py",
