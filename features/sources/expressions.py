@@ -19,7 +19,6 @@ from features.tables import QUOTED_APOSTROPHE, TABLES
 NUMERIC = re.compile(r"^(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT|U\w*INT\w*|FLOAT|DOUBLE|DECIMAL.*)$")
 NULL_TEXT = "null::varchar"
 ISO = r"^\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)?)?$"
-NONZERO_OFFSET = r"[+-](\d[1-9]|[1-9]0|00:?(\d[1-9]|[1-9]0))(:?\d{2})?$"
 OFFSET = r":\d{2}([.,]\d+)?\s*(Z|z|UTC|GMT|[+-]\d{2}(:?\d{2})?)$"
 UTC_FORM = re.compile("(?<!%)Z$|UTC|GMT")  # a format that says itself that its times are in UTC
 UNKNOWN_DAYS = ("0001-01-01", "1753-01-01", "1899-12-30", "1900-01-01", "1970-01-01")  # at midnight: no date
@@ -341,9 +340,9 @@ def _time(name: str, sql: str, kind: str, times: Times, shared: SharedExpression
     epoch = [form for form in times.format if form in EPOCHS]
     zone = times.zone or "UTC"
     if epoch and NUMERIC.match(kind):
-        return ColumnExpression(_epoch(sql, EPOCHS[epoch[0]]))
+        return ColumnExpression(_moment(_epoch(sql, EPOCHS[epoch[0]]), shared))
     if kind.startswith("TIMESTAMP WITH"):
-        return ColumnExpression(f"{sql} at time zone 'UTC'")
+        return ColumnExpression(_moment(f"({sql} at time zone 'UTC')", shared))
     if kind == "DATE" or kind.startswith("TIMESTAMP"):
         return ColumnExpression(_in_utc(f"cast({sql} as timestamp)", zone, shared))
     text = as_text(sql, kind, trim=True)
@@ -372,12 +371,14 @@ def _by_formats(name: str, text: str, forms: Sequence[str], zone: str, shared: S
 
 def _by_format(text: str, form: str, zone: str, shared: SharedExpressions) -> str:
     if form in EPOCHS:
-        return _epoch(f"try_cast({text} as double)", EPOCHS[form])
+        return _moment(_epoch(f"try_cast({text} as double)", EPOCHS[form]), shared)
     parsed = f"try_strptime({text}, {quote_literal(form)})"
     if re.search("%[zZ]", form):
-        return f"({parsed} at time zone 'UTC')"
+        return _moment(f"({parsed} at time zone 'UTC')", shared)
     parsed = shared.add(parsed)
-    time = _in_utc(parsed, "UTC" if UTC_FORM.search(form) else zone, shared)
+    has_hour = re.search("%[HIcXfsT]", form)
+    is_utc = UTC_FORM.search(form)
+    time = _moment(parsed, shared) if is_utc and has_hour else _in_utc(parsed, "UTC" if is_utc else zone, shared)
     return f"(case when year({parsed}) >= 1000 then {time} end)"
 
 
@@ -389,8 +390,7 @@ def _year_first(name: str, text: str, zone: str, shared: SharedExpressions) -> C
     bare = f"regexp_replace({dashed}, '\\s*(Z|z|UTC|GMT)$', '+00')"
     full = shared.add(f"regexp_replace({bare}, '^([0-9-]+)[T ](\\d+:\\d+)\\s*([+-].*)?$', '\\1 \\2:00\\3')")
     zoned = shared.add(f"try_cast(regexp_replace({full}, '\\s+([+-])', '\\1') as timestamptz) at time zone 'UTC'")
-    elsewhere = f"regexp_matches({text}, {quote_literal(NONZERO_OFFSET)}) and {zoned} = date_trunc('day', {zoned})"
-    zoned = f"case when {elsewhere} then {zoned} + interval 1 microsecond else {zoned} end"  # as in `_in_utc`
+    zoned = _moment(zoned, shared)
     local = f"try_cast({full} as timestamp)"
     compact = f"try_strptime({text}, ['%Y%m%d', '%Y%m%dT%H%M%S'])"
     naive = shared.add(f"case when not {iso} then {compact} when not {offset} then {local} end")
@@ -404,17 +404,22 @@ def _epoch(number: str, per_second: int) -> str:
     return f"try(make_timestamp(cast(round(cast({number} as double) * {1_000_000 // per_second}) as bigint)))"
 
 
+def _moment(time: str, shared: SharedExpressions) -> str:
+    """SQL for a time in UTC that is no date alone, as its offset tells: midnight becomes a microsecond later."""
+    time = shared.add(time)
+    return f"(case when {time} = date_trunc('day', {time}) then {time} + interval 1 microsecond else {time} end)"
+
+
 def _in_utc(naive: str, zone: str, shared: SharedExpressions) -> str:
     """SQL for a time of a zone in UTC; a date alone stays that date, at midnight UTC, whatever the zone.
 
-    A time of day that is midnight in UTC becomes a microsecond later, so that nobody takes it for a date alone.
+    A time of day that is midnight in UTC is a `_moment`.
     """
     if zone == "UTC":
         return naive
     naive = shared.add(naive)
     time = shared.add(f"{naive} at time zone {quote_literal(zone)} at time zone 'UTC'")
-    later = f"case when {time} = date_trunc('day', {time}) then {time} + interval 1 microsecond else {time} end"
-    return f"(case when {naive} = date_trunc('day', {naive}) then {naive} else {later} end)"
+    return f"(case when {naive} = date_trunc('day', {naive}) then {naive} else {_moment(time, shared)} end)"
 
 
 def _unread(text: str, value: str) -> str:

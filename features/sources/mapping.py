@@ -20,7 +20,9 @@ How a value is read, see `features.sources.expressions`:
   month, the row is not usable: nothing is guessed. Without a format only year-first times are read
   (``2024-01-31 10:00``); ``03/04/2024`` needs a format. A time without an offset is in the column's `zone`, or else
   in the `time_zone` of the business; the hour that a clock in autumn shows twice is taken as the second one. A date
-  alone, or a time without an offset at exactly midnight, stays that date in every zone and has no hour of the day.
+  alone, or a time without an offset at exactly midnight, stays that date in every zone and has no hour of the day. A
+  time with an offset, or an epoch, is a moment also at midnight (kept a microsecond later), unless all times of its
+  column are at midnight UTC: those are dates, and a note says so.
 - A *number* may have thousands separators, a currency, a decimal comma. Which sign is the decimal one is decided by
   the values that leave no doubt (``1.234,50``): of the column in its file, else of the column in the other files, and
   of the file. Where nothing decides what ``1,234`` or ``1.234`` means, reading stops with the question.

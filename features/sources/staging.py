@@ -186,6 +186,7 @@ def read(
         refuse_merged(connection, table, reader.part.relation, before, after, mapping.ids["customer_id"])
     relation = f"staged_{table}"
     connection.execute(f"create table {relation} as " + " union all ".join(selects))
+    notes += _dates_alone(connection, relation, readers, [n for n in names if n not in texts])
     rule_texts, grouped = _rule_texts(mapping), mapping.lines is not None
     again = keep_newest(connection, table, relation, names, grouped) if len(parts) > 1 or "recorded_at" in names else {}
     notes += combine_lines(connection, table, relation, names, mapping.lines, list(rule_texts.values()))
@@ -337,6 +338,30 @@ def _offset_notes(connection: duckdb.DuckDBPyConnection, readers: Sequence[PartR
         for name, (with_, without) in counts.items()
         if with_ and without
     ]
+
+
+def _dates_alone(
+    connection: duckdb.DuckDBPyConnection, relation: str, readers: Sequence[PartReader], names: Sequence[str]
+) -> list[str]:
+    """Make columns whose times all say by an offset that they are midnight UTC dates alone, and note it."""
+    every = readers[0].names
+    times = {n: f"v{every.index(n)}" for n in names if any(n in reader.times for reader in readers)}
+    if not times:
+        return []
+    late = [f"({v} - date_trunc('day', {v}) = interval 1 microsecond)" for v in times.values()]
+    counts = ", ".join(f"count_if({x}), count({v})" for x, v in zip(late, times.values(), strict=True))
+    told = _count(connection, f"select {counts} from {relation}")
+    notes = []
+    for n, (name, v) in enumerate(times.items()):
+        at_midnight, filled = told[2 * n], told[2 * n + 1]
+        if not at_midnight or at_midnight < filled:
+            continue
+        having = [reader for reader in readers if name in reader.times]
+        if any(_count(connection, reader.count_offsets([name]))[1] for reader in having):
+            continue  # clocks of a zone that show another hour
+        connection.execute(f"update {relation} set {v} = date_trunc('day', {v})")
+        notes.append(f"{name}: all {filled:,} times are midnight UTC; they are taken as dates without an hour")
+    return notes
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, relation: str, names: Sequence[str]) -> dict[str, str]:

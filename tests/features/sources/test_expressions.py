@@ -234,6 +234,32 @@ def test_a_time_of_day_that_is_midnight_in_utc_is_no_date_alone(read: Read) -> N
     assert orders["ordered_at"].tolist() == [pd.Timestamp("2024-01-06 00:00:00.000001"), pd.Timestamp("2024-01-05")]
 
 
+@pytest.mark.parametrize(
+    ("midnight", "other", "options"),
+    [
+        ("2024-01-01T00:00:00Z", "2024-01-02T10:00:00Z", {}),
+        ("2024-01-01 00:00+00:00", "2024-01-02 10:00+02:00", {}),
+        ("1704067200", "1704067201", {"format": "epoch_seconds"}),
+        ("01.01.2024 00:00 UTC", "02.01.2024 10:00 UTC", {"format": "%d.%m.%Y %H:%M UTC"}),
+        ("01.01.2024 00:00 +0000", "02.01.2024 10:00 +0000", {"format": "%d.%m.%Y %H:%M %z"}),
+    ],
+)
+def test_midnight_with_an_offset_is_a_moment_unless_the_whole_column_is_at_midnight(
+    read: Read, midnight: str, other: str, options: dict[str, str]
+) -> None:
+    day = pd.Timestamp("2024-01-01")
+    mixed = times(read, midnight, other, zone="America/New_York", **options)
+    assert mixed["ordered_at"].iloc[0] == day + pd.Timedelta(microseconds=1)
+    alone = times(read, midnight, midnight, zone="America/New_York", **options)
+    assert alone["ordered_at"].tolist() == [day, day]
+    assert any("ordered_at: all 2 times are midnight UTC; they are taken as dates" in n for n in alone.attrs["notes"])
+
+
+def test_a_clock_that_always_shows_what_is_midnight_in_utc_shows_no_dates(read: Read) -> None:
+    orders = times(read, "2024-01-05 19:00:00", "2024-01-06 19:00:00", zone="America/New_York")
+    assert orders["ordered_at"].tolist() == [pd.Timestamp(f"2024-01-0{day} 00:00:00.000001") for day in (6, 7)]
+
+
 def test_epochs_are_times_too(read: Read) -> None:
     assert times(read, "1704067200", format="epoch_seconds")["ordered_at"].tolist() == [pd.Timestamp("2024-01-01")]
     assert times(read, "1704067200500", format="epoch_milliseconds")["ordered_at"].dt.microsecond.tolist() == [500_000]
