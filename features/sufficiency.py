@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from features.build import as_of_dates, customers_as_of
 from features.columns.attributes import attribute_columns
 from features.engine import connect, read_tables
 from features.ingest import judge_source, write_used_rows
-from features.labels.by_kind import first_event, labels_at, what_is_known
+from features.labels.by_kind import BEGINS, Knowledge, first_event, labels_at, what_is_known
+from features.labels.inactivity import matured
 from features.labels.ready_label import read_ready_table
 from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable
@@ -29,6 +30,7 @@ from features.quality.chunks import CHUNK_ROWS
 from features.quality.quality_gate import Verdict
 from features.quality.quality_report import count_reasons
 from features.schema import FeatureSchema, schema_of
+from features.sql import AsOfStatements
 from features.tables import quote, reason_kinds, split_reasons
 
 REMEDIES = {
@@ -222,8 +224,20 @@ def _labels(tables: Mapping[str, ir.Table], settings: Settings) -> pd.DataFrame:
         as_ofs = as_of_dates(first_event(tables, settings), known.until, settings.as_of)
     except NotEnoughDataError:
         return pd.DataFrame(columns=["as_of", "churned", "clv"], dtype=float)
-    labels = [
-        labels_at(tables, customers_as_of(tables["customers"], t), t, known, settings).to_pandas().assign(as_of=t)
-        for t in as_ofs
-    ]
+    backend = tables["customers"].get_backend()
+
+    def statement(as_of: datetime, known: Knowledge) -> list[str]:
+        customers = customers_as_of(tables["customers"], as_of)
+        return [str(backend.compile(labels_at(tables, customers, as_of, known, settings)))]
+
+    whole = AsOfStatements(lambda as_of: statement(as_of, replace(known, gaps={})))  # of windows without a gap
+    end = known.labels_until or known.until
+    churn_days = max(settings.churn.all_horizons) + settings.grace_days("churn")
+    days = max(churn_days, settings.clv.horizon_days)
+    names = [name for name, _ in BEGINS.values()]
+    labels = []
+    for as_of in as_ofs:
+        is_whole = matured(as_of, days, end) and not any(known.in_gap(name, as_of, days) for name in names)
+        [query] = whole.at(as_of) if is_whole else statement(as_of, known)
+        labels.append(backend.con.execute(query).df().assign(as_of=as_of))
     return pd.concat(labels, ignore_index=True)

@@ -7,7 +7,7 @@ if it happened before it and had been recorded by then. All times are UTC withou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
@@ -292,8 +292,8 @@ def as_of_table(name: str, tables: Mapping[str, ir.Table], as_of: datetime) -> i
 
 def after(table: ir.Table, happened: str, as_of: datetime, horizon_days: int) -> ir.Table:
     """Keep the rows of the label window ``[as_of, as_of + horizon)``."""
-    end = as_of + timedelta(days=horizon_days)
-    return table.filter(table[happened] >= timestamp(as_of), table[happened] < timestamp(end))
+    time = table[happened]
+    return table.filter(time >= timestamp(as_of), -days_before(time, as_of) < float(horizon_days))
 
 
 def within(table: ir.Table, days: int) -> ir.Value:
