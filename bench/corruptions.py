@@ -150,14 +150,23 @@ def _hours(rng: Rng) -> int:
     return int(_pick(rng, [h for h in range(-12, 13) if h]))
 
 
+def _has_hours(name: str, frame: pd.DataFrame) -> bool:
+    """True if an hour of the day has less than half of the rows of another."""
+    hours = np.bincount(frame[TABLES[name].time].dt.hour, minlength=24)
+    return bool(hours.min() < hours.max() / 2)
+
+
 def _shift(name: str, frame: pd.DataFrame, hours: int) -> pd.DataFrame:
     times = [f.name for f in TABLES[name].fields if f.kind == "time" and f.name in frame]
     return frame.assign(**{c: frame[c] + pd.Timedelta(hours=hours) for c in times})
 
 
 def time_zone_shift(tables: Tables, rng: Rng) -> Done:
-    """Times of one table of events, or of all tables, are 1 to 12 hours off."""
-    name, hours = _pick(rng, [n for n in tables if n != "customers"]), _hours(rng)
+    """Times of one table of events, or of all tables, are 1 to 12 hours off; a table that has hours of the day.
+
+    Where events come evenly around the clock, nothing tells a moved clock from the right one.
+    """
+    name, hours = _pick(rng, [n for n, f in tables.items() if n != "customers" and _has_hours(n, f)]), _hours(rng)
     return name, _shift(name, tables[name], hours), f"{name} moved by {hours:+d} h"
 
 
