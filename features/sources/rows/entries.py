@@ -3,6 +3,9 @@
 An entry is a list of files with a mapping of its own. Entries that read one file say different things of its rows
 (orders and refunds, prices of two periods), so their rows are no versions of one another. What ``where`` of an entry
 leaves out still is the newest version of its row: an order that was cancelled in a later entry is left out whole.
+
+Lists of customers in several entries are mostly those of two systems: nothing tells that a row of one replaces a row
+of another unless both have ``recorded_at``. Without it only copies are left out, and what differs stays.
 """
 
 from __future__ import annotations
@@ -51,7 +54,7 @@ class Versions:
             rows = frame[kept]
             if len(earlier):
                 first = pd.Series(known.reindex(places[kept]).to_numpy(), index=rows.index)
-                rows = rows.assign(recorded_at=_times(rows["recorded_at"]).where(first.isna(), first))
+                rows = rows.assign(recorded_at=_replaced(rows["recorded_at"], first))
             if len(rows):
                 yield rows
 
@@ -96,6 +99,8 @@ def versions_of(
 
 
 def _judged(table: str, rows: pd.DataFrame, entries: int) -> Versions:
+    if TABLES[table].key == "customer_id":
+        rows = _rows_of_customers(rows)
     names = [TABLES[table].key, "customer_id", TABLES[table].time, "recorded_at", "content"]
     columns = ["v0", "v1", "v2", "v3", "v4", *ASIDE, "part_place"]
     with duckdb.connect() as connection:
@@ -113,6 +118,13 @@ def _judged(table: str, rows: pd.DataFrame, entries: int) -> Versions:
     )
 
 
+def _rows_of_customers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those with ``recorded_at`` may be versions by their key, the others are copies of their like at most."""
+    rows = rows[rows["place"] >= 0]
+    alike = rows["key"] + "\0" + rows["content"].astype("string")
+    return rows.assign(key=rows["key"].where(rows["recorded_at"].notna(), alike))
+
+
 def _compact(
     table: str, entry: int, frames: Iterable[pd.DataFrame], left_out: pd.DataFrame, again: NDArray[np.uint64]
 ) -> Iterator[pd.DataFrame]:
@@ -122,7 +134,9 @@ def _compact(
         found = np.flatnonzero(np.isin(_hashes(frame, TABLES[table].key), again))
         rows = frame.iloc[found]
         counted = rows.get(SOURCE_ROWS, 1)
-        yield _told(table, rows).assign(content=_content(rows), entry=entry, place=found + start, counted=counted)
+        yield _told(table, rows).assign(
+            content=_content(table, rows), entry=entry, place=found + start, counted=counted
+        )
         start += len(frame)
     rows = left_out[np.isin(_hashes(left_out, TABLES[table].key), again)]
     yield _told(table, rows).assign(content=np.uint64(0), entry=entry, place=-1, counted=0)
@@ -136,13 +150,28 @@ def _told(table: str, rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(told, index=rows.index).astype(dict.fromkeys(times, "datetime64[us]"))
 
 
-def _content(rows: pd.DataFrame) -> NDArray[np.uint64]:
-    """A hash of what stands in each row, `recorded_at` aside."""
+def _content(table: str, rows: pd.DataFrame) -> NDArray[np.uint64]:
+    """A hash of what stands in each row, `recorded_at` aside: 10 is 10.0 where one entry has it as text."""
+    kinds = {field.name: field.kind for field in TABLES[table].fields}
     total = np.zeros(len(rows), np.uint64)
     for place, name in enumerate(sorted(n for n in map(str, rows) if n != "recorded_at")):
-        texts = rows[name].astype("string").fillna("").to_numpy(dtype=object)
-        total = total * np.uint64(31) + pd.util.hash_array(texts, hash_key=f"{place:016}", categorize=False)
+        total = total * np.uint64(31) + _content_of(rows[name], kinds.get(name, "number"), f"{place:016}")
     return total
+
+
+def _content_of(values: pd.Series, kind: str, hash_key: str) -> NDArray[np.uint64]:
+    """Hashes of numbers as numbers and of times as microseconds; of texts, and what is neither, as texts."""
+    texts = values.astype("string").fillna("").to_numpy(dtype=object)
+    hashes = pd.util.hash_array(texts, hash_key=hash_key, categorize=False)
+    if kind == "time":
+        times = _times(values)
+        read, own = times.notna().to_numpy(), pd.util.hash_array(times.to_numpy().astype(np.int64), categorize=False)
+    elif kind == "number" and values.dtype.kind != "M":
+        numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan) + 0.0
+        read, own = np.isfinite(numbers), pd.util.hash_array(numbers, categorize=False)
+    else:
+        return cast("NDArray[np.uint64]", hashes)
+    return cast("NDArray[np.uint64]", np.where(read, own, hashes))
 
 
 def _hashes(rows: pd.DataFrame, key: str) -> NDArray[np.uint64]:
@@ -158,6 +187,15 @@ def _texts(rows: pd.DataFrame, name: str) -> pd.Series:
     if name not in rows:
         return pd.Series(None, index=rows.index, dtype="string")
     return rows[name].astype("string").str.strip()
+
+
+def _replaced(values: pd.Series, first: pd.Series) -> pd.Series:
+    """Times with those of `first`, in UTC, where there are such; the others stay as they are, unreadable ones too."""
+    if values.dtype.kind != "M":
+        texts = first.map(lambda time: time.isoformat(), na_action="ignore").astype(object)
+        return values.astype(object).where(first.isna(), texts)
+    zone = getattr(values.dt, "tz", None)
+    return values.where(first.isna(), first if zone is None else first.dt.tz_localize("UTC").dt.tz_convert(zone))
 
 
 def _times(values: pd.Series) -> pd.Series:

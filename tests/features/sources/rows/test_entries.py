@@ -28,8 +28,12 @@ def entries(folder: Path, old: str = OLD, new: str = NEW, **of_new: Any) -> list
 
 
 def loaded(listed: list[dict[str, Any]], chunk_rows: int | None) -> tuple[pd.DataFrame, dict[str, Any]]:
-    with opened({"orders": listed}, chunk_rows) as tables:
-        table = tables["orders"]
+    return loaded_of("orders", listed, chunk_rows)
+
+
+def loaded_of(name: str, listed: list[dict[str, Any]], chunk_rows: int | None) -> tuple[pd.DataFrame, dict[str, Any]]:
+    with opened({name: listed}, chunk_rows) as tables:
+        table = tables[name]
         rows = table if isinstance(table, pd.DataFrame) else pd.concat(table.read(), ignore_index=True)
         assert len(rows) == (len(table) if isinstance(table, pd.DataFrame) else table.rows)
         return rows, dict(table.attrs)
@@ -91,3 +95,44 @@ def test_a_column_of_the_same_name_in_another_file_is_still_unread(tmp_path: Pat
     listed = entries(tmp_path, new=new)
     del listed[1]["columns"]["category"]
     assert loaded(listed, None)[1][UNREAD] == {"status": {"cancelled": 1, "paid": 1}}
+
+
+@pytest.mark.parametrize("chunk_rows", [None, 1])
+def test_customers_of_two_lists_are_no_versions_unless_both_say_when_they_were_recorded(
+    tmp_path: Path, chunk_rows: int | None
+) -> None:
+    crm, shop = tmp_path / "crm.csv", tmp_path / "shop.csv"
+    listed = [{"path": str(crm)}, {"path": str(shop), "where": {"state": ["ok"]}}]
+    crm.write_text("customer_id,signed_up_at,segment\nx,2023-01-01,gold\ny,2023-01-01,silver\n")
+    shop.write_text("customer_id,signed_up_at,state\nx,2023-07-01,deleted\ny,2023-07-01,ok\n")
+    for entry_order in (listed, listed[::-1]):
+        rows, attrs = loaded_of("customers", entry_order, chunk_rows)
+        assert sorted(rows["customer_id"]) == ["x", "y", "y"]
+        assert set(rows["segment"].dropna()) == {"gold", "silver"}
+        assert attrs[LEFT_OUT] == {"where: state": 1}
+    crm.write_text("customer_id,signed_up_at,recorded_at\nx,2023-01-01,\ny,2023-01-01,2023-01-02\n")
+    shop.write_text("customer_id,signed_up_at,recorded_at\nx,2023-01-01,\ny,2023-07-01,2023-07-02\n")
+    rows, attrs = loaded_of("customers", [{"path": str(crm)}, {"path": str(shop)}], chunk_rows)
+    assert sorted(rows["signed_up_at"].astype(str).str[:7]) == ["2023-01", "2023-07"]
+    assert attrs[LEFT_OUT] == {COPIES: 1, AMENDED: 1}
+
+
+@pytest.mark.parametrize("chunk_rows", [None, 1])
+def test_a_copy_known_earlier_leaves_an_unreadable_time_of_another_row_for_the_check(
+    tmp_path: Path, chunk_rows: int | None
+) -> None:
+    head = "order_id,customer_id,ordered_at,amount,recorded_at\n"
+    (tmp_path / "a.csv").write_text(head + "1,ann,2024-01-02,10,2024-01-03\n")
+    (tmp_path / "b.csv").write_text(head + "3,ann,2024-01-05,30,soon\n1,ann,2024-01-02,10,2024-02-03\n")
+    listed = [{"path": str(tmp_path / name)} for name in ("a.csv", "b.csv")]
+    rows, attrs = loaded(listed, chunk_rows)
+    told = dict(zip(rows["order_id"].astype(str), rows["recorded_at"].astype(str), strict=True))
+    assert told["3"] == "soon" and told["1"][:10] == "2024-01-03" and attrs[LEFT_OUT] == {COPIES: 1}
+
+
+def test_a_copy_is_one_where_a_column_of_one_entry_became_text(tmp_path: Path) -> None:
+    head = "order_id,customer_id,ordered_at,amount\n"
+    (tmp_path / "a.csv").write_text(head + "1,ann,2024-01-02,10\n2,ann,2024-01-05T10:00,2.5\n")
+    (tmp_path / "b.csv").write_text(head + "1,ann,2024-01-02,10\n2,ann,2024-01-05T10:00,2.50\n3,ann,someday,x\n")
+    rows, attrs = loaded([{"path": str(tmp_path / name)} for name in ("a.csv", "b.csv")], None)
+    assert len(rows) == 3 and attrs[LEFT_OUT] == {COPIES: 2}
