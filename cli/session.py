@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 
 from cli.plain import PlainConsole
+from configs.errors import DataError
 from configs.lock import BusyError, exclusive
 from configs.settings import Settings, load
 from configs.workspace import Workspace
@@ -139,12 +140,15 @@ def open_session(creates: bool, config: str, workspace: Path, **options: Any) ->
 
 
 def _settle(place: Workspace) -> None:
-    """Finish a decision on models that was cut short; one that somebody is about to take is left to them."""
+    """Finish a decision on models that was cut short; one that somebody is about to take is left to them.
+
+    A ledger that is damaged stops those who decide, who read it themselves, and nobody else.
+    """
     if not place.decision.is_file():
         return
     from training.registry.model_registry import settle
 
-    with suppress(BusyError), exclusive(place.state, "settle", wait_seconds=0):
+    with suppress(BusyError, DataError), exclusive(place.state, "settle", wait_seconds=0):
         settle(place)
 
 

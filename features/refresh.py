@@ -424,7 +424,7 @@ class OnEventRefresher:
 
     def _load(self, ids: list[str], logged: Iterable[Any]) -> None:
         """Keep all rows of these customers, and their events, where `_select` looks for them."""
-        frames = event_frames(logged, self._zone, self._aliases, self._until)
+        frames = event_frames(logged, self._zone, self._aliases, self._until, self._settings.counts_orders)
         for name in self._tables:
             self._load_rows(name, ids)
             if name in self._no_events:

@@ -58,19 +58,23 @@ class AsOfStatements:
     ----------
     compile_at
         The statements as of a date (UTC without a zone).
+    dates
+        The two dates: if what is asked depends on where a date lies, two like those to come.
     """
 
-    def __init__(self, compile_at: Callable[[datetime], Sequence[str]]) -> None:
-        self._compile = compile_at
-        self._template = list(compile_at(FIRST))
-        self._fixed = self._written(SECOND) == list(compile_at(SECOND))
+    def __init__(
+        self, compile_at: Callable[[datetime], Sequence[str]], dates: tuple[datetime, datetime] = (FIRST, SECOND)
+    ) -> None:
+        self._compile, self._first = compile_at, dates[0]
+        self._template = list(compile_at(self._first))
+        self._fixed = self._written(dates[1]) == list(compile_at(dates[1]))
 
     def at(self, as_of: datetime) -> list[str]:
         """The statements as of a date."""
         return self._written(as_of) if self._fixed and not as_of.microsecond else list(self._compile(as_of))
 
     def _written(self, as_of: datetime) -> list[str]:
-        (time, seconds), (new_time, new_seconds) = _spellings(FIRST), _spellings(as_of)
+        (time, seconds), (new_time, new_seconds) = _spellings(self._first), _spellings(as_of)
         return [s.replace(time, new_time).replace(seconds, new_seconds) for s in self._template]
 
 

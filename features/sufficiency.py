@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -230,14 +231,14 @@ def _labels(tables: Mapping[str, ir.Table], settings: Settings) -> pd.DataFrame:
         customers = customers_as_of(tables["customers"], as_of)
         return [str(backend.compile(labels_at(tables, customers, as_of, known, settings)))]
 
-    whole = AsOfStatements(lambda as_of: statement(as_of, replace(known, gaps={})))  # of windows without a gap
     end = known.labels_until or known.until
     churn_days = max(settings.churn.all_horizons) + settings.grace_days("churn")
     days = max(churn_days, settings.clv.horizon_days)
     names = [name for name, _ in BEGINS.values()]
+    whole = [t for t in as_ofs if matured(t, days, end) and not any(known.in_gap(n, t, days) for n in names)]
+    of_whole = AsOfStatements(partial(statement, known=known), (whole[0], whole[-1])) if whole else None
     labels = []
     for as_of in as_ofs:
-        is_whole = matured(as_of, days, end) and not any(known.in_gap(name, as_of, days) for name in names)
-        [query] = whole.at(as_of) if is_whole else statement(as_of, known)
+        [query] = of_whole.at(as_of) if of_whole and as_of in whole else statement(as_of, known)
         labels.append(backend.con.execute(query).df().assign(as_of=as_of))
     return pd.concat(labels, ignore_index=True)

@@ -62,15 +62,16 @@ def days_before(time: ir.Value, as_of: datetime | ir.Value) -> ir.Value:
     return ((_epoch(as_of) if isinstance(as_of, datetime) else as_of) - _seconds(time)) / SECONDS_A_DAY
 
 
-def clock(rows: ir.Table, happened: str, as_of: datetime) -> ir.Value:
+def clock(rows: ir.Table, happened: str, as_of: datetime, *later: ir.Value) -> ir.Value:
     """Up to when a customer's rows of a table are known, in whole seconds since 1970: at most up to the as-of date.
 
     Where ``known_until`` says how far the tables were loaded, this is the second after it, or after the newest row of
     the customer that happened or came since: that nothing else came does not say that nothing else happened.
+    `later`: what else happened to a row, as far as it is known at the as-of date.
     """
     if "known_until" not in rows.columns:
         return _epoch(as_of)
-    times = ibis.greatest(rows[happened], rows.recorded_at.fill_null(rows[happened]))
+    times = ibis.greatest(*(t.fill_null(rows[happened]) for t in (rows[happened], rows.recorded_at, *later)))
     newest = times.max().over(ibis.window(group_by=rows.customer_id))
     return ibis.least(_seconds(ibis.greatest(newest, rows.known_until)) + 1.0, _epoch(as_of))
 
@@ -119,7 +120,7 @@ def contacts_as_of(contacts: ir.Table, as_of: datetime) -> ir.Table:
     """
     rows = known(contacts, "contacted_at", as_of)
     redeemed = ibis.ifelse(rows.redeemed_at < timestamp(as_of), rows.redeemed_at, ibis.null("timestamp(6)"))
-    until = clock(rows, "contacted_at", as_of)
+    until = clock(rows, "contacted_at", as_of, redeemed)
     return rows.mutate(days_ago=days_before(rows.contacted_at, until), redeemed_days_ago=days_before(redeemed, until))
 
 

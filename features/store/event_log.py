@@ -307,13 +307,18 @@ def _value(kind: str, value: Any) -> Any:
 
 
 def event_frames(
-    rows: Iterable[Any], zone: ZoneInfo, aliases: AliasMap = NO_ALIASES, until: datetime | None = None
+    rows: Iterable[Any],
+    zone: ZoneInfo,
+    aliases: AliasMap = NO_ALIASES,
+    until: datetime | None = None,
+    counts_orders: bool = False,
 ) -> dict[str, pd.DataFrame]:
     """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
 
     An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
     link that is found later holds for earlier events, too. One with a number that cannot be computed with, from before
-    such were refused, is left out. `until`: the data of the tables goes so far, see `fold_contracts`.
+    such were refused, is left out. `until`: the data of the tables goes so far, see `fold_contracts`. Where orders are
+    counted (`counts_orders`) they have no amounts, whatever an event says.
     """
     by_table: dict[str, list[dict[str, Any]]] = {}
     for table, content, recorded in rows:
@@ -325,6 +330,8 @@ def event_frames(
     if "subscriptions" in by_table:
         by_table["subscriptions"] = fold_contracts(by_table["subscriptions"], until)
     frames = {name: _frame(TABLES[name], own, zone) for name, own in by_table.items()}
+    if counts_orders and "orders" in frames:
+        frames["orders"]["amount"] = 1.0
     return {name: aliases.assign_persons(frame, TABLES[name].time) for name, frame in frames.items()}
 
 
@@ -385,9 +392,8 @@ def tables_with_events(
     with EventLog(workspace.events) as log:
         rows, position = log.read()
     until = end_of_known(tables, settings)
-    frames = event_frames(rows, ZoneInfo(settings.time_zone), load_alias_map(workspace.tables), until)
-    if settings.counts_orders and "orders" in frames:
-        frames["orders"]["amount"] = 1.0  # whatever an event says: orders of this business have no amounts
+    aliases, counted = load_alias_map(workspace.tables), settings.counts_orders
+    frames = event_frames(rows, ZoneInfo(settings.time_zone), aliases, until, counted)
     return {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}, position
 
 

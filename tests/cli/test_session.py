@@ -93,3 +93,12 @@ def test_a_stage_says_hostile_progress_as_it_is(session: Session, capsys: pytest
     session.stage("ingest", "a", lambda on_progress: {})
     shown = capsys.readouterr().err
     assert "\u202e" not in shown and "\x1b[31m" not in shown and "reused" in shown
+
+
+def test_a_damaged_ledger_beside_a_decision_cut_short_keeps_nobody_from_looking(
+    copied: Workspace, settings: Settings
+) -> None:
+    copied.decision.write_text(json.dumps({"action": "promote", "model": "churn", "version": "1", "after": None}))
+    copied.ledger.write_text(copied.ledger.read_text("utf-8")[:-20], "utf-8")
+    assert open_session(False, "test", copied.root).workspace.root == copied.root
+    assert copied.decision.is_file(), "whoever decides next is told, and finishes it"

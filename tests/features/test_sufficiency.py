@@ -5,16 +5,19 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import ibis
 import pandas as pd
 import pytest
 
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.build import customers_as_of
 from features.engine import connect, read_tables
 from features.ingest import ingest
+from features.labels.by_kind import labels_at, what_is_known
 from features.people.suppression_list import suppress
 from features.quality.quality_verdict import accept
-from features.sufficiency import check_requirements, check_source
+from features.sufficiency import _labels, check_requirements, check_source
 from training.data.dataset import load, require_enough
 
 
@@ -144,3 +147,18 @@ def test_the_check_finds_what_the_ingest_finds(name: str, tmp_path: Path, settin
     if not report["verdict"]["passed"]:  # type: ignore[index, call-overload]
         accept(place)
         assert check_source(shop, workspace=place)["refused_for"] == []
+
+
+def test_labels_of_a_time_long_past_are_those_of_every_date_alone(lived: Workspace, settings: Settings) -> None:
+    shift = ibis.interval(days=9497)
+    tables = {
+        name: table.mutate(**{c: table[c] - shift for c, kind in table.schema().items() if kind.is_timestamp()})
+        for name, table in read_tables(connect(), lived.tables).items()
+    }
+    found, known = _labels(tables, settings), what_is_known(tables, settings)
+    assert known.until.year < 2000 and found["churned"].notna().any() and found["clv"].notna().any()
+    for as_of, rows in found.groupby("as_of"):
+        date = as_of.to_pydatetime()
+        want = labels_at(tables, customers_as_of(tables["customers"], date), date, known, settings).to_pandas()
+        pd.testing.assert_series_equal(rows["churned"].value_counts(), want["churned"].value_counts())
+        assert rows["clv"].sum() == pytest.approx(want["clv"].sum())

@@ -10,7 +10,7 @@ import pytest
 
 from features.columns.column import Column, columns_of
 from features.schema import MODULES
-from features.windows import as_of_table
+from features.windows import as_of_table, timestamp
 
 AS_OF = datetime(2024, 3, 1)
 REACHING = [c for module in MODULES for c in columns_of(module) if c.reach_days]
@@ -45,3 +45,16 @@ def test_a_return_is_negative_or_zero_for_a_negative_quantity(
     row = {"order_id": "x", "customer_id": "new", "ordered_at": "2024-02-29 10:00", "amount": amount}
     orders = pd.concat([shop["orders"], pd.DataFrame([{**row, "quantity": quantity}])], ignore_index=True)
     assert features({**shop, "orders": orders}, AS_OF).loc["new", "orders_total"] == bought
+
+
+def test_a_redemption_after_the_load_lies_in_the_past_of_the_row_that_knows_it(
+    opened, shop: dict[str, pd.DataFrame]
+) -> None:
+    contact = {"contact_id": "k", "customer_id": "ann", "contacted_at": "2024-01-20", "redeemed_at": "2024-02-10"}
+    contacts = pd.DataFrame([contact]).assign(campaign="spring")
+    tables = opened({**shop, "contacts": contacts})
+    loaded = tables["contacts"].mutate(known_until=timestamp(datetime(2024, 2, 1)))
+    rows = as_of_table("contacts", {**tables, "contacts": loaded}, AS_OF).to_pandas()
+    assert rows["redeemed_days_ago"].item() == pytest.approx(0, abs=1e-4)
+    before = as_of_table("contacts", {**tables, "contacts": loaded}, datetime(2024, 2, 5)).to_pandas()
+    assert before["redeemed_days_ago"].isna().all() and before["days_ago"].item() == pytest.approx(12, abs=1e-4)

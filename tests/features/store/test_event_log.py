@@ -141,3 +141,10 @@ def test_no_events_have_the_columns_of_the_checked_table(workspace: Workspace) -
     with EventLog(workspace.events) as log:
         log.append([order()], NOW)
         assert list(empty_events("orders", UTC_ZONE)) == list(rows_of(log))
+
+
+def test_an_event_of_a_business_that_counts_orders_counts_as_one_whatever_its_amount(workspace: Workspace) -> None:
+    with EventLog(workspace.events) as log:
+        log.append([order(amount=49.9), order("e2", order_id="n2", amount=-3)], NOW)
+        assert event_frames(log.read()[0], UTC_ZONE, counts_orders=True)["orders"]["amount"].tolist() == [1.0, 1.0]
+        assert rows_of(log)["amount"].tolist() == [49.9, -3.0]
