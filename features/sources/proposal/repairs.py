@@ -1,14 +1,18 @@
-"""Repairs of ids to propose: for tables that join badly with the customers and would join well after one."""
+"""Repairs of ids to propose: for tables that join badly with the customers and would join well after one.
+
+A repair is given to all tables with ids of customers, as ids that joined before are repaired on both sides then.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
+import duckdb
 import pandas as pd
 
 from features.sources.proposal.tables import ONE_ROW_A_CUSTOMER, Reading, TableGuess
-from features.sources.rows.ids import MEANINGS, Repair, best_repair
+from features.sources.rows.ids import MEANINGS, Repair, best_repair, repaired
 
 UNKNOWN_SHARE = 0.005  # of the rows; fewer ids that no customer has are single errors
 MOST_IDS = 2_000
@@ -16,7 +20,7 @@ Entries = list[list[TableGuess]]
 
 
 def with_repairs(tables: Mapping[str, Entries]) -> dict[str, Entries]:
-    """The tables, those that need it with what stands under ``ids`` and why, in the customers and in each other table.
+    """The tables, with what stands under ``ids`` and why where one of them needs it.
 
     Parameters
     ----------
@@ -34,16 +38,30 @@ def with_repairs(tables: Mapping[str, Entries]) -> dict[str, Entries]:
         if (repair := _repair(entry[0], known))
     }
     every = tuple(dict.fromkeys(repair for repairs, _ in found.values() for repair in repairs))
-    of_customers = (every, "so that they join with " + " and ".join(dict.fromkeys(name for name, _ in found)))
+    if not every or _merges(known, every):
+        return dict(tables)
+    joined = " and ".join(dict.fromkeys(name for name, _ in found))
     out = {}
     for name, entries in tables.items():
-        told = [of_customers if name == "customers" and every else found.get((name, n)) for n in range(len(entries))]
+        other = "so that they join with " + joined if name == "customers" else "so that they join as before"
+        told = [(every, found[name, n][1] if (name, n) in found else other) for n in range(len(entries))]
         out[name] = [[_with(g, ids) for g in entry] for entry, ids in zip(entries, told, strict=True)]
     return out
 
 
-def _with(guess: TableGuess, ids: tuple[tuple[Repair, ...], str] | None) -> TableGuess:
-    return replace(guess, reading=replace(guess.reading or Reading(), ids=ids)) if ids else guess
+def _merges(known: pd.Series, repairs: tuple[Repair, ...]) -> bool:
+    """Whether all repairs one after the other make two customers one."""
+    with duckdb.connect() as connection:
+        connection.register("given", pd.DataFrame({"id": known.to_numpy(object)}))
+        query = f"select count(distinct id) > count(distinct {repaired('id', repairs)}) from given"
+        return bool(connection.execute(query).fetchall()[0][0])
+
+
+def _with(guess: TableGuess, ids: tuple[tuple[Repair, ...], str]) -> TableGuess:
+    """The guess with repairs, if it has ids of customers."""
+    if guess.column("customer_id") is None:
+        return guess
+    return replace(guess, reading=replace(guess.reading or Reading(), ids=ids))
 
 
 def _ids(guesses: list[TableGuess]) -> pd.Series:

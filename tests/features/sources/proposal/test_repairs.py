@@ -50,3 +50,17 @@ def test_nothing_is_proposed_where_ids_join_or_nothing_helps_or_customers_would_
     strangers, mixed = [f"{n}-X" for n in range(40)], [f"K{n:03}a" for n in range(40)]
     for customers, buyers in ((own, own), (own, strangers), ([*own, *map(str.lower, own)], mixed)):
         assert not any("ids" in table for table in proposed(tmp_path, customers, buyers)[0].values())
+
+
+def test_a_table_that_joined_before_gets_the_repair_of_another_and_still_joins(tmp_path: Path) -> None:
+    calls = {"Ticket": range(120), "Cliente": [f"{n}" for n in range(1, 41)] * 3, "Apertura": DAYS, "Canal": "chat"}
+    pd.DataFrame(calls).to_csv(tmp_path / "tickets.csv", index=False, sep=";")
+    ids = [f"{n:05}" for n in range(1, 41)]
+    proposed(tmp_path, ids, ids)
+    text, _ = propose_config([tmp_path / f"{name}.csv" for name in ("clientes", "pedidos", "tickets")], "tienda")
+    options = yaml.safe_load(text)["source"]["options"]
+    assert {name: table["ids"] for name, table in options.items()} == {
+        key: {"customer_id": ["leading_zeros"]} for key in ("customers", "orders", "interactions")
+    }
+    rows = loader("files").load(options)
+    assert all(set(table["customer_id"].astype(str)) == {f"{n}" for n in range(1, 41)} for table in rows.values())
