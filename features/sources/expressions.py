@@ -272,14 +272,17 @@ class PartReader:
             return _time(name, sql, kind, times.model_copy(update={"zone": self.zone_of(name)}), shared)
         if role == "number":
             scale, declared = _scale(name, self.mapping.numbers.get(name), currency), self._declared(name)
-            factors, reason = self._factors(name)
-            scale += factors
-            number = _number(sql, kind, declared or signs.get(name, "none"), declared is not None, scale, shared)
+            sign = declared or signs.get(name, "none")
+            factors, reason = self._factors(name, sign, shared)
+            number = _number(sql, kind, sign, declared is not None, scale + factors, shared)
             return replace(number, reason=reason)
         return ColumnExpression(sql)
 
-    def _factors(self, name: str) -> tuple[str, str]:
+    def _factors(self, name: str, sign: str, shared: SharedExpressions) -> tuple[str, str]:
         """SQL that multiplies and divides a number by other columns, and a reason against rows where these are none.
+
+        Factors are read as the number is, whose decimal `sign` is given; where it has none that tells, a factor that
+        may be 1.5 or 1,500 is none.
 
         Raises
         ------
@@ -287,17 +290,26 @@ class PartReader:
             There is no such column.
         """
         given, factors, reasons = self.mapping.numbers.get(name, Numbers()), "", []
-        for sign, column in (("*", given.times), ("/", given.per)):
+        for operator, column in (("*", given.times), ("/", given.per)):
             if column is None:
                 continue
             if column not in self.part.columns:
                 known = nearest(column, self.part.columns)
                 raise ConfigError(f"numbers: {name}: {self.part.label} has no column '{column}'{known}")
-            text = as_text(*self.part.columns[column], trim=True)
-            factor = f"try_cast({text} as double)"
-            factors += f" {sign} (case when coalesce({text}, '') = '' then 1.0 when {factor} > 0 then {factor} end)"
-            broken = f"coalesce({text}, '') <> '' and not coalesce({factor} > 0, false)"
-            reasons.append(f"case when {broken} then {quote_literal(f'{name}: {column} is no number above 0')} end")
+            sql, kind = self.part.columns[column]
+            number = _number(sql, kind, sign, given.decimal is not None, "", shared)
+            fits = f"{number.value} {'>= 0' if operator == '*' else '> 0'}"
+            empty = f"({sql} is null)"
+            if kind == "VARCHAR":
+                empty = f"(coalesce(trim({sql}), '') = '' or {reading.is_placeholder_sql(sql)})"
+                if sign not in (",", "."):
+                    doubt = f"regexp_matches({reading.clean_sql(sql)}, {quote_literal(reading.IN_DOUBT)})"
+                    fits = f"({fits} and not {doubt})"
+            fits = f"coalesce({fits}, false)"
+            factors += f" {operator} (case when {empty} then 1.0 when {fits} then {number.value} end)"
+            what = "no number from 0 on" if operator == "*" else "no number above 0"
+            reason = quote_literal(f"{name}: {column} is {what}")
+            reasons.append(f"case when not {empty} and not {fits} then {reason} end")
         return factors, f"coalesce({', '.join(reasons)})" if reasons else NULL_TEXT
 
 

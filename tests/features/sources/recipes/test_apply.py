@@ -152,7 +152,7 @@ def test_stripe_prices_are_of_a_month_and_invoices_that_were_paid_are_orders(tmp
 
 
 def test_a_price_is_that_of_all_units_and_of_one_of_its_periods(tmp_path: Path) -> None:
-    rows = ["month,1,3,4000", "month,3,1,3000", "year,1,2,12000", "year,2,,24000", "month,none,1,1000"]
+    rows = ["month,1,3,4000", "month,3,1,3000", "year,1,2,12000", "year,2,,24000", "month,soon,1,1000"]
     head = "id,customer,status,created,current_period_end,currency,interval,interval_count,quantity,amount\n"
     api = "".join(f"sub_{i},cus_{i},active,1672531200,1701388800,usd,{row}\n" for i, row in enumerate(rows))
     _, tables, text = proposed(tmp_path, "stripe", subscriptions=head + api + api.splitlines()[0] + "\n")
