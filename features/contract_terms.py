@@ -83,9 +83,10 @@ def with_terms(subscriptions: ir.Table) -> ir.Table:
     after_end = (ended_at < cancelled_at).fill_null(False)
     s = s.mutate(ended_at=ended_at, cancelled_at=ibis.ifelse(after_end, _never(), cancelled_at))
     period_end = latest(s.renews_at, s.paid_until)
-    period_end = ibis.ifelse(period_end > s.begins_at, period_end, _never())  # a period of no length says nothing
+    has_length = _is_after(period_end, s.begins_at)  # a period of none says nothing
+    period_end = ibis.ifelse(has_length, period_end, _never())
     s = s.mutate(ends_at=ibis.coalesce(s.ended_at, end_without_record(s, s.cancelled_at, period_end)))
-    is_contract = s.began & ~s.open_trial & (s.ends_at.isnull() | (s.ends_at > s.begins_at))
+    is_contract = s.began & ~s.open_trial & (s.ends_at.isnull() | _is_after(s.ends_at, s.begins_at))
     return s.mutate(is_contract=is_contract)
 
 
@@ -98,6 +99,11 @@ def end_without_record(s: ir.Table, cancelled_at: ir.Value, period_end: ir.Value
         else_=latest(cancelled_at, period_end),
     )
     return ibis.ifelse(cancelled_at.notnull(), by_notice, period_end)
+
+
+def _is_after(time: ir.Value, other: ir.Value) -> ir.BooleanValue:
+    """By whole seconds: a moment at midnight is kept a microsecond later, to tell it from a date alone."""
+    return time.epoch_seconds() > other.epoch_seconds()
 
 
 def latest(first: ir.Value, second: ir.Value) -> ir.Value:

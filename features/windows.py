@@ -157,7 +157,8 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     """
     now, none = timestamp(as_of), ibis.null("timestamp(6)")
     rows = known_contracts(with_terms(subscriptions), "begins_at", as_of)
-    rows = rows.filter(rows.is_contract | ((rows.begins_at >= now) & rows.began & (rows.cancelled_at >= now)))
+    withdrawn_at = ibis.coalesce(rows.cancelled_at, rows.ended_at)
+    rows = rows.filter(rows.is_contract | ((rows.begins_at >= now) & rows.began & (withdrawn_at >= now)))
     cancelled_at = ibis.ifelse(rows.cancelled_at < now, rows.cancelled_at, none)
     as_it_stands = cancelled_at.notnull() | (rows.cancelled_at.isnull() & rows.recorded_at.notnull())
     announced = as_it_stands & (rows.ends_unannounced.fill_null(0.0) != 1)
@@ -209,30 +210,43 @@ def in_order(contracts: ir.Table) -> list[ir.Value]:
 
 
 def _succeeded(rows: ir.Table, now: ir.Value) -> ir.Table:
-    """Contracts that have begun: ``end`` and ``notice`` of the successor that is booked, and ``is_succeeded``."""
+    """Contracts that have begun: ``end`` and ``notice`` of the successors that are booked, and ``is_succeeded``.
+
+    Of the bookings those are one chain that follow the first without a break of more than `SUCCESSOR_DAYS`. It succeeds
+    a contract around whose end it begins; what begins long before the end runs beside it.
+    """
+    never, none, least = timestamp(ENDLESS), ibis.null("timestamp(6)"), SUCCESSOR_DAYS * SECONDS_A_DAY
+    rows = rows.mutate(booked=rows.begins_at >= now, ends=rows.end.fill_null(never))
+    alike, order = [rows.customer_id, rows.booked], in_order(rows)
+    reached = rows.ends.max().over(ibis.cumulative_window(group_by=alike, order_by=order))
+    rows = rows.mutate(reached=reached)
+    before = rows.reached.lag().over(ibis.window(group_by=alike, order_by=order))
+    breaks = (rows.begins_at.epoch_seconds() - before.epoch_seconds() > least).fill_null(False)
+    rows = rows.mutate(breaks=breaks.cast("int64"))
+    chain = rows.breaks.sum().over(ibis.cumulative_window(group_by=alike, order_by=order))
+    rows = rows.mutate(booked_next=rows.booked & (chain == 0))
     of_customer = ibis.window(group_by=rows.customer_id)
-    booked = rows.begins_at >= now
-    never, none = timestamp(ENDLESS), ibis.null("timestamp(6)")
     rows = rows.mutate(
-        booked_begins=ibis.ifelse(booked, rows.begins_at, none).min().over(of_customer),
-        booked_end=ibis.ifelse(booked, rows.end.fill_null(never), none).max().over(of_customer),
-        booked_runs=ibis.ifelse(booked, ~rows.notice, False).any().over(of_customer),
+        booked_begins=ibis.ifelse(rows.booked_next, rows.begins_at, none).min().over(of_customer),
+        booked_end=ibis.ifelse(rows.booked_next, rows.ends, none).max().over(of_customer),
+        booked_runs=ibis.ifelse(rows.booked_next, ~rows.notice, False).any().over(of_customer),
     )
     rows = rows.filter(rows.begins_at < now)
     gap = rows.booked_begins.epoch_seconds() - rows.end.epoch_seconds()
-    follows = (rows.end >= now) & (gap <= SUCCESSOR_DAYS * SECONDS_A_DAY) & (rows.booked_end > rows.end)
+    follows = (rows.end >= now) & gap.between(-least, least) & (rows.booked_end > rows.end)
     is_succeeded = follows.fill_null(False)
     return rows.mutate(
         is_succeeded=is_succeeded,
         notice=ibis.ifelse(is_succeeded, ~rows.booked_runs, rows.notice),
         end=ibis.ifelse(is_succeeded, rows.booked_end.nullif(never), rows.end),
-    ).drop("booked_begins", "booked_end", "booked_runs")
+    ).drop("booked", "ends", "reached", "breaks", "booked_next", "booked_begins", "booked_end", "booked_runs")
 
 
 def bookings_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     """Contracts booked as of a date that begin later. One row per contract, with ``days_ago`` (not positive)."""
     rows = known_contracts(with_terms(subscriptions), "begins_at", as_of)
-    withdrawn = (rows.cancelled_at < timestamp(as_of)) & (rows.ends_at <= rows.begins_at)
+    withdrawn_at = ibis.coalesce(rows.cancelled_at, rows.ended_at)
+    withdrawn = (withdrawn_at < timestamp(as_of)) & (rows.ends_at <= rows.begins_at)
     rows = rows.filter(rows.begins_at >= timestamp(as_of), rows.began, ~rows.open_trial, ~withdrawn.fill_null(False))
     return rows.mutate(days_ago=days_before(rows.begins_at, as_of))
 

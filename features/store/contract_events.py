@@ -74,9 +74,14 @@ def merge_contracts(table: ir.Table, events: ir.Table) -> ir.Table:
     table
         Checked contracts, one row each.
     events
-        As `fold_contracts` gives them, with a column ``given_...`` (1 or 0) for each column that may be given.
+        As `fold_contracts` gives them, with a column ``given_...`` (1 or 0) for each column that may be given. One is
+        newer than a row of the table only if it came after the row's record, too.
     """
     key, names = "subscription_id", table.columns
+    of_table = table.group_by(key).agg(row_at=table.recorded_at.max())
+    events = events.left_join(of_table, key).drop(f"{key}_right")
+    is_newer = (events[NEWER] == 1) & (events.row_at.isnull() | (events.recorded_at > events.row_at))
+    events = events.mutate(**{NEWER: is_newer.cast("float64")}).drop("row_at")
     first = events.filter(events[NEWER] == 1).group_by(key).agg(first_newer=events.recorded_at.min())
     seen = table.left_join(first, key).drop(f"{key}_right")
     loaded = seen.mutate(**{SUPERSEDED: seen.first_newer}).select(*names, SUPERSEDED)

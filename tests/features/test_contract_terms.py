@@ -290,6 +290,7 @@ BOOKED_IN_MARCH = {"started_at": "2023-04-15", "recorded_at": "2023-03-20"}
         ({"recorded_at": None}, 9.0, 1),  # nothing says since when it is known
         ({"recorded_at": "2023-04-02"}, 9.0, 1),  # it was booked later
         ({"cancelled_at": "2023-03-30", "ended_at": "2023-04-15"}, 9.0, 1),  # it was withdrawn
+        ({"ended_at": "2023-03-30"}, 9.0, 1),  # withdrawn without a notice
     ],
 )
 def test_who_has_booked_the_next_contract_is_under_notice_no_longer(
@@ -299,6 +300,18 @@ def test_who_has_booked_the_next_contract_is_under_notice_no_longer(
     row = features(company(first, {"customer_id": "ann", **BOOKED_IN_MARCH, **after}), AS_OF).loc["ann"]
     assert (row["contracts_active"], row["contracts_total"], row["contracts_under_notice"]) == (1, 1, under_notice)
     np.testing.assert_equal(row["days_to_end"], days_to_end)
+
+
+def test_bookings_succeed_one_another_without_a_break_and_only_what_ends_where_they_begin(features: Features) -> None:
+    ends = {"customer_id": "ann", "cancelled_at": "2023-03-15", "ended_at": "2023-04-10"}
+    next_one = {"customer_id": "ann", **BOOKED_IN_MARCH, "ended_at": "2023-05-15"}
+    directly = {**next_one, "started_at": "2023-05-20", "ended_at": "2023-06-20"}
+    later = {**next_one, "started_at": "2023-12-01", "ended_at": "2024-04-01"}
+    assert features(company(ends, next_one, later), AS_OF).loc["ann", "days_to_end"] == 44
+    assert features(company(ends, next_one, directly, later), AS_OF).loc["ann", "days_to_end"] == 80
+    beside = {"customer_id": "ann", "cancelled_at": "2023-03-15", "ended_at": "2023-09-28"}
+    row = features(company(beside, {**next_one, "ended_at": "2024-04-15"}), AS_OF).loc["ann"]
+    assert (row["days_to_end"], row["contracts_under_notice"]) == (180, 1)
 
 
 def test_a_booking_counts_as_one_and_takes_the_renewal_off_the_contract_before_it(features: Features) -> None:

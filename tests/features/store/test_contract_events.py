@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import ibis.expr.types as ir
 import numpy as np
@@ -16,11 +17,13 @@ from configs.errors import StaycastError
 from configs.settings import Settings, merged_with_default
 from configs.workspace import Workspace
 from features import build, refresh
-from features.engine import connect, read_tables
+from features.engine import connect, create_temp_table, read_tables
 from features.ingest import ingest
 from features.schema import features_of
 from features.store import feature_store
-from features.store.event_log import Event, EventLog, find_faults, tables_with_events
+from features.store.contract_events import merge_contracts
+from features.store.event_log import Event, EventLog, event_frames, find_faults, tables_with_events
+from features.store.timestamps import to_micros
 from serving.api.intake import EventIntake
 from serving.api.problems import InvalidRequestError
 from serving.api.schema.events import parse_events
@@ -221,6 +224,20 @@ def test_a_contract_of_events_alone_keeps_what_a_change_leaves_out_and_knows_it_
         for day in map(datetime, *zip((2023, 12, 9), (2023, 12, 11), (2024, 1, 6), (2024, 1, 9), strict=True))
     }
     assert list(found.values()) == [[1, "a", 10, 0], [2, "x", 40, 0], [2, "x", 50, 0], [2, "x", 50, 1]]
+
+
+def test_an_event_before_the_record_of_a_row_is_what_was_known_until_then(opened) -> None:
+    row = {"subscription_id": "s", "customer_id": "c", "started_at": "2023-01-01"}
+    gold = {**row, "plan": "gold", "price_per_month": 30, "ended_at": "2024-05-20", "recorded_at": "2024-05-10"}
+    table = opened({"subscriptions": pd.DataFrame([gold])})["subscriptions"]
+    sent = json.dumps({**row, "started_at": "2023-01-01T00:00:00Z", "plan": "silver", "price_per_month": 20.0})
+    at = to_micros(datetime(2024, 5, 5))
+    frame = event_frames([("subscriptions", sent, at)], ZoneInfo("UTC"), until=datetime(2024, 1, 1))["subscriptions"]
+    merged = merge_contracts(table, create_temp_table(table.get_backend(), "sent", frame)).to_pandas()
+    states = merged.sort_values("recorded_at")[["plan", "price_per_month", "ended_at", "superseded_at"]]
+    silver, gold = (list(state) for state in states.itertuples(index=False))
+    assert silver[:2] == ["silver", 20] and pd.isna(silver[2]) and silver[3] == pd.Timestamp("2024-05-10")
+    assert gold[:3] == ["gold", 30, pd.Timestamp("2024-05-20")] and pd.isna(gold[3])
 
 
 def test_a_kind_that_is_spelt_almost_as_one_that_counts_is_refused_with_those_that_do() -> None:
