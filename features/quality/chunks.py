@@ -23,7 +23,7 @@ from features.sources.staging import Raw, staging
 from features.sql import quote_identifier, quote_literal
 from features.tables import LEFT_OUT, SOURCE_ROWS, UNREAD, Table, reason_kinds
 
-CHUNK_ROWS = 1_000_000  # of a larger table, so many rows stand in memory at once
+CHUNK_ROWS = 500_000  # of a larger table, so many rows stand in memory at once
 TEXTS = {kind: pd.StringDtype("pyarrow") for kind in (pa.string(), pa.large_string())}
 
 

@@ -32,7 +32,7 @@ from features.sources.rows.versions import keep_newest
 from features.sql import quote_literal
 from features.tables import CURRENCY, LEFT_OUT, REASON, TABLES, UNREAD
 
-MEMORY = "1GB"
+MEMORY = "768MB"
 VERSION_COLUMNS = {t.name: dict.fromkeys((t.key, "customer_id", t.time, "recorded_at")) for t in TABLES.values()}
 CURRENCY_ROWS = "select cur, count(*) from {} where cur is not null group by cur order by count(*) desc, cur"
 

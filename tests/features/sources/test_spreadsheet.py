@@ -56,6 +56,22 @@ def test_ids_keep_zeros_letters_and_length(tmp_path: Path) -> None:
     assert frame["customer_id"].tolist() == [7, 123456789012345]
 
 
+def test_whole_numbers_that_a_float_cannot_tell_and_cells_of_errors_are_not_made_up(tmp_path: Path) -> None:
+    plain = write(
+        tmp_path / "plain.xlsx", Orders=[HEADER, (4242, "c1", datetime(2024, 1, 1), 1), (2, "c", None, "#N/A")]
+    )
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(tmp_path / "o.xlsx", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name).replace(b"<v>4242</v>", b"<v>400000000000000001</v>"))
+    assert orders(tmp_path / "o.xlsx")["order_id"].tolist() == ["400000000000000001", "2"]
+    cells = [list(column) for column in zip(*_all_cells(plain), strict=True)]
+    assert cells == [["4242", "2"], ["c1", "c"], ["2024-01-01 00:00:00", None], ["1", None]]
+
+
+def _all_cells(path: Path) -> list[tuple[str | None, ...]]:
+    return [row for batch in open_sheet(path).batches for row in zip(*batch.to_pydict().values(), strict=True)]
+
+
 def test_naive_times_of_a_sheet_are_in_the_zone_that_is_said(tmp_path: Path) -> None:
     rows = [HEADER, (1, "c", datetime(2024, 1, 1, 10), 1)]
     frame = orders(write(tmp_path / "o.xlsx", Orders=rows), times={"ordered_at": {"zone": "Europe/Berlin"}})
