@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,24 @@ def usual_size(amounts: pd.Series) -> float:
     place = int(0.99 * (len(sizes) - 1))
     high = float(np.partition(sizes, place)[place])
     return high if len(sizes) >= FEW else min(high, TIMES_THE_MIDDLE * float(np.median(sizes)))
+
+
+def usual_sizes(checked: Mapping[str, ValidatedTable]) -> dict[str, float]:
+    """The usual size of the amounts of each table that has any, for the profile of a load."""
+    return {name: usual_size(checked[name].column(c)) for name, (c, *_) in MONEY.items() if name in checked}
+
+
+def reason_against(table: str, row: Mapping[str, Any], usual: Mapping[str, float], factor: float | None) -> str | None:
+    """Why the amount of one row is out of proportion; None if it is not.
+
+    >>> reason_against("orders", {"amount": 1e9}, {"orders": 40.0}, 1000.0)
+    "'1000000000' is more than 1000 times the 99th percentile of all (40)"
+    >>> reason_against("orders", {"amount": 39_000}, {"orders": 40.0}, 1000.0)
+    """
+    size, amount = usual.get(table, 0.0), row.get(MONEY.get(table, ("",))[0])
+    if factor is None or not size or amount is None or abs(amount) <= factor * size:
+        return None
+    return f"'{amount:.15g}' is more than {factor:g} {RULE} ({size:.6g})"
 
 
 def set_outliers_aside(checked: Mapping[str, ValidatedTable], factor: float | None) -> dict[str, ValidatedTable]:

@@ -28,7 +28,7 @@ from features.quality.dates.sign_ups import sign_up_findings
 from features.quality.findings.conflicts import conflict_findings
 from features.quality.findings.id_findings import id_findings
 from features.quality.findings.row_findings import count_findings, row_findings
-from features.quality.outlying_amounts import outlier_findings
+from features.quality.outlying_amounts import outlier_findings, usual_sizes
 from features.quality.quality_verdict import read_if_any
 
 LOADS_SHOWN = 60
@@ -88,7 +88,7 @@ def judge(
         The present, and the fingerprint of the source.
     """
     dimensions = quality_report.dimensions(checked, settings)
-    profile = anomalies.profile_tables(checked, settings.time_zone)
+    profile = anomalies.profile_tables(checked, settings.time_zone) | {"usual_amounts": usual_sizes(checked)}
     strange = anomalies.find_anomalies(profile, reference, settings.quality.accept_rules)
     findings = (
         *_threshold_findings(checked, dimensions, settings),

@@ -6,11 +6,12 @@ Nothing heavy is imported for it; `features.quality.quality_gate` judges.
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from configs.errors import DataError
-from configs.loads import VERDICT
+from configs.loads import PROFILE, VERDICT
 from configs.workspace import Workspace
 
 REFUSED_EXIT_CODE = 4
@@ -25,6 +26,18 @@ class QualityError(DataError):
 def latest_verdict(workspace: Workspace) -> dict[str, Any] | None:
     """The verdict on the newest load, with its ``fingerprint``; None before the first ingest."""
     return read_if_any(workspace.loads.newest(VERDICT))
+
+
+def usual_amounts(workspace: Workspace) -> dict[str, float]:
+    """The usual size of an amount of each table of the current load, see `features.quality.outlying_amounts`."""
+    path = workspace.loads.current(PROFILE)
+    return _usual_amounts(path, path.stat().st_mtime_ns) if path.is_file() else {}
+
+
+@lru_cache(maxsize=8)
+def _usual_amounts(path: Path, changed_at: int) -> dict[str, float]:
+    """As `usual_amounts`: a profile is read once, not at each event."""
+    return (read_if_any(path) or {}).get("usual_amounts", {})
 
 
 def accept(workspace: Workspace) -> None:

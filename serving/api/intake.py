@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.tables import TABLES
+from features.quality.quality_verdict import usual_amounts
+from features.tables import MONEY, TABLES
 from serving.api.problems import EventConflictError, FieldError
 from serving.api.schema.events import AnyEvent, EventBatch
 from serving.api.schema.parsing import invalid_request
 
 if TYPE_CHECKING:
     from features.refresh import OnEventRefresher
-    from features.store.event_log import Event, EventLog
+    from features.store.event_log import Event, EventLog, Fault
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +85,7 @@ class EventIntake:
         known |= {event.customer_id for event in events if event.table == "customers"}
         known_ids = {i for i, person in zip(ids, persons, strict=True) if person in known}
         latest = clock() + timedelta(seconds=self._settings.quality.clock_skew_seconds)
-        faults = find_faults(events, refresh.tables, known_ids, latest)
+        faults = find_faults(events, refresh.tables, known_ids, latest) or self._outlying_amounts(events)
         if faults:
             raise invalid_request(FieldError(batch.pointer(f.place, f.field), f.detail) for f in faults)
         self._require_own_rows(batch, events, persons)
@@ -102,6 +103,19 @@ class EventIntake:
                 refresh.close()
                 log.close()
                 self._open = None
+
+    def _outlying_amounts(self, events: Sequence[Event]) -> list[Fault]:
+        """Amounts that the next load would set aside: they are refused by the same rule, and counted nowhere."""
+        from features.quality.outlying_amounts import KEPT_BY, reason_against
+        from features.store.event_log import Fault
+
+        usual, factor = usual_amounts(self._workspace), self._settings.quality.outlying_amounts
+        reasons = [reason_against(event.table, event.row, usual, factor) for event in events]
+        return [
+            Fault(place, MONEY[event.table][0], f"{reason}; {KEPT_BY}")
+            for place, (event, reason) in enumerate(zip(events, reasons, strict=True))
+            if reason
+        ]
 
     def _require_own_rows(self, batch: EventBatch, events: Sequence[Event], persons: Sequence[str]) -> None:
         """EventConflictError if a new event brings a row that stands in the tables as another customer's."""
