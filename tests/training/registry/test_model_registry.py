@@ -52,7 +52,8 @@ def test_a_promotion_killed_at_any_step_is_whole_or_none_once_somebody_comes(bas
         shutil.copytree(base, place)
         assert in_child(lambda at=kill_at: counted(place, at, lambda: promote(place)))[0] == -9
         cut_short = Workspace(place).decision.is_file()
-        assert in_child(lambda: bool(open_session(False, "test", place)))[0] == 0
+        if cut_short:
+            assert in_child(lambda: bool(open_session(False, "test", place)))[0] == 0
         by_ledger, by_registry = state_of(place)
         assert by_registry == (["champion/2"] if by_ledger == ["champion/2"] else ["challenger/2", "champion/1"])
         assert not Workspace(place).decision.is_file()
