@@ -27,6 +27,7 @@ UNKNOWN_DATE = (  # the same as text, and the 0000-00-00 of MySQL
     r"|1899[-/]12[-/]30|30[./-]12[./-]1899|12/30/1899)"
     r"([T ]+(0?0:00(:00([.,]0+)?)?|12:00(:00)? ?AM))? ?(Z|UTC|\+00:?00)?$"
 )
+USUAL_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?)?$"
 DAY_OR_MONTH_FIRST = r"^\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})\b"
 
 
@@ -396,17 +397,21 @@ def _by_format(text: str, form: str, zone: str, shared: SharedExpressions) -> st
 
 def _year_first(name: str, text: str, zone: str, shared: SharedExpressions) -> ColumnExpression:
     text = shared.add(text)
+    usual = shared.add(f"regexp_matches({text}, {quote_literal(USUAL_TIME)})")  # most are, and need nothing below
     dashed = f"replace(replace({text}, '/', '-'), ',', '.')"
     iso = f"regexp_matches({text}, {quote_literal(ISO)})"
-    offset = shared.add(f"regexp_matches({text}, {quote_literal(OFFSET)})")
+    offset = f"regexp_matches({text}, {quote_literal(OFFSET)})"
     bare = f"regexp_replace({dashed}, '\\s*(Z|z|UTC|GMT)$', '+00')"
-    full = shared.add(f"regexp_replace({bare}, '^([0-9-]+)[T ](\\d+:\\d+)\\s*([+-].*)?$', '\\1 \\2:00\\3')")
-    zoned = shared.add(f"try_cast(regexp_replace({full}, '\\s+([+-])', '\\1') as timestamptz) at time zone 'UTC'")
-    zoned = _moment(zoned, shared)
-    local = f"try_cast({full} as timestamp)"
+    full = f"regexp_replace({bare}, '^([0-9-]+)[T ](\\d+:\\d+)\\s*([+-].*)?$', '\\1 \\2:00\\3')"
+    other = shared.add(f"case when not {usual} then {full} end")
+    has_offset = shared.add(f"case when {usual} then false else {iso} and {offset} end")
+    zoned = f"try_cast(regexp_replace({other}, '\\s+([+-])', '\\1') as timestamptz) at time zone 'UTC'"
+    zoned = _moment(f"case when {has_offset} then {zoned} end", shared)
+    local = f"try_cast({other} as timestamp)"
     compact = f"try_strptime({text}, ['%Y%m%d', '%Y%m%dT%H%M%S'])"
-    naive = shared.add(f"case when not {iso} then {compact} when not {offset} then {local} end")
-    value = shared.add(f"case when {iso} and {offset} then {zoned} else {_in_utc(naive, zone, shared)} end")
+    any_naive = f"case when not {iso} then {compact} when not {has_offset} then {local} end"
+    naive = shared.add(f"case when {usual} then try_cast({text} as timestamp) else {any_naive} end")
+    value = shared.add(f"case when {has_offset} then {zoned} else {_in_utc(naive, zone, shared)} end")
     doubt = f"regexp_matches({text}, {quote_literal(DAY_OR_MONTH_FIRST)})"
     problem = f'may have day or month first, say times: {{{name}: {{format: "%d/%m/%Y"}}}} or as it is written'
     return ColumnExpression(value, _unread(text, value), _reason(name, text, doubt, problem))
