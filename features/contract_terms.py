@@ -83,10 +83,10 @@ def with_terms(subscriptions: ir.Table) -> ir.Table:
     after_end = (ended_at < cancelled_at).fill_null(False)
     s = s.mutate(ended_at=ended_at, cancelled_at=ibis.ifelse(after_end, _never(), cancelled_at))
     period_end = latest(s.renews_at, s.paid_until)
-    has_length = _is_after(period_end, s.begins_at)  # a period of none says nothing
+    has_length = is_after(period_end, s.begins_at)  # a period of none says nothing
     period_end = ibis.ifelse(has_length, period_end, _never())
     s = s.mutate(ends_at=ibis.coalesce(s.ended_at, end_without_record(s, s.cancelled_at, period_end)))
-    is_contract = s.began & ~s.open_trial & (s.ends_at.isnull() | _is_after(s.ends_at, s.begins_at))
+    is_contract = s.began & ~s.open_trial & (s.ends_at.isnull() | is_after(s.ends_at, s.begins_at))
     return s.mutate(is_contract=is_contract)
 
 
@@ -101,9 +101,13 @@ def end_without_record(s: ir.Table, cancelled_at: ir.Value, period_end: ir.Value
     return ibis.ifelse(cancelled_at.notnull(), by_notice, period_end)
 
 
-def _is_after(time: ir.Value, other: ir.Value) -> ir.BooleanValue:
-    """By whole seconds: a moment at midnight is kept a microsecond later, to tell it from a date alone."""
-    return time.epoch_seconds() > other.epoch_seconds()
+def is_after(time: ir.Value, other: ir.Value) -> ir.BooleanValue:
+    """By whole seconds: a moment at midnight is kept a microsecond later, to tell it from a date alone.
+
+    DuckDB gives an epoch with fractions of a second and Spark without.
+    """
+    seconds, others = (t.epoch_seconds().cast("float64").floor() for t in (time, other))
+    return seconds > others
 
 
 def latest(first: ir.Value, second: ir.Value) -> ir.Value:

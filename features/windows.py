@@ -12,7 +12,7 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from features.contract_terms import end_without_record, latest, with_terms
+from features.contract_terms import end_without_record, is_after, latest, with_terms
 
 SECONDS_A_DAY = 86_400.0
 DAYS_A_MONTH = 30.4375
@@ -259,7 +259,7 @@ def trials_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     """
     now = timestamp(as_of)
     rows = with_terms(subscriptions)
-    rows = rows.filter(rows.open_trial | (rows.trial_ends_at > rows.started_at))
+    rows = rows.filter(rows.open_trial | is_after(rows.trial_ends_at, rows.started_at))
     rows = contracts_recorded_by(rows.filter(rows.started_at < now), as_of)
     over = (rows.ended_at < now) | ((rows.trial_ends_at < now) & ~rows.open_trial)
     over = over.fill_null(False)

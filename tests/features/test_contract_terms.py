@@ -14,6 +14,7 @@ import pytest
 from configs.settings import Settings
 from features.contract_terms import OPTIONAL, STATUSES
 from features.labels.by_kind import Knowledge, labels_at
+from features.windows import trials_as_of
 from tests.feature_rows import FeatureRows
 
 Features = Callable[..., pd.DataFrame]
@@ -136,6 +137,17 @@ def test_what_never_began_is_no_contract(features: Features, opened, business: S
     rows = features(tables, AS_OF)
     assert rows["contracts_total"].to_dict() == {"expired": 0, "withdrawn": 0, "same_day": 0, "customer": 1}
     assert churned(opened, tables, business, AS_OF).dropna().to_dict() == {"customer": 1.0}
+
+
+@pytest.mark.parametrize(("micros", "counts"), [(1, 0), (999_999, 0), (1_000_000, 1)])
+def test_a_fraction_of_a_second_makes_neither_a_contract_nor_a_trial(
+    features: Features, opened, micros: int, counts: int
+) -> None:
+    soon = START + pd.Timedelta(micros, "us")
+    ended = company({"customer_id": "ann", "ended_at": soon})
+    assert features(ended, AS_OF).loc["ann", "contracts_total"] == counts
+    in_trial = opened(company({"customer_id": "ann", "trial_ends_at": soon}))["subscriptions"]
+    assert len(trials_as_of(in_trial, AS_OF).to_pandas()) == counts
 
 
 def test_a_trial_is_no_contract_until_it_is_converted_and_one_that_is_not_is_told_apart(
