@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import hypothesis
 import ibis.expr.types as ir
 import pandas as pd
 import pytest
@@ -30,6 +31,8 @@ from tests.command_line import call
 from tests.feature_rows import FeatureRows
 from tests.lived import live
 
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy the machine is
+hypothesis.settings.load_profile("untimed")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # LightGBM's threads get in each other's way where tests run side by side
 ROOT = Path(__file__).parent.parent
 LONG = ("test_own_data", "test_docs", "test_recipes", "test_engines", "test_passes")

@@ -24,7 +24,7 @@ from features.tables import TABLES
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 AS_OF = datetime(2024, 3, 1, 12)
 PEOPLE = ["ann", "bob", "new"]
-slow = settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+slow = settings(max_examples=5, suppress_health_check=list(HealthCheck))
 
 times = st.datetimes(datetime(2024, 1, 1), datetime(2024, 3, 1, 11, 59, 59)).map(lambda t: f"{t.isoformat()}Z")
 orders = st.fixed_dictionaries(

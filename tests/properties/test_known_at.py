@@ -22,7 +22,7 @@ from features.store import feature_store
 MOMENTS = [pd.Timestamp(f"2024-0{month}-01", tz="UTC") for month in (1, 2, 3)]
 CUSTOMERS = ("ann", "bob")
 KEYS = pd.DataFrame([(c, m) for m in MOMENTS for c in CUSTOMERS], columns=["customer_id", "as_of"])
-FEW = examples(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = examples(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 correction = st.fixed_dictionaries(
     {

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 AS_OF = datetime(2024, 3, 1)
 Features = Callable[..., pd.DataFrame]
 Shop = dict[str, pd.DataFrame]
-slow = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+slow = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 order = st.fixed_dictionaries(
     {

@@ -198,7 +198,7 @@ def test_arrays_of_different_lengths_are_refused_with_their_shapes():
         metrics.auc([0, 1], [0.1, 0.2, 0.3])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_metric_depends_on_the_order_of_the_rows_or_changes_its_arguments(data):
     n = data.draw(st.integers(2, 30))
@@ -211,7 +211,7 @@ def test_no_metric_depends_on_the_order_of_the_rows_or_changes_its_arguments(dat
     assert (y == before[0]).all() and (p == before[1]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(arrays_of.arrays(float, st.integers(2, 40), elements=values), st.integers(0, 2**32 - 1))
 def test_gini_and_spearman_stay_within_minus_one_and_one(y, seed):
     expected = np.random.default_rng(seed).integers(0, 5, len(y)).astype(float)

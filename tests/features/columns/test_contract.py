@@ -123,7 +123,7 @@ def drawn(subscriptions: Callable[..., pd.DataFrame], contracts: list[tuple]) ->
     return subscriptions(*rows).assign(recorded_at=recorded)
 
 
-@hypothesis_settings(max_examples=25, deadline=None)
+@hypothesis_settings(max_examples=25)
 @given(past=st.lists(CONTRACT, min_size=1, max_size=5), late=st.lists(CONTRACT, max_size=4), day=st.integers(1, 300))
 def test_nothing_that_comes_or_is_recorded_later_changes_a_feature(
     features: Features, subscriptions, past, late, day: int

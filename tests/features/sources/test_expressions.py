@@ -187,7 +187,7 @@ def test_a_time_that_fits_no_told_format_is_not_used_even_if_it_looks_right(read
 @given(
     st.datetimes(datetime(1980, 1, 1), datetime(2024, 12, 1)), st.sampled_from(["Europe/Berlin", "America/New_York"])
 )
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_zones_agree_with_pythons_own(read: Read, time: datetime, zone: str) -> None:
     local = time.replace(microsecond=0)
     aware = local.replace(tzinfo=ZoneInfo(zone))

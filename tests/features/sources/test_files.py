@@ -149,7 +149,7 @@ CELLS = st.text(string.ascii_letters + string.digits + " ,;\"\n\r'-./äß€", m
 
 
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=20), st.sampled_from([",", ";", "\t", "|"]))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_pandas_writes_is_read_back(read: Read, cells: list[tuple[str, str]], delimiter: str) -> None:
     frame = pd.DataFrame(cells, columns=["order_id", "channel"]).assign(category="x")
     content = frame.to_csv(index=False, sep=delimiter, quoting=1)

@@ -23,7 +23,7 @@ from serving.answer.score import basis_of, new_id, score
 from serving.api.schema.answers import Answer
 from training.model.bundle import Bundle
 
-quick = effort(max_examples=15, deadline=None)
+quick = effort(max_examples=15)
 seeds = st.integers(0, 10_000)
 
 

@@ -13,7 +13,7 @@ from features.schema import Feature, FeatureSchema
 from training.data.leakage import LeakError, find_leaks, require_no_leaks, single_gini, target
 
 N, PLAIN = 1500, 8
-FEW = examples(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = examples(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def world(seed: int) -> pd.DataFrame:

@@ -251,7 +251,7 @@ def test_few_contacts_are_no_basis_for_a_model_of_them() -> None:
 counts = st.lists(st.tuples(st.integers(0, 1), st.floats(0.01, 0.99), st.integers(0, 3)), min_size=4, max_size=30)
 
 
-@examples(max_examples=40, deadline=None)
+@examples(max_examples=40)
 @given(counts)
 def test_a_weight_of_three_counts_like_three_rows(rows: list[tuple[int, float, int]]) -> None:
     y, p, w = (np.array(column, dtype=float) for column in zip(*rows, strict=True))

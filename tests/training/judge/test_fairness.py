@@ -217,7 +217,7 @@ def test_calibration_gap_of_a_model_that_overrates_one_group_is_seen():
     assert result.loc["m", "calibration_gap_low"] < 0 < result.loc["m", "calibration_gap_high"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60))
 def test_every_interval_holds_its_measure_and_order_of_rows_does_not_matter(seed, n):
     frame = drawn({"f": 0.3, "m": 0.5}, n, seed)

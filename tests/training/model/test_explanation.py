@@ -13,7 +13,7 @@ size = st.floats(-4, 4)
 
 
 @pytest.mark.parametrize("name", LINKS)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_base_and_effects_sum_to_the_prediction(name, data) -> None:
     base = data.draw(arrays(np.float64, LINKS[name], elements=size))

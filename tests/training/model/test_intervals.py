@@ -33,7 +33,7 @@ def test_the_promise_holds_for_small_and_large_customers_alike() -> None:
         assert inside[part].mean() == pytest.approx(0.9, abs=0.04)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(50, 400), st.integers(0, 10_000), st.floats(0.6, 0.99))
 def test_the_expected_value_lies_inside_and_nothing_is_infinite(n: int, seed: int, coverage: float) -> None:
     expected, actual = spenders(n, seed)

@@ -77,7 +77,7 @@ def test_json_holds_the_model():
     assert SpendModel.from_dict(json.loads(json.dumps(m.to_dict()))) == m
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(arrays_of.arrays(float, st.integers(1, 20), elements=st.floats(-1e7, 1e7)), st.integers(1, 50))
 def test_for_any_amounts_what_is_expected_is_finite_and_above_nothing(mean, orders):
     m = fit_spend(np.full(len(mean), orders), mean)

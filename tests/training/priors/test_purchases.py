@@ -141,7 +141,7 @@ histories = st.tuples(st.integers(0, 400), st.integers(0, 1500), st.floats(0.5, 
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(models, histories, st.lists(st.floats(0.5, 3650), min_size=2, max_size=6))
 def test_for_any_model_and_history_everything_is_finite_and_never_turns_back_with_time(m, history, horizons):
     rising = sorted(horizons)
@@ -153,7 +153,7 @@ def test_for_any_model_and_history_everything_is_finite_and_never_turns_back_wit
     assert (1 - none <= orders + 1e-9).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(models, st.integers(0, 60), st.integers(0, 500), st.floats(1, 500), st.floats(1, 500))
 def test_longer_silence_never_raises_p_alive_and_one_order_is_never_sure(m, x, recency, silence, more):
     last = recency if x else 0
@@ -163,7 +163,7 @@ def test_longer_silence_never_raises_p_alive_and_one_order_is_never_sure(m, x, r
         assert first < 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.permutations(HORIZONS))
 def test_the_order_of_the_horizons_changes_nothing(horizons):
     m = PurchaseModel(0.6, 74.0, 0.7, 80.0, *REST)
