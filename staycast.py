@@ -8,12 +8,10 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-import warnings
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.text import Text
@@ -24,6 +22,7 @@ from cli.session import Session, open_session, progress, screen, show
 from configs.errors import ConfigError, NotReadyError, StaycastError
 from configs.files import write_text
 from configs.fingerprint import ROOT
+from configs.library_warnings import hide_deprecations
 from configs.settings import load
 from configs.workspace import Workspace
 
@@ -316,8 +315,7 @@ def mlflow_ui(
 def main() -> None:
     """Run the command line; an error the user can mend ends in one message and its exit code (`configs.errors`)."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that wait spinning slow LightGBM down up to 20 times
-    if not sys.warnoptions:
-        warnings.showwarning = partial(_show_warning, warnings.showwarning)
+    hide_deprecations()
     try:
         app()
     except StaycastError as error:
@@ -334,12 +332,6 @@ def main() -> None:
             "are whole (each stage makes its own anew with --again), and that no other program keeps them locked",
             StaycastError.exit_code,
         )
-
-
-def _show_warning(show: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
-    """Show a warning, unless it is for a library's own developers: Python hides these, and Feast brings them back."""
-    if not issubclass(category, DeprecationWarning):
-        show(message, category, *where)
 
 
 def _is_of_a_store(error: Exception) -> bool:

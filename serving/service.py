@@ -31,6 +31,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from configs import settings as configs
 from configs.errors import StaycastError
+from configs.library_warnings import hide_deprecations
 from configs.workspace import Workspace
 from features.schema import load_schema
 from serving import launch
@@ -147,6 +148,7 @@ def _stop_without_parent(poll_seconds: float = 1.0) -> None:
 
 @asynccontextmanager
 async def _lifespan(shell: Starlette) -> AsyncIterator[None]:
+    hide_deprecations()
     _log_to_stdout()
     launch.disable_telemetry()
     _stop_without_parent()

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import SADeprecationWarning
 
 import staycast as command_line
 from configs.workspace import Workspace
@@ -165,13 +164,6 @@ def _free_port() -> int:
 def test_features_as_of_a_moment_to_come_are_refused(staycast: Run, lived: Workspace) -> None:
     said = refused(staycast("features", "--refresh", "--as-of", "2999-12-31", "-c", "test", "-w", lived.root))
     assert "lies in the future" in said
-
-
-def test_what_libraries_tell_their_developers_is_not_on_the_screen_and_other_warnings_are() -> None:
-    shown: list[str] = []
-    for category in (DeprecationWarning, SADeprecationWarning, UserWarning):
-        command_line._show_warning(lambda *given: shown.append(given[1].__name__), "x", category, "file.py", 1)
-    assert shown == ["UserWarning"]
 
 
 def test_no_warning_of_a_library_is_on_the_screen(staycast: Run, copied: Workspace) -> None:

@@ -29,6 +29,8 @@ serving:
 """
 SERVED = '''from __future__ import annotations
 
+import warnings
+
 import pandas as pd
 
 from configs.workspace import Workspace
@@ -43,6 +45,9 @@ class OnlineFeatures:
         self._frame = pd.read_parquet(workspace.root / "online.parquet").set_index("customer_id")
 
     def read(self, customer_ids: list[str]) -> pd.DataFrame:
+        warnings.simplefilter("always")  # as Feast does
+        warnings.warn("for developers", DeprecationWarning)
+        warnings.warn("for users", UserWarning)
         return self._frame.reindex(customer_ids).rename_axis("customer_id").reset_index()
 
 
@@ -153,6 +158,7 @@ def test_the_life_of_a_server(
     assert '"c1"' not in output
     assert "'c1'" not in output
     assert "Traceback" not in output
+    assert "for users" in output and "for developers" not in output
 
 
 def test_a_worker_ends_when_the_process_that_started_it_is_killed() -> None:
