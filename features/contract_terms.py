@@ -102,12 +102,13 @@ def end_without_record(s: ir.Table, cancelled_at: ir.Value, period_end: ir.Value
 
 
 def is_after(time: ir.Value, other: ir.Value) -> ir.BooleanValue:
-    """By whole seconds: a moment at midnight is kept a microsecond later, to tell it from a date alone.
+    """By whole seconds: a moment at midnight is kept a microsecond later, to tell it from a date alone."""
+    return whole_seconds(time) > whole_seconds(other)
 
-    DuckDB gives an epoch with fractions of a second and Spark without.
-    """
-    seconds, others = (t.epoch_seconds().cast("float64").floor() for t in (time, other))
-    return seconds > others
+
+def whole_seconds(time: ir.Value) -> ir.Value:
+    """Whole seconds since 1970: DuckDB gives an epoch with fractions of a second and Spark without."""
+    return time.epoch_seconds().cast("float64").floor()
 
 
 def latest(first: ir.Value, second: ir.Value) -> ir.Value:

@@ -174,11 +174,21 @@ MONEY: Mapping[str, tuple[str, ...]] = {  # columns that hold money, the main on
     "contacts": ("cost",),
     "subscriptions": ("price_per_month",),
 }
+ONE_ROW_A_CUSTOMER = ("customers", "profiles")
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "inactivity": ("customers", "orders"),
     "contract": ("customers", "subscriptions"),
     "label": ("profiles",),
 }
+
+
+def is_return(orders: pd.DataFrame) -> pd.Series:
+    """True for an order that takes something back: a negative amount, or zero for a negative quantity.
+
+    An order without an amount is none. The same for tables of Ibis: `features.windows.is_purchase`.
+    """
+    filled = orders.reindex(columns=["amount", "quantity"])
+    return (filled["amount"] < 0) | ((filled["amount"] == 0) & (filled["quantity"] < 0))
 
 
 def customers_table(attributes: Iterable[str], numbers: Collection[str] = ()) -> Table:

@@ -12,7 +12,7 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from features.contract_terms import end_without_record, is_after, latest, with_terms
+from features.contract_terms import end_without_record, is_after, latest, whole_seconds, with_terms
 
 SECONDS_A_DAY = 86_400.0
 DAYS_A_MONTH = 30.4375
@@ -59,7 +59,7 @@ def days_before(time: ir.Value, as_of: datetime | ir.Value) -> ir.Value:
 
     DuckDB gives an epoch with fractions of a second and Spark without: both are brought to whole seconds.
     """
-    return ((_epoch(as_of) if isinstance(as_of, datetime) else as_of) - _seconds(time)) / SECONDS_A_DAY
+    return ((_epoch(as_of) if isinstance(as_of, datetime) else as_of) - whole_seconds(time)) / SECONDS_A_DAY
 
 
 def clock(rows: ir.Table, happened: str, as_of: datetime, *later: ir.Value) -> ir.Value:
@@ -73,15 +73,11 @@ def clock(rows: ir.Table, happened: str, as_of: datetime, *later: ir.Value) -> i
         return _epoch(as_of)
     times = ibis.greatest(*(t.fill_null(rows[happened]) for t in (rows[happened], rows.recorded_at, *later)))
     newest = times.max().over(ibis.window(group_by=rows.customer_id))
-    return ibis.least(_seconds(ibis.greatest(newest, rows.known_until)) + 1.0, _epoch(as_of))
+    return ibis.least(whole_seconds(ibis.greatest(newest, rows.known_until)) + 1.0, _epoch(as_of))
 
 
 def _epoch(as_of: datetime) -> ir.Value:
     return ibis.literal((as_of - datetime(1970, 1, 1)).total_seconds(), type="float64")
-
-
-def _seconds(time: ir.Value) -> ir.Value:
-    return time.epoch_seconds().cast("float64").floor()
 
 
 def orders_as_of(orders: ir.Table, as_of: datetime) -> ir.Table:

@@ -11,9 +11,10 @@ import os
 import subprocess
 import sys
 import tempfile
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
+
+from tests.forked import end_with
 
 IMPORTED = [
     "staycast",
@@ -64,16 +65,10 @@ def _main(words: list[str], cwd: str, environment: dict[str, str], out: str, err
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = words
-    code = 1
-    try:
-        import staycast
+    end_with(_staycast)
 
-        staycast.main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+
+def _staycast() -> None:
+    import staycast
+
+    staycast.main()

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 LIBRARIES = """evidently ibis.backends.duckdb lightgbm mlflow.pyfunc optuna pandas plotly.graph_objects pyarrow.parquet
     pydantic pytest ruamel.yaml scipy.stats sklearn.linear_model starlette.testclient typer"""
@@ -42,7 +43,7 @@ class Forked:
 
 def run(script: str, cwd: str, output: str) -> None:
     """Do what a script says, in this process, and end it."""
-    code, opened = 1, os.open(output, os.O_WRONLY)
+    opened = os.open(output, os.O_WRONLY)
     os.dup2(opened, 1)
     os.dup2(opened, 2)
     os.chdir(cwd)
@@ -50,8 +51,14 @@ def run(script: str, cwd: str, output: str) -> None:
     for name in ("tests.forked", "tests"):
         sys.modules.pop(name, None)
     importlib.invalidate_caches()
+    end_with(lambda: exec(compile(script, "script", "exec"), {"__name__": "__main__"}))
+
+
+def end_with(body: Callable[[], object]) -> NoReturn:
+    """Do something and end this process as Python would have, without what a forked one shares with its parent."""
+    code = 1
     try:
-        exec(compile(script, "script", "exec"), {"__name__": "__main__"})
+        body()
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -24,7 +24,7 @@ import pandas as pd
 from configs.errors import ConfigError, nearest
 from features.quality.check import ValidatedTable
 from features.quality.twins import twin_shares
-from features.tables import Field, local_times, quote
+from features.tables import Field, is_return, local_times, quote
 
 Severity = Literal["stop", "warn"]
 Profile = dict[str, Any]
@@ -243,8 +243,7 @@ def _before(used: pd.DataFrame, time: str, names: Iterable[str]) -> dict[str, fl
 
 def _early_returns(orders: pd.DataFrame) -> float:
     """Share of the orders that are returns of a customer who has bought nothing before."""
-    taken_back = (orders["amount"] < 0) | ((orders["amount"] == 0) & (orders["quantity"] < 0))
-    bought = (~taken_back).groupby(orders["customer_id"]).cummax()
+    bought = (~is_return(orders)).groupby(orders["customer_id"]).cummax()
     return float((~bought).mean()) if len(orders) else 0.0
 
 

@@ -496,12 +496,12 @@ def _require_columns(spec: Table, raw: pd.DataFrame) -> None:
     for field in spec.fields:
         if field.required and field.name not in raw.columns:
             has_no_ids = spec.name == "profiles" and field.name == "customer_id"
-            or_number = ", or set number_rows there if there are no ids" if has_no_ids else ""
+            or_else = ", or set number_rows there if there are no ids" if has_no_ids else ""
             if field.name == "customer_id" and not has_no_ids:
-                or_number = ". Each row must say whom it is about: export the customer's number or e-mail address"
+                or_else = ". Each row must say whom it is about: export the customer's number or e-mail address"
             raise DataError(
                 f"{spec.name}: column '{field.name}' is missing{nearest(field.name, raw.columns)}; the table has "
-                f"{', '.join(map(str, raw.columns))}; rename it under source.options.{spec.name}.columns{or_number}"
+                f"{', '.join(map(str, raw.columns))}; rename it under source.options.{spec.name}.columns{or_else}"
             )
 
 
@@ -554,9 +554,7 @@ def _rules(
 
     def checks(field: Field) -> list[pa.Check]:
         rules = [first] if field.name == spec.key else []
-        is_event = (
-            field.name == spec.time and spec.name != "subscriptions"
-        )  # contracts are booked, see `contract_reasons`
+        is_event = field.name == spec.time and spec.name != "subscriptions"  # contracts are booked ahead
         if is_event or field.name == "recorded_at":
             rules.append(past)
         if field.name == "customer_id" and customers is not None:

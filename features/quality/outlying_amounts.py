@@ -53,7 +53,7 @@ def reason_against(table: str, row: Mapping[str, Any], usual: Mapping[str, float
     size, amount = usual.get(table, 0.0), row.get(MONEY.get(table, ("",))[0])
     if factor is None or not size or amount is None or abs(amount) <= factor * size:
         return None
-    return f"'{amount:.15g}' is more than {factor:g} {RULE} ({size:.6g})"
+    return f"'{amount:.15g}' {_beyond(factor, size)}"
 
 
 def set_outliers_aside(checked: Mapping[str, ValidatedTable], factor: float | None) -> dict[str, ValidatedTable]:
@@ -80,7 +80,11 @@ def set_outliers_aside(checked: Mapping[str, ValidatedTable], factor: float | No
 def _reasons(rows: pd.DataFrame, column: str, factor: float, usual: float) -> pd.Series:
     """A reason against each row (by index) whose amount is out of proportion."""
     large = rows.loc[rows[column].abs() > factor * usual, column]
-    return f"{column}: '" + large.map("{:.15g}".format).astype(str) + f"' is more than {factor:g} {RULE} ({usual:.6g})"
+    return f"{column}: '" + large.map("{:.15g}".format).astype(str) + f"' {_beyond(factor, usual)}"
+
+
+def _beyond(factor: float, usual: float) -> str:
+    return f"is more than {factor:g} {RULE} ({usual:.6g})"
 
 
 def outlier_findings(checked: Mapping[str, ValidatedTable]) -> list[Finding]:

@@ -29,7 +29,7 @@ from configs.settings import Settings
 from features.labels.by_kind import data_end
 from features.quality.check import ValidatedTable
 from features.quality.dates.load_facts import event_times, newest_times
-from features.tables import Field, reason_kinds, split_reasons
+from features.tables import ONE_ROW_A_CUSTOMER, Field, reason_kinds, split_reasons
 
 DIMENSIONS = {
     "completeness": "Share of the rows read in which every column that must be filled is filled.",
@@ -118,7 +118,7 @@ def _rows_before_event(one: ValidatedTable, column: str) -> float:
 
 def _freshness(one: ValidatedTable, until: datetime | None, max_age_days: int) -> float:
     times = event_times(one).dropna()
-    if one.table.name in ("customers", "profiles") or times.empty or until is None:
+    if one.table.name in ONE_ROW_A_CUSTOMER or times.empty or until is None:
         return 1.0
     age = (until - times.max()).total_seconds() / 86_400
     days = times.dt.floor("D").drop_duplicates().sort_values()

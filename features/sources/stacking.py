@@ -11,10 +11,8 @@ import pandas as pd
 
 from configs.errors import DataError
 from features.sources.rows.entries import Versions, versions_of
-from features.sources.staging import ChunkedTable, Raw
+from features.sources.staging import NOT_KEPT, ChunkedTable, Raw
 from features.tables import LEFT_OUT, TABLES
-
-NOT_KEPT = "not_kept"  # in ``attrs`` of an entry: see `features.sources.staging.read`
 
 
 def stacked(

@@ -33,6 +33,7 @@ from features.sql import quote_literal
 from features.tables import CURRENCY, LEFT_OUT, REASON, TABLES, UNREAD
 
 MEMORY = "768MB"
+NOT_KEPT = "not_kept"  # in ``attrs`` of one of several entries, see `read`
 VERSION_COLUMNS = {t.name: dict.fromkeys((t.key, "customer_id", t.time, "recorded_at")) for t in TABLES.values()}
 CURRENCY_ROWS = "select cur, count(*) from {} where cur is not null group by cur order by count(*) desc, cur"
 
@@ -149,9 +150,8 @@ def read(
         (customers) never are.
     zone
         Times without an offset from UTC are in it, unless the mapping says otherwise of their column.
-
     is_one_of_several
-        The table has other entries, whose rows may be versions of these: ``attrs["not_kept"]`` tells then what
+        The table has other entries, whose rows may be versions of these: ``attrs[NOT_KEPT]`` tells then what
         `features.sources.rows.entries` needs of the rows that `where` does not keep.
 
     Returns
@@ -209,7 +209,7 @@ def read(
         "spare": list(dict.fromkeys(c for p in parts for c in p.columns if c not in read_columns)),
     }
     if not_kept is not None:
-        attrs["not_kept"] = not_kept
+        attrs[NOT_KEPT] = not_kept
     if currency[0] is not None:
         columns[CURRENCY] = "cur"
         attrs["currencies"] = dict(connection.execute(CURRENCY_ROWS.format(relation)).fetchall())

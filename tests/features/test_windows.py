@@ -10,6 +10,7 @@ import pytest
 
 from features.columns.column import Column, columns_of
 from features.schema import MODULES
+from features.tables import is_return
 from features.windows import as_of_table, timestamp
 
 AS_OF = datetime(2024, 3, 1)
@@ -45,6 +46,7 @@ def test_a_return_is_negative_or_zero_for_a_negative_quantity(
     row = {"order_id": "x", "customer_id": "new", "ordered_at": "2024-02-29 10:00", "amount": amount}
     orders = pd.concat([shop["orders"], pd.DataFrame([{**row, "quantity": quantity}])], ignore_index=True)
     assert features({**shop, "orders": orders}, AS_OF).loc["new", "orders_total"] == bought
+    assert is_return(orders.tail(1)).item() is not bool(bought)
 
 
 def test_a_redemption_after_the_load_lies_in_the_past_of_the_row_that_knows_it(

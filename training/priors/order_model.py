@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from configs.errors import DataError
+from features.tables import is_return
 from training.priors.order_values import SpendModel, SpendPrior, fit_spend
 from training.priors.purchases import YEAR, Array, PurchaseModel, PurchasePrior, fit_purchases
 
@@ -56,10 +57,7 @@ def summarise(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
         known &= ~(orders["recorded_at"] > as_of)
     seen = orders[known]
     amount = seen["amount"] if "amount" in seen else pd.Series(np.nan, index=seen.index)
-    taken_back = amount < 0
-    if "quantity" in seen:
-        taken_back |= (amount == 0) & (seen["quantity"] < 0)
-    bought = seen[~taken_back]
+    bought = seen[~is_return(seen)]
     days = bought["ordered_at"].dt.floor("D").groupby(bought["customer_id"]).agg(["min", "max", "nunique"]).sort_index()
     number = days["nunique"].to_numpy(np.float64)
     net = amount.groupby(seen["customer_id"]).sum(min_count=1).reindex(days.index).to_numpy(np.float64)

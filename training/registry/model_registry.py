@@ -25,6 +25,7 @@ def apply_decision(workspace: Workspace, version: Version, decision: Decision, b
     """Make a new version the champion, or record why not; either way the ledger says so."""
     action = "promote" if decision.promote else "reject"
     reason = "passed every gate" if decision.promote else "; ".join(decision.reasons)
+    settle(workspace)
     _decide(workspace, action, version.model, version.version, by, reason, decision)
 
 
@@ -138,7 +139,6 @@ def find_version(workspace: Workspace, name: str) -> Version:
 def _decide(
     workspace: Workspace, action: str, model: str, version: str, by: str, reason: str, decision: Decision | None = None
 ) -> None:
-    settle(workspace)
     serving_version = champion(workspace, model)
     checks = tuple(c.to_dict() for c in decision.checks) if decision else ()
     records = ledger.read(workspace.ledger)

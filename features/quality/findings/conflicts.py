@@ -9,7 +9,7 @@ import pandas as pd
 from configs.settings import Settings
 from features.quality.anomalies import RULES, Finding
 from features.quality.check import ValidatedTable, read_values
-from features.sources.rows.copies import ONE_ROW_A_CUSTOMER
+from features.tables import ONE_ROW_A_CUSTOMER
 
 RULE = "conflicting_rows"
 SHOWN = 4

@@ -9,10 +9,10 @@ import pandas as pd
 
 from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable
-from features.sources.rows.ids import MEANINGS, best_repair
+from features.sources.rows.ids import MEANINGS, UNKNOWN_SHARE, best_repair, example_of
 from features.sources.rows.meaning import words
 
-UNKNOWN_SHARE, MOST_IDS = 0.005, 20_000
+MOST_IDS = 20_000
 SHARE, TIMES, FEWEST_CUSTOMERS = 0.03, 10.0, 50
 WORDS = """guest guests unknown anonymous anon nobody none null nan na undefined test tester dummy walkin deleted gast
     laufkunde unbekannt anonym testkunde barverkauf invite inconnu anonyme essai invitado desconocido anonimo prueba
@@ -52,12 +52,11 @@ def _repairable(name: str, one: ValidatedTable, unknown: pd.Series, known: pd.Se
     if best is None:
         return []
     repairs, found, asked, pair = best
-    example = "" if any("@" in i for i in pair) else f", as {pair[0][:40]!r} is {pair[1][:40]!r}"
     got = f"{len(unknown):,} rows have ids that no customer has; {found:,} of {asked:,} such ids are those of customers"
     setting = f"ids: {{customer_id: [{', '.join(repairs)}]}}"
     meaning = " and ".join(MEANINGS[r] for r in repairs)
     todo = f"say {setting} under source.options of {name} and of customers, if {meaning}"
-    got += f" after {' and '.join(repairs)}{example}"
+    got += f" after {' and '.join(repairs)}{example_of(pair)}"
     return [Finding(name, "customer_id", "ids_differ_in_form", "warn", got, "the ids of the customers", todo)]
 
 

@@ -19,7 +19,7 @@ from features.sources.proposal.repairs import with_repairs
 from features.sources.proposal.row_rules import row_rules
 from features.sources.proposal.tables import Guess, Reading, TableGuess, guess_table, guess_tables
 from features.sources.rows.meaning import normalized
-from features.tables import CUSTOMERS, TABLES
+from features.tables import CUSTOMERS, ONE_ROW_A_CUSTOMER, TABLES
 
 LADDER = (7, 14, 30, 60, 90, 120, 180, 270, 365, 540, 730, 1095)
 GAPS_ACTIVE = 3
@@ -120,7 +120,7 @@ def _names(columns: Sequence[Column]) -> str:
 
 def _more_than_a_list(guess: TableGuess) -> TableGuess:
     """With nothing else that customers did, a list of them with ends tells contracts, one with a label who left."""
-    if guess.table.name not in ("customers", "profiles"):
+    if guess.table.name not in ONE_ROW_A_CUSTOMER:
         return guess
     contracts = guess_table(guess.path, guess.columns, ("subscriptions",))
     if contracts and (contracts.column("ended_at") or contracts.column("cancelled_at")) and not contracts.missing:

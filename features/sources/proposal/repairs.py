@@ -11,10 +11,10 @@ from dataclasses import replace
 import duckdb
 import pandas as pd
 
-from features.sources.proposal.tables import ONE_ROW_A_CUSTOMER, Reading, TableGuess
-from features.sources.rows.ids import MEANINGS, Repair, best_repair, repaired
+from features.sources.proposal.tables import Reading, TableGuess
+from features.sources.rows.ids import MEANINGS, UNKNOWN_SHARE, Repair, best_repair, example_of, merges
+from features.tables import ONE_ROW_A_CUSTOMER
 
-UNKNOWN_SHARE = 0.005  # of the rows; fewer ids that no customer has are single errors
 MOST_IDS = 2_000
 Entries = list[list[TableGuess]]
 
@@ -53,8 +53,7 @@ def _merges(known: pd.Series, repairs: tuple[Repair, ...]) -> bool:
     """Whether all repairs one after the other make two customers one."""
     with duckdb.connect() as connection:
         connection.register("given", pd.DataFrame({"id": known.to_numpy(object)}))
-        query = f"select count(distinct id) > count(distinct {repaired('id', repairs)}) from given"
-        return bool(connection.execute(query).fetchall()[0][0])
+        return merges(connection, "given", repairs)
 
 
 def _with(guess: TableGuess, ids: tuple[tuple[Repair, ...], str]) -> TableGuess:
@@ -81,8 +80,7 @@ def _repair(guess: TableGuess, known: pd.Series) -> tuple[tuple[Repair, ...], st
     best = best_repair(unknown.drop_duplicates().head(MOST_IDS), known)
     if best is None:
         return None
-    repairs, found, asked, (one, other) = best
-    example = "" if "@" in one else f", as {one[:40]!r} is {other[:40]!r}"
+    repairs, found, asked, pair = best
     meaning = " and ".join(MEANINGS[repair] for repair in repairs)
-    why = f"{found:,} of {asked:,} ids that no customer has are those of customers then{example}; if {meaning}"
+    why = f"{found:,} of {asked:,} ids that no customer has are those of customers then{example_of(pair)}; if {meaning}"
     return repairs, why

@@ -14,7 +14,7 @@ from features.labels.label_column import find_label
 from features.sources.proposal.columns import Column
 from features.sources.proposal.lexicon import meaning
 from features.sources.proposal.patterns import BY_CONTENT, name_score
-from features.tables import TABLES, Field, Table
+from features.tables import ONE_ROW_A_CUSTOMER, TABLES, Field, Table
 
 FILE_NAMES = {  # concepts of a file's name that speak for a table
     "customers": {"customer"},
@@ -26,7 +26,6 @@ FILE_NAMES = {  # concepts of a file's name that speak for a table
     "profiles": {"label"},
 }
 OF_EVENTS = ("orders", "interactions", "contacts")
-ONE_ROW_A_CUSTOMER = ("customers", "profiles")
 MANY_ROWS = 30
 FIRST_COLUMNS = 8
 SHARED = 0.8  # share of a column's values that are ids of customers, from which on it tells them

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 
 from features.sources.staging import Raw
-from features.tables import LEFT_OUT, REASON, SOURCE_ROWS
+from features.tables import LEFT_OUT, ONE_ROW_A_CUSTOMER, REASON, SOURCE_ROWS
 
-ONE_ROW_A_CUSTOMER = ("customers", "profiles")
 COPIES = "exact copies of other rows"
 
 

@@ -19,6 +19,7 @@ from configs.errors import DataError
 from features.sql import quote_literal
 
 Repair = Literal["decimal", "exponent", "leading_zeros", "case", "width", "unicode", "salesforce", "mark"]
+UNKNOWN_SHARE = 0.005  # of the rows; fewer ids that no customer has are single errors
 RECOVERED = 0.5  # of the ids that no customer has, a repair must make so many those of customers
 WIDE = "".join(chr(code) for code in range(0xFF01, 0xFF5F)) + "\u3000"
 NARROW = "".join(chr(code) for code in range(0x21, 0x7F)) + " "
@@ -116,11 +117,25 @@ def best_repair(unknown: pd.Series, known: pd.Series) -> tuple[tuple[Repair, ...
 
 def _match(connection: duckdb.DuckDBPyConnection, repairs: tuple[Repair, ...]) -> list[tuple[str, str]]:
     """Unknown ids and the customer's that each becomes; none where customers would be merged, or unknown ids would."""
+    if any(merges(connection, table, repairs) for table in ("asked", "customers")):
+        return []
     after = repaired("id", repairs)
-    for table in ("asked", "customers"):
-        merged = f"select count(distinct id) - count(distinct {after}) from {table}"
-        if connection.execute(merged).fetchall()[0][0]:
-            return []
     query = f"""select a.id, c.id from (select id, {after} as r from asked) a
                 join (select id, {after} as r from customers) c using (r) order by 1"""
     return [(str(a), str(b)) for a, b in connection.execute(query).fetchall()]
+
+
+def merges(connection: duckdb.DuckDBPyConnection, relation: str, repairs: Sequence[Repair]) -> bool:
+    """Whether repairs, one after the other, make one of two values of the column ``id`` of a relation."""
+    query = f"select count(distinct id) > count(distinct {repaired('id', repairs)}) from {relation}"
+    return bool(connection.execute(query).fetchall()[0][0])
+
+
+def example_of(pair: tuple[str, str]) -> str:
+    """An id and the customer's that it becomes, in words; nothing where they are addresses of persons.
+
+    >>> example_of(("17", "0017")), example_of(("A@x.org", "a@x.org"))
+    (", as '17' is '0017'", '')
+    """
+    one, other = pair
+    return "" if "@" in one + other else f", as {one[:40]!r} is {other[:40]!r}"
