@@ -50,6 +50,7 @@ from features.store.contract_events import SUPERSEDED, with_states
 from features.store.event_log import (
     KINDS,
     EventLog,
+    date_columns,
     empty_events,
     event_frames,
     events_table,
@@ -387,7 +388,7 @@ class OnEventRefresher:
         self._backend = connect()
         folder = self._workspace.refresh / SORTED_TABLES if _is_sorted_copy(self._workspace, tables) else tables
         self._tables, columns = open_tables(self._backend, folder, self._settings, self._workspace)
-        self._until = end_of_known(self._tables, self._settings)
+        self._until, self._dates = end_of_known(self._tables, self._settings), date_columns(self._tables)
         complete = complete_tables(self._tables, self._until)
         until = orders_until(self._settings, self._until)
         self._features = CompiledFeatures(self._backend, complete, columns, until)
@@ -424,7 +425,8 @@ class OnEventRefresher:
 
     def _load(self, ids: list[str], logged: Iterable[Any]) -> None:
         """Keep all rows of these customers, and their events, where `_select` looks for them."""
-        frames = event_frames(logged, self._zone, self._aliases, self._until, self._settings.counts_orders)
+        counted = self._settings.counts_orders
+        frames = event_frames(logged, self._zone, self._aliases, self._until, counted, self._dates)
         for name in self._tables:
             self._load_rows(name, ids)
             if name in self._no_events:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -260,6 +260,16 @@ def meaning_of(table: str, column: str) -> str:
 def is_date_alone(times: pd.Series) -> pd.Series:
     """True for the times that are dates alone: those that are midnight UTC."""
     return times == times.dt.normalize()
+
+
+def moments(times: pd.Series) -> pd.Series:
+    """Times of which none is a date alone: one at midnight UTC is kept a microsecond later.
+
+    >>> import pandas as pd
+    >>> moments(pd.Series(pd.to_datetime(["2024-01-01 00:00", "2024-01-01 01:30"]))).dt.microsecond.tolist()
+    [1, 0]
+    """
+    return times.mask(is_date_alone(times), times + timedelta(microseconds=1))
 
 
 def local_times(times: pd.Series, zone: tzinfo) -> pd.Series:

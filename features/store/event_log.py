@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -40,7 +41,7 @@ from features.store.contract_events import GIVEN, NEWER, SUPERSEDED, fold_contra
 from features.store.durable_file import DurableFile, transaction
 from features.store.log_position import newest_recorded_at
 from features.store.timestamps import to_micros
-from features.tables import KINDS_THAT_COUNT, LARGEST, TABLES, Table
+from features.tables import KINDS_THAT_COUNT, LARGEST, TABLES, Table, moments
 
 KINDS: Mapping[str, str] = {
     "order": "orders",
@@ -50,6 +51,7 @@ KINDS: Mapping[str, str] = {
     "customer": "customers",
 }
 MAX_VARIABLES = 30_000
+NO_DATES: Mapping[str, Collection[str]] = MappingProxyType({})
 Status = Literal["accepted", "known"]
 _TABLE = """
 CREATE TABLE IF NOT EXISTS events (
@@ -312,13 +314,15 @@ def event_frames(
     aliases: AliasMap = NO_ALIASES,
     until: datetime | None = None,
     counts_orders: bool = False,
+    dates: Mapping[str, Collection[str]] = NO_DATES,
 ) -> dict[str, pd.DataFrame]:
     """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
 
     An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
     link that is found later holds for earlier events, too. One with a number that cannot be computed with, from before
     such were refused, is left out. `until`: the data of the tables goes so far, see `fold_contracts`. Where orders are
-    counted (`counts_orders`) they have no amounts, whatever an event says.
+    counted (`counts_orders`) they have no amounts, whatever an event says. `dates`: columns of the tables in which
+    midnight is a date alone, see `date_columns`; in all others it is a moment.
     """
     by_table: dict[str, list[dict[str, Any]]] = {}
     for table, content, recorded in rows:
@@ -329,7 +333,7 @@ def event_frames(
             by_table.setdefault(table, []).append(row)
     if "subscriptions" in by_table:
         by_table["subscriptions"] = fold_contracts(by_table["subscriptions"], until)
-    frames = {name: _frame(TABLES[name], own, zone) for name, own in by_table.items()}
+    frames = {name: _frame(TABLES[name], own, zone, dates.get(name, ())) for name, own in by_table.items()}
     if counts_orders and "orders" in frames:
         frames["orders"]["amount"] = 1.0
     return {name: aliases.assign_persons(frame, TABLES[name].time) for name, frame in frames.items()}
@@ -340,14 +344,31 @@ def empty_events(name: str, zone: ZoneInfo) -> pd.DataFrame:
     return _frame(TABLES[name], [], zone)
 
 
-def _frame(spec: Table, rows: list[dict[str, Any]], zone: ZoneInfo) -> pd.DataFrame:
+def date_columns(tables: Mapping[str, ir.Table]) -> dict[str, tuple[str, ...]]:
+    """Columns of loaded tables that hold dates alone: all their times are midnight UTC, and there are some.
+
+    A time of an event says by its offset that it is a moment, as one of a file does: at midnight, too, unless all times
+    of its column are dates.
+    """
+    found = {}
+    for name in set(KINDS.values()) & set(tables):
+        table = tables[name]
+        times = [f.name for f in TABLES[name].fields if f.kind == "time" and f.name in table.columns]
+        asked = {n: (table[n] == table[n].truncate("D")).all().fill_null(False) for n in times if n != "recorded_at"}
+        told = table.aggregate(**asked).to_pandas().iloc[0]
+        found[name] = tuple(n for n in asked if told[n])
+    return found
+
+
+def _frame(spec: Table, rows: list[dict[str, Any]], zone: ZoneInfo, dates: Collection[str] = ()) -> pd.DataFrame:
     own = [SUPERSEDED, NEWER, GIVEN] if spec.name == "subscriptions" else []
     raw = pd.DataFrame(rows, columns=[*spec.names, *own])
     columns: dict[str, pd.Series[Any]] = {}
     for field in spec.fields:
         if field.kind == "time":
             of_log = field.name == "recorded_at"
-            columns[field.name] = _log_times(raw[field.name]) if of_log else _iso_times(raw[field.name])
+            times = _log_times(raw[field.name]) if of_log else _iso_times(raw[field.name])
+            columns[field.name] = times if of_log or field.name in dates else moments(times)
         else:
             columns[field.name] = raw[field.name].astype("float64" if field.kind in ("number", "flag") else "string")
     if spec.name == "subscriptions":
@@ -393,7 +414,7 @@ def tables_with_events(
         rows, position = log.read()
     until = end_of_known(tables, settings)
     aliases, counted = load_alias_map(workspace.tables), settings.counts_orders
-    frames = event_frames(rows, ZoneInfo(settings.time_zone), aliases, until, counted)
+    frames = event_frames(rows, ZoneInfo(settings.time_zone), aliases, until, counted, date_columns(tables))
     return {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}, position
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from configs.errors import NotReadyError, StaycastError
-from configs.settings import Settings
+from configs.settings import Settings, merged_with_default
 from configs.workspace import Workspace
 from features import refresh
 from features.build import features_as_of
 from features.engine import connect, read_tables
+from features.ingest import ingest
 from features.labels.by_kind import end_of_known
-from features.schema import features_of
+from features.schema import features_of, schema_of
 from features.store import feature_store
 from features.store.event_log import Event, EventLog, tables_with_events
 from features.store.feature_store import OnlineFeatures, materialize
@@ -198,3 +203,30 @@ def test_other_columns_than_were_built_are_refused(fresh: Workspace, few: Settin
 def test_a_moment_within_a_second_is_refused(fresh: Workspace, few: Settings) -> None:
     with pytest.raises(StaycastError, match="whole second"):
         refresh.refresh(few, fresh, NOW, as_of=NOW)
+
+
+def test_a_counted_order_of_an_event_counts_as_one_and_has_no_hour_where_the_loaded_ones_are_dates(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "orders.csv").write_text("order_id,customer_id,ordered_at\no1,ann,2024-01-10\no2,ann,2024-02-10\n")
+    (tmp_path / "customers.csv").write_text("customer_id,signed_up_at\nann,2024-01-01\n")
+    options = {name: {"path": str(tmp_path / f"{name}.csv")} for name in ("customers", "orders")}
+    content = {"name": "shop", "currency": "XXX", "time_zone": "America/New_York"}
+    settings = merged_with_default({**content, "source": {"loader": "files", "options": options}}, "shop")
+    ingest(settings, workspace, datetime(2024, 2, 11, tzinfo=UTC))
+    workspace.features.mkdir(parents=True)
+    asked = {"orders_total", "mean_hour"}
+    monkeypatch.setattr(refresh, "features_of", lambda *of: [c for c in features_of(*of) if c.name in asked])
+    schema_of([c for c in features_of(("orders",), settings.columns) if c.name in asked]).save(workspace.features)
+    rows: list[pd.DataFrame] = []
+    store = SimpleNamespace(not_earlier=lambda rows: rows, write=lambda new, _: rows.append(new), close=lambda: None)
+    monkeypatch.setattr(refresh, "OnlineWriter", lambda _: store)
+    with EventLog(workspace.events) as log, closing(refresh.OnEventRefresher(settings, workspace, log)) as at_once:
+        log.append([order(1, "ann", "2024-03-01T00:00:00Z", amount=-3.0)], datetime(2024, 3, 1, 1, tzinfo=UTC))
+        at_once(["ann"], lambda: datetime(2024, 3, 2, tzinfo=UTC))
+    row = rows[0].iloc[0]
+    assert row["orders_total"] == 3 and np.isnan(row["mean_hour"])
+    backend = connect()
+    tables, _ = tables_with_events(backend, read_tables(backend, workspace.tables), settings, workspace)
+    offline = tables["orders"].filter(tables["orders"].order_id == "new-1").to_pandas().iloc[0]
+    assert offline["amount"] == 1 and pd.isna(offline["local_hour"])

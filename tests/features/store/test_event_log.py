@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from features.store.event_log import (
     Event,
     EventLog,
     Fault,
+    date_columns,
     empty_events,
     event_frames,
     find_faults,
@@ -148,3 +150,18 @@ def test_an_event_of_a_business_that_counts_orders_counts_as_one_whatever_its_am
         log.append([order(amount=49.9), order("e2", order_id="n2", amount=-3)], NOW)
         assert event_frames(log.read()[0], UTC_ZONE, counts_orders=True)["orders"]["amount"].tolist() == [1.0, 1.0]
         assert rows_of(log)["amount"].tolist() == [49.9, -3.0]
+
+
+def test_midnight_of_an_event_is_a_moment_unless_all_loaded_times_of_its_column_are_dates(opened) -> None:
+    new_york, at_midnight = ZoneInfo("America/New_York"), "2024-03-01T00:00:00Z"
+    sent = [("orders", json.dumps({**order().row, "ordered_at": at_midnight}), 1)]
+
+    def told(*loaded: str) -> list[object]:
+        orders = pd.DataFrame({"order_id": list(loaded), "customer_id": "ann", "ordered_at": loaded, "amount": 5})
+        tables = opened({"orders": orders})
+        frame = event_frames(sent, new_york, dates=date_columns(tables))["orders"]
+        return frame[["local_hour", "local_weekday"]].fillna(-1).iloc[0].tolist()
+
+    assert told("2024-01-01", "2024-01-02") == [-1, 4]  # a Friday without an hour
+    assert told("2024-01-01", "2024-01-02 10:00") == [19, 3]  # seven in the evening of Thursday
+    assert event_frames(sent, new_york)["orders"]["local_hour"].tolist() == [19]
