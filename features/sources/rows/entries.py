@@ -20,7 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.sources.rows.versions import keep_newest
-from features.tables import SOURCE_ROWS, TABLES
+from features.tables import SOURCE_ROWS, TABLES, moments
 
 ASIDE = ("entry", "place", "counted")
 
@@ -199,8 +199,13 @@ def _replaced(values: pd.Series, first: pd.Series) -> pd.Series:
 
 
 def _times(values: pd.Series) -> pd.Series:
-    """Times in UTC without a zone, to be compared; what is none is missing."""
+    """Times in UTC without a zone, to be compared; what is none is missing.
+
+    Midnight is one time, whether an entry has it as a date alone or, a microsecond later, as a moment.
+    """
     if values.dtype.kind != "M":
         values = pd.to_datetime(values, errors="coerce", utc=True, format="ISO8601")
     zoned = getattr(values.dt, "tz", None) is not None
-    return (values.dt.tz_convert("UTC").dt.tz_localize(None) if zoned else values).astype("datetime64[us]")
+    times = (values.dt.tz_convert("UTC").dt.tz_localize(None) if zoned else values).astype("datetime64[us]")
+    dates = times.dt.normalize()
+    return times.where(times != moments(dates), dates)

@@ -136,3 +136,22 @@ def test_a_copy_is_one_where_a_column_of_one_entry_became_text(tmp_path: Path) -
     (tmp_path / "b.csv").write_text(head + "1,ann,2024-01-02,10\n2,ann,2024-01-05T10:00,2.50\n3,ann,someday,x\n")
     rows, attrs = loaded([{"path": str(tmp_path / name)} for name in ("a.csv", "b.csv")], None)
     assert len(rows) == 3 and attrs[LEFT_OUT] == {COPIES: 2}
+
+
+@pytest.mark.parametrize("time", ["ordered_at", "recorded_at"])
+def test_midnight_is_one_time_where_one_entry_has_no_other_and_the_next_has(tmp_path: Path, time: str) -> None:
+    columns = ["order_id", "customer_id", "ordered_at", "recorded_at", "amount"]
+    old = [["1", "ann", "2024-01-30", "2024-02-01", 10], ["2", "bob", "2024-01-31", "2024-02-01", 20]]
+    new = [["1", "ann", "2024-01-30", "2024-02-01", 11], ["2", "bob", "2024-01-31", "2024-02-01", 20]]
+    new.append(["3", "eve", "2024-02-03", "2024-02-04", 30])
+    for name, rows in (("old", old), ("new", new)):
+        frame = pd.DataFrame(rows, columns=columns)
+        frame[time] += "T00:00:00Z"
+        frame.loc[frame["order_id"] == "3", time] = "2024-02-05T10:00:00Z"
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    for earlier, later in (("old", "new"), ("new", "old")):
+        listed = [{"path": str(tmp_path / f"{name}.csv")} for name in (earlier, later)]
+        rows, attrs = loaded(listed, None)
+        assert sorted(rows["order_id"].astype(str)) == ["1", "2", "3"]
+        assert rows.set_index(rows["order_id"].astype(str)).loc["1", "amount"] == (11 if later == "new" else 10)
+        assert attrs[LEFT_OUT] == {COPIES: 1, AMENDED: 1}
