@@ -9,7 +9,8 @@ import duckdb
 from configs.errors import ConfigError, nearest
 from features.numbers.currencies import CODES, NAMES, SHARED_SIGNS, are_currencies, currency_of
 from features.numbers.reading import tokens_sql
-from features.sources.expressions import NULL_TEXT, ColumnExpression, Part, PartReader, as_text
+from features.sources.expressions import NULL_TEXT, ColumnExpression, as_text
+from features.sources.part_reader import Part, PartReader
 from features.sources.rows.lines import NO_CURRENCY
 from features.sources.rows.rules import comparable
 from features.sql import quote_literal

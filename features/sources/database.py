@@ -41,8 +41,8 @@ from configs.errors import ConfigError, DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from configs.settings import Section
 from configs.variables import SECRET_KEYS, Address, expand
-from features.sources.expressions import Part
 from features.sources.mapping import TableMapping, check_names, parse, require_table
+from features.sources.part_reader import Part
 from features.sources.staging import Raw, read, staging
 from features.sql import quote_qualified
 

@@ -44,8 +44,8 @@ from configs.errors import ConfigError, DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from configs.variables import expand
 from features.sources.delimited import open_delimited
-from features.sources.expressions import Part
-from features.sources.mapping import Join, OneOrMore, TableMapping, check_names, parse, require_table
+from features.sources.mapping import Join, Numbers, OneOrMore, TableMapping, check_names, parse, require_table
+from features.sources.part_reader import Part
 from features.sources.spreadsheet import XLSX, open_sheet
 from features.sql import quote_literal
 from features.tables import TABLES
@@ -193,7 +193,8 @@ def _load_all(name: str, entries: list[FileTable], chunk_rows: int | None, stack
     places = range(len(entries))
     others = [{path: _read_of(name, path, entries, paths, n) for path in paths[n]} for n in places]
     alone = [not any(paths[n] & paths[k] for k in places if k != n) for n in places]
-    raws = [_load(name, entry, chunk_rows, stack, zone, others[n]) for n, entry in enumerate(entries)]
+    back = [_pays_back(entries, paths, n) for n in places]
+    raws = [_load(name, entry, chunk_rows, stack, zone, others[n], back[n]) for n, entry in enumerate(entries)]
     prefixes = [entry.key_prefix for entry in entries]
     return stacked(name, raws, prefixes, [own and not prefix for own, prefix in zip(alone, prefixes, strict=True)])
 
@@ -208,6 +209,13 @@ def _read_of(
     return frozenset(told | {entry.currency for entry in reading if entry.currency})
 
 
+def _pays_back(entries: Sequence[FileTable], paths: Sequence[set[Path]], place: int) -> bool:
+    """Whether an entry turns the signs of amounts that another leaves as they are, of its file or by a `key_prefix`."""
+    turned = [entry.numbers.get("amount", Numbers()).turns_signs for entry in entries]
+    kept = [k for k, is_turned in enumerate(turned) if not is_turned]
+    return turned[place] and any(entries[place].key_prefix or paths[place] & paths[k] for k in kept)
+
+
 def _load(
     name: str,
     entry: FileTable,
@@ -215,10 +223,12 @@ def _load(
     stack: ExitStack,
     zone: str,
     others: Mapping[Path, frozenset[str]] | None = None,
+    pays_back: bool = False,
 ) -> Raw:
     """One entry of a table; what a chunked one is read from stays on disk until `stack` ends.
 
-    Where there are several, `others` tells what they read from each file of this one.
+    Where there are several, `others` tells what they read from each file of this one, and `pays_back` whether this one
+    takes back amounts of theirs.
     """
     from features.sources.staging import ChunkedTable, read, staging
 
@@ -230,6 +240,7 @@ def _load(
             replace(
                 _part(connection, name, path, f"part{n}", copies, entry),
                 read_elsewhere=(others or {}).get(path, frozenset()),
+                pays_back=pays_back,
             )
             for n, path in enumerate(_paths(name, entry.path))
         ]

@@ -14,7 +14,7 @@ A table's entry in ``source.options`` may say:
     lines: {amount: once, quantity: sum}               one line an item, see `features.sources.rows.lines`
     ids: {customer_id: [salesforce]}                   repairs of ids, see `features.sources.rows.ids`
 
-How a value is read, see `features.sources.expressions`:
+How a value is read, see `features.sources.part_reader` and `features.sources.expressions`:
 
 - A *time* with formats is read by the first that fits. Where two formats tell different days by swapping day and
   month, the row is not usable: nothing is guessed. Without a format only year-first times are read
@@ -102,6 +102,11 @@ class Numbers(Section):
     scale: Annotated[float, Field(allow_inf_nan=False), AfterValidator(_not_zero)] | Literal["minor"] = 1.0
     times: str | None = None
     per: str | None = None
+
+    @property
+    def turns_signs(self) -> bool:
+        """Whether what is above zero in the source is below zero here."""
+        return self.scale != "minor" and self.scale < 0
 
 
 class TableMapping(Section):

@@ -21,8 +21,9 @@ from configs.errors import DataError, nearest
 from features.numbers.reading import SignEvidence
 from features.numbers.signs import decimal_signs
 from features.sources.currency_columns import currency_expressions, unread_currencies
-from features.sources.expressions import Part, PartReader, as_text
+from features.sources.expressions import as_text
 from features.sources.mapping import OPEN_TABLES, Join, TableMapping
+from features.sources.part_reader import Part, PartReader
 from features.sources.rows.ids import refuse_merged
 from features.sources.rows.lines import combine_lines
 from features.sources.rows.rules import comparable, keep_rows, rows_left_out

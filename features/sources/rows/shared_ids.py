@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import duckdb
 
-from features.sources.expressions import NULL_TEXT, PartReader, as_text
+from features.sources.expressions import NULL_TEXT, as_text
+from features.sources.part_reader import PartReader
 from features.sources.rows.rules import comparable
 from features.sql import quote_literal
 from features.tables import quote

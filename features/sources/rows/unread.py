@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import duckdb
 
-from features.sources.expressions import Part, PartReader, as_text
+from features.sources.expressions import as_text
+from features.sources.part_reader import Part, PartReader
 from features.sources.rows.meaning import MOST_VALUES, meaning_column
 from features.sources.rows.rules import comparable
 from features.sql import quote_literal

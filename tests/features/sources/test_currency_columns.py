@@ -7,8 +7,8 @@ import pytest
 
 from configs.errors import ConfigError
 from features.sources.currency_columns import currency_expressions, unread_currencies
-from features.sources.expressions import Part, PartReader
 from features.sources.mapping import TableMapping
+from features.sources.part_reader import Part, PartReader
 
 
 @pytest.fixture

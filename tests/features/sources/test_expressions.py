@@ -293,29 +293,3 @@ def test_a_date_that_stands_for_an_unknown_one_counts_as_empty_and_is_said(
 @pytest.mark.parametrize("text", ["1970-01-02", "1970-01-01 10:00", "1900-02-01", "2000-01-01", "1999-12-30"])
 def test_other_old_dates_are_dates(read: Read, text: str) -> None:
     assert times(read, "2024-01-01", text)["ordered_at"].notna().all()
-
-
-@pytest.mark.parametrize(
-    ("price", "factors", "amounts_read"),
-    [
-        ("1,50", ["1.000", "2.500", "0", "N/A", "0,5", ""], [1500.0, 3750.0, 0.0, 1.5, 0.75, 1.5]),
-        ("1.50", ["1.000", "2,500", "0", "-", "0.5", "2 000"], [1.5, 3750.0, 0.0, 1.5, 0.75, 3000.0]),
-        ("2", ["1.000", "2", "soon", "-1", "0"], [None, 4.0, None, None, 0.0]),
-    ],
-)
-def test_a_factor_is_read_as_the_number_it_multiplies(
-    read: Read, price: str, factors: list[str], amounts_read: list[float | None]
-) -> None:
-    rows = "".join(f"o{n};ann;2024-01-01;{price};{factor}\n" for n, factor in enumerate(factors))
-    frame = read(HEADER.strip().replace(",", ";") + ";qty\n" + rows, numbers={"amount": {"times": "qty"}})
-    validated = checked(frame)
-    used = dict(zip(validated.used["order_id"], validated.used["amount"], strict=True))
-    assert [used.get(f"o{n}") for n in range(len(factors))] == amounts_read
-    assert validated.quarantined["reason"].str.contains("amount: qty is no number from 0 on").all()
-
-
-def test_a_number_per_zero_is_none(read: Read) -> None:
-    text = HEADER.strip().replace(",", ";") + ";n\no0;ann;2024-01-01;3;0\no1;ann;2024-01-01;3;2\n"
-    validated = checked(read(text, numbers={"amount": {"per": "n"}}))
-    assert validated.used["amount"].tolist() == [1.5]
-    assert validated.quarantined["reason"].tolist() == ["amount: n is no number above 0"]
