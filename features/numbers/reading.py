@@ -53,12 +53,15 @@ class SignEvidence:
         Values that may have a decimal sign or a thousands separator.
     example
         One of these; None if there is none.
+    factor_of
+        The number that they multiply or divide, whose decimal sign is declared for both; None of texts of their own.
     """
 
     commas: int
     points: int
     in_doubt: int
     example: str | None
+    factor_of: str | None = None
 
     @property
     def sign(self) -> str:
@@ -71,12 +74,12 @@ class SignEvidence:
 
 
 def evidence_sql(text: str) -> str:
-    """Aggregates over a column of texts, in the order of `SignEvidence`.
+    """Aggregates over a column of texts, the first four of `SignEvidence`.
 
     >>> import duckdb
     >>> rows = "(values ('12.30'), ('1,053 EUR'), ('N/A')) as t(x)"
     >>> SignEvidence(*duckdb.sql(f"select {evidence_sql('x')} from {rows}").fetchone())
-    SignEvidence(commas=0, points=1, in_doubt=1, example='1,053')
+    SignEvidence(commas=0, points=1, in_doubt=1, example='1,053', factor_of=None)
     """
     clean, doubt = clean_sql(text), quote_literal(IN_DOUBT)
     counts = [

@@ -62,5 +62,5 @@ def _question(name: str, told: SignEvidence, mixed: bool) -> str:
     why = "other values have decimal commas and decimal points" if mixed else "no other value decides"
     return (
         f"{name}: '{example}' may be {point:g} or {comma:g}, in {told.in_doubt:,} rows, and {why}; say "
-        f'numbers: {{{name}: {{decimal: "."}}}} for the first, {{decimal: ","}} for the second'
+        f'numbers: {{{told.factor_of or name}: {{decimal: "."}}}} for the first, {{decimal: ","}} for the second'
     )

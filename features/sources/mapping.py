@@ -28,7 +28,8 @@ How a value is read, see `features.sources.part_reader` and `features.sources.ex
   of the file. Where nothing decides what ``1,234`` or ``1.234`` means, reading stops with the question.
 - A *scale* divides: 100 for cents; ``minor`` for the smallest unit of each row's currency (the yen has no cents).
 - *times* and *per* name further columns of the source, by which the number is multiplied and divided: the price of one
-  times ``Quantity``, per ``Interval Count`` months. An empty one counts as one.
+  times ``Quantity``, per ``Interval Count`` months. An empty one counts as one. Their decimal sign is
+  the one declared for the number, or decided as that of a column of numbers is.
 - A *currency* beside a number (``12.30 EUR``, ``$5``) tells its row's, before ``currency`` does. Amounts in another one
   than the business's are converted, see `features.sources.one_currency`.
 - ``N/A`` and its like (`features.numbers.reading.PLACEHOLDERS`) are empty, where a number or time may be.
@@ -107,6 +108,11 @@ class Numbers(Section):
     def turns_signs(self) -> bool:
         """Whether what is above zero in the source is below zero here."""
         return self.scale != "minor" and self.scale < 0
+
+    @property
+    def factors(self) -> list[tuple[str, str]]:
+        """Operator and column of what the number is multiplied and divided by."""
+        return [(operator, column) for operator, column in (("*", self.times), ("/", self.per)) if column is not None]
 
 
 class TableMapping(Section):

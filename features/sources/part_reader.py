@@ -167,9 +167,24 @@ class PartReader:
         given = self.mapping.numbers.get(name)
         return given.decimal if given else None
 
+    @property
+    def factors_undecided(self) -> dict[str, tuple[str, str]]:
+        """Factors written as text whose decimal sign the mapping does not give: of each its number and its column."""
+        return {
+            _factor_name(n, column): (n, column)
+            for n in self.names
+            if not self._declared(n)
+            for _, column in self.mapping.numbers.get(n, Numbers()).factors
+            if self.part.columns.get(column, ("", ""))[1] == "VARCHAR"
+        }
+
     def evidence(self, names: Sequence[str]) -> str:
-        """Statement that gives the four values of `features.numbers.reading.SignEvidence` for each of these columns."""
-        counts = ", ".join(reading.evidence_sql(self._raw[n][0]) for n in names)
+        """Statement that gives four values of `features.numbers.reading.SignEvidence` for each of these columns.
+
+        They are of `undecided` and `factors_undecided`.
+        """
+        texts = {name: self.part.columns[column][0] for name, (_, column) in self.factors_undecided.items()}
+        counts = ", ".join(reading.evidence_sql(texts[n] if n in texts else self._raw[n][0]) for n in names)
         return f"select {counts} from {self.part.relation}"
 
     @property
@@ -215,7 +230,8 @@ class PartReader:
         Parameters
         ----------
         signs
-            The decimal sign of each column in `undecided`, see `features.numbers.reading.SignEvidence`.
+            The decimal sign of each column in `undecided` and `factors_undecided`, see
+            `features.numbers.reading.SignEvidence`.
         as_texts
             Columns whose value is given as text.
         currency
@@ -247,7 +263,7 @@ class PartReader:
         if role == "number":
             given, declared = self.mapping.numbers.get(name, Numbers()), self._declared(name)
             sign = declared or signs.get(name, "none")
-            factors, reason = self._factors(name, sign, shared)
+            factors, reason = self._factors(name, signs, shared)
             number = number_expression(sql, kind, sign, declared is not None, shared)
             value = f"{number.value}{_scale(name, given, currency)}{factors}"
             if given.turns_signs:  # zero has no sign to turn, but where nothing was paid back it has a minus
@@ -256,11 +272,8 @@ class PartReader:
             return replace(number, value=value, reason=reason)
         return ColumnExpression(sql)
 
-    def _factors(self, name: str, sign: str, shared: SharedExpressions) -> tuple[str, str]:
+    def _factors(self, name: str, signs: Mapping[str, str], shared: SharedExpressions) -> tuple[str, str]:
         """SQL that multiplies and divides a number by other columns, and a reason against rows where these are none.
-
-        Factors are read as the number is, whose decimal `sign` is given; where it has none that tells, a factor that
-        may be 1.5 or 1,500 is none.
 
         Raises
         ------
@@ -268,27 +281,27 @@ class PartReader:
             There is no such column.
         """
         given, factors, reasons = self.mapping.numbers.get(name, Numbers()), "", []
-        for operator, column in (("*", given.times), ("/", given.per)):
-            if column is None:
-                continue
+        for operator, column in given.factors:
             if column not in self.part.columns:
                 known = nearest(column, self.part.columns)
                 raise ConfigError(f"numbers: {name}: {self.part.label} has no column '{column}'{known}")
             sql, kind = self.part.columns[column]
+            sign = given.decimal or signs.get(_factor_name(name, column), "none")
             number = number_expression(sql, kind, sign, given.decimal is not None, shared)
-            fits = f"{number.value} {'>= 0' if operator == '*' else '> 0'}"
+            fits = f"coalesce({number.value} {'>= 0' if operator == '*' else '> 0'}, false)"
             empty = f"({sql} is null)"
             if kind == "VARCHAR":
                 empty = f"(coalesce(trim({sql}), '') = '' or {reading.is_placeholder_sql(sql)})"
-                if sign not in (",", "."):
-                    doubt = f"regexp_matches({reading.clean_sql(sql)}, {quote_literal(reading.IN_DOUBT)})"
-                    fits = f"({fits} and not {doubt})"
-            fits = f"coalesce({fits}, false)"
             factors += f" {operator} (case when {empty} then 1.0 when {fits} then {number.value} end)"
             what = "no number from 0 on" if operator == "*" else "no number above 0"
             reason = quote_literal(f"{name}: {column} is {what}")
             reasons.append(f"case when not {empty} and not {fits} then {reason} end")
         return factors, f"coalesce({', '.join(reasons)})" if reasons else NULL_TEXT
+
+
+def _factor_name(number: str, column: str) -> str:
+    """What a factor of a number is called where signs are decided and asked about: no column of a table has a colon."""
+    return f"{number}: {column}"
 
 
 def _scale(name: str, given: Numbers, currency: ColumnExpression | None) -> str:

@@ -296,10 +296,11 @@ def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set
 
 
 def _sign_evidence(connection: duckdb.DuckDBPyConnection, reader: PartReader) -> dict[str, SignEvidence]:
-    """What the values of each undecided column of one part tell."""
-    names = reader.undecided
+    """What the values of each undecided column of one part, and of each factor, tell."""
+    names = [*reader.undecided, *reader.factors_undecided]
     told = _count(connection, reader.evidence(names)) if names else ()
-    return {n: SignEvidence(*told[4 * k : 4 * k + 4]) for k, n in enumerate(names)}
+    of = {name: number for name, (number, _) in reader.factors_undecided.items()}
+    return {n: replace(SignEvidence(*told[4 * k : 4 * k + 4]), factor_of=of.get(n)) for k, n in enumerate(names)}
 
 
 def _sign_notes(label: str, signs: Mapping[str, str]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from configs.errors import DataError
 from features.quality.check import ValidatedTable, check_table
 from features.sources import files
 from features.tables import ORDERS
@@ -28,7 +29,8 @@ def checked(frame: pd.DataFrame) -> ValidatedTable:
     [
         ("1,50", ["1.000", "2.500", "0", "N/A", "0,5", ""], [1500.0, 3750.0, 0.0, 1.5, 0.75, 1.5]),
         ("1.50", ["1.000", "2,500", "0", "-", "0.5", "2 000"], [1.5, 3750.0, 0.0, 1.5, 0.75, 3000.0]),
-        ("2", ["1.000", "2", "soon", "-1", "0"], [None, 4.0, None, None, 0.0]),
+        ("2", ["2,5", "2", "1.000", "soon", "-1", "0"], [5.0, 4.0, 2000.0, None, None, 0.0]),
+        ("1.50", ["2,5", "1.000", "2"], [3.75, 1500.0, 3.0]),
     ],
 )
 def test_a_factor_is_read_as_the_number_it_multiplies(
@@ -40,6 +42,16 @@ def test_a_factor_is_read_as_the_number_it_multiplies(
     used = dict(zip(validated.used["order_id"], validated.used["amount"], strict=True))
     assert [used.get(f"o{n}") for n in range(len(factors))] == amounts_read
     assert validated.quarantined["reason"].str.contains("amount: qty is no number from 0 on").all()
+
+
+def test_a_factor_in_doubt_is_asked_about_and_the_sign_of_its_number_answers(read: Read) -> None:
+    text = HEADER.strip() + ",qty\no0,ann,2024-01-01,2,1.250\n"
+    with pytest.raises(DataError, match=r"amount: qty: '1.250' may be 1.25 or 1250.*numbers: \{amount: \{decimal"):
+        read(text, numbers={"amount": {"times": "qty"}})
+    assert read(text, numbers={"amount": {"times": "qty", "decimal": ","}})["amount"].tolist() == [2500.0]
+    assert read(text, constants={"amount": "3"}, numbers={"amount": {"per": "qty", "decimal": "."}})[
+        "amount"
+    ].tolist() == [2.4]
 
 
 def test_a_number_per_zero_is_none(read: Read) -> None:
