@@ -76,7 +76,7 @@ def open_delimited(path: Path, folder: Path, encoding: str | None = None, delimi
     ConfigError
         The encoding does not exist.
     DataError
-        The file is empty, is not text, cannot be read in that encoding, or may be in several.
+        The file is empty, is not text, holds a NUL anywhere, cannot be read in that encoding, or may be in several.
     """
     try:
         name, guess = _given_encoding(path, encoding) if encoding else _infer_encoding(path)
@@ -176,22 +176,27 @@ def _utf16(path: Path, head: bytes) -> tuple[str, str]:
 
 def _not_text(path: Path, head: bytes) -> str:
     """What is said of a file with NUL bytes that is not UTF-16: where the first stands, and what to do."""
-    place, count = head.index(0), head.count(0)
+    count = head.count(0)
     if count * MOSTLY_TEXT > len(head):
         return f"'{path}' is not text ({count:,} NUL bytes in its first {len(head):,}); export it as CSV or parquet"
-    line = head[:place].count(b"\n") + 1
+    return _nul_in_text(path, _first_nul_line(path))
+
+
+def _nul_in_text(path: Path, line: int) -> str:
     return (
-        f"'{path}' holds NUL bytes, the first in line {line:,} (byte {place + 1:,}), and is else text: a file that was "
+        f"'{path}' holds NUL bytes, the first in line {line:,}, and is else text: a file that was "
         "cut off while it was written, or binary fields; export it again, or remove them (tr -d '\\000' < FILE > NEW)"
     )
 
 
 def _count_characters(path: Path) -> tuple[int, int]:
-    """Broken characters, and fine ones beyond ASCII, if the file is taken as UTF-8."""
+    """Broken characters, and fine ones beyond ASCII, if the file is taken as UTF-8; one with NUL bytes is refused."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     broken = fine = 0
     with _binary(path) as file:
         while block := file.read(BLOCK):
+            if 0 in block:
+                raise DataError(_nul_in_text(path, _first_nul_line(path)))
             if block.isascii() and not decoder.getstate()[0]:
                 continue
             text = decoder.decode(block)
@@ -201,6 +206,17 @@ def _count_characters(path: Path) -> tuple[int, int]:
     return broken + len(decoder.decode(b"", final=True)), fine
 
 
+def _first_nul_line(path: Path) -> int:
+    feeds = returns = 0
+    with _binary(path) as file:
+        while block := file.read(BLOCK):
+            before, nul, _ = block.partition(b"\0")
+            feeds, returns = feeds + before.count(b"\n"), returns + before.count(b"\r")
+            if nul:
+                break
+    return max(feeds, returns) + 1
+
+
 def _copy_in_utf8(path: Path, folder: Path, encoding: str, given: bool) -> Path:
     copy = folder / f"{len(list(folder.iterdir()))}.csv"
     name, errors = ("utf-8", "replace") if encoding in ("utf-8", "utf-8-broken") else (encoding, "strict")
@@ -208,8 +224,12 @@ def _copy_in_utf8(path: Path, folder: Path, encoding: str, given: bool) -> Path:
         errors = "replace"  # what cannot be read is marked, and its row has a reason against it
     with _binary(path) as raw, copy.open("w", encoding="utf-8", newline="") as out:
         text = io.TextIOWrapper(raw, encoding=name, errors=errors, newline="")
-        while block := text.read(BLOCK):
+        has_nul = False
+        while not has_nul and (block := text.read(BLOCK)):
             out.write(block)
+            has_nul = "\0" in block
+    if has_nul:
+        raise DataError(_nul_in_text(path, _first_nul_line(copy)))
     return copy
 
 
