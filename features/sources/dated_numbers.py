@@ -8,19 +8,22 @@ from typing import Any
 
 import pandas as pd
 
-from configs.errors import DataError
+from configs.errors import ConfigError, DataError, nearest
 from features.numbers.text_column import read_column
-from features.sources.staging import Raw
+from features.sources.mapping import Numbers
+from features.sources.staging import ATTRIBUTE_NUMBERS, Raw
 
 
 def with_dated_numbers(raw: Mapping[str, Raw], numbers: Iterable[str]) -> dict[str, Raw]:
     """Read the values of these attributes in the table attribute_changes as numbers are read everywhere.
 
-    All values of an attribute decide together what its separators mean. One that is no number stays as it is, and is
-    counted among the notes of the table.
+    All values of an attribute decide together what its separators mean, where ``numbers`` in the table's mapping does
+    not say it. One that is no number stays as it is, and is counted among the notes of the table.
 
     Raises
     ------
+    ConfigError
+        The mapping says how an attribute's numbers are written that is not declared as one of numbers.
     DataError
         Nothing decides what a separator means.
 
@@ -31,18 +34,28 @@ def with_dated_numbers(raw: Mapping[str, Raw], numbers: Iterable[str]) -> dict[s
     ['1200.5', '12', '1,5']
     """
     changes = raw.get("attribute_changes")
-    if changes is None or not numbers:
+    if changes is None:
         return dict(raw)
     names, notes = set(numbers), list[str]()
+    given: Mapping[str, Numbers] = changes.attrs.get(ATTRIBUTE_NUMBERS, {})
+    for name in given:
+        if name not in names:
+            raise ConfigError(
+                f"source.options.attribute_changes.numbers: '{name}' is none of columns.numbers{nearest(name, names)}"
+            )
+    if not names:
+        return dict(raw)
     read: dict[tuple[str, str], str] = {}
     for name, texts in _texts(changes, names).items():
-        column = read_column(texts)
-        if column.in_doubt:
+        written = given.get(name, Numbers())
+        column = read_column(texts, written.decimal)
+        if column.in_doubt and written.decimal is None:
             raise DataError(
                 f"attribute_changes: value: of '{name[:40]}', nothing says whether a separator is one of thousands or "
-                "a decimal sign: write its values without separators of thousands, or take it out of columns.numbers"
+                f"a decimal sign, as in '{column.evidence.example}': say in its mapping "
+                f'numbers: {{{name[:40]}: {{decimal: "."}}}} or {{decimal: ","}}'
             )
-        plain = column.numbers.map(_plain, na_action="ignore")
+        plain = (column.numbers / float(written.scale)).map(_plain, na_action="ignore")
         for text, number in zip(texts, plain, strict=True):
             if isinstance(number, str):
                 read[name, text] = number

@@ -189,6 +189,8 @@ def _load_all(name: str, entries: list[FileTable], chunk_rows: int | None, stack
         return _load(name, entries[0], chunk_rows, stack, zone)
     from features.sources.stacking import stacked
 
+    if name == "attribute_changes" and any(entry.numbers != entries[0].numbers for entry in entries):
+        raise ConfigError(f"source.options.{name}: all entries decide together: give the same `numbers` in each")
     paths = [set(_paths(name, entry.path)) for entry in entries]
     places = range(len(entries))
     others = [{path: _read_of(name, path, entries, paths, n) for path in paths[n]} for n in places]

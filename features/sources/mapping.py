@@ -5,7 +5,8 @@ A table's entry in ``source.options`` may say:
     columns: {order_id: Invoice, amount: Total}        our name: the name in the source; others keep theirs
     values: {kind: {tkt: ticket, "N/A": null}}         which value means what; others stay as they are
     times: {ordered_at: {format: "%d.%m.%Y %H:%M", zone: Europe/Berlin}}    one format, or several, in order
-    numbers: {amount: {decimal: ",", scale: 100}}      cents are divided by 100, signs turned by -1
+    numbers: {amount: {decimal: ",", scale: 100}}      cents are divided by 100, signs turned by -1; in the table
+                                                       attribute_changes of each attribute that is a number
     constants: {channel: web}                          a column with one value
     currency: Currency                                 the source's column, or the code, of the currency of all amounts
     number_rows: true                                  profiles without an id: customer_id is the number of the row
@@ -41,7 +42,7 @@ A reason that only the source knows stands in the column `REASON` of the raw tab
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import duckdb
@@ -210,9 +211,21 @@ def check_names(table: str, mapping: TableMapping, joined: Iterable[str] = ()) -
     if table in OPEN_TABLES:
         return
     known = TABLES[table].names
-    for name in [*names, *mapping.values, *mapping.times, *mapping.numbers, *mapping.ids]:
+    if table == "attribute_changes":
+        _check_attribute_numbers(mapping.numbers, known)
+    numbers = mapping.numbers if table != "attribute_changes" else ()
+    for name in [*names, *mapping.values, *mapping.times, *numbers, *mapping.ids]:
         if name not in known:
             raise ConfigError(
                 f"source.options.{table}: there is no column '{name}' in {table}{nearest(name, known)}; "
                 f"its columns are {', '.join(known)}"
             )
+
+
+def _check_attribute_numbers(numbers: Mapping[str, Numbers], columns: Iterable[str]) -> None:
+    where = "source.options.attribute_changes.numbers"
+    for name, given in numbers.items():
+        if name in columns:
+            raise ConfigError(f"{where}: '{name}' is a column; name an attribute of columns.numbers, {{seats: ...}}")
+        if given.factors or given.scale == "minor":
+            raise ConfigError(f"{where}.{name}: an attribute takes decimal and scale, a number, alone")

@@ -35,6 +35,7 @@ from features.tables import CURRENCY, LEFT_OUT, REASON, TABLES, UNREAD
 
 MEMORY = "768MB"
 NOT_KEPT = "not_kept"  # in ``attrs`` of one of several entries, see `read`
+ATTRIBUTE_NUMBERS = "attribute_numbers"  # in ``attrs`` of attribute_changes: how each attribute's numbers are written
 VERSION_COLUMNS = {t.name: dict.fromkeys((t.key, "customer_id", t.time, "recorded_at")) for t in TABLES.values()}
 CURRENCY_ROWS = "select cur, count(*) from {} where cur is not null group by cur order by count(*) desc, cur"
 
@@ -162,13 +163,16 @@ def read(
         UTC); a column with an unreadable value is text. Columns that the table does not know are left out, unless
         they may be attributes. ``attrs`` tells: ``notes``, what was guessed; `LEFT_OUT`, rows that `where` does not
         keep; ``currencies``, the rows of each that `CURRENCY` holds; ``unread_currencies``, see
-        `features.sources.currency_columns`; `UNREAD`, see `features.sources.rows.unread`.
+        `features.sources.currency_columns`; `UNREAD`, see `features.sources.rows.unread`; `ATTRIBUTE_NUMBERS`.
 
     Raises
     ------
     DataError
         A column is missing in one of the parts, or in all.
     """
+    attribute_numbers = mapping.numbers if table == "attribute_changes" else {}
+    if attribute_numbers:
+        mapping = mapping.model_copy(update={"numbers": {}})
     names, notes = _names(table, mapping, parts, set(joined))
     readers = [PartReader(table, mapping, part, names, zone) for part in parts]
     notes += _offset_notes(connection, readers)
@@ -211,6 +215,8 @@ def read(
     }
     if not_kept is not None:
         attrs[NOT_KEPT] = not_kept
+    if attribute_numbers:
+        attrs[ATTRIBUTE_NUMBERS] = attribute_numbers
     if currency[0] is not None:
         columns[CURRENCY] = "cur"
         attrs["currencies"] = dict(connection.execute(CURRENCY_ROWS.format(relation)).fetchall())

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from configs.errors import DataError
+from configs.errors import ConfigError, DataError
 from configs.settings import Settings
 from features.ingest import prepared_tables
+from features.sources import files
 from features.sources.dated_numbers import with_dated_numbers
 from features.sources.staging import ChunkedTable
 
@@ -35,8 +39,49 @@ def test_all_values_of_an_attribute_decide_what_its_separators_mean(rows: int | 
 
 def test_a_separator_that_may_be_either_is_asked_about() -> None:
     changes = CHANGES.iloc[:2].assign(attribute="asientos")
-    with pytest.raises(DataError, match=r"'asientos', nothing says whether"):
+    with pytest.raises(DataError, match=r"'asientos', nothing .*'1.200': .* numbers: \{asientos: \{decimal"):
         with_dated_numbers({"attribute_changes": changes}, ["asientos"])
+
+
+ROWS = (
+    "change_id,customer_id,changed_at,attribute,value\n1,ann,2024-01-01,asientos,1.200\n2,ann,2024-02-01,plan,1.200\n"
+)
+
+
+def read_file(folder: Path, numbers: dict[str, Any], declared: Sequence[str] = ("asientos",), again: Any = None) -> Any:
+    (folder / "c.csv").write_text(ROWS)
+    (folder / "d.csv").write_text(ROWS.replace("\n1,", "\n3,").replace("\n2,", "\n4,"))
+    entries = [{"path": str(folder / "c.csv"), "numbers": numbers}]
+    if again is not None:
+        entries.append({"path": str(folder / "d.csv"), "numbers": again})
+    with files.opened({"attribute_changes": entries}, 1) as raw:
+        found = with_dated_numbers(raw, declared)["attribute_changes"]
+        return pd.concat(list(found.read()))["value"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("written", "seats"),
+    [({"decimal": ","}, "1200"), ({"decimal": "."}, "1.2"), ({"decimal": ",", "scale": 100}, "12")],
+)
+def test_the_mapping_says_how_the_numbers_of_an_attribute_are_written(
+    tmp_path: Path, written: dict[str, Any], seats: str
+) -> None:
+    assert read_file(tmp_path, {"asientos": written}) == [seats, "1.200"]
+    assert read_file(tmp_path, {"asientos": written}, again={"asientos": written}) == [seats, "1.200"] * 2
+
+
+@pytest.mark.parametrize(
+    ("numbers", "again", "said"),
+    [
+        ({"asiento": {"decimal": ","}}, None, r"'asiento' is none of columns.numbers \(did you mean 'asientos'"),
+        ({"value": {"decimal": ","}}, None, "'value' is a column; name an attribute"),
+        ({"asientos": {"times": "value"}}, None, "takes decimal and scale"),
+        ({"asientos": {"decimal": ","}}, {}, "give the same `numbers` in each"),
+    ],
+)
+def test_what_the_mapping_cannot_mean_is_refused(tmp_path: Path, numbers: Any, again: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        read_file(tmp_path, numbers, again=again)
 
 
 def test_an_ingest_reads_them_before_anything_is_checked(settings: Settings) -> None:
