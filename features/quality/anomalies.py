@@ -23,6 +23,7 @@ import pandas as pd
 
 from configs.errors import ConfigError, nearest
 from features.quality.check import ValidatedTable
+from features.quality.profile_versions import NOT_COMPARED, PROFILE_VERSION, without_other_hours
 from features.quality.twins import twin_shares
 from features.tables import Field, is_return, local_times, quote
 
@@ -141,11 +142,14 @@ def profile_tables(checked: Mapping[str, ValidatedTable], time_zone: str) -> Pro
     """
     tables = {name: _profile_table(one, ZoneInfo(time_zone)) for name, one in checked.items()}
     ends = [t["newest"] for t in tables.values() if t["newest"] is not None]
-    return {"end": max(ends, default=None), "tables": tables}
+    return {"version": PROFILE_VERSION, "end": max(ends, default=None), "tables": tables}
 
 
 def find_anomalies(new: Profile, old: Profile | None = None, accepted: Iterable[str] = ()) -> list[Finding]:
     """Compare a load with itself and, if there is one, with the last accepted load.
+
+    Hours of the day are only compared with a profile of the same version, see `features.quality.profile_versions`;
+    where they are not, it is a finding that warns.
 
     Parameters
     ----------
@@ -165,7 +169,9 @@ def find_anomalies(new: Profile, old: Profile | None = None, accepted: Iterable[
         There is no rule of a name in `accepted`.
     """
     findings = [f for name, table in new["tables"].items() for f in _self_findings(name, table, new["end"], old)]
-    for name, before in (old or {"tables": {}})["tables"].items():
+    comparable, unlike = without_other_hours(old or {"tables": {}})
+    findings += [_not_compared(name, column) for name, column in unlike if name in new["tables"]]
+    for name, before in comparable["tables"].items():
         if name in new["tables"]:
             findings += _comparison_findings(name, new["tables"][name], before)
         else:
@@ -186,6 +192,12 @@ def _known_rules(accepted: Iterable[str]) -> set[str]:
 def _finding(table: str, column: str, rule: str, got: str, expected: str) -> Finding:
     severity, todo = RULES[rule]
     return Finding(table, column, rule, severity, got, expected, f"{todo}, or add '{rule}' to quality.accept_rules")
+
+
+def _not_compared(table: str, column: str) -> Finding:
+    got = "its hours of the day are not compared with the load before, as its profile was made by another version"
+    todo = "nothing is to be done: the loads after the next accepted one are compared again"
+    return Finding(table, column, NOT_COMPARED, "warn", got, f"a profile of version {PROFILE_VERSION}", todo)
 
 
 def _profile_table(one: ValidatedTable, zone: ZoneInfo) -> Profile:
@@ -463,6 +475,8 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _hours(table: str, column: str, new: Profile, old: Profile) -> list[Finding]:
+    if "hours" not in old:
+        return []
     shift, gain, explained = hour_shift(np.array(new["hours"], float), np.array(old["hours"], float))
     noise = SHIFT_GAIN * (1 + new["filled"] / old["filled"])
     if gain < max(noise, SHIFT_GAIN_A_ROW * new["filled"]) or explained < SHIFT_EXPLAINS:
