@@ -8,7 +8,7 @@ The facts of a row that hold at any moment stand here; what of them was known on
   (``renews_at``) and the end of what is paid (``paid_until``); without any of them it goes on. ``cancel_at_period_end``
   says which of them a notice takes effect at: true, the end of the period (unknown if none is given); false, at once.
 - Notice later on the day of a date-alone ``ended_at`` ends the contract when it is given; notice after the end counts
-  for nothing.
+  for nothing. The day is over at ``ended_day_over``, by the clock of the business; without it, by UTC.
 - It **never was one** if it ends before or as it begins (withdrawn, or a trial that was not converted), or if its
   ``status`` says so (``incomplete_expired``). While a trial runs, it is none yet.
 - A time more than `ENDLESS_YEARS` years after the start (``9999-12-31``) stands for "no end".
@@ -20,7 +20,6 @@ import ibis
 import ibis.expr.types as ir
 
 ENDLESS_YEARS = 50
-A_DATE = 36 * 3600  # seconds from midnight UTC within which a date is over in all zones west of it
 ENDLESS = ("ended_at", "renews_at", "paid_until", "resumes_at", "cancelled_at")
 OPTIONAL = {
     "ended_at": "timestamp(6)",
@@ -33,6 +32,7 @@ OPTIONAL = {
     "cancel_at_period_end": "float64",
     "status": "string",
     "ends_unannounced": "float64",
+    "ended_day_over": "timestamp(6)",
     "known_until": "timestamp(6)",
 }
 NEVER_BEGAN = ("incomplete", "incomplete_expired", "draft", "abandoned")
@@ -76,10 +76,9 @@ def with_terms(subscriptions: ir.Table) -> ir.Table:
     )
     noticed = s.with_period.fill_null(False) & s.recorded_at.notnull()
     cancelled_at = ibis.coalesce(s.cancelled_at, ibis.ifelse(noticed, s.recorded_at, ibis.null("timestamp(6)")))
-    same_day = (s.ended_at == s.ended_at.truncate("D")) & (
-        cancelled_at.epoch_seconds() < s.ended_at.epoch_seconds() + A_DATE
-    )
-    ended_at = ibis.ifelse((same_day & (cancelled_at > s.ended_at)).fill_null(False), cancelled_at, s.ended_at)
+    day_over = s.ended_day_over.fill_null(s.ended_at + ibis.interval(days=1))
+    same_day = _is_date(s.ended_at) & ~_is_date(cancelled_at) & (cancelled_at > s.ended_at) & (cancelled_at < day_over)
+    ended_at = ibis.ifelse(same_day.fill_null(False), cancelled_at, s.ended_at)
     after_end = (ended_at < cancelled_at).fill_null(False)
     s = s.mutate(ended_at=ended_at, cancelled_at=ibis.ifelse(after_end, _never(), cancelled_at))
     period_end = latest(s.renews_at, s.paid_until)
@@ -114,6 +113,11 @@ def whole_seconds(time: ir.Value) -> ir.Value:
 def latest(first: ir.Value, second: ir.Value) -> ir.Value:
     """The later of two times, or the one that is there."""
     return ibis.greatest(first.fill_null(second), second.fill_null(first))
+
+
+def _is_date(time: ir.Value) -> ir.BooleanValue:
+    """A date alone: midnight UTC."""
+    return time == time.truncate("D")
 
 
 def _unless_endless(s: ir.Table, time: ir.Value) -> ir.Value:

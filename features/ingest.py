@@ -47,7 +47,7 @@ from features.sources.one_currency import convert_currencies
 from features.sources.order_counts import with_counts
 from features.sources.rows.copies import without_copies
 from features.sources.staging import Raw
-from features.tables import is_date_alone, local_times
+from features.tables import day_over, is_date_alone, local_times
 
 
 def ingest(
@@ -255,8 +255,11 @@ def write_used_rows(one: ValidatedTable, zone: ZoneInfo, to: Path) -> None:
 def with_local_time(one: ValidatedTable, zone: ZoneInfo) -> pd.DataFrame:
     """Add hour, weekday (Monday 0) and day (since 1970) of the customers' own clock to the orders.
 
-    A time at exactly midnight UTC is a date alone: that date in every zone, and the hour is missing.
+    A time at exactly midnight UTC is a date alone: that date in every zone, and the hour is missing. Contracts get
+    ``ended_day_over``: when the day of an ``ended_at`` that is a date alone is over, in UTC.
     """
+    if one.table.name == "subscriptions":
+        return one.used.assign(ended_day_over=day_over(one.used["ended_at"], zone))
     if one.table.name != "orders":
         return one.used
     times = one.used["ordered_at"]

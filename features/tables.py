@@ -284,6 +284,23 @@ def local_times(times: pd.Series, zone: tzinfo) -> pd.Series:
     return times.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None).mask(is_date_alone(times), times)
 
 
+def day_over(times: pd.Series, zone: tzinfo) -> pd.Series:
+    """When the day of a date alone is over by the clock of a zone, in UTC; missing for moments and after 9000.
+
+    >>> import pandas as pd
+    >>> from zoneinfo import ZoneInfo
+    >>> times = pd.Series(pd.to_datetime(["2024-03-15 00:00", "2024-03-15 10:00"]))
+    >>> day_over(times, ZoneInfo("Asia/Tokyo")).astype(str).tolist()
+    ['2024-03-15 15:00:00', 'NaT']
+    """
+    days = times.where(is_date_alone(times) & (times.dt.year < 9000)).astype("datetime64[us]")
+    each = days.dropna().drop_duplicates()
+    ends = (each + timedelta(days=1)).dt.tz_localize(
+        zone, ambiguous=each.notna().to_numpy(), nonexistent="shift_forward"
+    )
+    return days.map(dict(zip(each, ends.dt.tz_convert("UTC").dt.tz_localize(None), strict=True))).astype(days.dtype)
+
+
 def quote(value: object, letters: int = 40) -> str:
     """A value as a reason against a row quotes it: between apostrophes, on one line.
 

@@ -373,6 +373,7 @@ def _frame(spec: Table, rows: list[dict[str, Any]], zone: ZoneInfo, dates: Colle
             columns[field.name] = raw[field.name].astype("float64" if field.kind in ("number", "flag") else "string")
     if spec.name == "subscriptions":
         given = {GIVEN + n: [float(n in names) for names in raw[GIVEN]] for n in spec.names}
+        given[GIVEN + "ended_day_over"] = given[GIVEN + "ended_at"]
         columns |= {n: pd.Series(v, dtype="float64") for n, v in given.items()} | {NEWER: raw[NEWER].astype("float64")}
         columns[SUPERSEDED] = _log_times(raw[SUPERSEDED])
     used = pd.DataFrame(columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import ibis
 import numpy as np
@@ -12,8 +13,11 @@ import pandas as pd
 import pytest
 
 from configs.settings import Settings
-from features.contract_terms import OPTIONAL, STATUSES
+from features.contract_terms import OPTIONAL, STATUSES, with_terms
+from features.ingest import with_local_time
 from features.labels.by_kind import Knowledge, labels_at
+from features.quality.check import ValidatedTable, read_values
+from features.tables import TABLES
 from features.windows import trials_as_of
 from tests.feature_rows import FeatureRows
 
@@ -287,7 +291,7 @@ def test_the_page_states_each_column_and_each_status_of_a_contract() -> None:
     page = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text("utf-8")
     section = page[page.index("### Contracts") :]
     for word in (*OPTIONAL, *STATUSES):
-        assert word in ("ends_unannounced", "known_until") or f"`{word}`" in section
+        assert word in ("ends_unannounced", "ended_day_over", "known_until") or f"`{word}`" in section
 
 
 BOOKED_IN_MARCH = {"started_at": "2023-04-15", "recorded_at": "2023-03-20"}
@@ -333,6 +337,32 @@ def test_a_booking_counts_as_one_and_takes_the_renewal_off_the_contract_before_i
     assert rows["contracts_booked"].tolist() == [1, 1] and np.isnan(rows.loc["ann", "days_to_renewal"])
     assert rows.loc["bob", "contracts_active"] == 0 and rows.loc["ann", "price_now"] == 10
     assert features(company(first), AS_OF).loc["ann", "days_to_renewal"] == 9
+
+
+@pytest.mark.parametrize(
+    ("zone", "notice", "counts"),
+    [
+        ("UTC", "2023-03-15 23:59", True),
+        ("UTC", "2023-03-16 00:01", False),
+        ("UTC", "2023-03-16", False),  # a date alone: the day after in every zone
+        ("America/New_York", "2023-03-16 03:59", True),
+        ("America/New_York", "2023-03-16 04:00", False),
+        ("America/New_York", "2023-03-16", False),
+        ("Asia/Tokyo", "2023-03-15 14:59", True),
+        ("Asia/Tokyo", "2023-03-15 15:00", False),
+        ("Asia/Tokyo", "2023-03-14 20:00", True),  # before the end as it is kept: any notice
+    ],
+)
+def test_notice_on_the_day_of_a_date_alone_end_counts_until_that_day_is_over_where_the_business_is(
+    zone: str, notice: str, counts: bool
+) -> None:
+    row = {"customer_id": "ann", "ended_at": "2023-03-15", "cancelled_at": notice}
+    spec = TABLES["subscriptions"]
+    frame, _ = read_values(spec, company(row)["subscriptions"])
+    checked = ValidatedTable(spec, frame, frame.head(0))
+    (found,) = with_terms(ibis.memtable(with_local_time(checked, ZoneInfo(zone)))).to_pandas().itertuples()
+    assert pd.notna(found.cancelled_at) == counts
+    assert found.ends_at == max(pd.Timestamp("2023-03-15"), pd.Timestamp(notice) if counts else START)
 
 
 def test_notice_later_on_the_day_of_a_date_alone_end_is_notice_and_the_day_after_next_is_none(

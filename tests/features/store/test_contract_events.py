@@ -22,7 +22,7 @@ from features.ingest import ingest
 from features.schema import features_of
 from features.store import feature_store
 from features.store.contract_events import merge_contracts
-from features.store.event_log import Event, EventLog, event_frames, find_faults, tables_with_events
+from features.store.event_log import Event, EventLog, date_columns, event_frames, find_faults, tables_with_events
 from features.store.timestamps import to_micros
 from serving.api.intake import EventIntake
 from serving.api.problems import InvalidRequestError
@@ -238,6 +238,21 @@ def test_an_event_before_the_record_of_a_row_is_what_was_known_until_then(opened
     silver, gold = (list(state) for state in states.itertuples(index=False))
     assert silver[:2] == ["silver", 20] and pd.isna(silver[2]) and silver[3] == pd.Timestamp("2024-05-10")
     assert gold[:3] == ["gold", 30, pd.Timestamp("2024-05-20")] and pd.isna(gold[3])
+
+
+def test_an_end_that_an_event_gives_or_takes_back_brings_the_end_of_its_day_along(opened) -> None:
+    rows = [{"subscription_id": s, "customer_id": "c", "started_at": "2023-01-01"} for s in ("s", "t")]
+    table = opened({"subscriptions": pd.DataFrame(rows).assign(ended_at="2024-05-20")})["subscriptions"]
+    ends = {"s": "2024-06-10T00:00:00Z", "t": None}
+    sent = [
+        ("subscriptions", json.dumps({**row, "ended_at": ends[row["subscription_id"]]}), number)
+        for number, row in enumerate(rows, 1)
+    ]
+    dates, zone = date_columns({"subscriptions": table}), ZoneInfo("America/New_York")
+    frame = event_frames(sent, zone, dates=dates)["subscriptions"]
+    merged = merge_contracts(table, create_temp_table(table.get_backend(), "given", frame)).to_pandas()
+    now = merged[merged["superseded_at"].isna()].set_index("subscription_id")["ended_day_over"]
+    assert now["s"] == pd.Timestamp("2024-06-11 04:00") and pd.isna(now["t"])
 
 
 def test_a_kind_that_is_spelt_almost_as_one_that_counts_is_refused_with_those_that_do() -> None:
