@@ -16,9 +16,12 @@ The facts of a row that hold at any moment stand here; what of them was known on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import ibis
 import ibis.expr.types as ir
 
+CONTRACTS = "subscriptions"
 ENDLESS_YEARS = 50
 ENDLESS = ("ended_at", "renews_at", "paid_until", "resumes_at", "cancelled_at")
 OPTIONAL = {
@@ -34,6 +37,7 @@ OPTIONAL = {
     "ends_unannounced": "float64",
     "ended_day_over": "timestamp(6)",
     "known_until": "timestamp(6)",
+    "grace_days": "float64",
 }
 NEVER_BEGAN = ("incomplete", "incomplete_expired", "draft", "abandoned")
 IN_TRIAL = ("trialing", "in_trial", "trial", "on_trial")
@@ -41,6 +45,16 @@ ENDS_WITH_PERIOD = ("non_renewing", "pending_cancel", "pending_cancellation", "c
 OVER = ("canceled", "cancelled", "ended", "expired", "terminated", "churned", "closed", "completed")
 WITHOUT_EFFECT = ("active", "live", "paused", "on_hold", "past_due", "unpaid", "overdue", "future")
 STATUSES = (*NEVER_BEGAN, *IN_TRIAL, *ENDS_WITH_PERIOD, *OVER, *WITHOUT_EFFECT)
+
+
+def with_grace(tables: Mapping[str, ir.Table], grace_days: int) -> dict[str, ir.Table]:
+    """The tables, contracts with ``grace_days``: one that begins up to so many days after an end renews what ended.
+
+    ``churn.grace_days`` of the business, as of labels. Without the column nothing is a renewal that does not begin
+    with the end.
+    """
+    contracts = {n: t.mutate(grace_days=ibis.literal(float(grace_days))) for n, t in tables.items() if n == CONTRACTS}
+    return {**tables, **contracts}
 
 
 def with_terms(subscriptions: ir.Table) -> ir.Table:

@@ -39,6 +39,7 @@ from configs.settings import Settings, naive_utc
 from configs.workspace import Workspace
 from features.build import customers_as_of, features_as_of
 from features.columns.column import Column
+from features.contract_terms import with_grace
 from features.engine import connect, create_temp_table, read_tables, replace_temp_table
 from features.labels.by_kind import end_of_known
 from features.labels.ready_label import read_ready_table
@@ -389,7 +390,7 @@ class OnEventRefresher:
         folder = self._workspace.refresh / SORTED_TABLES if _is_sorted_copy(self._workspace, tables) else tables
         self._tables, columns = open_tables(self._backend, folder, self._settings, self._workspace)
         self._until, self._dates = end_of_known(self._tables, self._settings), date_columns(self._tables)
-        complete = complete_tables(self._tables, self._until)
+        complete = self._complete(self._tables)
         until = orders_until(self._settings, self._until)
         self._features = CompiledFeatures(self._backend, complete, columns, until)
         self._online = OnlineWriter(self._workspace)
@@ -421,7 +422,10 @@ class OnEventRefresher:
             return f"SELECT * FROM own_{name}"
         events = create_temp_table(self._backend, events_table(name), self._no_events[name])
         rows = merge_events(self._backend.table(f"own_{name}"), events, TABLES[name].key)
-        return str(self._backend.compile(complete_tables({name: rows}, self._until)[name]))
+        return str(self._backend.compile(self._complete({name: rows})[name]))
+
+    def _complete(self, tables: Mapping[str, ir.Table]) -> dict[str, ir.Table]:
+        return with_grace(complete_tables(tables, self._until), self._settings.churn.grace_days)
 
     def _load(self, ids: list[str], logged: Iterable[Any]) -> None:
         """Keep all rows of these customers, and their events, where `_select` looks for them."""

@@ -16,7 +16,7 @@ from features.contract_terms import end_without_record, is_after, latest, whole_
 
 SECONDS_A_DAY = 86_400.0
 DAYS_A_MONTH = 30.4375
-SUCCESSOR_DAYS = 14  # a contract that is booked to begin so long after another's end renews it, see churn.grace_days
+OVERLAP_DAYS = 14  # a contract that is booked to begin longer before another's end runs beside it
 ENDLESS = datetime(9000, 1, 1)  # stands for no end where ends are compared
 
 
@@ -137,7 +137,7 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     ``renews_at``, the end agreed when the contract was made, is always known. ``paid_until`` moves on with every
     payment: where it stands is known once it has come, or once notice was given; until then only that it lies ahead.
     A contract that was booked by then and begins later is no row yet. It is the *successor* of one that ends up to
-    `SUCCESSOR_DAYS` before it begins: that one is under notice, and comes to its end, as the successor does.
+    ``grace_days`` before it begins: that one is under notice, and comes to its end, as the successor does.
 
     Beside the table's columns the rows have
 
@@ -208,16 +208,18 @@ def in_order(contracts: ir.Table) -> list[ir.Value]:
 def _succeeded(rows: ir.Table, now: ir.Value) -> ir.Table:
     """Contracts that have begun: ``end`` and ``notice`` of the successors that are booked, and ``is_succeeded``.
 
-    Of the bookings those are one chain that follow the first without a break of more than `SUCCESSOR_DAYS`. It succeeds
-    a contract around whose end it begins; what begins long before the end runs beside it.
+    Of the bookings those are one chain that follow the first without a break of more than ``grace_days``, as contracts
+    do in labels. It succeeds a contract around whose end it begins: that many days after it at most, and no more than
+    `OVERLAP_DAYS` before; what begins earlier runs beside it.
     """
-    never, none, least = timestamp(ENDLESS), ibis.null("timestamp(6)"), SUCCESSOR_DAYS * SECONDS_A_DAY
+    never, none = timestamp(ENDLESS), ibis.null("timestamp(6)")
+    rows = rows.mutate(grace=rows.grace_days.fill_null(0.0) * SECONDS_A_DAY)
     rows = rows.mutate(booked=rows.begins_at >= now, ends=rows.end.fill_null(never))
     alike, order = [rows.customer_id, rows.booked], in_order(rows)
     reached = rows.ends.max().over(ibis.cumulative_window(group_by=alike, order_by=order))
     rows = rows.mutate(reached=reached)
     before = rows.reached.lag().over(ibis.window(group_by=alike, order_by=order))
-    breaks = (rows.begins_at.epoch_seconds() - before.epoch_seconds() > least).fill_null(False)
+    breaks = (rows.begins_at.epoch_seconds() - before.epoch_seconds() > rows.grace).fill_null(False)
     rows = rows.mutate(breaks=breaks.cast("int64"))
     chain = rows.breaks.sum().over(ibis.cumulative_window(group_by=alike, order_by=order))
     rows = rows.mutate(booked_next=rows.booked & (chain == 0))
@@ -229,13 +231,13 @@ def _succeeded(rows: ir.Table, now: ir.Value) -> ir.Table:
     )
     rows = rows.filter(rows.begins_at < now)
     gap = rows.booked_begins.epoch_seconds() - rows.end.epoch_seconds()
-    follows = (rows.end >= now) & gap.between(-least, least) & (rows.booked_end > rows.end)
+    follows = (rows.end >= now) & gap.between(-OVERLAP_DAYS * SECONDS_A_DAY, rows.grace) & (rows.booked_end > rows.end)
     is_succeeded = follows.fill_null(False)
     return rows.mutate(
         is_succeeded=is_succeeded,
         notice=ibis.ifelse(is_succeeded, ~rows.booked_runs, rows.notice),
         end=ibis.ifelse(is_succeeded, rows.booked_end.nullif(never), rows.end),
-    ).drop("booked", "ends", "reached", "breaks", "booked_next", "booked_begins", "booked_end", "booked_runs")
+    ).drop("grace", "booked", "ends", "reached", "breaks", "booked_next", "booked_begins", "booked_end", "booked_runs")
 
 
 def bookings_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:

@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from features.build import features_as_of
+from features.contract_terms import with_grace
 from features.schema import feature_columns
 from features.sql import AsOfStatements
 
@@ -19,9 +20,11 @@ class FeatureRows:
     def __init__(self) -> None:
         self._queries: dict[Any, AsOfStatements] = {}
 
-    def __call__(self, tables: dict[str, ir.Table], as_of: datetime, attributes: tuple[str, ...] = ()) -> pd.DataFrame:
-        backend = tables["customers"].get_backend()
-        key = attributes, frozenset((name, table.schema()) for name, table in tables.items())
+    def __call__(
+        self, tables: dict[str, ir.Table], as_of: datetime, attributes: tuple[str, ...] = (), grace_days: int = 14
+    ) -> pd.DataFrame:
+        backend, tables = tables["customers"].get_backend(), with_grace(tables, grace_days)
+        key = attributes, grace_days, frozenset((name, table.schema()) for name, table in tables.items())
         if key not in self._queries:
             columns = feature_columns(tables, attributes)
             self._queries[key] = AsOfStatements(lambda t: [str(backend.compile(features_as_of(tables, columns, t)))])

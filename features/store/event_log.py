@@ -32,6 +32,7 @@ from ibis.backends import BaseBackend
 from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.contract_terms import with_grace
 from features.engine import create_temp_table
 from features.ingest import with_local_time
 from features.labels.by_kind import end_of_known
@@ -406,17 +407,18 @@ def tables_with_events(
     Returns
     -------
     dict, int
-        The tables with the same columns (where there is no event, the very table), and the position up to which the
-        event log was read.
+        The tables with the same columns (where there is no event, the very table; for contracts, see `with_grace`), and
+        the position up to which the event log was read.
     """
     if not workspace.events.is_file():
-        return dict(tables), 0
+        return with_grace(tables, settings.churn.grace_days), 0
     with EventLog(workspace.events) as log:
         rows, position = log.read()
     until = end_of_known(tables, settings)
     aliases, counted = load_alias_map(workspace.tables), settings.counts_orders
     frames = event_frames(rows, ZoneInfo(settings.time_zone), aliases, until, counted, date_columns(tables))
-    return {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}, position
+    out = {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}
+    return with_grace(out, settings.churn.grace_days), position
 
 
 def _union(backend: BaseBackend, name: str, table: ir.Table, frame: pd.DataFrame) -> ir.Table:

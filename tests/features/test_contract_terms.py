@@ -291,7 +291,8 @@ def test_the_page_states_each_column_and_each_status_of_a_contract() -> None:
     page = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text("utf-8")
     section = page[page.index("### Contracts") :]
     for word in (*OPTIONAL, *STATUSES):
-        assert word in ("ends_unannounced", "ended_day_over", "known_until") or f"`{word}`" in section
+        own = ("ends_unannounced", "ended_day_over", "known_until")
+        assert word in own or f"`{word}`" in section or f"`churn.{word}`" in section
 
 
 BOOKED_IN_MARCH = {"started_at": "2023-04-15", "recorded_at": "2023-03-20"}
@@ -316,6 +317,19 @@ def test_who_has_booked_the_next_contract_is_under_notice_no_longer(
     row = features(company(first, {"customer_id": "ann", **BOOKED_IN_MARCH, **after}), AS_OF).loc["ann"]
     assert (row["contracts_active"], row["contracts_total"], row["contracts_under_notice"]) == (1, 1, under_notice)
     np.testing.assert_equal(row["days_to_end"], days_to_end)
+
+
+@pytest.mark.parametrize(("grace_days", "under_notice"), [(14, 1), (15, 0)])
+def test_a_booking_renews_what_ends_within_the_grace_days_of_labels_before_it(
+    opened, business: Settings, grace_days: int, under_notice: int
+) -> None:
+    first = {"customer_id": "ann", "cancelled_at": "2023-03-15", "ended_at": "2023-04-10"}
+    rows = company(first, {"customer_id": "ann", **BOOKED_IN_MARCH, "started_at": "2023-04-25"})
+    ann = FeatureRows()(opened(rows), AS_OF, grace_days=grace_days).loc["ann"]
+    assert ann["contracts_under_notice"] == under_notice
+    churn = business.churn.model_copy(update={"grace_days": grace_days})
+    left = churned(opened, rows, business.model_copy(update={"churn": churn}), AS_OF)
+    assert left["ann"] == under_notice
 
 
 def test_bookings_succeed_one_another_without_a_break_and_only_what_ends_where_they_begin(features: Features) -> None:

@@ -60,7 +60,7 @@ def business(folder) -> Settings:
             "name": "club",
             "data_until": "2024-01-01",
             "source": {"loader": "files", "options": options},
-            "churn": {"kind": "contract"},
+            "churn": {"kind": "contract", "grace_days": 20},
             "quality": {"accept_rules": ["isolated_dates"]},
         },
         "test",
@@ -152,6 +152,13 @@ def test_a_contract_is_renewed_cancelled_kept_and_changed_by_events(send: Sender
     assert (changed["contracts_active"], changed["plan_now"], changed["price_change"]) == (1, "b", 5)
 
 
+def test_a_contract_booked_within_the_grace_days_of_the_settings_renews_one_under_notice(send: Sender) -> None:
+    left = send(**contract("c10", cancelled_at="2024-01-19T12:00:00Z", ended_at="2024-01-25T12:00:00Z"))
+    assert left["contracts_under_notice"] == 1
+    booked = {**contract("c10"), "subscription_id": "s10b", "started_at": "2024-02-12T12:00:00Z"}  # 18 days later
+    assert send(**booked)["contracts_under_notice"] == 0
+
+
 def test_a_new_customer_is_known_from_the_event_on(send: Sender) -> None:
     with pytest.raises(InvalidRequestError):
         send(**login("newcomer"))
@@ -169,7 +176,7 @@ def test_a_business_without_a_table_of_contacts_says_so(send: Sender) -> None:
 
 
 def test_a_refresh_of_everyone_gives_what_the_events_gave(club: tuple[Settings, Workspace], send: Sender) -> None:
-    before = {c: send.row(c) for c in ("c2", "c3", "newcomer")}
+    before = {c: send.row(c) for c in ("c2", "c3", "c10", "newcomer")}
     refresh.refresh(*club, now=NOW + timedelta(hours=1), everyone=True)
     for customer, row in before.items():
         after = send.row(customer)
