@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from configs.errors import DataError
 from features.sources.proposal.business import Business, rhythm
 from features.sources.proposal.columns import Column
+from features.sources.proposal.order_lines import lines_of
 from features.sources.proposal.repairs import with_repairs
 from features.sources.proposal.tables import Guess, Reading, TableGuess
 from features.sources.recipes.recipe import (
@@ -119,14 +122,19 @@ def _reading(variant: Variant, columns: tuple[Column, ...], found: Mapping[str, 
             numbers["price_per_month"] = {**numbers.get("price_per_month", {}), key: factor.name}
             notes.append(f"price_per_month: {found['price_per_month'].name} {words} {factor.name}")
     own = found.get("subscription_id")
-    if own is not None and own.counts.max() > 1:
-        notes.append(
-            f"DOUBT: rows share one {own.name}, and only the first counts; items of one contract are added up by "
-            "lines: {price_per_month: sum}"
-        )
+    lines = {name: how for name, how in variant.lines.items() if name in found}
+    if own is not None and lines and own.counts.max() > 1 and _are_items(variant, columns, found):
+        notes.append(f"rows that share one {own.name} are its items: their prices are added up")
+    elif own is not None:
+        lines = {}
+        if own.counts.max() > 1:
+            notes.append(
+                f"DOUBT: rows share one {own.name}, and only the first counts; items of one contract are added up by "
+                "lines: {price_per_month: sum}"
+            )
     return Reading(
         where=where,
-        lines={name: how for name, how in variant.lines.items() if name in found},
+        lines=lines,
         numbers=numbers,
         values={name: dict(words) for name, words in variant.values.items() if name in found},
         currency=None if currency is None or currency.filled.empty else currency.name,
@@ -134,3 +142,17 @@ def _reading(variant: Variant, columns: tuple[Column, ...], found: Mapping[str, 
         may_be_empty=variant.also,
         notes=tuple(notes),
     )
+
+
+def _are_items(variant: Variant, columns: tuple[Column, ...], found: Mapping[str, Column]) -> bool:
+    """Whether rows of one contract differ, and in nothing but what they sell: copies and later states are no items."""
+    own = found["subscription_id"]
+    names = (variant.currency, variant.periods.column if variant.periods else ())
+    alike = [column for name, column in found.items() if name not in ("subscription_id", "plan", "price_per_month")]
+    alike += [column for column in (first_of(some, columns) for some in names) if column is not None]
+    rows = pd.DataFrame({n: column.values.astype("string").fillna("") for n, column in enumerate(alike)})
+    key = own.values.astype("string").fillna("")
+    if own.files is not None:
+        key = pd.Series(own.files, index=key.index).astype("string") + " " + key
+    is_one = not rows.groupby(key).nunique().gt(1).any(axis=None)
+    return is_one and not own.copies and bool(lines_of(own, {"price_per_month": found["price_per_month"]}, columns))

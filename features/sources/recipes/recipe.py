@@ -65,7 +65,8 @@ class Variant(Section):
     also
         A further reading of the same file, beside the one before.
     lines
-        One line an item: how the numbers of an order's lines are combined.
+        One line an item: how the numbers of an order's lines are combined; of contracts, where rows share an id and
+        differ in nothing but plan and price.
     hundredths
         Numbers that are told in the smallest unit of their currency.
     per_unit

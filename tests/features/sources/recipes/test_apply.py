@@ -163,6 +163,30 @@ def test_a_price_is_that_of_all_units_and_of_one_of_its_periods(tmp_path: Path) 
     assert "DOUBT: rows share one id" in text
 
 
+@pytest.mark.parametrize(
+    ("second", "added_up"),
+    [
+        ("sub_1,cus_1,active,1672531200,1701388800,usd,year,1,2,24000,extra seats", True),
+        ("sub_1,cus_1,active,1672531200,1701388800,usd,year,1,1,12000,basic", False),  # a copy
+        ("sub_1,cus_1,canceled,1672531200,1701388800,usd,year,1,1,6000,basic", False),  # a later state
+        ("sub_1,cus_1,active,1672531200,1701388800,usd,month,1,1,500,support", False),  # of two periods
+    ],
+)
+def test_prices_of_the_items_of_one_subscription_are_added_up_and_what_may_be_no_items_is_asked(
+    tmp_path: Path, second: str, added_up: bool
+) -> None:
+    head = "id,customer,status,created,current_period_end,currency,interval,interval_count,quantity,amount,plan\n"
+    first = "sub_1,cus_1,active,1672531200,1701388800,usd,year,1,1,12000,basic\n"
+    other = "sub_2,cus_2,active,1672531200,1701388800,usd,year,1,1,6000,basic\n"
+    _, tables, text = proposed(tmp_path, "stripe", subscriptions=head + first + other + second + "\n")
+    assert ("DOUBT: rows share" not in text) == added_up == ("are its items" in text)
+    if added_up:
+        rows = tables["subscriptions"]
+        assert cells(rows, "subscription_id", "plan", "price_per_month") == [
+            ("sub_1", "basic", "50.0"), ("sub_2", "basic", "5.0")
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("price", "value"), [("plan_unit_price", "40.0"), ("plan_amount", "10.0"), ("mrr", "120.0")])
 def test_chargebee_prices_are_of_a_month_whatever_the_billing_period(tmp_path: Path, price: str, value: str) -> None:
     head = f"subscriptions.id,customers.id,subscriptions.status,subscriptions.started_at,subscriptions.{price},"
