@@ -274,7 +274,9 @@ def _profile_column(
             filled.to_numpy(float), in_time[field.name] if dated else in_time[field.name].head(0)
         )
     if field.kind == "time":
-        return out | {"hours": np.bincount(local_times(filled, zone).dt.hour, minlength=24).tolist()}
+        hours = local_times(filled, zone).dt.hour.to_numpy()
+        effect = design_effect(used.loc[filled.index, "customer_id"], hours)
+        return out | {"hours": np.bincount(hours, minlength=24).tolist(), "hours_effect": effect}
     every = max(1, len(filled) // IDS_SEEN) if field.kind == "id" else 1
     text = filled.iloc[::every].astype(str)
     different = text.drop_duplicates()
@@ -478,11 +480,48 @@ def _hours(table: str, column: str, new: Profile, old: Profile) -> list[Finding]
     if "hours" not in old:
         return []
     shift, gain, explained = hour_shift(np.array(new["hours"], float), np.array(old["hours"], float))
-    noise = SHIFT_GAIN * (1 + new["filled"] / old["filled"])
+    effect = max(new.get("hours_effect", 1.0), old.get("hours_effect", 1.0))
+    noise = SHIFT_GAIN * (1 + new["filled"] / old["filled"]) * effect
     if gain < max(noise, SHIFT_GAIN_A_ROW * new["filled"]) or explained < SHIFT_EXPLAINS:
         return []
     got = f"the hours of the day fit the usual ones only if moved by {shift:+d} h"
     return [_finding(table, column, "hours_moved", got, "the hours as before")]
+
+
+def design_effect(persons: pd.Series, classes: np.ndarray) -> float:
+    """How much more the shares of classes vary by chance than those of as many independent rows would.
+
+    Rows of one person are alike: a few customers who always buy at night move the hours of a whole load.
+
+    Parameters
+    ----------
+    persons
+        Whose row it is, shape ``(n,)``.
+    classes
+        Its class, a small whole number, shape ``(n,)``.
+
+    Returns
+    -------
+    float
+        At least 1: the mean design effect of the cells, by which a likelihood ratio is to be divided (Rao and Scott,
+        "On chi-squared tests for multiway contingency tables", Annals of Statistics 12, 1984, first order).
+
+    Examples
+    --------
+    >>> design_effect(pd.Series(["a", "a", "b", "b"]), np.array([0, 0, 1, 1]))
+    2.0
+    """
+    codes = pd.factorize(persons)[0]
+    kinds, cells = np.unique(classes, return_inverse=True)
+    if len(kinds) < 2:
+        return 1.0
+    pairs, rows = np.unique(codes * len(kinds) + cells, return_counts=True)
+    person, cell = np.divmod(pairs, len(kinds))
+    share, own = np.bincount(cells) / len(cells), np.bincount(codes, minlength=codes.max() + 1)
+    expected = own[person] * share[cell]
+    squares = np.bincount(cell, (rows - expected) ** 2 - expected**2) + share**2 * (own.astype(float) ** 2).sum()
+    by_cell = squares / (len(cells) * share * (1 - share))
+    return max(1.0, float(((1 - share) * by_cell).sum() / (len(kinds) - 1)))
 
 
 def hour_shift(new: np.ndarray, old: np.ndarray) -> tuple[int, float, float]:

@@ -7,7 +7,7 @@ A value is first read as what its column holds (`read_values`), then the table's
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from datetime import datetime
@@ -135,6 +135,10 @@ class ValidatedTable:
     def column(self, name: str) -> pd.Series:
         """One column of the used rows."""
         return self.used[name]
+
+    def parts(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Columns of the used rows, one part of them after the other."""
+        yield self.used[list(names)]
 
     def filled(self, name: str) -> int:
         """Used rows in which a column is filled."""

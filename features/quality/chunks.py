@@ -7,11 +7,12 @@ quarantine grow in one parquet file each; what reports ask of the whole table is
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 from configs.errors import DataError
 from features.quality.check import ERASED_ROWS, NOTHING_PAID_BACK, KeysSeen, ValidatedTable, check_table, id_array
 from features.quality.quarantine import kept_columns
+from features.sources.ahead import ahead
 from features.sources.staging import Raw, staging
 from features.sql import quote_identifier, quote_literal
 from features.tables import LEFT_OUT, SOURCE_ROWS, UNREAD, Table, reason_kinds
@@ -59,7 +61,13 @@ class ValidatedChunkedTable(ValidatedTable):
 
     def column(self, name: str) -> pd.Series:
         """One column of the used rows: all of it, eight bytes a number or time."""
-        return pq.read_table(self.used_file, columns=[name]).to_pandas()[name]
+        parts = [frame[name].to_numpy() for frame in self._frames([name])]
+        return pd.Series(np.concatenate(parts) if parts else self.used[name], name=name)
+
+    def parts(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Columns of the used rows, one part of them after the other."""
+        yield self.used[list(names)]
+        yield from self._frames(list(names))
 
     def filled(self, name: str) -> int:
         """Used rows in which a column is filled."""
@@ -157,7 +165,7 @@ class ChunkedCheck:
         used_file, quarantine_file = self.folder / f"{spec.name}.used", self.folder / f"{spec.name}.quarantine"
         chunk = None
         with ParquetAppender(used_file) as used, ParquetAppender(quarantine_file) as quarantine:
-            for frame in raw.read():
+            for frame in ahead(raw.read()):
                 erased += frame.attrs.get(ERASED_ROWS, 0)
                 if frame.empty:
                     continue

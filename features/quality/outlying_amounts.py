@@ -7,7 +7,7 @@ percentile rests on one or two of them: it is taken as at most a hundred times t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 
 from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable
+from features.quality.extremes import ends_of
 from features.tables import MONEY
 
 FEW, TIMES_THE_MIDDLE = 200, 100.0
@@ -23,24 +24,38 @@ RULE = "times the 99th percentile of all"
 KEPT_BY = "correct it at its source, or keep it with quality.outlying_amounts: null, or a larger number"
 
 
-def usual_size(amounts: pd.Series) -> float:
-    """The 99th percentile of the sizes above zero of a column; 0 if there are none.
+def usual_and_largest(amounts: Iterable[pd.Series], rows: int) -> tuple[float, float]:
+    """The 99th percentile of the sizes above zero of a column, and the largest size; 0 if there are none.
 
-    >>> usual_size(pd.Series([30.0, -34.0, 0.0, 40.0, 1e12]))
-    40.0
+    Parameters
+    ----------
+    amounts
+        In any order, in one part or several.
+    rows
+        How many there are, at least.
+
+    Examples
+    --------
+    >>> usual_and_largest([pd.Series([30.0, -34.0, 0.0]), pd.Series([40.0, 1e12])], 5)
+    (40.0, 1000000000000.0)
     """
-    sizes = np.abs(amounts.to_numpy("float64"))
-    sizes = sizes[sizes > 0]
-    if not len(sizes):
-        return 0.0
-    place = int(0.99 * (len(sizes) - 1))
-    high = float(np.partition(sizes, place)[place])
-    return high if len(sizes) >= FEW else min(high, TIMES_THE_MIDDLE * float(np.median(sizes)))
+    sizes = (np.abs(part.to_numpy("float64")) for part in amounts)
+    filled, _, high = ends_of((size[size > 0] for size in sizes), max(FEW, int(0.01 * rows) + 2))
+    if not filled:
+        return 0.0, 0.0
+    usual = float(high[int(0.99 * (filled - 1)) - filled])
+    if filled < FEW:
+        usual = min(usual, TIMES_THE_MIDDLE * float(np.median(high)))
+    return usual, float(high[-1])
 
 
 def usual_sizes(checked: Mapping[str, ValidatedTable]) -> dict[str, float]:
     """The usual size of the amounts of each table that has any, for the profile of a load."""
-    return {name: usual_size(checked[name].column(c)) for name, (c, *_) in MONEY.items() if name in checked}
+    return {name: _sizes(checked[name], c)[0] for name, (c, *_) in MONEY.items() if name in checked}
+
+
+def _sizes(one: ValidatedTable, column: str) -> tuple[float, float]:
+    return usual_and_largest((part[column] for part in one.parts([column])), one.table_rows)
 
 
 def reason_against(table: str, row: Mapping[str, Any], usual: Mapping[str, float], factor: float | None) -> str | None:
@@ -70,9 +85,8 @@ def set_outliers_aside(checked: Mapping[str, ValidatedTable], factor: float | No
     for name, (column, *_) in MONEY.items():
         if factor is None or name not in out or not out[name].table_rows:
             continue
-        amounts = out[name].column(column)
-        usual = usual_size(amounts)
-        if (amounts.abs() > factor * usual).any():
+        usual, largest = _sizes(out[name], column)
+        if largest > factor * usual:
             out[name] = out[name].set_aside(partial(_reasons, column=column, factor=factor, usual=usual))
     return out
 

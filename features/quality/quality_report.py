@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, select_autoescape
 
@@ -28,7 +29,7 @@ from configs.files import replacing
 from configs.settings import Settings
 from features.labels.by_kind import data_end
 from features.quality.check import ValidatedTable
-from features.quality.dates.load_facts import event_times, newest_times
+from features.quality.dates.load_facts import event_times, newest_times, rows_a_day
 from features.tables import ONE_ROW_A_CUSTOMER, Field, reason_kinds, split_reasons
 
 DIMENSIONS = {
@@ -74,7 +75,7 @@ def dimensions(checked: Mapping[str, ValidatedTable], settings: Settings) -> dic
 def main_cause(one: ValidatedTable, dimension: str) -> tuple[str, str]:
     """The column to which most of what a dimension lacks goes back, and the reason in brackets."""
     if dimension == "freshness":
-        return one.table.time, f" (newest row {_iso(event_times(one).max())})"
+        return one.table.time, f" (newest row {_iso(_newest(one))})"
     reasons = one.quarantined["reason"].astype(str)
     top = count_reasons(one, split_reasons(reasons[reasons.str.contains(_REASON_PATTERNS[dimension])]))
     top = top[top.index.str.contains(_REASON_PATTERNS[dimension])]
@@ -112,17 +113,25 @@ def _rows_before_event(one: ValidatedTable, column: str) -> float:
         return 0.0
     if column == "recorded_at" and one.table.name == "subscriptions":  # a contract that was booked ahead
         return 0.0
-    early = one.column(column) < one.column(one.table.time)
-    return float(early.sum() if one.source_rows is None else one.source_rows[early].sum())
+    early = [part[column] < part[one.table.time] for part in one.parts([column, one.table.time])]
+    if one.source_rows is None:
+        return float(sum(part.sum() for part in early))
+    return float(one.source_rows[pd.concat(early)].sum())
+
+
+def _newest(one: ValidatedTable) -> Any:
+    """When the newest row of a table happened; None if it has none."""
+    return max((t for part in event_times(one) if pd.notna(t := part.max())), default=None)
 
 
 def _freshness(one: ValidatedTable, until: datetime | None, max_age_days: int) -> float:
-    times = event_times(one).dropna()
-    if one.table.name in ONE_ROW_A_CUSTOMER or times.empty or until is None:
+    if one.table.name in ONE_ROW_A_CUSTOMER or until is None:
         return 1.0
-    age = (until - times.max()).total_seconds() / 86_400
-    days = times.dt.floor("D").drop_duplicates().sort_values()
-    pause = days.diff().max() / pd.Timedelta(days=1) if len(days) > 1 else 0.0
+    newest, days = _newest(one), rows_a_day(event_times(one)).index
+    if newest is None:
+        return 1.0
+    age = (until - newest).total_seconds() / 86_400
+    pause = np.diff(days).max() / np.timedelta64(1, "D") if len(days) > 1 else 0.0
     limit = max(float(max_age_days), 2 * float(pause))
     return 1.0 if age <= limit else limit / age
 
@@ -133,8 +142,8 @@ def _data_end(checked: Mapping[str, ValidatedTable], settings: Settings) -> date
 
 
 def _table(one: ValidatedTable, until: datetime | None, settings: Settings) -> dict[str, Any]:
-    times = event_times(one)
-    age = ((until or pd.NaT) - times.max()).total_seconds() / 86_400 if len(times) else None
+    newest, oldest = _newest(one), min((t for part in event_times(one) if pd.notna(t := part.min())), default=None)
+    age = ((until or pd.NaT) - newest).total_seconds() / 86_400 if newest is not None else None
     reasons = {str(reason): int(n) for reason, n in count_reasons(one, one.quarantined["reason"]).items()}
     reasons |= {"the person was erased": one.erased} if one.erased else {}
     repeated = one.quarantined["reason"].astype(str).str.contains("occurs more than once")
@@ -152,8 +161,8 @@ def _table(one: ValidatedTable, until: datetime | None, settings: Settings) -> d
         "valid_share": one.valid_share,
         "duplicates": int(one.weights[repeated].sum()),
         "reasons": reasons,
-        "oldest": _iso(times.min()),
-        "newest": _iso(times.max()),
+        "oldest": _iso(oldest),
+        "newest": _iso(newest),
         "age_days": age,
         "fresh": age is not None and (one.table.name == "customers" or age <= settings.quality.max_age_days),
         "columns": [_column(one, field) for field in one.table.fields],
@@ -169,10 +178,17 @@ def _column(one: ValidatedTable, field: Field) -> dict[str, Any]:
     }
     if not rows or field.kind in ("id", "text"):
         return out
-    filled = one.column(field.name).dropna()
-    if field.kind == "time":
-        return out | {"min": _iso(filled.min()), "median": _iso(filled.quantile(0.5)), "max": _iso(filled.max())}
-    return out | {"min": float(filled.min()), "median": float(filled.median()), "max": float(filled.max())}
+    show = (lambda time: _iso(pd.Timestamp(time))) if field.kind == "time" else float
+    return out | {name: show(value) for name, value in _range(one.column(field.name).to_numpy()).items()}
+
+
+def _range(values: np.ndarray) -> dict[str, Any]:
+    """Smallest, middle and largest of the values that are there."""
+    filled = values[~pd.isna(values)]
+    middle = len(filled) // 2
+    filled.partition(sorted({0, max(middle - 1, 0), middle, len(filled) - 1}))
+    before = filled[middle if len(filled) % 2 else middle - 1]
+    return {"min": filled[0], "median": before + (filled[middle] - before) / 2, "max": filled[-1]}
 
 
 def _iso(time: Any) -> str | None:

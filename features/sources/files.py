@@ -33,6 +33,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -43,6 +44,7 @@ from pydantic import Field
 from configs.errors import ConfigError, DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from configs.variables import expand
+from features.sources.ahead import ahead
 from features.sources.delimited import open_delimited
 from features.sources.mapping import Join, Numbers, OneOrMore, TableMapping, check_names, parse, require_table
 from features.sources.part_reader import Part
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 WHOLE_HASH_BYTES = 1 << 28
 EDGE_BYTES = 1 << 22
+BATCHES_AT_ONCE = 16  # of 4 MB each: of a file that is read, so much stands in memory as Arrow
 SPREADSHEETS = (".xls", ".ods", ".numbers")
 
 
@@ -337,13 +340,23 @@ def _delimited(
 ) -> Part:
     opened = open_delimited(path, folder, entry.encoding, entry.delimiter)
     schema = pa.schema([(f"f{n}", pa.string()) for n in range(len(opened.names))])
-    connection.register("incoming", pa.RecordBatchReader.from_batches(schema, opened.batches))
     renamed = ", ".join(f"f{n} as c{n}" for n in range(len(opened.names)))
     broken = " or ".join(f"contains(f{n}, chr(65533))" for n in range(len(opened.names)))
     reason = quote_literal(path.name + ": holds characters that cannot be read")
-    connection.execute(
-        f"create table {relation} as select {renamed}, case when {broken} then {reason} end as why from incoming"
-    )
-    connection.unregister("incoming")
+    rows = f"select {renamed}, case when {broken} then {reason} end as why from incoming"
+    _execute_with(connection, f"create table {relation} as {rows}", schema.empty_table())
+    for batches in ahead(_groups(opened.batches, BATCHES_AT_ONCE)):
+        _execute_with(connection, f"insert into {relation} {rows}", pa.Table.from_batches(batches, schema))
     columns = {name: (f"c{n}", "VARCHAR") for n, name in enumerate(opened.names)}
     return Part(path.name, relation, columns, tuple(opened.rejected), "why", (opened.note,))
+
+
+def _execute_with(connection: duckdb.DuckDBPyConnection, query: str, incoming: pa.Table) -> None:
+    connection.register("incoming", incoming)
+    connection.execute(query)
+    connection.unregister("incoming")
+
+
+def _groups(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[list[pa.RecordBatch]]:
+    while group := list(islice(batches, size)):
+        yield group

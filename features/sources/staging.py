@@ -74,6 +74,7 @@ def staging() -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         with duckdb.connect(str(folder / "staging.duckdb"), config={"memory_limit": MEMORY}) as connection:
             connection.execute("set temp_directory = " + quote_literal(str(folder / "spill")))
             connection.execute("set TimeZone = 'UTC'")
+            connection.execute("pragma force_compression = 'uncompressed'")  # a copy that is read a few times
             yield connection, folder
 
 

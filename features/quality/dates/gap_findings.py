@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pandas as pd
-
 from configs.settings import Settings
 from features.labels.by_kind import data_end
 from features.labels.gaps import GAP_TABLES, Gap, gaps_of
 from features.quality.anomalies import RULES, Finding
 from features.quality.check import ValidatedTable
-from features.quality.dates.load_facts import newest_times
+from features.quality.dates.load_facts import newest_times, rows_a_day
 
 
 def load_gaps(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[Gap]:
     """Gaps within the tables, and at their end: up to ``data_until``, or else to the newest row of any table."""
     end = data_end(settings, newest_times(checked))
-    counts = {name: _rows_a_day(checked[name]) for name in GAP_TABLES if name in checked and checked[name].table_rows}
+    given = [checked[name] for name in GAP_TABLES if name in checked and checked[name].table_rows]
+    counts = {one.table.name: rows_a_day(part[one.table.time] for part in one.parts([one.table.time])) for one in given}
     return gaps_of(counts, end, settings.quality.closed)
 
 
@@ -30,8 +29,3 @@ def gap_findings(checked: Mapping[str, ValidatedTable], settings: Settings) -> l
         Finding(gap.table, checked[gap.table].table.time, "gap", severity, gap.text, "rows as before and after", todo)
         for gap in load_gaps(checked, settings)
     ]
-
-
-def _rows_a_day(one: ValidatedTable) -> pd.Series:
-    counts = one.column(one.table.time).dt.floor("D").value_counts()
-    return pd.Series(counts.to_numpy(), index=pd.DatetimeIndex(counts.index))

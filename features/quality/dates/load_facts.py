@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -71,13 +72,24 @@ def _among(words: pd.Series, some: Iterable[str]) -> pd.Series:
     return words.isin(list(some)).fillna(False).astype(bool)
 
 
-def event_times(one: ValidatedTable) -> pd.Series:
-    """When the rows of a table happened; a contract that was booked ahead, when that was recorded."""
-    times = one.column(one.table.time)
+def event_times(one: ValidatedTable) -> Iterator[pd.Series]:
+    """When the rows of a table happened, part by part; a contract that was booked ahead, when that was recorded."""
+    time = one.table.time
     if one.table.name != "subscriptions":
-        return times
-    recorded = one.column("recorded_at")
-    return times.mask(recorded < times, recorded)
+        yield from (part[time] for part in one.parts([time]))
+        return
+    for part in one.parts([time, "recorded_at"]):
+        yield part[time].mask(part["recorded_at"] < part[time], part["recorded_at"])
+
+
+def rows_a_day(times: Iterable[pd.Series]) -> pd.Series:
+    """How many of the times there are of each day, by the day (midnight) in ascending order.
+
+    >>> rows_a_day([pd.Series(pd.to_datetime(["2024-01-02 10:00", "2024-01-01"]))]).tolist()
+    [1, 1]
+    """
+    counts = [part.dt.floor("D").value_counts() for part in times]
+    return pd.concat(counts).groupby(level=0).sum() if counts else pd.Series(dtype="int64")
 
 
 def newest_times(checked: Mapping[str, ValidatedTable], before: pd.Timestamp = pd.Timestamp.max) -> Iterator[Any]:
@@ -87,6 +99,6 @@ def newest_times(checked: Mapping[str, ValidatedTable], before: pd.Timestamp = p
     """
     for one in checked.values():
         if one.table_rows:
-            notices = [one.column("cancelled_at")] if one.table.name == "subscriptions" else []
-            for times in (event_times(one), *notices):
+            notices = one.parts(["cancelled_at"]) if one.table.name == "subscriptions" else ()
+            for times in chain(event_times(one), (part["cancelled_at"] for part in notices)):
                 yield times[times < before].max()

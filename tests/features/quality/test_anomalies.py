@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from configs.errors import ConfigError
 from configs.settings import Settings
-from features.quality.anomalies import RULES, SELF_RULES, Profile, find_anomalies, hour_shift, profile_tables
+from features.quality.anomalies import (
+    RULES,
+    SELF_RULES,
+    Profile,
+    design_effect,
+    find_anomalies,
+    hour_shift,
+    profile_tables,
+)
 from features.quality.check import check_tables
 from features.simulation.shop import generate
 
@@ -181,3 +189,36 @@ def test_a_day_as_common_as_before_is_not_stuck_because_its_rows_stand_together(
     stuck = ("subscriptions", "ended_at", "stuck_values")
     assert stuck not in rules(find_anomalies(load((place < 120) | (place % 7 < 2)), spread))
     assert stuck in rules(find_anomalies(load((place % 2 == 0) | (place > 200)), spread))
+
+
+def habits(seed: int, tables: Tables) -> Tables:
+    """A load whose customers each buy at an hour of their own, some of them very often."""
+    rng = np.random.default_rng(seed)
+    customers = tables["customers"]["customer_id"].to_numpy()[:120]
+    hour = dict(zip(customers, np.clip(rng.normal(14, 4, len(customers)), 1, 22).astype(int), strict=True))
+    who = np.sort(rng.choice(customers, 4000, p=rng.dirichlet(np.full(len(customers), 0.5))))
+    rows = tables["orders"].iloc[rng.integers(0, len(tables["orders"]), len(who))].reset_index(drop=True)
+    times = pd.to_datetime(rows["ordered_at"]).dt.floor("D") + pd.to_timedelta([60 * hour[w] + 7 for w in who], "min")
+    number = [f"{seed}-{n}" for n in range(len(who))]
+    return {**tables, "orders": rows.assign(order_id=number, customer_id=who, ordered_at=times)}
+
+
+@pytest.mark.parametrize("seed", [8, 10, 12])
+def test_a_few_customers_with_habits_are_no_clock_that_moved(seed: int, tables: Tables, settings: Settings) -> None:
+    old, new = profile(habits(seed, tables), settings), profile(habits(seed + 1, tables), settings)
+    assert new["tables"]["orders"]["columns"]["ordered_at"]["hours_effect"] > 10
+    assert "hours_moved" not in {f.rule for f in find_anomalies(new, old)}
+    as_if_independent = {"hours_effect": 1.0}
+    for load in (old, new):
+        load["tables"]["orders"]["columns"]["ordered_at"] |= as_if_independent
+    assert "hours_moved" in {f.rule for f in find_anomalies(new, old)}
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), min_size=1, max_size=40), st.integers(2, 4))
+def test_copies_of_every_row_raise_the_design_effect_as_many_times(rows: list[tuple[int, int]], times: int) -> None:
+    persons, classes = pd.Series([p for p, _ in rows]), np.array([c for _, c in rows])
+    alone, copied = (design_effect(pd.concat([persons] * n), np.tile(classes, n)) for n in (1, times))
+    assert alone >= 1
+    assert copied >= alone
+    if alone > 1:
+        assert copied == pytest.approx(times * alone)

@@ -40,12 +40,12 @@ def test_an_order_of_1970_is_set_aside_with_its_reason(
 
 
 def test_few_rows_are_set_aside_and_many_are_history() -> None:
-    assert usual_span(days(), 730, 0.005) is None
-    assert usual_span(days("1970-01-01", "1971-01-01"), 730, 0.005) == (days().min(), days().max())  # 2 of 402
-    assert usual_span(days(*pd.date_range("1999-01-01", periods=3).astype(str)), 730, 0.005) is None
-    assert usual_span(days("2021-06-01"), 730, 0.005) is None
-    assert usual_span(days("2033-01-01"), 730, 0.0) == (days().min(), days().max())
-    assert usual_span(days("1970-01-01", number=5), 730, 0.5) is None
+    assert usual_span([days()], 1000, 730, 0.005) is None
+    assert usual_span([days("1970-01-01", "1971-01-01")], 1000, 730, 0.005) == (days().min(), days().max())  # 2 of 402
+    assert usual_span([days(*pd.date_range("1999-01-01", periods=3).astype(str))], 1000, 730, 0.005) is None
+    assert usual_span([days("2021-06-01")], 1000, 730, 0.005) is None
+    assert usual_span([days("2033-01-01")], 1000, 730, 0.0) == (days().min(), days().max())
+    assert usual_span([days("1970-01-01", number=5)], 1000, 730, 0.5) is None
 
 
 def test_a_row_is_believed_up_to_the_clock_skew_after_the_present(tmp_path: Path, settings: Settings) -> None:
