@@ -30,7 +30,7 @@ def ends_of(parts: Iterable[np.ndarray], most: int) -> tuple[int, np.ndarray, np
     """
     rows, low, high = 0, None, None
     for part in parts:
-        values = part[part == part]  # noqa: PLR0124: what is missing is not equal to itself
+        values = part[part == part]  # what is missing is not equal to itself
         rows += len(values)
         low = _smallest(values if low is None else np.concatenate([low, values]), most)
         high = _largest(values if high is None else np.concatenate([high, values]), most)
