@@ -7,6 +7,7 @@ decimal sign, ``1,234`` and ``1.234`` alone do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,8 @@ POINT_SURE = (
 IN_DOUBT = r"^[-+]?[1-9]\d{0,2}[.,]\d{3}$"
 COMMA_FORM = r"^[-+]?(\d+|\d{1,3}(\.\d{3})+)?(,\d*)?$"
 POINT_FORM = r"^[-+]?(\d+|\d{1,3}(,\d{3})+|\d{1,2}(,\d{2})+,\d{3})?(\.\d*)?([eE][-+]?\d+)?$"
+SIMPLE, SIMPLE_COMMA = r"^[-+]?[0-9]{1,15}(\.[0-9]*)?$", r"^[-+]?[0-9]{1,15}(,[0-9]*)?$"
+SIMPLE_POINT = r"^[-+]?[0-9]+(\.[0-9]{0,2})?$"
 PLACEHOLDERS = (  # what people and programs write where nothing is known
     "n/a", "na", "n.a.", "n.a", "#n/a", "#n/v", "#nv", "nan", "null", "none", "nil", "\\n", "-", "--", "---", "–", "—",
     "?", ".", "#value!", "#wert!", "#valeur!", "#div/0!", "#ref!", "#bezug!", "unknown", "unbekannt", "inconnu",
@@ -81,11 +84,13 @@ def evidence_sql(text: str) -> str:
     >>> SignEvidence(*duckdb.sql(f"select {evidence_sql('x')} from {rows}").fetchone())
     SignEvidence(commas=0, points=1, in_doubt=1, example='1,053', factor_of=None)
     """
-    clean, doubt = clean_sql(text), quote_literal(IN_DOUBT)
-    counts = [
-        f"count_if(regexp_matches({clean}, {quote_literal(sure)}))" for sure in (COMMA_SURE, POINT_SURE, IN_DOUBT)
-    ]
-    return ", ".join([*counts, f"min(case when regexp_matches({clean}, {doubt}) then {clean} end)"])
+    clean = clean_sql(text)
+    simple = _matches(clean, SIMPLE_POINT)  # most are, and nothing else needs to be asked of them
+    commas, points = (f"case when {simple} then {then} else {_matches(clean, sure)} end" for then, sure in (
+        ("false", COMMA_SURE), (f"contains({clean}, '.')", POINT_SURE)
+    ))  # fmt: skip
+    doubt = f"case when {simple} then null when {_matches(clean, IN_DOUBT)} then {clean} end"
+    return f"count_if({commas}), count_if({points}), count({doubt}), min({doubt})"
 
 
 def clean_sql(text: str) -> str:
@@ -127,15 +132,19 @@ def value_sql(clean: str, sign: str, declared: bool = False) -> str:
     """
     point, comma = _read_as(clean, POINT_FORM, ",", ""), _read_as(clean, COMMA_FORM, ".", ",")
     if sign != "mixed" and not declared:
-        return comma if sign == "," else point
+        simple = (SIMPLE_COMMA, f"replace({clean}, ',', '.')") if sign == "," else (SIMPLE, clean)
+        number = f"try_cast({simple[1]} as double)"  # most are, and a third of the work
+        return f"case when {_matches(clean, simple[0])} then {number} else {comma if sign == ',' else point} end"
     sure = [(COMMA_SURE, comma), (POINT_SURE, point)]
     cases = " ".join(f"when regexp_matches({clean}, {quote_literal(form)}) then {value}" for form, value in sure)
     return f"case {cases} else {comma if sign == ',' else point} end"
 
 
 def is_placeholder_sql(text: str) -> str:
-    """SQL that is true where a text says that nothing is known, as ``N/A`` does."""
-    return f"(lower(trim({text})) in ({', '.join(map(quote_literal, PLACEHOLDERS))}))"
+    """SQL that is true where a text says that nothing is known, as ``N/A`` does; none of these begins with a digit."""
+    form = f"^({'|'.join(map(re.escape, PLACEHOLDERS))})$"  # `in` would become a join of every row
+    said = _matches(f"lower(trim({text}))", form)
+    return f"(case when {text} >= '0' and {text} < ':' then false else {said} end)"
 
 
 def tokens_sql(text: str) -> Sequence[str]:

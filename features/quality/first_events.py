@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from features.quality.check import ValidatedTable
 from features.tables import CUSTOMERS
 
 _COUNT = "events"
+MERGED_AT_ONCE = 1_000_000
 
 
 def customers_of(events: ValidatedTable) -> ValidatedTable:
@@ -27,12 +30,23 @@ def customers_of(events: ValidatedTable) -> ValidatedTable:
     """
     time = events.table.time
     tells = events.filled("recorded_at") > 0
-    parts = events.select(lambda rows: _earliest(rows, time, tells))  # in chunks: one row a customer and chunk
-    merged = parts.groupby("customer_id", sort=True)
-    rows = merged.agg({"signed_up_at": "min", "recorded_at": "min", _COUNT: "sum"}).reset_index()
+    rows, seen, waiting = [], 0, 0
+    for part in events.parts(["customer_id", time, "recorded_at"]):
+        rows.append(_earliest(part, time, tells))
+        waiting += len(rows[-1])
+        if waiting > 2 * seen + MERGED_AT_ONCE:  # or a row a customer and part would stand in memory
+            rows = [_merged(rows)]
+            seen, waiting = len(rows[0]), 0
+    rows = _merged(rows).sort_values("customer_id", ignore_index=True)
     used = rows[list(CUSTOMERS.names)].astype({"signed_up_at": "datetime64[us]", "recorded_at": "datetime64[us]"})
     nothing = used.head(0).assign(reason=pd.Series(dtype=object))
     return ValidatedTable(CUSTOMERS, used, nothing, rows[_COUNT].astype("int64"), events.table.grain)
+
+
+def _merged(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One row a customer, of parts with one row a customer each."""
+    by_customer = pd.concat(parts, ignore_index=True).groupby("customer_id", sort=False)
+    return by_customer.agg({"signed_up_at": "min", "recorded_at": "min", _COUNT: "sum"}).reset_index()
 
 
 def _earliest(rows: pd.DataFrame, time: str, tells: bool) -> pd.DataFrame:

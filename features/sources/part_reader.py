@@ -139,7 +139,8 @@ class PartReader:
         if any(form in EPOCHS for form in self.mapping.times.get(name, Times()).format):
             return f"(try_cast({column} as double) = 0)"
         if kind == "VARCHAR":
-            return f"regexp_matches(trim({column}), {quote_literal(UNKNOWN_DATE)})"
+            written = f"regexp_matches(trim({column}), {quote_literal(UNKNOWN_DATE)})"
+            return f"(case when {column} >= '2' and {column} < '3' then false else {written} end)"  # none begins with 2
         if kind == "DATE" or kind.startswith("TIMESTAMP"):
             at = f"{column} at time zone 'UTC'" if kind.startswith("TIMESTAMP WITH") else column
             days = ", ".join(f"timestamp '{day}'" for day in UNKNOWN_DAYS)

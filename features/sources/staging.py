@@ -33,7 +33,7 @@ from features.sources.rows.versions import keep_newest
 from features.sql import quote_literal
 from features.tables import CURRENCY, LEFT_OUT, REASON, TABLES, UNREAD
 
-MEMORY = "768MB"
+MEMORY, MEMORY_TO_READ = "768MB", "256MB"
 NOT_KEPT = "not_kept"  # in ``attrs`` of one of several entries, see `read`
 ATTRIBUTE_NUMBERS = "attribute_numbers"  # in ``attrs`` of attribute_changes: how each attribute's numbers are written
 VERSION_COLUMNS = {t.name: dict.fromkeys((t.key, "customer_id", t.time, "recorded_at")) for t in TABLES.values()}
@@ -416,6 +416,7 @@ def _chunks(
 ) -> Iterator[pd.DataFrame]:
     """The staged rows in their order, in frames of at most so many rows; the lines that are no rows come last."""
     selected = ", ".join(f"{sql} as f{k}" for k, sql in enumerate(columns.values()))
+    connection.execute(f"set memory_limit = '{MEMORY_TO_READ}'")  # what reads the chunks needs the rest
     reader = connection.sql(f"select {selected} from {relation}").to_arrow_reader(rows)
 
     def framed(table: pa.Table) -> pd.DataFrame:
