@@ -115,3 +115,20 @@ def test_orders_that_are_not_changed_give_counts_that_add_up() -> None:
     checked = check_table(ORDERS, LOG, NOW, None)
     customers = customers_of(checked)
     assert customers.rows_used == checked.rows_used == 5
+
+
+@pytest.mark.parametrize("merged_at_once", [0, 1_000_000])
+def test_customers_of_many_parts_are_those_of_the_whole(
+    merged_at_once: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.quality.first_events.MERGED_AT_ONCE", merged_at_once)
+    whole = check_table(ORDERS, LOG, NOW)
+    parted = check_table(ORDERS, LOG, NOW)
+    monkeypatch.setattr(type(parted), "parts", lambda self, names: (self.used.loc[[n], list(names)] for n in range(5)))
+    many = customers_of(parted)
+    monkeypatch.undo()
+    once = customers_of(whole)
+    pd.testing.assert_frame_equal(many.used, once.used)
+    assert many.source_rows is not None
+    assert once.source_rows is not None
+    assert many.source_rows.tolist() == once.source_rows.tolist() == [2, 1, 1, 1]
