@@ -30,14 +30,15 @@ def customers_of(events: ValidatedTable) -> ValidatedTable:
     """
     time = events.table.time
     tells = events.filled("recorded_at") > 0
-    rows, seen, waiting = [], 0, 0
+    frames: list[pd.DataFrame] = []
+    seen, waiting = 0, 0
     for part in events.parts(["customer_id", time, "recorded_at"]):
-        rows.append(_earliest(part, time, tells))
-        waiting += len(rows[-1])
+        frames.append(_earliest(part, time, tells))
+        waiting += len(frames[-1])
         if waiting > 2 * seen + MERGED_AT_ONCE:  # or a row a customer and part would stand in memory
-            rows = [_merged(rows)]
-            seen, waiting = len(rows[0]), 0
-    rows = _merged(rows).sort_values("customer_id", ignore_index=True)
+            frames = [_merged(frames)]
+            seen, waiting = len(frames[0]), 0
+    rows = _merged(frames).sort_values("customer_id", ignore_index=True)
     used = rows[list(CUSTOMERS.names)].astype({"signed_up_at": "datetime64[us]", "recorded_at": "datetime64[us]"})
     nothing = used.head(0).assign(reason=pd.Series(dtype=object))
     return ValidatedTable(CUSTOMERS, used, nothing, rows[_COUNT].astype("int64"), events.table.grain)
