@@ -87,8 +87,10 @@ def proposal_screen(result: Mapping[str, Any]) -> Group:
         table.add_row("–", name, f"no file looks like it; churn by {result['kind']} needs it")
     if result["customers_from"]:
         table.add_row("–", "customers", f"derived: the first row in {result['customers_from']} is the sign-up")
+    told = dict.fromkeys(why for file in result["tables"] for why in file["instead"].values())
+    instead = [Text(f"  {why}") for why in told]
     after = f"  read {result['config']}, then: {COMMAND} ingest --check --config {result['config']}"
-    return Group(table, Text(after))
+    return Group(table, *instead, Text(after))
 
 
 def features_screen(result: Mapping[str, Any]) -> Table:

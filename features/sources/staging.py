@@ -175,6 +175,8 @@ def read(
     if attribute_numbers:
         mapping = mapping.model_copy(update={"numbers": {}})
     names, notes = _names(table, mapping, parts, set(joined))
+    if "customer_id" not in names and not mapping.number_rows:
+        _refuse_known_without_customers(table, parts)
     readers = [PartReader(table, mapping, part, names, zone) for part in parts]
     notes += _offset_notes(connection, readers)
     notes += [] if table in OPEN_TABLES else shared_id_notes(connection, readers)
@@ -300,6 +302,14 @@ def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set
                 f"there are {', '.join(names)}"
             )
     return names + list(mapping.constants), notes
+
+
+def _refuse_known_without_customers(table: str, parts: Sequence[Part]) -> None:
+    from features.sources.recipes.recipe import export_instead
+
+    for part in parts:
+        if instead := export_instead(table, "customer_id", part.columns):
+            raise DataError(f"{table}: {part.label} has no customer_id: {instead}")
 
 
 def _sign_evidence(connection: duckdb.DuckDBPyConnection, reader: PartReader) -> dict[str, SignEvidence]:

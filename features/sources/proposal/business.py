@@ -76,7 +76,9 @@ class Business:
         guesses = [(n, g) for n, entries in self.tables.items() for entry in entries for g in entry]
         return {
             "kind": self.kind,
-            "tables": [{"table": n, "path": str(g.path), "missing": list(g.missing)} for n, g in guesses],
+            "tables": [
+                {"table": n, "path": str(g.path), "missing": list(g.missing), "instead": g.instead} for n, g in guesses
+            ],
             "customers_from": self.customers_from,
             "missing": list(self.missing),
             "not_used": [{"path": str(path), "why": why} for path, why in self.aside.items()],

@@ -43,9 +43,18 @@ class Guess:
     why: str
 
 
+NOT_FOUND = {
+    "customer_id": "no column says whom a row is about: export the customer's number or e-mail address with each row; "
+    "without it nothing can be learned of customers"
+}
+
+
 @dataclass(frozen=True)
 class Reading:
-    """What else the mapping of a file says, see `features.sources.mapping`: `where` and `ids` with their reasons."""
+    """What else the mapping of a file says, see `features.sources.mapping`: `where` and `ids` with their reasons.
+
+    `missing` says of required columns that the file lacks what to export instead.
+    """
 
     where: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
     lines: Mapping[str, str] = field(default_factory=dict)
@@ -57,6 +66,7 @@ class Reading:
     ids: tuple[tuple[str, ...], str] | None = None
     number_rows: bool = False
     notes: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,12 @@ class TableGuess:
         found = {g.field.name for g in self.guesses}
         found |= {"customer_id"} if self.reading is not None and self.reading.number_rows else set()
         return tuple(f.name for f in self.table.fields if f.required and f.name not in found)
+
+    @property
+    def instead(self) -> dict[str, str]:
+        """Of columns that are missing: what to export."""
+        told = {**NOT_FOUND, **(self.reading.missing if self.reading is not None else {})}
+        return {name: told[name] for name in self.missing if name in told}
 
     @property
     def spare(self) -> tuple[Column, ...]:

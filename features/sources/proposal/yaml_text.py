@@ -29,11 +29,8 @@ from features.sources.rows.meaning import normalized
 from features.tables import MONEY
 
 WORDS_OF_YAML = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
-SAME = 0.5
-NOT_FOUND = {
-    "customer_id": "no column says whom a row is about: export the customer's number or e-mail address with each row; "
-    "without it nothing can be learned of customers"
-}
+SAME, MOSTLY = 0.5, 0.8
+PERSON = r"[^\W\d_]+([ .,'’-]+[^\W\d_]+)+\.?|[\u4e00-\u9fff]{2,4}"
 _SIMPLE = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*(?<! )")
 
 
@@ -149,9 +146,8 @@ def _entry_lines(guesses: list[TableGuess], encodings: Mapping[Path, str]) -> li
     lines += [f"encoding: {encoding}  # NOT SURE: see whether names are spelled right" for encoding in unsure]
     lines.append("columns:")
     lines += [f"  {g.field.name}: {quoted(g.column.name)}  # {comment(g.why)}{_doubt(g)}" for g in guess.guesses]
-    lines += [
-        f"  # {name}: ?  # {NOT_FOUND.get(name, 'required, and not found among the columns')}" for name in guess.missing
-    ]
+    not_found = dict.fromkeys(guess.missing, "required, and not found among the columns") | guess.instead
+    lines += [f"  # {name}: ?  # {why}" for name, why in not_found.items()]
     lines += _reading_lines(guess)
     times = [line for g in guess.guesses if g.field.kind == "time" and (line := _time_line(g.field.name, g.column))]
     lines += ["times:", *times] if times else []
@@ -229,6 +225,8 @@ def _doubt(guess: Guess) -> str:
     """What to look at twice."""
     if guess.field.name == "amount" and "unit" in guess.column.meaning.concepts:
         return "; DOUBT: the price of one unit is not what the order brought"
+    if guess.field.name == "customer_id" and guess.column.filled.astype(str).str.fullmatch(PERSON).mean() > MOSTLY:
+        return "; DOUBT: names, which several people share, would be one customer: a number or e-mail address is sure"
     if guess.score > 0.55:
         return ""
     return "; DOUBT: is it the price of a month?" if guess.field.name == "price_per_month" else "; DOUBT: look twice"

@@ -141,6 +141,7 @@ def _reading(variant: Variant, columns: tuple[Column, ...], found: Mapping[str, 
         key_prefix=variant.key_prefix,
         may_be_empty=variant.also,
         notes=tuple(notes),
+        missing=variant.missing,
     )
 
 

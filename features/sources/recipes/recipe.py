@@ -6,7 +6,7 @@ Every name in a recipe may be a list of names, of which the first that a file ha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -75,6 +75,8 @@ class Variant(Section):
         The column that says of how many periods the price is.
     why
         In words, for the proposal.
+    missing
+        Of required columns that such a file may lack: what to export instead, in words.
     """
 
     known_by: tuple[Names, ...]
@@ -92,6 +94,7 @@ class Variant(Section):
     per_unit: Names = ()
     per_count: Names = ()
     why: str = ""
+    missing: dict[str, str] = Field(default_factory=dict)
 
     def fits(self, columns: Sequence[Column]) -> bool:
         """Whether a file has this shape."""
@@ -119,6 +122,21 @@ class Recipe(Section):
 def recipes() -> tuple[str, ...]:
     """Names of all recipes."""
     return tuple(sorted(path.stem for path in ROOM.glob("*.yaml")))
+
+
+def export_instead(table: str, column: str, names: Iterable[str]) -> str:
+    """What to export instead of a file that lacks a column, if a recipe knows files of these names; empty if none does.
+
+    >>> export_instead("orders", "customer_id", ["order #", "Status", "N. Revenue"])[:44]
+    "the download of WooCommerce's analytics page"
+    """
+    plain = {_plain(name) for name in names}
+    for recipe in map(read_recipe, recipes()):
+        for variant in recipe.tables.get(table, ()):
+            known = all(any(_plain(name) in plain for name in alternatives) for alternatives in variant.known_by)
+            if known and column in variant.missing:
+                return variant.missing[column]
+    return ""
 
 
 def read_recipe(name: str) -> Recipe:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cli.screens.data import check_screen, erasure_screen, ingest_screen
+from cli.screens.data import check_screen, erasure_screen, ingest_screen, proposal_screen
 from configs.workspace import Workspace
 
 Printed = Callable[[Any], str]
@@ -39,3 +39,12 @@ def test_an_erasure_says_where_rows_were_and_what_stays(printed: Printed) -> Non
     text = printed(erasure_screen({"ids": 2, "rows": {"tables/orders": 1204}, "remains": ["copies"]}))
     assert "Erased: 2 ids of persons from rows tables/orders 1,204 What is not removed: - copies" in text
     assert "nothing was found" in printed(erasure_screen({"ids": 1, "rows": {}, "remains": []}))
+
+
+def test_a_proposal_says_once_what_to_export_instead_of_what_lacks_a_column(printed: Printed) -> None:
+    files = [
+        {"path": p, "table": "orders", "missing": ["customer_id"], "instead": {"customer_id": "name"}} for p in "ab"
+    ]
+    none = {"missing": [], "not_used": [], "customers_from": None}
+    text = printed(proposal_screen({"config": "x.yaml", "tables": files, "kind": "inactivity", **none}))
+    assert "a orders customer_id b orders customer_id name read x.yaml" in text

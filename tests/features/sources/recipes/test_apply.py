@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,11 @@ Order Number,Order Status,Order Date,Customer Note,Email (Billing),Order Total A
 501,Completed,2024-01-15 12:00,,eva@example.com,108.00,8.00,EUR
 502,Cancelled,2024-01-16 12:00,,eva@example.com,50.00,0,EUR
 503,Processing,2024-01-17 12:00,,max@example.com,20.00,0,EUR
+"""
+WOO_ANALYTICS = """\
+Date,Order #,Status,Customer,Customer type,Product(s),Items sold,Coupon(s),N. Revenue,Origin
+2024-01-15 12:00:00,71,completed,Eva Ruiz,new,1× Tee,1,,108,Direct
+2024-01-16 12:00:00,72,completed,Eva Ruiz,new,1× Tee,1,,50,Direct
 """
 WOO_EXPORT = """\
 order_id,order_number,date,status,order_total,refunded_total,order_currency,customer_id,billing_email
@@ -135,6 +141,18 @@ def test_woocommerce_orders_of_guests_are_theirs_by_e_mail(
 ) -> None:
     content, tables, _ = proposed(tmp_path, "woocommerce", orders=export)
     assert cells(tables["orders"], "order_id", "customer_id", "amount") == rows and content["currency"] == "EUR"
+
+
+def test_an_export_that_names_no_customer_says_what_to_export_instead(tmp_path: Path) -> None:
+    said = "the download of WooCommerce's analytics page names no customer .* export the orders by an extension"
+    with pytest.raises(DataError, match=f"orders: orders.csv has no customer_id: {said}"):
+        proposed(tmp_path, "woocommerce", orders=WOO_ANALYTICS)
+    text, business = propose_config([tmp_path], "shop", "woocommerce")
+    assert re.search(f"# customer_id: [?]  # {said}", text)
+    assert [re.match(said, table["instead"]["customer_id"]) is not None for table in business.to_dict()["tables"]] == [
+        True
+    ]
+    assert "DOUBT: names, which several people share" in propose_config([tmp_path], "shop")[0]
 
 
 def test_stripe_prices_are_of_a_month_and_invoices_that_were_paid_are_orders(tmp_path: Path) -> None:
