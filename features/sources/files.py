@@ -215,10 +215,19 @@ def _read_of(
 
 
 def _pays_back(entries: Sequence[FileTable], paths: Sequence[set[Path]], place: int) -> bool:
-    """Whether an entry turns the signs of amounts that another leaves as they are, of its file or by a `key_prefix`."""
-    turned = [entry.numbers.get("amount", Numbers()).turns_signs for entry in entries]
-    kept = [k for k, is_turned in enumerate(turned) if not is_turned]
-    return turned[place] and any(entries[place].key_prefix or paths[place] & paths[k] for k in kept)
+    """Whether an entry has what was paid back of orders of another, so that a 0 there is no order.
+
+    It turns the signs that the other leaves as they are, in its file or under a `key_prefix`; or it reads another
+    column of its file under a `key_prefix`.
+    """
+    one, others = entries[place], [k for k in range(len(entries)) if k != place]
+    turned = {k: entries[k].numbers.get("amount", Numbers()).turns_signs for k in range(len(entries))}
+    amounts = {k: entries[k].source_name("amount") for k in range(len(entries))}
+    sharing = [k for k in others if paths[place] & paths[k]]
+    is_turned = turned[place] and any(not turned[k] for k in (others if one.key_prefix else sharing))
+    return is_turned or any(
+        one.key_prefix and not entries[k].key_prefix and amounts[k] != amounts[place] for k in sharing
+    )
 
 
 def _load(

@@ -50,7 +50,7 @@ class Part:
     read_elsewhere
         Columns that another entry of the table reads from the same file.
     pays_back
-        Its amounts, whose signs are turned, take back those of other entries: where one is 0, nothing was paid back.
+        Its amounts take back those of other entries: where one is 0, nothing was paid back.
     """
 
     label: str
@@ -267,8 +267,9 @@ class PartReader:
             factors, reason = self._factors(name, signs, shared)
             number = number_expression(sql, kind, sign, declared is not None, shared)
             value = f"{number.value}{_scale(name, given, currency)}{factors}"
-            if given.turns_signs:  # zero has no sign to turn, but where nothing was paid back it has a minus
-                zero = "'-0.0'::double" if self.part.pays_back and name == "amount" else "0.0::double"
+            pays_back = self.part.pays_back and name == "amount"
+            if given.turns_signs or pays_back:  # zero has no sign to turn, but a minus where nothing was paid back
+                zero = "'-0.0'::double" if pays_back else "0.0::double"
                 value = f"(case when {value} = 0 then {zero} else {value} end)"
             return replace(number, value=value, reason=reason)
         return ColumnExpression(sql)

@@ -102,7 +102,8 @@ def _require_told(table: str, numbers: Sequence[str], lines: Mapping[str, Combin
 
 def _value(k: int, name: str, time: str, lines: Mapping[str, Combine]) -> str:
     other = f"min(v{k})" if name == time else f"arg_min(v{k}, place)"
-    value = f"sum(v{k})" if lines.get(name) == "sum" else other
+    nothing_back = f"case when sum(v{k}) = 0 and bool_and(signbit(v{k})) then '-0.0'::double else sum(v{k}) end"
+    value = nothing_back if lines.get(name) == "sum" else other  # a sum of -0, nothing paid back, would else be 0
     return f"{value} as v{k}, arg_min(t{k}, place) as t{k}"
 
 

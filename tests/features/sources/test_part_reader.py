@@ -87,5 +87,21 @@ def test_a_free_order_stays_where_all_signs_are_turned(till: dict[str, Any]) -> 
     assert amounts_used(*branches) == {"a-o0": 0.0, "a-o1": 3.0, "a-o2": 4.0, "p0": 0.0, "p1": 5.0}
 
 
+def test_nothing_paid_back_on_any_line_is_no_order_either(till: dict[str, Any]) -> None:
+    path = Path(till["path"])
+    path.write_text(path.read_text() + "o2,ann,2024-01-03,-1,0\no1,ann,2024-01-02,-2,0\n")
+    lines = {**till, "lines": {"amount": "sum"}}
+    assert amounts_used(lines, {**lines, **BACK}, left_out=2) == {"o0": 0.0, "o1": -5.0, "o2": -5.0, "r-o2": -4.0}
+
+
+@pytest.mark.parametrize("scale", [1, -1])
+def test_nothing_paid_back_is_no_order_whatever_the_signs_of_sales(till: dict[str, Any], scale: int) -> None:
+    sales = {**till, "numbers": {"amount": {"scale": scale}}}
+    back = {**sales, "columns": {"amount": "back"}, "key_prefix": "r-"}
+    used = {"o0": 0.0, "o1": -3.0 * scale, "o2": -4.0 * scale, "r-o2": 4.0 * scale}
+    assert amounts_used(sales, back, left_out=2) == used
+    assert amounts_used(back, sales, left_out=2) == used
+
+
 def test_where_nothing_was_paid_back_is_no_order_and_the_free_ones_stay(till: dict[str, Any]) -> None:
     assert amounts_used(till, {**till, **BACK}, left_out=2) == {"o0": 0.0, "o1": -3.0, "o2": -4.0, "r-o2": -4.0}
