@@ -440,15 +440,15 @@ def _read(field: Field, given: pd.Series) -> pd.Series:
 def _utc(given: pd.Series) -> pd.Series:
     """Times in UTC without a zone; each is read by what stands in it alone, one without an offset is in UTC."""
     if not pd.api.types.is_datetime64_any_dtype(given):
-        given = _read_times(as_text(given))
+        given = read_times(as_text(given))
     times = given.dt.tz_convert("UTC").dt.tz_localize(None) if given.dt.tz is not None else given
     return times.astype("datetime64[us]")
 
 
-def _read_times(texts: pd.Series) -> pd.Series:
+def read_times(texts: pd.Series) -> pd.Series:
     """ISO 8601 texts as times. Those with and without an offset are read apart: pandas lets one take that of another.
 
-    >>> _read_times(pd.Series(["2024-01-01T10:00+02:00", "2024-01-01T10:00", "9999-12-31"])).astype(str).tolist()
+    >>> read_times(pd.Series(["2024-01-01T10:00+02:00", "2024-01-01T10:00", "9999-12-31"])).astype(str).tolist()
     ['2024-01-01 08:00:00', '2024-01-01 10:00:00', '9999-12-31 00:00:00']
     """
     has_offset = texts.str.contains(OFFSET, regex=True, na=False).astype(bool)

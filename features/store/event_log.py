@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from difflib import get_close_matches
@@ -37,13 +37,14 @@ from features.engine import create_temp_table
 from features.ingest import with_local_time
 from features.labels.by_kind import end_of_known
 from features.people.identity import NO_ALIASES, AliasMap, load_alias_map
-from features.quality.check import ValidatedTable, check_table
+from features.quality.check import ValidatedTable, check_table, read_times
 from features.store.contract_events import GIVEN, NEWER, SUPERSEDED, fold_contracts, merge_contracts
 from features.store.durable_file import DurableFile, transaction
 from features.store.log_position import newest_recorded_at
 from features.store.timestamps import to_micros
 from features.tables import KINDS_THAT_COUNT, LARGEST, TABLES, Table, moments
 
+OLDEST = "1900-01-01"  # nothing that a customer of today did is older
 KINDS: Mapping[str, str] = {
     "order": "orders",
     "interaction": "interactions",
@@ -133,12 +134,21 @@ def find_faults(events: Sequence[Event], tables: Collection[str], customers: set
         for i, e in enumerate(events)
         if e.table not in tables
     ]
+    faults += [Fault(i, name, why) for i, e in enumerate(events) for name, why in _old_times(e.table, e.row)]
     for name in sorted({e.table for e in events} & set(tables)):
         places = [i for i, e in enumerate(events) if e.table == name]
         raw = pd.DataFrame([dict(events[i].row) for i in places]).assign(place=places)
         faults += _row_faults(TABLES[name], raw, None if name == "customers" else customers, now)
         faults += [fault for i in places for fault in _kind_faults(i, events[i])]
     return sorted(faults, key=lambda f: f.place)
+
+
+def _old_times(table: str, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Times of the row of an event that lie before `OLDEST`, with what is wrong."""
+    for field in TABLES[table].fields:
+        text = row.get(field.name)
+        if field.kind == "time" and isinstance(text, str) and text < OLDEST:
+            yield field.name, f"'{text[:10]}' lies before {OLDEST}: leave out what is not known"
 
 
 def _kind_faults(place: int, event: Event) -> list[Fault]:
@@ -320,9 +330,9 @@ def event_frames(
     """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
 
     An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
-    link that is found later holds for earlier events, too. One with a number that cannot be computed with, from before
-    such were refused, is left out. `until`: the data of the tables goes so far, see `fold_contracts`. Where orders are
-    counted (`counts_orders`) they have no amounts, whatever an event says. `dates`: columns of the tables in which
+    link that is found later holds for earlier events, too. One with a number that cannot be computed with, or a time
+    before `OLDEST`, from before such were refused, is left out. `until`: the data of the tables goes so far, see
+    `fold_contracts`. Where orders are counted (`counts_orders`) they have no amounts, whatever an event says. `dates`: columns of the tables in which
     midnight is a date alone, see `date_columns`; in all others it is a moment.
     """
     by_table: dict[str, list[dict[str, Any]]] = {}
@@ -330,7 +340,7 @@ def event_frames(
         row = {**json.loads(content), "recorded_at": recorded}
         numbers = [value for name, value in row.items() if isinstance(value, float) and name != "recorded_at"]
         is_nothing = table == "orders" and str(row["amount"]) == "-0.0"  # as a load leaves it out
-        if all(abs(value) <= LARGEST for value in numbers) and not is_nothing:
+        if all(abs(value) <= LARGEST for value in numbers) and not is_nothing and not any(_old_times(table, row)):
             by_table.setdefault(table, []).append(row)
     if "subscriptions" in by_table:
         by_table["subscriptions"] = fold_contracts(by_table["subscriptions"], until)
@@ -368,7 +378,7 @@ def _frame(spec: Table, rows: list[dict[str, Any]], zone: ZoneInfo, dates: Colle
     for field in spec.fields:
         if field.kind == "time":
             of_log = field.name == "recorded_at"
-            times = _log_times(raw[field.name]) if of_log else _iso_times(raw[field.name])
+            times = _log_times(raw[field.name]) if of_log else read_times(raw[field.name].astype("string"))
             columns[field.name] = times if of_log or field.name in dates else moments(times)
         else:
             columns[field.name] = raw[field.name].astype("float64" if field.kind in ("number", "flag") else "string")
@@ -384,10 +394,6 @@ def _frame(spec: Table, rows: list[dict[str, Any]], zone: ZoneInfo, dates: Colle
 def _log_times(micros: pd.Series) -> pd.Series:
     """Microseconds since 1970 as times without a zone."""
     return pd.to_datetime(micros, unit="us", utc=True).dt.tz_localize(None).astype("datetime64[us]")
-
-
-def _iso_times(texts: pd.Series) -> pd.Series:
-    return pd.to_datetime(texts, utc=True, format="ISO8601").dt.tz_localize(None).astype("datetime64[us]")
 
 
 def tables_with_events(

@@ -152,6 +152,23 @@ def test_a_contract_is_renewed_cancelled_kept_and_changed_by_events(send: Sender
     assert (changed["contracts_active"], changed["plan_now"], changed["price_change"]) == (1, "b", 5)
 
 
+@pytest.mark.parametrize(("customer", "no_end"), [("c11", "9999-12-31T00:00:00Z"), ("c13", "2399-12-31T23:59:59Z")])
+def test_a_date_for_no_end_in_an_event_is_no_end(send: Sender, customer: str, no_end: str) -> None:
+    row = send(**contract(customer, ended_at=no_end, renews_at=no_end, paid_until=no_end))
+    assert (row["contracts_active"], row["contracts_under_notice"]) == (1, 0)
+    assert np.isnan(row["days_to_end"]) and np.isnan(row["days_to_renewal"])
+    assert send(**login(customer))["contracts_active"] == 1
+
+
+def test_a_time_before_1900_is_refused_with_its_field(send: Sender) -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        send(**{**login("c12"), "occurred_at": "1600-01-01T00:00:00Z"})
+    assert "'1600-01-01' lies before 1900-01-01" in str(error.value.errors)
+    with pytest.raises(InvalidRequestError):
+        send(type="customer", customer_id="old", signed_up_at="0001-01-01T00:00:00Z")
+    assert send(**login("c12"))["contracts_active"] == 1
+
+
 def test_a_contract_booked_within_the_grace_days_of_the_settings_renews_one_under_notice(send: Sender) -> None:
     left = send(**contract("c10", cancelled_at="2024-01-19T12:00:00Z", ended_at="2024-01-25T12:00:00Z"))
     assert left["contracts_under_notice"] == 1
@@ -273,13 +290,14 @@ def test_a_kind_that_is_spelt_almost_as_one_that_counts_is_refused_with_those_th
     assert faults("ticket") == faults("demo booked") == faults("工单") == []
 
 
-def test_a_number_too_large_to_compute_with_is_refused_and_an_older_one_stops_nobody(
-    club: tuple[Settings, Workspace], tmp_path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("field", "value"), [("price_per_month", 1e155), ("started_at", "0001-01-01T00:00:00Z")])
+def test_what_cannot_be_computed_with_is_refused_and_an_older_event_of_it_stops_nobody(
+    club: tuple[Settings, Workspace], tmp_path, monkeypatch: pytest.MonkeyPatch, field: str, value: object
 ) -> None:
     settings, place = club
-    row = {**{k: v for k, v in contract("c8", price_per_month=1e155).items() if k != "type"}}
+    row = {**{k: v for k, v in contract("c8", **{field: value}).items() if k != "type"}}
     faults = find_faults([Event("e", "subscriptions", row)], ["subscriptions"], {"c8"}, NOW)
-    assert [f.field for f in faults] == ["price_per_month"]
+    assert [f.field for f in faults] == [field]
     monkeypatch.setattr(Workspace, "events", property(lambda _: tmp_path / "events.db"))
     with EventLog(tmp_path / "events.db") as log:
         log.append([Event("e", "subscriptions", row)], NOW)
