@@ -7,9 +7,9 @@ fingerprint of each customer's known rows, so it does not matter in which way a 
 The row of a touched customer is computed from all that is known at the moment of the refresh, a whole second that lies
 not before the present. But what was not loaded is not known: orders, contacts and the like are looked at from where the
 tables are complete, or from the customer's newest event of their kind (`features.windows.clock`), so that nobody has
-lapsed because a login arrived. Where churn rests on orders, that moment of theirs is the ``as_of`` of the row; where it
-rests on contracts, of which ends and notices are known ahead, it is the moment of the refresh.
-``features.age_seconds`` of an answer counts from there.
+lapsed because a login arrived. So are contracts, from the customer's newest record (`features.windows.contract_clock`).
+That moment of what churn rests on, orders or contracts, is the ``as_of`` of the row; ``features.age_seconds`` of an
+answer counts from there.
 
 Ready-made profiles (``churn.kind: label``) have no events in time: there a customer is touched whose columns differ,
 and the row gets the moment of the export.
@@ -39,9 +39,9 @@ from configs.settings import Settings, naive_utc
 from configs.workspace import Workspace
 from features.build import customers_as_of, features_as_of
 from features.columns.column import Column
-from features.contract_terms import with_grace
+from features.contract_terms import whole_seconds, with_grace
 from features.engine import connect, create_temp_table, read_tables, replace_temp_table
-from features.labels.by_kind import end_of_known
+from features.labels.by_kind import BEGINS, end_of_known
 from features.labels.ready_label import read_ready_table
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
@@ -61,7 +61,7 @@ from features.store.event_log import (
 from features.store.feature_store import OnlineWriter
 from features.store.timestamps import from_micros, to_micros
 from features.tables import TABLES
-from features.windows import clock, known, known_contracts, timestamp
+from features.windows import clock, contract_clock, known, known_contracts, timestamp
 
 FINGERPRINTS = "prints.parquet"  # one row a customer: ``customer_id, print``
 SORTED_TABLES = "tables"
@@ -83,9 +83,9 @@ class CompiledFeatures:
         The tables by name, for their columns.
     columns
         The features.
-    orders_until
-        The orders were loaded so far, UTC without a zone, where ``as_of`` of a row is up to when the customer's orders
-        are known; None: it is the moment.
+    complete
+        The table that churn rests on, and how far it was loaded, UTC without a zone: ``as_of`` of a row is up to when
+        the customer's rows in it are known. None: it is the moment.
     """
 
     def __init__(
@@ -93,9 +93,9 @@ class CompiledFeatures:
         backend: BaseBackend,
         tables: Mapping[str, ir.Table],
         columns: Sequence[Column],
-        orders_until: datetime | None = None,
+        complete: tuple[str, datetime] | None = None,
     ) -> None:
-        self._backend, self._columns, self._orders_until = backend, list(columns), orders_until
+        self._backend, self._columns, self._complete = backend, list(columns), complete
         self._names = list(tables)
         for name, table in tables.items():
             query = f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS SELECT * FROM ({backend.compile(table)}) LIMIT 0"
@@ -130,17 +130,24 @@ class CompiledFeatures:
         return rows
 
     def latest(self, as_of: datetime) -> datetime:
-        """The moment of customers of whom nothing came since the orders were loaded."""
-        return as_of if self._orders_until is None else min(as_of, second_after(self._orders_until))
+        """The moment of customers of whom nothing came since the tables were loaded."""
+        return as_of if self._complete is None else min(as_of, second_after(self._complete[1]))
 
     def _compile(self, as_of: datetime) -> list[str]:
         tables = {n: self._backend.table(_picked(n)) for n in self._names}
         queries = [features_as_of(tables, self._columns, as_of)]
-        if self._orders_until is not None:
-            orders = known(tables["orders"], "ordered_at", as_of)
-            orders = orders.mutate(until=clock(orders, "ordered_at", as_of))
-            queries.append(orders.group_by("customer_id").agg(until=orders.until.max()))
+        if self._complete is not None:
+            rows = _with_clock(tables, self._complete[0], as_of)
+            queries.append(rows.group_by("customer_id").agg(until=rows.until.max()))
         return [str(self._backend.compile(query)) for query in queries]
+
+
+def _with_clock(tables: Mapping[str, ir.Table], name: str, as_of: datetime) -> ir.Table:
+    """Orders or contracts, with the second up to which those of their customer are known (``until``, since 1970)."""
+    if name == "orders":
+        rows = known(tables[name], "ordered_at", as_of)
+        return rows.mutate(until=clock(rows, "ordered_at", as_of))
+    return tables[name].mutate(until=whole_seconds(contract_clock(tables[name], as_of)))
 
 
 def _picked(name: str) -> str:
@@ -220,7 +227,7 @@ def refresh(
     on_progress("what is known", 0, 1)
     _create_fingerprints(backend, tables, as_of)
     touched, removed = _changed(backend, workspace.refresh / FINGERPRINTS, everyone)
-    features = CompiledFeatures(backend, tables, columns, orders_until(settings, until))
+    features = CompiledFeatures(backend, tables, columns, complete_until(settings, until))
     written, moments = 0, list[datetime]()
     with closing(OnlineWriter(workspace)) as online:
         for start in range(0, len(touched), CHUNK):
@@ -264,7 +271,7 @@ def start_from_build(settings: Settings, workspace: Workspace, now: datetime | N
         if later:
             as_of = next_whole_second(began, position)
             selects = _select_customers(backend, tables, later)
-            rows = CompiledFeatures(backend, tables, columns, orders_until(settings, until)).rows(selects, as_of)
+            rows = CompiledFeatures(backend, tables, columns, complete_until(settings, until)).rows(selects, as_of)
             online.write(online.not_earlier(rows), position)
             online.delete(sorted(set(later) - set(rows["customer_id"])), as_of)
     return len(later)
@@ -391,7 +398,7 @@ class OnEventRefresher:
         self._tables, columns = open_tables(self._backend, folder, self._settings, self._workspace)
         self._until, self._dates = end_of_known(self._tables, self._settings), date_columns(self._tables)
         complete = self._complete(self._tables)
-        until = orders_until(self._settings, self._until)
+        until = complete_until(self._settings, self._until)
         self._features = CompiledFeatures(self._backend, complete, columns, until)
         self._online = OnlineWriter(self._workspace)
         self._aliases = load_alias_map(tables)
@@ -481,9 +488,9 @@ def complete_tables(tables: Mapping[str, ir.Table], until: datetime) -> dict[str
     return out if "subscriptions" not in out else {**out, "subscriptions": with_states(out["subscriptions"])}
 
 
-def orders_until(settings: Settings, until: datetime) -> datetime | None:
-    """How far orders were loaded, if churn rests on them."""
-    return until if settings.churn.kind == "inactivity" else None
+def complete_until(settings: Settings, until: datetime) -> tuple[str, datetime]:
+    """The table that churn rests on, and how far it was loaded."""
+    return BEGINS[settings.churn.kind][0], until
 
 
 def _require_registered(workspace: Workspace, columns: Sequence[Column]) -> None:

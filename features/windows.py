@@ -25,15 +25,30 @@ def known(table: ir.Table, happened: str, as_of: datetime) -> ir.Table:
     return recorded_by(table.filter(table[happened] < timestamp(as_of)), as_of)
 
 
-def known_contracts(subscriptions: ir.Table, begins: str, as_of: datetime) -> ir.Table:
+def known_contracts(subscriptions: ir.Table, begins: str, as_of: datetime, now: ir.Value | None = None) -> ir.Table:
     """Contracts known as of a moment: those that began before it, and those that were booked by then to begin later.
 
-    Without ``recorded_at`` nothing says since when a booking is known, so that it is not.
+    Without ``recorded_at`` nothing says since when a booking is known, so that it is not. `now`: where they are looked
+    at from, see `contract_clock`.
     """
     rows = contracts_recorded_by(subscriptions, as_of)
-    return rows.filter(
-        (rows[begins] < timestamp(as_of)) | ((rows.started_at == rows[begins]) & rows.recorded_at.notnull())
-    )
+    now = timestamp(as_of) if now is None else now
+    return rows.filter((rows[begins] < now) | ((rows.started_at == rows[begins]) & rows.recorded_at.notnull()))
+
+
+def contract_clock(rows: ir.Table, as_of: datetime) -> ir.Value:
+    """Up to when a customer's contracts are known, as `clock` for what happens: a time, at most the as-of date.
+
+    Where ``known_until`` says how far they were loaded, this is the second after it, or after the customer's newest
+    record: of a contract that was to begin, to end or to be paid since, nothing says that it did.
+    """
+    now = timestamp(as_of)
+    if "known_until" not in rows.columns:
+        return now
+    known_at = ibis.ifelse(rows.recorded_at <= now, rows.recorded_at, ibis.null("timestamp(6)"))
+    newest = known_at.max().over(ibis.window(group_by=rows.customer_id))
+    complete = ibis.greatest(newest.fill_null(rows.known_until), rows.known_until)
+    return ibis.least(complete.truncate("s") + ibis.interval(seconds=1), now)
 
 
 def contracts_recorded_by(subscriptions: ir.Table, until: datetime) -> ir.Table:
@@ -131,8 +146,9 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
       for one that was never cancelled, if ``recorded_at`` says that the row was known as it stands. A ``recorded_at``
       that says only when the contract was made must not be given for rows that are changed later.
 
-    Where ``known_until`` says how far contracts were loaded, one that nobody cancelled and whose period ended since
-    is taken to go on: whether it was renewed is not known.
+    Where ``known_until`` says how far contracts were loaded, they are looked at from there, or from the customer's
+    newest record (`contract_clock`). Of a customer of whom one came, a contract that nobody cancelled and whose period
+    ended since is taken to go on: whether it was renewed is not known.
 
     ``renews_at``, the end agreed when the contract was made, is always known. ``paid_until`` moves on with every
     payment: where it stands is known once it has come, or once notice was given; until then only that it lies ahead.
@@ -151,8 +167,9 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     - ``price_before``, ``plan_before``: of the customer's contract before this one;
     - ``paid``: price times months of 30.4375 days alive before the date, pauses left out.
     """
-    now, none = timestamp(as_of), ibis.null("timestamp(6)")
-    rows = known_contracts(with_terms(subscriptions), "begins_at", as_of)
+    none = ibis.null("timestamp(6)")
+    rows, now, seconds = _looked_at(subscriptions, as_of)
+    rows = known_contracts(rows, "begins_at", as_of, now)
     withdrawn_at = ibis.coalesce(rows.cancelled_at, rows.ended_at)
     rows = rows.filter(rows.is_contract | ((rows.begins_at >= now) & rows.began & (withdrawn_at >= now)))
     cancelled_at = ibis.ifelse(rows.cancelled_at < now, rows.cancelled_at, none)
@@ -169,12 +186,12 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     rows = _succeeded(rows.mutate(notice=rows.cancelled_at.notnull() | (rows.ended_at >= now).fill_null(False)), now)
     alive = rows.end.isnull() | (rows.end >= now)
     pause_ends = ibis.least(*(t.fill_null(now) for t in (rows.resumes_at, rows.end)), now)
-    paused_days = (days_before(rows.paused_at, as_of) - days_before(pause_ends, as_of)).clip(lower=0.0)
+    paused_days = (days_before(rows.paused_at, seconds) - days_before(pause_ends, seconds)).clip(lower=0.0)
     rows = rows.mutate(
-        days_ago=days_before(rows.begins_at, as_of),
-        ends_in_days=-days_before(rows.end, as_of),
+        days_ago=days_before(rows.begins_at, seconds),
+        ends_in_days=-days_before(rows.end, seconds),
         renews_in_days=ibis.ifelse(
-            (rows.renews_at >= now) & ~rows.is_succeeded, -days_before(rows.renews_at, as_of), ibis.null("float64")
+            (rows.renews_at >= now) & ~rows.is_succeeded, -days_before(rows.renews_at, seconds), ibis.null("float64")
         ),
         alive=alive,
         cancelled=rows.cancelled_at.notnull(),
@@ -193,6 +210,15 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
         is_current=rows.alive & (ibis.row_number().over(newest) == 0),
         paid=rows.price_per_month * days_paid.clip(lower=0.0) / DAYS_A_MONTH,
     )
+
+
+def _looked_at(subscriptions: ir.Table, as_of: datetime) -> tuple[ir.Table, ir.Value, datetime | ir.Value]:
+    """Contracts with their terms, and from where they are looked at: as a time, and as `days_before` takes it."""
+    rows = with_terms(subscriptions)
+    if "known_until" not in subscriptions.columns:
+        return rows, timestamp(as_of), as_of
+    rows = rows.mutate(looked_at=contract_clock(rows, as_of))
+    return rows, rows.looked_at, whole_seconds(rows.looked_at)
 
 
 def in_order(contracts: ir.Table) -> list[ir.Value]:
@@ -242,11 +268,12 @@ def _succeeded(rows: ir.Table, now: ir.Value) -> ir.Table:
 
 def bookings_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     """Contracts booked as of a date that begin later. One row per contract, with ``days_ago`` (not positive)."""
-    rows = known_contracts(with_terms(subscriptions), "begins_at", as_of)
+    rows, now, seconds = _looked_at(subscriptions, as_of)
+    rows = known_contracts(rows, "begins_at", as_of, now)
     withdrawn_at = ibis.coalesce(rows.cancelled_at, rows.ended_at)
-    withdrawn = (withdrawn_at < timestamp(as_of)) & (rows.ends_at <= rows.begins_at)
-    rows = rows.filter(rows.begins_at >= timestamp(as_of), rows.began, ~rows.open_trial, ~withdrawn.fill_null(False))
-    return rows.mutate(days_ago=days_before(rows.begins_at, as_of))
+    withdrawn = (withdrawn_at < now) & (rows.ends_at <= rows.begins_at)
+    rows = rows.filter(rows.begins_at >= now, rows.began, ~rows.open_trial, ~withdrawn.fill_null(False))
+    return rows.mutate(days_ago=days_before(rows.begins_at, seconds))
 
 
 def trials_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
@@ -255,13 +282,14 @@ def trials_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     Beside the table's columns: ``days_ago``, days since the trial began; ``is_running``; ``is_lost``: it is over, and
     no contract came of it.
     """
-    now = timestamp(as_of)
-    rows = with_terms(subscriptions)
+    rows, now, seconds = _looked_at(subscriptions, as_of)
     rows = rows.filter(rows.open_trial | is_after(rows.trial_ends_at, rows.started_at))
     rows = contracts_recorded_by(rows.filter(rows.started_at < now), as_of)
     over = (rows.ended_at < now) | ((rows.trial_ends_at < now) & ~rows.open_trial)
     over = over.fill_null(False)
-    return rows.mutate(days_ago=days_before(rows.started_at, as_of), is_running=~over, is_lost=over & ~rows.is_contract)
+    return rows.mutate(
+        days_ago=days_before(rows.started_at, seconds), is_running=~over, is_lost=over & ~rows.is_contract
+    )
 
 
 def activity_as_of(tables: Mapping[str, ir.Table], as_of: datetime) -> ir.Table:

@@ -134,9 +134,15 @@ def test_a_login_after_the_export_ends_no_contract_that_may_have_been_renewed(se
     assert np.isnan(ann["days_to_renewal"])
 
 
-def test_a_contract_under_notice_has_ended_when_its_time_has_come(send: Sender) -> None:
+def test_contracts_are_looked_at_from_where_they_are_known_which_is_as_of_and_from_a_newer_record_on(
+    send: Sender,
+) -> None:
     left = send(**login("c1"))
+    assert left["contracts_under_notice"] == 1 and 8.9 < left["days_to_end"] < 9
+    assert left["as_of"] == pd.Timestamp("2024-01-01 00:00:01", tz="UTC") and left["visits_30d"] == 2
+    left = send(**contract("c1", plan="a"))
     assert left["contracts_active"] == 0 and 10 < left["days_since_contract_end"] < 11
+    assert left["as_of"] == pd.Timestamp(send.now).ceil("s")
 
 
 def test_a_contract_is_renewed_cancelled_kept_and_changed_by_events(send: Sender) -> None:
