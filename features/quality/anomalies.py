@@ -23,7 +23,7 @@ import pandas as pd
 
 from configs.errors import ConfigError, nearest
 from features.quality.check import ValidatedTable
-from features.quality.profile_versions import NOT_COMPARED, PROFILE_VERSION, without_other_hours
+from features.quality.findings.profile_versions import NOT_COMPARED, PROFILE_VERSION, without_other_hours
 from features.quality.twins import twin_shares
 from features.tables import Field, is_return, local_times, quote
 
@@ -148,8 +148,8 @@ def profile_tables(checked: Mapping[str, ValidatedTable], time_zone: str) -> Pro
 def find_anomalies(new: Profile, old: Profile | None = None, accepted: Iterable[str] = ()) -> list[Finding]:
     """Compare a load with itself and, if there is one, with the last accepted load.
 
-    Hours of the day are only compared with a profile of the same version, see `features.quality.profile_versions`;
-    where they are not, it is a finding that warns.
+    Hours of the day are only compared with a profile of the same version; where they are not, it is a finding that
+    warns, see `features.quality.findings.profile_versions`.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import pytest
 
 from features.quality.anomalies import Profile, find_anomalies, profile_tables
 from features.quality.check import check_table
-from features.quality.profile_versions import NOT_COMPARED, PROFILE_VERSION
+from features.quality.findings.profile_versions import NOT_COMPARED, PROFILE_VERSION
 from features.sources import files
 from features.tables import ORDERS
 
