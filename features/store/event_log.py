@@ -332,8 +332,8 @@ def event_frames(
     An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
     link that is found later holds for earlier events, too. One with a number that cannot be computed with, or a time
     before `OLDEST`, from before such were refused, is left out. `until`: the data of the tables goes so far, see
-    `fold_contracts`. Where orders are counted (`counts_orders`) they have no amounts, whatever an event says. `dates`: columns of the tables in which
-    midnight is a date alone, see `date_columns`; in all others it is a moment.
+    `fold_contracts`. Where orders are counted (`counts_orders`) they have no amounts, whatever an event says. `dates`:
+    columns of the tables in which midnight is a date alone, see `date_columns`; in all others it is a moment.
     """
     by_table: dict[str, list[dict[str, Any]]] = {}
     for table, content, recorded in rows:
