@@ -120,8 +120,9 @@ def _column(frame: pd.DataFrame, name: str, kind: Any) -> pd.Series:
 
 
 def _texts(values: pd.Series) -> pd.Series:
-    """Values as the texts that they are read from; 7.0 is 7 where all are whole."""
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+    """Values as the texts that they are read from; 7.0 is 7 where all are whole and no 0 has a minus."""
+    whole = pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all()
+    if whole and not (np.signbit(values) & (values == 0)).any():
         values = values.astype("Int64")
     if pd.api.types.is_datetime64_any_dtype(values):
         return values.map(lambda time: time.isoformat(), na_action="ignore").astype(object)
