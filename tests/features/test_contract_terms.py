@@ -17,8 +17,9 @@ from features.contract_terms import OPTIONAL, STATUSES, with_terms
 from features.ingest import with_local_time
 from features.labels.by_kind import Knowledge, labels_at
 from features.quality.check import ValidatedTable, read_values
+from features.schema import feature_columns
 from features.tables import TABLES
-from features.windows import trials_as_of
+from features.windows import timestamp, trials_as_of
 from tests.feature_rows import FeatureRows
 
 Features = Callable[..., pd.DataFrame]
@@ -397,3 +398,24 @@ def test_of_contracts_that_begin_together_the_one_recorded_last_is_current(featu
     assert plan({"recorded_at": "2023-02-02"}, {"recorded_at": "2023-02-01"}) == "p0"
     assert plan({"renews_at": "2023-09-01"}, {"renews_at": "2023-08-01"}) == "p0"
     assert plan(*[{}] * 11) == "p10"
+
+
+def test_contracts_loaded_up_to_a_moment_are_at_any_later_one_what_they_were_then(opened) -> None:
+    rows = [
+        *(given for given, _ in NOTICE.values()),
+        {"renews_at": "2023-04-10"},
+        {"ended_at": "2023-05-01", "recorded_at": "2023-03-01"},
+        {"trial_ends_at": "2023-04-15"},
+        {"started_at": "2023-03-25", "trial_ends_at": "2023-04-08", "ended_at": "2023-04-08"},
+        {"paused_at": "2023-03-01", "resumes_at": "2023-04-20"},
+        BOOKED_IN_MARCH,
+    ]
+    raw = company(
+        *({"customer_id": f"c{i}", **row} for i, row in enumerate(rows)), {"customer_id": "c6"} | BOOKED_IN_MARCH
+    )
+    tables, compute = opened(raw), FeatureRows()
+    loaded = {**tables, "subscriptions": tables["subscriptions"].mutate(known_until=timestamp(AS_OF))}
+    own = [c.name for c in feature_columns(tables, ()) if c.table in ("subscriptions", "trials", "bookings")]
+    then = compute(tables, AS_OF + pd.Timedelta(seconds=1))[own]
+    for later in (datetime(2023, 4, 12), datetime(2024, 1, 1)):
+        pd.testing.assert_frame_equal(compute(loaded, later)[own], then)
