@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from features.numbers.extremes import ends_of
 from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable
-from features.quality.extremes import ends_of
 from features.tables import MONEY
 
 FEW, TIMES_THE_MIDDLE = 200, 100.0

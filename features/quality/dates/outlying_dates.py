@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from configs.settings import Quality
+from features.numbers.extremes import ends_of
 from features.quality.check import ValidatedTable
-from features.quality.extremes import ends_of
 
 EVENTS = ("orders", "subscriptions", "interactions", "contacts")
 MIN_ROWS = 10

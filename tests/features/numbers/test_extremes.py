@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.quality.extremes import ends_of
+from features.numbers.extremes import ends_of
 
 numbers = st.floats(allow_infinity=True, allow_nan=True, width=32)
 
