@@ -147,8 +147,9 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
       that says only when the contract was made must not be given for rows that are changed later.
 
     Where ``known_until`` says how far contracts were loaded, they are looked at from there, or from the customer's
-    newest record (`contract_clock`). Of a customer of whom one came, a contract that nobody cancelled and whose period
-    ended since is taken to go on: whether it was renewed is not known.
+    newest record (`contract_clock`). Of a customer of whom one came, a contract whose period ended since, and that
+    nobody had cancelled by then, is taken to go on: whether it was renewed is not known. Notice that is given later
+    takes effect at the end of a period that is not known either, unless it says that it does at once.
 
     ``renews_at``, the end agreed when the contract was made, is always known. ``paid_until`` moves on with every
     payment: where it stands is known once it has come, or once notice was given; until then only that it lies ahead.
@@ -179,8 +180,10 @@ def subscriptions_as_of(subscriptions: ir.Table, as_of: datetime) -> ir.Table:
     is_paid_ahead = cancelled_at.isnull() & (rows.paid_until >= now).fill_null(False)
     renews_at = ibis.ifelse(is_paid_ahead & (rows.renews_at < now), none, rows.renews_at)
     paid_until = ibis.ifelse(is_paid_ahead, none, rows.paid_until)
-    planned = end_without_record(rows, cancelled_at, latest(renews_at, paid_until))
-    is_unknown = cancelled_at.isnull() & (planned >= rows.known_until) & (planned < now)
+    period_end = latest(renews_at, paid_until)
+    planned = end_without_record(rows, cancelled_at, period_end)
+    is_at_once = cancelled_at.notnull() & (rows.with_period == False).fill_null(False)  # noqa: E712
+    is_unknown = (period_end >= rows.known_until) & (period_end < cancelled_at.fill_null(now)) & ~is_at_once
     planned = ibis.ifelse(is_unknown.fill_null(False), none, planned)
     rows = rows.mutate(ended_at=ended_at, cancelled_at=cancelled_at, end=ibis.coalesce(ended_at, planned))
     rows = _succeeded(rows.mutate(notice=rows.cancelled_at.notnull() | (rows.ended_at >= now).fill_null(False)), now)

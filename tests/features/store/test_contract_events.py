@@ -158,6 +158,29 @@ def test_a_contract_is_renewed_cancelled_kept_and_changed_by_events(send: Sender
     assert (changed["contracts_active"], changed["plan_now"], changed["price_change"]) == (1, "b", 5)
 
 
+@pytest.mark.parametrize(
+    ("customer", "given"),
+    [
+        ("c14", {"cancelled_at": "2024-01-19T12:00:00Z"}),
+        ("c15", {"cancelled_at": "2024-01-19T12:00:00Z", "cancel_at_period_end": True}),
+        ("c16", {"cancel_at_period_end": True}),
+        ("c17", {"status": "non_renewing"}),
+    ],
+)
+def test_a_notice_after_the_period_that_was_loaded_leaves_a_customer_under_notice_until_an_unknown_end(
+    send: Sender, customer: str, given: dict[str, object]
+) -> None:
+    row = send(**contract(customer, **given))
+    assert (row["contracts_active"], row["contracts_under_notice"]) == (1, 1) and np.isnan(row["days_to_end"])
+    row = send(**contract(customer, paid_until="2024-02-10T00:00:00Z"))
+    assert row["contracts_under_notice"] == 1 and 20 < row["days_to_end"] < 21
+
+
+def test_a_notice_that_takes_effect_at_once_ends_a_contract_whose_period_is_not_known(send: Sender) -> None:
+    left = send(**contract("c18", cancelled_at="2024-01-19T12:00:00Z", cancel_at_period_end=False))
+    assert left["contracts_active"] == 0 and left["days_since_contract_end"] < 1
+
+
 @pytest.mark.parametrize(("customer", "no_end"), [("c11", "9999-12-31T00:00:00Z"), ("c13", "2399-12-31T23:59:59Z")])
 def test_a_date_for_no_end_in_an_event_is_no_end(send: Sender, customer: str, no_end: str) -> None:
     row = send(**contract(customer, ended_at=no_end, renews_at=no_end, paid_until=no_end))
