@@ -212,7 +212,7 @@ def read(
         "notes": notes,
         LEFT_OUT: left_out,
         "unread_currencies": unread_currencies(connection, table, readers),
-        UNREAD: {} if table in OPEN_TABLES else unread_meanings(connection, readers),
+        UNREAD: {} if table in OPEN_TABLES else unread_meanings(connection, readers, table == "subscriptions"),
         "columns": names,
         "spare": list(dict.fromkeys(c for p in parts for c in p.columns if c not in read_columns)),
     }

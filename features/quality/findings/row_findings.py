@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from configs.settings import Settings
 from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable
+from features.quality.findings.term_findings import term_findings
 from features.sources.rows.meaning import MeaningColumn, meaning_column
 
 SHOWN = 6
@@ -23,8 +24,11 @@ def row_findings(checked: Mapping[str, ValidatedTable]) -> list[Finding]:
     >>> row_findings({"orders": orders})[0].got
     "nobody reads it, and it holds 'done' (9), 'void' (1)"
     """
+    terms = term_findings(checked["subscriptions"]) if "subscriptions" in checked else {}
     found = ((name, meaning_column(c, v)) for name, one in checked.items() for c, v in one.unread.items())
-    return [_finding(table, meaning) for table, meaning in found if meaning is not None]
+    rules = [(table, rule) for table, rule in found if rule is not None]
+    rules = [(table, rule) for table, rule in rules if table != "subscriptions" or rule.column not in terms]
+    return [*terms.values(), *(_finding(table, rule) for table, rule in rules)]
 
 
 def count_findings(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[Finding]:

@@ -18,21 +18,27 @@ WORDS: Mapping[str, str] = {
         buyer cust guest patron subscriber subscribers uid kunde kunden kundin mitglied mitglieder mitglieds
         abonnent nutzer benutzer konto debitor teilnehmer cliente clientes socio socia socios abonado abonados
         usuario usuarios comprador miembro acheteur adherent adherents abonne abonnes utilisateur compte membre
-        membres msisdn 客户 用户 会员 顾客 买家 账户""",
+        membres msisdn guests traveller patient patients student students pupil pupils policyholder insured tenant
+        gast gaste gaeste gastes patienten schuler schueler studenten versicherter versicherte
+        versicherungsnehmer mieter huesped huespedes alumno alumna alumnos alumnas estudiante estudiantes paciente
+        pacientes asegurado asegurados tomador inquilino hote hotes voyageur eleve eleves etudiant etudiants assure
+        assures souscripteur locataire 客户 用户 会员 顾客 买家 账户 客人 住客 宾客 学员 学生 患者 投保人 被保险人
+        租户""",
     "order": """order orders invoice invoices basket transaction transactions receipt purchase purchases sale
         bestellung bestellungen bestell auftrag auftraege auftrage auftrags rechnung rechnungen rechnungs beleg
         belege bon kauf einkauf verkauf commande commandes facture factures achat achats vente ventes pedido pedidos
-        compra compras factura facturas venta ventas orden recibo 订单 交易 购买 消费 发票 下单""",
+        compra compras factura facturas venta ventas orden recibo booking bookings reservation reservations buchung
+        buchungen buchungs reservierung reservierungen reservierungs reserva reservas reservacion reservaciones 订单
+        交易 购买 消费 发票 下单 预订 预定 订房""",
     "id": """id ids no nr num number nummer numero ref reference code key kennung schluessel schlussel identifiant
         identificador clave codigo folio 编号 号码 号 代码 标识""",
     "date": """date dates datum tag time timestamp datetime zeit zeitpunkt zeitstempel jour heure fecha hora dia at
         on am dt ts 日期 时间 日""",
     "created": """created creation opened occurred erstellt angelegt eroeffnet eroffnet cree creacion creado creada
         apertura creee ouvert 创建 发生""",
-    "amount": """amount total revenue sales sum net gross value price dollars spend spent paid bezahlt pagado paye
-        turnover subtotal
-        betrag summe gesamt umsatz netto brutto preis wert importe monto precio valor montant prix somme ttc ht 金额
-        总额 价格 总价 实付 销售额""",
+    "amount": """amount total revenue sales sum net gross value price dollars spend spent paid bezahlt gezahlt
+        pagado pagada paye payee cobrado 已付 turnover subtotal betrag summe gesamt umsatz netto brutto preis wert
+        importe monto precio valor montant prix somme ttc ht 金额 总额 价格 总价 实付 销售额""",
     "unit": "unit einzel einzelpreis stuckpreis unitario unitaire 单价",
     "tax": "tax vat mwst steuer iva tva impuesto taxe 税",
     "shipping": "shipping delivery freight versand porto envio livraison 运费",
@@ -43,25 +49,37 @@ WORDS: Mapping[str, str] = {
         品类 分类""",
     "product": "product item sku article artikel produkt producto articulo produit 商品 产品",
     "discount": "discount rebate coupon reduction retaildisc rabatt nachlass descuento remise 折扣 优惠",
-    "recorded": "recorded loaded inserted booked gebucht verbucht contabilizado comptabilise 录入 入库",
+    "recorded": "recorded loaded inserted verbucht contabilizado comptabilise 录入 入库",
+    "booked": "booked gebucht reserviert reservado reservada reserve reservee",
+    "arrival": "arrival arrivals arrives checkin anreise ankunft llegada entrada arrivee 入住 抵达",
+    "departure": "departure checkout abreise salida depart 离店 退房",
     "signup": """signup registered registration registriert registrierung joined join since enrolled enrollment
         firstseen anmeldung angemeldet anmelde beitritt beitritts eintritt eintritts seit alta inscripcion inscrito
         registro inscription inscrit adhesion depuis 注册 入会 入网 开户 加入""",
-    "start": """start started starts begin begins beginn debut inicio comienzo desde activation activated 开始 起始
-        生效""",
+    "start": """start started starts begin begins beginn debut inicio comienzo desde activation activated from von
+        ab 开始 起始 生效""",
     "end": """end ended ends ende expiry expires expired expiration until bis ablauf fin baja resiliation resilie
-        resiliee termino vencimiento hasta caducidad echeance terminated termination 结束 到期 终止 截止 注销
-        离网日期""",
+        resiliee termino vencimiento hasta caducidad echeance terminated termination austritt austritts through thru
+        to zum final jusqu jusque jusquau finalizacion 结束 到期 终止 截止 至 注销 离网日期""",
     "cancel": """cancelled canceled cancel cancellation kundigung kundigungs gekundigt kuendigung kuendigungs
-        gekuendigt storno storniert annule annulation cancelado cancelacion anulado anulacion 取消 退订 解约""",
+        gekuendigt storno storniert annule annulation cancelado cancelacion cancelar anulado anulacion kundigt 取消
+        退订 解约""",
+    "notice": "notice preaviso aviso preavis kundigungsmitteilung 通知 预告",
+    "request": """request requested submitted eingegangen eingang beantragt antrag solicitud solicitada solicitado
+        peticion demandee recu recue 申请 受理""",
+    "minimum": """min minimum mindest mindestens minimo minima minimale permanencia lockin bindung bindefrist
+        engagement 最低 最短""",
+    "next": "next nachste nachster nachstes naechste naechster prochain prochaine proximo proxima 下次 下期",
     "renew": "renewal renews renew verlangerung verlaengerung verlangerungs renovacion renouvellement 续费 续约",
     "contract": """subscription subscriptions contract contracts membership memberships policy policies abo abos
         abonnement abonnements vertrag vertraege vertrage vertrags mitgliedschaft mitgliedschaften police contrato
         contratos suscripcion suscripciones membresia membresias poliza contrat contrats 合同 订阅""",
-    "period": "period periods periode zeitraum periodo 周期",
-    "trial": "trial trials testphase probezeit essai 试用",
-    "pause": "pause paused pauses pausiert ruhend suspended suspendido 暂停",
-    "resume": "resume resumes resumed reprise wiederaufnahme 恢复",
+    "period": "period periods periode zeitraum periodo term laufzeit duracion plazo duree 周期 期限",
+    "trial": "trial trials testphase probezeit probe probemonat probeabo essai 试用",
+    "pause": """pause paused pauses pausiert pausierung pausen ruhend ruhezeit stillgelegt stilllegung unterbrechung
+        freeze frozen freezes hold suspended suspension pausa pausas pausado pausada suspendido suspendida congelado
+        congelada congelacion suspendu suspendue interruption gel 暂停 冻结 停机 休会""",
+    "resume": "resume resumes resumed reprise wiederaufnahme reanudacion reanudado reanuda reactivacion 恢复 复机",
     "change": "change changes changed anderung anderungen aenderung cambio cambios changement changements 变更",
     "attribute": "attribute attributes field merkmal feld atributo campo attribut champ 属性 字段",
     "plan": "plan package tariff tier tarif paket paquete tarifa forfait formule offre 套餐 资费",
@@ -87,7 +105,7 @@ WORDS: Mapping[str, str] = {
     "export": "export exported 导出",
     "status": "status state zustand estado estatus etat statut 状态",
     "currency": "currency wahrung waehrung moneda divisa devise monnaie ccy 币种 货币",
-    "financial": "financial payment fulfillment zahlung zahlungs pago paiement 付款 支付",
+    "financial": "financial payment billing abrechnung fulfillment zahlung zahlungs pago paiement 付款 支付",
     "test": "test dummy sandbox prueba 测试",
     "refund": "refund refunded refunds erstattung erstattet reembolso rembourse remboursement 退款",
     "cents": "cents cent centimes centimos minor 分",
@@ -105,8 +123,10 @@ WORDS: Mapping[str, str] = {
     "disability": "disability disabled behinderung discapacidad handicap 残疾",
     "health": "health pregnant diagnosis gesundheit schwanger salud sante 健康",
     "orientation": "orientation sexuality orientierung",
-    "city": "city country region land ort stadt pays ville ciudad pais provincia 城市 国家 地区 省份",
-    "filler": "the of de la le du des da del der die das by per pro par por 的 in en",
+    "city": """city country region land ort stadt pays ville ciudad pais provincia postal postcode postalcode zip
+        zipcode plz postleitzahl postleitzahlen cp 城市 国家 地区 省份 邮编 邮政编码 邮政""",
+    "filler": """the of de la le du des da del der die das by per pro par por 的 in en au aux al a given effective
+        gultig valid""",
 }
 SENSITIVE = (
     "sex", "age", "birth", "nationality", "marital", "income", "ethnic", "religion", "disability", "health",
@@ -131,7 +151,7 @@ KINDS: Mapping[str, str] = {  # kinds of interaction that features read, and wha
     "survey": "survey umfrage encuesta sondage enquete 问卷 调查",
 }
 LEAST_PART = 4  # letters of a part of a compound, so that `package` holds no `age`
-SHORT_ENDINGS = ("id", "nr", "no")
+SHORT_ENDINGS = ("id", "nr", "no", "art", "typ")
 LINKS = ("s", "n", "es", "en")
 
 

@@ -43,6 +43,8 @@ def row_rules(table: str, columns: Sequence[Column]) -> tuple[Rules, tuple[str, 
     """
     if table == "customers":
         columns = [c for c in columns if "test" in c.meaning.concepts]
+    elif table == "subscriptions":
+        return {}, _no_ends(columns)
     elif table not in TABLES_OF_ROWS:
         return {}, ()
     by_name = {c.name: c for c in columns}
@@ -56,6 +58,12 @@ def row_rules(table: str, columns: Sequence[Column]) -> tuple[Rules, tuple[str, 
         if not out or any(RETURNED.search(value) for value in found.excluded):
             notes.append(f"DOUBT: which rows count may stand in {found.column}: {_shown(found.values)}")
     return rules, tuple(notes)
+
+
+def _no_ends(columns: Sequence[Column]) -> tuple[str, ...]:
+    """Times up to which a contract runs at least: none of its ends."""
+    least = [c.name for c in columns if "minimum" in c.meaning.concepts and c.is_time]
+    return tuple(f"{name} is left out: until when a contract runs at least is no end of it" for name in least)
 
 
 def _rule(found: MeaningColumn, column: Column) -> tuple[dict[str, Any], int]:

@@ -240,7 +240,7 @@ def _fits(field: Field, column: Column, key: bool) -> tuple[bool, str]:
     if field.kind == "number":
         return column.is_number and not (field.name == "amount" and column.is_always_one), "its values are numbers"
     if field.kind == "flag":
-        return column.distinct == 2, "it has two values"
+        return column.distinct == 2 and not column.is_time, "it has two values"
     rows = f"{column.distinct:,} different values in {len(column.filled):,} rows"
     if field.kind == "id":
         fits = not column.is_time and not column.has_fractions and (not key or column.distinct > 1)

@@ -1,21 +1,30 @@
-"""Columns of the parts of a table that nobody reads and that may say which rows count, with the rows of each value."""
+"""Columns of the parts of a table that nobody reads and that may say which rows count, with the rows of each value.
+
+Of contracts also those that may say when one was cancelled, paused or over: dates, yes and no, and few words.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
+import pandas as pd
 
+from features.labels.flags import read_flags
 from features.sources.expressions import as_text
 from features.sources.part_reader import Part, PartReader
-from features.sources.rows.meaning import MOST_VALUES, meaning_column
+from features.sources.rows.meaning import LONGEST, MOST_VALUES, meaning_column
 from features.sources.rows.rules import comparable
 from features.sql import quote_literal
 
+DATE = r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}日?([ T].*)?|\d{1,2}[-/. ]([A-Za-z]{3}|\d{1,2})[-/. ]\d{2,4}([ ,].*)?"
+MOSTLY = 0.9
 SPACES = " \t\r\n\u00a0\u202f\u3000\ufeff"
 
 
-def unread_meanings(connection: duckdb.DuckDBPyConnection, readers: Sequence[PartReader]) -> dict[str, dict[str, int]]:
+def unread_meanings(
+    connection: duckdb.DuckDBPyConnection, readers: Sequence[PartReader], of_contracts: bool = False
+) -> dict[str, dict[str, int]]:
     """Find them among the rows that ``where`` keeps.
 
     Parameters
@@ -24,6 +33,8 @@ def unread_meanings(connection: duckdb.DuckDBPyConnection, readers: Sequence[Par
         Where the relations of the parts are.
     readers
         Of all parts of one table.
+    of_contracts
+        Whether the table is that of contracts: columns that may be a term of theirs are found, too.
 
     Returns
     -------
@@ -40,8 +51,29 @@ def unread_meanings(connection: duckdb.DuckDBPyConnection, readers: Sequence[Par
     return {
         column: dict([*counts.items()][:MOST_VALUES])
         for column, counts in ordered.items()
-        if meaning_column(column, counts, len(counts))
+        if meaning_column(column, counts, len(counts)) or (of_contracts and may_be_term(counts))
     }
+
+
+def may_be_term(counts: Mapping[str, int]) -> bool:
+    """Whether values are dates, yes and no, or few words.
+
+    >>> [may_be_term(dict.fromkeys(v, 1)) for v in (["31/12/2024", ""], ["yes"], ["pausado", "-"], ["12.50"], [""])]
+    [True, True, True, False, False]
+    """
+    filled = pd.Series([value for value in counts if value], dtype="string")
+    if filled.empty:
+        return False
+    if holds_dates(counts) or bool(read_flags(filled).notna().all()):
+        return True
+    has_digits, longest = bool(filled.str.contains(r"\d").any()), int(filled.str.len().max())
+    return len(counts) <= MOST_VALUES and not has_digits and longest <= LONGEST
+
+
+def holds_dates(values: Iterable[str]) -> bool:
+    """Whether nearly all values that are there are written as dates."""
+    filled = pd.Series([value for value in values if value], dtype="string")
+    return not filled.empty and float(filled.str.fullmatch(DATE).mean()) >= MOSTLY
 
 
 def _spare(reader: PartReader) -> Mapping[str, tuple[str, str]]:

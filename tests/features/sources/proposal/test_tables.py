@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from features.sources.proposal.row_rules import row_rules
 from features.sources.proposal.tables import columns_of, guess_table, guess_tables
 
 DAYS = pd.date_range("2023-01-01", periods=40)
@@ -69,3 +70,39 @@ def test_a_ready_table_is_known_by_its_label_although_customers_stand_in_it_twic
     label = next(name for name in shape if name.lower()[:5] in ("exite", "churn", "是否流失", "gekün"))
     assert guess is not None and guess.table.name == "profiles" and guess.missing == ()
     assert [guess.column(name).name for name in ("customer_id", "label")] == [next(iter(shape)), label]  # type: ignore[union-attr]
+
+
+TERMS = ("started_at", "cancelled_at", "paused_at", "resumes_at", "paid_until", "ended_at", "price_per_month")
+CONTRACTS = {
+    "English": "start_date notice_given freeze_from freeze_until paid_through end_date monthly_fee",
+    "German": "Vertragsbeginn|Kündigung eingegangen am|Pausiert ab|Pause bis|Bezahlt bis|Austritt|Monatsbeitrag",
+    "French": "Date de début|Date de préavis|Suspendu depuis|Fin de suspension|Payé jusqu'au|Date de fin|Prix mensuel",
+    "Spanish": "Fecha de alta|Solicitud de baja|Pausado desde|Pausado hasta|Pagado hasta|Fecha de baja|Cuota mensual",
+    "Spanish, as well": "fecha_inicio fecha_aviso pausa_inicio pausa_fin pagado_hasta fecha_fin precio_mensual",
+    "Chinese": "开始日期 解约日期 暂停日期 恢复日期 已付至 结束日期 月费",
+}
+
+
+@pytest.mark.parametrize("language", CONTRACTS)
+def test_every_term_of_a_contract_is_known_by_its_name(language: str) -> None:
+    names = CONTRACTS[language].split("|" if "|" in CONTRACTS[language] else " ")
+    starts = pd.Series(DAYS)
+    frame = pd.DataFrame({names[k]: starts + pd.Timedelta(days=30 * k) for k in range(6)} | {names[6]: 9.5})
+    frame = pd.DataFrame({"id": range(40), "uid": [n % 9 for n in range(40)]}).join(frame)
+    guess = guess_table(Path("x.csv"), columns_of(frame))
+    assert guess is not None and guess.table.name == "subscriptions"
+    assert [guess.column(term).name for term in TERMS if guess.column(term)] == names  # type: ignore[union-attr]
+
+
+def test_the_end_of_a_least_term_is_no_end_and_a_pause_is_no_start() -> None:
+    frame = pd.DataFrame(
+        {"id": range(40), "uid": [n % 9 for n in range(40)], "freeze_from": DAYS, "min_term_until": DAYS,
+         "at_period_end": ["yes", "no"] * 20, "end_date": DAYS, "mrr": 9.5}
+    )  # fmt: skip
+    guess = guess_table(Path("contracts.csv"), columns_of(frame), ("subscriptions",))
+    assert guess is None or guess.column("started_at") is None
+    again = guess_table(Path("contracts.csv"), columns_of(frame.assign(start=DAYS)))
+    assert again is not None and again.column("ended_at").name == "end_date"  # type: ignore[union-attr]
+    assert again.column("cancel_at_period_end").name == "at_period_end"  # type: ignore[union-attr]
+    assert [c.name for c in again.spare] == ["min_term_until"]
+    assert row_rules("subscriptions", again.spare)[1][0].startswith("min_term_until is left out")
