@@ -22,7 +22,7 @@ A customer who is not touched keeps the row of an earlier moment. Nothing new is
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,7 +39,7 @@ from configs.settings import Settings, naive_utc
 from configs.workspace import Workspace
 from features.build import customers_as_of, features_as_of
 from features.columns.column import Column
-from features.contract_terms import whole_seconds, with_grace
+from features.contract_terms import CONTRACTS, whole_seconds, with_grace
 from features.engine import connect, create_temp_table, read_tables, replace_temp_table
 from features.labels.by_kind import BEGINS, end_of_known
 from features.labels.ready_label import read_ready_table
@@ -47,10 +47,11 @@ from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from features.schema import features_of, load_schema, schema_of
 from features.sql import AsOfStatements, quote_identifier, quote_literal
-from features.store.contract_events import SUPERSEDED, with_states
+from features.store.contract_events import NOT_LOADED, SUPERSEDED, LoadedContracts, loaded_contracts, with_states
 from features.store.event_log import (
     KINDS,
     EventLog,
+    contract_ids,
     date_columns,
     empty_events,
     event_frames,
@@ -434,17 +435,23 @@ class OnEventRefresher:
     def _complete(self, tables: Mapping[str, ir.Table]) -> dict[str, ir.Table]:
         return with_grace(complete_tables(tables, self._until), self._settings.churn.grace_days)
 
-    def _load(self, ids: list[str], logged: Iterable[Any]) -> None:
+    def _load(self, ids: list[str], logged: list[Any]) -> None:
         """Keep all rows of these customers, and their events, where `_select` looks for them."""
-        counted = self._settings.counts_orders
-        frames = event_frames(logged, self._zone, self._aliases, self._until, counted, self._dates)
         for name in self._tables:
             self._load_rows(name, ids)
+        counted, loaded = self._settings.counts_orders, self._loaded_contracts(logged)
+        frames = event_frames(logged, self._zone, self._aliases, self._until, counted, self._dates, loaded)
+        for name in self._tables:
             if name in self._no_events:
                 key, events = TABLES[name].key, frames.get(name, self._no_events[name])
                 own = self._backend.raw_sql(f"SELECT {key} FROM own_{name}").fetchall()
                 elsewhere = self._superseded.get(name, set()).difference(row[0] for row in own)
                 replace_temp_table(self._backend, events_table(name), events[~events[key].isin(elsewhere)])
+
+    def _loaded_contracts(self, logged: list[Any]) -> LoadedContracts:
+        """The rows that `_load` keeps of the contracts that these events are about."""
+        ids = contract_ids(logged) if CONTRACTS in self._tables else []
+        return loaded_contracts(self._backend.table(f"own_{CONTRACTS}"), ids) if ids else NOT_LOADED
 
     def _load_rows(self, name: str, ids: list[str]) -> None:
         query = f"SELECT * FROM {self._sql(name)} WHERE {_in_list(ids)}"

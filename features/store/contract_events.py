@@ -1,28 +1,34 @@
 """Contracts that change between two loads: each event gives what is known of one contract from its arrival on.
 
-What an event leaves out stays as it was; null takes it back, as a notice that was withdrawn. So a contract has a row
-for each state that it was known in, from ``recorded_at`` until ``superseded_at``: a later event changes no earlier
-moment. A table that was loaded later knows better: events that arrived before the end of its data do not change rows
-that stand in it.
+What an event leaves out stays as it was; null takes it back. A notice that is withdrawn takes along what follows from
+it, see `features.store.contract_notice`. So a contract has a row for each state that it was known in, from
+``recorded_at`` until ``superseded_at``: a later event changes no earlier moment. A table that was loaded later knows
+better: events that arrived before the end of its data do not change rows that stand in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
+from features.store.contract_notice import taken_back
 from features.store.timestamps import to_micros
 
 GIVEN = "given_"
 NEWER = "is_newer"
 SUPERSEDED = "superseded_at"
+LoadedContracts = Mapping[str, Mapping[str, Any]]
+NOT_LOADED: LoadedContracts = MappingProxyType({})
 
 
-def fold_contracts(rows: Iterable[Mapping[str, Any]], until: datetime | None) -> list[dict[str, Any]]:
+def fold_contracts(
+    rows: Iterable[Mapping[str, Any]], until: datetime | None, loaded: LoadedContracts = NOT_LOADED
+) -> list[dict[str, Any]]:
     """One row a state of a contract from its events, oldest first.
 
     Parameters
@@ -31,6 +37,9 @@ def fold_contracts(rows: Iterable[Mapping[str, Any]], until: datetime | None) ->
         What was given with each event, and ``recorded_at``, its arrival in microseconds since 1970.
     until
         The data of the tables goes so far, UTC without a zone; None: no event came before.
+    loaded
+        The rows of the table of these contracts, by id, see `loaded_contracts`: what an event takes back may stand
+        there.
 
     Returns
     -------
@@ -49,14 +58,28 @@ def fold_contracts(rows: Iterable[Mapping[str, Any]], until: datetime | None) ->
     out: list[dict[str, Any]] = []
     newest: dict[str, dict[str, Any]] = {}
     for row in rows:
-        before = newest.get(row["subscription_id"], {GIVEN: frozenset()})
+        key = row["subscription_id"]
+        before = newest.get(key, {"subscription_id": key, GIVEN: frozenset()})
         is_newer = row["recorded_at"] > limit
+        row = {**row, **taken_back(row, state_of(before, loaded if is_newer else NOT_LOADED))}
         given = before[GIVEN] | row.keys() if is_newer else before[GIVEN]
         state = {**before, **row, SUPERSEDED: None, NEWER: float(is_newer), GIVEN: given}
         before[SUPERSEDED] = row["recorded_at"]
-        newest[row["subscription_id"]] = state
+        newest[key] = state
         out.append(state)
     return out
+
+
+def state_of(folded: Mapping[str, Any], loaded: LoadedContracts) -> dict[str, Any]:
+    """What is known of a contract: its row of the table, and over it what newer events gave; else all of the events."""
+    of_table = loaded.get(folded["subscription_id"])
+    return dict(folded) if of_table is None else {**of_table, **{n: folded[n] for n in folded[GIVEN]}}
+
+
+def loaded_contracts(table: ir.Table, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The rows of a table of contracts that have these ids, by id; what is missing is None."""
+    rows = table.filter(table.subscription_id.isin(sorted(set(ids)))).to_pandas().astype(object)
+    return {row["subscription_id"]: row for row in rows.where(rows.notna(), None).to_dict("records")}
 
 
 def with_states(subscriptions: ir.Table) -> ir.Table:

@@ -38,7 +38,16 @@ from features.ingest import with_local_time
 from features.labels.by_kind import end_of_known
 from features.people.identity import NO_ALIASES, AliasMap, load_alias_map
 from features.quality.check import ValidatedTable, check_table, read_times
-from features.store.contract_events import GIVEN, NEWER, SUPERSEDED, fold_contracts, merge_contracts
+from features.store.contract_events import (
+    GIVEN,
+    NEWER,
+    NOT_LOADED,
+    SUPERSEDED,
+    LoadedContracts,
+    fold_contracts,
+    loaded_contracts,
+    merge_contracts,
+)
 from features.store.durable_file import DurableFile, transaction
 from features.store.log_position import newest_recorded_at
 from features.store.timestamps import to_micros
@@ -326,14 +335,16 @@ def event_frames(
     until: datetime | None = None,
     counts_orders: bool = False,
     dates: Mapping[str, Collection[str]] = NO_DATES,
+    loaded: LoadedContracts = NOT_LOADED,
 ) -> dict[str, pd.DataFrame]:
     """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
 
     An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
     link that is found later holds for earlier events, too. One with a number that cannot be computed with, or a time
-    before `OLDEST`, from before such were refused, is left out. `until`: the data of the tables goes so far, see
-    `fold_contracts`. Where orders are counted (`counts_orders`) they have no amounts, whatever an event says. `dates`:
-    columns of the tables in which midnight is a date alone, see `date_columns`; in all others it is a moment.
+    before `OLDEST`, from before such were refused, is left out. `until`: the data of the tables goes so far, and
+    `loaded`: the contracts of the table, see `fold_contracts`. Where orders are counted (`counts_orders`) they have no
+    amounts, whatever an event says. `dates`: columns of the tables in which midnight is a date alone, see
+    `date_columns`; in all others it is a moment.
     """
     by_table: dict[str, list[dict[str, Any]]] = {}
     for table, content, recorded in rows:
@@ -343,11 +354,16 @@ def event_frames(
         if all(abs(value) <= LARGEST for value in numbers) and not is_nothing and not any(_old_times(table, row)):
             by_table.setdefault(table, []).append(row)
     if "subscriptions" in by_table:
-        by_table["subscriptions"] = fold_contracts(by_table["subscriptions"], until)
+        by_table["subscriptions"] = fold_contracts(by_table["subscriptions"], until, loaded)
     frames = {name: _frame(TABLES[name], own, zone, dates.get(name, ())) for name, own in by_table.items()}
     if counts_orders and "orders" in frames:
         frames["orders"]["amount"] = 1.0
     return {name: aliases.assign_persons(frame, TABLES[name].time) for name, frame in frames.items()}
+
+
+def contract_ids(rows: Iterable[Any]) -> list[str]:
+    """Ids of the contracts that events are about, see `EventLog.read`."""
+    return [json.loads(content)["subscription_id"] for table, content, _ in rows if table == "subscriptions"]
 
 
 def empty_events(name: str, zone: ZoneInfo) -> pd.DataFrame:
@@ -422,7 +438,8 @@ def tables_with_events(
         rows, position = log.read()
     until = end_of_known(tables, settings)
     aliases, counted = load_alias_map(workspace.tables), settings.counts_orders
-    frames = event_frames(rows, ZoneInfo(settings.time_zone), aliases, until, counted, date_columns(tables))
+    loaded = loaded_contracts(tables["subscriptions"], contract_ids(rows)) if "subscriptions" in tables else NOT_LOADED
+    frames = event_frames(rows, ZoneInfo(settings.time_zone), aliases, until, counted, date_columns(tables), loaded)
     out = {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}
     return with_grace(out, settings.churn.grace_days), position
 

@@ -30,11 +30,16 @@ from serving.api.schema.events import parse_events
 
 UNTIL = datetime(2024, 1, 1)
 NOW = datetime(2024, 1, 20, tzinfo=UTC)
+FLAGGED, FULLY, WORDED = ("c20", "c21", "c22"), ("c23", "c24", "c25"), ("c26", "c27", "c28")
 TYPES = {"started_at": "datetime64[us]", "paid_until": "datetime64[us]", "cancelled_at": "datetime64[us]"}
 
 
 def business(folder) -> Settings:
-    """Thirty customers, each with a contract paid until 2024-01-10; c1 gave notice; the export is of New Year."""
+    """Thirty customers, each with a contract paid until 2024-01-10; c1 gave notice; the export is of New Year.
+
+    So did others, in other ways: `FLAGGED` by ``cancel_at_period_end`` alone, `FULLY` with a day and an end beside it,
+    `WORDED` by a status.
+    """
     names = [f"c{i}" for i in range(30)]
     pd.DataFrame({"customer_id": names, "signed_up_at": "2023-01-01"}).to_csv(folder / "customers.csv", index=False)
     contracts = pd.DataFrame({"subscription_id": [f"s{i}" for i in range(30)], "customer_id": names})
@@ -44,7 +49,10 @@ def business(folder) -> Settings:
         plan="a",
         price_per_month=10,
     )
-    contracts["cancelled_at"] = np.where(contracts["customer_id"] == "c1", "2023-12-20", "")
+    contracts["cancelled_at"] = np.where(contracts["customer_id"].isin(["c1", *FULLY]), "2023-12-20", "")
+    contracts["ended_at"] = np.where(contracts["customer_id"].isin(FULLY), "2024-01-25", "")
+    contracts["cancel_at_period_end"] = np.where(contracts["customer_id"].isin([*FLAGGED, *FULLY]), "yes", "")
+    contracts["status"] = np.where(contracts["customer_id"].isin(WORDED), "non_renewing", "active")
     contracts.to_csv(folder / "subscriptions.csv", index=False)
     pd.DataFrame(
         {
@@ -174,6 +182,30 @@ def test_a_notice_after_the_period_that_was_loaded_leaves_a_customer_under_notic
     assert (row["contracts_active"], row["contracts_under_notice"]) == (1, 1) and np.isnan(row["days_to_end"])
     row = send(**contract(customer, paid_until="2024-02-10T00:00:00Z"))
     assert row["contracts_under_notice"] == 1 and 20 < row["days_to_end"] < 21
+
+
+@pytest.mark.parametrize(
+    ("customer", "given"),
+    [
+        ("c20", {"cancelled_at": None}),
+        ("c21", {"cancel_at_period_end": False}),
+        ("c22", {"cancel_at_period_end": None}),
+        ("c23", {"cancelled_at": None}),
+        ("c24", {"cancel_at_period_end": False}),
+        ("c25", {"cancelled_at": None, "paid_until": "2024-01-10T00:00:00Z"}),
+        ("c26", {"cancelled_at": None}),
+        ("c27", {"cancel_at_period_end": False}),
+        ("c28", {"status": "active"}),
+    ],
+)
+def test_a_notice_that_is_withdrawn_in_any_way_takes_along_what_follows_from_it(
+    send: Sender, customer: str, given: dict[str, object]
+) -> None:
+    assert send.row(customer)["contracts_under_notice"] == 1
+    kept = send(**contract(customer, **given))
+    assert (kept["contracts_active"], kept["contracts_under_notice"]) == (1, 0) and np.isnan(kept["days_to_end"])
+    again = send(**contract(customer, cancelled_at="2024-01-19T12:00:00Z", cancel_at_period_end=True))
+    assert again["contracts_under_notice"] == 1
 
 
 def test_a_notice_that_takes_effect_at_once_ends_a_contract_whose_period_is_not_known(send: Sender) -> None:

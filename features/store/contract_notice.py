@@ -1,0 +1,72 @@
+"""Notice of a contract as events give and withdraw it: what goes along when a notice is taken back.
+
+There is notice where ``cancelled_at`` stands, or ``cancel_at_period_end`` is yes, or a word of ``status`` says so. It
+is withdrawn by ``cancelled_at: null``; where it takes effect at the end of the period, by ``cancel_at_period_end`` no or
+null, too; and where the status said so, by another status that does not say that the contract is over. The end
+(``ended_at``) follows from the notice and goes with it, unless the same event gives one. An event that gives a notice
+withdraws none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from features.contract_terms import ENDS_WITH_PERIOD, NEVER_BEGAN, OVER
+
+FOLLOWS = ("cancelled_at", "cancel_at_period_end", "ended_at")
+
+
+def taken_back(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, None]:
+    """What an event takes back beside the columns that it gives: those that follow from a notice that it withdraws.
+
+    Parameters
+    ----------
+    given
+        The columns of the event.
+    known
+        What was known of the contract before.
+
+    Returns
+    -------
+    dict
+        Columns that were known, and not any more, each with None.
+
+    Examples
+    --------
+    >>> known = {"cancelled_at": "2024-01-02", "ended_at": "2024-02-01", "cancel_at_period_end": 1.0}
+    >>> taken_back({"cancelled_at": None}, known)
+    {'cancel_at_period_end': None, 'ended_at': None}
+    >>> taken_back({"cancel_at_period_end": 0.0}, known)
+    {'cancelled_at': None, 'ended_at': None}
+    """
+    by_status = word(known.get("status")) in ENDS_WITH_PERIOD
+    with_period = _with_period(known)
+    if not (known.get("cancelled_at") or with_period or by_status) or _gives_notice(given):
+        return {}
+    drops_flag = with_period and "cancel_at_period_end" in given
+    drops_status = by_status and "status" in given and word(given["status"]) not in (*OVER, *NEVER_BEGAN)
+    if not ("cancelled_at" in given or drops_flag or drops_status):
+        return {}
+    columns = [*FOLLOWS, *(["status"] if by_status else [])]
+    kept = {"cancel_at_period_end"} if known.get("cancel_at_period_end") == 0 else set()
+    return {n: None for n in columns if known.get(n) is not None and n not in given and n not in kept}
+
+
+def word(status: Any) -> str:
+    """A status as it is compared, see `features.contract_terms.with_terms`.
+
+    >>> word(" In-Trial")
+    'in_trial'
+    """
+    return str(status or "").strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _with_period(row: Mapping[str, Any]) -> bool:
+    """Whether a notice takes effect at the end of the period, as `features.contract_terms.with_terms` has it."""
+    flag = row.get("cancel_at_period_end")
+    return flag == 1 if flag is not None else word(row.get("status")) in ENDS_WITH_PERIOD
+
+
+def _gives_notice(given: Mapping[str, Any]) -> bool:
+    return bool(given.get("cancelled_at")) or _with_period(given)
