@@ -1,8 +1,8 @@
 """Notice of a contract as events give and withdraw it: what goes along when a notice is taken back.
 
 There is notice where ``cancelled_at`` stands, or ``cancel_at_period_end`` is yes, or a word of ``status`` says so. It
-is withdrawn by ``cancelled_at: null``; where it takes effect at the end of the period, by ``cancel_at_period_end`` no or
-null, too; and where the status said so, by another status that does not say that the contract is over. The end
+is withdrawn by ``cancelled_at: null``; where it takes effect at the end of the period, by ``cancel_at_period_end`` no
+or null, too; and where the status said so, by another status that does not say that the contract is over. The end
 (``ended_at``) follows from the notice and goes with it, unless the same event gives one. An event that gives a notice
 withdraws none.
 """
