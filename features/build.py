@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
 from pathlib import Path
 from queue import SimpleQueue
@@ -244,27 +244,38 @@ def customers_as_of(customers: ir.Table, as_of: datetime) -> ir.Table:
 
 
 def as_of_dates(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
-    """Firsts of the month at which customers are looked at, the newest not after `until`.
+    """Moments at which customers are looked at: firsts of a month, of which is learned, and the end of the data.
+
+    The end is the first whole second not before `until`: what is asked of all customers is answered by all that is
+    known of them, and not as of a day up to a month before.
 
     Raises
     ------
     NotEnoughDataError
-        No first of a month has enough history before it.
+        None of them has enough history before it.
 
     Examples
     --------
     >>> from configs.settings import load
-    >>> [m.strftime("%m-%d") for m in as_of_dates(datetime(2017, 1, 1), datetime(2017, 4, 1), load("test").as_of)]
-    ['02-01', '03-01', '04-01']
+    >>> [m.strftime("%m-%d") for m in as_of_dates(datetime(2017, 1, 1), datetime(2017, 4, 9), load("test").as_of)]
+    ['02-01', '03-01', '04-01', '04-09']
     """
     start = max(first + pd.Timedelta(days=settings.min_history_days), naive_utc(settings.first or datetime.min))
-    end = min(until, naive_utc(settings.last or datetime.max))
+    end = min(whole_second(until), naive_utc(settings.last or datetime.max))
     months = pd.date_range(first.date(), end, freq="MS", unit="us")
     newest_first = [m.to_pydatetime() for m in months if start <= m <= end][::-1]
-    if not newest_first:
+    moments = newest_first[:: settings.every_months][::-1]
+    if start <= end and end not in moments:
+        moments.append(end)
+    if not moments:
         raise NotEnoughDataError(
-            f"data from {first:%Y-%m-%d} to {until:%Y-%m-%d} hold no first of a month with "
-            f"{settings.min_history_days} days of history before it: give a longer history, "
-            "or lower as_of.min_history_days"
+            f"data from {first:%Y-%m-%d} to {until:%Y-%m-%d} are shorter than {settings.min_history_days} days: give "
+            "a longer history, or lower as_of.min_history_days"
         )
-    return newest_first[:: settings.every_months][::-1]
+    return moments
+
+
+def whole_second(time: datetime) -> datetime:
+    """The first whole second that does not lie before a time."""
+    whole = time.replace(microsecond=0)
+    return whole if whole == time else whole + timedelta(seconds=1)

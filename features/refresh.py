@@ -222,6 +222,7 @@ def refresh(
     tables, columns = open_tables(backend, workspace.tables, settings, workspace)
     until = end_of_known(tables, settings)
     tables, position = tables_with_events(backend, tables, settings, workspace)
+    known_by = max(position, to_micros(began))  # tables were read now: of two rows of one moment, this one is newer
     tables = complete_tables(tables, until)
     is_present = as_of is None
     as_of = next_whole_second(began, position) if as_of is None else _whole_second(as_of)
@@ -229,17 +230,17 @@ def refresh(
     _create_fingerprints(backend, tables, as_of)
     touched, removed = _changed(backend, workspace.refresh / FINGERPRINTS, everyone)
     features = CompiledFeatures(backend, tables, columns, complete_until(settings, until))
-    written, moments = 0, list[datetime]()
+    written, moments, newer = 0, list[datetime](), list[str]()
     with closing(OnlineWriter(workspace)) as online:
         for start in range(0, len(touched), CHUNK):
             on_progress("customers", start, len(touched))
             selects = _select_customers(backend, tables, touched[start : start + CHUNK])
             rows = features.rows(selects, as_of)
             rows = online.not_earlier(rows) if is_present else rows
-            written += online.write(rows, position)
+            written += online.write(rows, known_by)
+            newer += online.newer(rows)
             moments += rows["as_of"].dt.tz_localize(None).drop_duplicates().tolist()
         online.delete(removed, as_of)
-        newer = online.newer_than(min(moments)) if moments and written < len(touched) else []
     known = _save_fingerprints(backend, workspace, without=newer)
     return _summary(max(moments, default=features.latest(as_of)), known, touched, written, removed)
 
@@ -273,7 +274,7 @@ def start_from_build(settings: Settings, workspace: Workspace, now: datetime | N
             as_of = next_whole_second(began, position)
             selects = _select_customers(backend, tables, later)
             rows = CompiledFeatures(backend, tables, columns, complete_until(settings, until)).rows(selects, as_of)
-            online.write(online.not_earlier(rows), position)
+            online.write(online.not_earlier(rows), max(position, to_micros(began)))
             online.delete(sorted(set(later) - set(rows["customer_id"])), as_of)
     return len(later)
 

@@ -109,6 +109,8 @@ def refresh_screen(result: Mapping[str, Any]) -> Table:
     table.add_row("as of", str(result["as_of"]))
     table.add_row("customers known", f"{result['customers']:,}")
     table.add_row("touched, computed again", f"{result['touched']:,}")
+    if later := result["customers"] - result["touched"]:
+        table.add_row("of an earlier moment, as nothing came (--all computes them, too)", f"{later:,}")
     table.add_row("put online", f"{result['online']:,}")
     table.add_row("no longer known, taken offline", f"{result['gone']:,}")
     return table

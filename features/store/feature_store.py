@@ -150,10 +150,18 @@ class OnlineWriter:
 
         What is known of a customer may go less far than before: an event's order is another customer's in a later load.
         """
+        before = self._moments(rows)
+        return rows.assign(as_of=rows["as_of"].mask(before > rows["as_of"], before))
+
+    def newer(self, rows: pd.DataFrame) -> list[str]:
+        """Of the customers of these rows, those whose row online is of a later moment than theirs here."""
+        return rows.loc[self._moments(rows) > rows["as_of"], "customer_id"].tolist()
+
+    def _moments(self, rows: pd.DataFrame) -> pd.Series:
+        """The moment of the row that is online of each of these customers; missing where there is none."""
         found = self._rows.read(next(iter(self._views)), [], rows["customer_id"].tolist())
         moments = rows["customer_id"].map({i: from_micros(row[0]) for i, row in found.items()})
-        before = pd.to_datetime(moments, utc=True).astype(rows["as_of"].dtype)
-        return rows.assign(as_of=rows["as_of"].mask(before > rows["as_of"], before))
+        return pd.to_datetime(moments, utc=True).astype(rows["as_of"].dtype)
 
     def newer_than(self, as_of: datetime) -> list[str]:
         """Customers whose row online is of a later moment than this one."""

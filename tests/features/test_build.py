@@ -19,7 +19,23 @@ def test_moments_are_firsts_of_the_month_with_history_before_them(settings: Sett
 def test_moments_further_apart_are_counted_back_from_the_newest(settings: Settings) -> None:
     every_other = settings.as_of.model_copy(update={"every_months": 2})
     found = as_of_dates(datetime(2024, 1, 1), datetime(2024, 6, 15), every_other)
-    assert found == [datetime(2024, 2, 1), datetime(2024, 4, 1), datetime(2024, 6, 1)]
+    assert found == [datetime(2024, 2, 1), datetime(2024, 4, 1), datetime(2024, 6, 1), datetime(2024, 6, 15)]
+
+
+@pytest.mark.parametrize(
+    ("until", "newest"),
+    [
+        (datetime(2024, 5, 1), datetime(2024, 5, 1)),
+        (datetime(2024, 5, 20, 17, 4, 5, 1), datetime(2024, 5, 20, 17, 4, 6)),
+        (datetime(2024, 2, 20), datetime(2024, 2, 20)),
+    ],
+)
+def test_the_newest_moment_is_the_end_of_the_data_so_that_nothing_known_is_left_out(
+    settings: Settings, until: datetime, newest: datetime
+) -> None:
+    found = as_of_dates(datetime(2024, 1, 20), until, settings.as_of)
+    assert found[-1] == newest
+    assert all(moment.day == 1 for moment in found[:-1])
 
 
 def test_moments_keep_within_the_bounds_that_are_set(settings: Settings) -> None:

@@ -98,7 +98,7 @@ def test_a_business_of_hostile_names_lives_in_a_hostile_folder(
     keys = pd.read_parquet(workspace.features / "rows.parquet", columns=["customer_id", "as_of"])
     rows = feature_store.training_rows(workspace, keys, "churn")
     assert (rows[HOSTILE] == "x'\"; %").all(axis=None)
-    assert refresh.refresh(business, workspace, NOW)["online"] == len(IDS)
+    assert refresh.refresh(business, workspace, NOW, everyone=True)["online"] == len(IDS)
     with EventLog(workspace.events) as log:
         row = {"order_id": "new's", "customer_id": IDS[1], "ordered_at": "2024-09-04T00:00:00Z", "amount": 1.0}
         log.append([Event("e'1", "orders", row)], NOW)
