@@ -502,7 +502,7 @@ def _require_columns(spec: Table, raw: pd.DataFrame) -> None:
     for field in spec.fields:
         if field.required and field.name not in raw.columns:
             has_no_ids = spec.name == "profiles" and field.name == "customer_id"
-            or_else = ", or set number_rows there if there are no ids" if has_no_ids else ""
+            or_else = ", or say number_rows: true beside path if there are no ids" if has_no_ids else ""
             if field.name == "customer_id" and not has_no_ids:
                 or_else = ". Each row must say whom it is about: export the customer's number or e-mail address"
             raise DataError(

@@ -12,6 +12,7 @@ from features.quality.check import ValidatedTable, read_values
 from features.tables import ONE_ROW_A_CUSTOMER
 
 RULE = "conflicting_rows"
+NUMBERED = "; if no column does, take customer_id out of columns and say number_rows: true beside path"
 SHOWN = 4
 
 
@@ -22,7 +23,7 @@ def conflict_findings(checked: Mapping[str, ValidatedTable], settings: Settings)
     return [
         Finding(
             name, "customer_id", RULE, severity, got, "one row a customer",
-            f"{RULES[RULE][1]}; or add '{RULE}' to quality.accept_rules: then the first row of each counts",
+            f"{RULES[RULE][1]}{NUMBERED if name == 'profiles' else ''}; or add '{RULE}' to quality.accept_rules: then the first row of each counts",
         )
         for name, got in found if got
     ]  # fmt: skip

@@ -110,7 +110,7 @@ WORDS: Mapping[str, str] = {
     "refund": "refund refunded refunds erstattung erstattet reembolso rembourse remboursement 退款",
     "cents": "cents cent centimes centimos minor 分",
     "name": "name names title nombre nom 名称 姓名",
-    "sex": "sex gender geschlecht sexo genero sexe anrede 性别",
+    "sex": "sex gender geschlecht sexo genero sexe anrede civilite salutation 性别",
     "age": "age ages alter alters edad 年龄 senior",
     "birth": """birth birthday birthdate birthyear dob geburt geburts geburtstag jahrgang nacimiento naissance 出生
         生日""",

@@ -220,6 +220,8 @@ def _match(table: Table, columns: Sequence[Column], ids: Collection[str]) -> dic
 
 def _guess(field: Field, column: Column, table: Table, ids: Collection[str]) -> Guess | None:
     score, why = name_score(field.name, column)
+    if table.name == "profiles" and field.name == "customer_id":
+        score *= 1.0 if column.is_nearly_unique else 0.0
     fits, content = _fits(field, column, field.name == table.key)
     if field.name == "customer_id" and ids and table.name not in ONE_ROW_A_CUSTOMER and column.distinct > 1:
         share = float(column.filled.astype(str).isin(ids).mean())
@@ -228,7 +230,7 @@ def _guess(field: Field, column: Column, table: Table, ids: Collection[str]) -> 
         elif share < 1 - SHARED:
             score /= 2
     if table.name in ONE_ROW_A_CUSTOMER and field.name == "customer_id" and column.is_nearly_unique:
-        score += 0.2 if score else 0.0
+        score += (0.2 if column.is_row_name else 0.1) if score else 0.0
     return Guess(field, column, score, f"{why}; {content}") if score and fits else None
 
 

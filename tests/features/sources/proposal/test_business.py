@@ -55,3 +55,21 @@ def test_a_table_with_a_label_and_without_ids_gets_row_numbers(label: str, value
     guess = business.tables["profiles"][0][0]
     assert guess.missing == () and guess.reading is not None and guess.reading.number_rows
     assert not understand({Path("hr.csv"): columns_of(rows.drop(columns=label))}).tables
+
+
+@pytest.mark.parametrize("place", ["Code postal", "PLZ", "zip_code", "Código postal", "邮编", "Age_code"])
+def test_a_postal_code_or_an_age_names_no_customer_of_a_ready_table(place: str) -> None:
+    rows = pd.DataFrame({place: range(10100, 10140), "Dept": ["a", "b"] * 20, "Résilié": ["Oui", "Non"] * 20})
+    guess = understand({Path("assures.csv"): columns_of(rows)}).tables["profiles"][0][0]
+    assert guess.column("customer_id") is None and guess.reading is not None and guess.reading.number_rows
+
+
+def test_an_id_that_stands_in_several_rows_of_a_ready_table_is_doubted_or_none() -> None:
+    rows = pd.DataFrame({"ref": range(40), "Dept": ["a", "b"] * 20, "churn": ["yes", "no"] * 20})
+
+    def score(frame: pd.DataFrame) -> float:
+        guesses = understand({Path("t.csv"): columns_of(frame)}).tables["profiles"][0][0].guesses
+        return next((guess.score for guess in guesses if guess.field.name == "customer_id"), 0.0)
+
+    nearly = score(rows.assign(ref=rows["ref"].replace({1: 0})))
+    assert score(rows) > 0.55 >= nearly > 0 and score(rows.assign(ref=rows["ref"] // 2)) == 0
