@@ -20,10 +20,10 @@ from configs.errors import DataError
 from features.sources.delimited import likely_encoding, open_delimited
 from features.sources.proposal.business import Business, understand
 from features.sources.proposal.samples import together
+from features.sources.proposal.skeleton import refusal
 from features.sources.proposal.yaml_text import to_yaml
 from features.sources.recipes.apply import understand_by_recipe
 from features.sources.spreadsheet import XLSX, sheet_sample
-from features.tables import TABLES
 
 SAMPLE = 50_000  # rows of one file, or of all files with the same columns, that are looked at
 OF_ALL, LEAST = 200_000, 2_000  # rows of all files, and of each of many
@@ -60,8 +60,7 @@ def propose_config(paths: Sequence[Path], name: str | None = None, recipe: str |
     business = understand_by_recipe(recipe, samples) if recipe else understand(samples)
     business = replace(business, aside={**business.aside, **unread})
     if not business.tables:
-        headers = "; ".join(f"'{p}' has {', '.join(c.name for c in columns)}" for p, columns in samples.items())
-        raise DataError(f"no file looks like one of {', '.join(TABLES)}: {headers}; write the mapping by hand")
+        raise DataError(refusal(samples))
     return to_yaml(name or business_name(files), business, encodings), business
 
 

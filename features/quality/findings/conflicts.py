@@ -23,7 +23,8 @@ def conflict_findings(checked: Mapping[str, ValidatedTable], settings: Settings)
     return [
         Finding(
             name, "customer_id", RULE, severity, got, "one row a customer",
-            f"{RULES[RULE][1]}{NUMBERED if name == 'profiles' else ''}; or add '{RULE}' to quality.accept_rules: then the first row of each counts",
+            f"{RULES[RULE][1]}{NUMBERED if name == 'profiles' else ''}; "
+            f"or add '{RULE}' to quality.accept_rules: then the first row of each counts",
         )
         for name, got in found if got
     ]  # fmt: skip

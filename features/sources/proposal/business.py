@@ -12,11 +12,13 @@ import pandas as pd
 
 from features.labels.label_column import find_label
 from features.sources.proposal import lexicon
-from features.sources.proposal.columns import EPOCHS, Column
+from features.sources.proposal.columns import Column, times_of
+from features.sources.proposal.event_times import with_recorded_later
 from features.sources.proposal.lexicon import SENSITIVE
 from features.sources.proposal.order_lines import lines_of
 from features.sources.proposal.repairs import with_repairs
 from features.sources.proposal.row_rules import row_rules
+from features.sources.proposal.skeleton import skeleton, why_aside
 from features.sources.proposal.tables import Guess, Reading, TableGuess, guess_table, guess_tables
 from features.sources.rows.meaning import normalized
 from features.tables import CUSTOMERS, ONE_ROW_A_CUSTOMER, TABLES
@@ -97,27 +99,29 @@ def understand(samples: dict[Path, tuple[Column, ...]]) -> Business:
     if not found:
         found = [guess for path in unknown if (guess := _without_ids(path, samples[path]))]
         unknown = [path for path in unknown if path not in {guess.path for guess in found}]
-    aside = {path: "none of the tables: its columns are " + _names(samples[path]) for path in unknown}
     if not {"orders", "subscriptions"} & {g.table.name for g in found}:
         found = [g if g.reading else _more_than_a_list(g) for g in found]
     names = {g.table.name for g in found}
     kind = "contract" if "subscriptions" in names else "inactivity" if "orders" in names else "label"
     if kind == "label" and "profiles" not in names:
         kind = "inactivity"
+    need = () if kind == "label" or {"orders", "subscriptions"} & names else ("orders", "subscriptions")
+    if need or not found:
+        asked = skeleton({path: samples[path] for path in unknown}, need or ("profiles",))
+        found = sorted([*found, *asked], key=lambda g: list(TABLES).index(g.table.name))
+        unknown = [path for path in unknown if path not in {g.path for g in asked}]
+        kind = "contract" if any(g.table.name == "subscriptions" for g in asked) else kind
+    aside = why_aside({path: samples[path] for path in unknown})
     if kind != "label":
         found = [dated for g in found if (dated := _with_dates(g, aside))]
     kept = [g for g in found if kind != "label" or g.table.name == "profiles"]
     aside |= {g.path: "profiles go alone: churn by label has no dates" for g in found if g not in kept}
     kept = _customers([_with_agreed_end(g) for g in kept], aside)
-    kept = [_with_rules(g) for g in kept]
+    kept = [with_recorded_later(_with_rules(g)) for g in kept]
     tables = with_repairs({name: _alike(list(group)) for name, group in groupby(kept, key=lambda g: g.table.name)})
     events = {"inactivity": "orders", "contract": "subscriptions", "label": ""}[kind]
     origin = events if events in tables and "customers" not in tables else None
     return Business(kind, tables, origin, aside, rhythm(tables.get(events, [])))
-
-
-def _names(columns: Sequence[Column]) -> str:
-    return ", ".join(c.name for c in columns)
 
 
 def _more_than_a_list(guess: TableGuess) -> TableGuess:
@@ -176,7 +180,10 @@ def _with_rules(guess: TableGuess) -> TableGuess:
     numbers = {g.field.name: g.column for g in guess.guesses if g.field.kind == "number"}
     key = guess.column(guess.table.key)
     lines = lines_of(key, numbers, guess.columns) if guess.table.name == "orders" and key else {}
-    return replace(guess, reading=Reading(where=where, lines=lines, notes=notes)) if where or notes or lines else guess
+    if not (where or notes or lines):
+        return guess
+    reading = guess.reading or Reading()
+    return replace(guess, reading=replace(reading, where=where, lines=lines, notes=(*reading.notes, *notes)))
 
 
 def _with_agreed_end(guess: TableGuess) -> TableGuess:
@@ -199,21 +206,6 @@ def _alike(guesses: list[TableGuess]) -> list[list[TableGuess]]:
     for guess in sorted(guesses, key=lambda g: str(g.path)):
         by_columns.setdefault(tuple(map(id, guess.columns)), []).append(guess)
     return list(by_columns.values())
-
-
-def times_of(column: Column) -> pd.Series:
-    """The values of a column of times, as far as they can be read; to look at, not to compute with."""
-    if column.is_typed_time:
-        times = column.filled
-        return times.dt.tz_localize(None) if times.dt.tz is not None else times
-    formats = column.time_formats or ()
-    if formats and formats[0] in EPOCHS:
-        seconds = pd.to_numeric(column.filled, errors="coerce") / (1 if formats[0] == "epoch_seconds" else 1000)
-        return pd.to_datetime(seconds, unit="s", errors="coerce").dropna()
-    if formats:
-        return pd.to_datetime(column.filled, errors="coerce", format=formats[0]).dropna()
-    days = column.filled.str.slice(0, 10).str.replace("/", "-", regex=False)
-    return pd.to_datetime(days, errors="coerce", format="%Y-%m-%d").dropna()
 
 
 def rhythm(entries: list[list[TableGuess]]) -> Rhythm | None:

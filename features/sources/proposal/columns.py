@@ -199,3 +199,18 @@ def text_formats(filled: pd.Series, some: pd.Series) -> tuple[str, ...] | None:
 def _share(text: pd.Series, form: str) -> float:
     dated = text[~text.str.contains(ENDLESS)] if len(text) > 20 else text
     return float(pd.to_datetime(dated, errors="coerce", format=form).notna().mean()) if len(dated) else 0.0
+
+
+def times_of(column: Column) -> pd.Series:
+    """The values of a column of times, as far as they can be read; to look at, not to compute with."""
+    if column.is_typed_time:
+        times = column.filled
+        return times.dt.tz_localize(None) if times.dt.tz is not None else times
+    formats = column.time_formats or ()
+    if formats and formats[0] in EPOCHS:
+        seconds = pd.to_numeric(column.filled, errors="coerce") / (1 if formats[0] == "epoch_seconds" else 1000)
+        return pd.to_datetime(seconds, unit="s", errors="coerce").dropna()
+    if formats:
+        return pd.to_datetime(column.filled, errors="coerce", format=formats[0]).dropna()
+    days = column.filled.str.slice(0, 10).str.replace("/", "-", regex=False)
+    return pd.to_datetime(days, errors="coerce", format="%Y-%m-%d").dropna()

@@ -191,12 +191,13 @@ def guess_table(
     ids
         Ids of customers, as far as other files tell them.
     """
-    guesses = [_fit(TABLES[name], path, columns, ids) for name in among]
+    guesses = [fit(TABLES[name], path, columns, ids) for name in among]
     best = max(guesses, key=lambda g: (g.score, len(g.guesses)), default=None)
     return best if best and best.score >= (LEAST_SCORE if best.missing else LEAST_OF_ALL_FOUND) else None
 
 
-def _fit(table: Table, path: Path, columns: tuple[Column, ...], ids: Collection[str]) -> TableGuess:
+def fit(table: Table, path: Path, columns: tuple[Column, ...], ids: Collection[str] = ()) -> TableGuess:
+    """The columns of a file that seem to be those of a table, and how well the file fits it."""
     matches = _match(table, columns, ids)
     guesses = tuple(matches[name] for name in table.names if name in matches)
     guess = TableGuess(table, path, columns, guesses, 0.0)

@@ -20,9 +20,8 @@ from features.sources.proposal.business import (
     attribute_columns,
     rounded_up,
     sensitive_columns,
-    times_of,
 )
-from features.sources.proposal.columns import FEW, Column
+from features.sources.proposal.columns import FEW, Column, times_of
 from features.sources.proposal.lexicon import KINDS, STATUSES
 from features.sources.proposal.tables import Guess, Reading, TableGuess
 from features.sources.rows.meaning import normalized
@@ -147,7 +146,8 @@ def _entry_lines(guesses: list[TableGuess], encodings: Mapping[Path, str]) -> li
     lines.append("columns:")
     lines += [f"  {g.field.name}: {quoted(g.column.name)}  # {comment(g.why)}{_doubt(g)}" for g in guess.guesses]
     not_found = dict.fromkeys(guess.missing, "required, and not found among the columns") | guess.instead
-    lines += [f"  # {name}: ?  # {why}" for name, why in not_found.items()]
+    name = "# {}: ?" if guess.guesses else '{}: "?"'  # a mapping holds more than comments
+    lines += [f"  {name.format(own)}  # {comment(why)}" for own, why in not_found.items()]
     lines += _reading_lines(guess)
     times = [line for g in guess.guesses if g.field.kind == "time" and (line := _time_line(g.field.name, g.column))]
     lines += ["times:", *times] if times else []
@@ -161,7 +161,8 @@ def _unread(guess: TableGuess) -> list[str]:
     """Columns of which nothing is made: neither columns of the table, nor rules, attributes or groups to audit."""
     if guess.table.name == "profiles":
         return []
-    read = {*(guess.reading.where if guess.reading else ()), guess.reading.currency if guess.reading else None}
+    currency = currency_column(guess) if guess.table.name in MONEY else None
+    read = {*(guess.reading.where if guess.reading else ()), None if currency is None else currency.name}
     numbers = guess.reading.numbers.values() if guess.reading else ()
     read |= {how.get(key) for how in numbers for key in ("times", "per")}
     if guess.table.name == "customers":
@@ -227,6 +228,8 @@ def _doubt(guess: Guess) -> str:
         return "; DOUBT: the price of one unit is not what the order brought"
     if guess.field.name == "customer_id" and guess.column.filled.astype(str).str.fullmatch(PERSON).mean() > MOSTLY:
         return "; DOUBT: names, which several people share, would be one customer: a number or e-mail address is sure"
+    if guess.field.name == "ordered_at" and "arrival" in guess.column.meaning.concepts:
+        return "; DOUBT: an arrival may lie ahead: where the day of the booking is known, that is when it was ordered"
     if guess.score > 0.55:
         return ""
     return "; DOUBT: is it the price of a month?" if guess.field.name == "price_per_month" else "; DOUBT: look twice"
@@ -280,6 +283,8 @@ def _churn_lines(business: Business) -> list[str]:
     lines, seen = ["churn:", f"  kind: {business.kind}"], business.rhythm
     if business.kind == "label":
         return [*lines, "  horizon_days: 30  # within how many days leavers left: only you know; correct it"]
+    if seen is None and business.kind == "contract":
+        return [*lines, "  # no contract that ended can be seen; horizon_days stays at its default"]
     if seen is None:
         return [*lines, "  # the usual gap cannot be seen; horizon_days and activity_days stay at their defaults"]
     if business.kind == "contract":

@@ -143,7 +143,7 @@ def test_a_file_that_is_none_of_the_tables_is_said_and_stops_nothing(tmp_path: P
 
 def test_no_known_file_at_all_is_refused_with_the_columns(tmp_path: Path) -> None:
     odd = write(tmp_path, "weather.csv", pd.DataFrame({"place": ["a", "b"], "rain": ["1", "2"]}))
-    with pytest.raises(DataError, match=r"no file looks like.*has place, rain"):
+    with pytest.raises(DataError, match=r"no file looks like.*has place, rain.*docs/own-data.md"):
         propose_config([odd])
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.sources.proposal.business import rounded_up, times_of, understand
-from features.sources.proposal.columns import Column
+from features.sources.proposal.business import rounded_up, understand
+from features.sources.proposal.columns import Column, times_of
 from features.sources.proposal.tables import columns_of
 
 DAYS = pd.date_range("2023-01-01", periods=40)
