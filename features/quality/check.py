@@ -305,7 +305,8 @@ class KeysSeen:
         """Remember keys."""
         new = np.sort(_hashes(keys))
         while self._runs and len(self._runs[-1]) <= len(new):
-            new = np.sort(np.concatenate([self._runs.pop(), new]), kind="stable")
+            new = np.concatenate([self._runs.pop(), new])
+            new.sort()  # in place: a run may be as long as the table
         self._runs += [new] if len(new) else []
 
 
