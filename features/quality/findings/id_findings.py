@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -31,9 +31,8 @@ def id_findings(checked: Mapping[str, ValidatedTable]) -> list[Finding]:
         unknown = unknown_ids(one)
         findings += _repairable(name, one, unknown, known) if len(known) else []
         counts = one.frequent("customer_id", MOST_IDS).add(unknown.value_counts().head(MOST_IDS), fill_value=0)
-        findings += no_one_findings(
-            name, counts.sort_values(ascending=False, kind="stable"), one.table_rows + len(unknown)
-        )
+        counts = counts.sort_values(ascending=False, kind="stable")
+        findings += no_one_findings(name, counts, one.table_rows + len(unknown), known)
     return findings
 
 
@@ -60,7 +59,7 @@ def _repairable(name: str, one: ValidatedTable, unknown: pd.Series, known: pd.Se
     return [Finding(name, "customer_id", "ids_differ_in_form", "warn", got, "the ids of the customers", todo)]
 
 
-def no_one_findings(table: str, counts: pd.Series, total: int) -> list[Finding]:
+def no_one_findings(table: str, counts: pd.Series, total: int, known: Collection[str] = ()) -> list[Finding]:
     """Ids that are no customer by their name, or by a share of the rows that no customer has.
 
     Parameters
@@ -71,6 +70,8 @@ def no_one_findings(table: str, counts: pd.Series, total: int) -> list[Finding]:
         Rows of the most frequent ids, the most frequent first.
     total
         Rows of all.
+    known
+        Ids of customers, where the most frequent are not all.
 
     Examples
     --------
@@ -83,7 +84,12 @@ def no_one_findings(table: str, counts: pd.Series, total: int) -> list[Finding]:
     top, usual = counts.index[0], float(counts.median())
     second = int(counts.iloc[1]) if len(counts) > 1 else 0
     often = counts[counts > 1]
-    named = [i for i in often.index if is_no_one(str(i)) or (is_filler(str(i)) and often[i] > TIMES * usual)]
+    ids = {*map(str, counts.index), *map(str, known)} if any(is_filler(str(i)) for i in often.index) else set()
+    named = [
+        i
+        for i in often.index
+        if is_no_one(str(i)) or (is_filler(str(i)) and (often[i] > TIMES * usual or not has_neighbour(str(i), ids)))
+    ]
     crowd = len(counts) > FEWEST_CUSTOMERS and counts.iloc[0] > max(SHARE * total, TIMES * second)
     found = [*named[:5], *([top] if crowd and top not in named else [])]
     return [_no_one(table, str(i), int(counts[i]), total, second if i == top else int(counts.iloc[0])) for i in found]
@@ -103,6 +109,18 @@ def is_no_one(customer_id: str) -> bool:
 def is_filler(customer_id: str) -> bool:
     """True for a number or sign that often fills the place of an id, and may be one: ``0``, ``-1``, ``99999``."""
     return bool(FILLER.match(customer_id.strip()))
+
+
+def has_neighbour(customer_id: str, ids: Collection[str]) -> bool:
+    """Whether the number before or after an id is one, too, so that it may stand in a row of customers' numbers.
+
+    >>> has_neighbour("0", {"0", "1"}), has_neighbour("000000", {"000000", "001203"}), has_neighbour("-1", {"-1"})
+    (True, False, False)
+    """
+    own = customer_id.strip()
+    if not own.isdecimal():
+        return False
+    return any(str(n).zfill(len(own)) in ids for n in (int(own) - 1, int(own) + 1) if n >= 0)
 
 
 def _no_one(table: str, customer_id: str, rows: int, total: int, other: int) -> Finding:

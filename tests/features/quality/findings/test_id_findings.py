@@ -11,7 +11,7 @@ from configs.settings import Columns, Settings
 from features.quality import quality_gate
 from features.quality.check import ValidatedTable, check_tables
 from features.quality.chunks import ChunkedCheck
-from features.quality.findings.id_findings import id_findings
+from features.quality.findings.id_findings import id_findings, no_one_findings
 from features.sources import files
 from features.sources.rows.ids import best_repair
 
@@ -101,3 +101,19 @@ def test_an_id_that_the_service_would_refuse_goes_to_quarantine(tmp_path: Path) 
     assert list(tables["customers"].used["customer_id"]) == ["y" * 256]
     assert "is longer than 256 characters" in tables["customers"].quarantined["reason"][0]
     assert tables["orders"].rows_used == 1
+
+
+@pytest.mark.parametrize(
+    ("filler", "others", "is_named"),
+    [
+        ("000000", "{:06}", True), ("999999", "{:06}", True), ("-1", "{}", True), ("0", "{}", True),
+        ("0", "range", False), ("000000", "range6", False),
+    ],
+)  # fmt: skip
+def test_a_number_that_fills_the_place_of_an_id_is_named_unless_customers_are_numbered_from_it(
+    filler: str, others: str, is_named: bool
+) -> None:
+    numbers = range(1, 80) if "range" in others else range(1203, 1880, 7)
+    form = {"range": "{}", "range6": "{:06}"}.get(others, others)
+    counts = pd.Series({**{form.format(n): 9 for n in numbers}, filler: 12}).sort_values(ascending=False)
+    assert [f.got[: len(filler) + 2] for f in no_one_findings("orders", counts, 900)] == [repr(filler)] * is_named
