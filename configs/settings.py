@@ -77,6 +77,7 @@ Task = Literal["churn", "clv"]
 Engine = Literal["duckdb", "spark"]
 OnlineStore = Literal["sqlite", "redis"]
 Treatment = Literal["keep", "drop", "weight"]
+ValueOfContracts = Literal["fees", "orders", "both"]
 
 
 class Section(BaseModel):
@@ -189,6 +190,7 @@ class Clv(Section):
     """What counts as a customer's value."""
 
     forecast: bool
+    contracts: ValueOfContracts | None
     horizon_days: Days
     holdout_as_ofs: Count
     margin: Annotated[float, Field(gt=0, le=1)]

@@ -88,7 +88,7 @@ def train(
     require_values(data)
     if not answers_from_prior(data, settings):
         require_enough(data, settings.minimum)
-        overrides.check_leaks(settings, workspace, with_open_label(data), by, accepted_leaks, reason)
+        overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)
     models = search_and_fit(settings, workspace, data, on_progress, workspace)
     examination = None
     if models.plan and models.judged:

@@ -6,7 +6,7 @@ from rich.table import Table
 
 COMMAND = ".venv/bin/staycast"
 TASK_TITLES = {"churn": "Churn", "clv": "Customer value"}
-BASELINES = ("recency rule", "past rate", "logistic regression", "present price")
+BASELINES = ("recency rule", "past rate", "logistic regression", "present price", "price and past rate")
 NUMERIC = ("model", *BASELINES, "leaves", "read", "used", "quarantine", "customers")
 NEVER_WRAPPED = ("customer", "tier", "action", "metric", "table", *NUMERIC)
 

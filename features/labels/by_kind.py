@@ -16,10 +16,11 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from configs.errors import ConfigError, NotEnoughDataError
-from configs.settings import Settings
+from configs.settings import Settings, ValueOfContracts
 from features.labels.contract import contract_labels_as_of
 from features.labels.gaps import Gap, find_gaps
 from features.labels.inactivity import churned_column, labels_as_of
+from features.labels.value_sources import TABLES, add_value, value_source, without_looking
 
 BEGINS = {"inactivity": ("orders", "ordered_at"), "contract": ("subscriptions", "started_at")}
 EVENTS = (
@@ -46,12 +47,15 @@ class Knowledge:
         Rows recorded up to here count. None: `until`.
     gaps
         Stretches without rows by table: a label whose window touches one is unknown.
+    value_from
+        What value is made of where there are contracts and orders, see `features.labels.value_sources`.
     """
 
     until: datetime
     labels_until: datetime | None = None
     recorded_until: datetime | None = None
     gaps: Mapping[str, tuple[Gap, ...]] = field(default_factory=dict)
+    value_from: ValueOfContracts = "both"
 
     def in_gap(self, table: str, begins: datetime, days: int) -> bool:
         """True if days of ``[begins, begins + days)`` are missing in a table."""
@@ -73,10 +77,11 @@ def what_is_known(tables: Mapping[str, ir.Table], settings: Settings) -> Knowled
     until = end_of_known(tables, settings)
     names = [name for name, _ in BEGINS.values() if name in tables]
     gaps = {name: tuple(find_gaps(name, _rows_a_day(tables, name), until, settings.quality.closed)) for name in names}
+    source = value_source(tables, settings).name
     if settings.data_until_utc is not None:
-        return Knowledge(until, gaps=gaps)
+        return Knowledge(until, gaps=gaps, value_from=source)
     sure, newest = _recorded_span(tables[BEGINS[settings.churn.kind][0]], BEGINS[settings.churn.kind][1])
-    return Knowledge(until, min(until, sure or until), max(until, newest or until), gaps)
+    return Knowledge(until, min(until, sure or until), max(until, newest or until), gaps, source)
 
 
 def _rows_a_day(tables: Mapping[str, ir.Table], name: str) -> pd.Series:
@@ -172,7 +177,8 @@ def labels_at(
 ) -> ir.Table:
     """Labels as of one date, one row per customer: ``customer_id, active, churned, clv, contacted``.
 
-    Where there are orders, value is their net revenue; else what contracts cost. A label over a gap is unknown.
+    Value is the net revenue of orders, what contracts cost, or both (`Knowledge.value_from`). A label over a gap is
+    unknown.
 
     Parameters
     ----------
@@ -187,32 +193,42 @@ def labels_at(
     settings
         Of the business.
     """
-    churn, clv, contacts = settings.churn, settings.clv, tables.get("contacts")
+    own, _ = BEGINS[settings.churn.kind]
+    named = without_looking(tables, settings) or known.value_from
+    labels = _labels_from(own, tables, customers, as_of, known, settings, tables.get("contacts"))
+    for other in set(TABLES[named]) - {own}:
+        value = _labels_from(other, tables, customers, as_of, known, settings)
+        labels = add_value(labels, value, add=own in TABLES[named])
+    return _unknown_over_gaps(labels, as_of, known, settings, TABLES[named])
+
+
+def _labels_from(
+    name: str,
+    tables: Mapping[str, ir.Table],
+    customers: ir.Table,
+    as_of: datetime,
+    known: Knowledge,
+    settings: Settings,
+    contacts: ir.Table | None = None,
+) -> ir.Table:
+    """Labels that rest on one table alone."""
+    compute = labels_as_of if name == "orders" else contract_labels_as_of
     end = known.labels_until or known.until
     recorded = known.recorded_until or end
-    if churn.kind == "inactivity":
-        labels = labels_as_of(customers, tables["orders"], as_of, end, churn, clv, contacts, recorded)
-        return _unknown_over_gaps(labels, as_of, known, settings, "orders")
-    subscriptions = tables["subscriptions"]
-    labels = contract_labels_as_of(customers, subscriptions, as_of, end, churn, clv, contacts, recorded)
-    if "orders" not in tables:
-        return _unknown_over_gaps(labels, as_of, known, settings, "subscriptions")
-    orders = labels_as_of(customers, tables["orders"], as_of, end, churn, clv, recorded_until=recorded)
-    labels = labels.drop("clv").left_join(orders.select("customer_id", "clv"), "customer_id").drop("customer_id_right")
-    return _unknown_over_gaps(labels, as_of, known, settings, "orders")
+    return compute(customers, tables[name], as_of, end, settings.churn, settings.clv, contacts, recorded)
 
 
 def _unknown_over_gaps(
-    labels: ir.Table, as_of: datetime, known: Knowledge, settings: Settings, value_from: str
+    labels: ir.Table, as_of: datetime, known: Knowledge, settings: Settings, value_from: tuple[str, ...]
 ) -> ir.Table:
     """Labels with null in place of those over a gap, for all customers: else stayers alone would be left."""
     churn, table = settings.churn, BEGINS[settings.churn.kind][0]
     windows = {
-        "churned" if days == churn.horizon_days else churned_column(days): (table, days + settings.grace_days("churn"))
+        "churned" if days == churn.horizon_days else churned_column(days): days + settings.grace_days("churn")
         for days in churn.all_horizons
     }
-    windows["clv"] = (value_from, settings.clv.horizon_days)
-    lost = [name for name, (of, days) in windows.items() if known.in_gap(of, as_of, days)]
+    lost = [name for name, days in windows.items() if known.in_gap(table, as_of, days)]
+    lost += ["clv"] if any(known.in_gap(of, as_of, settings.clv.horizon_days) for of in value_from) else []
     return labels.mutate(**{name: ibis.null("float64") for name in lost}) if lost else labels
 
 
@@ -222,12 +238,14 @@ def require_amounts(tables: Mapping[str, ir.Table], settings: Settings) -> None:
     Raises
     ------
     ConfigError
-        Contracts without a single price, and no orders.
+        Contracts without a single price, and no orders that count.
     """
-    if "clv" not in settings.tasks or "orders" in tables:
+    if "clv" not in settings.tasks or "subscriptions" not in tables:
+        return
+    if "orders" in tables and settings.clv.contracts in (None, "orders"):
         return
     if int(tables["subscriptions"].price_per_month.count().execute()) == 0:
         raise ConfigError(
-            "subscriptions: no contract has a price_per_month and there are no orders, so no value can be forecast: "
+            "subscriptions: no contract has a price_per_month and no orders count, so no value can be forecast: "
             "map the price, or set clv.forecast to false"
         )

@@ -28,6 +28,7 @@ from features.quality.dates.sign_ups import sign_up_findings
 from features.quality.findings.conflicts import conflict_findings
 from features.quality.findings.id_findings import id_findings
 from features.quality.findings.row_findings import count_findings, row_findings
+from features.quality.findings.value_findings import value_findings
 from features.quality.outlying_amounts import outlier_findings, usual_sizes
 from features.quality.quality_verdict import read_if_any
 
@@ -99,6 +100,7 @@ def judge(
         *outlier_findings(checked),
         *row_findings(checked),
         *count_findings(checked, settings),
+        *value_findings(checked, settings),
         *id_findings(checked),
     )
     return Verdict(at.isoformat(timespec="seconds"), source, dimensions, findings, reference is not None), profile

@@ -13,6 +13,7 @@ import pandas as pd
 
 from configs.settings import Bands, Churn, Rule, Stages, Tiers
 from features.labels.eligibility import numbers
+from serving.answer.event_time import NOTICE_COLUMNS
 from training.model.bundle import Bundle
 
 BANDS = ("low", "watch", "high", "critical")
@@ -23,8 +24,8 @@ CONTRACT_COLUMNS = ("contracts_active", "contracts_booked", "subscribed_days", "
 
 
 def stage_columns(churn: Churn) -> tuple[str, ...]:
-    """The feature columns from which the stage is computed, and who is a customer."""
-    return {"inactivity": ORDER_COLUMNS, "contract": CONTRACT_COLUMNS, "label": ()}[churn.kind]
+    """The feature columns from which an answer is told beside the models: the stage, who is a customer, a known end."""
+    return {"inactivity": ORDER_COLUMNS, "contract": CONTRACT_COLUMNS + NOTICE_COLUMNS, "label": ()}[churn.kind]
 
 
 def bands(probability: np.ndarray, edges: Bands) -> list[str]:

@@ -19,6 +19,7 @@ from features.schema import describe
 from serving.answer import decide
 from serving.answer.campaign import campaign_decision
 from serving.answer.champion import Champions
+from serving.answer.event_time import event_days
 from training.model.bundle import Bundle
 
 Row = dict[str, Any]
@@ -211,13 +212,13 @@ def _times(
     by_horizon = bundle.by_horizon(curve)
     names = [str(days) for days in by_horizon]
     probabilities = np.column_stack(list(by_horizon.values())).tolist()
-    event_days = bundle.event_days(curve).tolist()
+    forecast_days, kind = bundle.event_days(curve).tolist(), settings.churn.kind
     return [
         {
             "by_horizon": dict(zip(names, of_customer, strict=True)),
-            "expected": _expected(EVENTS[settings.churn.kind], days, row["as_of"]),
+            "expected": _expected(EVENTS[kind], event_days(row, days, kind), row["as_of"]),
         }
-        for of_customer, days, row in zip(probabilities, event_days, rows, strict=True)
+        for of_customer, days, row in zip(probabilities, forecast_days, rows, strict=True)
     ]
 
 

@@ -65,7 +65,10 @@ MUTANTS = [
             "    started_at = datetime.now(UTC)\n    quality_verdict.require(workspace)\n",
             "    started_at = datetime.now(UTC)\n",
         ),
-        ("        overrides.check_leaks(settings, workspace, with_open_label(data), by, accepted_leaks, reason)\n", ""),
+        (
+            "        overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)\n",
+            "",
+        ),
     ),
     *mutants_of(
         "training/judge/verdict.py",

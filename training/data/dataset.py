@@ -12,7 +12,7 @@ import pandas as pd
 
 from configs.errors import NotEnoughDataError, NotReadyError
 from configs.fingerprint import files_fingerprint
-from configs.settings import Minimum
+from configs.settings import Minimum, Settings
 from configs.workspace import Workspace
 from features.labels.inactivity import CONTACTED, churned_column
 from features.schema import FeatureSchema, load_schema
@@ -20,6 +20,7 @@ from training.model.bundle import Task, encode
 
 LABEL = {"churn": "churned", "clv": "clv"}
 WEIGHT = "training_weight"
+DAYS_A_MONTH = 365.25 / 12
 
 
 @dataclass(frozen=True)
@@ -153,17 +154,25 @@ def _unlabelled(workspace: Workspace, task: Task) -> Dataset:
     return Dataset(task, rows.head(0).assign(label=pd.Series(dtype=float)), schema, fingerprint)
 
 
-def with_open_label(data: Dataset) -> Dataset:
+def with_open_label(data: Dataset, settings: Settings) -> Dataset:
     """The rows with the part of the label that nobody knows beforehand: that is what no column may tell alone.
 
     Value that contracts cost follows from the present price; what is open is whether a customer with a contract pays
-    clearly less than is usual for it (under 98 %). Any other label is open itself.
+    clearly less than is usual for it (under 98 %). Where orders count beside the fees, so that less than half of the
+    customers bring what is usual, it is what they bring beyond the price. Any other label is open itself.
     """
-    if data.task != "clv" or "spend_total" in data.frame or "price_now" not in data.frame:
+    clv = settings.clv
+    if data.task != "clv" or "price_now" not in data.frame or clv.contracts == "orders":
         return data
-    rows = data.frame[data.frame["price_now"] > 0]
+    rows, has_orders = data.frame[data.frame["price_now"] > 0], "spend_total" in data.frame
+    if has_orders and rows.empty:
+        return data
     share = rows["label"] / rows["price_now"]
-    return replace(data, frame=rows.assign(label=(share < 0.98 * share.median()).astype(float)))
+    usual = share.median()
+    if not has_orders or ((share - usual).abs() <= 0.02 * usual).mean() >= 0.5:
+        return replace(data, frame=rows.assign(label=(share < 0.98 * usual).astype(float)))
+    fees = rows["price_now"] * clv.horizon_days / DAYS_A_MONTH * clv.margin
+    return replace(data, frame=rows.assign(label=rows["label"] - fees))
 
 
 def shortage(data: Dataset, minimum: Minimum) -> list[str]:

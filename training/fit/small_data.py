@@ -104,11 +104,12 @@ def rows_asked_about(feature_rows: pd.DataFrame, task: Task, settings: Settings)
 
 
 def form_for(data: Dataset, settings: Settings) -> Form:
-    """A model of orders where they tell of the question, else a ridge regression."""
+    """A model of orders where they alone tell of the question, else a ridge regression."""
     orders = data.by == "as_of" and set(ORDERS) <= set(data.schema.names)
     if data.task == "churn":
         return CHURN_ORDERS if orders and settings.churn.kind == "inactivity" else CHURN_LINEAR
-    return VALUE_ORDERS if orders else VALUE_LINEAR
+    has_fees = "price_now" in data.frame and bool(data.frame["price_now"].notna().any())
+    return VALUE_ORDERS if orders and (not has_fees or settings.clv.contracts == "orders") else VALUE_LINEAR
 
 
 def _bundle(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -142,6 +143,34 @@ def present_price(price_now: ArrayLike, price_train: ArrayLike, value_train: Arr
     now, train_price = (np.nan_to_num(np.asarray(p, dtype=np.float64)) for p in (price_now, price_train))
     total = train_price.sum()
     return now * (np.asarray(value_train, dtype=np.float64).sum() / total if total > 0 else 0.0)
+
+
+def price_and_past(
+    price_now: ArrayLike, rate: ArrayLike, price_train: ArrayLike, rate_train: ArrayLike, value_train: ArrayLike
+) -> NDArray[np.float64]:
+    """Forecast value from the present price of contracts and the past rate of orders, each in a share fitted before.
+
+    The two shares are least squares on the training rows, and not negative: so the rule holds whether fees, orders or
+    both are counted.
+
+    Parameters
+    ----------
+    price_now, rate
+        Price a month of all contracts alive (NaN: none), and `past_rate`, shape (n,).
+    price_train, rate_train, value_train
+        The same, and the value that came, of the training rows, shape (m,).
+
+    Returns
+    -------
+    ndarray
+        Value over the horizon, shape (n,).
+
+    >>> price_and_past([10.0, float("nan")], [0.0, 8.0], [10.0, 0.0, 20.0], [0.0, 6.0, 4.0], [30.0, 3.0, 62.0])
+    array([30.,  4.])
+    """
+    train = np.nan_to_num(np.column_stack((price_train, rate_train)).astype(np.float64))
+    shares, _ = nnls(train, np.asarray(value_train, dtype=np.float64))
+    return np.nan_to_num(np.column_stack((price_now, rate)).astype(np.float64)) @ shares
 
 
 def _log_days(days: ArrayLike, oldest: float) -> NDArray[np.float64]:

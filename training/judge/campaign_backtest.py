@@ -56,7 +56,8 @@ def values(settings: Settings, value_models: ValueModels, rows: pd.DataFrame) ->
     """What each customer is worth over one value horizon, told without knowing what came; and by what.
 
     The first of these that there is: the one value set for all; a value model, if all it learned from was over by the
-    first as-of date of the rows; the past rate; the present price. None without any.
+    first as-of date of the rows; the past rate of orders and the present price of contracts, as ``clv.contracts`` says
+    which count, and left out, whichever is more. None without any.
     """
     fixed = settings.decisions.campaign.value_per_customer
     if fixed is not None:
@@ -64,13 +65,21 @@ def values(settings: Settings, value_models: ValueModels, rows: pd.DataFrame) ->
     for name, bundle in value_models():
         if bundle.learned_until <= rows["as_of"].min() and set(bundle.features) <= set(rows.columns):
             return bundle.predict(bundle.encode(rows)), name
-    clv = settings.clv
+    clv, known = settings.clv, {}
     if {"spend_total", "tenure_days"} <= set(rows.columns):
-        return past_rate(rows["spend_total"], rows["tenure_days"], clv.horizon_days, clv.margin), "past rate"
+        known["orders"] = past_rate(rows["spend_total"], rows["tenure_days"], clv.horizon_days, clv.margin)
     if "price_now" in rows:
         months = clv.horizon_days * MONTHS_A_DAY
-        return np.nan_to_num(rows["price_now"].to_numpy(np.float64)) * months * clv.margin, "present price"
-    return None
+        known["fees"] = np.nan_to_num(rows["price_now"].to_numpy(np.float64)) * months * clv.margin
+    names = {"orders": "past rate", "fees": "present price"}
+    for name in (clv.contracts, *known) if len(known) < 2 else (clv.contracts,):
+        if name in known:
+            return known[name], names[name]
+    if not known:
+        return None
+    if clv.contracts == "both":
+        return known["orders"] + known["fees"], "price and past rate"
+    return np.maximum(known["orders"], known["fees"]), "price or past rate"
 
 
 def report(result: Backtest, picture: Path, currency: str) -> dict[str, Any]:

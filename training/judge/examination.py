@@ -14,7 +14,7 @@ from configs.settings import Settings, Tiers
 from training.data.treatment import untreated_weights, weighted_metrics
 from training.fit.assembly import forecast
 from training.fit.horizons import churn_label_at
-from training.judge.baselines import numbers_rule, past_rate, present_price, recency_rule
+from training.judge.baselines import numbers_rule, past_rate, present_price, price_and_past, recency_rule
 from training.metrics import (
     auc,
     by_slice,
@@ -166,9 +166,16 @@ def _baseline(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settin
         numbers = [name for name in bundle.features if name not in bundle.categories]
         return "logistic regression", numbers_rule(holdout[numbers], train[numbers], train["label"])
     if "spend_total" in holdout:
-        clv = settings.clv
-        return "past rate", past_rate(holdout["spend_total"], holdout["tenure_days"], clv.horizon_days, clv.margin)
+        rate, rate_train = (_past_rate(rows, settings) for rows in (holdout, train))
+        if "price_now" not in holdout or settings.clv.contracts == "orders":
+            return "past rate", rate
+        prices = holdout["price_now"], train["price_now"]
+        return "price and past rate", price_and_past(prices[0], rate, prices[1], rate_train, train["label"])
     return "present price", present_price(holdout["price_now"], train["price_now"], train["label"])
+
+
+def _past_rate(rows: pd.DataFrame, settings: Settings) -> np.ndarray:
+    return past_rate(rows["spend_total"], rows["tenure_days"], settings.clv.horizon_days, settings.clv.margin)
 
 
 def _margins(task: str, rows: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:

@@ -17,6 +17,7 @@ from training.judge.examination import Examination, interval_coverage_by_group, 
 from training.model.bundle import Bundle
 
 Champion = tuple[Bundle, Bundle]
+CONTRACT_BASELINES = ("present price", "price and past rate")
 
 
 def judge(
@@ -48,7 +49,7 @@ def judge(
     before = _champion_metrics(champion, data, models.plan, settings)
     if data.task == "churn":
         return gates.judge_churn(metrics, baseline, before, settings.gates, name)
-    error: Literal["mae", "rmse"] = "rmse" if name == "present price" else "mae"
+    error: Literal["mae", "rmse"] = "rmse" if name in CONTRACT_BASELINES else "mae"
     groups = interval_coverage_by_group(examination)
     return gates.judge_value(metrics, baseline, before, settings.gates, settings.clv.coverage, name, error, groups)
 
@@ -57,7 +58,7 @@ def _margins(examination: Examination | None) -> dict[str, tuple[float, float]]:
     """Those that judge where little was learned; of two errors of a value the one that `gates.judge_value` takes."""
     if examination is None:
         return {}
-    other = "mae" if examination.baseline_name == "present price" else "rmse"
+    other = "mae" if examination.baseline_name in CONTRACT_BASELINES else "rmse"
     return {name: interval for name, interval in examination.margins.items() if name != other}
 
 

@@ -13,7 +13,7 @@ Percentile = Annotated[int, Field(ge=0, le=100, description="Share of reference 
 
 
 class ExpectedPart(StrictModel):
-    """When what ends the waiting is expected: as likely as not, it has come by then."""
+    """When what ends the waiting is expected: as likely as not, it has come by then; or the known day."""
 
     event: Literal["next_order", "contract_end"]
     days: Annotated[float | None, Field(ge=0, description="Null: later than the longest horizon.")]

@@ -115,7 +115,7 @@ def test_a_contract_without_a_price_makes_the_value_unknown_not_zero(
         require_amounts(none, business)
 
 
-def test_with_orders_beside_contracts_value_is_what_was_ordered(
+def test_with_orders_beside_contracts_value_is_what_was_ordered_beside_the_fees(
     opened, features: Features, business: Settings, contracts: Tables
 ) -> None:
     orders = pd.DataFrame(
@@ -124,7 +124,8 @@ def test_with_orders_beside_contracts_value_is_what_was_ordered(
     ).astype({"ordered_at": "datetime64[us]"})
     mixed = {**contracts, "orders": orders}
     rows = labels(opened, mixed, business, AS_OF, datetime(2024, 8, 14))
-    assert rows["clv"].to_dict() == {"ann": 9.0, "bob": 0.0, "cat": 0.0, "dan": 0.0}
+    fees = labels(opened, contracts, business, AS_OF, datetime(2024, 8, 14))["clv"]
+    assert (rows["clv"] - fees).round(9).to_dict() == {"ann": 9.0, "bob": 0.0, "cat": 0.0, "dan": 0.0}
     assert rows.loc["dan", "churned"] == 1.0
     ann = features(mixed, AS_OF).loc["ann"]
     assert (ann["orders_total"], ann["contracts_active"]) == (1, 1)

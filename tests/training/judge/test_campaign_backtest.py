@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,12 +34,27 @@ def test_a_value_set_for_all_comes_first(rows: pd.DataFrame) -> None:
     assert (result[0].tolist(), result[1]) == ([200.0, 200.0], "value_per_customer")
 
 
-def test_without_a_value_model_the_past_rate_is_taken(rows: pd.DataFrame) -> None:
+@pytest.mark.parametrize(
+    ("contracts", "name", "of_a"),
+    [
+        ("orders", "past rate", lambda rate, price: rate),
+        ("fees", "present price", lambda rate, price: price),
+        ("both", "price and past rate", lambda rate, price: rate + price),
+        (None, "price or past rate", max),
+    ],
+)
+def test_without_a_value_model_the_past_rate_and_the_price_are_taken_as_they_count(
+    rows: pd.DataFrame, contracts: str | None, name: str, of_a: Callable[[float, float], float]
+) -> None:
     settings = load("test")
+    settings = settings.model_copy(update={"clv": settings.clv.model_copy(update={"contracts": contracts})})
     result = campaign_backtest.values(settings, tuple, rows)
-    assert result is not None and result[1] == "past rate"
+    assert result is not None and result[1] == name
     rate = past_rate(rows["spend_total"], rows["tenure_days"], settings.clv.horizon_days)
-    assert result[0].tolist() == rate.tolist()
+    price = 10.0 * settings.clv.horizon_days / 30.4375
+    assert result[0][0] == pytest.approx(of_a(rate[0], price))
+    alone = campaign_backtest.values(settings, tuple, rows.drop(columns="price_now"))
+    assert alone is not None and (alone[0].tolist(), alone[1]) == (rate.tolist(), "past rate")
 
 
 def test_where_only_a_price_is_known_it_is_paid_on(rows: pd.DataFrame) -> None:
