@@ -71,12 +71,11 @@ def values(settings: Settings, value_models: ValueModels, rows: pd.DataFrame) ->
     if "price_now" in rows:
         months = clv.horizon_days * MONTHS_A_DAY
         known["fees"] = np.nan_to_num(rows["price_now"].to_numpy(np.float64)) * months * clv.margin
-    names = {"orders": "past rate", "fees": "present price"}
-    for name in (clv.contracts, *known) if len(known) < 2 else (clv.contracts,):
-        if name in known:
-            return known[name], names[name]
     if not known:
         return None
+    chosen = next(iter(known)) if len(known) == 1 else clv.contracts
+    if chosen in known:
+        return known[chosen], {"orders": "past rate", "fees": "present price"}[chosen]
     if clv.contracts == "both":
         return known["orders"] + known["fees"], "price and past rate"
     return np.maximum(known["orders"], known["fees"]), "price or past rate"
