@@ -21,6 +21,7 @@ A customer who is not touched keeps the row of an earlier moment. Nothing new is
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -47,7 +48,15 @@ from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from features.schema import features_of, load_schema, schema_of
 from features.sql import AsOfStatements, quote_identifier, quote_literal
-from features.store.contract_events import NOT_LOADED, SUPERSEDED, LoadedContracts, loaded_contracts, with_states
+from features.store.contract_events import (
+    NOT_LOADED,
+    SUPERSEDED,
+    LoadedContracts,
+    fold_contracts,
+    loaded_contracts,
+    state_of,
+    with_states,
+)
 from features.store.event_log import (
     KINDS,
     EventLog,
@@ -362,6 +371,17 @@ class OnEventRefresher:
             key = TABLES[table].key
             query = f"SELECT {key}, customer_id FROM {self._sql(table)} WHERE {_in_list(row_ids, key)}"
             return dict(self._backend.raw_sql(query).fetchall())
+
+    def contracts(self, customer_ids: Sequence[str], contracts: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What is known of these contracts of these persons, by id: of the table, and of events since."""
+        with self._busy:
+            self._open()
+            rows = self._log.read(self._aliases.all_ids(sorted(set(customer_ids))))[0]
+            loaded = loaded_contracts(self._tables[CONTRACTS], contracts)
+        sent = [{**json.loads(c), "recorded_at": at} for name, c, at in rows if name == CONTRACTS]
+        asked = [row for row in sent if row["subscription_id"] in contracts]
+        folded = {row["subscription_id"]: row for row in fold_contracts(asked, self._until, loaded)}
+        return {**loaded, **{key: state_of(state, loaded) for key, state in folded.items()}}
 
     def __call__(self, customer_ids: Sequence[str], clock: Callable[[], datetime]) -> datetime:
         """Recompute these persons from all that is known, and put them online; their moment, UTC.

@@ -86,6 +86,7 @@ class EventIntake:
         known_ids = {i for i, person in zip(ids, persons, strict=True) if person in known}
         latest = clock() + timedelta(seconds=self._settings.quality.clock_skew_seconds)
         faults = find_faults(events, refresh.tables, known_ids, latest) or self._outlying_amounts(events)
+        faults = faults or self._contract_changes(events, persons, clock())
         if faults:
             raise invalid_request(FieldError(batch.pointer(f.place, f.field), f.detail) for f in faults)
         self._require_own_rows(batch, events, persons)
@@ -116,6 +117,19 @@ class EventIntake:
             for place, (event, reason) in enumerate(zip(events, reasons, strict=True))
             if reason
         ]
+
+    def _contract_changes(self, events: Sequence[Event], persons: Sequence[str], now: datetime) -> list[Fault]:
+        """Changes of plan and price of contracts that have begun, by events that are new."""
+        from features.store.contract_changes import change_faults
+        from features.store.event_log import Fault
+
+        log, refresh = self._components()
+        logged = log.known([e.event_id for e in events])
+        rows = [(i, e.row) for i, e in enumerate(events) if e.table == "subscriptions" and e.event_id not in logged]
+        if not rows:
+            return []
+        known = refresh.contracts(persons, [str(row["subscription_id"]) for _, row in rows])
+        return [Fault(*fault) for fault in change_faults(rows, known, now)]
 
     def _require_own_rows(self, batch: EventBatch, events: Sequence[Event], persons: Sequence[str]) -> None:
         """EventConflictError if a new event brings a row that stands in the tables as another customer's."""

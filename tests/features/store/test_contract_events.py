@@ -208,6 +208,17 @@ def test_a_notice_that_is_withdrawn_in_any_way_takes_along_what_follows_from_it(
     assert again["contracts_under_notice"] == 1
 
 
+@pytest.mark.parametrize("given", [{"price_per_month": 20.0}, {"price_per_month": 0.0}, {"plan": "b"}, {"plan": None}])
+def test_a_price_or_plan_of_a_contract_that_has_begun_is_refused_and_the_past_stays(
+    send: Sender, given: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        send(**contract("c19", **given))
+    assert "end this contract" in str(error.value.errors)
+    row = send(**contract("c19", price_per_month=10.0, plan="a"))
+    assert (row["price_now"], row["plan_now"]) == (10, "a")
+
+
 def test_a_notice_that_takes_effect_at_once_ends_a_contract_whose_period_is_not_known(send: Sender) -> None:
     left = send(**contract("c18", cancelled_at="2024-01-19T12:00:00Z", cancel_at_period_end=False))
     assert left["contracts_active"] == 0 and left["days_since_contract_end"] < 1

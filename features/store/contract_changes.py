@@ -1,0 +1,68 @@
+"""What an event may not change of a contract that has begun: its plan and its price, which would rewrite the past.
+
+A row of contracts has one price and one plan for all its days. Another one is another contract, as in an export: what
+was paid so far, price rises and changes of plan are told from the contracts of a customer, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from configs.settings import naive_utc
+
+FIXED = ("plan", "price_per_month")
+ASKED = "end this contract (ended_at) and begin the next one, with an id of its own, in the same request"
+
+
+def change_faults(
+    rows: Iterable[tuple[int, Mapping[str, Any]]], known: Mapping[str, Mapping[str, Any]], now: datetime
+) -> list[tuple[int, str, str]]:
+    """Changes of plan or price that events bring to contracts that have begun.
+
+    Parameters
+    ----------
+    rows
+        Place and columns of events of contracts, in order.
+    known
+        What is known of the contracts before them, by id.
+    now
+        The present, UTC.
+
+    Returns
+    -------
+    list
+        Place, column and what is wrong. What was not known before may be given, and a booked contract changed.
+
+    Examples
+    --------
+    >>> known = {"s": {"started_at": "2024-01-01T00:00:00Z", "plan": "a", "price_per_month": None}}
+    >>> event = {"subscription_id": "s", "plan": "b", "price_per_month": 9.0}
+    >>> [(place, column) for place, column, _ in change_faults([(0, event)], known, datetime(2024, 2, 1))]
+    [(0, 'plan')]
+    """
+    states, faults = {key: dict(state) for key, state in known.items()}, []
+    for place, row in rows:
+        state = states.setdefault(row["subscription_id"], {})
+        if has_begun(state, now):
+            faults += [(place, name, _detail(name)) for name in FIXED if _differs(state.get(name), row, name)]
+        state.update(row)
+    return faults
+
+
+def has_begun(state: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a contract runs, or ran: it is known, and neither its start nor the end of its trial lies ahead."""
+    times = [pd.Timestamp(state[n]) for n in ("started_at", "trial_ends_at") if state.get(n) is not None]
+    utc = [t.tz_localize("UTC") if t.tzinfo is None else t for t in times]
+    return bool(utc) and max(utc) < pd.Timestamp(naive_utc(now), tz="UTC")
+
+
+def _differs(before: Any, row: Mapping[str, Any], name: str) -> bool:
+    return before is not None and name in row and row[name] != before
+
+
+def _detail(name: str) -> str:
+    return f"a contract that has begun keeps its {name}, or its past would change: {ASKED}"
