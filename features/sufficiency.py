@@ -37,7 +37,7 @@ from features.tables import quote, reason_kinds, split_reasons
 REMEDIES = {
     "is not a number": "correct the export, or tell how numbers are written",
     "is not a time": "tell the format under source.options.<table>.times",
-    "is empty": "fill it at its source, or leave such rows out of the export",
+    "is empty": "fill it at its source, or leave such rows out: of the export, or by where: {<column>: {empty: false}}",
     "occurs more than once": "export each row once; only the first is used",
     "lies in the future": "check the clock and the time zone of the export",
     "from all other rows": "correct the date, or change quality.outlying_gap_days",
@@ -81,8 +81,9 @@ def check_source(
     Returns
     -------
     dict
-        ``tables``: rows read and used; ``problems``: one entry a table, column and rule with the number of rows, an
-        example and what to do; ``reading``: how the files were read; ``to_look_at``: what is usable and yet in doubt;
+        ``tables``: rows read, used, made and left out; ``problems``: one entry a table, column and rule with the
+        number of rows, an example and what to do; ``reading``: how the files were read; ``to_look_at``: what is usable
+        and yet in doubt;
         ``refused_for``: the findings for which an ingest would refuse the load, each with the ``example`` of a value
         where one broke a rule; ``asked``: what `ask` gave; ``enough``: one entry a requirement, see
         `check_requirements`.
@@ -99,7 +100,7 @@ def check_source(
         problems = [p for table in checked.values() for p in list_problems(table)]
         enough, labelled = _requirements(checked, settings)
         return {
-            "tables": [{"name": n, "rows_read": c.rows_read, "rows_used": c.rows_used} for n, c in checked.items()],
+            "tables": [_counts(name, table) for name, table in checked.items()],
             "problems": problems,
             "reading": judged.notes,
             "refused_for": [
@@ -109,6 +110,16 @@ def check_source(
             "asked": ask(labelled, settings),
             "enough": enough,
         }
+
+
+def _counts(name: str, table: ValidatedTable) -> dict[str, Any]:
+    """Rows of the source that were read and used, rows of the table made of them, and what was left out by which rule.
+
+    A table that was derived, as customers of orders are, counts its own rows: there are no others.
+    """
+    made, is_derived = table.table_rows, table.grain not in ("", table.table.grain) and table.table.name == "customers"
+    read, used = (made, made) if is_derived else (table.rows_read, table.rows_used)
+    return {"name": name, "rows_read": read, "rows_used": used, "rows_made": made, "left_out": dict(table.left_out)}
 
 
 def _refused_for(verdict: Verdict, workspace: Workspace | None) -> tuple[Finding, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Group
@@ -55,6 +55,11 @@ def check_screen(result: Mapping[str, Any]) -> Group:
         where = (problem[key] for key in ("table", "column", "rule"))
         problems.add_row(*where, f"{problem['rows']:,}", problem["example"], problem["do"])
     read = ", ".join(f"{t['name']}: {t['rows_used']:,} of {t['rows_read']:,} rows" for t in result["tables"])
+    left_out = [
+        Text(f"Left out of {t['name']}, as no rows of it: {n:,} x {rule}")
+        for t in result["tables"]
+        for rule, n in t.get("left_out", {}).items()
+    ]
     minimums = make_table("Is there enough to learn from?", "model", "needed", "found", "at least", "")
     for minimum in result["enough"]:
         met = Text("✓", style="green") if minimum["met"] else Text("✗ too few", style="red")
@@ -64,10 +69,29 @@ def check_screen(result: Mapping[str, Any]) -> Group:
     ]
     stops = [_stop(f) for f in result.get("refused_for", ())]
     asked = [Text(f"Training would ask: {q['column']}: {q['got']}. {q['todo']}") for q in result.get("asked", ())]
-    notes = [Text("\n".join(["How the files were read:", *(f"  {note}" for note in result.get("reading", ()))]))]
+    notes = [
+        Text("\n".join(["How the files were read:", *(f"  {note}" for note in joined(result.get("reading", ())))]))
+    ]
     nothing = Text("No row is wrong." if doubts or stops or asked else "Nothing is wrong.")
     found = [problems if result["problems"] else nothing, *stops, *asked, *doubts]
-    return Group(Text(f"Usable: {read}"), *(notes if result.get("reading") else ()), *found, minimums)
+    return Group(Text(f"Usable: {read}"), *left_out, *(notes if result.get("reading") else ()), *found, minimums)
+
+
+def joined(notes: Iterable[str]) -> list[str]:
+    """Notes on how files were read, those that say the same of several files as one.
+
+    >>> joined(["orders: 01.csv: read as UTF-8", "orders: 02.csv: read as UTF-8", "orders: 7 rows are copies"])
+    ['orders: 01.csv and 1 more: read as UTF-8', 'orders: 7 rows are copies']
+    """
+    files: dict[tuple[str, str], list[str]] = {}
+    for note in notes:
+        table, _, rest = note.partition(": ")
+        file, told, same = rest.partition(": ")
+        files.setdefault((table, same if told else rest), []).append(file if told else "")
+    return [
+        f"{table}: {of[0]}{f' and {len(of) - 1} more' if len(of) > 1 else ''}: {same}" if of[0] else f"{table}: {same}"
+        for (table, same), of in files.items()
+    ]
 
 
 def _stop(finding: Mapping[str, str]) -> Text:

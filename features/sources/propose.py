@@ -21,7 +21,7 @@ from features.sources.delimited import likely_encoding, open_delimited
 from features.sources.proposal.business import Business, understand
 from features.sources.proposal.samples import together
 from features.sources.proposal.skeleton import refusal
-from features.sources.proposal.yaml_text import to_yaml
+from features.sources.proposal.yaml_text import comment, quoted, to_yaml
 from features.sources.recipes.apply import understand_by_recipe
 from features.sources.spreadsheet import XLSX, sheet_sample
 
@@ -55,13 +55,23 @@ def propose_config(paths: Sequence[Path], name: str | None = None, recipe: str |
     """
     files = [file for path in paths for file in _files(path)]
     rows, unread = _samples(files)
-    encodings = {path: encoding for path in rows if _is_text(path) and (encoding := likely_encoding(path))}
-    samples = together(rows, encodings, SAMPLE)
+    doubts = {path: doubt for path, sample in rows.items() if (doubt := _doubt(path, sample))}
+    samples = together(rows, doubts, SAMPLE)
     business = understand_by_recipe(recipe, samples) if recipe else understand(samples)
     business = replace(business, aside={**business.aside, **unread})
     if not business.tables:
         raise DataError(refusal(samples))
-    return to_yaml(name or business_name(files), business, encodings), business
+    return to_yaml(name or business_name(files), business, doubts), business
+
+
+def _doubt(path: Path, sample: pd.DataFrame) -> str:
+    """What the mapping has to say of how a file is read that does not tell it: a line of YAML; empty: nothing."""
+    if _is_text(path) and (encoding := likely_encoding(path)):
+        return f"encoding: {encoding}  # NOT SURE: see whether names are spelled right"
+    if (sheet := sample.attrs.get("sheet")) is not None:
+        others = ", ".join(name for name in sample.attrs["sheets"] if name != sheet)
+        return f"sheet: {quoted(sheet)}  # DOUBT: it holds most; {comment(f'the others are {others}')}"
+    return ""
 
 
 def _samples(files: Sequence[Path]) -> tuple[dict[Path, pd.DataFrame], dict[Path, str]]:

@@ -82,11 +82,19 @@ def open_sheet(path: Path, sheet: str | None = None) -> Sheet:
 
 
 def sheet_sample(path: Path, rows: int) -> pd.DataFrame:
-    """The first rows of the sheet that `open_sheet` opens, values as they are typed."""
+    """The first rows of the sheet that `open_sheet` opens, values as they are typed.
+
+    Of several sheets it is the one that holds most; ``attrs`` tells then ``sheet``, its name, and ``sheets``, all.
+    """
     with _opened(path) as book:
-        header, *block = islice(_rows(book.get_sheet_by_name(_sheet_name(path, book, None))), rows + 1)
+        names = _filled_sheets(path, book)
+        blocks = {n: list(islice(_rows(book.get_sheet_by_name(n)), rows + 1)) for n in names}
+    name = max(names, key=lambda n: sum(map(len, blocks[n])))
+    header, *block = blocks[name]
     width = len(header)
-    return pd.DataFrame([[*row, *[None] * width][:width] for row in block], columns=_names(header))
+    sample = pd.DataFrame([[*row, *[None] * width][:width] for row in block], columns=_names(header))
+    sample.attrs |= {"sheet": name, "sheets": names} if len(names) > 1 else {}
+    return sample
 
 
 @contextmanager
@@ -126,19 +134,28 @@ def _names(header: list[Any]) -> list[str]:
 
 
 def _sheet_name(path: Path, book: Any, wanted: str | None) -> str:
-    sheets = [sheet for sheet in book.sheets_metadata if str(sheet.typ).endswith("WorkSheet")]
-    names = [sheet.name for sheet in sheets]
     if wanted is not None:
+        names = [sheet.name for sheet in _worksheets(book)]
         if wanted not in names:
             raise ConfigError(f"'{path}' has no sheet '{wanted}'{nearest(wanted, names)}; it has {', '.join(names)}")
         return wanted
-    visible = [sheet.name for sheet in sheets if str(sheet.visible).endswith("Visible")]
-    filled = [n for n in visible if next(_rows(book.get_sheet_by_name(n)), None) is not None]
+    filled = _filled_sheets(path, book)
     if len(filled) > 1:
         raise DataError(f"'{path}' has {len(filled)} sheets: say which, as `sheet: {filled[0]}`; {', '.join(filled)}")
+    return filled[0]
+
+
+def _worksheets(book: Any) -> list[Any]:
+    return [sheet for sheet in book.sheets_metadata if str(sheet.typ).endswith("WorkSheet")]
+
+
+def _filled_sheets(path: Path, book: Any) -> list[str]:
+    """Names of the sheets that are visible and hold something."""
+    visible = [sheet.name for sheet in _worksheets(book) if str(sheet.visible).endswith("Visible")]
+    filled = [n for n in visible if next(_rows(book.get_sheet_by_name(n)), None) is not None]
     if not filled:
         raise DataError(f"'{path}' has no visible sheet that holds anything; export it again, with a header line")
-    return filled[0]
+    return filled
 
 
 def _rows(sheet: Any) -> Iterator[list[Any]]:

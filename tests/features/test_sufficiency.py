@@ -162,3 +162,17 @@ def test_labels_of_a_time_long_past_are_those_of_every_date_alone(lived: Workspa
         want = labels_at(tables, customers_as_of(tables["customers"], date), date, known, settings).to_pandas()
         pd.testing.assert_series_equal(rows["churned"].value_counts(), want["churned"].value_counts())
         assert rows["clv"].sum() == pytest.approx(want["clv"].sum())
+
+
+def test_derived_customers_are_counted_as_such_and_copies_of_rows_are_said(tmp_path: Path, settings: Settings) -> None:
+    rows = "".join(f"{n},c{n % 7},2024-0{1 + n % 5}-03 10:00:00,5\n" for n in range(40))
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("order_id,customer_id,ordered_at,amount\n" + rows)
+    options = {"orders": {"path": [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]}}
+    source = {"loader": "files", "options": options, "customers_from": "orders"}
+    columns = settings.columns.model_copy(update={"attributes": (), "sensitive": (), "constant": ()})
+    update = {"source": settings.source.model_copy(update=source), "columns": columns, "data_until": None}
+    told = {table["name"]: table for table in check_source(settings.model_copy(update=update))["tables"]}
+    assert (told["customers"]["rows_used"], told["customers"]["rows_read"]) == (7, 7)
+    assert (told["orders"]["rows_used"], told["orders"]["rows_read"]) == (40, 80)
+    assert sum(told["orders"]["left_out"].values()) == 40

@@ -1,7 +1,7 @@
 """Files with the same columns are looked at together: what a later file alone shows (a currency, a state) counts, too.
 
-Files whose times are written in different ways, or whose encodings must be said apart, stay apart: each such group
-becomes an entry of its own.
+Files whose times are written in different ways, or whose encoding or sheet must be said apart, stay apart: each such
+group becomes an entry of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Formats = tuple[str, ...] | None
 
 
 def together(
-    samples: Mapping[Path, pd.DataFrame], encodings: Mapping[Path, str], most_rows: int
+    samples: Mapping[Path, pd.DataFrame], doubts: Mapping[Path, str], most_rows: int
 ) -> dict[Path, tuple[Column, ...]]:
     """The columns of each file, seen together with those of its group.
 
@@ -26,8 +26,8 @@ def together(
     ----------
     samples
         The first rows of each file; ``attrs["is_part"]`` says whether it goes on.
-    encodings
-        Of files that do not tell theirs.
+    doubts
+        Of files that do not tell how they are read, what the mapping says of it.
     most_rows
         Of a group so many rows are looked at, of each file alike.
 
@@ -46,7 +46,7 @@ def together(
     groups: list[tuple[tuple[object, ...], list[Path], list[Formats]]] = []
     alone = {path: columns_of(rows) for path, rows in samples.items()}
     for path, columns in alone.items():
-        kind = (tuple(c.name for c in columns), encodings.get(path))
+        kind = (tuple(c.name for c in columns), doubts.get(path))
         for known, paths, formats in groups:
             if known == kind and (both := _both(formats, columns, alone[paths[0]])) is not None:
                 paths.append(path)

@@ -33,15 +33,15 @@ PERSON = r"[^\W\d_]+([ .,'’-]+[^\W\d_]+)+\.?|[\u4e00-\u9fff]{2,4}"
 _SIMPLE = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*(?<! )")
 
 
-def to_yaml(name: str, business: Business, encodings: Mapping[Path, str]) -> str:
+def to_yaml(name: str, business: Business, doubts: Mapping[Path, str]) -> str:
     """Write the configuration of a business, as it is proposed.
 
     Parameters
     ----------
     name, business
         What it is called, and what is proposed.
-    encodings
-        Of files that do not tell theirs, see `features.sources.delimited.likely_encoding`.
+    doubts
+        Of files that do not tell how they are read, the line of the mapping that says it: an encoding, a sheet.
     """
     lines = [
         "# Proposed from your files: read every line, correct what is wrong, then run `staycast ingest --check`.",
@@ -56,7 +56,7 @@ def to_yaml(name: str, business: Business, encodings: Mapping[Path, str]) -> str
         lines.append(f"  customers_from: {business.customers_from}  # {why}")
     lines.append("  options:")
     for table, entries in business.tables.items():
-        lines += _table_lines(table, entries, encodings)
+        lines += _table_lines(table, entries, doubts)
     for table in business.missing:
         lines.append(f"    # {table}: ?  # no file looks like it, and churn by {business.kind} needs it")
     lines += [f"    # not used: {comment(path)}: {comment(why)}" for path, why in business.aside.items()]
@@ -86,17 +86,17 @@ def _columns_of(business: Business, *names: str) -> Iterable[Column]:
             yield from (g.column for g in guesses[0].guesses if g.field.name in names)
 
 
-def _table_lines(table: str, entries: list[list[TableGuess]], encodings: Mapping[Path, str]) -> list[str]:
+def _table_lines(table: str, entries: list[list[TableGuess]], doubts: Mapping[Path, str]) -> list[str]:
     grain = entries[0][0].table.grain
     if len(entries) == 1:
         return [
             f"    {table}:  # one row per {grain}",
-            *(f"      {line}" for line in _entry_lines(entries[0], encodings)),
+            *(f"      {line}" for line in _entry_lines(entries[0], doubts)),
         ]
     lines = [f"    {table}:  # one row per {grain}; several entries, each with its own mapping"]
     prefixes = _prefixes(entries)
     for entry, prefix in zip(entries, prefixes, strict=True):
-        first, *rest = _entry_lines(entry, encodings)
+        first, *rest = _entry_lines(entry, doubts)
         why = f"so that no {entry[0].table.key} stands in two of them"
         rest += [f"key_prefix: {quoted(prefix)}  # {why}"] if prefix else []
         lines += [f"      - {first}", *(f"        {line}" for line in rest)]
@@ -138,11 +138,10 @@ def _are_others(one: Mapping[str, str], other: Mapping[str, str], tolerated: flo
     return bool(shared) and (not tolerated or same <= tolerated * len(shared))
 
 
-def _entry_lines(guesses: list[TableGuess], encodings: Mapping[Path, str]) -> list[str]:
+def _entry_lines(guesses: list[TableGuess], doubts: Mapping[Path, str]) -> list[str]:
     guess, paths = guesses[0], [quoted(str(g.path)) for g in guesses]
     lines = [f"path: {paths[0]}"] if len(paths) == 1 else [f"path: [{', '.join(paths)}]"]
-    unsure = sorted({encodings[g.path] for g in guesses if g.path in encodings})
-    lines += [f"encoding: {encoding}  # NOT SURE: see whether names are spelled right" for encoding in unsure]
+    lines += sorted({doubts[g.path] for g in guesses if g.path in doubts})
     lines.append("columns:")
     lines += [f"  {g.field.name}: {quoted(g.column.name)}  # {comment(g.why)}{_doubt(g)}" for g in guess.guesses]
     not_found = dict.fromkeys(guess.missing, "required, and not found among the columns") | guess.instead

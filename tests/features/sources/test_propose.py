@@ -291,3 +291,15 @@ def test_ends_that_every_contract_has_are_agreed_and_not_leavings(tmp_path: Path
         tmp_path, "vertraege.csv", frame.assign(Vertragsende=frame["Vertragsende"].where(frame["Vertragsnummer"] < 9))
     )
     assert proposed(path)["source"]["options"]["subscriptions"]["columns"]["ended_at"] == "Vertragsende"
+
+
+def test_of_a_workbook_the_sheet_that_holds_most_is_read_and_doubted_whatever_stands_first(tmp_path: Path) -> None:
+    contracts = orders(contrato=[f"k{n}" for n in range(60)], cliente=WHO, fecha_de_alta=DAYS.strftime("%Y-%m-%d"))
+    with pd.ExcelWriter(tmp_path / "contratos.xlsx") as book:
+        orders(Resumen=["Contratos"], Total=[60]).to_excel(book, sheet_name="Resumen", index=False)
+        contracts.assign(cuota_mensual=29.9).to_excel(book, sheet_name="Contratos 2024", index=False)
+    text, _ = propose_config([tmp_path / "contratos.xlsx"], "academia")
+    assert "sheet: Contratos 2024  # DOUBT: it holds most; the others are Resumen" in text
+    content = proposed(tmp_path / "contratos.xlsx")
+    assert content["churn"]["kind"] == "contract"
+    assert content["source"]["options"]["subscriptions"]["sheet"] == "Contratos 2024"
