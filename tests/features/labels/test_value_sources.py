@@ -9,9 +9,6 @@ import pytest
 from configs.settings import Settings
 from features.labels.by_kind import labels_at, what_is_known
 from features.labels.value_sources import ValueSource, by_marks, marks, value_source
-from features.quality.check import ValidatedTable
-from features.quality.findings.value_findings import value_findings
-from features.tables import ORDERS, SUBSCRIPTIONS
 
 Company = Callable[..., dict[str, pd.DataFrame]]
 MONTHS = pd.date_range("2024-01-05", periods=12, freq="MS")
@@ -86,20 +83,6 @@ def test_contracts_without_a_price_leave_the_value_of_orders(opened, company: Co
     raw = studio(company, bought)
     raw["subscriptions"]["price_per_month"] = None
     assert value_source(opened(raw), own(settings, "contract", None)) == ValueSource("orders")
-
-
-@pytest.mark.parametrize(
-    ("amounts", "text"), [(bought, "value is the fees of the contracts and the orders"), (invoiced, "the fees alone")]
-)
-def test_a_load_says_what_value_is_made_of(company: Company, settings: Settings, amounts, text: str) -> None:
-    raw = studio(company, amounts)
-    orders = ValidatedTable(ORDERS, raw["orders"], raw["orders"].head(0))
-    contracts = ValidatedTable(SUBSCRIPTIONS, raw["subscriptions"], raw["subscriptions"].head(0))
-    checked = {"orders": orders, "subscriptions": contracts}
-    (finding,) = value_findings(checked, own(settings, "contract", None))
-    assert text in finding.got
-    assert (finding.severity, "clv.contracts" in finding.todo) == ("warn", True)
-    assert value_findings(checked, own(settings, "contract", "fees")) == []
 
 
 def test_parts_of_the_orders_tell_what_all_together_do(opened, company: Company) -> None:
