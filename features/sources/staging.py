@@ -24,6 +24,7 @@ from features.sources.currency_columns import currency_expressions, unread_curre
 from features.sources.expressions import as_text
 from features.sources.mapping import OPEN_TABLES, Join, TableMapping
 from features.sources.part_reader import Part, PartReader
+from features.sources.rows.copies import numbered
 from features.sources.rows.ids import refuse_merged
 from features.sources.rows.lines import combine_lines
 from features.sources.rows.rules import comparable, keep_rows, rows_left_out
@@ -234,17 +235,18 @@ def read(
         frame = pd.concat([frame, pd.DataFrame({REASON: rejected})], ignore_index=True)
     frame.attrs |= attrs
     if mapping.number_rows:
-        frame, note = _numbered(table, frame)
-        frame.attrs["notes"] = [*attrs["notes"], note]
+        frame = _numbered(table, frame)
     return frame
 
 
-def _numbered(table: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The rows with the number of each as its id, and what to know about such ids."""
+def _numbered(table: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows with the number of each as its id, and a note on what to know about such ids."""
     if "customer_id" in frame:
         raise DataError(f"{table}: number_rows is set, but there is a column customer_id; leave one of them out")
+    rows = numbered(frame)
     note = "customer_id is the number of the row: it names a customer only as long as the file keeps its order"
-    return frame.assign(customer_id=[str(n) for n in range(1, len(frame) + 1)]), note
+    rows.attrs["notes"] = [*rows.attrs["notes"], note]
+    return rows
 
 
 def _rule_texts(mapping: TableMapping) -> dict[str, str]:

@@ -12,6 +12,8 @@ import pytest
 from configs.errors import ConfigError, DataError
 from configs.yaml_file import read_yaml
 from features.sources import files
+from features.sources.rows.copies import COPIES
+from features.tables import LEFT_OUT
 
 HEADER = "order_id,customer_id,ordered_at,amount\n"
 Read = Callable[..., pd.DataFrame]
@@ -58,11 +60,13 @@ def test_words_of_the_data_may_stand_unquoted_in_yaml(tmp_path: Path, read: Read
 
 
 def test_a_table_without_ids_gets_the_numbers_of_its_rows_on_request(tmp_path: Path) -> None:
-    (tmp_path / "p.csv").write_text("Exited,Age\n1,40\n0,50\n")
+    (tmp_path / "p.csv").write_text("Exited,Age\n1,40\n1,40\n0,50\n")
     entry = {"path": str(tmp_path / "p.csv"), "columns": {"label": "Exited"}, "number_rows": True}
     profiles = files.load({"profiles": entry})["profiles"]
-    assert profiles["customer_id"].tolist() == ["1", "2"]
+    assert profiles["customer_id"].tolist() == ["1", "3"]
     assert "customer_id is the number of the row" in profiles.attrs["notes"][-1]
+    assert "1 rows are exact copies of others" in profiles.attrs["notes"][-2]
+    assert profiles.attrs[LEFT_OUT] == {COPIES: 1}
     with pytest.raises(ConfigError, match="number_rows: is for profiles"):
         files.load({"profiles": {**entry, "columns": {"customer_id": "Age"}}})
     with pytest.raises(ConfigError, match="number_rows: is for profiles"):
