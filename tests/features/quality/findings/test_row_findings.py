@@ -49,7 +49,8 @@ def test_once_a_rule_is_said_the_column_is_read(
 ) -> None:
     found = check_source(with_orders(cancelled, tmp_path, {"where": {"status": rule}}))
     assert found["to_look_at"] == []
-    assert found["tables"][1] == {"name": "orders", "rows_read": 60, "rows_used": used}
+    orders = {"name": "orders", "rows_read": 60, "rows_used": used}
+    assert found["tables"][1].items() >= orders.items()
 
 
 @pytest.mark.parametrize("chunk_rows", [7, 1000])
