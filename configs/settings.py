@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -124,6 +124,11 @@ class Quality(Section):
     clock_skew_seconds: Annotated[int, Field(ge=0, le=86_400)]
     outlying_gap_days: Days
     outlying_share: Annotated[float, Field(ge=0, le=0.1)]
+
+    @property
+    def clock_skew(self) -> timedelta:
+        """How far the clock of a sender may be ahead."""
+        return timedelta(seconds=self.clock_skew_seconds)
 
     @field_validator("closed")
     @classmethod

@@ -15,7 +15,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -201,7 +201,7 @@ def checked_tables(
     """
     check = ChunkedCheck(folder, partial(with_local_time, zone=ZoneInfo(settings.time_zone)))
     origin = settings.source.customers_from
-    latest = now + timedelta(seconds=settings.quality.clock_skew_seconds)
+    latest = now + settings.quality.clock_skew
     checked = check_tables(raw, settings.columns, latest, settings.churn.kind, check, origin)
     checked = set_outlying_aside(checked, settings.quality)
     checked = resolve_if_given(set_outliers_aside(checked, settings.quality.outlying_amounts))

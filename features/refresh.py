@@ -461,7 +461,8 @@ class OnEventRefresher:
         for name in self._tables:
             self._load_rows(name, ids)
         counted, loaded = self._settings.counts_orders, self._loaded_contracts(logged)
-        frames = event_frames(logged, self._zone, self._aliases, self._until, counted, self._dates, loaded)
+        skew = self._settings.quality.clock_skew
+        frames = event_frames(logged, self._zone, self._aliases, self._until, counted, self._dates, loaded, skew)
         for name in self._tables:
             if name in self._no_events:
                 key, events = TABLES[name].key, frames.get(name, self._no_events[name])

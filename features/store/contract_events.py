@@ -9,7 +9,7 @@ better: events that arrived before the end of its data do not change rows that s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -17,11 +17,14 @@ import ibis
 import ibis.expr.types as ir
 
 from features.store.contract_notice import taken_back
-from features.store.timestamps import to_micros
+from features.store.timestamps import MICROSECOND, from_micros, to_micros
+from features.tables import TABLES
 
 GIVEN = "given_"
 NEWER = "is_newer"
 SUPERSEDED = "superseded_at"
+TIMES = tuple(f.name for f in TABLES["subscriptions"].fields if f.kind == "time" and f.name != "recorded_at")
+NO_SKEW = timedelta(0)
 LoadedContracts = Mapping[str, Mapping[str, Any]]
 NOT_LOADED: LoadedContracts = MappingProxyType({})
 
@@ -68,6 +71,32 @@ def fold_contracts(
         newest[key] = state
         out.append(state)
     return out
+
+
+def at_arrival(row: Mapping[str, Any], skew: timedelta) -> dict[str, Any]:
+    """A row of an event whose times are ahead of its arrival by no more than clocks differ: they are just before it.
+
+    What is known of a customer ends with the newest arrival: what a faster clock stamped after it would never come.
+
+    Parameters
+    ----------
+    row
+        Times in ISO 8601 with their offset; ``recorded_at``: its arrival in microseconds since 1970.
+    skew
+        How far the clock of a sender may be ahead; times that are further ahead are plans and stay.
+
+    Examples
+    --------
+    >>> row = {"recorded_at": to_micros(datetime(2024, 7, 5, 10)), "cancelled_at": "2024-07-05T10:00:03+00:00"}
+    >>> at_arrival(row, timedelta(seconds=3))["cancelled_at"]
+    '2024-07-05T09:59:59.999999+00:00'
+    >>> at_arrival(row, timedelta(seconds=2)) == row
+    True
+    """
+    arrival = row["recorded_at"]
+    times = {n: to_micros(datetime.fromisoformat(row[n])) for n in TIMES if row.get(n) is not None}
+    ahead = [n for n, time in times.items() if arrival <= time <= arrival + skew // MICROSECOND]
+    return {**row, **dict.fromkeys(ahead, from_micros(arrival - 1).isoformat())}
 
 
 def state_of(folded: Mapping[str, Any], loaded: LoadedContracts) -> dict[str, Any]:

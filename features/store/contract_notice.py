@@ -4,15 +4,17 @@ There is notice where ``cancelled_at`` stands, or ``cancel_at_period_end`` is ye
 is withdrawn by ``cancelled_at: null``; where it takes effect at the end of the period, by ``cancel_at_period_end`` no
 or null, too; and where the status said so, by another status that does not say that the contract is over. The end
 (``ended_at``) follows from the notice and goes with it, unless the same event gives one. An event that gives a notice
-withdraws none.
+withdraws none. A ``cancelled_at`` that stands for never (``9999-12-31``) is none, as in `with_terms`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from features.contract_terms import ENDS_WITH_PERIOD, NEVER_BEGAN, OVER
+from features.contract_terms import ENDLESS_YEARS, ENDS_WITH_PERIOD, NEVER_BEGAN, OVER
+from features.store.timestamps import to_micros
 
 FOLLOWS = ("cancelled_at", "cancel_at_period_end", "ended_at")
 
@@ -42,7 +44,8 @@ def taken_back(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, 
     """
     by_status = word(known.get("status")) in ENDS_WITH_PERIOD
     with_period = _with_period(known)
-    if not (known.get("cancelled_at") or with_period or by_status) or _gives_notice(given):
+    gives_notice = _is_cancelled({"started_at": known.get("started_at"), **given}) or _with_period(given)
+    if not (_is_cancelled(known) or with_period or by_status) or gives_notice:
         return {}
     drops_flag = with_period and "cancel_at_period_end" in given
     drops_status = by_status and "status" in given and word(given["status"]) not in (*OVER, *NEVER_BEGAN)
@@ -68,5 +71,19 @@ def _with_period(row: Mapping[str, Any]) -> bool:
     return flag == 1 if flag is not None else word(row.get("status")) in ENDS_WITH_PERIOD
 
 
-def _gives_notice(given: Mapping[str, Any]) -> bool:
-    return bool(given.get("cancelled_at")) or _with_period(given)
+def _is_cancelled(row: Mapping[str, Any]) -> bool:
+    """Whether there is a day of notice, as `features.contract_terms.with_terms` has it: not one that stands for never.
+
+    >>> row = {"started_at": "2024-01-01T00:00:00+00:00", "cancelled_at": "9999-12-31T00:00:00+00:00"}
+    >>> _is_cancelled(row), _is_cancelled({**row, "cancelled_at": "2024-01-02T00:00:00+00:00"})
+    (False, True)
+    """
+    cancelled, started = (row.get(n) for n in ("cancelled_at", "started_at"))
+    if not cancelled or not started:
+        return bool(cancelled)
+    return (_micros(cancelled) - _micros(started)) / (365.25 * 86_400e6) <= ENDLESS_YEARS
+
+
+def _micros(time: Any) -> int:
+    """Microseconds since 1970 of a time of an event (a text) or a table."""
+    return to_micros(datetime.fromisoformat(str(time)))

@@ -17,7 +17,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
@@ -41,9 +41,11 @@ from features.quality.check import ValidatedTable, check_table, read_times
 from features.store.contract_events import (
     GIVEN,
     NEWER,
+    NO_SKEW,
     NOT_LOADED,
     SUPERSEDED,
     LoadedContracts,
+    at_arrival,
     fold_contracts,
     loaded_contracts,
     merge_contracts,
@@ -336,6 +338,7 @@ def event_frames(
     counts_orders: bool = False,
     dates: Mapping[str, Collection[str]] = NO_DATES,
     loaded: LoadedContracts = NOT_LOADED,
+    skew: timedelta = NO_SKEW,
 ) -> dict[str, pd.DataFrame]:
     """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
 
@@ -344,7 +347,7 @@ def event_frames(
     before `OLDEST`, from before such were refused, is left out. `until`: the data of the tables goes so far, and
     `loaded`: the contracts of the table, see `fold_contracts`. Where orders are counted (`counts_orders`) they have no
     amounts, whatever an event says. `dates`: columns of the tables in which midnight is a date alone, see
-    `date_columns`; in all others it is a moment.
+    `date_columns`; in all others it is a moment. `skew`: how far clocks may differ, see `at_arrival`.
     """
     by_table: dict[str, list[dict[str, Any]]] = {}
     for table, content, recorded in rows:
@@ -354,7 +357,8 @@ def event_frames(
         if all(abs(value) <= LARGEST for value in numbers) and not is_nothing and not any(_old_times(table, row)):
             by_table.setdefault(table, []).append(row)
     if "subscriptions" in by_table:
-        by_table["subscriptions"] = fold_contracts(by_table["subscriptions"], until, loaded)
+        contracts = [at_arrival(row, skew) for row in by_table["subscriptions"]]
+        by_table["subscriptions"] = fold_contracts(contracts, until, loaded)
     frames = {name: _frame(TABLES[name], own, zone, dates.get(name, ())) for name, own in by_table.items()}
     if counts_orders and "orders" in frames:
         frames["orders"]["amount"] = 1.0
@@ -439,7 +443,8 @@ def tables_with_events(
     until = end_of_known(tables, settings)
     aliases, counted = load_alias_map(workspace.tables), settings.counts_orders
     loaded = loaded_contracts(tables["subscriptions"], contract_ids(rows)) if "subscriptions" in tables else NOT_LOADED
-    frames = event_frames(rows, ZoneInfo(settings.time_zone), aliases, until, counted, date_columns(tables), loaded)
+    zone, dates = ZoneInfo(settings.time_zone), date_columns(tables)
+    frames = event_frames(rows, zone, aliases, until, counted, dates, loaded, settings.quality.clock_skew)
     out = {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}
     return with_grace(out, settings.churn.grace_days), position
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import StaycastError
@@ -84,7 +84,7 @@ class EventIntake:
         known = refresh.known(persons) | log.signed_up(persons)
         known |= {event.customer_id for event in events if event.table == "customers"}
         known_ids = {i for i, person in zip(ids, persons, strict=True) if person in known}
-        latest = clock() + timedelta(seconds=self._settings.quality.clock_skew_seconds)
+        latest = clock() + self._settings.quality.clock_skew
         faults = find_faults(events, refresh.tables, known_ids, latest) or self._outlying_amounts(events)
         faults = faults or self._contract_changes(events, persons, clock())
         if faults:

@@ -190,7 +190,7 @@ def test_a_notice_after_the_period_that_was_loaded_leaves_a_customer_under_notic
         ("c20", {"cancelled_at": None}),
         ("c21", {"cancel_at_period_end": False}),
         ("c22", {"cancel_at_period_end": None}),
-        ("c23", {"cancelled_at": None}),
+        ("c23", {"cancelled_at": "9999-12-31T00:00:00Z"}),
         ("c24", {"cancel_at_period_end": False}),
         ("c25", {"cancelled_at": None, "paid_until": "2024-01-10T00:00:00Z"}),
         ("c26", {"cancelled_at": None}),
@@ -257,6 +257,17 @@ def test_a_new_customer_is_known_from_the_event_on(send: Sender) -> None:
     assert (row["contracts_active"], row["price_now"]) == (1, 7)
 
 
+def test_what_a_clock_ahead_of_the_servers_stamped_has_happened_when_it_arrives(send: Sender) -> None:
+    noticed = send(**contract("c6", cancelled_at=f"{send.now + timedelta(seconds=5):%FT%TZ}"))
+    assert (noticed["contracts_active"], noticed["contracts_under_notice"]) == (1, 1)
+    assert send(**contract("c29", paused_at=f"{send.now + timedelta(seconds=5):%FT%TZ}"))["contracts_paused"] == 1
+    begun = {**contract("c0"), "subscription_id": "s0b", "plan": "b", "price_per_month": 15.0}
+    row = send(**{**begun, "started_at": f"{send.now + timedelta(seconds=5):%FT%TZ}"})
+    assert (row["contracts_active"], row["plan_now"]) == (2, "b")
+    booked = {**begun, "subscription_id": "s0c", "started_at": f"{send.now + timedelta(hours=1):%FT%TZ}"}
+    assert send(**booked)["contracts_active"] == 2
+
+
 def test_a_business_without_a_table_of_contacts_says_so(send: Sender) -> None:
     contact = {"contact_id": "k1", "contacted_at": "2024-01-19T00:00:00Z", "campaign": "stay"}
     with pytest.raises(InvalidRequestError) as error:
@@ -265,11 +276,11 @@ def test_a_business_without_a_table_of_contacts_says_so(send: Sender) -> None:
 
 
 def test_a_refresh_of_everyone_gives_what_the_events_gave(club: tuple[Settings, Workspace], send: Sender) -> None:
-    before = {c: send.row(c) for c in ("c2", "c3", "c10", "newcomer")}
+    before = {c: send.row(c) for c in ("c0", "c2", "c3", "c6", "c10", "c29", "newcomer")}
     refresh.refresh(*club, now=NOW + timedelta(hours=1), everyone=True)
     for customer, row in before.items():
         after = send.row(customer)
-        for column in ("contracts_active", "contracts_under_notice", "price_now"):
+        for column in ("contracts_active", "contracts_under_notice", "contracts_paused", "price_now"):
             assert after[column] == row[column], (customer, column)
     assert send.row("c5")["contracts_active"] == 1 and send.row("c1")["contracts_active"] == 0
 
@@ -282,6 +293,7 @@ def test_an_event_from_before_the_end_of_the_data_does_not_change_what_the_expor
     monkeypatch.setattr(Workspace, "events", property(lambda _: tmp_path / "events.db"))
     with EventLog(tmp_path / "events.db") as log:
         row = {"subscription_id": "s7", "customer_id": "c7", "started_at": "2023-08-02T00:00:00Z", "plan": "b"}
+        row["cancelled_at"] = f"{arrived + timedelta(seconds=3):%FT%TZ}"  # by a clock that is ahead
         log.append([Event("e", "subscriptions", row)], arrived.replace(tzinfo=UTC))
     backend = connect()
     tables, _ = tables_with_events(backend, read_tables(backend, place.tables), settings, place)
@@ -289,6 +301,7 @@ def test_an_event_from_before_the_end_of_the_data_does_not_change_what_the_expor
     known = contracts[contracts["superseded_at"].isna()].set_index("subscription_id")
     assert len(known) == 30 and known.loc["s7", "plan"] == plan
     assert known.loc["s7", "paid_until"] == pd.Timestamp("2024-01-10")
+    assert (known.loc["s7", "cancelled_at"] < pd.Timestamp(arrived)) == (plan == "b")
     at_the_end = features_at(tables, UNTIL)
     assert at_the_end.loc["c7", "plan_now"] == "a" and at_the_end.loc["c7", "contracts_total"] == 1
 
