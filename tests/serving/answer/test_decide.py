@@ -132,7 +132,26 @@ def test_every_customer_gets_an_action_under_the_default_rules(settings: Setting
     codes = {
         decide.action(rules, band, tier, stage).code
         for band in (*decide.BANDS, None)
-        for tier in decide.TIERS
-        for stage in stages
+        for tier in (*decide.TIERS, None)
+        for stage in (*stages, None)
     }
     assert codes == {rule.code for rule in rules}
+
+
+@pytest.mark.parametrize(
+    ("band", "tier", "stage", "code"),
+    [
+        ("critical", None, None, "get_in_touch"),
+        ("critical", "bronze", "mature", "low_cost_reminder"),
+        (None, "bronze", "new", "first_steps"),
+        (None, "bronze", "lapsed", "win_back_offer"),
+    ],
+    ids=["a ready table without a value model", "little value", "never ordered", "an ex-member"],
+)
+def test_a_default_action_says_nothing_that_the_business_lacks(
+    settings: Settings, band: str | None, tier: str | None, stage: str | None, code: str
+) -> None:
+    rule = decide.action(settings.decisions.actions, band, tier, stage)
+    assert rule.code == code
+    assert "order" not in rule.text
+    assert ("value" in rule.text) == (tier is not None and band is not None)
