@@ -463,12 +463,19 @@ def read_times(texts: pd.Series) -> pd.Series:
 
 
 def _beyond_nanoseconds(text: str) -> datetime | None:
-    """A time before 1677 or after 2262, which pandas does not read from a text; None if the text is none."""
+    """A time before 1677 or after 2262, which pandas does not read from a text; None if the text is none.
+
+    >>> _beyond_nanoseconds("9999-12-31T23:00:00-05:00")  # no calendar goes on: as it is written
+    datetime.datetime(9999, 12, 31, 23, 0)
+    """
     try:
         time = datetime.fromisoformat(text)
-        return naive_utc(time) if not 1678 <= time.year <= 2261 else None
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    try:
+        return naive_utc(time) if not 1678 <= time.year <= 2261 else None
+    except OverflowError:
+        return time.replace(tzinfo=None)
 
 
 def as_text(given: pd.Series) -> pd.Series:

@@ -63,6 +63,7 @@ KINDS: Mapping[str, str] = {
     "contact": "contacts",
     "customer": "customers",
 }
+LAST_YEAR = 9999  # no calendar goes on: of "never" with an offset, the day as it is written
 MAX_VARIABLES = 30_000
 NO_DATES: Mapping[str, Collection[str]] = MappingProxyType({})
 Status = Literal["accepted", "known"]
@@ -158,7 +159,7 @@ def _old_times(table: str, row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Times of the row of an event that lie before `OLDEST`, with what is wrong."""
     for field in TABLES[table].fields:
         text = row.get(field.name)
-        if field.kind == "time" and isinstance(text, str) and text < OLDEST:
+        if field.kind == "time" and isinstance(text, str) and text.strip() < OLDEST:
             yield field.name, f"'{text[:10]}' lies before {OLDEST}: leave out what is not known"
 
 
@@ -326,7 +327,10 @@ def _canonical_row(event: Event) -> dict[str, Any]:
 
 def _value(kind: str, value: Any) -> Any:
     if kind == "time":
-        return pd.Timestamp(value).tz_convert("UTC").isoformat(timespec="microseconds")
+        given = pd.Timestamp(value)
+        time = given.tz_convert("UTC")
+        time = time if time.year <= LAST_YEAR else given.tz_localize(None).tz_localize("UTC")
+        return time.isoformat(timespec="microseconds")
     return float(value) if kind in ("number", "flag") else str(value).strip()
 
 

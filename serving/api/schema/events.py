@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from features.tables import KINDS_THAT_COUNT, LARGEST
 from serving.api.problems import FieldError, InvalidRequestError
 from serving.api.schema.fields import (
+    ANY_OFFSET,
     BYTES_PER_CHARACTER,
     MAX_ID_LENGTH,
     CustomerId,
@@ -19,8 +20,8 @@ from serving.api.schema.fields import (
 )
 from serving.api.schema.parsing import FieldPath, field_errors, invalid_request, json_pointer, parse_object
 
-EventTime = Annotated[str, time_field("{1,6}", "When it happened: ISO 8601, UTC, in the past.")]
-PlannedTime = Annotated[str, time_field("{1,6}", "ISO 8601, UTC; may lie ahead.")]
+EventTime = Annotated[str, time_field("{1,6}", "When it happened: RFC 3339, in the past.", ANY_OFFSET)]
+PlannedTime = Annotated[str, time_field("{1,6}", "RFC 3339; may lie ahead.", ANY_OFFSET)]
 EventId = Annotated[
     str, Field(min_length=1, max_length=MAX_ID_LENGTH, description="Given by the sender, once for each event.")
 ]

@@ -17,6 +17,7 @@ DETAILS = {
     "extra_forbidden": "is not a known field",
     "missing": "is required",
     "list_type": "must be a list of strings",
+    "string_pattern_mismatch": "must be a time such as 2024-11-05T10:15:00Z",  # no other text that is sent has a form
 }
 FieldPath = tuple[str | int, ...]
 

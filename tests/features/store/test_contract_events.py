@@ -224,7 +224,10 @@ def test_a_notice_that_takes_effect_at_once_ends_a_contract_whose_period_is_not_
     assert left["contracts_active"] == 0 and left["days_since_contract_end"] < 1
 
 
-@pytest.mark.parametrize(("customer", "no_end"), [("c11", "9999-12-31T00:00:00Z"), ("c13", "2399-12-31T23:59:59Z")])
+@pytest.mark.parametrize(
+    ("customer", "no_end"),
+    [("c11", "9999-12-31T00:00:00Z"), ("c13", "2399-12-31T23:59:59Z"), ("c4", "9999-12-31T23:00:00-05:00")],
+)
 def test_a_date_for_no_end_in_an_event_is_no_end(send: Sender, customer: str, no_end: str) -> None:
     row = send(**contract(customer, ended_at=no_end, renews_at=no_end, paid_until=no_end))
     assert (row["contracts_active"], row["contracts_under_notice"]) == (1, 0)
