@@ -46,7 +46,6 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "serving/api/interfaces.py": "tests/serving/api/test_app.py",
     "serving/api/metrics.py": "tests/serving/api/test_app.py",
     "serving/api/problems.py": "tests/serving/api/schema/test_requests.py",
-    "serving/api/schema/events.py": "tests/serving/api/test_intake.py",
     "serving/api/schema/fields.py": "tests/serving/api/schema/test_requests.py",
     "serving/api/schema/parsing.py": "tests/serving/api/schema/test_requests.py",
 }

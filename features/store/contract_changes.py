@@ -2,11 +2,13 @@
 
 A row of contracts has one price and one plan for all its days. Another one is another contract, as in an export: what
 was paid so far, price rises and changes of plan are told from the contracts of a customer, one after the other.
+
+Nor may a pause or a trial be over before it begins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +16,7 @@ import pandas as pd
 
 from configs.settings import naive_utc
 
+IN_ORDER = (("paused_at", "resumes_at"), ("started_at", "trial_ends_at"))
 FIXED = ("plan", "price_per_month")
 ASKED = "end this contract (ended_at) and begin the next one, with an id of its own, in the same request"
 
@@ -21,7 +24,7 @@ ASKED = "end this contract (ended_at) and begin the next one, with an id of its 
 def change_faults(
     rows: Iterable[tuple[int, Mapping[str, Any]]], known: Mapping[str, Mapping[str, Any]], now: datetime
 ) -> list[tuple[int, str, str]]:
-    """Changes of plan or price that events bring to contracts that have begun.
+    """Changes of plan or price that events bring to contracts that have begun, and times that lie the wrong way round.
 
     Parameters
     ----------
@@ -50,14 +53,31 @@ def change_faults(
         if has_begun(state, now):
             faults += [(place, name, _detail(name)) for name in FIXED if _differs(state.get(name), row, name)]
         state.update(row)
+        faults += [
+            (place, later, f"lies before {first}: give both, or null where it is not known")
+            for first, later in _swapped(state, row)
+        ]
     return faults
 
 
 def has_begun(state: Mapping[str, Any], now: datetime) -> bool:
     """Whether a contract runs, or ran: it is known, and neither its start nor the end of its trial lies ahead."""
-    times = [pd.Timestamp(state[n]) for n in ("started_at", "trial_ends_at") if state.get(n) is not None]
-    utc = [t.tz_localize("UTC") if t.tzinfo is None else t for t in times]
+    utc = [_utc(state[n]) for n in ("started_at", "trial_ends_at") if state.get(n) is not None]
     return bool(utc) and max(utc) < pd.Timestamp(naive_utc(now), tz="UTC")
+
+
+def _swapped(state: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Pairs of `IN_ORDER` in the wrong order, of which the event gives one; every event gives ``started_at``."""
+    for first, later in IN_ORDER:
+        is_given = later in row or (first in row and first != "started_at")
+        if is_given and state.get(first) and state.get(later) and _utc(state[later]) < _utc(state[first]):
+            yield first, later
+
+
+def _utc(time: Any) -> pd.Timestamp:
+    """A time of an event (a text) or a table; without an offset it is UTC."""
+    given = pd.Timestamp(time)
+    return given.tz_localize("UTC") if given.tzinfo is None else given
 
 
 def _differs(before: Any, row: Mapping[str, Any], name: str) -> bool:

@@ -17,7 +17,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.quality.quality_verdict import usual_amounts
 from features.tables import MONEY, TABLES
-from serving.api.problems import EventConflictError, FieldError
+from serving.api.problems import EventConflictError, FieldError, ForeignRowError
 from serving.api.schema.events import AnyEvent, EventBatch
 from serving.api.schema.parsing import invalid_request
 
@@ -119,7 +119,7 @@ class EventIntake:
         ]
 
     def _contract_changes(self, events: Sequence[Event], persons: Sequence[str], now: datetime) -> list[Fault]:
-        """Changes of plan and price of contracts that have begun, by events that are new."""
+        """What events that are new may not change of contracts, see `change_faults`."""
         from features.store.contract_changes import change_faults
         from features.store.event_log import Fault
 
@@ -142,7 +142,7 @@ class EventIntake:
                 is_new = event.table == name and event.event_id not in logged
                 if is_new and owners.get(str(event.row[key])) not in (None, person):
                     detail = f"stands in {name} as another customer's: give this one its own id"
-                    raise _conflict(batch.pointer(position, key), detail)
+                    raise _conflict(batch.pointer(position, key), detail, ForeignRowError)
 
     def _components(self) -> tuple[EventLog, OnEventRefresher]:
         with self._opening:
@@ -167,5 +167,5 @@ def _table_row(event: AnyEvent) -> dict[str, Any]:
     return {name: value.strip() if isinstance(value, str) else value for name, value in fields.items()}
 
 
-def _conflict(pointer: str, detail: str) -> EventConflictError:
-    return EventConflictError(f"{pointer} {detail}; nothing was taken", (FieldError(pointer, detail),))
+def _conflict(pointer: str, detail: str, kind: type[EventConflictError] = EventConflictError) -> EventConflictError:
+    return kind(f"{pointer} {detail}; nothing was taken", (FieldError(pointer, detail),))

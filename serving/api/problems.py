@@ -72,6 +72,12 @@ class EventConflictError(AnswerError):
     title = "The event came before with other content"
 
 
+class ForeignRowError(EventConflictError):
+    """An event brings a row that stands in the tables as another customer's."""
+
+    title = "The row of the event is another customer's"
+
+
 class TooLargeError(AnswerError):
     """The body is longer than any valid request."""
 

@@ -215,6 +215,9 @@ def test_a_price_or_plan_of_a_contract_that_has_begun_is_refused_and_the_past_st
     with pytest.raises(InvalidRequestError) as error:
         send(**contract("c19", **given))
     assert "end this contract" in str(error.value.errors)
+    with pytest.raises(InvalidRequestError) as error:
+        send(**contract("c19", paused_at="2024-01-05T00:00:00Z", resumes_at="2024-01-04T00:00:00Z"))
+    assert [e.pointer for e in error.value.errors] == ["/resumes_at"]
     row = send(**contract("c19", price_per_month=10.0, plan="a"))
     assert (row["price_now"], row["plan_now"]) == (10, "a")
 

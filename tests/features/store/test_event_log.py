@@ -122,7 +122,8 @@ def test_an_event_of_a_table_that_the_business_has_not_is_refused() -> None:
 
 
 def test_good_events_have_no_faults_even_if_one_comes_twice() -> None:
-    assert find_faults([order(), order()], ["orders"], {"ann"}, NOW) == []
+    early = order(ordered_at=" 2024-02-29T23:30:00-02:00")
+    assert find_faults([order(), order(), early], ["orders"], {"ann"}, NOW) == []
 
 
 def test_an_order_in_both_is_the_tables_row_known_from_the_earlier_of_the_two_on(workspace: Workspace) -> None:

@@ -211,7 +211,7 @@ def test_an_order_id_that_stands_in_the_tables_as_another_customers_is_a_conflic
     before = service.recency(one)
     fault = problem(service.send(**{**ORDER, "order_id": others}, customer_id=one), 409)
     assert [e.pointer for e in fault.errors] == ["/order_id"]
-    assert "another customer's" in fault.detail
+    assert "another customer's" in fault.detail and "another customer's" in fault.title
     good = {**ORDER, "event_id": "e2", "order_id": "new-2", "customer_id": one}
     several = problem(service.send(events=[good, {**ORDER, "order_id": others, "customer_id": one}]), 409)
     assert [e.pointer for e in several.errors] == ["/events/1/order_id"]
