@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import product
 from pathlib import Path
 from queue import SimpleQueue
@@ -31,7 +31,7 @@ from features.quality import quality_verdict
 from features.schema import FeatureSchema, features_of, schema_of
 from features.sql import quote_identifier
 from features.store.event_log import tables_with_events
-from features.windows import as_of_table, known
+from features.windows import as_of_table, known, whole_second
 
 ROWS = "rows.parquet"
 LABELS = "labels.parquet"
@@ -246,8 +246,9 @@ def customers_as_of(customers: ir.Table, as_of: datetime) -> ir.Table:
 def as_of_dates(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
     """Moments at which customers are looked at: firsts of a month, of which is learned, and the end of the data.
 
-    The end is the first whole second not before `until`: what is asked of all customers is answered by all that is
-    known of them, and not as of a day up to a month before.
+    The end is the first whole second not before `until`: what is asked of all customers is answered as of where the
+    data ends, and not of a day up to a month before. Where ``as_of.last`` says another end, there is no such moment: it
+    would be learned from, in the middle of a month.
 
     Raises
     ------
@@ -261,21 +262,17 @@ def as_of_dates(first: datetime, until: datetime, settings: AsOf) -> list[dateti
     ['02-01', '03-01', '04-01', '04-09']
     """
     start = max(first + pd.Timedelta(days=settings.min_history_days), naive_utc(settings.first or datetime.min))
-    end = min(whole_second(until), naive_utc(settings.last or datetime.max))
+    last = naive_utc(settings.last or datetime.max)
+    end = min(whole_second(until), last)
     months = pd.date_range(first.date(), end, freq="MS", unit="us")
     newest_first = [m.to_pydatetime() for m in months if start <= m <= end][::-1]
     moments = newest_first[:: settings.every_months][::-1]
-    if start <= end and end not in moments:
+    if start <= end < last and end not in moments:
         moments.append(end)
     if not moments:
         raise NotEnoughDataError(
-            f"data from {first:%Y-%m-%d} to {until:%Y-%m-%d} are shorter than {settings.min_history_days} days: give "
-            "a longer history, or lower as_of.min_history_days"
+            f"data from {first:%Y-%m-%d} to {until:%Y-%m-%d} hold no moment with {settings.min_history_days} days of "
+            "history before it, between as_of.first and as_of.last: give a longer history, or a smaller "
+            "as_of.min_history_days"
         )
     return moments
-
-
-def whole_second(time: datetime) -> datetime:
-    """The first whole second that does not lie before a time."""
-    whole = time.replace(microsecond=0)
-    return whole if whole == time else whole + timedelta(seconds=1)

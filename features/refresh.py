@@ -68,10 +68,10 @@ from features.store.event_log import (
     merge_events,
     tables_with_events,
 )
-from features.store.feature_store import OnlineWriter
+from features.store.feature_store import OnlineWriter, known_by_load
 from features.store.timestamps import from_micros, to_micros
 from features.tables import TABLES
-from features.windows import clock, contract_clock, known, known_contracts, timestamp
+from features.windows import clock, contract_clock, known, known_contracts, timestamp, whole_second
 
 FINGERPRINTS = "prints.parquet"  # one row a customer: ``customer_id, print``
 SORTED_TABLES = "tables"
@@ -141,7 +141,7 @@ class CompiledFeatures:
 
     def latest(self, as_of: datetime) -> datetime:
         """The moment of customers of whom nothing came since the tables were loaded."""
-        return as_of if self._complete is None else min(as_of, second_after(self._complete[1]))
+        return as_of if self._complete is None else min(as_of, whole_second(self._complete[1]))
 
     def _compile(self, as_of: datetime) -> list[str]:
         tables = {n: self._backend.table(_picked(n)) for n in self._names}
@@ -164,11 +164,6 @@ def _picked(name: str) -> str:
     return f"picked_{name}"
 
 
-def second_after(time: datetime) -> datetime:
-    """The first whole second after a time."""
-    return time.replace(microsecond=0) + timedelta(seconds=1)
-
-
 def next_whole_second(now: datetime, position: int) -> datetime:
     """The first whole second that lies neither before `now` (UTC) nor before the newest event; without a zone.
 
@@ -177,9 +172,7 @@ def next_whole_second(now: datetime, position: int) -> datetime:
     >>> next_whole_second(datetime(2024, 3, 1, 12, 0, 0, 1, tzinfo=UTC), 0)
     datetime.datetime(2024, 3, 1, 12, 0, 1)
     """
-    latest = max(now.astimezone(UTC), from_micros(position)).replace(tzinfo=None)
-    whole = latest.replace(microsecond=0)
-    return whole if whole == latest else whole + timedelta(seconds=1)
+    return whole_second(max(now.astimezone(UTC), from_micros(position)).replace(tzinfo=None))
 
 
 def refresh(
@@ -231,7 +224,7 @@ def refresh(
     tables, columns = open_tables(backend, workspace.tables, settings, workspace)
     until = end_of_known(tables, settings)
     tables, position = tables_with_events(backend, tables, settings, workspace)
-    known_by = max(position, to_micros(began))  # tables were read now: of two rows of one moment, this one is newer
+    known_by = known_by_load(workspace, position)
     tables = complete_tables(tables, until)
     is_present = as_of is None
     as_of = next_whole_second(began, position) if as_of is None else _whole_second(as_of)
@@ -257,8 +250,8 @@ def refresh(
 def start_from_build(settings: Settings, workspace: Workspace, now: datetime | None = None) -> int:
     """Start anew from a full build: remember what was known at its newest moment, and fold in what came later.
 
-    Customers whose row online is of a later moment, from a refresh or an event, are computed again from the new
-    tables as of now; who is no longer known goes offline.
+    Computed again from the new tables, as of now, is who has a row online of a later moment, from a refresh or an
+    event, and of whom something became known since the build's moment; who is no longer known goes offline.
 
     Returns
     -------
@@ -269,23 +262,21 @@ def start_from_build(settings: Settings, workspace: Workspace, now: datetime | N
     if settings.churn.kind == "label":
         return _refresh_profiles(settings, workspace, began, None, everyone=True, first=True)["online"]
     backend = connect()
-    base, columns = open_tables(backend, workspace.tables, settings, workspace)
+    base, _ = open_tables(backend, workspace.tables, settings, workspace)
     tables, position = tables_with_events(backend, base, settings, workspace)
     until = end_of_known(base, settings)
     tables = complete_tables(tables, until)
     newest = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of"])["as_of"].max().to_pydatetime()
-    _create_fingerprints(backend, tables, newest.replace(tzinfo=None))
-    _save_fingerprints(backend, workspace)
-    _sort_tables(backend, base, workspace)
+    as_of, just_before = next_whole_second(began, position), newest - timedelta(microseconds=1)
     with closing(OnlineWriter(workspace)) as online:
         later = online.newer_than(newest)
-        if later:
-            as_of = next_whole_second(began, position)
-            selects = _select_customers(backend, tables, later)
-            rows = CompiledFeatures(backend, tables, columns, complete_until(settings, until)).rows(selects, as_of)
-            online.write(online.not_earlier(rows), max(position, to_micros(began)))
-            online.delete(sorted(set(later) - set(rows["customer_id"])), as_of)
-    return len(later)
+        _create_fingerprints(backend, tables, as_of)
+        known = {row[0] for row in backend.con.execute("SELECT customer_id FROM fingerprints").fetchall()}
+        online.delete(sorted(set(online.newer_than(just_before)) - known), as_of)
+    _create_fingerprints(backend, tables, newest.replace(tzinfo=None))
+    _save_fingerprints(backend, workspace, without=later)
+    _sort_tables(backend, base, workspace)
+    return int(refresh(settings, workspace, began)["touched"])
 
 
 def _refresh_profiles(
@@ -397,7 +388,7 @@ class OnEventRefresher:
             as_of = next_whole_second(began, position)
             self._load(ids, rows)
             written = self._online.not_earlier(self._features.rows(self._selects, as_of))
-            self._online.write(written, position)
+            self._online.write(written, max(position, self._known_by))
         return written["as_of"].min().to_pydatetime() if len(written) else as_of.replace(tzinfo=UTC)
 
     def close(self) -> None:
@@ -422,7 +413,7 @@ class OnEventRefresher:
         complete = self._complete(self._tables)
         until = complete_until(self._settings, self._until)
         self._features = CompiledFeatures(self._backend, complete, columns, until)
-        self._online = OnlineWriter(self._workspace)
+        self._online, self._known_by = OnlineWriter(self._workspace), known_by_load(self._workspace)
         self._aliases = load_alias_map(tables)
         self._superseded = self._events_in_tables()
         self._backend.raw_sql("SET threads = 1")

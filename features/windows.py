@@ -7,7 +7,7 @@ if it happened before it and had been recorded by then. All times are UTC withou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import ibis
 import ibis.expr.types as ir
@@ -39,15 +39,15 @@ def known_contracts(subscriptions: ir.Table, begins: str, as_of: datetime, now: 
 def contract_clock(rows: ir.Table, as_of: datetime) -> ir.Value:
     """Up to when a customer's contracts are known, as `clock` for what happens: a time, at most the as-of date.
 
-    Where ``known_until`` says how far they were loaded, this is the second after it, or after the customer's newest
-    record: of a contract that was to begin, to end or to be paid since, nothing says that it did.
+    Where ``known_until`` says how far they were loaded, this is the first second from it on, or after the customer's
+    newest record: of a contract that was to begin, to end or to be paid since, nothing says that it did.
     """
     now = timestamp(as_of)
     if "known_until" not in rows.columns:
         return now
     known_at = ibis.ifelse(rows.recorded_at <= now, rows.recorded_at, ibis.null("timestamp(6)"))
     newest = known_at.max().over(ibis.window(group_by=rows.customer_id))
-    complete = ibis.greatest(newest.fill_null(rows.known_until), rows.known_until)
+    complete = ibis.greatest(newest.fill_null(_last_known(rows)), _last_known(rows))
     return ibis.least(complete.truncate("s") + ibis.interval(seconds=1), now)
 
 
@@ -62,6 +62,21 @@ def contracts_recorded_by(subscriptions: ir.Table, until: datetime) -> ir.Table:
 def recorded_by(table: ir.Table, until: datetime) -> ir.Table:
     """Keep the rows that had been recorded by then (inclusive); a row without record time was at once."""
     return table.filter(table.recorded_at.isnull() | (table.recorded_at <= timestamp(until)))
+
+
+def _last_known(rows: ir.Table) -> ir.TimestampValue:
+    """The newest time before ``known_until``, which is exclusive."""
+    return rows.known_until - ibis.interval(microseconds=1)
+
+
+def whole_second(time: datetime) -> datetime:
+    """The first whole second that does not lie before a time.
+
+    >>> whole_second(datetime(2024, 3, 1, 12, 0, 0, 1)).time(), whole_second(datetime(2024, 3, 1)).time()
+    (datetime.time(12, 0, 1), datetime.time(0, 0))
+    """
+    whole = time.replace(microsecond=0)
+    return whole if whole == time else whole + timedelta(seconds=1)
 
 
 def timestamp(time: datetime) -> ir.TimestampScalar:
@@ -80,15 +95,15 @@ def days_before(time: ir.Value, as_of: datetime | ir.Value) -> ir.Value:
 def clock(rows: ir.Table, happened: str, as_of: datetime, *later: ir.Value) -> ir.Value:
     """Up to when a customer's rows of a table are known, in whole seconds since 1970: at most up to the as-of date.
 
-    Where ``known_until`` says how far the tables were loaded, this is the second after it, or after the newest row of
-    the customer that happened or came since: that nothing else came does not say that nothing else happened.
+    Where ``known_until`` says how far the tables were loaded, this is the first second from it on, or after the newest
+    row of the customer that happened or came since: that nothing else came does not say that nothing else happened.
     `later`: what else happened to a row, as far as it is known at the as-of date.
     """
     if "known_until" not in rows.columns:
         return _epoch(as_of)
     times = ibis.greatest(*(t.fill_null(rows[happened]) for t in (rows[happened], rows.recorded_at, *later)))
     newest = times.max().over(ibis.window(group_by=rows.customer_id))
-    return ibis.least(whole_seconds(ibis.greatest(newest, rows.known_until)) + 1.0, _epoch(as_of))
+    return ibis.least(whole_seconds(ibis.greatest(newest, _last_known(rows))) + 1.0, _epoch(as_of))
 
 
 def _epoch(as_of: datetime) -> ir.Value:

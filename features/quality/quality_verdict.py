@@ -6,6 +6,7 @@ Nothing heavy is imported for it; `features.quality.quality_gate` judges.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,12 @@ class QualityError(DataError):
 def latest_verdict(workspace: Workspace) -> dict[str, Any] | None:
     """The verdict on the newest load, with its ``fingerprint``; None before the first ingest."""
     return read_if_any(workspace.loads.newest(VERDICT))
+
+
+def loaded_at(workspace: Workspace) -> datetime | None:
+    """When the current load was read, to the second; None before the first ingest."""
+    verdict = read_if_any(workspace.loads.current(VERDICT))
+    return None if verdict is None else datetime.fromisoformat(verdict["at"])
 
 
 def usual_amounts(workspace: Workspace) -> dict[str, float]:

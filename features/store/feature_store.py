@@ -26,6 +26,7 @@ from configs.workspace import Workspace
 from configs.yaml_file import read_yaml
 from features.labels.ready_label import known_to_have_left
 from features.people.identity import load_alias_map
+from features.quality import quality_verdict
 from features.schema import load_schema
 from features.store.online_rows import configure_online_store, has_online_store, open_online_rows, table_name
 from features.store.timestamps import from_micros, to_micros
@@ -68,23 +69,42 @@ def apply(workspace: Workspace, settings: Settings | None = None) -> None:
 def materialize(workspace: Workspace) -> int:
     """Put the rows of the newest moment online and return how many there are; who is known to have left is not.
 
-    Rows of an earlier moment go. Rows of a later one, which a refresh or an event wrote, stay until
-    `features.refresh.start_from_build` computes them again: an event is never taken back, not even for a second.
+    Rows of an earlier moment go. Those of a later one, and of this one those that a refresh or an event wrote since the
+    load, stay until `features.refresh.start_from_build` computes them again: an event is not taken back meanwhile.
     """
     path = workspace.features / "rows.parquet"
     newest = pd.read_parquet(path, columns=["as_of"])["as_of"].max()
     online, left = OnlineWriter(workspace, filling=True), known_to_have_left(workspace.features)
-    file = pq.ParquetFile(path)
+    file, known_by = pq.ParquetFile(path), known_by_load(workspace)
     count = 0
     for batch in file.iter_batches(CHUNK):
         rows = batch.to_pandas()
         rows = rows[(rows["as_of"] == newest) & ~rows["customer_id"].isin(left)]
         count += len(rows)
-        online.write(rows, to_micros(newest))
+        online.write(rows, known_by)
     online.drop_older_than(newest)
     online.set_filled()
     online.close()
     return count
+
+
+def known_by_load(workspace: Workspace, position: int = 0) -> int:
+    """What tells of two online rows of one moment which knows more: when the load was read that the newer one rests on.
+
+    Parameters
+    ----------
+    workspace
+        Holds the current load.
+    position
+        How far the event log was read, see `features.store.event_log`: whoever knows later events knows more.
+
+    Returns
+    -------
+    int
+        Microseconds since 1970.
+    """
+    at = quality_verdict.loaded_at(workspace)
+    return position if at is None else max(position, to_micros(at))
 
 
 class OnlineWriter:
@@ -125,8 +145,7 @@ class OnlineWriter:
         rows
             ``customer_id, as_of`` (whole seconds), then all features.
         position
-            How far the event log was read for them, see `features.store.event_log`; of two rows of one moment, the one
-            that read further stays.
+            What is known by the rows, see `known_by_load`; of two rows of one moment, the one that knows more stays.
 
         Returns
         -------

@@ -24,6 +24,7 @@ from features.schema import features_of, schema_of
 from features.store import feature_store
 from features.store.event_log import Event, EventLog, tables_with_events
 from features.store.feature_store import OnlineFeatures, materialize
+from features.windows import whole_second
 
 NOW = datetime(2024, 9, 5, 12, 0, 0, 250_000, tzinfo=UTC)
 MOMENT = datetime(2024, 9, 5, 12, 0, 1)
@@ -71,7 +72,7 @@ def test_a_refresh_of_everyone_is_a_full_build(fresh: Workspace, few: Settings, 
     told = refresh.refresh(few, fresh, NOW, everyone=True)
     assert told == {"as_of": "2024-09-05T12:00:01Z", "customers": 120, "touched": 120, "online": 120, "gone": 0}
     found = online(fresh, ids)
-    complete = refresh.second_after(end_of_known(read_tables(connect(), fresh.tables), few))
+    complete = whole_second(end_of_known(read_tables(connect(), fresh.tables), few))
     moments = found["as_of"].dt.tz_localize(None)
     assert (moments[ids[:2]] == MOMENT).all()  # orders of theirs came; of the others, none since the last load
     assert moments[ids[2:]].between(complete, complete + timedelta(hours=1)).all()
