@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 
+from configs.workspace import Workspace
 from features.build import features_as_of
 from features.contract_terms import with_grace
 from features.schema import feature_columns
@@ -30,3 +32,14 @@ class FeatureRows:
             self._queries[key] = AsOfStatements(lambda t: [str(backend.compile(features_as_of(tables, columns, t)))])
         [query] = self._queries[key].at(as_of)
         return backend.con.execute(query).df().set_index("customer_id").sort_index()
+
+
+def recorded_later(workspace: Workspace) -> set[str]:
+    """Customers of whom a row of the tables was recorded, or redeemed, after the newest moment of the features."""
+    newest = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of"])["as_of"].max().tz_localize(None)
+    found: set[str] = set()
+    for name in ("orders", "interactions", "contacts"):
+        rows = pd.read_parquet(workspace.tables / f"{name}.parquet")
+        times = [rows[c] > newest for c in ("recorded_at", "redeemed_at") if c in rows]
+        found |= set(rows.loc[np.logical_or.reduce(times), "customer_id"])
+    return found
