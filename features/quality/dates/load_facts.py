@@ -85,7 +85,7 @@ def event_times(one: ValidatedTable) -> Iterator[pd.Series]:
 def rows_a_day(times: Iterable[pd.Series]) -> pd.Series:
     """How many of the times there are of each day, by the day (midnight) in ascending order.
 
-    >>> rows_a_day([pd.Series(pd.to_datetime(["2024-01-02 10:00", "2024-01-01"]))]).tolist()
+    >>> rows_a_day([pd.Series(pd.to_datetime(["2024-01-02 10:00", "2024-01-01 00:00"]))]).tolist()
     [1, 1]
     """
     counts = [part.dt.floor("D").value_counts() for part in times]
