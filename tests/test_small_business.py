@@ -46,7 +46,7 @@ def test_thirty_customers_are_answered_until_there_are_enough_for_trees(staycast
     for verb in (("evaluate",), ("reproduce", "clv/1")):
         done = staycast(*verb, "--config", few, "--workspace", place, "--json")
         assert done.returncode == 0, done.stderr
-    more = config(tmp_path, "test", customers=900, months=14, seed=5)
+    more = config(tmp_path, "test", customers=1200, months=14, seed=5)
     reason = ("--accept-quality", "--reason", "the export was widened")
     done = staycast("run", "--config", more, "--workspace", place, "--by", "the tests", *reason, "--json")
     assert done.returncode == 0, done.stderr
