@@ -79,6 +79,7 @@ def test_a_moved_workspace_serves_evaluates_trains_and_rolls_back(moved: Workspa
     assert answer("reproduce", "churn/2")["identical"]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:mlflow")  # its own types, while it is first imported
 def test_mlflow_itself_finds_the_models_of_a_moved_workspace(moved: Workspace) -> None:
     import mlflow
 
