@@ -239,8 +239,9 @@ def refresh(
             selects = _select_customers(backend, tables, touched[start : start + CHUNK])
             rows = features.rows(selects, as_of)
             rows = online.not_earlier(rows) if is_present else rows
-            written += online.write(rows, known_by)
-            newer += online.newer(rows)
+            count = online.write(rows, known_by)
+            newer += online.newer(rows) if count < len(rows) else []
+            written += count
             moments += rows["as_of"].dt.tz_localize(None).drop_duplicates().tolist()
         online.delete(removed, as_of)
     known = _save_fingerprints(backend, workspace, without=newer)
@@ -270,9 +271,8 @@ def start_from_build(settings: Settings, workspace: Workspace, now: datetime | N
     as_of, just_before = next_whole_second(began, position), newest - timedelta(microseconds=1)
     with closing(OnlineWriter(workspace)) as online:
         later = online.newer_than(newest)
-        _create_fingerprints(backend, tables, as_of)
-        known = {row[0] for row in backend.con.execute("SELECT customer_id FROM fingerprints").fetchall()}
-        online.delete(sorted(set(online.newer_than(just_before)) - known), as_of)
+        known = customers_as_of(tables["customers"], as_of).customer_id.execute()
+        online.delete(sorted(set(online.newer_than(just_before)).difference(known)), as_of)
     _create_fingerprints(backend, tables, newest.replace(tzinfo=None))
     _save_fingerprints(backend, workspace, without=later)
     _sort_tables(backend, base, workspace)

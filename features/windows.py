@@ -47,7 +47,8 @@ def contract_clock(rows: ir.Table, as_of: datetime) -> ir.Value:
         return now
     known_at = ibis.ifelse(rows.recorded_at <= now, rows.recorded_at, ibis.null("timestamp(6)"))
     newest = known_at.max().over(ibis.window(group_by=rows.customer_id))
-    complete = ibis.greatest(newest.fill_null(_last_known(rows)), _last_known(rows))
+    loaded = _last_known(rows)
+    complete = ibis.greatest(newest.fill_null(loaded), loaded)
     return ibis.least(complete.truncate("s") + ibis.interval(seconds=1), now)
 
 

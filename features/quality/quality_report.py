@@ -75,7 +75,7 @@ def dimensions(checked: Mapping[str, ValidatedTable], settings: Settings) -> dic
 def main_cause(one: ValidatedTable, dimension: str) -> tuple[str, str]:
     """The column to which most of what a dimension lacks goes back, and the reason in brackets."""
     if dimension == "freshness":
-        return one.table.time, f" (newest row {_iso(_newest(one))})"
+        return one.table.time, f" (newest row {_iso(_span(one)[1])})"
     reasons = one.quarantined["reason"].astype(str)
     top = count_reasons(one, split_reasons(reasons[reasons.str.contains(_REASON_PATTERNS[dimension])]))
     top = top[top.index.str.contains(_REASON_PATTERNS[dimension])]
@@ -119,15 +119,16 @@ def _rows_before_event(one: ValidatedTable, column: str) -> float:
     return float(one.source_rows[pd.concat(early)].sum())
 
 
-def _newest(one: ValidatedTable) -> Any:
-    """When the newest row of a table happened; None if it has none."""
-    return max((t for part in event_times(one) if pd.notna(t := part.max())), default=None)
+def _span(one: ValidatedTable) -> tuple[Any, Any]:
+    """When the oldest and the newest row of a table happened; None if it has none."""
+    ends = [(part.min(), part.max()) for part in event_times(one) if part.notna().any()]
+    return min((oldest for oldest, _ in ends), default=None), max((newest for _, newest in ends), default=None)
 
 
 def _freshness(one: ValidatedTable, until: datetime | None, max_age_days: int) -> float:
     if one.table.name in ONE_ROW_A_CUSTOMER or until is None:
         return 1.0
-    newest, days = _newest(one), rows_a_day(event_times(one)).index
+    newest, days = _span(one)[1], rows_a_day(event_times(one)).index
     if newest is None:
         return 1.0
     age = (until - newest).total_seconds() / 86_400
@@ -142,7 +143,7 @@ def _data_end(checked: Mapping[str, ValidatedTable], settings: Settings) -> date
 
 
 def _table(one: ValidatedTable, until: datetime | None, settings: Settings) -> dict[str, Any]:
-    newest, oldest = _newest(one), min((t for part in event_times(one) if pd.notna(t := part.min())), default=None)
+    oldest, newest = _span(one)
     age = ((until or pd.NaT) - newest).total_seconds() / 86_400 if newest is not None else None
     reasons = {str(reason): int(n) for reason, n in count_reasons(one, one.quarantined["reason"]).items()}
     reasons |= {"the person was erased": one.erased} if one.erased else {}

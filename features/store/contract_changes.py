@@ -12,9 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-import pandas as pd
-
-from configs.settings import naive_utc
+from features.store.timestamps import micros_of, to_micros
 
 IN_ORDER = (("paused_at", "resumes_at"), ("started_at", "trial_ends_at"))
 FIXED = ("plan", "price_per_month")
@@ -62,22 +60,16 @@ def change_faults(
 
 def has_begun(state: Mapping[str, Any], now: datetime) -> bool:
     """Whether a contract runs, or ran: it is known, and neither its start nor the end of its trial lies ahead."""
-    utc = [_utc(state[n]) for n in ("started_at", "trial_ends_at") if state.get(n) is not None]
-    return bool(utc) and max(utc) < pd.Timestamp(naive_utc(now), tz="UTC")
+    begins = [micros_of(state[n]) for n in ("started_at", "trial_ends_at") if state.get(n) is not None]
+    return bool(begins) and max(begins) < to_micros(now)
 
 
 def _swapped(state: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Pairs of `IN_ORDER` in the wrong order, of which the event gives one; every event gives ``started_at``."""
     for first, later in IN_ORDER:
         is_given = later in row or (first in row and first != "started_at")
-        if is_given and state.get(first) and state.get(later) and _utc(state[later]) < _utc(state[first]):
+        if is_given and state.get(first) and state.get(later) and micros_of(state[later]) < micros_of(state[first]):
             yield first, later
-
-
-def _utc(time: Any) -> pd.Timestamp:
-    """A time of an event (a text) or a table; without an offset it is UTC."""
-    given = pd.Timestamp(time)
-    return given.tz_localize("UTC") if given.tzinfo is None else given
 
 
 def _differs(before: Any, row: Mapping[str, Any], name: str) -> bool:

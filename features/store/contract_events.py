@@ -17,7 +17,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.store.contract_notice import taken_back
-from features.store.timestamps import MICROSECOND, from_micros, to_micros
+from features.store.timestamps import MICROSECOND, from_micros, micros_of, to_micros
 from features.tables import TABLES
 
 GIVEN = "given_"
@@ -94,7 +94,7 @@ def at_arrival(row: Mapping[str, Any], skew: timedelta) -> dict[str, Any]:
     True
     """
     arrival = row["recorded_at"]
-    times = {n: to_micros(datetime.fromisoformat(row[n])) for n in TIMES if row.get(n) is not None}
+    times = {n: micros_of(row[n]) for n in TIMES if row.get(n) is not None}
     ahead = [n for n, time in times.items() if arrival <= time <= arrival + skew // MICROSECOND]
     return {**row, **dict.fromkeys(ahead, from_micros(arrival - 1).isoformat())}
 

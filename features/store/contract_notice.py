@@ -10,11 +10,10 @@ withdraws none. A ``cancelled_at`` that stands for never (``9999-12-31``) is non
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from features.contract_terms import ENDLESS_YEARS, ENDS_WITH_PERIOD, NEVER_BEGAN, OVER
-from features.store.timestamps import to_micros
+from features.store.timestamps import micros_of
 
 FOLLOWS = ("cancelled_at", "cancel_at_period_end", "ended_at")
 
@@ -81,9 +80,4 @@ def _is_cancelled(row: Mapping[str, Any]) -> bool:
     cancelled, started = (row.get(n) for n in ("cancelled_at", "started_at"))
     if not cancelled or not started:
         return bool(cancelled)
-    return (_micros(cancelled) - _micros(started)) / (365.25 * 86_400e6) <= ENDLESS_YEARS
-
-
-def _micros(time: Any) -> int:
-    """Microseconds since 1970 of a time of an event (a text) or a table."""
-    return to_micros(datetime.fromisoformat(str(time)))
+    return (micros_of(cancelled) - micros_of(started)) / (365.25 * 86_400e6) <= ENDLESS_YEARS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -15,6 +16,15 @@ def to_micros(time: datetime) -> int:
     (1000000, 0)
     """
     return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - EPOCH) // MICROSECOND
+
+
+def micros_of(given: Any) -> int:
+    """As `to_micros`, of a time as an event (a text in ISO 8601) or a table has it.
+
+    >>> micros_of("1970-01-01T00:00:01Z")
+    1000000
+    """
+    return to_micros(datetime.fromisoformat(str(given)))
 
 
 def from_micros(micros: int) -> datetime:

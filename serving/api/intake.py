@@ -124,8 +124,9 @@ class EventIntake:
         from features.store.event_log import Fault
 
         log, refresh = self._components()
-        logged = log.known([e.event_id for e in events])
-        rows = [(i, e.row) for i, e in enumerate(events) if e.table == "subscriptions" and e.event_id not in logged]
+        contracts = [(i, e) for i, e in enumerate(events) if e.table == "subscriptions"]
+        logged = log.known([e.event_id for _, e in contracts]) if contracts else set()
+        rows = [(i, e.row) for i, e in contracts if e.event_id not in logged]
         if not rows:
             return []
         known = refresh.contracts(persons, [str(row["subscription_id"]) for _, row in rows])
