@@ -14,7 +14,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
@@ -24,7 +23,7 @@ from ibis.backends import BaseBackend
 from configs.errors import ConfigError, NotReadyError
 from configs.settings import Engine
 from features.people.identity import FILE as ALIAS_FILE
-from features.sql import AsOfStatements, quote_identifier, quote_literal
+from features.sql import QUIET, AsOfStatements, connect_duckdb, quote_identifier, quote_literal
 
 MEMORY_GIB = 6
 ROWS_AT_ONCE = 20_000_000
@@ -72,6 +71,7 @@ def _settings(share: int = 1) -> list[str]:
     spill = Path(tempfile.gettempdir()) / f"staycast-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     return [
         "SET TimeZone = 'UTC'",
+        QUIET,
         "SET ieee_floating_point_ops = false",  # a division by zero is null, as on Spark
         "SET preserve_insertion_order = false",
         f"SET memory_limit = '{min(MEMORY_GIB, 0.8 * there) / share:.2f}GiB'",
@@ -265,7 +265,7 @@ def merge(parts: Sequence[Path], path: Path, columns: dict[str, str], order: Seq
         Names of the columns to sort by.
     """
     chosen = ", ".join(f"{expression} as {quote_identifier(name)}" for name, expression in columns.items())
-    with duckdb.connect() as connection:
+    with connect_duckdb() as connection:
         for statement in _settings():
             connection.execute(statement)
         connection.execute(

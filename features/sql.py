@@ -1,5 +1,7 @@
 """SQL text: names and strings, written so that no character of theirs can end them, and queries as of any date.
 
+Every connection to DuckDB is opened here, or is told `QUIET`.
+
 What DuckDB and SQLite take as it stands; another database's quotes are an argument.
 """
 
@@ -7,8 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+QUIET = "set enable_progress_bar = false"
 FIRST, SECOND = datetime(1999, 12, 31, 23, 59, 58), datetime(2011, 10, 9, 8, 7, 6)
+
+
+def connect_duckdb(database: str = ":memory:", **options: Any) -> DuckDBPyConnection:
+    """Open a DuckDB database.
+
+    Where Python has no script file (a notebook, ``python -c``), DuckDB prints a progress bar to the standard output
+    after two seconds, into what ``--json`` prints.
+
+    Parameters
+    ----------
+    database
+        The file; a database in memory if left out.
+    options
+        Of `duckdb.connect`.
+    """
+    import duckdb
+
+    connection = duckdb.connect(database, **options)
+    connection.execute(QUIET)
+    return connection
 
 
 def quote_literal(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import duckdb
 import pandas as pd
 
 from features.numbers.currencies import currency_of
@@ -16,6 +15,7 @@ from features.numbers.reading import (
     tokens_sql,
     value_sql,
 )
+from features.sql import connect_duckdb
 
 TOLERATED, FEWEST = 0.02, 20
 
@@ -90,7 +90,7 @@ def read_column(texts: pd.Series, decimal: str | None = None) -> TextColumn:
     stripped = stripped.mask(stripped == "")
     counts = stripped.value_counts()
     distinct = pd.DataFrame({"x": counts.index.astype(object), "n": counts.to_numpy("int64")})
-    with duckdb.connect() as connection:
+    with connect_duckdb() as connection:
         connection.register("given", distinct.astype({"x": object}))
         connection.execute("create table texts as select cast(x as varchar) as x, n from given")
         row = connection.execute(

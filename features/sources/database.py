@@ -44,7 +44,7 @@ from configs.variables import SECRET_KEYS, Address, expand
 from features.sources.mapping import TableMapping, check_names, parse, require_table
 from features.sources.part_reader import Part
 from features.sources.staging import Raw, read, staging
-from features.sql import quote_qualified
+from features.sql import connect_duckdb, quote_qualified
 
 BLOCK_ROWS = 20_000
 
@@ -231,7 +231,7 @@ class _DuckDb(_Source):
 
     def __init__(self, file: Path) -> None:
         try:
-            self.connection = duckdb.connect(str(file), read_only=True)
+            self.connection = connect_duckdb(str(file), read_only=True)
             self.connection.execute("set TimeZone = 'UTC'")
         except duckdb.Error as error:
             raise DataError(f"cannot open '{file}' as a DuckDB database: {self.clean(error)}") from None

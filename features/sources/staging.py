@@ -31,7 +31,7 @@ from features.sources.rows.rules import comparable, keep_rows, rows_left_out
 from features.sources.rows.shared_ids import shared_id_notes
 from features.sources.rows.unread import unread_meanings
 from features.sources.rows.versions import keep_newest
-from features.sql import quote_literal
+from features.sql import connect_duckdb, quote_literal
 from features.tables import CURRENCY, LEFT_OUT, REASON, TABLES, UNREAD
 
 MEMORY, MEMORY_TO_READ = "768MB", "256MB"
@@ -72,7 +72,7 @@ def staging() -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     with tempfile.TemporaryDirectory(prefix="staycast-") as name:
         folder = Path(name)
         (folder / "spill").mkdir()
-        with duckdb.connect(str(folder / "staging.duckdb"), config={"memory_limit": MEMORY}) as connection:
+        with connect_duckdb(str(folder / "staging.duckdb"), config={"memory_limit": MEMORY}) as connection:
             connection.execute("set temp_directory = " + quote_literal(str(folder / "spill")))
             connection.execute("set TimeZone = 'UTC'")
             connection.execute("pragma force_compression = 'uncompressed'")  # a copy that is read a few times

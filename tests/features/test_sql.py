@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from features.store.event_log import Event, EventLog
 from features.store.online_rows import SqliteRows
 from features.windows import days_before, timestamp
 
+ROOT = Path(__file__).parent.parent.parent
 HOSTILE = ["it's", 'say "no"', "a; DROP TABLE orders --", "50 %s %", "[a] (b)", "Größe ☂ 値", "'); --", "back\\slash"]
 IDS = ["c1", "o'Hara", 'c"2', "c3; --", "100%", "Zoë [4]"]
 NOW = datetime(2024, 9, 5, tzinfo=UTC)
@@ -139,3 +142,18 @@ def test_columns_are_compiled_once_for_all_dates(edge_tables: dict[str, ir.Table
     statements = AsOfStatements(compile_at)
     assert len(dates) == 2
     assert statements.at(datetime(2024, 3, 1)) == compile_at(datetime(2024, 3, 1)) and len(dates) == 3
+
+
+def test_no_connection_prints_a_progress_bar_where_python_has_no_script_file() -> None:
+    script = (
+        "from features.engine import connect; from features.sql import connect_duckdb\n"
+        "for c in (connect_duckdb(), connect().con):\n"
+        "    print(*c.execute(\"select current_setting('enable_progress_bar')\").fetchone())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_no_other_module_opens_a_connection_of_its_own() -> None:
+    opened = [path for path in (ROOT / "features").rglob("*.py") if "duckdb.connect(" in path.read_text("utf-8")]
+    assert sorted(path.name for path in opened) == ["engine.py", "sql.py"]

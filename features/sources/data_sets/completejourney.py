@@ -12,11 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from configs.errors import ConfigError, DataError
 from configs.fingerprint import fingerprint
-from features.sql import quote_literal
+from features.sql import connect_duckdb, quote_literal
 from features.tables import SOURCE_GRAIN
 
 if TYPE_CHECKING:
@@ -70,7 +68,7 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """
     files = {path.stem: quote_literal(str(path)) for path in _folder(options).glob("*.parquet")}
     queries = {"customers": CUSTOMERS, "orders": ORDERS, "contacts": CONTACTS}
-    with duckdb.connect() as connection:
+    with connect_duckdb() as connection:
         tables = {name: connection.sql(query.format(**files)).df() for name, query in queries.items()}
     tables["orders"].attrs[SOURCE_GRAIN] = "basket line"
     return tables

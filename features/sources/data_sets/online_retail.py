@@ -27,7 +27,7 @@ import duckdb
 from configs.errors import DataError
 from configs.fingerprint import files_fingerprint, fingerprint
 from features.sources.data_sets.options import known_file
-from features.sql import quote_literal
+from features.sql import connect_duckdb, quote_literal
 from features.tables import REASON, SOURCE_GRAIN, SOURCE_ROWS
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def load(options: dict[str, Any]) -> dict[str, pd.DataFrame]:
     path = known_file(options)
     reader = "read_parquet({})" if path.suffix == ".parquet" else "read_csv({}, all_varchar = true, parallel = false)"
     source = reader.format(quote_literal(str(path)))
-    with duckdb.connect() as connection:
+    with connect_duckdb() as connection:
         try:
             columns = connection.sql(f"select * from {source} limit 0").columns
             missing = [name for name in NEEDED if name not in columns]

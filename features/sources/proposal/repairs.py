@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import duckdb
 import pandas as pd
 
 from features.sources.proposal.tables import Reading, TableGuess
 from features.sources.rows.ids import MEANINGS, UNKNOWN_SHARE, Repair, best_repair, example_of, merges
+from features.sql import connect_duckdb
 from features.tables import ONE_ROW_A_CUSTOMER
 
 MOST_IDS = 2_000
@@ -51,7 +51,7 @@ def with_repairs(tables: Mapping[str, Entries]) -> dict[str, Entries]:
 
 def _merges(known: pd.Series, repairs: tuple[Repair, ...]) -> bool:
     """Whether all repairs one after the other make two customers one."""
-    with duckdb.connect() as connection:
+    with connect_duckdb() as connection:
         connection.register("given", pd.DataFrame({"id": known.to_numpy(object)}))
         return merges(connection, "given", repairs)
 

@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import duckdb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from features.sources.rows.versions import keep_newest
+from features.sql import connect_duckdb
 from features.tables import SOURCE_ROWS, TABLES, moments
 
 ASIDE = ("entry", "place", "counted")
@@ -103,7 +103,7 @@ def _judged(table: str, rows: pd.DataFrame, entries: int) -> Versions:
         rows = _rows_of_customers(rows)
     names = [TABLES[table].key, "customer_id", TABLES[table].time, "recorded_at", "content"]
     columns = ["v0", "v1", "v2", "v3", "v4", *ASIDE, "part_place"]
-    with duckdb.connect() as connection:
+    with connect_duckdb() as connection:
         connection.register("given", rows.assign(part_place=rows["entry"]).set_axis(columns, axis=1))
         connection.execute("create table stacked as select * from given")
         left_out = keep_newest(connection, table, "stacked", names, aside=ASIDE, counted="counted")

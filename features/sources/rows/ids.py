@@ -16,7 +16,7 @@ import duckdb
 import pandas as pd
 
 from configs.errors import DataError
-from features.sql import quote_literal
+from features.sql import connect_duckdb, quote_literal
 
 Repair = Literal["decimal", "exponent", "leading_zeros", "case", "width", "unicode", "salesforce", "mark"]
 UNKNOWN_SHARE = 0.005  # of the rows; fewer ids that no customer has are single errors
@@ -101,7 +101,7 @@ def best_repair(unknown: pd.Series, known: pd.Series) -> tuple[tuple[Repair, ...
         The repairs, how many unknown ids they make customers of, how many were asked, and an unknown id with the
         customer's that it becomes; None if nothing does.
     """
-    with duckdb.connect() as connection:
+    with connect_duckdb() as connection:
         for name, ids in (("asked", unknown), ("customers", known)):
             connection.register("given", pd.DataFrame({"id": ids.astype(str).to_numpy(object)}))
             connection.execute(f"create table {name} as select id from given")
