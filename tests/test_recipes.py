@@ -233,12 +233,14 @@ def test_every_recipe_of_the_page_is_tried() -> None:
     assert PAGE.split("\n# Recipes\n")[1].count("```") == 2 * sum(map(len, RECIPES.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", RECIPES)
 def test_a_recipe_does_what_it_says(title: str, checkout: Path, forked: Forked) -> None:
     done = follow(title, checkout, forked)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("title", "block"),
     [pytest.param(t, b, id=f"{t}-{b.path}") for t, blocks in RECIPES.items() for b in blocks if b.path[:6] != "tests/"],
@@ -255,6 +257,7 @@ def test_a_new_module_of_a_recipe_comes_with_its_test(title: str) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_code_of_all_recipes_together_is_in_the_style_of_the_house(checkout: Path) -> None:
     blocks = [block for blocks in RECIPES.values() for block in blocks]
     for block in blocks:

@@ -33,6 +33,7 @@ def records(bench: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(bench["run"](TRIALS, businesses=("synthetic",)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_corruption_is_stopped_in_every_trial(records: pd.DataFrame, kind: str) -> None:
     mine = records[records["kind"] == kind]
@@ -40,6 +41,7 @@ def test_a_corruption_is_stopped_in_every_trial(records: pd.DataFrame, kind: str
     assert mine["found"].map(bool).all(), mine[["what", "found"]].to_dict("records")
 
 
+@pytest.mark.slow
 def test_a_clean_load_is_never_stopped(records: pd.DataFrame) -> None:
     clean = records[records["kind"] == "clean"]
     assert not clean["found"].map(bool).any()

@@ -35,6 +35,7 @@ def test_columns_in_passes_are_those_of_one_expression(edge_tables: dict[str, ir
     pd.testing.assert_frame_equal(passes, whole, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_two_builds_of_the_same_tables_are_equal_to_the_last_bit_however_many_work_at_once(
     built: Workspace, few: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def ratio_within_chance(forecast: pd.Series, label: pd.Series, taught: int) -> b
     return bool(abs(np.log(forecast.mean() / label.mean())) <= reach)
 
 
+@pytest.mark.slow
 def test_probabilities_are_true_at_later_moments(rolled: pd.DataFrame) -> None:
     """Beside what came, over both moments; beside the truth, at each: chance alone can bring what came to .02 there."""
     assert expected_calibration_error(rolled["label"], rolled["forecast"]) <= 0.02
@@ -89,6 +90,7 @@ def test_probabilities_are_true_at_later_moments(rolled: pd.DataFrame) -> None:
         assert expected_calibration_error(rows["true"], rows["forecast"]) <= 0.02
 
 
+@pytest.mark.slow
 def test_the_mean_forecast_lies_within_chance_of_the_rate(rolled: pd.DataFrame) -> None:
     """At 1 %, .02 would let a forecast pass that is three times too high."""
     taught = int(rolled["label"].mean() * CUSTOMERS * TAUGHT)
@@ -96,6 +98,7 @@ def test_the_mean_forecast_lies_within_chance_of_the_rate(rolled: pd.DataFrame) 
     assert rolled["forecast"].mean() / rolled["true"].mean() == pytest.approx(1, abs=4 / np.sqrt(taught))
 
 
+@pytest.mark.slow
 def test_forecasts_are_true_relative_to_their_size_from_the_least_to_the_greatest(rolled: pd.DataFrame) -> None:
     """Fifths of the forecast beside the known truth: none is off by half, the greatest by no more than a fifth."""
     fifth = rolled.groupby(quantile_bins(rolled["forecast"], 5))[["forecast", "true"]].mean()
@@ -103,6 +106,7 @@ def test_forecasts_are_true_relative_to_their_size_from_the_least_to_the_greates
     assert np.all((off > 0.5) & (off < 2)) and off[-1] == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.slow
 def test_no_probability_is_certain_where_leaving_is_rare(rolled: pd.DataFrame) -> None:
     assert rolled["forecast"].between(1e-5, 1 - 1e-3).all()
 

@@ -206,6 +206,7 @@ def test_a_whole_build_on_spark_stores_what_duckdb_stores(
         pd.testing.assert_frame_equal(here, there, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_who_was_contacted_is_told_alike_on_both(
     spark: BaseBackend, everything: dict[str, pd.DataFrame], opened: Any, tmp_path: Path
 ) -> None:
@@ -222,6 +223,7 @@ def test_who_was_contacted_is_told_alike_on_both(
     assert set(found[0].to_numpy().ravel()) == {0.0, 1.0}
 
 
+@pytest.mark.slow
 def test_batches_by_customer_change_no_feature(
     opened: Any, everything: dict[str, pd.DataFrame], tmp_path: Path
 ) -> None:

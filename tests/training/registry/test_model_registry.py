@@ -41,6 +41,7 @@ def promote(place: Path) -> None:
     model_registry.promote(Workspace(place), "churn", "2", "ada", "better", override=True)
 
 
+@pytest.mark.slow
 def test_a_promotion_killed_at_any_step_is_whole_or_none_once_somebody_comes(base: Path, tmp_path: Path) -> None:
     place = tmp_path / "place"
     shutil.copytree(base, place)
