@@ -17,9 +17,11 @@ The facts of a row that hold at any moment stand here; what of them was known on
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import pandas as pd
 
 CONTRACTS = "subscriptions"
 ENDLESS_YEARS = 50
@@ -45,6 +47,25 @@ ENDS_WITH_PERIOD = ("non_renewing", "pending_cancel", "pending_cancellation", "c
 OVER = ("canceled", "cancelled", "ended", "expired", "terminated", "churned", "closed", "completed")
 WITHOUT_EFFECT = ("active", "live", "paused", "on_hold", "past_due", "unpaid", "overdue", "future")
 STATUSES = (*NEVER_BEGAN, *IN_TRIAL, *ENDS_WITH_PERIOD, *OVER, *WITHOUT_EFFECT)
+
+
+def status_word(status: Any) -> Any:
+    """A status as it is compared, of one contract as a text, or of a table's (`ibis`): ``In-Trial`` is ``in_trial``.
+
+    >>> status_word(" In-Trial")
+    'in_trial'
+    """
+    return status.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def status_words(status: pd.Series) -> pd.Series:
+    """As `status_word`, of each row; missing stays missing.
+
+    >>> status_words(pd.Series([" In-Trial", None])).tolist()
+    ['in_trial', <NA>]
+    """
+    words = {text: status_word(str(text)) for text in status.dropna().unique()}
+    return status.map(words).astype("string")
 
 
 def with_grace(tables: Mapping[str, ir.Table], grace_days: int) -> dict[str, ir.Table]:
@@ -80,7 +101,7 @@ def with_terms(subscriptions: ir.Table) -> ir.Table:
     s = subscriptions
     s = s.mutate(**{n: ibis.null(kind) for n, kind in OPTIONAL.items() if n not in s.columns})
     s = s.mutate(**{n: _unless_endless(s, s[n]) for n in ENDLESS})
-    status = s.status.lower().replace("-", "_").replace(" ", "_")
+    status = status_word(s.status)
     of_status = ibis.ifelse(status.isin(ENDS_WITH_PERIOD), True, ibis.null("boolean"))
     s = s.mutate(
         with_period=ibis.coalesce(s.cancel_at_period_end == 1, of_status),

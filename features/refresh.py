@@ -69,6 +69,7 @@ from features.store.event_log import (
     tables_with_events,
 )
 from features.store.feature_store import OnlineWriter, known_by_load
+from features.store.kept_notice import shown_by
 from features.store.timestamps import from_micros, to_micros
 from features.tables import TABLES
 from features.windows import clock, contract_clock, known, known_contracts, timestamp, whole_second
@@ -371,7 +372,7 @@ class OnEventRefresher:
             loaded = loaded_contracts(self._tables[CONTRACTS], contracts)
         sent = [{**json.loads(c), "recorded_at": at} for name, c, at in rows if name == CONTRACTS]
         asked = [row for row in sent if row["subscription_id"] in contracts]
-        folded = {row["subscription_id"]: row for row in fold_contracts(asked, self._until, loaded)}
+        folded = {row["subscription_id"]: row for row in fold_contracts(asked, self._until, loaded, self._shown)}
         return {**loaded, **{key: state_of(state, loaded) for key, state in folded.items()}}
 
     def __call__(self, customer_ids: Sequence[str], clock: Callable[[], datetime]) -> datetime:
@@ -410,6 +411,7 @@ class OnEventRefresher:
         folder = self._workspace.refresh / SORTED_TABLES if _is_sorted_copy(self._workspace, tables) else tables
         self._tables, columns = open_tables(self._backend, folder, self._settings, self._workspace)
         self._until, self._dates = end_of_known(self._tables, self._settings), date_columns(self._tables)
+        self._shown = shown_by(self._tables[CONTRACTS], self._until) if CONTRACTS in self._tables else None
         complete = self._complete(self._tables)
         until = complete_until(self._settings, self._until)
         self._features = CompiledFeatures(self._backend, complete, columns, until)
@@ -453,7 +455,8 @@ class OnEventRefresher:
             self._load_rows(name, ids)
         counted, loaded = self._settings.counts_orders, self._loaded_contracts(logged)
         skew = self._settings.quality.clock_skew
-        frames = event_frames(logged, self._zone, self._aliases, self._until, counted, self._dates, loaded, skew)
+        known = (self._zone, self._aliases, self._until, counted, self._dates, loaded, skew, self._shown)
+        frames = event_frames(logged, *known)
         for name in self._tables:
             if name in self._no_events:
                 key, events = TABLES[name].key, frames.get(name, self._no_events[name])

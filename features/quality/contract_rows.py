@@ -11,7 +11,7 @@ import pandas as pd
 
 from configs.errors import DataError
 from configs.settings import naive_utc
-from features.contract_terms import ENDLESS_YEARS, ENDS_WITH_PERIOD, IN_TRIAL, NEVER_BEGAN, OVER, STATUSES
+from features.contract_terms import ENDLESS_YEARS, ENDS_WITH_PERIOD, IN_TRIAL, NEVER_BEGAN, OVER, STATUSES, status_words
 
 Ends = Literal["announced", "unannounced"]
 ENDS = ["ended_at", "cancelled_at", "renews_at", "paid_until"]
@@ -133,11 +133,6 @@ def contract_notes(checked: Mapping[str, Any], now: datetime) -> list[str]:
         said = ", ".join(repr(word[:20]) for word in unknown[:5])
         notes.append(f"subscriptions: status {said} changes nothing; map it under values.status if it should")
     return notes
-
-
-def status_words(status: pd.Series) -> pd.Series:
-    """Words of a status as they are compared: ``In-Trial`` is ``in_trial``."""
-    return status.astype("string").str.strip().str.lower().str.replace(r"[- ]", "_", regex=True)
 
 
 def _lasting(rows: pd.DataFrame) -> pd.Series:

@@ -3,7 +3,7 @@
 What an event leaves out stays as it was; null takes it back. A notice that is withdrawn takes along what follows from
 it, see `features.store.contract_notice`. So a contract has a row for each state that it was known in, from
 ``recorded_at`` until ``superseded_at``: a later event changes no earlier moment. A table that was loaded later knows
-better: events that arrived before the end of its data do not change rows that stand in it.
+better: events that arrived before the end of its data do not change what it says, see `features.store.kept_notice`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.store.contract_notice import taken_back
+from features.store.kept_notice import kept_of
 from features.store.timestamps import MICROSECOND, from_micros, micros_of, to_micros
 from features.tables import TABLES
 
@@ -30,7 +31,10 @@ NOT_LOADED: LoadedContracts = MappingProxyType({})
 
 
 def fold_contracts(
-    rows: Iterable[Mapping[str, Any]], until: datetime | None, loaded: LoadedContracts = NOT_LOADED
+    rows: Iterable[Mapping[str, Any]],
+    until: datetime | None,
+    loaded: LoadedContracts = NOT_LOADED,
+    shown: frozenset[str] | None = None,
 ) -> list[dict[str, Any]]:
     """One row a state of a contract from its events, oldest first.
 
@@ -43,12 +47,15 @@ def fold_contracts(
     loaded
         The rows of the table of these contracts, by id, see `loaded_contracts`: what an event takes back may stand
         there.
+    shown
+        What the table shows of any contract, see `features.store.kept_notice`; None: it contradicts all older events.
 
     Returns
     -------
     list of dict
         The columns given so far; ``recorded_at``, and ``superseded_at``, that of the next state, or None; `NEWER`: the
-        event came after `until`; `GIVEN`: what such events have given, to be laid over the table's row.
+        event came after `until`, or the table does not contradict it; `GIVEN`: what such events have given, to be laid
+        over the table's row.
 
     Examples
     --------
@@ -58,18 +65,46 @@ def fold_contracts(
     (3, 'a', 3, None)
     """
     limit = -1 if until is None else to_micros(until)
-    out: list[dict[str, Any]] = []
-    newest: dict[str, dict[str, Any]] = {}
+    of_contract: dict[str, list[dict[str, Any]]] = {}
+    newer = []
     for row in rows:
-        key = row["subscription_id"]
-        before = newest.get(key, {"subscription_id": key, GIVEN: frozenset()})
-        is_newer = row["recorded_at"] > limit
-        row = {**row, **taken_back(row, state_of(before, loaded if is_newer else NOT_LOADED))}
-        given = before[GIVEN] | row.keys() if is_newer else before[GIVEN]
-        state = {**before, **row, SUPERSEDED: None, NEWER: float(is_newer), GIVEN: given}
-        before[SUPERSEDED] = row["recorded_at"]
-        newest[key] = state
-        out.append(state)
+        if row["recorded_at"] > limit:
+            newer.append(row)
+        else:
+            _append(of_contract.setdefault(row["subscription_id"], []), row, NOT_LOADED)
+    for key, states in of_contract.items():
+        if key in loaded:
+            of_contract[key] = _beside(loaded[key], states, shown, limit)
+    for row in newer:
+        _append(of_contract.setdefault(row["subscription_id"], []), row, loaded, is_newer=True)
+    return [state for states in of_contract.values() for state in states]
+
+
+def _append(
+    states: list[dict[str, Any]], row: Mapping[str, Any], loaded: LoadedContracts, is_newer: bool = False
+) -> None:
+    """Append the state of a contract that an event gives."""
+    before = states[-1] if states else {"subscription_id": row["subscription_id"], GIVEN: frozenset()}
+    row = {**row, **taken_back(row, state_of(before, loaded))}
+    given = before[GIVEN] | row.keys() if is_newer else before[GIVEN]
+    before[SUPERSEDED] = row["recorded_at"]
+    states.append({**before, **row, SUPERSEDED: None, NEWER: float(is_newer), GIVEN: given})
+
+
+def _beside(
+    row: Mapping[str, Any], states: list[dict[str, Any]], shown: frozenset[str] | None, limit: int
+) -> list[dict[str, Any]]:
+    """States of older events beside the table's row: those before it is known, and those that it does not contradict.
+
+    A row without a record is known from its beginning on, and if that lies past the end of the data, all along.
+    """
+    is_known_later = row.get("recorded_at") is not None or micros_of(row["started_at"]) < limit
+    out = states if is_known_later else []
+    kept = [] if shown is None else kept_of(states, row, shown, limit)
+    ends = [*(since for since, _ in kept), None][1:]
+    for (since, columns), end in zip(kept, ends, strict=True):
+        state = {**states[-1], **columns, "recorded_at": since, SUPERSEDED: end}
+        out = [*out, {**state, NEWER: 1.0, GIVEN: frozenset(columns)}]
     return out
 
 
@@ -138,9 +173,11 @@ def merge_contracts(table: ir.Table, events: ir.Table) -> ir.Table:
     seen = table.left_join(first, key).drop(f"{key}_right")
     loaded = seen.mutate(**{SUPERSEDED: seen.first_newer}).select(*names, SUPERSEDED)
     changed = _laid_over(table, events)
-    before = events.inner_join(table.select(key, loaded_at=table.recorded_at), key)
-    before = before.filter((before[NEWER] == 0) & (before.recorded_at < before.loaded_at))
-    ends = ibis.least(before[SUPERSEDED].fill_null(before.loaded_at), before.loaded_at)
+    known_at = seen.recorded_at.fill_null(seen.started_at + ibis.interval(microseconds=1))  # without: once it has begun
+    known_at = ibis.least(known_at, seen.first_newer.fill_null(known_at))
+    before = events.inner_join(seen.select(key, known_at=known_at), key)
+    before = before.filter((before[NEWER] == 0) & (before.recorded_at < before.known_at))
+    ends = ibis.least(before[SUPERSEDED].fill_null(before.known_at), before.known_at)
     alone = [_alone(table, rows) for rows in (before.mutate(**{SUPERSEDED: ends}), events.anti_join(table, key))]
     kinds = {**table.schema(), SUPERSEDED: "timestamp(6)"}
     return ibis.union(*(rows.cast(kinds) for rows in (loaded, changed, *alone)))

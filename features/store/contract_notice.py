@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from features.contract_terms import ENDLESS_YEARS, ENDS_WITH_PERIOD, NEVER_BEGAN, OVER
+from features.contract_terms import ENDLESS_YEARS, ENDS_WITH_PERIOD, NEVER_BEGAN, OVER, status_word
 from features.store.timestamps import micros_of
 
 FOLLOWS = ("cancelled_at", "cancel_at_period_end", "ended_at")
@@ -41,13 +41,12 @@ def taken_back(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, 
     >>> taken_back({"cancel_at_period_end": 0.0}, known)
     {'cancelled_at': None, 'ended_at': None}
     """
-    by_status = word(known.get("status")) in ENDS_WITH_PERIOD
+    by_status = _word(known) in ENDS_WITH_PERIOD
     with_period = _with_period(known)
-    gives_notice = _is_cancelled({"started_at": known.get("started_at"), **given}) or _with_period(given)
-    if not (_is_cancelled(known) or with_period or by_status) or gives_notice:
+    if not (is_noticed(known) or by_status) or is_noticed({"started_at": known.get("started_at"), **given}):
         return {}
     drops_flag = with_period and "cancel_at_period_end" in given
-    drops_status = by_status and "status" in given and word(given["status"]) not in (*OVER, *NEVER_BEGAN)
+    drops_status = by_status and "status" in given and _word(given) not in (*OVER, *NEVER_BEGAN)
     if not ("cancelled_at" in given or drops_flag or drops_status):
         return {}
     columns = [*FOLLOWS, *(["status"] if by_status else [])]
@@ -55,29 +54,29 @@ def taken_back(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, 
     return {n: None for n in columns if known.get(n) is not None and n not in given and n not in kept}
 
 
-def word(status: Any) -> str:
-    """A status as it is compared, see `features.contract_terms.with_terms`.
+def is_noticed(row: Mapping[str, Any]) -> bool:
+    """Whether a contract is under notice, as `features.contract_terms.with_terms` has it."""
+    return has_day(row, "cancelled_at") or _with_period(row)
 
-    >>> word(" In-Trial")
-    'in_trial'
-    """
-    return str(status or "").strip().lower().replace("-", "_").replace(" ", "_")
+
+def _word(row: Mapping[str, Any]) -> str:
+    return str(status_word(str(row.get("status") or "")))
 
 
 def _with_period(row: Mapping[str, Any]) -> bool:
     """Whether a notice takes effect at the end of the period, as `features.contract_terms.with_terms` has it."""
     flag = row.get("cancel_at_period_end")
-    return flag == 1 if flag is not None else word(row.get("status")) in ENDS_WITH_PERIOD
+    return flag == 1 if flag is not None else _word(row) in ENDS_WITH_PERIOD
 
 
-def _is_cancelled(row: Mapping[str, Any]) -> bool:
-    """Whether there is a day of notice, as `features.contract_terms.with_terms` has it: not one that stands for never.
+def has_day(row: Mapping[str, Any], name: str) -> bool:
+    """Whether there is a day of notice or an end, as `features.contract_terms.with_terms` has it: none that is never.
 
     >>> row = {"started_at": "2024-01-01T00:00:00+00:00", "cancelled_at": "9999-12-31T00:00:00+00:00"}
-    >>> _is_cancelled(row), _is_cancelled({**row, "cancelled_at": "2024-01-02T00:00:00+00:00"})
+    >>> has_day(row, "cancelled_at"), has_day({**row, "cancelled_at": "2024-01-02T00:00:00+00:00"}, "cancelled_at")
     (False, True)
     """
-    cancelled, started = (row.get(n) for n in ("cancelled_at", "started_at"))
-    if not cancelled or not started:
-        return bool(cancelled)
-    return (micros_of(cancelled) - micros_of(started)) / (365.25 * 86_400e6) <= ENDLESS_YEARS
+    time, started = row.get(name), row.get("started_at")
+    if not time or not started:
+        return bool(time)
+    return (micros_of(time) - micros_of(started)) / (365.25 * 86_400e6) <= ENDLESS_YEARS

@@ -51,6 +51,7 @@ from features.store.contract_events import (
     merge_contracts,
 )
 from features.store.durable_file import DurableFile, transaction
+from features.store.kept_notice import shown_by
 from features.store.log_position import newest_recorded_at
 from features.store.timestamps import to_micros
 from features.tables import KINDS_THAT_COUNT, LARGEST, TABLES, Table, moments
@@ -343,14 +344,15 @@ def event_frames(
     dates: Mapping[str, Collection[str]] = NO_DATES,
     loaded: LoadedContracts = NOT_LOADED,
     skew: timedelta = NO_SKEW,
+    shown: frozenset[str] | None = None,
 ) -> dict[str, pd.DataFrame]:
     """The rows of events as checked tables, by name, see `EventLog.read`; only tables with a row.
 
     An event of an alias is given to the person, as an ingest does: the log keeps ids as they were sent, so that a
     link that is found later holds for earlier events, too. One with a number that cannot be computed with, or a time
     before `OLDEST`, from before such were refused, is left out. `until`: the data of the tables goes so far, and
-    `loaded`: the contracts of the table, see `fold_contracts`. Where orders are counted (`counts_orders`) they have no
-    amounts, whatever an event says. `dates`: columns of the tables in which midnight is a date alone, see
+    `loaded`, `shown`: the contracts of the table, see `fold_contracts`. Where orders are counted (`counts_orders`) they
+    have no amounts, whatever an event says. `dates`: columns of the tables in which midnight is a date alone, see
     `date_columns`; in all others it is a moment. `skew`: how far clocks may differ, see `at_arrival`.
     """
     by_table: dict[str, list[dict[str, Any]]] = {}
@@ -362,7 +364,7 @@ def event_frames(
             by_table.setdefault(table, []).append(row)
     if "subscriptions" in by_table:
         contracts = [at_arrival(row, skew) for row in by_table["subscriptions"]]
-        by_table["subscriptions"] = fold_contracts(contracts, until, loaded)
+        by_table["subscriptions"] = fold_contracts(contracts, until, loaded, shown)
     frames = {name: _frame(TABLES[name], own, zone, dates.get(name, ())) for name, own in by_table.items()}
     if counts_orders and "orders" in frames:
         frames["orders"]["amount"] = 1.0
@@ -446,9 +448,12 @@ def tables_with_events(
         rows, position = log.read()
     until = end_of_known(tables, settings)
     aliases, counted = load_alias_map(workspace.tables), settings.counts_orders
-    loaded = loaded_contracts(tables["subscriptions"], contract_ids(rows)) if "subscriptions" in tables else NOT_LOADED
+    loaded, shown = NOT_LOADED, None
+    if "subscriptions" in tables:
+        loaded = loaded_contracts(tables["subscriptions"], contract_ids(rows))
+        shown = shown_by(tables["subscriptions"], until)
     zone, dates = ZoneInfo(settings.time_zone), date_columns(tables)
-    frames = event_frames(rows, zone, aliases, until, counted, dates, loaded, settings.quality.clock_skew)
+    frames = event_frames(rows, zone, aliases, until, counted, dates, loaded, settings.quality.clock_skew, shown)
     out = {n: _union(backend, n, t, frames[n]) if n in frames else t for n, t in tables.items()}
     return with_grace(out, settings.churn.grace_days), position
 

@@ -17,10 +17,10 @@ from typing import Any
 import pandas as pd
 
 from configs.settings import Settings, naive_utc
-from features.contract_terms import ENDS_WITH_PERIOD, NEVER_BEGAN
+from features.contract_terms import ENDS_WITH_PERIOD, NEVER_BEGAN, status_words
 from features.labels.by_kind import EVENTS, data_end
 from features.quality.check import ValidatedTable
-from features.quality.contract_rows import is_endless, status_words
+from features.quality.contract_rows import is_endless
 
 TICK = pd.Timedelta(microseconds=1)
 
