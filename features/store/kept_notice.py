@@ -126,6 +126,7 @@ def _announcement(state: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str,
         out["ended_at"] = state["ended_at"]
     if is_noticed(state) and not has_day(state, "cancelled_at"):
         out["cancel_at_period_end"] = 1.0
-    if row.get("cancelled_at") is None or micros_of(row["cancelled_at"]) > state["recorded_at"]:
-        out["cancelled_at"] = state.get("cancelled_at")
+    known, given = row.get("cancelled_at"), state.get("cancelled_at")
+    if known != given and (known is None or micros_of(known) > state["recorded_at"]):
+        out["cancelled_at"] = given
     return out
