@@ -46,6 +46,7 @@ from features.tables import (
 BLANKS = "".join(letter for letter in map(chr, range(0x3001)) if letter.isspace())
 ERASED_ROWS = "erased_rows"  # an attribute of a raw frame: rows of its source about erased persons, left out of it
 NOTHING_PAID_BACK = "amount: -0, nothing was paid back"  # the rule by which such orders are left out
+PLAIN_NUMBER = r"^-?[0-9]{1,15}(\.[0-9]{1,15})?$"
 OFFSET = r":\d{2}(?:[.,]\d+)?\s*(?:Z|z|[+-]\d{2}(?::?\d{2})?)$"
 
 
@@ -284,35 +285,41 @@ class KeysSeen:
     Examples
     --------
     >>> seen = KeysSeen()
-    >>> seen.add(pd.Series(["a", None]))
-    >>> seen.among(pd.Series(["a", "b", None])).tolist()
+    >>> seen.first(pd.Series(["a", "a", None])).tolist()
     [True, False, True]
+    >>> seen.first(pd.Series(["a", "b", None])).tolist()
+    [False, True, False]
     """
 
     def __init__(self) -> None:
         self._runs: list[np.ndarray] = []  # sorted, each larger than the next: few of them, and few merges
 
-    def among(self, keys: pd.Series) -> np.ndarray:
-        """True where a key, or an empty one, was seen."""
-        hashes, found = _hashes(keys), np.zeros(len(keys), dtype=bool)
+    def first(self, keys: pd.Series) -> np.ndarray:
+        """True where a key, or an empty one, comes for the first time; all are remembered."""
+        hashes = _hashes(keys)
         order = np.argsort(hashes)  # sorted ones are looked up side by side, ten times as fast in long runs
         wanted = hashes[order]
+        new = np.ones(len(keys), dtype=bool)
         for run in self._runs:
-            found[order] |= run[np.minimum(np.searchsorted(run, wanted), len(run) - 1)] == wanted
-        return found
+            new[order] &= run[np.minimum(np.searchsorted(run, wanted), len(run) - 1)] != wanted
+        self._remember(wanted)
+        if (wanted[1:] == wanted[:-1]).any():
+            new &= ~pd.Series(_objects(keys)).duplicated().to_numpy()
+        return new
 
-    def add(self, keys: pd.Series) -> None:
-        """Remember keys."""
-        new = np.sort(_hashes(keys))
+    def _remember(self, new: np.ndarray) -> None:
         while self._runs and len(self._runs[-1]) <= len(new):
             new = np.concatenate([self._runs.pop(), new])
-            new.sort()  # in place: a run may be as long as the table
+            new.sort(kind="stable")  # merges the two, in place: a run may be as long as the table
         self._runs += [new] if len(new) else []
 
 
 def _hashes(keys: pd.Series) -> np.ndarray:
-    texts = keys.to_numpy(dtype=object, na_value=cast(Any, None))
-    return np.where(keys.isna(), np.uint64(0), pd.util.hash_array(texts, categorize=False))
+    return np.where(keys.isna(), np.uint64(0), pd.util.hash_array(_objects(keys), categorize=False))
+
+
+def _objects(texts: pd.Series) -> np.ndarray:
+    return texts.to_numpy(dtype=object, na_value=cast(Any, None))
 
 
 def check_table(
@@ -352,17 +359,23 @@ def check_table(
     given = _source_reasons(raw)
     unread = unread[~unread.index.isin(given.index)]
     lost = given.index.union(unread.index)
-    readable = frame.drop(index=lost) if len(lost) else frame
-    broken = _broken_rules(spec, readable, now, customers, seen)
-    if seen is not None:
-        seen.add(readable[spec.key])
+    readable = frame[_others(frame, lost)] if len(lost) else frame
+    broken = _broken_rules(spec, readable, now, customers, seen or KeysSeen())
     beyond = contract_reasons(readable, now) if spec.name == "subscriptions" else broken.head(0)
     reasons = _join_reasons([given, unread, broken, beyond])
     bad = raw.loc[reasons.index].drop(columns=REASON, errors="ignore").assign(reason=reasons)
-    used = frame.drop(index=reasons.index).reset_index(drop=True) if len(reasons) else frame
-    source_rows = raw[SOURCE_ROWS].drop(index=reasons.index).reset_index(drop=True) if SOURCE_ROWS in raw else None
+    good = _others(frame, reasons.index)
+    used = frame[good].reset_index(drop=True) if len(reasons) else frame
+    source_rows = raw.loc[good, SOURCE_ROWS].reset_index(drop=True) if SOURCE_ROWS in raw else None
     unread = raw.attrs.get(UNREAD, {})
     return ValidatedTable(spec, used, bad.reset_index(drop=True), source_rows, grain, erased, left_out, unread)
+
+
+def _others(frame: pd.DataFrame, places: pd.Index) -> np.ndarray:
+    """True for the rows, numbered from 0, at all other places."""
+    others = np.ones(len(frame), dtype=bool)
+    others[places] = False
+    return others
 
 
 def _without_nothing_paid_back(
@@ -414,7 +427,10 @@ def read_values(spec: Table, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series
     """
     columns, reasons = {}, []
     for field in spec.fields:
-        given = raw[field.name] if field.name in raw else pd.Series(None, index=raw.index, dtype=object)
+        if field.name not in raw:
+            columns[field.name] = _read(field, pd.Series(dtype=object)).reindex(raw.index)
+            continue
+        given = raw[field.name]
         columns[field.name] = _read(field, given)
         empty = given[columns[field.name].isna()]
         lost = empty[_is_filled(empty)]
@@ -429,13 +445,25 @@ def read_values(spec: Table, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series
 
 def _read(field: Field, given: pd.Series) -> pd.Series:
     if field.kind == "number":
-        numbers = pd.to_numeric(given, errors="coerce").astype("float64")
+        numbers = _numbers(given)
         return numbers.where(np.isfinite(numbers))
     if field.kind == "time":
         return _utc(given)
     if field.kind == "flag":
         return read_flags(as_text(given))
     return as_text(given)
+
+
+def _numbers(given: pd.Series) -> pd.Series:
+    """Values as numbers; texts in Arrow are read there, all but the few that are not written plainly."""
+    if not isinstance(given.array, pd.arrays.ArrowStringArray):
+        return pd.to_numeric(given, errors="coerce").astype("float64")
+    texts = given.array.__arrow_array__()
+    plain = pc.match_substring_regex(texts, PLAIN_NUMBER)
+    numbers = pc.if_else(plain, texts, None).cast(arrow.float64()).to_numpy(zero_copy_only=False).copy()
+    others = ~np.asarray(pc.fill_null(plain, True))
+    numbers[others] = pd.to_numeric(given[others], errors="coerce")
+    return pd.Series(numbers, index=given.index, name=given.name)
 
 
 def _utc(given: pd.Series) -> pd.Series:
@@ -524,7 +552,7 @@ def _broken_rules(
     frame: pd.DataFrame,
     now: datetime,
     customers: Collection[str] | arrow.Array | None,
-    seen: KeysSeen | None,
+    seen: KeysSeen,
 ) -> pd.Series:
     try:
         with warnings.catch_warnings():
@@ -557,14 +585,16 @@ def id_array(ids: Collection[str] | arrow.Array) -> arrow.Array:
 
 
 def _rules(
-    spec: Table, now: datetime, customers: Collection[str] | arrow.Array | None, seen: KeysSeen | None
+    spec: Table, now: datetime, customers: Collection[str] | arrow.Array | None, seen: KeysSeen
 ) -> pa.DataFrameSchema:
     present = pd.Timestamp(naive_utc(now))
     past = pa.Check(lambda times: times < present, name="past", error="past")
     ids = id_array(() if customers is None else customers)
     known = pa.Check(lambda given: _among(given, ids), name="known_customer", error="known_customer")
     again = "field_uniqueness"
-    first = pa.Check(lambda keys: _first(keys, seen), name=again, error=again, ignore_na=False)
+    first = pa.Check(
+        lambda keys: pd.Series(seen.first(keys), index=keys.index), name=again, error=again, ignore_na=False
+    )
 
     def checks(field: Field) -> list[pa.Check]:
         rules = [first] if field.name == spec.key else []
@@ -596,14 +626,6 @@ def _rules(
 def _among(given: pd.Series, ids: arrow.Array) -> pd.Series:
     """True where an id is one of those."""
     return pd.Series(np.asarray(pc.is_in(_arrow(given), value_set=ids)), index=given.index)
-
-
-def _first(keys: pd.Series, seen: KeysSeen | None) -> pd.Series:
-    """True for the first row with each key; counting keys is cheaper than looking for repeated ones."""
-    new = pd.Series(True if seen is None else ~seen.among(keys), index=keys.index)
-    if len(pc.unique(_arrow(keys))) == len(keys):
-        return new
-    return new & ~pd.Series(keys.to_numpy(dtype=object, na_value=cast(Any, None)), index=keys.index).duplicated()
 
 
 def _arrow(texts: pd.Series) -> arrow.Array | arrow.ChunkedArray:
