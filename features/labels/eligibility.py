@@ -27,6 +27,16 @@ def is_active(frame: pd.DataFrame, churn: Churn) -> np.ndarray:
     return numbers(frame, "days_since_last_order") <= churn.activity_days
 
 
+def is_booked(frame: pd.DataFrame, churn: Churn) -> np.ndarray:
+    """Whose only contract now is one that begins later, shape (n,), bool: neither a customer nor one who has left.
+
+    Without ``recorded_at`` no row of the past knows a booking, so that a model took such a person for one without any.
+    """
+    if churn.kind != "contract":
+        return np.zeros(len(frame), dtype=bool)
+    return (numbers(frame, "contracts_booked") > 0) & ~is_active(frame, churn)
+
+
 def numbers(frame: pd.DataFrame, column: str) -> np.ndarray:
     """A column as float64, NaN where it is not known.
 

@@ -100,6 +100,7 @@ def contract_stages(frame: pd.DataFrame, edges: Stages) -> list[str]:
     """Stage of life of each customer with contracts.
 
     ========= ==================================================================
+    booked    has no contract now, but one that begins later
     lapsed    had a contract once, has none now and none that is booked
     new       first contract began less than `new_days` ago, or none yet
     growing   the current contract costs at least `growing_ratio` times the one before
@@ -107,18 +108,19 @@ def contract_stages(frame: pd.DataFrame, edges: Stages) -> list[str]:
     mature    else
     ========= ==================================================================
     """
-    active = numbers(frame, "contracts_active") + numbers(frame, "contracts_booked")
+    active, booked = numbers(frame, "contracts_active"), numbers(frame, "contracts_booked")
     days = numbers(frame, "subscribed_days")
     price, change = numbers(frame, "price_now"), numbers(frame, "price_change")
     before = price - change
     return np.select(
         [
+            ~(active > 0) & (booked > 0),
             ~np.isnan(days) & ~(active > 0),
             np.isnan(days) | (days < edges.new_days),
             (change > 0) & (price >= edges.growing_ratio * before),
             price < edges.declining_ratio * before,
         ],
-        ["lapsed", "new", "growing", "declining"],
+        ["booked", "lapsed", "new", "growing", "declining"],
         "mature",
     ).tolist()
 

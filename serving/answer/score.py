@@ -14,7 +14,7 @@ from ulid import ULID
 
 from configs.errors import NotReadyError, RegistryError
 from configs.settings import Settings
-from features.labels.eligibility import is_active
+from features.labels.eligibility import is_active, is_booked
 from features.schema import describe
 from serving.answer import decide
 from serving.answer.campaign import campaign_decision
@@ -79,7 +79,7 @@ def score(
         One answer a row, in the order of the rows, as Python values that JSON can hold, see
         `serving.api.schema.answers.Answer`. ``churn`` is None and ``reasons`` empty for who is not a customer at
         ``as_of``: the churn model never learned from such. ``clv`` is None and ``clv_reasons`` empty without a value
-        model.
+        model, and for whose only contract begins later.
 
     Raises
     ------
@@ -100,7 +100,10 @@ def score(
     churn = [next(risks) if is_customer else None for is_customer in active]
     clv: Sequence[Prediction | None] = [None] * len(rows)
     if champions.clv is not None and clv_matrix is not None:
-        clv = _clv(champions.clv.bundle, clv_matrix, rows, settings, top_reasons)
+        valued = ~is_booked(frame, settings.churn)
+        valued_rows = [row for row, is_valued in zip(rows, valued, strict=True) if is_valued]
+        values = iter(_clv(champions.clv.bundle, clv_matrix[valued], valued_rows, settings, top_reasons))
+        clv = [next(values) if is_valued else None for is_valued in valued]
     stages = decide.stages(frame, settings.decisions.stages, settings.churn)
     return [
         _answer(row, risk, value, stage, champions, settings, now, make_id(now))
@@ -232,6 +235,8 @@ def _expected(event: str | None, days: float, as_of: pd.Timestamp) -> dict[str, 
 
 
 def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, top_reasons: int) -> list[Prediction]:
+    if not rows:
+        return []
     expected = _require_finite(bundle.predict(matrix), bundle.task)
     low, high = bundle.bounds(expected, matrix)
     tiers = decide.tiers(expected, decide.tier_edges(bundle, settings.decisions.tiers))

@@ -123,9 +123,12 @@ class Answer(StrictModel):
     churn: Annotated[
         ChurnPart | None, Field(description="Null for who is not a customer now: there is nobody to leave.")
     ]
-    clv: Annotated[ClvPart | None, Field(description="Null for a business without a value model.")]
+    clv: Annotated[
+        ClvPart | None,
+        Field(description="Null for a business without a value model, and for whose only contract begins later."),
+    ]
     stage: Annotated[
-        Literal["new", "growing", "mature", "declining", "lapsed"] | None,
+        Literal["new", "growing", "mature", "declining", "booked", "lapsed"] | None,
         Field(description="Null where the data has no dates."),
     ]
     reasons: Annotated[list[Reason], Field(description="Of the churn probability, the largest effect first.")]

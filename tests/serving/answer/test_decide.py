@@ -128,7 +128,7 @@ def test_the_first_rule_that_matches_is_taken() -> None:
 
 def test_every_customer_gets_an_action_under_the_default_rules(settings: Settings) -> None:
     rules = settings.decisions.actions
-    stages = ("new", "growing", "mature", "declining", "lapsed")
+    stages = ("new", "growing", "mature", "declining", "booked", "lapsed")
     codes = {
         decide.action(rules, band, tier, stage).code
         for band in (*decide.BANDS, None)

@@ -42,3 +42,19 @@ def test_an_answer_gives_the_day_on_which_the_contract_ends(
         end = pd.Timestamp(answer["as_of"]) + pd.Timedelta(days=15)
         assert answer["churn"]["expected"]["days"] == 15.0
         assert pd.Timestamp(answer["churn"]["expected"]["at"]) == end
+
+
+def test_whose_only_contract_begins_later_is_booked_and_is_not_valued_as_one_who_left(
+    champions: Champions, settings: Settings, now: datetime, make_customers: Callable[[int, int], pd.DataFrame]
+) -> None:
+    contract = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
+    states = {"contracts_active": [0.0, 1.0, 0.0, 0.0], "contracts_booked": [1.0, 1.0, 0.0, 2.0]}
+    days = [math.nan, 400.0, 400.0, 400.0]  # the last one was a member once
+    frame = make_customers(4, 1).assign(subscribed_days=days, price_now=9.0, price_change=0.0, days_to_end=math.nan)
+    answers = score(frame.assign(contracts_under_notice=0.0, **states), champions, contract, now, 1)
+    assert [answer["stage"] for answer in answers] == ["booked", "mature", "lapsed", "booked"]
+    assert [answer["clv"] is None for answer in answers] == [True, False, False, True]
+    assert [answer["churn"] is None for answer in answers] == [True, False, True, True]
+    alone = score(frame.assign(contracts_under_notice=0.0, **states).iloc[1:2], champions, contract, now, 1)
+    assert (answers[1]["clv"], answers[0]["clv_reasons"]) == (alone[0]["clv"], [])
+    assert answers[0]["action"]["code"] == "first_steps"
