@@ -32,13 +32,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from configs import settings as configs
 from configs.errors import StaycastError
 from configs.library_warnings import hide_deprecations
+from configs.settings import Settings
 from configs.workspace import Workspace
+from features.labels.ready_label import left_by_label
 from features.schema import load_schema
 from serving import launch
 from serving.answer.champion import ChampionWatcher
 from serving.api.app import create_app
 from serving.api.intake import EventIntake
-from serving.api.interfaces import FeatureReader
+from serving.api.interfaces import FeatureReader, Leavers
 from serving.records.prediction_log import PredictionLog
 
 logger = logging.getLogger(__name__)
@@ -93,9 +95,16 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         reader = LazyFeatureReader(workspace)
         reader.preload()
         intake.preload()
-        app = create_app(champions, reader, log, settings, events=intake)
+        app = create_app(champions, reader, log, settings, events=intake, left=leavers(settings, workspace))
         with _graceful_shutdown(app, settings.serving.drain_seconds):
             yield app
+
+
+def leavers(settings: Settings, workspace: Workspace) -> Leavers:
+    """Tells who has left: by the label of the load that is used; else nobody, as labels are of the past."""
+    if settings.churn.kind != "label":
+        return lambda ids: set()
+    return lambda ids: left_by_label(workspace.tables, ids)
 
 
 def _freeze_garbage_collector() -> None:

@@ -7,13 +7,14 @@ float64, anything else as text. Nothing here can tell whether a column was known
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from configs.errors import DataError, nearest
 from configs.settings import Columns, Settings, naive_utc
@@ -181,6 +182,21 @@ def known_to_have_left(features: Path) -> set[str]:
         return set()
     labels = pd.read_parquet(features / "labels.parquet", columns=["customer_id", "churned"])
     return set(labels["customer_id"][labels["churned"] == 1])
+
+
+def left_by_label(tables: Path, customer_ids: Sequence[str]) -> set[str]:
+    """Of these customers, those who left as the label of a load says.
+
+    Parameters
+    ----------
+    tables
+        The folder of the checked tables of the load.
+    """
+    path = tables / f"{PROFILES.name}.parquet"
+    rows = pq.read_table(
+        path, columns=["customer_id"], filters=[("customer_id", "in", customer_ids), ("label", "=", 1)]
+    )
+    return set(rows["customer_id"].to_pylist())
 
 
 def _column(name: str, is_number: bool) -> Column:

@@ -28,7 +28,7 @@ from configs.errors import StaycastError
 from configs.settings import Settings
 from serving.api.endpoints import Endpoints
 from serving.api.guards import AccessLogMiddleware
-from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, ModelProvider
+from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.problems import status_problem_response
 
 
@@ -39,6 +39,7 @@ def create_app(
     settings: Settings,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     events: EventSink | None = None,
+    left: Leavers = lambda ids: set(),
 ) -> Starlette:
     """Make the app.
 
@@ -52,13 +53,15 @@ def create_app(
         Gives the time of scoring, UTC.
     events
         Accepts events; without it, ``/v1/events`` answers 503.
+    left
+        Tells who of those without features is known to have left.
 
     Returns
     -------
     starlette.applications.Starlette
         Its ``state.draining`` may be set to True: ``/readyz`` then says 503, and answers go on.
     """
-    endpoints = Endpoints(models, reader, log, settings, clock, events)
+    endpoints = Endpoints(models, reader, log, settings, clock, events, left)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -21,9 +21,15 @@ from serving.answer import decide
 from serving.answer.champion import LoadedModel
 from serving.answer.score import iso, score
 from serving.api.guards import AdmissionControl, check_media_type, read_body, safe_summary
-from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, ModelProvider
+from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.metrics import MEDIA_TYPE, Metrics
-from serving.api.problems import AnswerError, UnavailableError, UnknownCustomerError, problem_response
+from serving.api.problems import (
+    AnswerError,
+    LeftCustomerError,
+    UnavailableError,
+    UnknownCustomerError,
+    problem_response,
+)
 from serving.api.schema.events import EventBatch, max_events_bytes, parse_events
 from serving.api.schema.openapi import openapi_document
 from serving.api.schema.requests import OneCustomer, PredictionRequest, max_prediction_bytes, parse_prediction
@@ -57,10 +63,11 @@ class Endpoints:
         settings: Settings,
         clock: Callable[[], datetime],
         events: EventSink | None,
+        left: Leavers,
     ) -> None:
         self.metrics = Metrics()
         self._models, self._reader, self._log = models, reader, log
-        self._settings, self._clock, self._events = settings, clock, events
+        self._settings, self._clock, self._events, self._left = settings, clock, events, left
         self._max_customers = settings.serving.max_customers_per_request
         self._openapi = orjson.dumps(openapi_document(self._max_customers, API_VERSION))
         workers = max(2, os.cpu_count() or 1)
@@ -145,9 +152,13 @@ class Endpoints:
         frame = self._read(request.ids)
         known = frame["as_of"].notna().to_numpy()
         known_ids = [i for i, is_known in zip(request.ids, known, strict=True) if is_known]
-        not_found = [i for i, is_known in zip(request.ids, known, strict=True) if not is_known]
+        unknown = [i for i, is_known in zip(request.ids, known, strict=True) if not is_known]
+        left = self._known_to_have_left(unknown)
+        not_found, is_one = [i for i in unknown if i not in left], isinstance(request, OneCustomer)
         self.metrics.customers(0, 0, len(not_found))
-        if not known_ids:
+        if is_one and left:
+            raise LeftCustomerError(f"customer '{unknown[0]}' has left, as the label of the last load says")
+        if not known_ids and not left:
             who = f"customer '{not_found[0]}'" if len(not_found) == 1 else f"any of these {len(not_found)} customers"
             raise UnknownCustomerError(f"no features are known for {who}: check the id, or refresh the feature store")
         top = self._settings.serving.top_reasons if request.top_reasons is None else request.top_reasons
@@ -155,8 +166,8 @@ class Endpoints:
         self._append(answers)
         answers = [a if a["customer_id"] == i else {**a, "alias": i} for a, i in zip(answers, known_ids, strict=True)]
         self.metrics.customers(len(answers), sum(a["features"]["stale"] for a in answers), 0)
-        is_one = isinstance(request, OneCustomer)
-        return orjson.dumps(answers[0] if is_one else {"predictions": answers, "not_found": not_found})
+        lists = {"predictions": answers, "not_found": not_found, "left": [i for i in unknown if i in left]}
+        return orjson.dumps(answers[0] if is_one else lists)
 
     def _accept(self, batch: EventBatch) -> dict[str, Any]:
         """Accept events; runs in a thread."""
@@ -178,6 +189,14 @@ class Endpoints:
         except Exception as error:
             logger.error("the feature store cannot be read: %s", safe_summary(error))
             raise UnavailableError("the feature store cannot be read now") from None
+
+    def _known_to_have_left(self, ids: list[str]) -> set[str]:
+        """Of customers who are not online, those who have left."""
+        try:
+            return self._left(ids) if ids else set()
+        except Exception as error:
+            logger.error("who has left cannot be read: %s", safe_summary(error))
+            raise UnavailableError("the label of the last load cannot be read now") from None
 
     def _append(self, answers: list[dict[str, Any]]) -> None:
         try:

@@ -11,6 +11,8 @@ import pandas as pd
 from serving.answer.champion import Champions
 from serving.api.schema.events import EventBatch
 
+Leavers = Callable[[list[str]], set[str]]  # of ids without features, those of customers who are known to have left
+
 
 class ModelProvider(Protocol):
     """Gives the models that serve now."""

@@ -4,6 +4,7 @@
     └── AnswerError                no answer to this request
         ├── InvalidRequestError    422  the body is not JSON, or not what the schema asks for
         ├── UnknownCustomerError   404  no features are known for the ids that were asked
+        │   └── LeftCustomerError  404  the customer is known to have left, and gets no answer
         ├── EventConflictError     409  an event comes again with other content
         ├── TooLargeError          413  the body is longer than any valid request
         ├── MediaTypeError         415  the body is not application/json
@@ -62,6 +63,13 @@ class UnknownCustomerError(AnswerError):
     status = 404
     slug = "unknown-customer"
     title = "Unknown customer"
+
+
+class LeftCustomerError(UnknownCustomerError):
+    """The customer has left, as the label of a ready table says: there is nobody to keep."""
+
+    slug = "left-customer"
+    title = "The customer has left"
 
 
 class EventConflictError(AnswerError):

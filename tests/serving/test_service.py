@@ -6,8 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import httpx
 import pandas as pd
@@ -159,6 +161,25 @@ def test_the_life_of_a_server(
     assert "'c1'" not in output
     assert "Traceback" not in output
     assert "for users" in output and "for developers" not in output
+
+
+@pytest.mark.parametrize(("kind", "left"), [("label", {"b"}), ("inactivity", set())])
+def test_the_app_of_a_ready_table_knows_who_has_left(
+    kind: str, left: set[str], workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from serving import service
+
+    pd.DataFrame({"customer_id": ["a", "b"], "label": [0.0, 1.0]}).to_parquet(tmp_path / "profiles.parquet")
+    monkeypatch.setattr(Workspace, "tables", property(lambda _: tmp_path))
+    monkeypatch.setattr(service, "ChampionWatcher", lambda *arguments: nullcontext())
+    monkeypatch.setattr(service, "LazyFeatureReader", MagicMock())
+    monkeypatch.setattr(service, "EventIntake", MagicMock())
+    monkeypatch.setattr(service, "create_app", MagicMock())
+    monkeypatch.setattr(service, "_graceful_shutdown", lambda *arguments: nullcontext())
+    config = tmp_path / "ready.yaml"
+    config.write_text(f"name: ready\nchurn:\n  kind: {kind}\n")
+    with service.application(str(config), workspace):
+        assert service.create_app.call_args.kwargs["left"](["a", "b", "c"]) == left
 
 
 def test_a_worker_ends_when_the_process_that_started_it_is_killed() -> None:

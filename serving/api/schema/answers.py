@@ -143,10 +143,13 @@ class Answer(StrictModel):
 
 
 class Answers(StrictModel):
-    """The answers for those who are known, in the order asked, and the ids of those who are not."""
+    """The answers for those who are known, in the order asked, and the ids of those who are not, or who have left."""
 
     predictions: list[Answer]
     not_found: list[CustomerId]
+    left: Annotated[
+        list[CustomerId], Field(description="Who has left, as the label of a ready table says: there is no answer.")
+    ]
 
 
 class ModelFacts(StrictModel):

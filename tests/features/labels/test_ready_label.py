@@ -13,7 +13,7 @@ from configs.settings import Columns, Settings
 from configs.workspace import Workspace
 from features import build, refresh
 from features import ingest as module
-from features.labels.ready_label import prepare, read_ready_table
+from features.labels.ready_label import left_by_label, prepare, read_ready_table
 from features.quality.anomalies import Profile, find_anomalies, profile_tables
 from features.quality.check import check_tables
 from features.schema import describe
@@ -140,6 +140,8 @@ def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
     build.build(ready, workspace)
     assert feature_store.materialize(workspace) == refresh.start_from_build(ready, workspace, NOW) == 2
     assert feature_store.OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [False, False, True]
+    assert left_by_label(workspace.tables, [*NAMES, "nobody"]) == {NAMES[2]}
+    assert left_by_label(workspace.tables, list(NAMES[:2])) == set()
     with pytest.raises(StaycastError, match="leave --as-of out"):
         refresh.refresh(ready, workspace, NOW, as_of=NOW)
 

@@ -115,6 +115,18 @@ def test_an_unknown_customer_is_404_with_only_the_id_asked(client: Any) -> None:
     assert "'nobody'" in fault.detail
 
 
+def test_who_is_known_to_have_left_is_said_to_have_left_and_not_to_be_unknown(
+    models: Any, reader: Any, log: PredictionLog, settings: Settings, calling: Calling
+) -> None:
+    client = calling(create_app(models, reader, log, settings, left=lambda ids: {"gone"} & {*ids}))
+    fault = problem(client.post("/v1/predictions", json={"customer_id": "gone"}), 404)
+    assert fault.type == "urn:staycast:problem:left-customer" and "'gone' has left" in fault.detail
+    several = client.post("/v1/predictions", json={"customer_ids": ["gone", "nobody", "c1"]}).json()
+    assert (several["left"], several["not_found"], len(several["predictions"])) == (["gone"], ["nobody"], 1)
+    assert client.post("/v1/predictions", json={"customer_ids": ["gone"]}).json()["left"] == ["gone"]
+    assert problem(client.post("/v1/predictions", json={"customer_id": "nobody"}), 404).title == "Unknown customer"
+
+
 def test_a_list_of_unknown_customers_is_404_and_quotes_none(client: Any) -> None:
     fault = problem(client.post("/v1/predictions", json={"customer_ids": ["nobody", "noone"]}), 404)
     assert "nobody" not in fault.detail
