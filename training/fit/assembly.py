@@ -137,11 +137,11 @@ def assemble(
     data
         The labelled rows.
     trained
-        The as-of dates (or groups of customers) the boosters learned from; the newest gives the reference for drift.
+        The as-of dates (or groups of customers) the boosters learned from; see `reference_rows` for drift.
     until
         No outcome past this moment may be seen; None: all that is labelled.
     population
-        Feature rows of the customers whose predictions make the scale of percentiles and tiers.
+        Feature rows of the customers who are asked about: their predictions make the scale of percentiles and tiers.
     settings
         Of the business.
     """
@@ -168,7 +168,7 @@ def assemble(
         steps=steps,
         full_season=has_season,
     )
-    return with_reference(bundle, data.newest(trained), population, settings.tuning.seed)
+    return with_reference(bundle, reference_rows(data, trained, population), population, settings.tuning.seed)
 
 
 def bundle_without_reference(form: Form, encoder: Encoder, data: Dataset, settings: Settings, **fitted: Any) -> Bundle:
@@ -195,6 +195,14 @@ def full_season(data: Dataset, as_ofs: AsOfs, settings: Settings) -> bool:
     dates = data.at(as_ofs)["as_of"]
     covered = dates.max() - dates.min() + pd.Timedelta(days=settings.outcome_days(data.task))
     return bool(covered >= pd.Timedelta(days=YEAR_DAYS))
+
+
+def reference_rows(data: Dataset, trained: AsOfs, population: pd.DataFrame) -> pd.DataFrame:
+    """What later customers are compared with: the labelled rows of the newest date.
+
+    Without dates it is the `population`: rows of who has left teach, but nobody asks about such customers later.
+    """
+    return population if data.by == "part" else data.newest(trained)
 
 
 def with_reference(bundle: Bundle, rows: pd.DataFrame, population: pd.DataFrame, seed: int) -> Bundle:

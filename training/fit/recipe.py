@@ -51,7 +51,7 @@ def search_and_fit(
         What a search chose already; None: search.
     """
     if answers_from_prior(data, settings):
-        return fit_small_data(settings, data, plan_if_any(data, settings), feature_rows(workspace))
+        return fit_small_data(settings, data, plan_if_any(data, settings), _rows_of_stayers(workspace))
     plan, early, folds = prepare(data, settings)
     name = training_fingerprint(settings, workspace, data.task)
     result = chosen or search.search(
@@ -109,6 +109,10 @@ def _fit(
 
 def population(workspace: Workspace, task: Task, settings: Settings) -> pd.DataFrame:
     """Feature rows of the newest as-of date whose customers the model is asked about; who has left is not."""
+    return rows_asked_about(_rows_of_stayers(workspace), task, settings)
+
+
+def _rows_of_stayers(workspace: Workspace) -> pd.DataFrame:
+    """All feature rows but those of who has left by a ready label."""
     rows = feature_rows(workspace)
-    left = known_to_have_left(workspace.features)
-    return rows_asked_about(rows[~rows["customer_id"].isin(left)], task, settings)
+    return rows[~rows["customer_id"].isin(known_to_have_left(workspace.features))]

@@ -138,7 +138,7 @@ def _bundle(
         _require_labels(data, rows)
         encoder = learn_encoder(rows, data.schema)
         fitted = fit(form, encoder(rows), encoder, {}, seed=settings.tuning.seed, trees={})
-        asked, through = data.newest(as_ofs), rows["as_of"].max()
+        asked, through = assembly.reference_rows(data, as_ofs, population), rows["as_of"].max()
         outcome_days = settings.outcome_days(data.task)
     scores = tuple(Score(p.name, None, Affine(), prior) for p, prior in zip(form.parts, fitted.priors, strict=True))
     steps, left_out = _horizon_models(fitted, settings, data)

@@ -10,9 +10,11 @@ import pytest
 
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings, load
+from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset, shortage
 from training.data.split import plan_as_ofs
+from training.fit import recipe
 from training.fit.small_data import fit_small_data, form_for
 from training.model import bundle as bundles
 from training.model.survival import neighbour_pairs
@@ -208,6 +210,25 @@ def test_contracts_without_a_number_that_varies_are_told_the_rate(settings: Sett
     model = fit_small_data(own, flat, None, flat.frame.assign(contracts_active=1.0)).final
     result = model.predict(model.encode(flat.newest(flat.as_ofs)))
     assert result == pytest.approx(flat.frame["label"].mean(), abs=0.01)
+
+
+def test_customers_of_a_ready_table_are_compared_with_those_who_were_asked_about_not_with_who_left(
+    settings: Settings, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = contracts(60, "churn").frame
+    frame = frame[frame["as_of"] == frame["as_of"].max()].reset_index(drop=True).assign(part=np.arange(60) % 3)
+    rows = pd.concat([frame, frame.head(20).assign(customer_id=[f"unlabelled {i}" for i in range(20)])])
+    left = set(frame["customer_id"][frame["label"] == 1])
+    monkeypatch.setattr(recipe, "feature_rows", lambda _: rows)
+    monkeypatch.setattr(recipe, "known_to_have_left", lambda _: left)
+    own = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "label"})})
+    own = own.model_copy(update={"minimum": own.minimum.model_copy(update={"below": "prior"})})
+    data = Dataset("churn", frame, CONTRACT, "made up", by="part")
+    model = recipe.search_and_fit(own, workspace, data, lambda *_: None, workspace).final
+    asked = recipe.population(workspace, "churn", own)
+    assert 0 < len(left) < 60 and len(model.reference) == len(asked) == 80 - len(left)
+    assert np.sort(model.reference["prediction"]) == pytest.approx(np.sort(model.predict(model.encode(asked))))
+    assert model.quantiles[-1] == pytest.approx(model.reference["prediction"].max())
 
 
 def test_a_regression_of_few_is_as_sure_as_it_is_of_customers_it_did_not_learn_from(settings: Settings) -> None:
