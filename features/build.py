@@ -73,7 +73,7 @@ def build(
     if settings.churn.kind == "label":
         return _write_profiles(read_ready_table(tables["profiles"].to_pandas(), settings), workspace)
     require_amounts(tables, settings)
-    knowledge = what_is_known(tables, settings)
+    knowledge = what_is_known(tables, settings, quality_verdict.loaded_at(workspace))
     as_ofs = as_of_dates(first_event(tables, settings), knowledge.until, settings.as_of)
     columns = features_of(tables, settings.columns, not settings.counts_orders)
     schema = schema_of(columns)

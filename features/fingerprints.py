@@ -5,12 +5,14 @@ from __future__ import annotations
 from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.quality import quality_verdict
 from features.store.log_position import log_position
 
 
 def features_fingerprint(settings: Settings, workspace: Workspace) -> str:
-    """A short hash of all that the feature rows depend on: tables, settings and code."""
+    """A short hash of all that the feature rows depend on: tables, when they were loaded, settings and code."""
     code = code_fingerprint("features")
     tables = files_fingerprint(workspace.tables.glob("*.parquet"))
     sections = [s.model_dump(mode="json") for s in (settings.as_of, settings.churn, settings.clv, settings.columns)]
-    return fingerprint(code, tables, sections, settings.data_until, settings.engine, log_position(workspace))
+    loaded = None if settings.data_until else quality_verdict.loaded_at(workspace)
+    return fingerprint(code, tables, sections, settings.data_until, loaded, settings.engine, log_position(workspace))

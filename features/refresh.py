@@ -223,7 +223,7 @@ def refresh(
         return _refresh_profiles(settings, workspace, began, as_of, everyone)
     backend = connect()
     tables, columns = open_tables(backend, workspace.tables, settings, workspace)
-    until = end_of_known(tables, settings)
+    until = end_of_known(tables, settings, quality_verdict.loaded_at(workspace))
     tables, position = tables_with_events(backend, tables, settings, workspace)
     known_by = known_by_load(workspace, position)
     tables = complete_tables(tables, until)
@@ -266,7 +266,7 @@ def start_from_build(settings: Settings, workspace: Workspace, now: datetime | N
     backend = connect()
     base, _ = open_tables(backend, workspace.tables, settings, workspace)
     tables, position = tables_with_events(backend, base, settings, workspace)
-    until = end_of_known(base, settings)
+    until = end_of_known(base, settings, quality_verdict.loaded_at(workspace))
     tables = complete_tables(tables, until)
     newest = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of"])["as_of"].max().to_pydatetime()
     as_of, just_before = next_whole_second(began, position), newest - timedelta(microseconds=1)
@@ -410,7 +410,9 @@ class OnEventRefresher:
         self._backend = connect()
         folder = self._workspace.refresh / SORTED_TABLES if _is_sorted_copy(self._workspace, tables) else tables
         self._tables, columns = open_tables(self._backend, folder, self._settings, self._workspace)
-        self._until, self._dates = end_of_known(self._tables, self._settings), date_columns(self._tables)
+        loaded_at = quality_verdict.loaded_at(self._workspace)
+        self._until = end_of_known(self._tables, self._settings, loaded_at)
+        self._dates = date_columns(self._tables)
         self._shown = shown_by(self._tables[CONTRACTS], self._until) if CONTRACTS in self._tables else None
         complete = self._complete(self._tables)
         until = complete_until(self._settings, self._until)

@@ -93,12 +93,13 @@ def check_source(
     DataError
         A required table or column is missing, or a table is empty.
     """
+    now = datetime.now(UTC)
     with tempfile.TemporaryDirectory() as folder:
-        judged = judge_source(settings, workspace, datetime.now(UTC), Path(folder), on_progress, chunk_rows)
+        judged = judge_source(settings, workspace, now, Path(folder), on_progress, chunk_rows)
         on_progress("Counting what can be learned from")
         checked, verdict = judged.checked, judged.verdict
         problems = [p for table in checked.values() for p in list_problems(table)]
-        enough, labelled = _requirements(checked, settings)
+        enough, labelled = _requirements(checked, settings, now)
         return {
             "tables": [_counts(name, table) for name, table in checked.items()],
             "problems": problems,
@@ -196,7 +197,7 @@ def _held_against(labels: pd.DataFrame, minimum: Minimum) -> list[dict[str, Any]
 
 
 def _requirements(
-    checked: Mapping[str, ValidatedTable], settings: Settings
+    checked: Mapping[str, ValidatedTable], settings: Settings, now: datetime
 ) -> tuple[list[dict[str, Any]], LabelledRows]:
     """What is there against what is needed, and the outcomes beside columns without a date."""
     if settings.churn.kind == "label":
@@ -207,7 +208,7 @@ def _requirements(
         for name, table in checked.items():
             write_used_rows(table, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")
         tables = read_tables(connect(), Path(folder))
-        labels = _labels(tables, settings)
+        labels = _labels(tables, settings, now)
         typed = tables["customers"].schema()
     names = settings.columns.constant_attributes
     schema = schema_of(attribute_columns(names, [name for name in names if typed[name].is_numeric()]))
@@ -230,9 +231,9 @@ def _at_newest(rows: pd.DataFrame) -> int:
     return int((rows["as_of"] == rows["as_of"].max()).sum())
 
 
-def _labels(tables: Mapping[str, ir.Table], settings: Settings) -> pd.DataFrame:
+def _labels(tables: Mapping[str, ir.Table], settings: Settings, now: datetime | None = None) -> pd.DataFrame:
     try:
-        known = what_is_known(tables, settings)
+        known = what_is_known(tables, settings, now)
         as_ofs = as_of_dates(first_event(tables, settings), known.until, settings.as_of)
     except NotEnoughDataError:
         return pd.DataFrame(columns=["as_of", "churned", "clv"], dtype=float)

@@ -6,9 +6,10 @@ no dates and goes its own way, see `features.labels.ready_label`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import ibis
@@ -16,11 +17,12 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from configs.errors import ConfigError, NotEnoughDataError
-from configs.settings import Settings, ValueOfContracts
+from configs.settings import Settings, ValueOfContracts, naive_utc
 from features.labels.contract import contract_labels_as_of
 from features.labels.gaps import Gap, find_gaps
 from features.labels.inactivity import churned_column, labels_as_of
 from features.labels.value_sources import TABLES, add_value, value_source, without_looking
+from features.windows import SECONDS_A_DAY, timestamp
 
 BEGINS = {"inactivity": ("orders", "ordered_at"), "contract": ("subscriptions", "started_at")}
 EVENTS = (
@@ -63,24 +65,25 @@ class Knowledge:
         return any(gap.begins < ends and gap.ends > begins for gap in self.gaps.get(table, ()))
 
 
-def what_is_known(tables: Mapping[str, ir.Table], settings: Settings) -> Knowledge:
+def what_is_known(tables: Mapping[str, ir.Table], settings: Settings, loaded_at: datetime | None = None) -> Knowledge:
     """Up to when what happened is known, as far as the tables and ``data_until`` tell.
 
     Without ``data_until``, rows that come in late tell how long it takes until all of a day is recorded: labels end so
-    long before the newest record, and all that is recorded counts.
+    long before the newest record, and all that is recorded counts. `loaded_at`: see `data_end`.
 
     Raises
     ------
     NotEnoughDataError
         See `end_of_known`.
     """
-    until = end_of_known(tables, settings)
+    until = end_of_known(tables, settings, loaded_at)
     names = [name for name, _ in BEGINS.values() if name in tables]
     gaps = {name: tuple(find_gaps(name, _rows_a_day(tables, name), until, settings.quality.closed)) for name in names}
     source = value_source(tables, settings).name
     if settings.data_until_utc is not None:
         return Knowledge(until, gaps=gaps, value_from=source)
-    sure, newest = _recorded_span(tables[BEGINS[settings.churn.kind][0]], BEGINS[settings.churn.kind][1])
+    name, time = BEGINS[settings.churn.kind]
+    sure, newest = _recorded_span(tables[name], time, partial(_known_after, settings=settings, loaded_at=loaded_at))
     return Knowledge(until, min(until, sure or until), max(until, newest or until), gaps, source)
 
 
@@ -92,23 +95,32 @@ def _rows_a_day(tables: Mapping[str, ir.Table], name: str) -> pd.Series:
     return pd.Series(counts["rows"].to_numpy(), index=pd.DatetimeIndex(counts["day"]))
 
 
-def _recorded_span(table: ir.Table, time: str) -> tuple[datetime | None, datetime | None]:
+def _recorded_span(
+    table: ir.Table, time: str, known_after: Callable[[Any], datetime]
+) -> tuple[datetime | None, datetime | None]:
     """Up to when (nearly) all that happened is recorded, and the newest record; None where no row tells.
 
     How late rows come is seen in what was recorded in the last `LATE_SINCE_DAYS`; a share of `LATE_SHARE` may come
-    later still. A row that was changed later counts from its newest change.
+    later still. A row that was changed later counts from its newest change. Of dates alone the ends are compared: what
+    was recorded on its day is not late. `known_after`: up to when what a newest time tells is known.
     """
     rows = table.filter(table.recorded_at.notnull(), table[time].notnull())
     newest = rows.recorded_at.max().execute()
     if pd.isna(newest):
         return None, None
-    newest = pd.Timestamp(newest).to_pydatetime()
+    recorded = pd.Timestamp(newest).to_pydatetime()
     changes = [rows[name] for name in ("cancelled_at", "ended_at") if name in rows.columns]
     known = [ibis.ifelse(change <= rows.recorded_at, change, rows[time]).fill_null(rows[time]) for change in changes]
-    since = rows.recorded_at >= ibis.literal(newest - timedelta(days=LATE_SINCE_DAYS), type="timestamp(6)")
-    late = rows.recorded_at.epoch_seconds() - ibis.greatest(rows[time], *known).epoch_seconds()
+    since = rows.recorded_at >= timestamp(recorded - timedelta(days=LATE_SINCE_DAYS))
+    late = _day_ends(rows.recorded_at) - _day_ends(ibis.greatest(rows[time], *known))
     seconds = float(late.clip(lower=0).cast("float64").quantile(1 - LATE_SHARE, where=since).execute())
-    return newest - timedelta(seconds=seconds), newest
+    complete = known_after(newest) if _is_date(newest) else recorded
+    return complete - timedelta(seconds=seconds), recorded
+
+
+def _day_ends(time: ir.Value) -> ir.Value:
+    """Seconds since 1970 of a time; of a date alone, those of the end of its day."""
+    return time.epoch_seconds() + ibis.ifelse(time == time.truncate("D"), int(SECONDS_A_DAY), 0)
 
 
 def first_event(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:
@@ -126,8 +138,12 @@ def first_event(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:
     return first.to_pydatetime()
 
 
-def data_end(settings: Settings, newest: Iterable[Any], margin: timedelta = timedelta(0)) -> datetime | None:
-    """Where the data ends: as ``data_until`` says, else at the newest of these times. In UTC without a zone.
+def data_end(settings: Settings, newest: Iterable[Any], loaded_at: datetime | None = None) -> datetime | None:
+    """Where the data ends, exclusive: as ``data_until`` says, else after the newest of these times. UTC without a zone.
+
+    A moment is known of, and nothing after it. A date alone tells that its whole day is known, so that an order of the
+    day before is one day old at the end of the data, as it is at the firsts of a month. But a day that was not over
+    when the load was made is known up to then only.
 
     Parameters
     ----------
@@ -135,24 +151,51 @@ def data_end(settings: Settings, newest: Iterable[Any], margin: timedelta = time
         Of the business.
     newest
         When the newest row of each table happened that tells how far the data goes; missing where a table has none.
-    margin
-        Added to the newest time, but not to ``data_until``, which is exclusive as it stands.
+    loaded_at
+        When the load was made, UTC; None: the days of all dates were over.
 
     Returns
     -------
     datetime or None
         None if neither is there.
+
+    Examples
+    --------
+    >>> from configs.settings import load
+    >>> of_new_york = load("test").model_copy(update={"time_zone": "America/New_York"})
+    >>> loads = (None, datetime(2024, 3, 2, 5), datetime(2024, 3, 2, 4), datetime(2024, 3, 1, 9))
+    >>> [data_end(of_new_york, ["2024-03-01"], at).strftime("%m-%d %H:%M") for at in loads]
+    ['03-02 00:00', '03-02 00:00', '03-01 23:00', '03-01 04:00']
     """
     if settings.data_until_utc is not None:
         return settings.data_until_utc
-    times = [pd.Timestamp(time) for time in newest if pd.notna(time)]
-    return (max(times) + margin).to_pydatetime() if times else None
+    return max((_known_after(time, settings, loaded_at) for time in newest if pd.notna(time)), default=None)
 
 
-def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime:
-    """The end of what is known, exclusive: as set; else just after the newest order, or for contracts the newest event.
+def _known_after(newest: Any, settings: Settings, loaded_at: datetime | None) -> datetime:
+    """Up to when is known what a newest time tells, see `data_end`: never later than the load, by no clock."""
+    time = pd.Timestamp(newest).to_pydatetime()
+    just_after = time + timedelta(microseconds=1)
+    if not _is_date(time):
+        return just_after
+    ends = time + timedelta(days=1)
+    if loaded_at is not None:
+        loaded = pd.Timestamp(naive_utc(loaded_at)).floor("s").tz_localize("UTC")
+        clocks = (loaded.tz_convert(zone).tz_localize(None) for zone in ("UTC", settings.time_zone))
+        ends = min(ends, *(clock.to_pydatetime() for clock in clocks))
+    return max(just_after, ends)
 
-    The end of a contract may be set in advance, so it does not tell that the data goes so far.
+
+def _is_date(time: Any) -> bool:
+    """True for a date alone: midnight UTC."""
+    return bool(pd.Timestamp(time) == pd.Timestamp(time).normalize())
+
+
+def end_of_known(tables: Mapping[str, ir.Table], settings: Settings, loaded_at: datetime | None = None) -> datetime:
+    """The end of what is known, exclusive: as set; else after the newest order, or for contracts the newest event.
+
+    The end of a contract may be set in advance, so it does not tell that the data goes so far. `loaded_at`: see
+    `data_end`.
 
     Raises
     ------
@@ -161,7 +204,7 @@ def end_of_known(tables: Mapping[str, ir.Table], settings: Settings) -> datetime
     """
     times = EVENTS if settings.churn.kind == "contract" else (BEGINS["inactivity"],)
     newest = (_happened(tables[name], time).max().execute() for name, time in times if name in tables)
-    end = data_end(settings, newest, margin=timedelta(microseconds=1))
+    end = data_end(settings, newest, loaded_at)
     if end is None:
         raise NotEnoughDataError("no event tells how far the data goes; the quarantine says why, row by row")
     return end

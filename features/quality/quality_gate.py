@@ -93,7 +93,7 @@ def judge(
     strange = anomalies.find_anomalies(profile, reference, settings.quality.accept_rules)
     findings = (
         *_threshold_findings(checked, dimensions, settings),
-        *gap_findings(checked, settings),
+        *gap_findings(checked, settings, at),
         *sign_up_findings(checked),
         *strange,
         *conflict_findings(checked, settings),

@@ -6,7 +6,7 @@ Defined, for every table:
 - *validity*: share of the rows read, those of erased persons aside, that are used;
 - *duplicates*: rows whose key occurred before;
 - *range*: smallest, middle and largest value of a number or time;
-- *age*: days from the newest row to `data_until`.
+- *age*: days from the newest row to `data_until`, or else to the newest row of all tables.
 
 Five shares tell how good a table is as a whole; each has a threshold under `quality.thresholds`, and what lies under it
 keeps training and scoring from going on (`features.quality.quality_gate`). `DIMENSIONS` defines them; the report
@@ -27,7 +27,6 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from configs.files import replacing
 from configs.settings import Settings
-from features.labels.by_kind import data_end
 from features.quality.check import ValidatedTable
 from features.quality.dates.load_facts import event_times, newest_times, rows_a_day
 from features.tables import ONE_ROW_A_CUSTOMER, Field, reason_kinds, split_reasons
@@ -138,8 +137,9 @@ def _freshness(one: ValidatedTable, until: datetime | None, max_age_days: int) -
 
 
 def _data_end(checked: Mapping[str, ValidatedTable], settings: Settings) -> datetime | None:
-    """Where the data of all tables ends; each of them is as old as it lies before."""
-    return data_end(settings, newest_times(checked))
+    """The newest time of all tables, or ``data_until``; each of them is as old as its own lies before."""
+    newest = (pd.Timestamp(time).to_pydatetime() for time in newest_times(checked) if pd.notna(time))
+    return settings.data_until_utc or max(newest, default=None)
 
 
 def _table(one: ValidatedTable, until: datetime | None, settings: Settings) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from features.ingest import with_local_time
 from features.labels.by_kind import end_of_known
 from features.people.identity import NO_ALIASES, AliasMap, load_alias_map
 from features.quality.check import ValidatedTable, check_table, read_times
+from features.quality.quality_verdict import loaded_at
 from features.store.contract_events import (
     GIVEN,
     NEWER,
@@ -446,7 +447,7 @@ def tables_with_events(
         return with_grace(tables, settings.churn.grace_days), 0
     with EventLog(workspace.events) as log:
         rows, position = log.read()
-    until = end_of_known(tables, settings)
+    until = end_of_known(tables, settings, loaded_at(workspace))
     aliases, counted = load_alias_map(workspace.tables), settings.counts_orders
     loaded, shown = NOT_LOADED, None
     if "subscriptions" in tables:

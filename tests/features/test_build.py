@@ -1,14 +1,21 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from configs.errors import NotEnoughDataError, NotReadyError
-from configs.settings import Settings
+from configs.settings import Settings, merged_with_default
 from configs.workspace import Workspace
 from features.build import as_of_dates, build
+from features.fingerprints import features_fingerprint
+from features.ingest import ingest
+from features.refresh import OnEventRefresher, start_from_build
+from features.store.event_log import Event, EventLog
+from features.store.feature_store import OnlineFeatures, apply, materialize
 
 
 def test_moments_are_firsts_of_the_month_with_history_before_them(settings: Settings) -> None:
@@ -72,3 +79,47 @@ def test_labels_are_unknown_where_the_horizon_has_not_passed(lived: Workspace) -
     assert newest[["churned", "clv"]].isna().all(axis=None)
     assert labels["churned"].notna().any()
     assert labels.loc[~labels["active"], "churned"].isna().all()
+
+
+def till(folder: Path) -> Settings:
+    """Thirty customers who order every tenth day, dates alone, up to 5 May 2024 and c0 of it the day before, too."""
+    days = [datetime(2024, 5, 5) - timedelta(days=n % 10 + 10 * (n // 30)) for n in range(300)]
+    orders = pd.DataFrame({"order_id": range(300), "customer_id": [f"c{n % 30}" for n in range(300)]})
+    orders = orders.assign(ordered_at=[f"{day:%Y-%m-%d}" for day in days], amount=5)
+    orders.to_csv(folder / "orders.csv", index=False)
+    source = {
+        "loader": "files",
+        "customers_from": "orders",
+        "options": {"orders": {"path": str(folder / "orders.csv")}},
+    }
+    return merged_with_default(
+        {"name": "till", "source": source, "columns": {"attributes": [], "sensitive": []}}, "test"
+    )
+
+
+def test_of_dates_alone_a_day_is_a_day_at_the_newest_moment_as_at_any_and_an_event_of_the_load_s_day_moves_it_on(
+    tmp_path: Path,
+) -> None:
+    settings, place, noon = till(tmp_path), Workspace(tmp_path / "w"), datetime(2024, 5, 5, 12, tzinfo=UTC)
+    ingest(settings, place, noon)
+    assert build(settings, place)["as_ofs"][-1] == "2024-05-05T12:00:00Z"
+    apply(place)
+    materialize(place)
+    start_from_build(settings, place, noon)
+    order = Event(
+        "e", "orders", {"order_id": "new", "customer_id": "c1", "ordered_at": "2024-05-05T12:30:00Z", "amount": 5}
+    )
+    with EventLog(place.events) as log, closing(OnEventRefresher(settings, place, log)) as refresher:
+        log.append([order], noon + timedelta(hours=1))
+        refresher(["c1"], lambda: noon + timedelta(hours=1))
+    online = OnlineFeatures(place).read(["c0", "c1"]).set_index("customer_id")
+    assert online["as_of"].tolist() == [pd.Timestamp(noon), pd.Timestamp(noon + timedelta(hours=1))]
+    assert online["orders_total"].tolist() == [10, 11]
+    place.events.unlink()
+    before = features_fingerprint(settings, place)
+    ingest(settings, place, noon + timedelta(days=1))
+    assert features_fingerprint(settings, place) != before
+    assert build(settings, place)["as_ofs"][-1] == "2024-05-06T00:00:00Z"
+    rows = pd.read_parquet(place.features / "rows.parquet")
+    for at in (pd.Timestamp("2024-05-06", tz="UTC"), pd.Timestamp("2024-05-01", tz="UTC")):
+        assert rows[rows["as_of"] == at]["days_since_last_order"].min() == 1.0

@@ -42,7 +42,7 @@ def with_load_facts(checked: Mapping[str, ValidatedTable], settings: Settings, n
         return dict(checked)
     present = pd.Timestamp(naive_utc(now))
     events = {name: checked[name] for name in dict.fromkeys(name for name, _ in EVENTS) if name in checked}
-    end = data_end(settings, newest_times(events, present), TICK.to_pytimedelta())
+    end = data_end(settings, newest_times(events, present), now)
     known = min(pd.Timestamp(end or present), present)
     return {**checked, "subscriptions": one.map_rows(partial(_with_facts, now=present, known=known))}
 
@@ -55,7 +55,7 @@ def _with_facts(rows: pd.DataFrame, now: pd.Timestamp, known: pd.Timestamp) -> p
     is_over = (period_end < known) & (period_end > rows["started_at"])
     noticed = undated_notice(rows) & (rows["started_at"] < known) & ~is_over
     return rows.assign(
-        recorded_at=rows["recorded_at"].mask(booked, known).astype("datetime64[us]"),
+        recorded_at=rows["recorded_at"].mask(booked, known - TICK).astype("datetime64[us]"),
         cancelled_at=given.mask(noticed, known - TICK).astype("datetime64[us]"),
     )
 

@@ -43,11 +43,29 @@ def test_the_end_of_the_data_is_the_same_time_for_all_who_ask(
 def test_without_a_date_that_is_set_the_data_ends_at_the_newest_time_that_tells(settings: Settings) -> None:
     open_ended = settings.model_copy(update={"data_until": None})
     times = [pd.NaT, pd.Timestamp("2024-03-01"), None, pd.Timestamp("2024-05-01 10:00"), pd.Timestamp("2024-04-01")]
-    assert data_end(open_ended, times) == datetime(2024, 5, 1, 10)
-    assert data_end(open_ended, times, timedelta(microseconds=1)) == datetime(2024, 5, 1, 10, 0, 0, 1)
+    assert data_end(open_ended, times) == datetime(2024, 5, 1, 10, 0, 0, 1)
+    assert data_end(open_ended, [*times, pd.Timestamp("2024-05-01")]) == datetime(2024, 5, 2)
     assert data_end(open_ended, [pd.NaT, None]) is None
     fixed = settings.model_copy(update={"data_until": datetime(2024, 1, 1)})
-    assert data_end(fixed, times, timedelta(microseconds=1)) == datetime(2024, 1, 1)
+    assert data_end(fixed, times, NOW) == datetime(2024, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("zone", "loaded_at", "end"),
+    [
+        ("UTC", datetime(2024, 3, 9, tzinfo=UTC), datetime(2024, 3, 2)),
+        ("UTC", datetime(2024, 3, 1, 15, 4, 5, 6, tzinfo=UTC), datetime(2024, 3, 1, 15, 4, 5)),
+        ("America/New_York", datetime(2024, 3, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, 20)),  # evening there
+        ("America/New_York", datetime(2024, 3, 2, 5, tzinfo=UTC), datetime(2024, 3, 2)),
+        ("Asia/Tokyo", datetime(2024, 3, 1, 16, tzinfo=UTC), datetime(2024, 3, 1, 16)),  # over there, and not in UTC
+        ("Asia/Tokyo", datetime(2024, 2, 29, 20, tzinfo=UTC), datetime(2024, 3, 1, 0, 0, 0, 1)),  # began there only
+    ],
+)
+def test_the_day_of_the_newest_date_is_known_to_its_end_but_never_past_the_load(
+    settings: Settings, zone: str, loaded_at: datetime, end: datetime
+) -> None:
+    business = settings.model_copy(update={"data_until": None, "time_zone": zone})
+    assert data_end(business, [pd.Timestamp("2024-03-01")], loaded_at) == end
 
 
 @pytest.mark.parametrize(
@@ -133,6 +151,18 @@ def test_rows_that_come_late_make_the_newest_days_unknown_and_nobody_a_leaver(
     newest = datetime(2024, 7, 18) - timedelta(days=late + 14)
     assert labels(opened, raw, open_ended, newest)["churned"].eq(0).all()
     assert labels(opened, raw, open_ended, newest + timedelta(days=1))["churned"].isna().all()
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_records_of_dates_alone_are_compared_day_by_day(opened: Any, open_ended: Settings, late: int) -> None:
+    raw = daily_shop(late=late)
+    dates = raw["orders"]["ordered_at"].dt.normalize()
+    raw["orders"] = raw["orders"].assign(ordered_at=dates, recorded_at=dates + pd.Timedelta(days=late))
+    raw["orders"] = raw["orders"][raw["orders"]["recorded_at"] <= pd.Timestamp("2024-07-18")]
+    known = what_is_known(opened(raw), open_ended)
+    assert known.until == known.labels_until == datetime(2024, 7, 19 - late)
+    at_noon = datetime(2024, 7, 18, 12, tzinfo=UTC)
+    assert what_is_known(opened(raw), open_ended, at_noon).labels_until == datetime(2024, 7, 18 - late, 12)
 
 
 def test_one_row_in_a_thousand_that_comes_very_late_holds_nothing_up(opened: Any, open_ended: Settings) -> None:

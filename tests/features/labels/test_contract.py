@@ -137,7 +137,7 @@ def test_the_data_reaches_to_its_newest_event_not_to_an_end_set_in_advance(
     tables = opened(contracts)
     open_ended = business.model_copy(update={"data_until": None})
     assert first_event(tables, open_ended) == datetime(2023, 7, 15)
-    assert end_of_known(tables, open_ended) == datetime(2024, 7, 18, 0, 0, 0, 1)
+    assert end_of_known(tables, open_ended) == datetime(2024, 7, 19)
 
 
 def test_contracts_need_customers_and_subscriptions_and_nothing_else(settings: Settings, contracts: Tables) -> None:

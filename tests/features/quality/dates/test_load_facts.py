@@ -10,9 +10,10 @@ import pytest
 from configs.settings import Settings
 from features.labels.by_kind import end_of_known
 from features.quality.check import ValidatedTable, check_table
-from features.quality.dates.load_facts import newest_times, with_load_facts
+from features.quality.dates.load_facts import TICK, newest_times, with_load_facts
 from features.quality.quality_report import describe
 from features.tables import TABLES
+from features.windows import known_contracts
 
 NOW = datetime(2024, 5, 25, tzinfo=UTC)
 
@@ -34,7 +35,7 @@ def with_facts(business: Settings, *rows: dict[str, object]) -> pd.DataFrame:
 
 def test_a_contract_that_begins_after_the_load_is_booked_since_the_end_of_the_data(business: Settings) -> None:
     rows = with_facts(business, {"cancelled_at": "2024-05-20T10:00"}, {"started_at": "2024-06-01"})
-    assert rows["recorded_at"].tolist()[1] == pd.Timestamp("2024-05-20 10:00:00.000001")
+    assert rows["recorded_at"].tolist()[1] == pd.Timestamp("2024-05-20 10:00:00")
     said = with_facts(business, {}, {"started_at": "2024-06-01", "recorded_at": "2024-02-01"})
     assert said["recorded_at"].tolist()[1] == pd.Timestamp("2024-02-01")
 
@@ -60,7 +61,7 @@ def test_a_notice_without_a_date_is_known_from_the_end_of_the_data_on(
 ) -> None:
     rows = with_facts(business, {"started_at": "2024-05-01"}, row)
     assert rows["cancelled_at"].notna().tolist() == [False, noticed]
-    assert not noticed or rows["cancelled_at"][1] == pd.Timestamp("2024-05-01")
+    assert not noticed or rows["cancelled_at"][1] == pd.Timestamp("2024-05-02") - TICK
 
 
 def test_the_data_goes_up_to_the_newest_notice_and_not_to_a_booking(opened, business: Settings) -> None:
@@ -69,4 +70,13 @@ def test_the_data_goes_up_to_the_newest_notice_and_not_to_a_booking(opened, busi
     (table,) = describe({"subscriptions": one}, business)["tables"]
     assert table["newest"].startswith("2024-02-01")
     frame = one.used.astype(object)
-    assert end_of_known(opened({"subscriptions": frame}), business) == datetime(2024, 5, 20, 0, 0, 0, 1)
+    assert end_of_known(opened({"subscriptions": frame}), business) == datetime(2024, 5, 21)
+
+
+@pytest.mark.parametrize("now", [NOW, NOW.replace(day=20, hour=14, microsecond=9)])
+def test_a_booking_moves_no_end_of_the_data_that_is_a_date_alone(opened, business: Settings, now: datetime) -> None:
+    tables = {"subscriptions": checked({"cancelled_at": "2024-05-20"}, {"started_at": "2024-06-01"})}
+    frame = with_load_facts(tables, business, now)["subscriptions"].used.astype(object)
+    end = end_of_known(opened({"subscriptions": frame}), business, now)
+    assert end == min(datetime(2024, 5, 21), now.replace(tzinfo=None, microsecond=0))
+    assert known_contracts(opened({"subscriptions": frame})["subscriptions"], "started_at", end).count().execute() == 2
