@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 
 import numpy as np
@@ -9,7 +10,8 @@ import pandas as pd
 
 from configs.errors import DataError
 from features.numbers.text_column import TextColumn, read_column
-from features.numbers.units import without_units
+from features.numbers.units import bounds, without_units
+from features.tables import quote
 
 LARGEST = 1e100  # squares of larger numbers cannot be computed
 MOSTLY = 0.5
@@ -61,7 +63,8 @@ def read_numbers(
             if column.is_numeric:
                 doubts += _doubts(name, column, table) if name not in decided else []
                 changed[name] = column.numbers.where(column.numbers.abs() <= LARGEST)
-            notes += _notes(name, column, changed.get(name))
+            said = [] if column.is_numeric else _bound_notes(name, values, table)
+            notes += said or _notes(name, column, changed.get(name))
     if doubts:
         raise DataError(f"{table}: " + "; ".join(doubts))
     out = profiles.assign(**changed)
@@ -73,6 +76,17 @@ def _unit_notes(name: str, column: TextColumn, units: tuple[str, ...]) -> list[s
     if len(units) > 1:
         return [f"{name}: numbers in {', '.join(units[:5])}, which cannot be compared; taken as text"]
     return [f"{name}: numbers in {units[0]}"] if units and column.is_numeric else []
+
+
+def _bound_notes(name: str, values: pd.Series, table: str) -> list[str]:
+    found = bounds(values)
+    if not found:
+        return []
+    return [
+        f"{name}: bounds or ranges ({', '.join(map(quote, found[:3]))}) among the numbers; each value is taken as a "
+        f"category. To have numbers, say what each of them stands for: values: {{{name}: "
+        f"{{{json.dumps(found[0], ensure_ascii=False)}: ...}}}} under source.options.{table}"
+    ]
 
 
 def _doubts(name: str, column: TextColumn, table: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Numbers with a unit behind them: ``12 GB``, ``24 months``, ``85 %``."""
+"""Numbers with a unit behind them: ``12 GB``, ``85 %``; and those that are bounds or ranges: ``< 1 an``, ``18-25``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import re
 import pandas as pd
 
 MEASURE = re.compile(r"([-+]?\d[\d.,'’\s\u00a0\u202f]*)\s*([^\W\d_]{1,12}[²³]?(?:/[^\W\d_]{1,8})?|%|°C)\.?")
+DIGITS = r"(?:0|[1-9]\d*)(?:[.,'’]\d+)*"  # no zero in front: 2024-05 is a month, 030-12345 a telephone number
+UNIT = r"(?:\s?(?:[^\W\d_]{1,12}|%|€|\$))?"
+BOUND = re.compile(
+    rf"[<>≤≥＜＞]\s?=?\s*{DIGITS}{UNIT}\.?|{DIGITS}{UNIT}\s?\+|"
+    rf"{DIGITS}{UNIT}\s*(?:[-–—~]|à|to|bis|a|hasta|至|到)\s*{DIGITS}{UNIT}\.?"
+)
 MOSTLY = 0.5
 PLURAL = re.compile(r"(?:(?<=..)s|(?<=...)(?:es|en|er|e|n|x))$")  # of words; GB and Gb, mm and m are no words
 
@@ -45,6 +51,20 @@ def without_units(texts: pd.Series) -> tuple[pd.Series, tuple[str, ...]]:
     return texts.map(lambda text: parts[text][1].strip() if text in parts else text, na_action="ignore"), tuple(
         units.values()
     )
+
+
+def bounds(texts: pd.Series) -> list[str]:
+    """Values that are bounds or ranges, the most frequent first, where they and plain numbers are most of a column.
+
+    >>> bounds(pd.Series(["< 1 an", "< 1 an", "1 à 3 ans", "4 ans", "N/A"]))
+    ['< 1 an', '1 à 3 ans']
+    >>> bounds(pd.Series(["2024-05", "030-12345", "< x"])), bounds(pd.Series(["6-10", "11+", "5"]))
+    ([], ['6-10', '11+'])
+    """
+    counts = texts.dropna().astype(str).str.strip().value_counts()
+    found = [text for text in counts.index if BOUND.fullmatch(text)]
+    plain = [text for text in counts.index if re.fullmatch(DIGITS + UNIT, text)]
+    return found if counts[[*found, *plain]].sum() > MOSTLY * counts.sum() else []
 
 
 def _singular(unit: str) -> str:

@@ -76,3 +76,16 @@ def test_a_column_that_is_partly_numbers_or_in_two_currencies_stays_text_and_is_
         "a: 2 of 3 values are numbers; taken as text for the others",
         "b: amounts in $, EUR, which cannot be compared; taken as text",
     ]
+
+
+def test_bounds_and_ranges_are_said_with_the_key_that_makes_them_numbers(tmp_path: Path, workspace: Workspace) -> None:
+    terms = ["< 1 an", "1 an", "2 ans", "5-10 ans", "3 ans"] * 8
+    profiles, reading = ingested(export(tmp_path, terms), workspace)
+    assert profiles["charges"].tolist()[:2] == ["< 1 an", "1 an"]
+    (said,) = [note for note in reading if "bounds" in note]
+    assert said.startswith(
+        "profiles: charges: bounds or ranges ('< 1 an', '5-10 ans') among the numbers; each value is"
+    )
+    assert said.endswith('values: {charges: {"< 1 an": ...}} under source.options.profiles')
+    told = export(tmp_path, terms, values={"charges": {"< 1 an": 0.5, "5-10 ans": "7"}})
+    assert ingested(told, workspace)[0]["charges"].tolist()[:5] == [0.5, 1, 2, 7, 3]
