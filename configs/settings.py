@@ -347,7 +347,7 @@ class Rule(Section):
     text: str
     band: tuple[Literal["low", "watch", "high", "critical"], ...] = ()
     tier: tuple[Literal["diamond", "gold", "silver", "bronze"], ...] = ()
-    stage: tuple[Literal["new", "growing", "mature", "declining", "booked", "lapsed"], ...] = ()
+    stage: tuple[Literal["prospect", "new", "growing", "mature", "declining", "booked", "lapsed"], ...] = ()
 
 
 class Campaign(Section):

@@ -69,7 +69,8 @@ def order_stages(frame: pd.DataFrame, edges: Stages, activity_days: int) -> list
 
     ========= ==================================================================
     lapsed    ordered once, but not within `activity_days`
-    new       first order less than `new_days` ago, or none yet
+    prospect  never ordered, however long ago the sign-up was
+    new       first order less than `new_days` ago
     growing   spends at least `growing_ratio` times as much per day as before
     declining spends less than `declining_ratio` times as much
     mature    else; also who has fewer than 90 days before the last 90 to compare with
@@ -87,11 +88,12 @@ def order_stages(frame: pd.DataFrame, edges: Stages, activity_days: int) -> list
     return np.select(
         [
             recency > activity_days,
-            np.isnan(recency) | (tenure < edges.new_days),
+            np.isnan(recency),
+            tenure < edges.new_days,
             (recent > 0) & (recent >= edges.growing_ratio * before),
             recent < edges.declining_ratio * before,
         ],
-        ["lapsed", "new", "growing", "declining"],
+        ["lapsed", "prospect", "new", "growing", "declining"],
         "mature",
     ).tolist()
 
@@ -102,7 +104,8 @@ def contract_stages(frame: pd.DataFrame, edges: Stages) -> list[str]:
     ========= ==================================================================
     booked    has no contract now, but one that begins later
     lapsed    had a contract once, has none now and none that is booked
-    new       first contract began less than `new_days` ago, or none yet
+    prospect  never had a contract, and none is booked
+    new       first contract began less than `new_days` ago
     growing   the current contract costs at least `growing_ratio` times the one before
     declining it costs less than `declining_ratio` times the one before
     mature    else
@@ -116,11 +119,12 @@ def contract_stages(frame: pd.DataFrame, edges: Stages) -> list[str]:
         [
             ~(active > 0) & (booked > 0),
             ~np.isnan(days) & ~(active > 0),
+            ~(active > 0),
             np.isnan(days) | (days < edges.new_days),
             (change > 0) & (price >= edges.growing_ratio * before),
             price < edges.declining_ratio * before,
         ],
-        ["booked", "lapsed", "new", "growing", "declining"],
+        ["booked", "lapsed", "prospect", "new", "growing", "declining"],
         "mature",
     ).tolist()
 

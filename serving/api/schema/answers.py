@@ -52,7 +52,10 @@ class ChurnPart(StrictModel):
             examples=[{"30": 0.31, "60": 0.22, "90": 0.17}],
         ),
     ]
-    expected: Annotated[ExpectedPart | None, Field(description="Null where the data has no dates.")]
+    expected: Annotated[
+        ExpectedPart | None,
+        Field(description="`prospect`: no order or contract yet. Null where the data has no dates."),
+    ]
     basis: BasisPart
 
 
@@ -128,8 +131,8 @@ class Answer(StrictModel):
         Field(description="Null for a business without a value model, and for whose only contract begins later."),
     ]
     stage: Annotated[
-        Literal["new", "growing", "mature", "declining", "booked", "lapsed"] | None,
-        Field(description="Null where the data has no dates."),
+        Literal["prospect", "new", "growing", "mature", "declining", "booked", "lapsed"] | None,
+        Field(description="`prospect`: no order or contract yet. Null where the data has no dates."),
     ]
     reasons: Annotated[list[Reason], Field(description="Of the churn probability, the largest effect first.")]
     clv_reasons: Annotated[list[Reason], Field(description="Of the expected value, the largest effect first.")]

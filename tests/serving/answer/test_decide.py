@@ -79,7 +79,7 @@ def test_where_all_customers_share_one_value_none_is_in_a_higher_tier(champions:
         (190, 5, 10, -40, "growing"),
         (190, 5, 0, 0, "mature"),
         (190, 5, -10, -10, "declining"),
-        (np.nan, np.nan, 0, 0, "new"),
+        (np.nan, np.nan, 0, 0, "prospect"),
         (190, 5, np.nan, 100, "mature"),
     ],
     ids=[
@@ -101,6 +101,22 @@ def test_where_all_customers_share_one_value_none_is_in_a_higher_tier(champions:
 )
 def test_the_stage_follows_from(tenure: float, since: float, recent: float, total: float, stage: str) -> None:
     assert one(tenure, since, recent, total) == stage
+
+
+@pytest.mark.parametrize(
+    ("active", "booked", "days", "stage"),
+    [
+        (0, 0, np.nan, "prospect"),
+        (0, 1, np.nan, "booked"),
+        (1, 0, 59.0, "new"),
+        (1, 0, 60.0, "mature"),
+        (0, 0, 60.0, "lapsed"),
+    ],
+    ids=["no contract yet", "the first is booked", "of late", "a while ago", "over"],
+)
+def test_the_stage_by_contract_follows_from(active: int, booked: int, days: float, stage: str) -> None:
+    row = {"contracts_active": active, "contracts_booked": booked, "subscribed_days": days, "price_now": 5.0}
+    assert decide.contract_stages(pd.DataFrame([{**row, "price_change": np.nan}]), STAGES) == [stage]
 
 
 def test_stages_name_the_column_that_is_missing() -> None:
@@ -128,7 +144,7 @@ def test_the_first_rule_that_matches_is_taken() -> None:
 
 def test_every_customer_gets_an_action_under_the_default_rules(settings: Settings) -> None:
     rules = settings.decisions.actions
-    stages = ("new", "growing", "mature", "declining", "booked", "lapsed")
+    stages = ("prospect", "new", "growing", "mature", "declining", "booked", "lapsed")
     codes = {
         decide.action(rules, band, tier, stage).code
         for band in (*decide.BANDS, None)
@@ -143,7 +159,7 @@ def test_every_customer_gets_an_action_under_the_default_rules(settings: Setting
     [
         ("critical", None, None, "get_in_touch"),
         ("critical", "bronze", "mature", "low_cost_reminder"),
-        (None, "bronze", "new", "first_steps"),
+        (None, "bronze", "prospect", "first_steps"),
         (None, "bronze", "lapsed", "win_back_offer"),
     ],
     ids=["a ready table without a value model", "little value", "never ordered", "an ex-member"],

@@ -118,13 +118,13 @@ def test_who_ordered_last_before_the_activity_window_has_lapsed_and_no_churn(
     assert len(gone["clv_reasons"]) == 5
 
 
-def test_who_never_ordered_is_new_and_has_no_churn(
+def test_who_never_ordered_is_a_prospect_and_has_no_churn(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
 ) -> None:
     frame = customers.head(1).assign(days_since_last_order=np.nan, tenure_days=np.nan)
     (answer,) = score(frame, champions, settings, now, 5)
     assert answer["churn"] is None
-    assert answer["stage"] == "new"
+    assert answer["stage"] == "prospect"
 
 
 def test_reasons_are_the_largest_effects_and_say_the_customers_own_numbers(
