@@ -58,7 +58,7 @@ def subscriptions(staycast: Run, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 
 def answers(place: Workspace, result: dict) -> list[dict]:
-    lines = (place.scores / result["score"]["as_of"][:10] / "scores.jsonl").read_text().splitlines()
+    lines = (Path(result["score"]["folder"]) / "scores.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 

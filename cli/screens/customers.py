@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from heapq import nlargest
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group
@@ -36,7 +37,7 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
     """The most valuable customers of the two highest risk bands, with their reasons."""
     import pyarrow.parquet as pq
 
-    path = workspace.scores / score["as_of"][:10] / SCORE_TABLE
+    path = workspace.scores / Path(score["folder"]).name / SCORE_TABLE
     rows = pq.read_table(path, columns=list(COLUMNS), filters=[("band", "in", ["high", "critical"])]).to_pylist()
     if "clv" not in settings.tasks:
         return _at_highest_risk(nlargest(AT_RISK, rows, itemgetter("probability")), score["as_of"][:10])

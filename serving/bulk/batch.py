@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from configs.errors import DataError
 from configs.files import replacing
+from configs.loads import Pointer
 from configs.settings import Settings
 from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
 from features.people.identity import load_alias_map
@@ -64,7 +65,7 @@ def score_all(
     on_progress: Callable[[int, int], None] | None = None,
     chunk_rows: int = CHUNK_ROWS,
 ) -> dict[str, Any]:
-    """Answer for every row of a feature frame and write the answers into ``scores/<date of as_of>/``.
+    """Answer for every row of a feature frame and write the answers into a folder of ``scores/``, see `folder_name`.
 
     A person has one row; the parquet file names all their aliases beside it.
 
@@ -75,7 +76,7 @@ def score_all(
     champions, settings, now
         As for `serving.answer.score.score`.
     workspace
-        Where the folder is written; one of the same date is replaced, whole or not at all.
+        Where the folder is written; one of the same moment and load is replaced, whole or not at all.
     on_progress
         Called with (customers done, customers in all) after every chunk.
     chunk_rows
@@ -97,7 +98,7 @@ def score_all(
     """
     quality_verdict.require(workspace)
     as_of = _single_as_of(frame)
-    folder = workspace.scores / as_of.strftime("%Y-%m-%d")
+    folder = workspace.scores / folder_name(as_of, workspace.loads.pointer())
     summary = _Summary(settings.decisions.campaign.planned)
     chunks = (frame.iloc[start : start + chunk_rows] for start in range(0, len(frame), chunk_rows))
     with replacing(folder) as part:
@@ -114,6 +115,20 @@ def score_all(
         "model": champions.labels,
         **summary.to_dict(),
     }
+
+
+def folder_name(as_of: datetime, loads: Pointer | None) -> str:
+    """Name of a folder of answers: their moment and the current load, so that no other load replaces them.
+
+    Names sort as the moments do, and those of one moment as the loads.
+
+    >>> folder_name(datetime(2024, 3, 1, 17, 4, 6), Pointer("000012", "000012"))
+    '2024-03-01T170406Z-000012'
+    >>> folder_name(datetime(2024, 3, 1), None)
+    '2024-03-01T000000Z'
+    """
+    load = f"-{loads.current}" if loads and loads.current else ""
+    return f"{as_of:%Y-%m-%dT%H%M%SZ}{load}"
 
 
 class _Summary:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from pathlib import Path
 
 import orjson
 import pandas as pd
@@ -18,7 +20,7 @@ def test_both_files_hold_the_answers_of_single_requests(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
     summary = score_all(customers, champions, settings, workspace, now, chunk_rows=150)
-    folder = workspace.scores / "2024-03-01"
+    folder = workspace.scores / "2024-03-01T000000Z"
     assert summary["folder"] == str(folder)
     lines = [orjson.loads(line) for line in (folder / "scores.jsonl").read_bytes().splitlines()]
     expected = score(customers, champions, settings, now, settings.serving.top_reasons)
@@ -35,7 +37,7 @@ def test_the_summary_counts_all_customers(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
     summary = score_all(customers, champions, settings, workspace, now)
-    table = pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")
+    table = pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")
     assert summary["customers"] == len(table) == 400
     assert summary["tiers"] == table["tier"].value_counts().to_dict()
     assert summary["bands"] == table["band"].value_counts().to_dict()
@@ -59,7 +61,7 @@ def test_a_chunk_of_lapsed_customers_alone_is_written(
     summary = score_all(lapsed, champions, settings, workspace, now)
     assert summary["bands"] == {}
     assert summary["stages"] == {"lapsed": 5}
-    assert pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")["probability"].isna().all()
+    assert pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")["probability"].isna().all()
 
 
 def test_a_run_that_fails_leaves_the_scores_of_the_last_one(
@@ -72,8 +74,22 @@ def test_a_run_that_fails_leaves_the_scores_of_the_last_one(
 
     with pytest.raises(KeyboardInterrupt):
         score_all(customers, champions, settings, workspace, now, stop)
-    assert [p.name for p in workspace.scores.iterdir()] == ["2024-03-01"]
-    assert len(pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")) == 3
+    assert [p.name for p in workspace.scores.iterdir()] == ["2024-03-01T000000Z"]
+    assert len(pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")) == 3
+
+
+def test_another_load_that_ends_at_the_same_moment_replaces_no_answers(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> None:
+    names = []
+    for count, load in enumerate(("000001", "000002", "000002"), start=1):
+        workspace.loads.folder.mkdir(parents=True, exist_ok=True)
+        pointer = {"newest": load, "current": load}
+        (workspace.loads.folder / "pointer.json").write_text(json.dumps(pointer))
+        names.append(score_all(customers.head(count), champions, settings, workspace, now)["folder"])
+    one, two, again = map(Path, names)
+    assert sorted(workspace.scores.iterdir()) == [one, two] and again == two
+    assert [len(pd.read_parquet(folder / "scores.parquet")) for folder in (one, two)] == [1, 3]
 
 
 def test_several_moments_are_refused(
@@ -90,7 +106,7 @@ def test_batch_scores_say_whom_to_contact_and_the_summary_adds_them_up(
     champions: Champions, planned: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
     summary = score_all(customers, champions, planned, workspace, now, chunk_rows=150)
-    table = pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")
+    table = pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")
     known = table["probability"].notna()
     assert (table["expected_profit"].notna() == known).all()
     assert (table.loc[known, "contact"].astype(bool) == (table.loc[known, "expected_profit"] > 0)).all()
@@ -105,5 +121,5 @@ def test_without_a_plan_the_columns_are_empty(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
     summary = score_all(customers, champions, settings, workspace, now)
-    table = pd.read_parquet(workspace.scores / "2024-03-01" / "scores.parquet")
+    table = pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")
     assert summary["campaign"] is None and table[["expected_profit", "contact"]].isna().all(axis=None)
