@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from features.numbers import reading
 from features.sources.mapping import EPOCHS, Times
@@ -73,7 +73,15 @@ def number_expression(sql: str, kind: str, sign: str, declared: bool, shared: Sh
 
 
 def time_expression(name: str, sql: str, kind: str, times: Times, shared: SharedExpressions) -> ColumnExpression:
-    """A column of DuckDB's type `kind` as times in UTC; `name` is what reasons call it."""
+    """A column of DuckDB's type `kind` as times in UTC; `name` is what reasons call it.
+
+    When a row was recorded needs no telling of moments from dates: a record of midnight is known at that midnight.
+    """
+    read = _time(name, sql, kind, times, shared)
+    return replace(read, value=_without_tick(shared.add(read.value))) if name == "recorded_at" else read
+
+
+def _time(name: str, sql: str, kind: str, times: Times, shared: SharedExpressions) -> ColumnExpression:
     epoch = [form for form in times.format if form in EPOCHS]
     zone = times.zone or "UTC"
     if epoch and NUMERIC.match(kind):
@@ -149,6 +157,12 @@ def _moment(time: str, shared: SharedExpressions) -> str:
     """SQL for a time in UTC that is no date alone, as its offset tells: midnight becomes a microsecond later."""
     time = shared.add(time)
     return f"(case when {time} = date_trunc('day', {time}) then {time} + interval 1 microsecond else {time} end)"
+
+
+def _without_tick(time: str) -> str:
+    """SQL that undoes `_moment`."""
+    midnight = f"date_trunc('day', {time})"
+    return f"(case when {time} = {midnight} + interval 1 microsecond then {midnight} else {time} end)"
 
 
 def _in_utc(naive: str, zone: str, shared: SharedExpressions) -> str:

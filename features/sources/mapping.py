@@ -23,7 +23,7 @@ How a value is read, see `features.sources.part_reader` and `features.sources.ex
   in the `time_zone` of the business; the hour that a clock in autumn shows twice is taken as the second one. A date
   alone, or a time without an offset at exactly midnight, stays that date in every zone and has no hour of the day. A
   time with an offset, or an epoch, is a moment also at midnight (kept a microsecond later), unless all times of its
-  column are at midnight UTC: those are dates, and a note says so.
+  column are at midnight UTC: those are dates, and a note says so. ``recorded_at`` needs no such telling apart.
 - A *number* may have thousands separators, a currency, a decimal comma. Which sign is the decimal one is decided by
   the values that leave no doubt (``1.234,50``): of the column in its file, else of the column in the other files, and
   of the file. Where nothing decides what ``1,234`` or ``1.234`` means, reading stops with the question.

@@ -255,6 +255,23 @@ def test_midnight_with_an_offset_is_a_moment_unless_the_whole_column_is_at_midni
     assert any("ordered_at: all 2 times are midnight UTC; they are taken as dates" in n for n in alone.attrs["notes"])
 
 
+@pytest.mark.parametrize(
+    ("options", "midnight", "other"),
+    [
+        ({}, "2024-01-01T00:00:00Z", "2024-01-02T10:00:00Z"),
+        ({"format": "epoch_seconds"}, "1704067200", "1704067201"),
+        ({"format": "%d.%m.%Y %H:%M %z"}, "01.01.2024 02:00 +0200", "02.01.2024 10:00 +0000"),
+        ({"zone": "America/New_York"}, "2023-12-31 19:00", "2024-01-02 10:00"),
+    ],
+)
+def test_a_row_recorded_at_midnight_is_known_at_that_midnight(
+    read: Read, options: dict[str, str], midnight: str, other: str
+) -> None:
+    rows = f"{HEADER.strip()},recorded_at\no1,ann,2023-12-30,1,{midnight}\no2,ann,2023-12-30,1,{other}\n"
+    told = read(rows, times={"recorded_at": options})
+    assert told["recorded_at"].iloc[0] == pd.Timestamp("2024-01-01")
+
+
 def test_a_clock_that_always_shows_what_is_midnight_in_utc_shows_no_dates(read: Read) -> None:
     orders = times(read, "2024-01-05 19:00:00", "2024-01-06 19:00:00", zone="America/New_York")
     assert orders["ordered_at"].tolist() == [pd.Timestamp(f"2024-01-0{day} 00:00:00.000001") for day in (6, 7)]
