@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -150,6 +150,11 @@ KINDS: Mapping[str, str] = {  # kinds of interaction that features read, and wha
     "payment_failed": "paymentfailed zahlungsausfall rucklastschrift impago impaye 欠费 扣款失败",
     "survey": "survey umfrage encuesta sondage enquete 问卷 调查",
 }
+DIRECTIONS = frozenset({"from", "to", "von", "ab", "zum"})  # start or end alone and beside a word of `OF_TIME`
+OF_TIME = frozenset(
+    ("date", "created", "start", "end", "cancel", "notice", "minimum", "next", "renew", "contract", "period", "trial",
+     "pause", "resume", "signup", "plan", "arrival", "departure", "booked")
+)  # fmt: skip
 LEAST_PART = 4  # letters of a part of a compound, so that `package` holds no `age`
 SHORT_ENDINGS = ("id", "nr", "no", "art", "typ")
 LINKS = ("s", "n", "es", "en")
@@ -179,21 +184,31 @@ def meaning(name: str) -> Meaning:
     (['date', 'order'], ['customer', 'id'])
     >>> meaning("package").concepts, meaning("usage_tier").concepts & {"age"}
     (frozenset({'plan'}), frozenset())
+    >>> [sorted(meaning(name).concepts) for name in ("valid_to", "Vertrag ab", "ship_to", "sold_to_id")]
+    [['end'], ['contract', 'start'], [], ['id']]
     """
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", name))
     words = re.findall(r"[^\W\d_]+", normalized(spaced))
-    concepts: list[str] = []
-    known = True
+    said: list[tuple[str, tuple[str, ...]]] = []
     while words:
         pair = "".join(words[:2])
         if len(words) > 1 and pair in CONCEPT_OF:
-            concepts.append(CONCEPT_OF[pair])
+            said.append((pair, (CONCEPT_OF[pair],)))
             words = words[2:]
             continue
-        found = _word(words.pop(0))
-        known = known and bool(found)
-        concepts += found
-    return Meaning(frozenset(concepts) - {"filler"}, known and bool(concepts))
+        word = words.pop(0)
+        said.append((word, _word(word)))
+    plain = [(word, concepts) for word, concepts in said if concepts != ("filler",)]
+    found = [() if _is_lost(plain, place) else concepts for place, (_, concepts) in enumerate(plain)]
+    return Meaning(frozenset(c for concepts in found for c in concepts) - {"filler"}, all(found) and bool(said))
+
+
+def _is_lost(said: Sequence[tuple[str, tuple[str, ...]]], place: int) -> bool:
+    """True for a direction that says no time: `to` in ``ship_to``."""
+    if said[place][0] not in DIRECTIONS or len(said) == 1:
+        return False
+    beside = said[max(place - 1, 0) : place] + said[place + 1 : place + 2]
+    return not any(OF_TIME.intersection(concepts) for _, concepts in beside)
 
 
 def _word(word: str) -> tuple[str, ...]:
