@@ -48,14 +48,15 @@ from typing import Annotated, Any, Literal, TypeVar, get_args
 import duckdb
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
-from configs.errors import ConfigError, nearest
+from configs.errors import ConfigError, DataError, nearest
 from configs.settings import Section, TimeZone
 from features.sources.rows.ids import Repair
 from features.sources.rows.lines import Combine
 from features.sources.rows.rules import RowRule
-from features.tables import MONEY, TABLES
+from features.tables import MONEY, TABLES, quote
 
 OPEN_TABLES = ("customers", "profiles")
+UNFILLED = "?"  # what `init` writes where a person has to decide
 EPOCHS = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
 
 
@@ -229,3 +230,26 @@ def _check_attribute_numbers(numbers: Mapping[str, Numbers], columns: Iterable[s
             raise ConfigError(f"{where}: '{name}' is a column; name an attribute of columns.numbers, {{seats: ...}}")
         if given.factors or given.scale == "minor":
             raise ConfigError(f"{where}.{name}: an attribute takes decimal and scale, a number, alone")
+
+
+def require_filled(table: str, mapping: TableMapping, columns: Iterable[str]) -> None:
+    """Refuse a mapping that still asks, as `init` writes it (``?``), which column or what is meant.
+
+    Raises
+    ------
+    DataError
+        Says of which names, and which `columns` of the source are not used otherwise.
+    """
+    there, names = list(columns), TABLES[table].names
+    if asked := [name for name, source in mapping.columns.items() if source == UNFILLED and UNFILLED not in there]:
+        others = [n for n in there if n not in mapping.columns.values() and n not in names]
+        raise DataError(
+            f"{table}: {', '.join(asked)}: the mapping still has '?' for the name of a column: fill in under "
+            f"source.options.{table}.columns which one it is; not used yet: {', '.join(others) or 'none'}"
+        )
+    for name in names:
+        if open_ := [value for value, word in mapping.values.get(name, {}).items() if word == UNFILLED]:
+            raise DataError(
+                f"{table}: {name}: the mapping still has '?' for what {', '.join(map(quote, open_[:5]))} means: fill "
+                f"it in under source.options.{table}.values"
+            )

@@ -22,7 +22,7 @@ from features.numbers.reading import SignEvidence
 from features.numbers.signs import decimal_signs
 from features.sources.currency_columns import currency_expressions, unread_currencies
 from features.sources.expressions import as_text
-from features.sources.mapping import OPEN_TABLES, Join, TableMapping
+from features.sources.mapping import OPEN_TABLES, Join, TableMapping, require_filled
 from features.sources.part_reader import Part, PartReader
 from features.sources.rows.copies import numbered
 from features.sources.rows.ids import refuse_merged
@@ -287,6 +287,7 @@ def _names(table: str, mapping: TableMapping, parts: Sequence[Part], joined: set
     given = {n for n in names if any(mapping.source_name(n) in p.columns for p in parts)} | set(mapping.constants)
     if table not in OPEN_TABLES and required <= given:
         names = [n for n in names if n in TABLES[table].names]
+    require_filled(table, mapping, parts[0].columns)
     notes = []
     for name in names:
         source = name if name in joined else mapping.source_name(name)

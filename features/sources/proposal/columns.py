@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.numbers.currencies import CODES
+from features.numbers.currencies import CODES, TOKEN, currency_of
 from features.sources.expressions import ISO
 from features.sources.proposal.lexicon import Meaning, meaning
 
@@ -22,9 +22,10 @@ FORMATS = (
     "%B %d, %Y", "%d %B %Y", "%Y年%m月%d日", "%Y年%m月%d日 %H:%M", "%Y年%m月%d日 %H:%M:%S",
 )  # fmt: skip
 NUMBER = re.compile(
-    r"[-+(−]?\s*([€$£¥]|[A-Z]{3}\b)?\s*[-+]?(\d[\d.,'’\s\u00a0\u202f]*|[.,]\d+)([eE][-+]?\d+)?\s*(€|\$|£|¥|[A-Z]{3})?\)?-?$"
+    rf"[-+(−]?\s*({TOKEN}|[A-Z]{{3}}\b)?\s*[-+]?(\d[\d.,'’\s\u00a0\u202f]*|[.,]\d+)([eE][-+]?\d+)?\s*({TOKEN}|[A-Z]{{3}})?"
+    r"\)?-?$"
 )
-SIGNS = {"€": "EUR", "£": "GBP"}  # $ and ¥ are signs of several currencies
+AROUND = r"[\d.,'’\s\u00a0\u202f()+−-]"  # what stands beside a currency
 OF_DIGITS = {"%Y%m%d": 8, "%Y%m%d%H%M%S": 14}  # formats of digits alone, and their length
 EPOCHS = {"epoch_seconds": (1e8, 4e9), "epoch_milliseconds": (1e11, 4e12)}
 ENDLESS = "9999|2999|2099"  # years of "no end", which no format need fit
@@ -156,9 +157,12 @@ class Column:
     @cached_property
     def currencies(self) -> tuple[str, ...]:
         """Currencies that stand in the values, as codes or signs, the most frequent first."""
-        codes = self.some.astype(str).str.upper().str.extract(r"\b([A-Z]{3})\b|([€£])", expand=True)
-        found = pd.concat([codes[0][codes[0].isin(CODES)], codes[1].map(SIGNS).dropna()])
-        return tuple(found.value_counts().index)
+        texts = self.some.astype(str)
+        codes = texts.str.upper().str.extract(r"\b([A-Z]{3})\b", expand=False)
+        beside = texts.str.replace(AROUND, "", regex=True)
+        signs = beside.map({text: currency_of(text) for text in beside.unique()})
+        found = codes.where(codes.isin(CODES)).fillna(signs)
+        return tuple(found[found.isin(CODES)].value_counts().index)  # $ and ¥ are signs of several
 
     @cached_property
     def is_currency_code(self) -> bool:

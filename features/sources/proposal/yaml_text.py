@@ -67,7 +67,7 @@ def _currency_lines(business: Business) -> list[str]:
     orders = [guesses[0] for guesses in business.tables.get("orders", [])]
     if orders and business.kind == "inactivity" and not any(g.column("amount") for g in orders):
         return ["currency: XXX   # no amounts were found: each order counts as one, see docs/own-data.md"]
-    beside = [c for column in _columns_of(business, "amount", "price_per_month") for c in column.currencies]
+    beside = [c for column in _money_columns(business) for c in column.currencies]
     files = [
         guesses[0] for entries in business.tables.values() for guesses in entries if guesses[0].table.name in MONEY
     ]
@@ -78,6 +78,13 @@ def _currency_lines(business: Business) -> list[str]:
     if found:
         return [f"currency: {found[0]}  # the files hold {', '.join(found)}: correct it, and give `rates`"]
     return ["currency: USD   # not told by the files: correct it"]
+
+
+def _money_columns(business: Business) -> Iterable[Column]:
+    """Columns whose values may say the currency: amounts and prices; of a ready table all numbers."""
+    yield from _columns_of(business, "amount", "price_per_month")
+    for entry in business.tables.get("profiles", []):
+        yield from (column for column in entry[0].columns if column.is_number)
 
 
 def _columns_of(business: Business, *names: str) -> Iterable[Column]:

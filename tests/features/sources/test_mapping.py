@@ -32,6 +32,8 @@ Read = Callable[..., pd.DataFrame]
         ({"values": {"channel": {True: "a"}}}, ConfigError, "quote it"),
         ({"constants": {"amount": "1"}, "columns": {"amount": "x"}}, ConfigError, "amount: told twice"),
         ({"values": {"channel": {"a": "b"}}}, DataError, "the mapping tells how to read 'channel', which no file has"),
+        ({"columns": {"amount": "?", "channel": "?"}}, DataError, "amount, channel: the mapping still has '?'"),
+        ({"values": {"amount": {"1": "?"}}}, DataError, "amount: the mapping still has '?' for what '1' means"),
         ({"encoding": "utf-99"}, ConfigError, "no encoding 'utf-99'"),
         ({"join": [{"path": "none.csv", "on": "x", "columns": {"channel": "y"}}]}, DataError, "no file at 'none.csv'"),
         ({"join": [{"path": "none.csv", "on": "x"}]}, ConfigError, "join.0.columns"),

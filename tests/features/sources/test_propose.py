@@ -119,7 +119,7 @@ def test_a_ready_label_is_known_by_its_name_and_which_value_means_left(
 ) -> None:
     ids, label, sex = names
     rows = {ids: [f"10086{n:03d}" for n in range(60)], label: list(values) * 30, sex: ["男", "女"] * 30}
-    path = write(tmp_path, "t.csv", pd.DataFrame({**rows, "x": np.arange(60) % 7}))
+    path = write(tmp_path, "t.csv", pd.DataFrame({**rows, "x": np.arange(60) % 7, "fee": "1.012,50 €"}))
     text, business = propose_config([path])
     options = yaml.safe_load(text)["source"]["options"]["profiles"]
     assert business.kind == "label" and options["columns"] == {"customer_id": ids, "label": label}
@@ -128,7 +128,7 @@ def test_a_ready_label_is_known_by_its_name_and_which_value_means_left(
         assert set(told.values()) == {"?"} and "which value means that the customer left?" in text
     else:
         assert told == (dict(zip(values, ("yes", "no"), strict=True)) if meant is None else meant)
-    assert yaml.safe_load(text)["columns"]["sensitive"] == [sex]
+    assert yaml.safe_load(text)["columns"]["sensitive"] == [sex] and yaml.safe_load(text)["currency"] == "EUR"
 
 
 def test_a_file_that_is_none_of_the_tables_is_said_and_stops_nothing(tmp_path: Path, german: list[Path]) -> None:

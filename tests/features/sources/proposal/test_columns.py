@@ -47,6 +47,7 @@ def test_numbers_are_known_however_they_are_written(value: str) -> None:
 def test_currencies_are_told_by_codes_and_signs() -> None:
     assert column("12 EUR", "3 EUR", "£4").currencies == ("EUR", "GBP")
     assert column("12 ABC", "$3").currencies == ()
+    assert column("1 234,50 ₽", "10 zł", "5 zł").currencies == ("PLN", "RUB") and column("5 zł").is_number
     assert column("EUR", "usd").is_currency_code and not column("EUR", "no").is_currency_code
 
 
