@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -203,7 +203,7 @@ def meaning(name: str) -> Meaning:
     return Meaning(frozenset(c for concepts in found for c in concepts) - {"filler"}, all(found) and bool(said))
 
 
-def _is_lost(said: Sequence[tuple[str, tuple[str, ...]]], place: int) -> bool:
+def _is_lost(said: list[tuple[str, tuple[str, ...]]], place: int) -> bool:
     """True for a direction that says no time: `to` in ``ship_to``."""
     if said[place][0] not in DIRECTIONS or len(said) == 1:
         return False
