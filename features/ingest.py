@@ -27,7 +27,7 @@ from configs.loads import QUARANTINE, REPORT, TABLES
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels import ready_label
-from features.people.identity import propose_aliases, resolve_if_given
+from features.people.identity import propose_aliases, resolve_if_given, write_repairs
 from features.people.suppression_list import EMPTY, drop_suppressed, load_suppression_list
 from features.quality import quality_gate, quality_report
 from features.quality.anomalies import Profile
@@ -43,6 +43,7 @@ from features.quality.quarantine import kept_columns
 from features.sources.dated_numbers import with_dated_numbers
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
+from features.sources.mapping import id_repairs
 from features.sources.one_currency import convert_currencies
 from features.sources.order_counts import with_counts
 from features.sources.rows.copies import without_copies
@@ -241,6 +242,8 @@ def _write(checked: dict[str, ValidatedTable], report: dict[str, object], settin
         else:
             kept_columns(one.table, one.quarantined).to_parquet(to, index=False)
         write_used_rows(one, zone, load / TABLES / f"{name}.parquet")
+    table = settings.source.customers_from or ("profiles" if settings.churn.kind == "label" else "customers")
+    write_repairs(load / TABLES, id_repairs(settings.source.options, table))
     quality_report.write(report, load / REPORT)
 
 

@@ -356,6 +356,10 @@ class OnEventRefresher:
         """The person behind each id; an id that is no alias is its own."""
         return load_alias_map(self._workspace.tables).of(customer_ids)
 
+    def repaired(self, customer_ids: Sequence[str]) -> list[str]:
+        """Ids as the tables hold them."""
+        return load_alias_map(self._workspace.tables).repaired(customer_ids)
+
     def owners(self, table: str, row_ids: Sequence[str]) -> dict[str, str]:
         """Of these rows, those that stand in a table, and whose they are there."""
         with self._busy:

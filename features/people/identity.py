@@ -10,27 +10,33 @@ Aliases can also be proposed, by the same e-mail or telephone number. A proposal
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 import pandas as pd
 
 from configs.errors import DataError
+from configs.files import write_text
 from features.quality.check import ValidatedTable
+from features.sources.rows.ids import Repair, repair_ids
 from features.tables import quote
 
 CONTACT_COLUMNS = ("email", "phone")
 MIN_DIGITS = 7
-FILE = "identities.parquet"
+FILE, REPAIRS_FILE = "identities.parquet", "ids.json"
 
 
 @dataclass(frozen=True)
 class AliasMap:
-    """The person behind each alias, and since when that is known (UTC without a zone).
+    """The person behind each alias, and since when that is known (UTC without a zone); and how ids are repaired.
+
+    `repairs` are those of the table of customers (`features.sources.rows.ids`): who asks may write an id as the files
+    do. Rows of tables hold repaired ids already.
 
     Examples
     --------
@@ -41,10 +47,15 @@ class AliasMap:
 
     person: Mapping[str, str] = field(default_factory=dict)
     since: Mapping[str, pd.Timestamp] = field(default_factory=dict)
+    repairs: tuple[Repair, ...] = ()
 
     def of(self, ids: Iterable[str]) -> list[str]:
         """The person behind each id; an id that is no alias is its own."""
-        return [self.person.get(i, i) for i in ids]
+        return [self.person.get(i, i) for i in self.repaired(ids)]
+
+    def repaired(self, ids: Iterable[str]) -> list[str]:
+        """Ids as the tables hold them."""
+        return repair_ids(list(ids), self.repairs)
 
     def all_ids(self, ids: Iterable[str]) -> list[str]:
         """The persons behind these ids with all their aliases, sorted."""
@@ -84,16 +95,29 @@ NO_ALIASES = AliasMap()
 
 def load_alias_map(tables: Path) -> AliasMap:
     """Who is whom, from the folder of the checked tables; nobody has an alias where there is no such table."""
-    path = tables / FILE
-    if not path.is_file():
-        return NO_ALIASES
-    stat = path.stat()
-    return _load(path, stat.st_mtime_ns, stat.st_ino)
+    return _load(_version(tables / FILE), _version(tables / REPAIRS_FILE))
 
 
-@lru_cache(maxsize=4)
-def _load(path: Path, changed: int, inode: int) -> AliasMap:
-    return alias_map_of(pd.read_parquet(path, columns=["customer_id", "alias", "seen_at"]))
+def write_repairs(tables: Path, repairs: Sequence[Repair]) -> None:
+    """Keep beside the checked tables how the ids of their customers were repaired."""
+    if repairs:
+        write_text(tables / REPAIRS_FILE, json.dumps(list(repairs)))
+
+
+def _version(path: Path) -> tuple[Path, int, int] | None:
+    """A file, when it changed and which it is; None where there is none."""
+    with suppress(FileNotFoundError):
+        stat = path.stat()
+        return path, stat.st_mtime_ns, stat.st_ino
+    return None
+
+
+@lru_cache(maxsize=8)
+def _load(aliases: tuple[Path, int, int] | None, repairs: tuple[Path, int, int] | None) -> AliasMap:
+    alias_map = NO_ALIASES
+    if aliases:
+        alias_map = alias_map_of(pd.read_parquet(aliases[0], columns=["customer_id", "alias", "seen_at"]))
+    return replace(alias_map, repairs=tuple(json.loads(repairs[0].read_text("utf-8")))) if repairs else alias_map
 
 
 def resolve_if_given(checked: Mapping[str, ValidatedTable]) -> dict[str, ValidatedTable]:
@@ -185,9 +209,7 @@ def _one_row_a_person(one: ValidatedTable, person: Mapping[str, str]) -> Validat
     aside = one.used[aliases].assign(reason=reasons)
     parts = [part for part in (one.quarantined, aside) if len(part)]
     persons = one.used[~aliases].reset_index(drop=True)
-    return dataclasses.replace(
-        one, used=persons, quarantined=pd.concat(parts, ignore_index=True) if parts else one.quarantined
-    )
+    return replace(one, used=persons, quarantined=pd.concat(parts, ignore_index=True) if parts else one.quarantined)
 
 
 def _same_contact(customers: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -149,6 +149,18 @@ class Join(Section):
         return {given: given} if isinstance(given, str) else given
 
 
+def id_repairs(options: Mapping[str, Any], table: str) -> tuple[Repair, ...]:
+    """The repairs of the customers' ids in one table of ``source.options``, of all its entries.
+
+    >>> id_repairs({"customers": [{"ids": {"customer_id": ["case"]}}, {"path": "b.csv"}]}, "customers")
+    ('case',)
+    """
+    given = options.get(table)
+    entries = given if isinstance(given, list) else [given]
+    ids = [entry.get("ids") or {} for entry in entries if isinstance(entry, Mapping)]
+    return tuple(dict.fromkeys(repair for of in ids for repair in of.get("customer_id") or ()))
+
+
 Model = TypeVar("Model", bound=Section)
 
 

@@ -78,8 +78,10 @@ class EventIntake:
         from features.store.event_log import KINDS, ConflictError, Event, find_faults
 
         log, refresh = self._components()
-        events = [Event(e.event_id, KINDS[e.type], _table_row(e)) for e in batch.events]
-        ids = [event.customer_id for event in events]
+        rows = [_table_row(e) for e in batch.events]
+        ids = refresh.repaired([str(row["customer_id"]) for row in rows])
+        rows = [{**row, "customer_id": i} for row, i in zip(rows, ids, strict=True)]
+        events = [Event(e.event_id, KINDS[e.type], row) for e, row in zip(batch.events, rows, strict=True)]
         persons = refresh.persons(ids)
         known = refresh.known(persons) | log.signed_up(persons)
         known |= {event.customer_id for event in events if event.table == "customers"}

@@ -21,6 +21,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features import ingest as module
 from features.ingest import ingest
+from features.people.identity import load_alias_map
 from features.people.suppression_list import suppress
 from features.quality import quality_verdict
 from features.quality.quality_verdict import QualityError
@@ -103,6 +104,19 @@ def test_the_report_adds_up_and_is_written_for_people_and_programs(
     assert (amount["completeness"], amount["min"], amount["median"], amount["max"]) == (1.0, -15.0, 30.0, 100.0)
     assert "orders" in (workspace.quality_report / "quality.html").read_text()
     assert len(pd.read_parquet(workspace.quarantine / "orders.parquet")) == 1
+
+
+@pytest.mark.parametrize("origin", ["customers", "orders"])
+def test_who_asks_with_an_id_as_the_files_write_it_means_the_repaired_one(
+    workspace: Workspace, business: Callable[..., Settings], shop: dict[str, pd.DataFrame], origin: str
+) -> None:
+    written = {"ann": "001", "bob": "002", "new": "003"}
+    tables = {name: table.replace({"customer_id": written}) for name, table in shop.items()}
+    settings = business(**(tables if origin == "customers" else {"orders": tables["orders"]}))
+    settings.source.options[origin]["ids"] = {"customer_id": ["leading_zeros"]}
+    source = settings.source.model_copy(update={"customers_from": None if origin == "customers" else origin})
+    ingest(settings.model_copy(update={"source": source}), workspace, NOW)
+    assert load_alias_map(workspace.tables).of(["003", "3", "new"]) == ["3", "3", "new"]
 
 
 def test_local_hours_follow_the_customers_own_clock(

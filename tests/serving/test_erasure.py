@@ -21,6 +21,8 @@ from configs.settings import Settings, load
 from configs.workspace import Workspace
 from features import refresh
 from features.ingest import ingest
+from features.people.identity import write_repairs
+from features.people.suppression_list import load_suppression_list
 from features.store.event_log import Event, EventLog
 from features.store.feature_store import OnlineFeatures
 from serving import erasure
@@ -123,6 +125,15 @@ def test_erasing_again_is_no_error_and_finds_nothing(fresh: Workspace) -> None:
     assert refresh.sorted_copy_is_current(fresh)
     assert erasure.erase(fresh, [one], "ada", "asked again")["rows"] == {}
     assert len(erasure.history(fresh)) == 2
+
+
+def test_a_person_is_erased_by_an_id_as_the_files_write_it_where_ids_are_repaired(fresh: Workspace) -> None:
+    one = str(pd.read_parquet(fresh.tables / "customers.parquet")["customer_id"].min())
+    assert one != one.upper()
+    write_repairs(fresh.tables, ["case"])
+    done = erasure.erase(fresh, [one.upper()], "ada", "asked")
+    assert done["rows"]["tables/customers"] == done["rows"]["online"] == 1
+    assert load_suppression_list(fresh).among([one, one.upper()]) == {one, one.upper()}
 
 
 def test_an_unknown_id_is_kept_out_of_later_exports(fresh: Workspace, few: Settings) -> None:

@@ -9,6 +9,7 @@ the table of customers that a repair makes one stop the load: what differs by de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Literal
 
@@ -57,6 +58,23 @@ def repaired(text: str, repairs: Sequence[Repair]) -> str:
     for repair in repairs:
         text = "(" + REPAIRS[repair].replace("{id}", text) + ")"
     return text
+
+
+def repair_ids(ids: Sequence[str], repairs: Sequence[Repair]) -> list[str]:
+    """Ids after their repairs, in the same order; outside a load, where a person or a program names a customer.
+
+    >>> repair_ids(["KA7", "ka7"], ["case"]), repair_ids(["KA7"], [])
+    (['ka7', 'ka7'], ['KA7'])
+    """
+    if not repairs or not ids:
+        return list(ids)
+    query = f"select {repaired('id', repairs)} from (select unnest(?::varchar[]) as id)"
+    return [str(row[0]) for row in _connection().cursor().execute(query, [list(ids)]).fetchall()]
+
+
+@cache
+def _connection() -> duckdb.DuckDBPyConnection:
+    return connect_duckdb()
 
 
 def refuse_merged(

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features import refresh
+from features.people.identity import write_repairs
 from features.store.feature_store import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.api.app import create_app
@@ -271,3 +272,21 @@ def test_the_openapi_document_names_the_endpoint(start: Callable) -> None:
     operation = document["paths"]["/v1/events"]["post"]
     assert set(operation["responses"]) == {"200", "409", "413", "415", "422", "503"}
     assert {"OrderEvent", "InteractionEvent", "ManyEvents", "AcceptedEvents"} <= set(document["components"]["schemas"])
+
+
+def test_an_id_as_the_files_write_it_is_the_customer_s_wherever_ids_are_repaired(
+    start: Callable, place: Workspace, one: str
+) -> None:
+    write_repairs(place.tables, ["case"])
+    service, written = start(), one.upper()
+    assert written != one
+    answered = service.http.post("/v1/predictions", json={"customer_id": written})
+    assert (answered.status_code, answered.json()["customer_id"]) == (200, one)
+    assert service.send(**ORDER, customer_id=written).status_code == 200
+    assert service.recency(one) < 1
+    assert service.send(**ORDER, customer_id=one).json()["events"][0]["status"] == "known"
+    signed_up = {"event_id": "e2", "type": "customer", "customer_id": written}
+    known = pd.read_parquet(place.tables / "customers.parquet").set_index("customer_id").loc[one, "signed_up_at"]
+    service.send(**signed_up, signed_up_at=f"{known:%Y-%m-%dT%H:%M:%S}Z")
+    online = OnlineFeatures(place).read([one, written])
+    assert online["customer_id"].tolist() == [one, one] and (online["orders_total"] > 1).all()
