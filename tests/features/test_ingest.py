@@ -113,7 +113,8 @@ def test_who_asks_with_an_id_as_the_files_write_it_means_the_repaired_one(
     written = {"ann": "001", "bob": "002", "new": "003"}
     tables = {name: table.replace({"customer_id": written}) for name, table in shop.items()}
     settings = business(**(tables if origin == "customers" else {"orders": tables["orders"]}))
-    settings.source.options[origin]["ids"] = {"customer_id": ["leading_zeros"]}
+    for table in settings.source.options.values():
+        table["ids"] = {"customer_id": ["leading_zeros"]}
     source = settings.source.model_copy(update={"customers_from": None if origin == "customers" else origin})
     ingest(settings.model_copy(update={"source": source}), workspace, NOW)
     assert load_alias_map(workspace.tables).of(["003", "3", "new"]) == ["3", "3", "new"]
