@@ -281,7 +281,19 @@ def local_times(times: pd.Series, zone: tzinfo) -> pd.Series:
     >>> local_times(times, ZoneInfo("America/New_York")).astype(str).tolist()
     ['2024-01-01 00:00:00', '2023-12-31 20:30:00']
     """
-    return times.dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None).mask(is_date_alone(times), times)
+    import pandas as pd
+
+    places, hours = pd.factorize(times.dt.floor("h"))  # a zone answers slowly: it is asked once an hour
+    first, last = (_by_clock(at, zone) - at for at in (hours, hours + timedelta(minutes=59, seconds=59)))
+    local = times + first.take(places, fill_value=pd.NaT)
+    turned = pd.Series(places, index=times.index).isin((first != last).nonzero()[0])  # within that hour
+    if turned.any():
+        local = local.mask(turned, _by_clock(pd.DatetimeIndex(times), zone))
+    return local.mask(is_date_alone(times), times)
+
+
+def _by_clock(times: pd.DatetimeIndex, zone: tzinfo) -> pd.DatetimeIndex:
+    return times.tz_localize("UTC").tz_convert(zone).tz_localize(None)
 
 
 def day_over(times: pd.Series, zone: tzinfo) -> pd.Series:

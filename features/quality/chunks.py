@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -198,19 +199,26 @@ class ChunkedCheck:
 
 
 class ParquetAppender:
-    """A parquet file to which frames of the same columns are added; the first one tells the types."""
+    """A parquet file to which frames of the same columns are added; the first one tells the types.
+
+    Another thread writes a frame while the caller makes the next.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer: pq.ParquetWriter | None = None
         self._empty: pd.DataFrame | None = None
+        self._pool = ThreadPoolExecutor(1)
+        self._written: Future[None] | None = None
 
     def __enter__(self) -> ParquetAppender:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
         if self._writer is not None:
             self._writer.close()
+            self._wait()
         elif self._empty is not None:
             self._empty.to_parquet(self._path, index=False)
 
@@ -222,7 +230,12 @@ class ParquetAppender:
         table = pa.Table.from_pandas(frame, preserve_index=False)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._path, table.schema)
-        self._writer.write_table(table.cast(self._writer.schema))
+        self._wait()
+        self._written = self._pool.submit(self._writer.write_table, table.cast(self._writer.schema))
+
+    def _wait(self) -> None:
+        if self._written is not None:
+            self._written.result()
 
 
 class ReasonCounts:
