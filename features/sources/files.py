@@ -266,6 +266,8 @@ def _load(
         joined = [c for join in entry.join for c in join.columns]
         raw = read(connection, name, entry, parts, joined, chunk_rows, zone, others is not None)
         if isinstance(raw, ChunkedTable):
+            for part in parts:
+                connection.execute(f"drop table {part.relation}")  # is read, and stands in memory or spilled
             stack.push(own.pop_all())
             return replace(raw, attrs={**raw.attrs, "notes": notes + raw.attrs["notes"]})
     raw.attrs["notes"] = notes + raw.attrs["notes"]
@@ -353,7 +355,7 @@ def _delimited(
     broken = " or ".join(f"contains(f{n}, chr(65533))" for n in range(len(opened.names)))
     reason = quote_literal(path.name + ": holds characters that cannot be read")
     rows = f"select {renamed}, case when {broken} then {reason} end as why from incoming"
-    _execute_with(connection, f"create table {relation} as {rows}", schema.empty_table())
+    _execute_with(connection, f"create temp table {relation} as {rows}", schema.empty_table())
     for batches in ahead(_groups(opened.batches, BATCHES_AT_ONCE)):
         _execute_with(connection, f"insert into {relation} {rows}", pa.Table.from_batches(batches, schema))
     columns = {name: (f"c{n}", "VARCHAR") for n, name in enumerate(opened.names)}
