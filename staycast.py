@@ -172,10 +172,12 @@ def evaluate(
 ) -> None:
     """Examine both champions on the hold-out, beside the plain baselines."""
     from cli.screens.models import rolling_screen, training_screen
+    from features.quality import quality_verdict
     from training.data.task_rows import feature_rows, labelled
     from training.judge.rolling_origin import evaluate_rolling
     from training.run import examine_champion
 
+    quality_verdict.require_newest_features(s.workspace)
     if rolling:
         summaries, rows = {}, feature_rows(s.workspace)
         for task in s.settings.tasks:

@@ -62,16 +62,23 @@ class Session:
         fingerprint: Callable[[], str],
         body: Body,
         is_there: Callable[[dict[str, Any]], bool] = lambda result: True,
+        of_features: bool = True,
     ) -> dict[str, Any]:
         """As `stage`, for one that stops at a load that is not good enough: an earlier result is no way around.
 
         `fingerprint` is asked for once the load is accepted, if it is to be: what it rests on may become another.
+        `of_features`: it also stops where the features are of a load before.
         """
         from features.quality import quality_verdict
 
+        def gate() -> None:
+            quality_verdict.require(self.workspace)
+            if of_features:
+                quality_verdict.require_newest_features(self.workspace)
+
         with self.workspace.exclusive(name):
             self.record_acceptance()
-            return self.stage(name, fingerprint(), body, lambda: quality_verdict.require(self.workspace), is_there)
+            return self.stage(name, fingerprint(), body, gate, is_there)
 
     def stage(
         self,

@@ -32,6 +32,7 @@ def ingest(s: Session) -> dict[str, Any]:
 def features(s: Session) -> dict[str, Any]:
     """Build the feature rows and put them into the feature store."""
     from features.fingerprints import features_fingerprint
+    from features.quality import quality_verdict
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
         from features import build, refresh
@@ -49,9 +50,18 @@ def features(s: Session) -> dict[str, Any]:
         return all((s.workspace.features / name).is_file() for name in files) and s.workspace.feast.is_dir()
 
     online = [s.settings.online_store, s.settings.redis.model_dump()]
-    return s.gated_stage(
-        "features", lambda: fingerprint(features_fingerprint(s.settings, s.workspace), online), body, is_there
-    )
+    with s.workspace.exclusive("features"):
+        result = s.gated_stage(
+            "features",
+            lambda: fingerprint(features_fingerprint(s.settings, s.workspace), online),
+            body,
+            is_there,
+            False,
+        )
+        quality_verdict.note_features_load(
+            s.workspace
+        )  # a load with the same rows: what was built before is of it, too
+    return result
 
 
 def refresh(s: Session, everyone: bool, as_of: datetime | None) -> dict[str, Any]:
@@ -122,6 +132,7 @@ def score(s: Session) -> dict[str, Any]:
 
 def monitor(s: Session) -> dict[str, Any]:
     """Write drift and fairness reports."""
+    from features.quality import quality_verdict
     from monitoring.fingerprints import reports_fingerprint
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
@@ -129,4 +140,7 @@ def monitor(s: Session) -> dict[str, Any]:
 
         return run.monitor(s.settings, s.workspace, on_progress)
 
-    return s.stage("monitor", reports_fingerprint(s.settings, s.workspace), body)
+    def gate() -> None:
+        quality_verdict.require_newest_features(s.workspace)
+
+    return s.stage("monitor", reports_fingerprint(s.settings, s.workspace), body, gate)

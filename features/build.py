@@ -85,6 +85,7 @@ def build(
         merge(sorted(parts.glob("labels-*")), folder / LABELS, label_sql, KEYS)
         shutil.rmtree(parts)
         schema.save(folder)
+        quality_verdict.note_features_load(workspace, folder)
     return _summary(rows, schema, as_ofs, knowledge.until)
 
 
@@ -172,6 +173,7 @@ def _write_profiles(ready: ReadyTable, workspace: Workspace) -> dict[str, Any]:
         rows[[*KEYS, "known_at", *schema.names]].to_parquet(folder / ROWS, index=False)
         ready.labels.sort_values(list(KEYS)).to_parquet(folder / LABELS, index=False)
         schema.save(folder)
+        quality_verdict.note_features_load(workspace, folder)
     return _summary(len(rows), schema, [ready.as_of], ready.as_of)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from configs.errors import NotEnoughDataError, NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.quality import quality_verdict
 from features.schema import load_schema
 from monitoring.fingerprints import customers_file
 from monitoring.report.drift_page import drift_report
@@ -55,8 +56,9 @@ def monitor(
     Raises
     ------
     RegistryError, NotReadyError
-        There is no champion, or no features.
+        There is no champion, or no features of the current load.
     """
+    quality_verdict.require_newest_features(workspace)
     champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks)
     steps = 2 * len(settings.tasks)
     out: dict[str, Any] = {}

@@ -67,7 +67,7 @@ def train(
     Raises
     ------
     NotReadyError, NotEnoughDataError, DataError
-        No features were built yet, too little to learn from, or nothing that can be, see
+        No features of the current load were built yet, too little to learn from, or nothing that can be, see
         `training.data.preconditions`.
     RegistryError
         The registry cannot be read: said before the search.
@@ -80,6 +80,7 @@ def train(
     """
     started_at = datetime.now(UTC)
     quality_verdict.require(workspace)
+    quality_verdict.require_newest_features(workspace)
     catalog.versions(workspace, task)  # a registry that cannot be read is said now, not after the search
     if workspace.registry.is_file():
         runs.open_experiment(workspace, settings.name)  # and one that cannot be written to
@@ -118,6 +119,7 @@ def join_search(settings: Settings, workspace: Workspace, task: Task, on_progres
         As in `train`; there is no search where priors answer.
     """
     quality_verdict.require(workspace)
+    quality_verdict.require_newest_features(workspace)
     name = training_fingerprint(settings, workspace, task)
     data = labelled(settings, workspace, task)
     if training_fingerprint(settings, workspace, task) != name:  # who holds the lock may be the search to join

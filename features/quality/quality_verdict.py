@@ -11,11 +11,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from configs.errors import DataError
+from configs.errors import DataError, NotReadyError
+from configs.files import write_text
 from configs.loads import PROFILE, VERDICT
 from configs.workspace import Workspace
 
 REFUSED_EXIT_CODE = 4
+FEATURES_LOAD = "load.txt"  # among the features: the load that they were built from
 
 
 class QualityError(DataError):
@@ -83,6 +85,33 @@ def require(workspace: Workspace) -> None:
         f"{workspace.quality_report / 'quality.html'}; ingest again when mended, "
         'or go on with --accept-quality --reason "..."'
     )
+
+
+def note_features_load(workspace: Workspace, folder: Path | None = None) -> None:
+    """Write beside features that they are those of the current load; `folder`: where they are being built."""
+    pointer, path = workspace.loads.pointer(), (folder or workspace.features) / FEATURES_LOAD
+    if pointer is not None and pointer.current != _features_load(path):
+        write_text(path, str(pointer.current))
+
+
+def require_newest_features(workspace: Workspace) -> None:
+    """Check that the features on disk were built from the current load.
+
+    Raises
+    ------
+    NotReadyError
+        Another load became current since: a model, an answer or a report would be of the data before.
+    """
+    pointer, load = workspace.loads.pointer(), _features_load(workspace.features / FEATURES_LOAD)
+    if pointer is not None and load is not None and pointer.current != load:
+        raise NotReadyError(
+            f"the features of workspace '{workspace.root}' are of load {load}, and load {pointer.current} is current: "
+            "run `staycast features` first (with --refresh it renews the answers of the service alone)"
+        )
+
+
+def _features_load(path: Path) -> str | None:
+    return path.read_text("utf-8") if path.is_file() else None
 
 
 def is_accepted(workspace: Workspace) -> bool:

@@ -12,6 +12,7 @@ from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import known_to_have_left
+from features.quality import quality_verdict
 from features.schema import load_schema
 from serving.answer.champion import Champions
 from serving.bulk.batch import score_all
@@ -27,11 +28,12 @@ def score_newest(
     Raises
     ------
     NotReadyError, RegistryError
-        There are no features, or no champion that fits them.
+        There are no features of the current load, or no champion that fits them.
     """
     path = workspace.features / "rows.parquet"
     if not path.is_file():
         raise NotReadyError(f"no features in workspace '{workspace.root}': run `staycast features` first")
+    quality_verdict.require_newest_features(workspace)
     champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks)
     rows = pd.read_parquet(path)
     newest = rows[rows["as_of"] == rows["as_of"].max()].drop(columns="known_at")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from cli import stages
 from cli.session import Session
+from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from monitoring.run import monitor
+from serving.bulk.run import score_newest
+from training import run
 
 
 @pytest.mark.parametrize("stage", [stages.ingest, stages.features, stages.score, stages.monitor])
@@ -46,3 +52,28 @@ def test_a_model_that_is_no_longer_registered_is_trained_again(
     for task in settings.tasks:
         with pytest.raises(TrainedError):
             stages.train(Session("test", settings, copied), task)
+
+
+def test_features_of_a_load_before_stop_what_is_made_from_them_until_they_are_built_anew(
+    copied: Workspace, settings: Settings, capsys
+) -> None:
+    session, before = Session("test", settings, copied), copied.tables.parent
+    with copied.loads.staged() as load:  # the same export again: a load of its own
+        shutil.copytree(before, load, dirs_exist_ok=True)
+        copied.loads.publish(load, True, "another")
+    ways = {
+        "score": lambda: stages.score(session),
+        "train": lambda: stages.train(session, "churn"),
+        "monitor": lambda: stages.monitor(session),
+        "score anew": lambda: score_newest(settings, copied),
+        "train anew": lambda: run.train(settings, copied, "churn", "ada"),
+        "tune": lambda: run.join_search(settings, copied, "churn", lambda *done: None),
+        "monitor anew": lambda: monitor(settings, copied),
+    }
+    for way in ways.values():
+        with pytest.raises(NotReadyError, match=f"of load {before.name}, and load .* is current: run `staycast feat"):
+            way()
+    assert "reused" not in capsys.readouterr().err
+    stages.features(session)
+    assert stages.score(session) == copied.last("score")
+    assert capsys.readouterr().err.count("reused") == 2
