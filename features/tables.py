@@ -169,6 +169,7 @@ KINDS_THAT_COUNT: Mapping[str, str] = {  # kinds of interaction that columns tel
     "survey": "an answer to a survey, its score as value",
     "payment_failed": "a payment that failed; no activity of the customer",
 }
+REDEMPTIONS_UNKNOWN = "redemptions_unknown"  # of contacts: 1 where no row of the load says when it was redeemed
 MONEY: Mapping[str, tuple[str, ...]] = {  # columns that hold money, the main one first
     "orders": ("amount", "discount"),
     "contacts": ("cost",),
@@ -239,7 +240,7 @@ MEANINGS: Mapping[str, str] = {  # of each column, or of `table.column` where it
     "campaign": "of which campaign",
     "arm": "`treated`, or the arm that was picked and not contacted, see `churn.contacts`",
     "cost": "what the contact cost, not negative",
-    "redeemed_at": "when the customer made use of the offer",
+    "redeemed_at": "when the customer made use of the offer; unknown, and not never, if no row says it",
     "change_id": "names the change",
     "changed_at": "when the attribute changed",
     "attribute": "which attribute, as under `columns.attributes`",

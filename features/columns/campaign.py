@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ibis
 import ibis.expr.types as ir
 
 from features.columns.column import column
+from features.tables import REDEMPTIONS_UNKNOWN
 from features.windows import within
 
 
@@ -26,10 +28,14 @@ def redemptions_total(c: ir.Table) -> ir.Value:
     return c.redeemed_days_ago.count()
 
 
-@column("contacts", "Redeems {value:percent} of the campaigns", "Never in a campaign")
+@column("contacts", "Redeems {value:percent} of the campaigns", "No campaign of which redemptions are known")
 def redemption_share(c: ir.Table) -> ir.Value:
-    """Redeemed campaigns as a share of all."""
-    return c.redeemed_days_ago.count() / c.count()
+    """Redeemed campaigns as a share of all; unknown where the load says of no contact that it was redeemed."""
+    redeemed = c.redeemed_days_ago.count()
+    if REDEMPTIONS_UNKNOWN not in c.columns:
+        return redeemed / c.count()
+    is_known = (redeemed > 0) | (c[REDEMPTIONS_UNKNOWN].max().fill_null(0.0) != 1)
+    return ibis.ifelse(is_known, redeemed / c.count(), ibis.null("float64"))
 
 
 @column("contacts", "Last campaign {value:days} ago", "Never in a campaign")

@@ -55,7 +55,7 @@ from features.store.durable_file import DurableFile, transaction
 from features.store.kept_notice import shown_by
 from features.store.log_position import newest_recorded_at
 from features.store.timestamps import to_micros
-from features.tables import KINDS_THAT_COUNT, LARGEST, TABLES, Table, moments
+from features.tables import KINDS_THAT_COUNT, LARGEST, REDEMPTIONS_UNKNOWN, TABLES, Table, moments
 
 OLDEST = "1900-01-01"  # nothing that a customer of today did is older
 KINDS: Mapping[str, str] = {
@@ -476,6 +476,8 @@ def merge_events(table: ir.Table, events: ir.Table, key: str) -> ir.Table:
         return merge_contracts(table, events)
     schema = table.schema()
     empty = {c: ibis.null(schema[c]) for c in schema.names if c not in events.columns}
+    if REDEMPTIONS_UNKNOWN in empty:
+        empty[REDEMPTIONS_UNKNOWN] = ibis.literal(1.0)
     events = events.mutate(**empty).cast(dict(schema.items())).select(*schema.names)
     seen = table.left_join(events.select(key, event_at=events.recorded_at), key).drop(f"{key}_right")
     sooner = seen.event_at.notnull() & (seen.event_at < seen.recorded_at)

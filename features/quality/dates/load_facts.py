@@ -4,6 +4,8 @@ A contract that begins after the load was read is *booked*: its row shows that i
 not since when. A contract that ends with its period (``cancel_at_period_end``, or such a status) is under notice, and
 without ``cancelled_at`` and ``recorded_at`` not since when. Both count as known from the end of the data on: no earlier
 moment may know of them, and no label that rests on a past moment does.
+
+Contacts of which not one was redeemed do not tell that nobody redeemed: nobody may have written it down.
 """
 
 from __future__ import annotations
@@ -21,12 +23,15 @@ from features.contract_terms import ENDS_WITH_PERIOD, NEVER_BEGAN, status_words
 from features.labels.by_kind import EVENTS, data_end
 from features.quality.check import ValidatedTable
 from features.quality.contract_rows import is_endless
+from features.tables import REDEMPTIONS_UNKNOWN
 
 TICK = pd.Timedelta(microseconds=1)
 
 
 def with_load_facts(checked: Mapping[str, ValidatedTable], settings: Settings, now: datetime) -> dict[str, Any]:
     """The tables, with ``recorded_at`` of bookings and ``cancelled_at`` of undated notices at the end of the data.
+
+    Where no contact was redeemed, contacts have a column `REDEMPTIONS_UNKNOWN` of ones.
 
     Parameters
     ----------
@@ -37,14 +42,21 @@ def with_load_facts(checked: Mapping[str, ValidatedTable], settings: Settings, n
     now
         The present, UTC.
     """
+    checked = {name: _with_known_redemptions(one) if name == "contacts" else one for name, one in checked.items()}
     one = checked.get("subscriptions")
     if one is None or not one.table_rows:
-        return dict(checked)
+        return checked
     present = pd.Timestamp(naive_utc(now))
     events = {name: checked[name] for name in dict.fromkeys(name for name, _ in EVENTS) if name in checked}
     end = data_end(settings, newest_times(events, present), now)
     known = min(pd.Timestamp(end or present), present)
     return {**checked, "subscriptions": one.map_rows(partial(_with_facts, now=present, known=known))}
+
+
+def _with_known_redemptions(contacts: ValidatedTable) -> ValidatedTable:
+    if not contacts.table_rows or contacts.filled("redeemed_at"):
+        return contacts
+    return contacts.map_rows(lambda rows: rows.assign(**{REDEMPTIONS_UNKNOWN: 1.0}))
 
 
 def _with_facts(rows: pd.DataFrame, now: pd.Timestamp, known: pd.Timestamp) -> pd.DataFrame:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import ibis
 import pandas as pd
 import pytest
 
 from configs.settings import Settings
+from features.columns.campaign import redemption_share
 from features.labels.by_kind import end_of_known
 from features.quality.check import ValidatedTable, check_table
 from features.quality.dates.load_facts import TICK, newest_times, with_load_facts
 from features.quality.quality_report import describe
-from features.tables import TABLES
-from features.windows import known_contracts
+from features.tables import REDEMPTIONS_UNKNOWN, TABLES
+from features.windows import contacts_as_of, known_contracts
 
 NOW = datetime(2024, 5, 25, tzinfo=UTC)
 
@@ -80,3 +82,17 @@ def test_a_booking_moves_no_end_of_the_data_that_is_a_date_alone(opened, busines
     end = end_of_known(opened({"subscriptions": frame}), business, now)
     assert end == min(datetime(2024, 5, 21), now.replace(tzinfo=None, microsecond=0))
     assert known_contracts(opened({"subscriptions": frame})["subscriptions"], "started_at", end).count().execute() == 2
+
+
+@pytest.mark.parametrize(("redeemed", "shares"), [(None, [None, None]), ("2024-03-02", [0.5, 0.0])])
+def test_redemptions_that_nobody_wrote_down_are_unknown_and_not_none(
+    opened, business: Settings, redeemed: str | None, shares: list[float | None]
+) -> None:
+    rows = pd.DataFrame({"contact_id": ["a", "b", "c"], "customer_id": ["ann", "ann", "bob"], "campaign": "x"})
+    rows = rows.assign(contacted_at="2024-03-01", redeemed_at=[redeemed, None, None])
+    contacts = check_table(TABLES["contacts"], rows, NOW, {"ann", "bob"})
+    used = with_load_facts({"contacts": contacts}, business, NOW)["contacts"].used
+    assert REDEMPTIONS_UNKNOWN not in contacts.used
+    table = contacts_as_of(ibis.memtable(used.astype({"redeemed_at": "datetime64[us]"})), datetime(2024, 4, 1))
+    told = table.group_by("customer_id").agg(share=redemption_share(table)).order_by("customer_id").to_pandas()
+    assert told["share"].astype(object).where(told["share"].notna(), None).tolist() == shares
