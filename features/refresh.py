@@ -347,10 +347,14 @@ class OnEventRefresher:
 
     def known(self, customer_ids: Sequence[str]) -> set[str]:
         """Of these customers, those who stand in the customers table."""
+        return set(self.signed_up(customer_ids))
+
+    def signed_up(self, customer_ids: Sequence[str]) -> dict[str, datetime]:
+        """When those of these customers signed up who stand in the customers table, UTC without a zone."""
         with self._busy:
             self._open()
-            query = f"SELECT customer_id FROM {self._sql('customers')} WHERE {_in_list(customer_ids)}"
-            return {row[0] for row in self._backend.raw_sql(query).fetchall()}
+            query = f"SELECT customer_id, signed_up_at FROM {self._sql('customers')} WHERE {_in_list(customer_ids)}"
+            return dict(self._backend.raw_sql(query).fetchall())
 
     def persons(self, customer_ids: Sequence[str]) -> list[str]:
         """The person behind each id; an id that is no alias is its own."""

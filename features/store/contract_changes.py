@@ -3,7 +3,7 @@
 A row of contracts has one price and one plan for all its days. Another one is another contract, as in an export: what
 was paid so far, price rises and changes of plan are told from the contracts of a customer, one after the other.
 
-Nor may a pause or a trial be over before it begins.
+Nor may a pause or a trial be over before it begins, or a status say that a contract is over of which no date says when.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from features.store.contract_notice import has_day, says_over
 from features.store.timestamps import micros_of, to_micros
 
+ENDS = ("ended_at", "cancelled_at", "renews_at", "paid_until")
+UNDATED = f"says that the contract is over, and none of {', '.join(ENDS)} is known, which say since when: give one"
 IN_ORDER = (("paused_at", "resumes_at"), ("started_at", "trial_ends_at"))
 FIXED = ("plan", "price_per_month")
 ASKED = "end this contract (ended_at) and begin the next one, with an id of its own, in the same request"
@@ -51,6 +54,8 @@ def change_faults(
         if has_begun(state, now):
             faults += [(place, name, _detail(name)) for name in FIXED if _differs(state.get(name), row, name)]
         state.update(row)
+        if says_over(row) and not any(has_day(state, name) for name in ENDS):
+            faults.append((place, "status", UNDATED))
         faults += [
             (place, later, f"lies before {first}: give both, or null where it is not known")
             for first, later in _swapped(state, row)

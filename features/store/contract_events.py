@@ -16,7 +16,7 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 
-from features.store.contract_notice import taken_back
+from features.store.contract_notice import ended_by_status, taken_back
 from features.store.kept_notice import kept_of
 from features.store.timestamps import MICROSECOND, from_micros, micros_of, to_micros
 from features.tables import TABLES
@@ -85,7 +85,8 @@ def _append(
 ) -> None:
     """Append the state of a contract that an event gives."""
     before = states[-1] if states else {"subscription_id": row["subscription_id"], GIVEN: frozenset()}
-    row = {**row, **taken_back(row, state_of(before, loaded))}
+    known = state_of(before, loaded)
+    row = {**row, **taken_back(row, known), **ended_by_status(row, known)}
     given = before[GIVEN] | row.keys() if is_newer else before[GIVEN]
     before[SUPERSEDED] = row["recorded_at"]
     states.append({**before, **row, SUPERSEDED: None, NEWER: float(is_newer), GIVEN: given})

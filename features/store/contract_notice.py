@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from features.contract_terms import ENDLESS_YEARS, ENDS_WITH_PERIOD, NEVER_BEGAN, OVER, status_word
-from features.store.timestamps import micros_of
+from features.store.timestamps import from_micros, micros_of
 
 FOLLOWS = ("cancelled_at", "cancel_at_period_end", "ended_at")
 
@@ -41,7 +41,7 @@ def taken_back(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, 
     >>> taken_back({"cancel_at_period_end": 0.0}, known)
     {'cancelled_at': None, 'ended_at': None}
     """
-    by_status = _word(known) in ENDS_WITH_PERIOD
+    by_status = _word(known) in (*ENDS_WITH_PERIOD, *OVER)
     with_period = _with_period(known)
     if not (is_noticed(known) or by_status) or is_noticed({"started_at": known.get("started_at"), **given}):
         return {}
@@ -57,6 +57,30 @@ def taken_back(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, 
 def is_noticed(row: Mapping[str, Any]) -> bool:
     """Whether a contract is under notice, as `features.contract_terms.with_terms` has it."""
     return has_day(row, "cancelled_at") or _with_period(row)
+
+
+def says_over(row: Mapping[str, Any]) -> bool:
+    """Whether the status says that a contract is over, or will be at the end of what is paid."""
+    return _word(row) in OVER
+
+
+def ended_by_status(given: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event adds whose status says that a contract is over that has neither notice nor an end.
+
+    It is notice, given as the event arrives, and the end is that of the period: of what is paid, or as it was agreed.
+
+    Examples
+    --------
+    >>> ended_by_status({"status": "Canceled"}, {"paid_until": "2024-02-01T00:00:00Z"})
+    {'ended_at': '2024-02-01T00:00:00+00:00', 'cancel_at_period_end': 1.0}
+    >>> ended_by_status({"status": "Canceled"}, {"cancelled_at": "2024-01-01T00:00:00Z"})
+    {}
+    """
+    state = {**known, **given}
+    ends = [micros_of(state[name]) for name in ("renews_at", "paid_until") if has_day(state, name)]
+    if not says_over(given) or not ends or has_day(state, "ended_at") or is_noticed(state):
+        return {}
+    return {"ended_at": from_micros(max(ends)).isoformat(), "cancel_at_period_end": 1.0}
 
 
 def _word(row: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import ibis.expr.types as ir
 
 from features.contract_terms import ENDS_WITH_PERIOD, status_word
-from features.store.contract_notice import has_day, is_noticed
+from features.store.contract_notice import has_day, is_noticed, says_over
 from features.store.timestamps import micros_of
 from features.tables import TABLES
 from features.windows import timestamp
@@ -100,7 +100,7 @@ def kept_of(
 
 def is_contradicted(told: Mapping[str, Any], row: Mapping[str, Any], shown: frozenset[str], until: int) -> bool:
     """Whether a load has a contract as open, of which an event gave notice or an end that it would show."""
-    if row.get("ended_at") is not None:
+    if row.get("ended_at") is not None or says_over(row):
         return False
     ends = has_day(told, "ended_at") and "ended_at" in shown
     is_open = ends and (END_AHEAD in shown or micros_of(told["ended_at"]) < until)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from configs.errors import StaycastError
@@ -17,7 +17,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.quality.quality_verdict import usual_amounts
 from features.tables import MONEY, TABLES
-from serving.api.problems import EventConflictError, FieldError, ForeignRowError
+from serving.api.problems import EventConflictError, FieldError
 from serving.api.schema.events import AnyEvent, EventBatch
 from serving.api.schema.parsing import invalid_request
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from features.refresh import OnEventRefresher
     from features.store.event_log import Event, EventLog, Fault
 
+A_DAY = timedelta(days=1)
 logger = logging.getLogger(__name__)
 
 
@@ -71,7 +72,7 @@ class EventIntake:
             An event breaks a rule that an ingest checks, too; the errors name event and field.
         EventConflictError
             An event id, or the id of its order, came before with other content, or the order stands in the tables as
-            another customer's: it would count twice.
+            another customer's: it would count twice. Or a known customer signs up on another day.
         NotReadyError
             There are no tables or features yet.
         """
@@ -92,10 +93,13 @@ class EventIntake:
         if faults:
             raise invalid_request(FieldError(batch.pointer(f.place, f.field), f.detail) for f in faults)
         self._require_own_rows(batch, events, persons)
+        self._require_same_sign_ups(batch, events, persons)
         try:
             statuses = log.append(events, clock())
         except ConflictError as error:
-            raise _conflict(batch.pointer(error.place, "event_id"), error.detail) from None
+            is_event = error.field == "event_id"
+            title = f"The {'event' if is_event else error.field} {error.detail}"
+            raise _conflict(title, batch.pointer(error.place, error.field), error.detail) from None
         return statuses, refresh(persons, clock)
 
     def close(self) -> None:
@@ -145,7 +149,26 @@ class EventIntake:
                 is_new = event.table == name and event.event_id not in logged
                 if is_new and owners.get(str(event.row[key])) not in (None, person):
                     detail = f"stands in {name} as another customer's: give this one its own id"
-                    raise _conflict(batch.pointer(position, key), detail, ForeignRowError)
+                    raise _conflict("The row of the event is another customer's", batch.pointer(position, key), detail)
+
+    def _require_same_sign_ups(self, batch: EventBatch, events: Sequence[Event], persons: Sequence[str]) -> None:
+        """EventConflictError if a new event has a customer sign up on another day than the customers table."""
+        from features.store.timestamps import MICROSECOND, micros_of, to_micros
+
+        log, refresh = self._components()
+        own = [(i, e) for i, e in enumerate(events) if e.table == "customers" and e.customer_id == persons[i]]
+        known = refresh.signed_up([e.customer_id for _, e in own]) if own else {}
+        logged = log.known([e.event_id for _, e in own])
+        for position, event in own:
+            if event.event_id in logged or event.customer_id not in known:
+                continue
+            micros_apart = abs(micros_of(event.row["signed_up_at"]) - to_micros(known[event.customer_id]))
+            if micros_apart * MICROSECOND > A_DAY:
+                title = "The customer is known with another sign-up"
+                detail = (
+                    "is more than a day from that of the last load, which counts: correct it there, or leave this out"
+                )
+                raise _conflict(title, batch.pointer(position, "signed_up_at"), detail)
 
     def _components(self) -> tuple[EventLog, OnEventRefresher]:
         with self._opening:
@@ -170,5 +193,5 @@ def _table_row(event: AnyEvent) -> dict[str, Any]:
     return {name: value.strip() if isinstance(value, str) else value for name, value in fields.items()}
 
 
-def _conflict(pointer: str, detail: str, kind: type[EventConflictError] = EventConflictError) -> EventConflictError:
-    return kind(f"{pointer} {detail}; nothing was taken", (FieldError(pointer, detail),))
+def _conflict(title: str, pointer: str, detail: str) -> EventConflictError:
+    return EventConflictError(title, f"{pointer} {detail}; nothing was taken", (FieldError(pointer, detail),))

@@ -5,7 +5,7 @@
         ├── InvalidRequestError    422  the body is not JSON, or not what the schema asks for
         ├── UnknownCustomerError   404  no features are known for the ids that were asked
         │   └── LeftCustomerError  404  the customer is known to have left, and gets no answer
-        ├── EventConflictError     409  an event comes again with other content
+        ├── EventConflictError     409  an event does not go with what is known
         ├── TooLargeError          413  the body is longer than any valid request
         ├── MediaTypeError         415  the body is not application/json
         └── UnavailableError       503  the service cannot answer now, whatever is asked
@@ -73,17 +73,14 @@ class LeftCustomerError(UnknownCustomerError):
 
 
 class EventConflictError(AnswerError):
-    """An event comes again with other content."""
+    """An event does not go with what is known: it came before, or its row stands in the tables, with other content."""
 
     status = 409
     slug = "event-conflict"
-    title = "The event came before with other content"
 
-
-class ForeignRowError(EventConflictError):
-    """An event brings a row that stands in the tables as another customer's."""
-
-    title = "The row of the event is another customer's"
+    def __init__(self, title: str, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail, errors)
+        self.title = title
 
 
 class TooLargeError(AnswerError):

@@ -25,7 +25,7 @@ from features.store.contract_events import merge_contracts
 from features.store.event_log import Event, EventLog, date_columns, event_frames, find_faults, tables_with_events
 from features.store.timestamps import to_micros
 from serving.api.intake import EventIntake
-from serving.api.problems import InvalidRequestError
+from serving.api.problems import EventConflictError, InvalidRequestError
 from serving.api.schema.events import parse_events
 
 UNTIL = datetime(2024, 1, 1)
@@ -227,6 +227,26 @@ def test_a_notice_that_takes_effect_at_once_ends_a_contract_whose_period_is_not_
     assert left["contracts_active"] == 0 and left["days_since_contract_end"] < 1
 
 
+def test_a_status_that_says_cancelled_ends_a_contract_with_what_is_paid_and_another_takes_it_back(send: Sender) -> None:
+    send(**contract("c8", paid_until="2024-02-10T00:00:00Z"))
+    left = send(**contract("c8", status="Cancelled"))
+    assert (left["contracts_active"], left["contracts_under_notice"]) == (1, 1) and 20 < left["days_to_end"] < 21
+    kept = send(**contract("c8", status="active"))
+    assert (kept["contracts_active"], kept["contracts_under_notice"]) == (1, 0)
+    over = send(**contract("c9", status="expired"))  # paid until 2024-01-10
+    assert over["contracts_active"] == 0 and 10 < over["days_since_contract_end"] < 11
+    with pytest.raises(InvalidRequestError) as error:
+        send(**{**contract("c8", status="expired"), "subscription_id": "without dates"})
+    assert [e.pointer for e in error.value.errors] == ["/status"] and "paid_until" in str(error.value.errors)
+
+
+def test_a_sign_up_of_a_known_customer_on_another_day_is_a_conflict(send: Sender) -> None:
+    with pytest.raises(EventConflictError) as error:
+        send(type="customer", customer_id="c8", signed_up_at="2023-03-01T00:00:00Z")
+    assert "another sign-up" in error.value.title and [e.pointer for e in error.value.errors] == ["/signed_up_at"]
+    assert send(type="customer", customer_id="c8", signed_up_at="2023-01-01T09:00:00Z")["contracts_active"] == 1
+
+
 @pytest.mark.parametrize(
     ("customer", "no_end"),
     [("c11", "9999-12-31T00:00:00Z"), ("c13", "2399-12-31T23:59:59Z"), ("c4", "9999-12-31T23:00:00-05:00")],
@@ -303,10 +323,11 @@ def test_an_event_from_before_the_end_of_the_data_does_not_change_what_the_expor
         row["paused_at"] = "2023-12-30T00:00:00Z"  # of which no export says anything
         log.append([Event("e", "subscriptions", row)], arrived.replace(tzinfo=UTC))
         visit = {name: value for name, value in login("c7").items() if name != "type"}
-        log.append([Event("visit", "interactions", visit)], NOW)  # its row online is newer than the load's
+        later = NOW + timedelta(days=1)  # the row online is to be the newest
+        log.append([Event("visit", "interactions", visit)], later)
         with closing(refresh.OnEventRefresher(settings, place, log)) as refresher:
             of_events = refresher.contracts(["c7"], ["s7"])["s7"]
-            refresher(["c7"], lambda: NOW)
+            refresher(["c7"], lambda: later)
     assert (of_events["paused_at"], of_events["plan"]) == ("2023-12-30T00:00:00.000000+00:00", plan)
     assert feature_store.OnlineFeatures(place).read(["c7"]).iloc[0]["contracts_paused"] == 1
     backend = connect()

@@ -49,8 +49,8 @@ def test_the_same_event_again_is_known_and_stored_once(workspace: Workspace) -> 
 @pytest.mark.parametrize(
     ("again", "what"),
     [
-        (order(amount=6), "this event_id came before with other content"),
-        (order("e2"), "this order_id came before with another event_id"),
+        (order(amount=6), "event_id came before with other content"),
+        (order("e2"), "order_id came before with another event_id"),
     ],
 )
 def test_the_same_id_with_other_content_is_a_conflict_and_nothing_is_stored(

@@ -137,7 +137,10 @@ def test_the_same_id_with_other_content_is_a_conflict(start: Callable, one: str)
     service = start()
     service.send(**ORDER, customer_id=one)
     fault = problem(service.send(**{**ORDER, "amount": 1.0}, customer_id=one), 409)
-    assert fault.errors[0].pointer == "/event_id"
+    assert fault.errors[0].pointer == "/event_id" and fault.title == "The event came before with other content"
+    fault = problem(service.send(**{**ORDER, "event_id": "another"}, customer_id=one), 409)
+    assert fault.errors[0].pointer == "/order_id"
+    assert fault.title == "The order_id came before with another event_id"
 
 
 @pytest.mark.parametrize(
