@@ -87,8 +87,8 @@ def sheet_sample(path: Path, rows: int) -> pd.DataFrame:
     Of several sheets it is the one that holds most; ``attrs`` tells then ``sheet``, its name, and ``sheets``, all.
     """
     with _opened(path) as book:
-        names = _filled_sheets(path, book)
-        blocks = {n: list(islice(_rows(book.get_sheet_by_name(n)), rows + 1)) for n in names}
+        blocks = _first_rows(path, book, rows + 1)
+    names = list(blocks)
     name = max(names, key=lambda n: sum(map(len, blocks[n])))
     header, *block = blocks[name]
     width = len(header)
@@ -139,7 +139,7 @@ def _sheet_name(path: Path, book: Any, wanted: str | None) -> str:
         if wanted not in names:
             raise ConfigError(f"'{path}' has no sheet '{wanted}'{nearest(wanted, names)}; it has {', '.join(names)}")
         return wanted
-    filled = _filled_sheets(path, book)
+    filled = list(_first_rows(path, book, 1))
     if len(filled) > 1:
         raise DataError(f"'{path}' has {len(filled)} sheets: say which, as `sheet: {filled[0]}`; {', '.join(filled)}")
     return filled[0]
@@ -149,10 +149,11 @@ def _worksheets(book: Any) -> list[Any]:
     return [sheet for sheet in book.sheets_metadata if str(sheet.typ).endswith("WorkSheet")]
 
 
-def _filled_sheets(path: Path, book: Any) -> list[str]:
-    """Names of the sheets that are visible and hold something."""
+def _first_rows(path: Path, book: Any, count: int) -> dict[str, list[list[Any]]]:
+    """At most so many rows of each sheet that is visible and holds something, by its name; each is read once."""
     visible = [sheet.name for sheet in _worksheets(book) if str(sheet.visible).endswith("Visible")]
-    filled = [n for n in visible if next(_rows(book.get_sheet_by_name(n)), None) is not None]
+    blocks = {name: list(islice(_rows(book.get_sheet_by_name(name)), count)) for name in visible}
+    filled = {name: rows for name, rows in blocks.items() if rows}
     if not filled:
         raise DataError(f"'{path}' has no visible sheet that holds anything; export it again, with a header line")
     return filled

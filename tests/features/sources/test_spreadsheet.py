@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from configs.errors import ConfigError, DataError
-from features.sources import files
+from features.sources import files, spreadsheet
 from features.sources.propose import propose_config
 from features.sources.spreadsheet import BATCH_ROWS, open_sheet
 
@@ -158,3 +158,12 @@ def test_a_workbook_without_a_byte_says_so_and_what_to_do(tmp_path: Path) -> Non
     (tmp_path / "kunden.xlsx").touch()
     with pytest.raises(DataError, match=r"kunden.xlsx' has no bytes: .* export or copy it again"):
         open_sheet(tmp_path / "kunden.xlsx")
+
+
+def test_a_sample_reads_each_sheet_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path / "a.xlsx", one=[("a",), (1,)], two=[("a",), (1,), (2,)], none=[])
+    read, rows = [], spreadsheet._rows
+    monkeypatch.setattr(spreadsheet, "_rows", lambda sheet: read.append(sheet.name) or rows(sheet))
+    sample = spreadsheet.sheet_sample(path, 10)
+    assert sample["a"].tolist() == [1, 2] and sample.attrs == {"sheet": "two", "sheets": ["one", "two"]}
+    assert read == ["one", "two", "none"]
