@@ -12,7 +12,9 @@ import pytest
 from configs.errors import ConfigError, DataError
 from configs.settings import Settings
 from features.labels.by_kind import Knowledge, end_of_known, first_event, labels_at, require_amounts
+from features.labels.eligibility import is_active
 from features.quality.check import check_tables
+from serving.answer.decide import contract_stages
 
 AS_OF = datetime(2024, 7, 1)
 Features = Callable[..., pd.DataFrame]
@@ -63,6 +65,23 @@ def test_a_chain_of_short_contracts_is_followed_to_its_end(opened, business: Set
     # the last one ends on 15 July: a horizon of 14 days ends before
     short = business.model_copy(update={"churn": business.churn.model_copy(update={"horizon_days": 14})})
     assert labels(opened, chain, short, AS_OF, datetime(2024, 9, 1)).loc["eve", "churned"] == 0.0
+
+
+def test_a_contract_that_ends_on_the_day_is_there_and_leaves_and_one_that_begins_on_it_is_not_there_yet(
+    opened, features: Features, business: Settings, company: Company
+) -> None:
+    raw = company(
+        ("e", "ends", "2024-01-01", "2024-07-01", None, None, "basic", 10.0),
+        ("b", "begins", "2024-07-01", None, None, None, "basic", 10.0),
+    )
+    raw["customers"]["signed_up_at"] = pd.Timestamp("2024-01-01", tz="UTC")
+    label = labels(opened, raw, business, AS_OF, datetime(2024, 8, 14))
+    assert label.loc[["ends", "begins"], "active"].tolist() == [True, False]
+    assert label.loc["ends", "churned"] == 1.0 and np.isnan(label.loc["begins", "churned"])
+    assert label.loc["ends", "clv"] == 0.0 and label.loc["begins", "clv"] > 0
+    rows = features(raw, AS_OF).loc[["ends", "begins"]]
+    assert is_active(rows, business.churn).tolist() == [True, False]
+    assert contract_stages(rows, business.decisions.stages) == ["mature", "prospect"]
 
 
 def test_a_label_is_unknown_until_horizon_and_grace_have_passed(opened, business: Settings, contracts: Tables) -> None:
