@@ -54,7 +54,7 @@ class ChurnPart(StrictModel):
     ]
     expected: Annotated[
         ExpectedPart | None,
-        Field(description="`prospect`: no order or contract yet. Null where the data has no dates."),
+        Field(description="Null where the data has no dates."),
     ]
     basis: BasisPart
 
