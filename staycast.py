@@ -120,9 +120,9 @@ def ingest(
 def features(
     s: Session,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Only customers of whom something new is known, as of now.")
+        bool, typer.Option("--refresh", help="Only customers of whom something new is known, as of what is known.")
     ] = False,
-    everyone: Annotated[bool, typer.Option("--all", help="With --refresh: all customers, as of now.")] = False,
+    everyone: Annotated[bool, typer.Option("--all", help="With --refresh: all customers.")] = False,
     as_of: Annotated[
         datetime | None, typer.Option(help="With --refresh: as of this moment instead, UTC.", show_default="now")
     ] = None,

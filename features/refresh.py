@@ -43,7 +43,7 @@ from features.columns.column import Column
 from features.contract_terms import CONTRACTS, whole_seconds, with_grace
 from features.engine import connect, create_temp_table, read_tables, replace_temp_table
 from features.labels.by_kind import BEGINS, end_of_known
-from features.labels.ready_label import read_ready_table
+from features.labels.ready_label import NO_EVENTS, read_ready_table
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from features.schema import features_of, load_schema, schema_of
@@ -204,9 +204,11 @@ def refresh(
     Returns
     -------
     dict
-        ``as_of``, the newest of the rows; ``customers``: known now; ``touched``: of them recomputed; ``online``: of
-        these written, the others are online with a later moment; ``gone``: customers not known now who were at the
-        last run, taken offline.
+        ``as_of``, the newest of the rows; ``customers``: known now; ``touched``: of them recomputed, of which
+        ``with_newer_rows``, as of events or late records, as of a moment of their own after ``data_until``, the others
+        as of that; ``online``: of
+        these written, the others are online with a later moment; ``gone``: customers not known now who were at the last
+        run, taken offline.
 
     Raises
     ------
@@ -233,12 +235,14 @@ def refresh(
     _create_fingerprints(backend, tables, as_of)
     touched, removed = _changed(backend, workspace.refresh / FINGERPRINTS, everyone)
     features = CompiledFeatures(backend, tables, columns, complete_until(settings, until))
-    written, moments, newer = 0, list[datetime](), list[str]()
+    written, later, moments, newer = 0, 0, list[datetime](), list[str]()
+    loaded_to = features.latest(as_of)
     with closing(OnlineWriter(workspace)) as online:
         for start in range(0, len(touched), CHUNK):
             on_progress("customers", start, len(touched))
             selects = _select_customers(backend, tables, touched[start : start + CHUNK])
             rows = features.rows(selects, as_of)
+            later += int((rows["as_of"] > pd.Timestamp(loaded_to, tz="UTC")).sum())
             rows = online.not_earlier(rows) if is_present else rows
             count = online.write(rows, known_by)
             newer += online.newer(rows) if count < len(rows) else []
@@ -246,7 +250,7 @@ def refresh(
             moments += rows["as_of"].dt.tz_localize(None).drop_duplicates().tolist()
         online.delete(removed, as_of)
     known = _save_fingerprints(backend, workspace, without=newer)
-    return _summary(max(moments, default=features.latest(as_of)), known, touched, written, removed)
+    return _summary((loaded_to, max(moments, default=loaded_to)), known, touched, later, written, removed)
 
 
 def start_from_build(settings: Settings, workspace: Workspace, now: datetime | None = None) -> int:
@@ -308,14 +312,21 @@ def _refresh_profiles(
         written = online.write(kept[kept["customer_id"].isin(touched)], to_micros(began))
         online.delete(removed, began)
     _save_fingerprints(backend, workspace)
-    return _summary(ready.as_of, len(kept), touched, written, removed)
+    return _summary((ready.as_of, ready.as_of), len(kept), touched, 0, written, removed)
 
 
 def _summary(
-    as_of: datetime, customers: int, touched: Sequence[str], written: int, removed: Sequence[str]
+    moments: tuple[datetime, datetime],
+    customers: int,
+    touched: Sequence[str],
+    with_newer_rows: int,
+    written: int,
+    removed: Sequence[str],
 ) -> dict[str, Any]:
-    counts = {"customers": customers, "touched": len(touched), "online": written, "gone": len(removed)}
-    return {"as_of": f"{as_of.isoformat()}Z", **counts}
+    until, newest = (f"{moment.isoformat()}Z" for moment in moments)
+    recomputed = {"touched": len(touched), "with_newer_rows": with_newer_rows}
+    counts = {"customers": customers, **recomputed, "online": written, "gone": len(removed)}
+    return {"as_of": newest, "data_until": until, **counts}
 
 
 class OnEventRefresher:
@@ -497,10 +508,7 @@ def open_tables(
         See `refresh`.
     """
     if settings.churn.kind == "label":
-        raise StaycastError(
-            "churn.kind is 'label': a table of profiles takes no events; ingest the new export and run "
-            "`staycast features --refresh`"
-        )
+        raise StaycastError(NO_EVENTS)
     tables = read_tables(backend, folder)
     columns = features_of(tables, settings.columns, not settings.counts_orders)
     _require_registered(workspace, columns)

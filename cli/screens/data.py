@@ -129,10 +129,12 @@ def features_screen(result: Mapping[str, Any]) -> Table:
 
 def refresh_screen(result: Mapping[str, Any]) -> Table:
     """Who was computed again, and as of when."""
-    table = make_table("Refresh", "", "")
-    table.add_row("as of", str(result["as_of"]))
+    table, newer = make_table("Refresh", "", ""), result["with_newer_rows"]
     table.add_row("customers known", f"{result['customers']:,}")
     table.add_row("touched, computed again", f"{result['touched']:,}")
+    table.add_row(f"of these as of {result['data_until']}", f"{result['touched'] - newer:,}")
+    if newer:
+        table.add_row(f"of these as of newer rows of their own, up to {result['as_of']}", f"{newer:,}")
     if later := result["customers"] - result["touched"]:
         table.add_row("of an earlier moment, as nothing came (--all computes them, too)", f"{later:,}")
     table.add_row("put online", f"{result['online']:,}")

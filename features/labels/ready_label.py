@@ -25,6 +25,10 @@ from features.schema import RESERVED, load_schema
 from features.tables import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
 
 NOT_FEATURES = ("customer_id", "label", "exported_at")
+NO_EVENTS = (
+    "churn.kind is 'label': a table of profiles takes no events; ingest the new export and run "
+    "`staycast features --refresh`"
+)
 TAKEN = {*RESERVED, "part", REASON, SOURCE_ROWS} - {*PROFILES.names, "signed_up_at", "recorded_at"}
 
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.labels.ready_label import NO_EVENTS
 from features.quality.quality_verdict import usual_amounts
 from features.tables import MONEY, TABLES
-from serving.api.problems import EventConflictError, FieldError
+from serving.api.problems import EventConflictError, FieldError, InvalidRequestError
 from serving.api.schema.events import AnyEvent, EventBatch
 from serving.api.schema.parsing import invalid_request
 
@@ -46,7 +47,9 @@ class EventIntake:
         self._open: tuple[EventLog, OnEventRefresher] | None = None
 
     def preload(self) -> None:
-        """Open all in the background, so that no event waits for it."""
+        """Open all in the background, so that no event waits for it; nothing where there are no events."""
+        if self._settings.churn.kind == "label":
+            return
         threading.Thread(target=self._try_to_open, daemon=True, name="preload-intake").start()
 
     def accept(
@@ -69,7 +72,8 @@ class EventIntake:
         Raises
         ------
         InvalidRequestError
-            An event breaks a rule that an ingest checks, too; the errors name event and field.
+            An event breaks a rule that an ingest checks, too; the errors name event and field. Or the business has
+            ready-made profiles, which take no events.
         EventConflictError
             An event id, or the id of its order, came before with other content, or the order stands in the tables as
             another customer's: it would count twice. Or a known customer signs up on another day.
@@ -78,6 +82,8 @@ class EventIntake:
         """
         from features.store.event_log import KINDS, ConflictError, Event, find_faults
 
+        if self._settings.churn.kind == "label":
+            raise InvalidRequestError(NO_EVENTS)
         log, refresh = self._components()
         rows = [_table_row(e) for e in batch.events]
         ids = refresh.repaired([str(row["customer_id"]) for row in rows])

@@ -72,10 +72,13 @@ def test_a_refresh_of_everyone_is_a_full_build(fresh: Workspace, few: Settings, 
     ids = people(fresh)
     log.append([order(1, ids[0]), order(2, ids[1], amount=-4.0)], NOW)
     told = refresh.refresh(few, fresh, NOW, everyone=True)
-    assert told == {"as_of": "2024-09-05T12:00:01Z", "customers": 120, "touched": 120, "online": 120, "gone": 0}
-    found = online(fresh, ids)
     complete = whole_second(end_of_known(read_tables(connect(), fresh.tables), few))
+    found = online(fresh, ids)
     moments = found["as_of"].dt.tz_localize(None)
+    assert told["with_newer_rows"] == (moments > complete).sum() < 5
+    until = {"data_until": f"{complete.isoformat()}Z", "with_newer_rows": told["with_newer_rows"]}
+    counts = {"customers": 120, "touched": 120, "online": 120, "gone": 0}
+    assert told == {"as_of": "2024-09-05T12:00:01Z", **until, **counts}
     assert (moments[ids[:2]] == MOMENT).all()  # orders of theirs came; of the others, none since the last load
     assert moments[ids[2:]].between(complete, complete + timedelta(hours=1)).all()
     same(found, full(fresh, few))

@@ -98,13 +98,29 @@ def require_champion(workspace: Workspace, model: str) -> Version:
         raise RegistryError(
             f"no model registry at '{workspace.mlruns}': run `staycast train` first, or give --workspace"
         )
-    version = champion(workspace, model)
+    known = versions(workspace, model)
+    version = next((v for v in known if CHAMPION in v.aliases), None)
     if version is None:
         raise RegistryError(
             f"no version of the model '{model}' carries the alias '{CHAMPION}' in '{workspace.mlruns}': "
-            "train a model that passes the gates, or promote a version"
+            f"{_without_champion(model, known)}"
         )
     return version
+
+
+def _without_champion(model: str, known: list[Version]) -> str:
+    """What a person can do who has these versions, the newest first, and none that serves."""
+    if not known:
+        return f"run `staycast train {model}` first"
+    newest = known[0]
+    if newest.tags.get("gates") == "passed":
+        return f'put {newest.label} in charge with `staycast promote {model} {newest.version} --reason "..."`'
+    serve = f'`staycast promote {model} {newest.version} --override --reason "..."`'
+    alone = "; or let churn be answered alone with clv.forecast: false" if model == "clv" else ""
+    return (
+        f"{newest.label} did not pass its gates, `staycast models` says which and by how much. Train again when there "
+        f"is more to learn from; or let it serve all the same with {serve}{alone}"
+    )
 
 
 def champion_versions(workspace: Workspace, models: Iterable[str]) -> dict[str, str]:

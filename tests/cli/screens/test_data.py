@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cli.screens.data import check_screen, erasure_screen, ingest_screen, proposal_screen
+from cli.screens.data import check_screen, erasure_screen, ingest_screen, proposal_screen, refresh_screen
 from configs.workspace import Workspace
 
 Printed = Callable[[Any], str]
@@ -48,3 +48,10 @@ def test_a_proposal_says_once_what_to_export_instead_of_what_lacks_a_column(prin
     none = {"missing": [], "not_used": [], "customers_from": None}
     text = printed(proposal_screen({"config": "x.yaml", "tables": files, "kind": "inactivity", **none}))
     assert "a orders customer_id b orders customer_id name read x.yaml" in text
+
+
+def test_a_refresh_says_as_of_which_moments_the_rows_are(printed: Printed) -> None:
+    moments = {"as_of": "2024-09-05T12:00:01Z", "data_until": "2024-08-31T00:00:00Z", "with_newer_rows": 1}
+    text = printed(refresh_screen({**moments, "customers": 900, "touched": 900, "online": 900, "gone": 0}))
+    assert "of these as of 2024-08-31T00:00:00Z 899" in text
+    assert "of these as of newer rows of their own, up to 2024-09-05T12:00:01Z 1 " in text

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.errors import DataError, StaycastError
+from configs.errors import DataError, NotReadyError, StaycastError
 from configs.settings import Columns, Settings
 from configs.workspace import Workspace
 from features import build, refresh
 from features import ingest as module
 from features.labels.ready_label import left_by_label, prepare, read_ready_table
+from features.quality import quality_verdict
 from features.quality.anomalies import Profile, find_anomalies, profile_tables
 from features.quality.check import check_tables
 from features.schema import describe
@@ -127,7 +128,10 @@ def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
     source_tables["profiles"] = export.head(3).assign(Plan=["basic", "pro", "pro"])
     module.ingest(ready, workspace, NOW)
     result = refresh.refresh(ready, workspace, NOW)
-    assert result == {"as_of": "2026-05-04T12:00:00Z", "customers": 2, "touched": 1, "online": 1, "gone": 0}
+    moments = {"as_of": "2026-05-04T12:00:00Z", "data_until": "2026-05-04T12:00:00Z", "with_newer_rows": 0}
+    assert result == {**moments, "customers": 2, "touched": 1, "online": 1, "gone": 0}
+    with pytest.raises(NotReadyError, match="run `staycast features` first"):
+        quality_verdict.require_newest_features(workspace)
     assert feature_store.OnlineFeatures(workspace).read(NAMES)["Plan"].tolist() == [None, "pro", "pro"]
 
     source_tables["profiles"] = export.iloc[[0, 2]]

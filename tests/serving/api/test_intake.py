@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -18,8 +19,9 @@ from features.store.feature_store import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.api.app import create_app
 from serving.api.intake import EventIntake
+from serving.api.problems import InvalidRequestError, problem_response
 from serving.api.schema.answers import Answer, Problem
-from serving.api.schema.events import AcceptedEvents
+from serving.api.schema.events import AcceptedEvents, parse_events
 from serving.records.prediction_log import PredictionLog
 
 NOW = datetime(2024, 9, 5, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -268,6 +270,16 @@ def test_a_service_without_an_intake_says_so(
     with PredictionLog(tmp_path / "log.db") as log:
         http = calling(create_app(models, reader, log, settings))
         problem(http.post("/v1/events", json={**ORDER, "customer_id": "c1"}), 503)
+
+
+def test_a_business_of_ready_profiles_takes_no_events_and_says_what_to_do_instead(
+    workspace: Workspace, few: Settings
+) -> None:
+    profiles = few.model_copy(update={"churn": few.churn.model_copy(update={"kind": "label"})})
+    batch = parse_events(json.dumps({**ORDER, "customer_id": "ann"}).encode(), 1)
+    with pytest.raises(InvalidRequestError, match="takes no events; ingest the new export and run") as refused:
+        EventIntake(profiles, workspace).accept(batch, lambda: NOW)
+    assert problem_response(refused.value).status_code == 422
 
 
 def test_the_openapi_document_names_the_endpoint(start: Callable) -> None:

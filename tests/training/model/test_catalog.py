@@ -43,6 +43,32 @@ def test_versions_aliases_tags_and_descriptions_are_those_that_mlflow_tells(copi
     assert catalog.versions(copied, "nothing") == []
 
 
+@pytest.mark.parametrize(
+    ("model", "tags", "said"),
+    [
+        ("churn", [], "run `staycast train churn` first"),
+        ("churn", [{"gates": "passed"}], 'churn/1 in charge with `staycast promote churn 1 --reason "..."`'),
+        ("churn", [{"gates": "failed"}], 'with `staycast promote churn 1 --override --reason "..."`'),
+        (
+            "clv",
+            [{"gates": "failed"}],
+            '--override --reason "..."`; or let churn be answered alone with clv.forecast: f',
+        ),
+    ],
+)
+def test_who_has_no_champion_reads_what_to_do_about_the_newest_version(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, model: str, tags: list[dict[str, str]], said: str
+) -> None:
+    workspace.mlruns.mkdir(parents=True)
+    workspace.registry.touch()
+    known = [catalog.Version(model, "1", "run", (), of) for of in tags]
+    monkeypatch.setattr(catalog, "versions", lambda *which: known)
+    with pytest.raises(RegistryError) as refused:
+        catalog.require_champion(workspace, model)
+    assert said in str(refused.value)
+    assert ("clv.forecast" in str(refused.value)) == (model == "clv")
+
+
 def test_a_deleted_version_is_gone(copied: Workspace) -> None:
     from training.registry import runs
 
