@@ -43,10 +43,11 @@ from features.quality.quarantine import kept_columns
 from features.sources.dated_numbers import with_dated_numbers
 from features.sources.fingerprint import ingest_fingerprint
 from features.sources.loaders import loader, opened
-from features.sources.mapping import id_repairs
+from features.sources.mapping import entries_of, id_repairs
 from features.sources.one_currency import convert_currencies
 from features.sources.order_counts import with_counts
 from features.sources.rows.copies import without_copies
+from features.sources.rows.words import words_of, write_words
 from features.sources.staging import Raw
 from features.tables import day_over, is_date_alone, local_times
 
@@ -243,7 +244,9 @@ def _write(checked: dict[str, ValidatedTable], report: dict[str, object], settin
             kept_columns(one.table, one.quarantined).to_parquet(to, index=False)
         write_used_rows(one, zone, load / TABLES / f"{name}.parquet")
     table = settings.source.customers_from or ("profiles" if settings.churn.kind == "label" else "customers")
-    write_repairs(load / TABLES, id_repairs(settings.source.options, table))
+    options = settings.source.options
+    write_repairs(load / TABLES, id_repairs(options, table))
+    write_words(load / TABLES, words_of({name: entries_of(options, name) for name in checked}))
     quality_report.write(report, load / REPORT)
 
 

@@ -149,15 +149,24 @@ class Join(Section):
         return {given: given} if isinstance(given, str) else given
 
 
+def entries_of(options: Mapping[str, Any], table: str) -> list[Mapping[str, Any]]:
+    """The entries of one table in ``source.options``, of files or of a database.
+
+    >>> entries_of({"tables": {"orders": {"query": "select 1"}}}, "orders"), entries_of({"customers": 80}, "customers")
+    ([{'query': 'select 1'}], [])
+    """
+    tables = options.get("tables")
+    given = (tables if isinstance(tables, Mapping) else options).get(table)
+    return [entry for entry in (given if isinstance(given, list) else [given]) if isinstance(entry, Mapping)]
+
+
 def id_repairs(options: Mapping[str, Any], table: str) -> tuple[Repair, ...]:
     """The repairs of the customers' ids in one table of ``source.options``, of all its entries.
 
     >>> id_repairs({"customers": [{"ids": {"customer_id": ["case"]}}, {"path": "b.csv"}]}, "customers")
     ('case',)
     """
-    given = options.get(table)
-    entries = given if isinstance(given, list) else [given]
-    ids = [entry.get("ids") or {} for entry in entries if isinstance(entry, Mapping)]
+    ids = [entry.get("ids") or {} for entry in entries_of(options, table)]
     return tuple(dict.fromkeys(repair for of in ids for repair in of.get("customer_id") or ()))
 
 

@@ -17,6 +17,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import NO_EVENTS
 from features.quality.quality_verdict import usual_amounts
+from features.sources.rows.words import load_words, standard_row
 from features.tables import MONEY, TABLES
 from serving.api.problems import EventConflictError, FieldError, InvalidRequestError
 from serving.api.schema.events import AnyEvent, EventBatch
@@ -80,21 +81,24 @@ class EventIntake:
         NotReadyError
             There are no tables or features yet.
         """
-        from features.store.event_log import KINDS, ConflictError, Event, find_faults
+        from features.store.event_log import KINDS, ConflictError, Event, Fault, find_faults
 
         if self._settings.churn.kind == "label":
             raise InvalidRequestError(NO_EVENTS)
         log, refresh = self._components()
         rows = [_table_row(e) for e in batch.events]
         ids = refresh.repaired([str(row["customer_id"]) for row in rows])
-        rows = [{**row, "customer_id": i} for row, i in zip(rows, ids, strict=True)]
+        words = load_words(self._workspace.tables)
+        read = [standard_row(KINDS[e.type], row, words) for e, row in zip(batch.events, rows, strict=True)]
+        rows = [{**row, "customer_id": i} for (row, _), i in zip(read, ids, strict=True)]
         events = [Event(e.event_id, KINDS[e.type], row) for e, row in zip(batch.events, rows, strict=True)]
         persons = refresh.persons(ids)
         known = refresh.known(persons) | log.signed_up(persons)
         known |= {event.customer_id for event in events if event.table == "customers"}
         known_ids = {i for i, person in zip(ids, persons, strict=True) if person in known}
         latest = clock() + self._settings.quality.clock_skew
-        faults = find_faults(events, refresh.tables, known_ids, latest) or self._outlying_amounts(events)
+        faults = [Fault(place, *doubt) for place, (_, doubts) in enumerate(read) for doubt in doubts]
+        faults = faults or find_faults(events, refresh.tables, known_ids, latest) or self._outlying_amounts(events)
         faults = faults or self._contract_changes(events, persons, clock())
         if faults:
             raise invalid_request(FieldError(batch.pointer(f.place, f.field), f.detail) for f in faults)

@@ -25,6 +25,7 @@ from features.people.identity import load_alias_map
 from features.people.suppression_list import suppress
 from features.quality import quality_verdict
 from features.quality.quality_verdict import QualityError
+from features.sources.rows.words import load_words
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 ROOT = Path(__file__).parent.parent.parent
@@ -107,7 +108,7 @@ def test_the_report_adds_up_and_is_written_for_people_and_programs(
 
 
 @pytest.mark.parametrize("origin", ["customers", "orders"])
-def test_who_asks_with_an_id_as_the_files_write_it_means_the_repaired_one(
+def test_who_asks_or_sends_with_an_id_or_a_word_as_the_files_write_it_means_that_of_the_tables(
     workspace: Workspace, business: Callable[..., Settings], shop: dict[str, pd.DataFrame], origin: str
 ) -> None:
     written = {"ann": "001", "bob": "002", "new": "003"}
@@ -115,9 +116,11 @@ def test_who_asks_with_an_id_as_the_files_write_it_means_the_repaired_one(
     settings = business(**(tables if origin == "customers" else {"orders": tables["orders"]}))
     for table in settings.source.options.values():
         table["ids"] = {"customer_id": ["leading_zeros"]}
+    settings.source.options["orders"]["values"] = {"channel": {"Netz": "web"}}
     source = settings.source.model_copy(update={"customers_from": None if origin == "customers" else origin})
     ingest(settings.model_copy(update={"source": source}), workspace, NOW)
     assert load_alias_map(workspace.tables).of(["003", "3", "new"]) == ["3", "3", "new"]
+    assert load_words(workspace.tables) == {"orders": {"channel": {"Netz": ["web"]}}}
 
 
 def test_local_hours_follow_the_customers_own_clock(

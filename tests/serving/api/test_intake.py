@@ -15,6 +15,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features import refresh
 from features.people.identity import write_repairs
+from features.sources.rows.words import words_of, write_words
 from features.store.feature_store import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.api.app import create_app
@@ -253,8 +254,12 @@ def test_several_events_of_several_customers_are_taken_at_once(start: Callable, 
     events = [{**ORDER, "event_id": i, "order_id": i, "customer_id": i} for i in ids]
     complaint = {"event_id": "t", "type": "interaction", "interaction_id": "t", "customer_id": ids[0]}
     service = start()
-    accepted = service.send(events=[*events, {**complaint, "occurred_at": "2024-09-05T11:59:00Z", "kind": "complaint"}])
+    write_words(place.tables, words_of({"interactions": [{"values": {"kind": {"Réclamation": "complaint"}}}]}))
+    complaint |= {"occurred_at": "2024-09-05T11:59:00Z", "kind": "complaint"}
+    accepted = service.send(events=[*events, {**complaint, "kind": "Réclamation"}])
     assert [e["status"] for e in accepted.json()["events"]] == ["accepted"] * 6
+    assert service.send(**complaint).json()["events"][0]["status"] == "known"
+    assert "is not 'Réclamation', but like it" in service.send(**{**complaint, "kind": "reclamation"}).json()["detail"]
     assert all(service.recency(i) == pytest.approx(3601 / 86_400) for i in ids)
 
 
