@@ -118,15 +118,16 @@ def _graceful_shutdown(app: Starlette, seconds: float) -> Iterator[None]:
     """Let SIGTERM first turn ``/readyz`` to 503, and stop the server only some seconds later.
 
     A server that stops listening at once breaks the requests that a load balancer still sends. A second SIGTERM
-    stops it at once.
+    stops it at once. So does the first, once the process that started this one is gone: whoever starts the service
+    again waits for its port.
     """
-    stop = signal.getsignal(signal.SIGTERM)
+    stop, parent = signal.getsignal(signal.SIGTERM), os.getppid()
     if threading.current_thread() is not threading.main_thread() or not callable(stop):
         yield
         return
 
     def drain(number: int, frame: FrameType | None) -> None:
-        if app.state.draining or not seconds:
+        if app.state.draining or not seconds or os.getppid() != parent:
             stop(number, frame)
             return
         logger.info("told to stop: not ready from now on, stopping in %g seconds", seconds)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from unittest.mock import MagicMock
 import httpx
 import pandas as pd
 import pytest
+from starlette.applications import Starlette
 
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
@@ -197,6 +199,24 @@ def test_a_worker_ends_when_the_process_that_started_it_is_killed() -> None:
         assert parent.stdout.readline() == "up\n"
         parent.kill()
     wait_for(lambda: not Path(f"/proc/{pid}").exists() or "State:\tZ" in Path(f"/proc/{pid}/status").read_text())
+
+
+def test_a_worker_whose_parent_is_gone_stops_without_a_drain_so_that_the_port_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from serving import service
+
+    stopped: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+    try:
+        app = Starlette()
+        app.state.draining = False
+        with service._graceful_shutdown(app, 1000.0):
+            monkeypatch.setattr(os, "getppid", lambda: 1)
+            os.kill(os.getpid(), signal.SIGTERM)
+            wait_for(lambda: stopped == [signal.SIGTERM])
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
