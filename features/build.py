@@ -16,22 +16,21 @@ from typing import Any
 import ibis
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
-import pandas as pd
 from ibis.backends import BaseBackend
 
-from configs.errors import NotEnoughDataError
 from configs.files import replacing
-from configs.settings import AsOf, Settings, naive_utc
+from configs.settings import Settings
 from configs.workspace import Workspace
 from features.columns.column import Column
 from features.engine import AsOfTable, Cache, batches, connect, merge, read_tables, save, workers
 from features.labels.by_kind import Knowledge, first_event, labels_at, require_amounts, what_is_known
+from features.labels.moments import as_of_dates
 from features.labels.ready_label import ReadyTable, read_ready_table
 from features.quality import quality_verdict
 from features.schema import FeatureSchema, features_of, schema_of
 from features.sql import quote_identifier
 from features.store.event_log import tables_with_events
-from features.windows import as_of_table, known, whole_second
+from features.windows import as_of_table, known
 
 ROWS = "rows.parquet"
 LABELS = "labels.parquet"
@@ -243,38 +242,3 @@ def _aggregate_in_passes(rows: ir.Table, columns: Sequence[Column], cache: Cache
 def customers_as_of(customers: ir.Table, as_of: datetime) -> ir.Table:
     """Customers known as of a moment: signed up before it, and recorded by then."""
     return known(customers, "signed_up_at", as_of)
-
-
-def as_of_dates(first: datetime, until: datetime, settings: AsOf) -> list[datetime]:
-    """Moments at which customers are looked at: firsts of a month, of which is learned, and the end of the data.
-
-    The end is the first whole second not before `until`: what is asked of all customers is answered as of where the
-    data ends, and not of a day up to a month before. Where ``as_of.last`` says another end, there is no such moment: it
-    would be learned from, in the middle of a month.
-
-    Raises
-    ------
-    NotEnoughDataError
-        None of them has enough history before it.
-
-    Examples
-    --------
-    >>> from configs.settings import load
-    >>> [m.strftime("%m-%d") for m in as_of_dates(datetime(2017, 1, 1), datetime(2017, 4, 9), load("test").as_of)]
-    ['02-01', '03-01', '04-01', '04-09']
-    """
-    start = max(first + pd.Timedelta(days=settings.min_history_days), naive_utc(settings.first or datetime.min))
-    last = naive_utc(settings.last or datetime.max)
-    end = min(whole_second(until), last)
-    months = pd.date_range(first.date(), end, freq="MS", unit="us")
-    newest_first = [m.to_pydatetime() for m in months if start <= m <= end][::-1]
-    moments = newest_first[:: settings.every_months][::-1]
-    if start <= end < last and end not in moments:
-        moments.append(end)
-    if not moments:
-        raise NotEnoughDataError(
-            f"data from {first:%Y-%m-%d} to {until:%Y-%m-%d} hold no moment with {settings.min_history_days} days of "
-            "history before it, between as_of.first and as_of.last: give a longer history, or a smaller "
-            "as_of.min_history_days"
-        )
-    return moments

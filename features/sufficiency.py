@@ -18,12 +18,13 @@ import pandas as pd
 from configs.errors import NotEnoughDataError
 from configs.settings import Minimum, Settings
 from configs.workspace import Workspace
-from features.build import as_of_dates, customers_as_of
+from features.build import customers_as_of
 from features.columns.attributes import attribute_columns
 from features.engine import connect, read_tables
 from features.ingest import judge_source, write_used_rows
 from features.labels.by_kind import BEGINS, Knowledge, first_event, labels_at, what_is_known
 from features.labels.inactivity import matured
+from features.labels.moments import as_of_dates
 from features.labels.ready_label import read_ready_table
 from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable

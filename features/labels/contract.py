@@ -82,15 +82,20 @@ def _ends(subscriptions: ir.Table) -> ir.Table:
     return s.filter(s.is_contract).mutate(end=s.ends_at.fill_null(timestamp(ENDLESS)))
 
 
-def _leaves(subscriptions: ir.Table, as_of: datetime, grace_days: int) -> ir.Table:
-    """Days from the as-of date until contracts, in their order, first break off for longer than the grace."""
+def leaving_times(subscriptions: ir.Table, grace_days: int) -> ir.Table:
+    """When contracts, in their order, break off for longer than the grace. One row a break: ``customer_id, end``."""
     rows = _ends(subscriptions)
     order = in_order(rows)
     so_far = ibis.cumulative_window(group_by=rows.customer_id, order_by=order)
     following = ibis.window(group_by=rows.customer_id, order_by=order)
     rows = rows.mutate(end=rows.end.max().over(so_far), begins=rows.begins_at.lead().over(following))
     gap = (rows.begins.epoch_seconds() - rows.end.epoch_seconds()) / SECONDS_A_DAY
-    breaks = rows.filter(rows.begins.isnull() | (gap > grace_days))
+    return rows.filter(rows.begins.isnull() | (gap > grace_days)).select("customer_id", "end")
+
+
+def _leaves(subscriptions: ir.Table, as_of: datetime, grace_days: int) -> ir.Table:
+    """Days from the as-of date until contracts first break off."""
+    breaks = leaving_times(subscriptions, grace_days)
     breaks = breaks.filter(breaks.end >= timestamp(as_of))
     return breaks.group_by("customer_id").agg(leaves_in=-days_before(breaks.end, as_of).max())
 

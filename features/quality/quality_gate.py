@@ -24,6 +24,7 @@ from features.quality import anomalies, quality_report
 from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
 from features.quality.dates.gap_findings import gap_findings
+from features.quality.dates.moment_findings import moment_findings
 from features.quality.dates.sign_ups import sign_up_findings
 from features.quality.findings.conflicts import conflict_findings
 from features.quality.findings.id_findings import id_findings
@@ -102,6 +103,7 @@ def judge(
         *count_findings(checked, settings),
         *value_findings(checked, settings),
         *id_findings(checked),
+        *moment_findings(checked, settings, at),
     )
     return Verdict(at.isoformat(timespec="seconds"), source, dimensions, findings, reference is not None), profile
 

@@ -12,11 +12,13 @@ import pandas as pd
 
 from features.labels.flags import read_flags
 from features.labels.label_column import find_label, tell_label
+from features.labels.moments import LONGEST_MONTH
 from features.sources.proposal.business import (
     GAPS_ACTIVE,
     LEAST_HORIZON,
     LONG_CONTRACT_DAYS,
     Business,
+    Rhythm,
     attribute_columns,
     rounded_up,
     sensitive_columns,
@@ -289,27 +291,35 @@ def _churn_lines(business: Business) -> list[str]:
     lines, seen = ["churn:", f"  kind: {business.kind}"], business.rhythm
     if business.kind == "label":
         return [*lines, "  horizon_days: 30  # within how many days leavers left: only you know; correct it"]
-    if seen is None and business.kind == "contract":
-        return [*lines, "  # no contract that ended can be seen; horizon_days stays at its default"]
+    if business.kind == "contract":
+        return [*lines, *_contract_lines(seen)]
     if seen is None:
         return [*lines, "  # the usual gap cannot be seen; horizon_days and activity_days stay at their defaults"]
-    if business.kind == "contract":
-        horizon = 90 if seen.gap_days >= LONG_CONTRACT_DAYS else LEAST_HORIZON
-        why = f"contracts that ended were {seen.gap_days:.0f} days long (median of {seen.customers:,})"
-        lines.append(f"  horizon_days: {horizon}  # {why}")
-    else:
-        gap = seen.gap_days
-        horizon = max(LEAST_HORIZON, rounded_up(gap))
-        why = f"the usual gap between two orders is {gap:.0f} days (median of {seen.customers:,} customers)"
-        lines += [
-            f"  # {why}",
-            f"  horizon_days: {horizon}  # at least one usual gap, so that a stayer has time to order",
-            f"  activity_days: {max(LEAST_HORIZON, rounded_up(GAPS_ACTIVE * gap))}  # about {GAPS_ACTIVE} usual gaps",
-        ]
-    lines.append(f"  horizons_days: [{horizon}, {2 * horizon}, {3 * horizon}]  # answered for beside it")
-    if seen.is_part:
+    gap = seen.gap_days
+    horizon = max(LEAST_HORIZON, rounded_up(gap))
+    why = f"the usual gap between two orders is {gap:.0f} days (median of {seen.customers:,} customers)"
+    lines += [
+        f"  # {why}",
+        f"  horizon_days: {horizon}  # at least one usual gap, so that a stayer has time to order",
+        f"  activity_days: {max(LEAST_HORIZON, rounded_up(GAPS_ACTIVE * gap))}  # about {GAPS_ACTIVE} usual gaps",
+    ]
+    return [*lines, *_further_lines(horizon, seen)]
+
+
+def _contract_lines(seen: Rhythm | None) -> list[str]:
+    """A horizon that reaches from each first of a month to the next, so that no end falls between two."""
+    whole = f"at least {LONGEST_MONTH}: customers are looked at once a month, and an end on the 31st counts, too"
+    horizon = 90 if seen and seen.gap_days >= LONG_CONTRACT_DAYS else LONGEST_MONTH
+    why = f"contracts that ended were {seen.gap_days:.0f} days long (median of {seen.customers:,})" if seen else ""
+    lines = [f"  # {why or 'no contract that ended can be seen'}", f"  horizon_days: {horizon}  # {whole}"]
+    return [*lines, *_further_lines(horizon, seen)]
+
+
+def _further_lines(horizon: int, seen: Rhythm | None) -> list[str]:
+    lines = [f"  horizons_days: [{horizon}, {2 * horizon}, {3 * horizon}]  # answered for beside it"]
+    if seen and seen.is_part:
         lines.append(f"  # CHECK: seen in the first rows of the files alone, which hold {seen.span_days} days")
-    elif seen.span_days < 6 * horizon:
+    elif seen and seen.span_days < 6 * horizon:
         lines.append(f"  # the files hold {seen.span_days} days only: little to learn from for a horizon of {horizon}")
     return lines
 

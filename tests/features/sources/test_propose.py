@@ -92,7 +92,7 @@ def test_a_spanish_gym_has_contracts_and_its_one_file_is_also_the_list_of_custom
         }
     )  # fmt: skip
     content = proposed(write(tmp_path, "socios.csv", frame, sep=";"))
-    assert content["churn"]["kind"] == "contract"
+    assert content["churn"] == {"kind": "contract", "horizon_days": 31, "horizons_days": [31, 62, 93]}
     assert content["source"]["options"]["subscriptions"]["columns"] == {
         "subscription_id": "id_socio", "customer_id": "id_socio", "started_at": "fecha_alta",
         "ended_at": "fecha_baja", "price_per_month": "cuota_mensual",
