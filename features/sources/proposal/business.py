@@ -15,6 +15,7 @@ from features.sources.proposal import lexicon
 from features.sources.proposal.columns import Column, times_of
 from features.sources.proposal.event_times import with_recorded_later
 from features.sources.proposal.lexicon import SENSITIVE
+from features.sources.proposal.notices import with_notice
 from features.sources.proposal.order_lines import lines_of
 from features.sources.proposal.repairs import with_repairs
 from features.sources.proposal.row_rules import row_rules
@@ -116,7 +117,7 @@ def understand(samples: dict[Path, tuple[Column, ...]]) -> Business:
         found = [dated for g in found if (dated := _with_dates(g, aside))]
     kept = [g for g in found if kind != "label" or g.table.name == "profiles"]
     aside |= {g.path: "profiles go alone: churn by label has no dates" for g in found if g not in kept}
-    kept = _customers([_with_agreed_end(g) for g in kept], aside)
+    kept = _customers([_with_agreed_end(with_notice(g)) for g in kept], aside)
     kept = [with_recorded_later(_with_rules(g)) for g in kept]
     tables = with_repairs({name: _alike(list(group)) for name, group in groupby(kept, key=lambda g: g.table.name)})
     events = {"inactivity": "orders", "contract": "subscriptions", "label": ""}[kind]

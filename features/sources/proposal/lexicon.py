@@ -27,7 +27,8 @@ WORDS: Mapping[str, str] = {
     "order": """order orders invoice invoices basket transaction transactions receipt purchase purchases sale
         bestellung bestellungen bestell auftrag auftraege auftrage auftrags rechnung rechnungen rechnungs beleg
         belege bon kauf einkauf verkauf commande commandes facture factures achat achats vente ventes pedido pedidos
-        compra compras factura facturas venta ventas orden recibo booking bookings reservation reservations buchung
+        compra compras factura facturas venta ventas orden recibo recibos
+        booking bookings reservation reservations buchung
         buchungen buchungs reservierung reservierungen reservierungs reserva reservas reservacion reservaciones 订单
         交易 购买 消费 发票 下单 预订 预定 订房""",
     "id": """id ids no nr num number nummer numero ref reference code key kennung schluessel schlussel identifiant
@@ -84,12 +85,14 @@ WORDS: Mapping[str, str] = {
     "attribute": "attribute attributes field merkmal feld atributo campo attribut champ 属性 字段",
     "plan": "plan package tariff tier tarif paket paquete tarifa forfait formule offre 套餐 资费",
     "month": "month monthly monat monats monatlich monatlicher mes mensual mensuel mensuelle mois 每月 月",
-    "price_month": "mrr monatsbeitrag monatspreis mensualite mensualidad monthlycharges 月费 月租 月租费",
+    "price_month": "mrr monthlyrate monatsbeitrag monatspreis mensualite mensualidad monthlycharges 月费 月租 月租费",
     "fee": "fee fees charge charges beitrag beitrage gebuhr gebuehr grundgebuhr cuota cotisation 费用",
     "interaction": """interaction interactions event events ticket tickets call calls case cases visit visits login
         logins session sessions support complaint complaints anfrage anfragen anruf anrufe besuch besuche vorgang
         vorgange interaccion interacciones llamada llamadas visita visitas incidencia incidencias consulta consultas
-        queja quejas appel appels visite visites demande demandes reclamation 工单 事件 来电 通话 访问 投诉 互动""",
+        queja quejas appel appels visite visites demande demandes reclamation attendance
+        attendances presence presences anwesenheit anwesenheiten anwesenheits asistencia asistencias evenement
+        evenements evento eventos ereignis ereignisse 出勤 签到 考勤 工单 事件 来电 通话 访问 投诉 互动""",
     "kind": "type kind eventtype reason art typ grund anlass tipo motivo motif raison 类型 种类 原因",
     "score": "score rating answer nps csat bewertung punktzahl puntuacion calificacion 评分 得分 满意度",
     "mailing": """contact contacts mailing mailings message messages newsletter newsletters aussendung aussendungen
@@ -98,14 +101,16 @@ WORDS: Mapping[str, str] = {
     "campaign": "campaign campaigns offer kampagne kampagnen aktion campana campanas campagne campagnes 活动 营销",
     "arm": "arm group variant treatment gruppe variante grupo groupe 分组 实验组",
     "cost": "cost costs kosten coste costo cout 成本",
-    "redeem": "redemption redeemed converted conversion eingelost eingeloest canje canjeado 兑换 核销",
+    "redeem": """redemption redeemed converted conversion used eingelost eingeloest einlosung einloesung verwendet
+        verwendung genutzt canje canjeado usado usada uso utilise utilisee utilisation 兑换 核销 使用""",
     "label": """churn churned churner exited attrition attrited left leaver abgewandert abwanderung abwanderer
         abandono fuga desercion 流失 离网 是否流失""",
     "flag": "flag is indicator kennzeichen indicador 是否 标志",
     "export": "export exported 导出",
     "status": "status state zustand estado estatus etat statut 状态",
     "currency": "currency wahrung waehrung moneda divisa devise monnaie ccy 币种 货币",
-    "financial": "financial payment billing abrechnung fulfillment zahlung zahlungs pago paiement 付款 支付",
+    "financial": """financial payment payments billing abrechnung fulfillment zahlung zahlungs zahlungen pago pagos
+        paiement paiements 付款 支付 缴费 收款""",
     "test": "test dummy sandbox prueba 测试",
     "refund": "refund refunded refunds erstattung erstattet reembolso rembourse remboursement 退款",
     "cents": "cents cent centimes centimos minor 分",
@@ -145,11 +150,13 @@ STATUSES: Mapping[str, str] = {  # states of a contract that have a meaning here
 KINDS: Mapping[str, str] = {  # kinds of interaction that features read, and what they are called
     "complaint": "complaint complaints complain beschwerde reklamation queja reclamacion reclamo plainte 投诉",
     "ticket": "ticket support request anfrage incidencia consulta demande incident 工单 咨询",
-    "visit": "visit besuch visita visite 访问 到店",
+    "visit": """visit besuch visita visite attendance attended presence present anwesend anwesenheit asistencia asistio
+        访问 到店 出勤 签到""",
     "login": "login signin anmeldung acceso connexion 登录",
     "payment_failed": "paymentfailed zahlungsausfall rucklastschrift impago impaye 欠费 扣款失败",
     "survey": "survey umfrage encuesta sondage enquete 问卷 调查",
 }
+MAY_BE_NOTICE = "resiliation resilie resiliee baja termination terminated 终止 注销"  # an end, or the notice beside one
 DIRECTIONS = frozenset({"from", "to", "von", "ab", "zum"})  # start or end alone and beside a word of `OF_TIME`
 OF_TIME = frozenset(
     ("date", "created", "start", "end", "cancel", "notice", "minimum", "next", "renew", "contract", "period", "trial",
@@ -157,6 +164,7 @@ OF_TIME = frozenset(
 )  # fmt: skip
 LEAST_PART = 4  # letters of a part of a compound, so that `package` holds no `age`
 SHORT_ENDINGS = ("id", "nr", "no", "art", "typ")
+NUMBER_SIGN = re.compile(r"(?<![^\W_])[nN]\.?\s*[°º]")  # N° contrat, N.º de socio
 LINKS = ("s", "n", "es", "en")
 
 
@@ -182,11 +190,14 @@ def meaning(name: str) -> Meaning:
 
     >>> sorted(meaning("Bestelldatum").concepts), sorted(meaning("客户编号").concepts)
     (['date', 'order'], ['customer', 'id'])
+    >>> sorted(meaning("N° paiement").concepts), sorted(meaning("N.º de socio").concepts)
+    (['financial', 'id'], ['customer', 'id'])
     >>> meaning("package").concepts, meaning("usage_tier").concepts & {"age"}
     (frozenset({'plan'}), frozenset())
     >>> [sorted(meaning(name).concepts) for name in ("valid_to", "Vertrag ab", "ship_to", "sold_to_id")]
     [['end'], ['contract', 'start'], [], ['id']]
     """
+    name = NUMBER_SIGN.sub("no ", name)
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", unicodedata.normalize("NFKC", name))
     words = re.findall(r"[^\W\d_]+", normalized(spaced))
     said: list[tuple[str, tuple[str, ...]]] = []

@@ -9,11 +9,12 @@ from features.sources.proposal.columns import Column
 from features.sources.rows.meaning import normalized
 
 PATTERNS: Mapping[str, str] = {  # field: concepts joined by + and how sure a name that says no more than them makes it
-    "order_id": "order+id 1, order 0.9, id 0.6",
+    "order_id": "order+id 1, order 0.9, id 0.6, financial+id 0.9, financial+order+id 1",
     "customer_id": "customer+id 1, customer 0.9, id 0.45",
     "ordered_at": "order+date 1, order+created 1, booked 1, booked+date 1, order+booked+date 1, created+date 0.9,"
-    "created 0.9, date 0.9, order+date+created 1, arrival 0.5, arrival+date 0.5",
-    "amount": "order+amount 1, amount 0.9, amount+cents 0.9",
+    "created 0.9, date 0.9, order+date+created 1, arrival 0.5, arrival+date 0.5,"
+    "financial+date 0.9",
+    "amount": "order+amount 1, amount 0.9, amount+cents 0.9, financial+amount 0.9",
     "quantity": "quantity 1, quantity+order 0.9, quantity+product 0.9",
     "channel": "channel 1",
     "category": "category 1, product+category 1",
@@ -23,7 +24,8 @@ PATTERNS: Mapping[str, str] = {  # field: concepts joined by + and how sure a na
     "created+date 0.9, created 0.9, customer+created+date 0.9, start+date 0.7, start 0.7, contract+start 0.6,"
     "contract+start+date 0.6, date 0.5",
     "interaction_id": "interaction+id 1, interaction 0.8, id 0.6, mailing+id 0.6",
-    "occurred_at": "interaction+date 1, created+date 0.9, created 0.9, date 0.9, mailing+date 0.7, start+date 0.5",
+    "occurred_at": "interaction+date 1, created+date 0.9, created 0.9, date 0.9, mailing+date 0.7, start+date 0.5,"
+    "redeem+date 0.8",
     "kind": "kind 1, interaction+kind 1, category 0.7, interaction 0.5",
     "value": "score 1, interaction+score 1",
     "contact_id": "mailing+id 1, mailing 0.8, sent+id 0.8, id 0.6, campaign+mailing+id 1",
@@ -50,7 +52,8 @@ PATTERNS: Mapping[str, str] = {  # field: concepts joined by + and how sure a na
     "resumes_at": "resume 1, resume+date 1, pause+end 0.9, pause+end+date 0.9",
     "status": "status 1, contract+status 1",
     "plan": "plan 1, contract+plan 1, plan+name 1, product+plan 0.9, contract+kind 0.8, plan+kind 1, plan+id 0.6",
-    "price_per_month": "price_month 1, month+amount 1, month+fee 1, plan+amount 0.5, contract+amount 0.5, fee 0.5,"
+    "price_per_month": "price_month 1, month+amount 1, month+fee 1, month+plan 1, plan+amount 0.5,"
+    "contract+amount 0.5, fee 0.5,"
     "amount 0.5",
     "change_id": "change+id 1, change 0.8, id 0.6",
     "changed_at": "change+date 1, change 0.9, date 0.7",

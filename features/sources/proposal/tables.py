@@ -18,7 +18,7 @@ from features.tables import ONE_ROW_A_CUSTOMER, TABLES, Field, Table
 
 FILE_NAMES = {  # concepts of a file's name that speak for a table
     "customers": {"customer"},
-    "orders": {"order"},
+    "orders": {"order", "financial"},
     "subscriptions": {"contract"},
     "interactions": {"interaction"},
     "contacts": {"campaign", "mailing", "sent"},

@@ -25,6 +25,7 @@ from features.sources.proposal.business import (
 )
 from features.sources.proposal.columns import FEW, Column, times_of
 from features.sources.proposal.lexicon import KINDS, STATUSES
+from features.sources.proposal.notices import may_be_notice
 from features.sources.proposal.tables import Guess, Reading, TableGuess
 from features.sources.rows.meaning import normalized
 from features.tables import MONEY
@@ -70,6 +71,7 @@ def _currency_lines(business: Business) -> list[str]:
     if orders and business.kind == "inactivity" and not any(g.column("amount") for g in orders):
         return ["currency: XXX   # no amounts were found: each order counts as one, see docs/own-data.md"]
     beside = [c for column in _money_columns(business) for c in column.currencies]
+    beside = beside or [c for column in _number_columns(business) for c in column.currencies]
     files = [
         guesses[0] for entries in business.tables.values() for guesses in entries if guesses[0].table.name in MONEY
     ]
@@ -87,6 +89,11 @@ def _money_columns(business: Business) -> Iterable[Column]:
     yield from _columns_of(business, "amount", "price_per_month")
     for entry in business.tables.get("profiles", []):
         yield from (column for column in entry[0].columns if column.is_number)
+
+
+def _number_columns(business: Business) -> Iterable[Column]:
+    for entries in business.tables.values():
+        yield from (column for entry in entries for column in entry[0].columns if column.is_number)
 
 
 def _columns_of(business: Business, *names: str) -> Iterable[Column]:
@@ -238,6 +245,8 @@ def _doubt(guess: Guess) -> str:
         return "; DOUBT: names, which several people share, would be one customer: a number or e-mail address is sure"
     if guess.field.name == "ordered_at" and "arrival" in guess.column.meaning.concepts:
         return "; DOUBT: an arrival may lie ahead: where the day of the booking is known, that is when it was ordered"
+    if guess.field.name == "cancelled_at" and may_be_notice(guess.column.name):
+        return "; DOUBT: when notice was given? if it is the end itself, say ended_at"
     if guess.score > 0.55:
         return ""
     return "; DOUBT: is it the price of a month?" if guess.field.name == "price_per_month" else "; DOUBT: look twice"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from features.sources.proposal.columns import Column
 from features.sources.proposal.row_rules import row_rules
 from features.sources.proposal.tables import columns_of, guess_table, guess_tables
 
@@ -106,3 +107,20 @@ def test_the_end_of_a_least_term_is_no_end_and_a_pause_is_no_start() -> None:
     assert again.column("cancel_at_period_end").name == "at_period_end"  # type: ignore[union-attr]
     assert [c.name for c in again.spare] == ["min_term_until"]
     assert row_rules("subscriptions", again.spare)[1][0].startswith("min_term_until is left out")
+
+
+@pytest.mark.parametrize(
+    ("names", "table"),
+    [
+        (("N° paiement", "N° élève", "Date", "Montant", "Type", "paiements"), "orders"),
+        (("Zahlungsnr", "Schüler-Nr", "Datum", "Betrag", "Art", "zahlungen"), "orders"),
+        (("N° présence", "N° élève", "Date du cours", "Durée", "Événement", "presences"), "interactions"),
+    ],
+)
+def test_payments_are_orders_and_attendance_is_interactions(names: tuple[str, ...], table: str) -> None:
+    ids = [f"c{n % 7}" for n in range(30)]
+    days = [f"{n + 1:02d}/03/2024" for n in range(30)]
+    values = ([f"p{n}" for n in range(30)], ids, days, ["10,50 €"] * 30, ["x", "y"] * 15)
+    columns = tuple(Column(name, pd.Series(part)) for name, part in zip(names, values, strict=False))
+    guess = guess_table(Path(f"{names[-1]}.csv"), columns, ids=set(ids))
+    assert guess is not None and guess.table.name == table and not guess.missing
