@@ -75,5 +75,5 @@ def test_features_of_a_load_before_stop_what_is_made_from_them_until_they_are_bu
             way()
     assert "reused" not in capsys.readouterr().err
     stages.features(session)
-    assert stages.score(session) == copied.last("score")
-    assert capsys.readouterr().err.count("reused") == 2
+    assert "reused" in capsys.readouterr().err
+    assert stages.score(session)["folder"].endswith(copied.tables.parent.name)
