@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from configs.files import write_text
+from features.contract_terms import STATUSES, status_word
 from features.tables import KINDS_THAT_COUNT, TABLES
 
 FILE = "words.json"
 Words = Mapping[str, Mapping[str, Mapping[str, list[str | None]]]]  # table, column, word -> what it stands for
-WITH_A_MEANING = {"kind", "status"}  # columns of which features know the words
+WITH_A_MEANING = {"kind": tuple(KINDS_THAT_COUNT), "status": STATUSES}  # columns of which features know words
 MOST_NAMED = 12
 
 
@@ -83,9 +84,7 @@ def standard_row(table: str, row: Mapping[str, Any], words: Words) -> tuple[dict
         word = row.get(column)
         if not isinstance(word, str):
             continue
-        standard = {meaning for meanings in known.values() for meaning in meanings if meaning is not None}
-        standard |= set(KINDS_THAT_COUNT) if column == "kind" else set()
-        fault = _doubt(column, word, known, standard)
+        fault = _doubt(column, word, known)
         if fault:
             faults.append((column, fault))
         elif word in known:
@@ -93,17 +92,19 @@ def standard_row(table: str, row: Mapping[str, Any], words: Words) -> tuple[dict
     return replaced, faults
 
 
-def _doubt(column: str, word: str, known: Mapping[str, list[str | None]], standard: Collection[str]) -> str:
+def _doubt(column: str, word: str, known: Mapping[str, list[str | None]]) -> str:
     """Why it is not known what a word stands for; empty if it is."""
-    meanings = known.get(word, [])
+    read = status_word if column == "status" else str
+    standard = {meaning for meanings in known.values() for meaning in meanings if meaning is not None}
+    own, meanings = {read(w) for w in (*standard, *WITH_A_MEANING.get(column, ()))}, known.get(word, [])
     if len(meanings) > 1:
         return f"stands for several words in the files: send the one that is meant, of {_named(meanings)}"
-    if meanings and word in standard and meanings != [word]:
+    if meanings and read(word) in own and read(str(meanings[0])) != read(word):
         return f"stands for {_named(meanings)} in the files, and for itself in the tables: send another word for either"
-    if not meanings and word not in standard and column in WITH_A_MEANING:
-        near = [other for other in known if _bare(other) == _bare(word)]
-        if near:
-            return f"is not '{near[0]}', but like it; words of the tables: {_named(sorted(standard))}"
+    near = [other for other in known if _bare(other) == _bare(word)] if column in WITH_A_MEANING else []
+    if near and not meanings and read(word) not in own:
+        words = dict.fromkeys((*sorted(standard), *WITH_A_MEANING[column]))
+        return f"is not '{near[0]}', but like it; words of the tables: {_named(words)}"
     return ""
 
 

@@ -17,7 +17,14 @@ WORDS = words_of(
             {"values": {"kind": {"x": "ticket", "présence": "visit"}, "channel": {"Tel.": "telephone", "-": None}}},
             {"values": {"kind": {"x": "complaint"}, "value": {"gut": "5"}}},
         ],
-        "subscriptions": [{"values": {"status": {"gekündigt": "cancelled"}, "plan": {"A": "B", "B": "A"}}}],
+        "subscriptions": [
+            {
+                "values": {
+                    "status": {"gekündigt": "cancelled", "Aktiv": None, "ACTIVE": "active"},
+                    "plan": {"A": "B", "B": "A"},
+                }
+            }
+        ],
     }
 )
 
@@ -32,6 +39,9 @@ WORDS = words_of(
         ("interactions", {"kind": "visit", "channel": "tel"}, {"kind": "visit", "channel": "tel"}),
         ("subscriptions", {"status": "gekündigt", "plan": "C"}, {"status": "cancelled", "plan": "C"}),
         ("subscriptions", {"status": None}, {"status": None}),
+        ("subscriptions", {"status": "ACTIVE"}, {"status": "active"}),
+        ("subscriptions", {"status": "Active"}, {"status": "Active"}),
+        ("subscriptions", {"status": "Past due"}, {"status": "Past due"}),
         ("orders", {"category": "présence"}, {"category": "présence"}),
     ],
 )
@@ -50,9 +60,10 @@ def test_a_word_is_replaced_as_a_load_replaces_it_and_any_other_stays(table: str
             "interactions",
             "kind",
             "PRESENCE",
-            "is not 'présence', but like it; words of the tables: 'complaint', 'login'",
+            "is not 'présence', but like it; words of the tables: 'complaint', 'login', 'survey', 'ticket', 'visit', 'payment_failed'$",
         ),
         ("subscriptions", "status", "Gekündigt", "is not 'gekündigt'"),
+        ("subscriptions", "status", "aktiv", "is not 'Aktiv'.*words of the tables: 'active', 'cancelled', "),
         ("subscriptions", "plan", "A", "stands for 'B' in the files"),
     ],
 )
