@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.text import Text
@@ -53,17 +54,18 @@ def options(
 
 @verb(app, "again", "by", "accept_quality", "accept_leaks", "reason", creates=True)
 def run(s: Session) -> None:
-    """Do everything: ingest, features, train, score and monitor; what has not changed is reused."""
+    """Do everything, reusing what has not changed: ingest, features, train, score, monitor; ends with 3 as `train`."""
     from cli.screens.overview import run_screen
 
     result = {
         "ingest": stages.ingest(s),
         "features": stages.features(s),
-        "train": {task: stages.train(s, task) for task in s.settings.tasks},
+        "train": (trained := {task: stages.train(s, task) for task in s.settings.tasks}),
         "score": stages.score(s),
         "monitor": stages.monitor(s),
     }
     s.show(result, lambda r: run_screen(r, s.settings, s.workspace, s.config))
+    _end_if_refused(trained)
 
 
 @app.command()
@@ -100,12 +102,15 @@ def ingest(
 
     if check:
         from features.sufficiency import check_source
+        from training.data.expected_basis import expected_basis
         from training.data.leak_questions import leak_questions
 
         settings, place = load(config), Workspace(workspace)
         own = place if place.belongs_to(settings.name) else None
         with progress("check") as on_progress:
-            result = check_source(settings, lambda text: on_progress(text.lower(), 0, 1), own, leak_questions)
+            result = check_source(
+                settings, lambda text: on_progress(text.lower(), 0, 1), own, leak_questions, expected_basis
+            )
         show(result, as_json, check_screen)
         if result["refused_for"]:
             raise typer.Exit(quality_verdict.REFUSED_EXIT_CODE)
@@ -142,11 +147,20 @@ def features(
 def train(
     s: Session, model: Annotated[Literal["churn", "clv", "all"], typer.Argument(help="Which model.")] = "all"
 ) -> None:
-    """Search, learn and judge a model; it becomes the champion if it passes every gate."""
+    """Search, learn and judge; what passes every gate becomes the champion; ends with 3 if one did not."""
     from cli.screens.models import training_screen
 
     tasks = s.settings.tasks if model == "all" else (model,)
-    s.show({task: stages.train(s, task) for task in tasks}, training_screen)
+    result = {task: stages.train(s, task) for task in tasks}
+    s.show(result, training_screen)
+    _end_if_refused(result)
+
+
+def _end_if_refused(trained: Mapping[Any, Mapping[str, Any]]) -> None:
+    from training.judge.gates import REFUSED_EXIT_CODE
+
+    if not all(result["promote"] for result in trained.values()):
+        raise typer.Exit(REFUSED_EXIT_CODE)
 
 
 @verb(app)

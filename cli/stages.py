@@ -103,6 +103,12 @@ def train(s: Session, task: Task) -> dict[str, Any]:
             "basis": trained.basis,
             **trained.decision.to_dict(),
             **(trained.examination.to_dict() if trained.examination else {}),
+            "stand_in": trained.stand_in
+            and {
+                "version": trained.stand_in.version.label,
+                "basis": trained.stand_in.basis,
+                **trained.stand_in.decision.to_dict(),
+            },
         }
 
     def is_registered(result: dict[str, Any]) -> bool:

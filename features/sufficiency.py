@@ -49,12 +49,20 @@ REMEDIES = {
 }
 
 
+NO_LABELS = pd.DataFrame(columns=["customer_id", "as_of", "churned", "clv"], dtype=float)
+
+
 @dataclass(frozen=True)
 class LabelledRows:
-    """Outcomes beside columns that have no date: ``customer_id, as_of, label`` and the columns of `schema`."""
+    """Outcomes beside columns that have no date: ``customer_id, as_of, label`` and the columns of `schema`.
+
+    All customers at all moments, the outcome missing where it is not known; ``churned`` and ``clv`` where both are.
+    `why_none`: why there is no moment at all; empty: there is.
+    """
 
     rows: pd.DataFrame
     schema: FeatureSchema
+    why_none: str = ""
 
 
 def check_source(
@@ -62,6 +70,7 @@ def check_source(
     on_progress: Callable[[str], None] = lambda text: None,
     workspace: Workspace | None = None,
     ask: Callable[[LabelledRows, Settings], list[dict[str, str]]] = lambda labelled, settings: [],
+    expect: Callable[[LabelledRows, Settings], list[dict[str, str]]] = lambda labelled, settings: [],
     chunk_rows: int = CHUNK_ROWS,
 ) -> dict[str, Any]:
     """Read, check and judge the tables of a business as an ingest does, without writing anything.
@@ -76,6 +85,8 @@ def check_source(
         Of the business: who was erased, and the load to compare with; None: nobody, and there is none.
     ask
         What a training would ask of labelled columns without a date: attributes of customers, or a ready table's.
+    expect
+        What a training would rest each model on, told from the outcomes.
     chunk_rows
         As of `features.ingest.ingest`.
 
@@ -87,7 +98,7 @@ def check_source(
         and yet in doubt;
         ``refused_for``: the findings for which an ingest would refuse the load, each with the ``example`` of a value
         where one broke a rule; ``asked``: what `ask` gave; ``enough``: one entry a requirement, see
-        `check_requirements`.
+        `check_requirements`; ``expected``: what `expect` gave.
 
     Raises
     ------
@@ -111,6 +122,7 @@ def check_source(
             "to_look_at": [f.to_dict() for f in verdict.findings if f.severity == "warn"],
             "asked": ask(labelled, settings),
             "enough": enough,
+            "expected": expect(labelled, settings),
         }
 
 
@@ -180,7 +192,7 @@ def check_requirements(tables: Mapping[str, ir.Table], settings: Settings) -> li
     list of dict
         One entry a requirement: ``model``, ``what``, ``found``, ``needed``, ``met``.
     """
-    return _held_against(_labels(tables, settings), settings.minimum)
+    return _held_against(_labels_if_any(tables, settings)[0], settings.minimum)
 
 
 def _held_against(labels: pd.DataFrame, minimum: Minimum) -> list[dict[str, Any]]:
@@ -209,14 +221,14 @@ def _requirements(
         for name, table in checked.items():
             write_used_rows(table, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")
         tables = read_tables(connect(), Path(folder))
-        labels = _labels(tables, settings, now)
+        labels, why_none = _labels_if_any(tables, settings, now)
         typed = tables["customers"].schema()
     names = settings.columns.constant_attributes
     schema = schema_of(attribute_columns(names, [name for name in names if typed[name].is_numeric()]))
     rows = labels.assign(label=labels["churned"])
     if names and len(rows):
         rows = rows.merge(checked["customers"].used[["customer_id", *names]], on="customer_id")
-    return _held_against(labels, settings.minimum), LabelledRows(rows, schema)
+    return _held_against(labels, settings.minimum), LabelledRows(rows, schema, why_none)
 
 
 def _profile_requirements(label: pd.Series, minimum: Minimum) -> list[dict[str, Any]]:
@@ -232,12 +244,19 @@ def _at_newest(rows: pd.DataFrame) -> int:
     return int((rows["as_of"] == rows["as_of"].max()).sum())
 
 
-def _labels(tables: Mapping[str, ir.Table], settings: Settings, now: datetime | None = None) -> pd.DataFrame:
+def _labels_if_any(
+    tables: Mapping[str, ir.Table], settings: Settings, now: datetime | None = None
+) -> tuple[pd.DataFrame, str]:
+    """The labels of all customers at all moments; or none, and why."""
     try:
-        known = what_is_known(tables, settings, now)
-        as_ofs = as_of_dates(first_event(tables, settings), known.until, settings.as_of)
-    except NotEnoughDataError:
-        return pd.DataFrame(columns=["as_of", "churned", "clv"], dtype=float)
+        return _labels(tables, settings, now), ""
+    except NotEnoughDataError as error:
+        return NO_LABELS, str(error)
+
+
+def _labels(tables: Mapping[str, ir.Table], settings: Settings, now: datetime | None = None) -> pd.DataFrame:
+    known = what_is_known(tables, settings, now)
+    as_ofs = as_of_dates(first_event(tables, settings), known.until, settings.as_of)
     backend = tables["customers"].get_backend()
 
     def statement(as_of: datetime, known: Knowledge) -> list[str]:

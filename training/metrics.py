@@ -151,6 +151,43 @@ def expected_calibration_error(y: ArrayLike, p: ArrayLike, n_bins: int = 10) -> 
     return float(np.abs(gaps).sum() / len(y)) if len(y) else np.nan
 
 
+def calibration_error_by_chance(
+    p: ArrayLike, customers: ArrayLike, n_bins: int = 10, draws: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """The calibration error that chance alone makes of true probabilities: its mean, and its 99 % quantile.
+
+    Outcomes are drawn from the forecasts themselves (consistency resampling: Broecker and Smith, "Increasing the
+    reliability of reliability diagrams", Weather and Forecasting 22, 2007). One lot decides of all rows of a customer,
+    which is the most that outcomes at several moments can go together: chance is not made too small.
+
+    Parameters
+    ----------
+    p
+        Forecasts, shape (n,), at least one.
+    customers
+        Whose row each is, shape (n,).
+    n_bins
+        As of `expected_calibration_error`.
+    draws
+        How many sets of outcomes.
+    seed
+        The same seed gives the same numbers.
+    """
+    p = np.asarray(p, dtype=np.float64)
+    rng, (whose, of) = np.random.default_rng(seed), _numbered(customers)
+    bins = quantile_bins(p, n_bins)
+    errors = np.empty(draws)
+    for i in range(draws):
+        gaps = np.bincount(bins, weights=p - (rng.random(of)[whose] < p), minlength=n_bins)
+        errors[i] = np.abs(gaps).sum() / len(p)
+    return float(errors.mean()), float(np.quantile(errors, 0.99))
+
+
+def _numbered(customers: ArrayLike) -> tuple[NDArray[np.intp], int]:
+    ids, numbers = np.unique(np.asarray(customers), return_inverse=True)
+    return numbers, len(ids)
+
+
 def top_decile_lift(y: ArrayLike, p: ArrayLike) -> float:
     """Churn rate of the tenth with the highest probability, over the churn rate of all.
 

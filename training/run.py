@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -12,13 +12,14 @@ from configs.errors import NotReadyError, RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.quality import quality_verdict
-from training.data.dataset import require_enough, with_open_label
+from training.data.dataset import Dataset, require_enough, shortage, with_open_label
 from training.data.preconditions import require_values
 from training.data.task_rows import holdout, labelled, plan_if_any
 from training.fingerprints import training_fingerprint
 from training.fit import search
-from training.fit.recipe import OnProgress, prepare, search_and_fit
-from training.fit.small_data import answers_from_prior
+from training.fit.assembly import FittedModels
+from training.fit.recipe import OnProgress, prepare, rows_of_stayers, search_and_fit
+from training.fit.small_data import fit_small_data
 from training.judge import campaign_backtest, gates
 from training.judge.examination import Examination, examine
 from training.judge.verdict import judge, require_unseen
@@ -30,12 +31,27 @@ from training.registry import model_registry, overrides, record, runs
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to; no examination: nothing has matured to judge by."""
+    """What a training came to.
+
+    Attributes
+    ----------
+    version
+        The candidate, whether it serves or not.
+    examination
+        Of its judged twin on the hold-out; None: nothing has matured to judge by.
+    decision
+        Of the gates.
+    basis
+        What its forecasts rest on.
+    stand_in
+        The prior that answers in its place, where it was refused and no model that learned serves.
+    """
 
     version: Version
     examination: Examination | None
     decision: gates.Decision
     basis: Basis
+    stand_in: Trained | None = None
 
 
 def train(
@@ -48,6 +64,9 @@ def train(
     reason: str = "",
 ) -> Trained:
     """Learn, judge and register a model of one task, and make it the champion if it passes the gates.
+
+    A refused one leaves the champion in place. Where there is none, or a prior that answers in place of one, a prior of
+    today's data is judged and takes its place (`minimum.below`), so that the service always has an answer.
 
     Parameters
     ----------
@@ -87,20 +106,40 @@ def train(
     on_progress("read", 0, 1)
     data = labelled(settings, workspace, task)
     require_values(data)
-    if not answers_from_prior(data, settings):
-        require_enough(data, settings.minimum)
+    if not shortage(data, settings.minimum):
         overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)
     models = search_and_fit(settings, workspace, data, on_progress, workspace)
+    on_progress("record", 0, 1)
+    trained = _judge_and_record(settings, workspace, data, models, by, started_at)
+    if not trained.decision.promote and _may_stand_in(settings, workspace, task, models):
+        why = f"{trained.version.label} was refused: {'; '.join(trained.decision.reasons)}"
+        prior = fit_small_data(settings, data, plan_if_any(data, settings), rows_of_stayers(workspace), why)
+        stand_in = _judge_and_record(settings, workspace, data, prior, by, datetime.now(UTC))
+        trained = replace(trained, stand_in=stand_in)
+    on_progress("record", 1, 1)
+    return trained
+
+
+def _judge_and_record(
+    settings: Settings, workspace: Workspace, data: Dataset, models: FittedModels, by: str, started_at: datetime
+) -> Trained:
+    """Examine and judge what was fitted, register it, and let it serve if it may."""
     examination = None
     if models.plan and models.judged:
         held_out, seen = data.at(models.plan.holdout), data.at(models.plan.train_for_holdout)
         examination = examine(models.judged, held_out, seen, settings)
-    decision = judge(data, models, examination, model_registry.champion_bundles(workspace, task), settings)
-    on_progress("record", 0, 1)
+    decision = judge(data, models, examination, model_registry.champion_bundles(workspace, data.task), settings)
     version = record.record(settings, workspace, data, models, examination, decision, started_at)
     model_registry.apply_decision(workspace, version, decision, by)
-    on_progress("record", 1, 1)
     return Trained(version, examination, decision, models.final.basis)
+
+
+def _may_stand_in(settings: Settings, workspace: Workspace, task: Task, refused: FittedModels) -> bool:
+    """Whether a prior may answer in place of a refused candidate: nothing serves, or another prior does."""
+    if settings.minimum.below != "prior" or refused.final.basis == "prior":
+        return False
+    champion = model_registry.champion_bundles(workspace, task)
+    return champion is None or champion[0].basis == "prior"
 
 
 def join_search(settings: Settings, workspace: Workspace, task: Task, on_progress: OnProgress) -> dict[str, Any]:

@@ -74,7 +74,24 @@ def check_screen(result: Mapping[str, Any]) -> Group:
     ]
     nothing = Text("No row is wrong." if doubts or stops or asked else "Nothing is wrong.")
     found = [problems if result["problems"] else nothing, *stops, *asked, *doubts]
-    return Group(Text(f"Usable: {read}"), *left_out, *(notes if result.get("reading") else ()), *found, minimums)
+    expected = [_expected(entry) for entry in result.get("expected", ())]
+    reading = notes if result.get("reading") else ()
+    return Group(Text(f"Usable: {read}"), *left_out, *reading, *found, minimums, *expected)
+
+
+RESTS_ON = {"trees": "trees would answer", "prior": "a prior alone would answer", "none": "nothing could answer"}
+
+
+def _expected(entry: Mapping[str, str]) -> Text:
+    """What a model would rest on, and why."""
+    why = (
+        f" ({entry['why']})"
+        if entry["why"] and entry["basis"] == "trees"
+        else f": {entry['why']}"
+        if entry["why"]
+        else ""
+    )
+    return Text(f"{entry['model']}: {RESTS_ON[entry['basis']]}{why}", style="red" if entry["basis"] == "none" else "")
 
 
 def joined(notes: Iterable[str]) -> list[str]:

@@ -111,13 +111,23 @@ def _metrics(task: str, result: Mapping[str, Any]) -> Table:
 
 
 def _verdict(result: Mapping[str, Any]) -> Text:
+    """What each gate said, what follows, and what answers in place of a refused model."""
     if "promote" not in result:
         return Text()
+    lines = Text()
+    for check in result["checks"]:
+        lines.append("  ✓ " if check["passed"] else "  ✗ ", "green" if check["passed"] else "red")
+        lines.append(check["text"] + "\n")
+    rules = ", by the rules for little history" if result.get("basis") == "prior" else ""
+    if all(check["passed"] for check in result["checks"]):
+        return lines.append(f"  passed every gate{rules}: champion\n", "green")
     if result["promote"]:
-        rules = "; ".join(result["reasons"]) if result.get("basis") == "prior" else ""
-        by_rules = f", by the rules for little history: {rules}" if result.get("basis") == "prior" else ""
-        return Text(f"  passed every gate: champion{by_rules}\n", style="green")
-    return Text("  not promoted: " + "; ".join(result["reasons"]) + "\n", style="red")
+        return lines.append("  did not pass every gate, and serves as nothing else could answer\n", "yellow")
+    lines.append("  not promoted\n", "red")
+    if stand_in := result.get("stand_in"):
+        serves = "answers in its place, as no model that learned serves" if stand_in["promote"] else "was refused, too"
+        lines.append(f"  {stand_in['version']}, a prior alone, {serves}: {'; '.join(stand_in['reasons'])}\n", "yellow")
+    return lines
 
 
 def reproduction_screen(result: Mapping[str, Any]) -> Group:

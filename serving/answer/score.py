@@ -27,7 +27,7 @@ BASES = ("prior", "hybrid", "model")
 RESTS_ON = {
     "model": "Trees, learned from this company's outcomes",
     "hybrid": "A prior from each customer's own past, corrected by trees learned from this company's outcomes",
-    "prior": "A prior alone, as there is too little history for trees; the uncertainty is larger",
+    "prior": "A prior alone, no trees; the uncertainty is larger",
 }
 NO_SEASON = "; no whole year of outcomes was learned from, so no season is known"
 NO_DROPOUT = "; the orders do not tell whether customers leave for good, or only order less"
@@ -170,7 +170,8 @@ def basis_of(bundle: Bundle) -> dict[str, Any]:
     """What the predictions of a model rest on, as answers say it."""
     season = "" if bundle.full_season else NO_SEASON
     leaving = "" if bundle.info.get("dropout_identifiable", True) else NO_DROPOUT
-    text = f"{RESTS_ON[bundle.basis]}{season}{leaving}."
+    why = f"; {bundle.info['why']}" if bundle.info.get("why") else ""
+    text = f"{RESTS_ON[bundle.basis]}{why}{season}{leaving}".rstrip(".") + "."
     return {"kind": bundle.basis, "full_season": bundle.full_season, "text": text}
 
 

@@ -11,7 +11,7 @@ from configs.workspace import Workspace
 from training import run
 from training.data.leakage import LeakError
 from training.data.task_rows import feature_rows
-from training.registry import ledger, runs
+from training.registry import ledger, model_registry, runs
 
 
 def leaky(workspace: Workspace) -> None:
@@ -70,3 +70,38 @@ def test_an_experiment_that_was_deleted_is_restored_before_the_search(
     monkeypatch.setattr(run, "search_and_fit", search)
     with pytest.raises(SearchedError):
         run.train(few, fresh, "churn", "ada")
+
+
+def demanding(few: Settings) -> Settings:
+    """Trees may learn from whatever there is, and no model is good enough."""
+    least = {"customers": 20, "labels_of_each_kind": 5, "as_ofs": 2}
+    return few.model_copy(
+        update={
+            "minimum": few.minimum.model_copy(update=least),
+            "tuning": few.tuning.model_copy(update={"trials": 1, "folds": 1, "max_trees": 5}),
+            "gates": few.gates.model_copy(update={"min_auc": 0.999}),
+        }
+    )
+
+
+@pytest.mark.slow
+def test_a_refused_candidate_leaves_a_prior_to_answer_until_a_model_that_learned_serves(
+    fresh: Workspace, few: Settings
+) -> None:
+    settings = demanding(few)
+    for first in (1, 3):  # a prior that answers already is made anew of today's data
+        trained = run.train(settings, fresh, "churn", "ada")
+        assert trained.version.label == f"churn/{first}" and trained.basis != "prior" and not trained.decision.promote
+        assert trained.stand_in is not None and trained.stand_in.version.label == f"churn/{first + 1}"
+        _, serving = model_registry.named_champion_bundles(fresh, "churn")[0]
+        assert serving.basis == "prior" and serving.info["why"].startswith(f"churn/{first} was refused: AUC")
+    actions = [(e.action, e.version) for e in ledger.read(fresh.ledger) if e.model == "churn"]
+    assert actions == [("reject", "1"), ("promote", "2"), ("reject", "3"), ("promote", "4")]
+
+
+@pytest.mark.slow
+def test_where_priors_are_not_wanted_a_refused_candidate_leaves_nothing(fresh: Workspace, few: Settings) -> None:
+    settings = demanding(few)
+    stop = settings.model_copy(update={"minimum": settings.minimum.model_copy(update={"below": "stop"})})
+    assert run.train(stop, fresh, "churn", "ada").stand_in is None
+    assert model_registry.champion_bundles(fresh, "churn") is None

@@ -41,7 +41,8 @@ class Plan:
     train_for_holdout
         The dates that the judged model learns from: matured by the first hold-out date.
     folds
-        Folds among `train_for_holdout`, oldest first: they choose the hyperparameters.
+        Folds among `train_for_holdout`, oldest first: they choose the hyperparameters. None where the history is too
+        short for one: then there is no search, and a prior answers.
     final
         All labelled dates: the model that serves is refitted on them, with what the others chose.
     """
@@ -82,22 +83,11 @@ def rolling_origin(as_ofs: Iterable[pd.Timestamp], horizon_days: int, n_folds: i
     Returns
     -------
     list of Fold
-        From 1 to `n_folds`, oldest first: fewer if the history is short.
-
-    Raises
-    ------
-    NotEnoughDataError
-        No date can be validated.
+        At most `n_folds`, oldest first: fewer if the history is short, none if no date can be validated.
     """
     labelled = sorted(set(as_ofs))
     folds = [Fold(matured(labelled, horizon_days, by=v), v) for v in labelled]
-    possible = [fold for fold in folds if fold.train]
-    if not possible:
-        raise NotEnoughDataError(
-            f"no time-ordered fold: needs two labelled moments at least {horizon_days} days apart, so that the first "
-            f"one's outcomes are known at the second; found {_span(labelled)}. {_REMEDY}"
-        )
-    return possible[-n_folds:]
+    return [fold for fold in folds if fold.train][-n_folds:]
 
 
 def plan_as_ofs(as_ofs: Iterable[pd.Timestamp], horizon_days: int, holdout_as_ofs: int, n_folds: int) -> Plan:
@@ -117,26 +107,28 @@ def plan_as_ofs(as_ofs: Iterable[pd.Timestamp], horizon_days: int, holdout_as_of
     Returns
     -------
     Plan
-        No outcome that a fold or the judged model sees ends after the first hold-out date.
+        No outcome that a fold or the judged model sees ends after the first hold-out date. Where the history is short,
+        fewer dates are held out, so that a fold is left; and where none is left even so, the plan has no folds.
 
     Raises
     ------
     NotEnoughDataError
-        No training date remains before the hold-out, or no fold among them.
+        No two labelled dates lie a horizon apart: nothing can be learned from the one and judged at the other.
     """
     labelled = sorted(set(as_ofs))
-    if len(labelled) <= holdout_as_ofs:
+    plans = [_plan(labelled, horizon_days, n, n_folds) for n in range(min(holdout_as_ofs, len(labelled)), 0, -1)]
+    possible = [plan for plan in plans if plan.train_for_holdout]
+    if not possible:
         raise NotEnoughDataError(
-            f"no moment left to learn from: needs more than the {holdout_as_ofs} labelled moments that are held out, "
-            f"found {_span(labelled)}. {_REMEDY}"
+            f"no moment left to learn from: needs two labelled moments at least {horizon_days} days apart, so that the "
+            f"first one's outcomes are known at the second, found {_span(labelled)}. {_REMEDY}"
         )
+    return next((plan for plan in possible if plan.folds), possible[0])
+
+
+def _plan(labelled: list[pd.Timestamp], horizon_days: int, holdout_as_ofs: int, n_folds: int) -> Plan:
     holdout = tuple(labelled[-holdout_as_ofs:])
     train = matured(labelled, horizon_days, by=holdout[0])
-    if not train:
-        raise NotEnoughDataError(
-            f"no moment left to learn from: needs a labelled moment at least {horizon_days} days before the first "
-            f"hold-out moment {holdout[0].date()}, found {_span(labelled)}. {_REMEDY}"
-        )
     return Plan(holdout, train, tuple(rolling_origin(train, horizon_days, n_folds)), tuple(labelled))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
 from configs.errors import ConfigError, NotEnoughDataError
@@ -13,7 +14,7 @@ from configs.workspace import Workspace
 from features.quality.twins import twin_groups
 from training.data import split
 from training.data.dataset import Dataset, load
-from training.data.split import Plan, customer_parts, plan_customers
+from training.data.split import Fold, Plan, customer_parts, plan_customers
 from training.model.bundle import Task
 
 
@@ -54,7 +55,7 @@ def plan_of(data: Dataset, settings: Settings) -> Plan:
     Raises
     ------
     NotEnoughDataError
-        Too few as-of dates have matured to hold any out.
+        No as-of date can be held out that another was known before.
     """
     if data.by == "part":
         return plan_customers(max(2, settings.tuning.folds))
@@ -62,8 +63,38 @@ def plan_of(data: Dataset, settings: Settings) -> Plan:
     return split.plan_as_ofs(data.as_ofs, settings.outcome_days(data.task), held_out, settings.tuning.folds)
 
 
+def search_folds(data: Dataset, by_time: Sequence[Fold], settings: Settings) -> tuple[Dataset, tuple[Fold, ...]]:
+    """The folds of a search and the rows that they share out: by time, or by customers where time allows none.
+
+    Each customer's rows go to one part (``part``), so that nobody both teaches and judges.
+    """
+    if by_time:
+        return data, tuple(by_time)
+    n_folds = max(2, settings.tuning.folds)
+    customers = data.frame["customer_id"].drop_duplicates()
+    part = customer_parts(customers, np.zeros(len(customers)), 0.0, n_folds, settings.tuning.seed)
+    parts = data.frame["customer_id"].map(dict(zip(customers, part, strict=True)))
+    return replace(data, frame=data.frame.assign(part=parts), by="part"), plan_customers(n_folds).folds
+
+
+def shortened(plan: Plan, data: Dataset, settings: Settings) -> list[str]:
+    """What a plan does without because the history is short, a sentence each; empty: nothing."""
+    if data.by == "part":
+        return []
+    held_out, asked = len(plan.holdout), getattr(settings, data.task).holdout_as_ofs
+    judged = [f"{_moments(held_out)} held out to judge it, not {asked}"] if held_out < asked else []
+    folds, wanted = len(plan.folds), settings.tuning.folds
+    if not folds:
+        return [*judged, "its search went by customers, as no two moments before that lie a horizon apart"]
+    return [*judged, f"{_moments(folds)} left to choose its settings by, not {wanted}"] if folds < wanted else judged
+
+
+def _moments(count: int) -> str:
+    return "one moment was" if count == 1 else f"{count} moments were"
+
+
 def plan_if_any(data: Dataset, settings: Settings) -> Plan | None:
-    """As `plan_of`; None where too few as-of dates have matured to hold any out."""
+    """As `plan_of`; None where no as-of date can be held out that another was known before."""
     try:
         return plan_of(data, settings)
     except NotEnoughDataError:

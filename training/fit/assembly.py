@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -212,6 +212,11 @@ def with_reference(bundle: Bundle, rows: pd.DataFrame, population: pd.DataFrame,
     reference = reference.assign(prediction=bundle.predict(bundle.encode(sample)))
     scale = np.quantile(bundle.predict(bundle.encode(population)), np.linspace(0, 1, QUANTILES))
     return Bundle(**{**vars(bundle), "quantiles": tuple(float(q) for q in scale), "reference": reference})
+
+
+def with_facts(bundle: Bundle, **facts: Any) -> Bundle:
+    """The bundle with more facts for people; what is empty is left out."""
+    return replace(bundle, info={**bundle.info, **{name: value for name, value in facts.items() if value}})
 
 
 def info_of(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]:

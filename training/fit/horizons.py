@@ -6,16 +6,13 @@ the history is too short for a horizon, it is left out, with everything beyond i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
-from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from features.labels.inactivity import churned_column
 from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
-from training.data.split import AsOfs, Fold, matured, rolling_origin
+from training.data.split import AsOfs, matured, rolling_origin
 from training.fit.boosters import CHURN, Fitted, fit
 from training.fit.distributed import make_trainer
 from training.model.bundle import HorizonModel, Score
@@ -89,7 +86,7 @@ def _fit_horizon(
     seed = settings.tuning.seed
     tree_counts: list[int] = []
     later: list[tuple[np.ndarray, ...]] = []
-    for fold in _folds(known_as_ofs, wait, settings.tuning.folds):
+    for fold in rolling_origin(known_as_ofs, wait, settings.tuning.folds):
         train, valid = (encoder(_at_risk(data, dates, days, near, settings)) for dates in (fold.train, [fold.valid]))
         if len(np.unique(train.y)) < 2 or len(valid.y) == 0:
             continue
@@ -114,13 +111,6 @@ def _fit_horizon(
         score, label, folds, weight = (np.concatenate(c) for c in zip(*later, strict=True))
         affine = fit_log_odds(score, label, folds, weight, whole.raw(matrix.x)[:, 0])
     return HorizonModel(days, Score(f"until_{days}_days", whole.boosters[0], affine))
-
-
-def _folds(as_ofs: AsOfs, wait: int, n_folds: int) -> Sequence[Fold]:
-    try:
-        return rolling_origin(as_ofs, wait, n_folds)
-    except NotEnoughDataError:
-        return []
 
 
 def _at_risk(data: Dataset, as_ofs: AsOfs | list, days: int, near: int, settings: Settings) -> pd.DataFrame:

@@ -8,18 +8,19 @@ from typing import Any
 
 import pandas as pd
 
+from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import known_to_have_left
 from training.data import treatment
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, require_enough, shortage
 from training.data.preconditions import informative_folds, require_learnable
 from training.data.split import Plan
-from training.data.task_rows import feature_rows, plan_if_any, plan_of
+from training.data.task_rows import feature_rows, plan_if_any, plan_of, search_folds, shortened
 from training.fingerprints import training_fingerprint
 from training.fit import assembly, search
 from training.fit.assembly import FittedModels
-from training.fit.small_data import answers_from_prior, fit_small_data, rows_asked_about
+from training.fit.small_data import fit_small_data, rows_asked_about
 from training.model.bundle import Bundle, Task
 
 OnProgress = Callable[[str, int, int], None]
@@ -49,10 +50,23 @@ def search_and_fit(
         Holds the search's storage: one that was cut off goes on there.
     chosen
         What a search chose already; None: search.
+
+    Raises
+    ------
+    NotEnoughDataError
+        There is too little for trees, and ``minimum.below`` lets no prior answer; or even for a prior, see
+        `training.fit.small_data`.
+    DataError
+        There is nothing to learn, see `training.data.preconditions`.
     """
-    if answers_from_prior(data, settings):
-        return fit_small_data(settings, data, plan_if_any(data, settings), _rows_of_stayers(workspace))
-    plan, early, folds = prepare(data, settings)
+    try:
+        require_enough(data, settings.minimum)
+        plan, early, folds = prepare(data, settings)
+    except NotEnoughDataError as error:
+        if settings.minimum.below != "prior":
+            raise
+        why = "; ".join(shortage(data, settings.minimum)) or str(error)
+        return fit_small_data(settings, data, plan_if_any(data, settings), rows_of_stayers(workspace), why)
     name = training_fingerprint(settings, workspace, data.task)
     result = chosen or search.search(
         data.task, folds, settings.tuning, search_in, name, lambda done, of: on_progress("search", done, of)
@@ -60,15 +74,29 @@ def search_and_fit(
     on_progress("fit", 0, 3)
     whole = treatment.with_treatment_weights(data, plan.final, settings)
     judged, final = _fit((early, whole), plan, folds, result, settings, workspace, on_progress)
-    return FittedModels(plan, result, judged, final)
+    return FittedModels(
+        plan, result, judged, assembly.with_facts(final, why="; ".join(shortened(plan, data, settings)))
+    )
 
 
 def prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[search.FoldData]]:
-    """What each as-of date is for, the rows as known before the hold-out, and the folds of the search."""
+    """What each as-of date is for, the rows as known before the hold-out, and the folds of the search.
+
+    Raises
+    ------
+    NotEnoughDataError
+        No as-of date can be held out that another was known before, or those before it hold one outcome alone.
+    DataError
+        There is nothing to learn, see `training.data.preconditions`.
+    """
     plan = plan_of(data, settings)
     begins = min(plan.holdout) if data.by == "as_of" else None
     early = treatment.with_treatment_weights(data, plan.train_for_holdout, settings, begins)
     require_learnable(early, plan.train_for_holdout)
+    if not plan.folds:
+        rows = replace(early, frame=early.at(plan.train_for_holdout))
+        parts, folds = search_folds(rows, (), settings)
+        return plan, early, assembly.fold_data(parts, informative_folds(parts, folds), settings)
     plan = replace(plan, folds=informative_folds(early, plan.folds))
     return plan, early, assembly.fold_data(early, plan.folds, settings)
 
@@ -109,10 +137,10 @@ def _fit(
 
 def population(workspace: Workspace, task: Task, settings: Settings) -> pd.DataFrame:
     """Feature rows of the newest as-of date whose customers the model is asked about; who has left is not."""
-    return rows_asked_about(_rows_of_stayers(workspace), task, settings)
+    return rows_asked_about(rows_of_stayers(workspace), task, settings)
 
 
-def _rows_of_stayers(workspace: Workspace) -> pd.DataFrame:
+def rows_of_stayers(workspace: Workspace) -> pd.DataFrame:
     """All feature rows but those of who has left by a ready label."""
     rows = feature_rows(workspace)
     return rows[~rows["customer_id"].isin(known_to_have_left(workspace.features))]

@@ -16,7 +16,7 @@ import pandas as pd
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
 from features.labels.eligibility import is_active
-from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder, shortage
+from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.preconditions import require_features
 from training.data.split import AsOfs, Plan
 from training.fit import assembly
@@ -36,12 +36,9 @@ GROUPS = 5
 WHY_LEFT_OUT = "too little history: the prior was learned at the main horizon alone"
 
 
-def answers_from_prior(data: Dataset, settings: Settings) -> bool:
-    """Whether there is too little for trees, and the settings let a prior answer instead."""
-    return settings.minimum.below == "prior" and bool(shortage(data, settings.minimum))
-
-
-def fit_small_data(settings: Settings, data: Dataset, plan: Plan | None, feature_rows: pd.DataFrame) -> FittedModels:
+def fit_small_data(
+    settings: Settings, data: Dataset, plan: Plan | None, feature_rows: pd.DataFrame, why: str = ""
+) -> FittedModels:
     """Make models of one task from a prior alone.
 
     Parameters
@@ -55,6 +52,8 @@ def fit_small_data(settings: Settings, data: Dataset, plan: Plan | None, feature
     feature_rows
         Feature rows of all customers at all as-of dates, the newest too. Those of whom nobody is asked, because they
         were silent for too long, show a model of orders how customers leave.
+    why
+        Why no trees answer, for people.
 
     Raises
     ------
@@ -78,7 +77,8 @@ def fit_small_data(settings: Settings, data: Dataset, plan: Plan | None, feature
         earlier = data.newest(plan.train_for_holdout)
         judged = _bundle(form, settings, data, plan.train_for_holdout, feature_rows, population, earlier)
     as_ofs = plan.final if plan else tuple(sorted(data.frame[data.by].unique()))
-    return FittedModels(plan, result, judged, _bundle(form, settings, data, as_ofs, feature_rows, population))
+    final = _bundle(form, settings, data, as_ofs, feature_rows, population)
+    return FittedModels(plan, result, judged, assembly.with_facts(final, why=why))
 
 
 def small_data_model_at(settings: Settings, past: Dataset, feature_rows: pd.DataFrame) -> Bundle:

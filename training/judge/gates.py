@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from configs.settings import Gates
@@ -20,6 +20,7 @@ ERRORS = {"mae": "mean absolute error", "rmse": "root mean squared error"}
 ROUNDING = 1e-12
 MIN_GROUP = 30
 RISING = ("auc", "normalised_gini")
+REFUSED_EXIT_CODE = 3  # of a training that ended well and whose model was not let through
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Decision:
     Attributes
     ----------
     promote
-        True if every check passed.
+        True if every check passed, or if nothing else could answer.
     checks
         All checks, always in the same order.
     reasons
@@ -68,6 +69,11 @@ class Decision:
     checks: tuple[Check, ...]
     reasons: tuple[str, ...]
 
+    @property
+    def passed(self) -> bool:
+        """True if every check passed."""
+        return all(check.passed for check in self.checks)
+
     def to_dict(self) -> dict[str, Any]:
         """Give plain values for JSON."""
         checks = [check.to_dict() for check in self.checks]
@@ -75,7 +81,12 @@ class Decision:
 
 
 def judge_churn(
-    candidate: Metrics, baseline: Metrics, champion: Metrics | None, gates: Gates, rule_name: str = "recency rule"
+    candidate: Metrics,
+    baseline: Metrics,
+    champion: Metrics | None,
+    gates: Gates,
+    rule_name: str = "recency rule",
+    chance: tuple[float, float] = (0.0, 0.0),
 ) -> Decision:
     """Decide on a churn model.
 
@@ -87,12 +98,16 @@ def judge_churn(
         The limits.
     rule_name
         Which rule of thumb the baseline is.
+    chance
+        The calibration error of true probabilities on these rows: its mean and its 99 % quantile, see
+        `training.metrics.calibration_error_by_chance`. The mean is taken out of the candidate's (squares are
+        subtracted, as independent errors add in their squares), and what is under the quantile is no shown fault.
     """
     auc, log_loss = _number(candidate, "auc"), _number(candidate, "log_loss")
     error = _number(candidate, "expected_calibration_error")
     checks = [
         _check("min_auc", "AUC", auc, "at least", gates.min_auc),
-        _check("max_calibration_error", "calibration error", error, "at most", gates.max_calibration_error),
+        _calibration_check(error, chance, gates.max_calibration_error),
     ]
     if gates.must_beat_baseline:
         rule = f"the {rule_name}'s "
@@ -173,7 +188,9 @@ def judge_small_data(
 ) -> Decision:
     """Decide on a model that had little to learn from: it must not be shown to be worse than the rule of thumb.
 
-    With few customers every number is noise, and limits for many would refuse good models and pass bad ones.
+    With few customers every number is noise, and limits for many would refuse good models and pass bad ones. Where no
+    model serves yet, it serves whatever the figures say, which stay on record: an answer from a prior is better than
+    none.
 
     Parameters
     ----------
@@ -196,7 +213,8 @@ def judge_small_data(
         checks.append(Check(f"not_worse_{name}", high if better else low, 0.0, not worse, f"{text}, {verdict}"))
     if not margins:
         checks.append(Check("matured", 0.0, 0.0, True, "nothing has matured to judge by: it answers from a prior"))
-    return _decide(checks)
+    decision = _decide(checks)
+    return replace(decision, promote=True) if champion_is_prior is None else decision
 
 
 def _decide(checks: list[Check]) -> Decision:
@@ -208,6 +226,19 @@ def _check(name: str, what: str, value: float, relation: str, limit: float, whos
     passed = RELATIONS[relation](value, limit)
     value_text, limit_text = _distinct_texts(value, limit)
     return Check(name, value, limit, passed, f"{what} {value_text} {_is(passed)} {relation} {whose}{limit_text}")
+
+
+def _calibration_check(error: float, chance: tuple[float, float], limit: float) -> Check:
+    mean, highest = chance
+    beyond = math.sqrt(max(0.0, error**2 - mean**2)) if math.isfinite(error) else math.nan
+    if not mean:
+        return _check("max_calibration_error", "calibration error", beyond, "at most", limit)
+    of = f"calibration error (of {error:.4g}, chance making {mean:.4g} of true probabilities)"
+    check = _check("max_calibration_error", of, beyond, "at most", limit)
+    if check.passed or not error <= highest:
+        return check
+    text = f"{check.text}, which these rows cannot tell from chance: true probabilities show up to {highest:.4g}"
+    return replace(check, passed=True, text=text)
 
 
 def _coverage_check(value: float, target: float, tolerance: float, group: str = "") -> Check:

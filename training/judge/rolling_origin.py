@@ -23,13 +23,14 @@ import pandas as pd
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, require_enough
 from training.data.preconditions import informative_folds, require_learnable, require_values
-from training.data.split import customer_parts, matured, plan_customers, rolling_origin
+from training.data.split import matured, rolling_origin
+from training.data.task_rows import search_folds
 from training.data.treatment import with_treatment_weights
 from training.fit import assembly, search
 from training.fit.horizons import churn_label_at
-from training.fit.small_data import answers_from_prior, small_data_model_at
+from training.fit.small_data import small_data_model_at
 from training.judge.examination import HEADLINE, examine, measure_rows
 from training.metrics import bootstrap_interval, margin_interval
 from training.model.bundle import Bundle
@@ -143,11 +144,16 @@ def evaluate_rolling(
     for done, as_of in enumerate(as_ofs):
         on_progress(done, len(as_ofs))
         past, rows_asked = matured_rows(data, settings, as_of), data.at([as_of])
-        if answers_from_prior(past, settings):
+        may_be_prior = settings.minimum.below == "prior"
+        try:
+            if may_be_prior:
+                require_enough(past, settings.minimum)
+            bundle, by_time = train_on(past, settings, as_of)
+        except NotEnoughDataError:
+            if not may_be_prior:
+                raise
             bundle, by_time = small_data_model_at(settings, past, feature_rows[feature_rows["as_of"] <= as_of]), True
             from_prior.append(as_of)
-        else:
-            bundle, by_time = train_on(past, settings, as_of)
         examination = examine(bundle, rows_asked, past.frame, settings)
         names.add(examination.baseline_name)
         rows.append(examination.rows.assign(**_other_horizons(bundle, rows_asked, settings)))
@@ -178,32 +184,21 @@ def train_on(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> t
     seed, as_ofs = settings.tuning.seed, tuple(past.as_ofs)
     past = with_treatment_weights(past, as_ofs, settings, until)
     require_learnable(past, as_ofs)
-    searched, plans, by_time = _folds(past, settings)
+    by_time = rolling_origin(past.as_ofs, settings.outcome_days(past.task), settings.tuning.folds)
+    searched, plans = search_folds(past, by_time, settings)
     folds = assembly.fold_data(searched, informative_folds(searched, plans), settings)
     with tempfile.TemporaryDirectory() as folder:
         result = search.search(past.task, folds, settings.tuning.alone, Workspace(Path(folder)), "rolling")
     fitted, encoder = assembly.learn(past, as_ofs, result, settings)
     validation = assembly.validation_scores(folds, result, seed)
     population = past.newest(as_ofs)
-    return assembly.assemble(fitted, encoder, validation, past, as_ofs, until, population, settings), by_time
+    return assembly.assemble(fitted, encoder, validation, past, as_ofs, until, population, settings), bool(by_time)
 
 
 def matured_rows(data: Dataset, settings: Settings, as_of: pd.Timestamp) -> Dataset:
     """The rows whose outcome was known at an as-of date."""
     matured_as_ofs = matured(data.as_ofs, settings.outcome_days(data.task), by=as_of)
     return replace(data, frame=data.at(matured_as_ofs))
-
-
-def _folds(past: Dataset, settings: Settings) -> tuple[Dataset, Any, bool]:
-    n_folds = settings.tuning.folds
-    try:
-        return past, rolling_origin(past.as_ofs, settings.outcome_days(past.task), n_folds), True
-    except NotEnoughDataError:
-        customers = past.frame["customer_id"].drop_duplicates()
-        group = customer_parts(customers, np.zeros(len(customers)), 1e-12, max(2, n_folds), settings.tuning.seed)
-        groups = past.frame["customer_id"].map(dict(zip(customers, group, strict=True)))
-        grouped = replace(past, frame=past.frame.assign(part=groups), by="part")
-        return grouped, plan_customers(max(2, n_folds)).folds, False
 
 
 def _other_horizons(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from training.fit import assembly
 from training.fit.assembly import FittedModels
 from training.judge import gates
 from training.judge.examination import Examination, interval_coverage_by_group, measure_rows
+from training.metrics import calibration_error_by_chance
 from training.model.bundle import Bundle
 
 Champion = tuple[Bundle, Bundle]
@@ -48,7 +49,9 @@ def judge(
     metrics, baseline, name = examination.model, examination.baseline, examination.baseline_name
     before = _champion_metrics(champion, data, models.plan, settings)
     if data.task == "churn":
-        return gates.judge_churn(metrics, baseline, before, settings.gates, name)
+        rows = examination.rows
+        chance = calibration_error_by_chance(rows["forecast"], rows["customer_id"], seed=settings.tuning.seed)
+        return gates.judge_churn(metrics, baseline, before, settings.gates, name, chance)
     error: Literal["mae", "rmse"] = "rmse" if name in CONTRACT_BASELINES else "mae"
     groups = interval_coverage_by_group(examination)
     return gates.judge_value(metrics, baseline, before, settings.gates, settings.clv.coverage, name, error, groups)

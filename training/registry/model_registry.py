@@ -24,7 +24,9 @@ from training.registry.runs import TASKS, client
 def apply_decision(workspace: Workspace, version: Version, decision: Decision, by: str) -> None:
     """Make a new version the champion, or record why not; either way the ledger says so."""
     action = "promote" if decision.promote else "reject"
-    reason = "passed every gate" if decision.promote else "; ".join(decision.reasons)
+    reason = "; ".join(decision.reasons)
+    if decision.promote:
+        reason = "passed every gate" if decision.passed else f"nothing else could answer: {reason}"
     settle(workspace)
     _decide(workspace, action, version.model, version.version, by, reason, decision)
 

@@ -87,8 +87,8 @@ def record(
             _record_examination(run, settings, workspace, data.at(models.plan.holdout), models, examination)
         run.document(decision.to_dict(), "gates.json")
         run.trials(history(result.study))
-        tags |= {"gates": "passed" if decision.promote else "failed"}
-        if not decision.promote:
+        tags |= {"gates": "passed" if decision.passed else "failed"}
+        if not decision.passed:
             tags |= {"gate_reasons": "; ".join(decision.reasons)}
         example = data.frame if len(data.frame) else population(workspace, data.task, settings)
         description = _description(models, examination, decision, settings)
@@ -115,7 +115,8 @@ def _description(
         if name in examination.model and name in examination.baseline
     )
     held_out = ", ".join(_plan_dates(models.plan)["holdout"])
-    verdict = "Passed every gate" if decision.promote else f"Refused: {'; '.join(decision.reasons)}"
+    failed = "Serves, as nothing else could answer" if decision.promote else "Refused"
+    verdict = "Passed every gate" if decision.passed else f"{failed}: {'; '.join(decision.reasons)}"
     return f"Horizon {models.final.horizon_days} days. Held out ({held_out}): {figures}. {verdict}."
 
 

@@ -16,7 +16,8 @@ EXAMINED = {
     "model": {"auc": 0.86214},
     "baseline": {"auc": 0.788},
     "promote": True,
-    "reasons": ["fewer than 100 leavers"],
+    "reasons": ["AUC 0.86 is at least 0.6"],
+    "checks": [{"text": "AUC 0.86 is at least 0.6", "passed": True}],
 }
 
 
@@ -27,15 +28,36 @@ def test_metrics_stand_beside_those_of_the_baseline(printed: Printed) -> None:
     assert "log loss – – lower" in text
 
 
+PASSED = {"text": "AUC 0.86 is at least 0.6", "passed": True}
+FAILED = {"text": "log loss 0.4 is not below 0.3", "passed": False}
+PRIOR = {"version": "churn/4", "basis": "prior", "reasons": ["not shown to be worse"]}
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({}, "passed every gate: champion"),
-        ({"promote": False}, "not promoted: fewer than 100 leavers"),
-        ({"basis": "prior"}, "champion, by the rules for little history: fewer than 100 leavers"),
+        ({}, "✓ AUC 0.86 is at least 0.6 passed every gate: champion"),
+        ({"basis": "prior"}, "passed every gate, by the rules for little history: champion"),
+        (
+            {"promote": False, "checks": [PASSED, FAILED]},
+            "✓ AUC 0.86 is at least 0.6 ✗ log loss 0.4 is not below 0.3 not promoted",
+        ),
+        (
+            {"promote": False, "checks": [FAILED], "stand_in": {**PRIOR, "promote": True}},
+            "not promoted churn/4, a prior alone, answers in its place, as no model that learned serves: not shown to "
+            "be worse",
+        ),
+        (
+            {"promote": False, "checks": [FAILED], "stand_in": {**PRIOR, "promote": False}},
+            "churn/4, a prior alone, was refused, too: not shown to be worse",
+        ),
+        (
+            {"checks": [FAILED], "basis": "prior"},
+            "✗ log loss 0.4 is not below 0.3 did not pass every gate, and serves as nothing else could answer",
+        ),
     ],
 )
-def test_the_verdict_of_the_gates_ends_the_screen(printed: Printed, changed: dict[str, Any], said: str) -> None:
+def test_every_gate_and_what_follows_end_the_screen(printed: Printed, changed: dict[str, Any], said: str) -> None:
     assert printed(training_screen({"churn": {**EXAMINED, **changed}})).endswith(said)
 
 

@@ -73,20 +73,45 @@ def test_no_outcome_is_used_before_it_was_known(n, horizon, holdout, folds):
     except NotEnoughDataError:
         return
     assert all(a + horizon_ <= built.holdout[0] for a in built.train_for_holdout)
-    assert 1 <= len(built.folds) <= folds and len(built.holdout) == holdout
+    assert len(built.folds) <= folds and 1 <= len(built.holdout) <= holdout
     for fold in built.folds:
         assert fold.train and all(a + horizon_ <= fold.valid for a in fold.train)
         assert fold.valid in built.train_for_holdout and set(fold.train) < set(built.train_for_holdout)
     assert built.final == tuple(as_ofs)
 
 
+def test_a_short_history_holds_out_fewer_moments_rather_than_leave_no_fold() -> None:
+    built = plan_as_ofs(months("2017-01-01", 7), horizon_days=90, holdout_as_ofs=2, n_folds=3)
+    assert [len(built.holdout), len(built.folds)] == [1, 1]
+    assert len(plan_as_ofs(months("2017-01-01", 8), horizon_days=90, holdout_as_ofs=2, n_folds=3).holdout) == 2
+
+
+def test_a_history_too_short_for_any_fold_still_holds_out_all_that_it_can() -> None:
+    built = plan_as_ofs(months("2017-01-01", 5), horizon_days=90, holdout_as_ofs=2, n_folds=3)
+    assert [len(built.holdout), len(built.train_for_holdout), built.folds] == [2, 1, ()]
+
+
+@given(horizon=st.integers(7, 365), holdout=st.integers(1, 3), folds=st.integers(1, 5))
+def test_more_history_never_leaves_a_plan_with_less(horizon: int, holdout: int, folds: int) -> None:
+    before = (False, 0, 0, 0)
+    for n in range(1, 61):
+        try:
+            plan = plan_as_ofs(months("2015-01-01", n), horizon, holdout, folds)
+        except NotEnoughDataError:
+            assert not before[0]
+            continue
+        now = (True, bool(plan.folds), len(plan.holdout) if plan.folds else 0, len(plan.folds))
+        assert now[:3] >= before[:3]
+        before = now
+
+
 @pytest.mark.parametrize(
     ("n", "horizon", "holdout", "said"),
     [
         (0, 30, 1, "found no labelled moment"),
-        (2, 30, 2, "more than the 2 labelled moments that are held out, found 2 labelled moments"),
-        (3, 90, 1, "at least 90 days before the first hold-out moment 2017-03-01"),
-        (2, 30, 1, "needs two labelled moments at least 30 days apart"),
+        (1, 30, 2, "found one labelled moment (2017-01-01)"),
+        (3, 90, 1, "two labelled moments at least 90 days apart"),
+        (3, 90, 1, "found 3 labelled moments (2017-01-01 to 2017-03-01)"),
     ],
 )
 def test_too_short_a_history_is_refused_with_what_is_needed_found_and_to_do(n, horizon, holdout, said):

@@ -3,12 +3,14 @@
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.settings import Gates
-from training.judge.gates import judge_churn, judge_small_data, judge_value
+from training.judge.gates import Check, judge_churn, judge_small_data, judge_value
+from training.metrics import calibration_error_by_chance, expected_calibration_error
 
 GATES = Gates(
     min_auc=0.6,
@@ -36,6 +38,39 @@ def value(candidate=GOOD_VALUE, baseline=RATE, champion=VALUE_CHAMPION, gates=GA
 
 def failed(decision):
     return [check.name for check in decision.checks if not check.passed]
+
+
+def test_a_calibration_error_that_chance_explains_is_no_fault_and_one_beyond_it_is() -> None:
+    def told(error: float, chance: tuple[float, float]) -> Check:
+        return judge_churn({**GOOD, "expected_calibration_error": error}, RULE, None, GATES, chance=chance).checks[1]
+
+    assert told(0.058, (0.03, 0.055)).passed  # .0496 beyond chance
+    assert not told(0.059, (0.03, 0.055)).passed
+    few = told(0.083, (0.056, 0.085))
+    assert few.passed and "cannot tell from chance: true probabilities show up to 0.085" in few.text
+    assert not told(0.086, (0.056, 0.085)).passed
+    assert not told(math.nan, (0.056, 0.085)).passed
+
+
+@pytest.mark.parametrize("rows", [100, 300, 1000])
+def test_true_probabilities_fail_by_their_calibration_in_one_case_of_a_hundred_at_most(rows: int) -> None:
+    rng, refused = np.random.default_rng(rows), 0
+    for _ in range(300):
+        p = rng.beta(1, 3, rows)
+        y, customers = (rng.random(rows) < p).astype(float), np.arange(rows)
+        metrics = {**GOOD, "expected_calibration_error": expected_calibration_error(y, p)}
+        chance = calibration_error_by_chance(p, customers, draws=200)
+        refused += not judge_churn(metrics, RULE, None, GATES, chance=chance).promote
+    assert refused <= 300 * 0.01 + 3 * math.sqrt(300 * 0.01)
+
+
+def test_probabilities_a_tenth_too_high_fail_where_there_are_many() -> None:
+    rng = np.random.default_rng(1)
+    p = rng.uniform(0.1, 0.6, 5000)
+    y = (rng.random(5000) < p - 0.1).astype(float)
+    metrics = {**GOOD, "expected_calibration_error": expected_calibration_error(y, p)}
+    chance = calibration_error_by_chance(p, np.arange(5000))
+    assert failed(judge_churn(metrics, RULE, None, GATES, chance=chance)) == ["max_calibration_error"]
 
 
 def test_few_rows_may_miss_the_promised_coverage_by_chance_and_many_may_not():
@@ -161,8 +196,14 @@ def test_chance_among_few_rows_is_allowed_for():
 def test_with_little_history_only_what_is_shown_to_be_worse_is_refused():
     unsure, worse = {"auc": (-0.2, 0.3), "log_loss": (-0.1, 0.2)}, {"auc": (-0.2, -0.1), "log_loss": (0.05, 0.2)}
     assert judge_small_data(unsure, None).promote
-    assert failed(judge_small_data(worse, None)) == ["not_worse_auc", "not_worse_log_loss"]
+    assert failed(judge_small_data(worse, True)) == ["not_worse_auc", "not_worse_log_loss"]
+    assert not judge_small_data(worse, True).promote
     assert judge_small_data({"auc": (math.nan, math.nan)}, None).promote
+
+
+def test_where_nothing_else_could_answer_a_prior_serves_and_its_figures_stay_on_record():
+    first = judge_small_data({"auc": (-0.2, -0.1)}, None)
+    assert (first.promote, first.passed, failed(first)) == (True, False, ["not_worse_auc"])
 
 
 def test_what_nothing_judged_may_serve_but_not_in_place_of_a_model_that_learned_from_more():

@@ -1,0 +1,73 @@
+"""What a training would rest a model on is told from the labels, by the same plan and the same limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.settings import Settings
+from features.schema import FeatureSchema
+from features.sufficiency import LabelledRows, check_source
+from training.data.expected_basis import expected_basis
+
+Expected = Callable[..., dict[str, tuple[str, str]]]
+
+
+@pytest.fixture
+def expected(settings: Settings) -> Expected:
+    """What is told of customers looked at each month, the outcome of the newest three unknown."""
+
+    def told(customers: int, months: int, below: str = "prior") -> dict[str, tuple[str, str]]:
+        as_ofs = pd.date_range("2022-01-01", periods=months, freq="MS")
+        rows = pd.DataFrame({"as_of": as_ofs.repeat(customers), "customer_id": [*range(customers)] * months})
+        known = rows["as_of"].isin(as_ofs[: max(0, months - 3)])
+        left = np.where(known, rows["customer_id"] % 2, np.nan)
+        least = settings.minimum.model_copy(update={"below": below})
+        clv = settings.clv.model_copy(update={"horizon_days": 90})
+        business = settings.model_copy(update={"minimum": least, "clv": clv})
+        labelled = LabelledRows(rows.assign(churned=left, clv=left, label=left), FeatureSchema(()))
+        return {e["model"]: (e["basis"], e["why"]) for e in expected_basis(labelled, business)}
+
+    return told
+
+
+def test_a_long_history_of_many_is_answered_by_trees(expected: Expected) -> None:
+    assert set(expected(400, 24).values()) == {("trees", "")}
+
+
+def test_too_few_customers_or_moments_are_answered_by_a_prior_with_what_lacks(expected: Expected) -> None:
+    assert expected(60, 24)["churn"] == ("prior", "60 customers at the newest labelled moment, 200 are needed")
+    assert expected(400, 5)["clv"] == ("prior", "2 labelled moments, 4 are needed")
+
+
+def test_moments_that_no_horizon_parts_are_answered_by_a_prior(expected: Expected) -> None:
+    basis, why = expected(400, 6)["clv"]
+    assert basis == "prior" and why.startswith("3 labelled moments")
+    basis, why = expected(400, 8)["clv"]
+    assert basis == "trees" and "its search went by customers" in why
+
+
+def test_nothing_answers_below_what_a_prior_needs_or_where_none_is_wanted(expected: Expected) -> None:
+    assert expected(19, 24)["churn"][0] == "none" and "even a prior needs 20" in expected(19, 24)["churn"][1]
+    assert expected(60, 24, below="stop")["churn"][0] == "none"
+
+
+def test_a_history_without_a_moment_says_so_in_the_check(settings: Settings, tmp_path: Path) -> None:
+    orders = pd.DataFrame({"order_id": ["a", "b"], "customer_id": ["x", "y"], "amount": [1.0, 2.0]})
+    orders.assign(ordered_at=["2024-01-01", "2024-01-09"]).to_csv(tmp_path / "orders.csv", index=False)
+    source = settings.source.model_copy(
+        update={
+            "loader": "files",
+            "customers_from": "orders",
+            "options": {"orders": {"path": str(tmp_path / "orders.csv")}},
+        }
+    )
+    columns = settings.columns.model_copy(update={"attributes": (), "sensitive": (), "constant": ()})
+    business = settings.model_copy(update={"source": source, "columns": columns})
+    told = check_source(business, expect=expected_basis)["expected"]
+    assert [entry["basis"] for entry in told] == ["none", "none"]
+    assert all("hold no moment with" in entry["why"] for entry in told)

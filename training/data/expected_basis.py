@@ -1,0 +1,41 @@
+"""What a training would rest each model on, told from the labels alone before anything is built."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from configs.errors import NotEnoughDataError
+from configs.settings import Settings
+from features.sufficiency import LabelledRows
+from training.data.dataset import LABEL, Dataset, shortage
+from training.data.task_rows import plan_of, shortened
+from training.model.bundle import Task
+
+
+def expected_basis(labelled: LabelledRows, settings: Settings) -> list[dict[str, str]]:
+    """One entry a model: ``model``; ``basis``, which is ``trees``, ``prior`` or ``none``; and ``why``.
+
+    Customers and outcomes are counted as a training counts them. Not told from here: that the rows to learn from are
+    alike in all columns or have one outcome, where trees are expected and a prior answers.
+    """
+    return [{"model": task, **_expected(labelled, settings, task)} for task in settings.tasks]
+
+
+def _expected(labelled: LabelledRows, settings: Settings, task: Task) -> dict[str, str]:
+    rows, minimum = labelled.rows, settings.minimum
+    if labelled.why_none:
+        return {"basis": "none", "why": labelled.why_none}
+    customers = int((rows["as_of"] == rows["as_of"].max()).sum())
+    if customers < minimum.few_customers:
+        few = f"{customers} customers at the newest moment, and even a prior needs {minimum.few_customers}"
+        return {"basis": "none", "why": f"{few}: bring more, or lower minimum.few_customers"}
+    name = LABEL[task] if LABEL[task] in rows else "label"
+    known = rows.assign(label=rows[name]).dropna(subset=["label"])
+    by: Literal["as_of", "part"] = "part" if settings.churn.kind == "label" else "as_of"
+    data = Dataset(task, known, labelled.schema, "", by)
+    if lacking := shortage(data, minimum):
+        return {"basis": "prior" if minimum.below == "prior" else "none", "why": "; ".join(lacking)}
+    try:
+        return {"basis": "trees", "why": "; ".join(shortened(plan_of(data, settings), data, settings))}
+    except NotEnoughDataError as error:
+        return {"basis": "prior" if minimum.below == "prior" else "none", "why": str(error)}
