@@ -54,7 +54,7 @@ MUTANTS = [
             "examine(models.judged, held_out, seen, settings)\n    decision",
             "examine(models.final, held_out, seen, settings)\n    decision",
         ),
-        ("model_registry.champion_bundles(workspace, task), settings)", "None, settings)"),
+        ("model_registry.champion_bundles(workspace, data.task), settings)", "None, settings)"),
         ("    model_registry.apply_decision(workspace, version, decision, by)\n", ""),
         ("held_out, seen = data.at(models.plan.holdout)", "held_out, seen = data.at(models.plan.train_for_holdout)"),
     ),
@@ -66,7 +66,7 @@ MUTANTS = [
             "    started_at = datetime.now(UTC)\n",
         ),
         (
-            "        overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)\n",
+            "    if not shortage(data, settings.minimum):\n        overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)\n",
             "",
         ),
     ),
@@ -86,7 +86,7 @@ MUTANTS = [
         ("if a + horizon <= by)", "if a + horizon < by)"),
         ("holdout = tuple(labelled[-holdout_as_ofs:])", "holdout = tuple(labelled[:holdout_as_ofs])"),
         ("train = matured(labelled, horizon_days, by=holdout[0])", "train = tuple(labelled)"),
-        ("return possible[-n_folds:]", "return possible[:n_folds]"),
+        ("if fold.train][-n_folds:]", "if fold.train][:n_folds]"),
         (
             "tuple(rolling_origin(train, horizon_days, n_folds))",
             "tuple(rolling_origin(labelled, horizon_days, n_folds))",
@@ -128,7 +128,7 @@ MUTANTS = [
     *mutants_of(
         "training/registry/record.py",
         WIRING,
-        ('{"gates": "passed" if decision.promote else "failed"}', '{"gates": "passed"}'),
+        ('{"gates": "passed" if decision.passed else "failed"}', '{"gates": "passed"}'),
         (
             "number = run.register(final, models.judged or final",
             "number = run.register(models.judged or final, models.judged or final",
@@ -144,7 +144,7 @@ MUTANTS = [
     *mutants_of(
         "training/model/catalog.py",
         "tests/training/model/test_catalog.py",
-        ("if CHAMPION in v.aliases", "if v.aliases or True"),
+        ("versions(workspace, model) if CHAMPION in v.aliases", "versions(workspace, model) if v.aliases or True"),
         ("ORDER BY version DESC", "ORDER BY version"),
         ('f"WHERE name = ? AND {LIVING}', 'f"WHERE name = ?'),
     ),
