@@ -23,9 +23,10 @@ NOT_IN_ANSWERS = (
 
 def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
     """A short hash of all that the answers depend on: features and their load, champions, settings and code."""
-    code, pointer = code_fingerprint("serving"), workspace.loads.pointer()
+    code = code_fingerprint("serving")
     rows = files_fingerprint(workspace.features.glob("*.parquet"))
     used_settings = settings.model_dump(mode="json", exclude=set(NOT_IN_ANSWERS))
     reasons = settings.serving.top_reasons
+    pointer = workspace.loads.pointer()
     load = None if pointer is None else pointer.current  # the folder of the answers is named after it
     return fingerprint(code, rows, champion_versions(workspace, settings.tasks), used_settings, reasons, load)
