@@ -53,7 +53,7 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
         "because",
     )
     for row in risky:
-        value = f"{row['expected']:,.0f} ({row['low']:,.0f}–{row['high']:,.0f})"
+        value = f"{row['expected']:z,.0f} ({row['low']:z,.0f}–{row['high']:z,.0f})"
         leaves = f"{row['probability']:.0%}"
         because = "\n".join(row["reasons"][:MAX_REASONS])
         table.add_row(row["customer_id"], leaves, value, row["tier"], row["action"], because)
@@ -77,6 +77,6 @@ def campaign_lines(result: Mapping[str, Any], currency: str) -> tuple[Text, ...]
         return ()
     if not best["contacts"]:
         return (Text("  campaign: contacting nobody is expected to pay at these costs"),)
-    brings = f"expected profit {best['expected_profit']:,.0f} {currency}"
+    brings = f"expected profit {best['expected_profit']:z,.0f} {currency}"
     least = f"each more than 0; the lowest probability among them is {best['lowest_probability']:.0%}"
     return (Text(f"  campaign: contact {best['contacts']:,} customers, {brings}, {least}"),)

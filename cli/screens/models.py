@@ -93,8 +93,8 @@ def _campaign(campaign: Mapping[str, Any]) -> Table:
     title = f"Campaign on the same customers ({of}value from {campaign['value_from']}; break-even at its mean: {edge})"
     table = make_table(title, "contact", "customers", "expected", "came", "95 %")
     for policy in campaign["policies"]:
-        numbers = (f"{policy[k]:,.0f}" for k in ("contacted", "expected", "realised"))
-        table.add_row(policy["rule"], *numbers, f"{policy['low']:,.0f} to {policy['high']:,.0f}")
+        numbers = (f"{policy[k]:z,.0f}" for k in ("contacted", "expected", "realised"))
+        table.add_row(policy["rule"], *numbers, f"{policy['low']:z,.0f} to {policy['high']:z,.0f}")
     return table
 
 

@@ -24,7 +24,7 @@ def make_table(title: str, *columns: str) -> Table:
 def number(value: float | None) -> str:
     """A metric as it is read: one decimal from 10 on, else four.
 
-    >>> number(0.86214), number(170.04), number(None)
-    ('0.8621', '170.0', '–')
+    >>> number(0.86214), number(170.04), number(None), number(-0.00001)
+    ('0.8621', '170.0', '–', '0.0000')
     """
-    return "–" if value is None else f"{value:,.1f}" if abs(value) >= 10 else f"{value:.4f}"
+    return "–" if value is None else f"{value:,.1f}" if abs(value) >= 10 else f"{value:z.4f}"

@@ -120,23 +120,27 @@ def columns_of(module: ModuleType) -> list[Column]:
 
 
 class _TextFormatter(Formatter):
-    """Formats numbers as a person would say them: ``{x:count order}``, ``{x:days}``, ``{x:percent}``, ``{x:money}``."""
+    """Formats numbers as a person would say them: ``{x:count order}``, ``{x:days}``, ``{x:percent}``, ``{x:money}``.
+
+    >>> [_TextFormatter().format(text, x=-0.001) for text in ("{x:money}", "{x:percent}", "{x:times}")]
+    ['0.00', '0 %', '0.0 times']
+    """
 
     def format_field(self, value: Any, spec: str) -> str:
         kind, _, noun = spec.partition(" ")
         if kind == "count":
-            number = f"{value:,.0f}"
+            number = f"{value:z,.0f}"
             return f"{number if value else 'no'} {noun if number == '1' else _plural(noun)}"
         if kind == "days":
             return "1 day" if round(value) == 1 else f"{value:,.0f} days" if value >= 1 else "less than a day"
         if kind == "percent":
-            return f"{100 * value:.0f} %"
+            return f"{100 * value:z.0f} %"
         if kind == "money":
-            return f"{value:,.2f}"
+            return f"{value:z,.2f}"
         if kind == "raw":
             return f"{value:,.10g}" if isinstance(value, int | float) else str(value)
         if kind == "times":
-            return f"{value:.1f} times"
+            return f"{value:z.1f} times"
         return super().format_field(value, spec)
 
 

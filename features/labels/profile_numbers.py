@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from features.tables import quote
 
 LARGEST = 1e100  # squares of larger numbers cannot be computed
 MOSTLY = 0.5
+SIGNS = {".": "point", ",": "comma"}
 
 
 def read_numbers(
@@ -39,7 +41,7 @@ def read_numbers(
     Raises
     ------
     DataError
-        The separators of a column may be decimal signs or thousands, and nothing decides.
+        The separators of a column may be decimal signs or thousands, and neither it nor the file decides.
 
     Examples
     --------
@@ -49,16 +51,29 @@ def read_numbers(
     ([1.5, nan, 1200.0], ['a', 'b', '1'], ['fee: numbers; 1 placeholders (as N/A) are left empty'])
     """
     changed, notes, doubts = {}, [], []
-    for name in profiles.columns.difference(list(left), sort=False):
+    names = profiles.columns.difference(list(left), sort=False)
+    texts = {n: without_units(profiles[n]) for n in names if _is_text(profiles[n])}
+    columns = {n: read_column(values, "." if n in decided else None) for n, (values, _) in texts.items()}
+    sign = _sign_of_file(columns, decided)
+    for name in names:
         values = profiles[name]
         if pd.api.types.is_float_dtype(values):
             lost = values.notna() & ~(values.abs() <= LARGEST)
             if lost.any():
                 changed[name] = values.mask(lost)
                 notes.append(f"{name}: {int(lost.sum()):,} numbers that cannot be computed with are left empty")
-        elif pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values):
-            values, units = without_units(values)
-            column = read_column(values, "." if name in decided else None)
+        elif name in texts:
+            (values, units), column = texts[name], columns[name]
+            if (
+                sign
+                and name not in decided
+                and column.is_numeric
+                and column.in_doubt
+                and column.evidence.sign == "none"
+            ):
+                as_read = f"'{column.evidence.example}' is read with a decimal {SIGNS[sign]}"
+                notes.append(f"{name}: {as_read}, as other columns of the file are")
+                column = replace(read_column(values, sign), evidence=replace(column.evidence, in_doubt=0))
             notes += _unit_notes(name, column, units)
             if column.is_numeric:
                 doubts += _doubts(name, column, table) if name not in decided else []
@@ -70,6 +85,16 @@ def read_numbers(
     out = profiles.assign(**changed)
     out.attrs = dict(profiles.attrs) | {"notes": [*profiles.attrs.get("notes", ()), *notes]}
     return out
+
+
+def _is_text(values: pd.Series) -> bool:
+    return pd.api.types.is_object_dtype(values) or pd.api.types.is_string_dtype(values)
+
+
+def _sign_of_file(columns: Mapping[str, TextColumn], decided: Collection[str]) -> str | None:
+    """The decimal sign of the columns of numbers, where all that have one have the same."""
+    signs = {c.evidence.sign for name, c in columns.items() if c.is_numeric and name not in decided} - {"none"}
+    return signs.pop() if len(signs) == 1 and signs <= set(SIGNS) else None
 
 
 def _unit_notes(name: str, column: TextColumn, units: tuple[str, ...]) -> list[str]:

@@ -240,6 +240,7 @@ def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings
         return []
     expected = _require_finite(bundle.predict(matrix), bundle.task)
     low, high = bundle.bounds(expected, matrix)
+    expected, low, high = expected + 0.0, low + 0.0, high + 0.0  # no minus zero
     tiers = decide.tiers(expected, decide.tier_edges(bundle, settings.decisions.tiers))
     basis = basis_of(bundle)
     shared = {

@@ -281,4 +281,4 @@ def _distinct_texts(value: float, limit: float) -> tuple[str, str]:
 def _number_text(value: float, digits: int) -> str:
     if math.isnan(value):
         return "(not measured)"
-    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:z.{digits}g}"

@@ -450,4 +450,4 @@ def _count(n: int) -> str:
 
 
 def _money(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:,.2f}"
+    return f"{value:z,.0f}" if abs(value) >= 10 or value == int(value) else f"{value:z,.2f}"

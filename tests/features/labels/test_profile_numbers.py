@@ -56,6 +56,24 @@ def test_a_separator_in_doubt_is_asked_about_and_the_mapping_answers(tmp_path: P
     assert ingested(told, workspace)[0]["charges"].tolist()[:2] == [1234, 80]
 
 
+@pytest.mark.parametrize(
+    ("salary", "other", "read", "contrary"),
+    [
+        ("$119,002", "41,026.75", 119_002, "3,75"),
+        ("119.002 €", "41.026,75", 119_002, "3.75"),
+        ("119,002", "41026,75", 119.002, "3.75"),
+    ],
+)
+def test_a_separator_in_doubt_is_decided_by_the_other_columns_of_the_file(
+    salary: str, other: str, read: float, contrary: str
+) -> None:
+    table = pd.DataFrame({"salary": [salary, "7"], "balance": [other, "3"]})
+    out = read_numbers(table, (), ())
+    assert out["salary"].tolist() == [read, 7] and "as other columns of the file are" in out.attrs["notes"][0]
+    with pytest.raises(DataError, match=f"salary: '{salary.strip('$ €')}' may have"):
+        read_numbers(table.assign(tax=[contrary, "2"]), (), ())
+
+
 def test_numbers_that_cannot_be_computed_with_are_left_empty_and_counted() -> None:
     table = pd.DataFrame({"a": [1.0, np.inf, 1e155, -2.0], "b": ["1", "1e155", "3", "4"]})
     out = read_numbers(table, (), ())

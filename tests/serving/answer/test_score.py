@@ -194,6 +194,7 @@ def test_percentile_and_interval_hold_what_they_say(
     for answer in answers:
         part = answer["clv"]
         assert part["low"] <= part["expected"] <= part["high"]
+        assert not any(str(part[name]).startswith("-0.0") and part[name] == 0 for name in ("low", "expected", "high"))
         assert part["percentile"] == pytest.approx(100 * np.mean(values <= part["expected"]), abs=1.5)
 
 
