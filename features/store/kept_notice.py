@@ -1,11 +1,10 @@
-"""What events gave of a contract before a load that does not say since when its rows are known: what of it holds.
+"""What events announced of a contract before a load that does not say since when its rows are known: what of it holds.
 
-A load is newer than the events that arrived before the end of its data, and counts where it says something else. But
-what they gave and it does not contradict is not lost:
+A load is newer than the events that arrived before the end of its data, and counts. But a notice or an end that they
+gave and it does not contradict is not lost, and was known from their arrival on:
 
-- A column that the load has for no contract says nothing against an event: what that gave holds, from its arrival on.
-- An **end** that the load has, too, was announced with the event, whatever day the load gives. One that it has not
-  holds where it lies ahead and the load shows no end ahead for any contract.
+- An **end** that the load has, too, on the same day, was announced with the event; where it has another day, the load
+  counts. One that it has not holds where it lies ahead and the load shows no end ahead for any contract.
 - A **notice** that the load has, too, is known from the event on, where that came first.
 - Else the contract is open in the load, although others show their end or notice: the load counts.
 """
@@ -22,22 +21,22 @@ import ibis.expr.types as ir
 from features.contract_terms import ENDS_WITH_PERIOD, status_word
 from features.store.contract_notice import has_day, is_noticed, says_over
 from features.store.timestamps import micros_of
-from features.tables import TABLES
 from features.windows import timestamp
 
+MICROS_A_DAY = 86_400_000_000
 NOTICE, END_AHEAD = "a notice", "an end ahead"
 OF_NOTICE = ("ended_at", "cancelled_at", "cancel_at_period_end")
-FIXED = ("subscription_id", "customer_id", "started_at", "recorded_at")
-COLUMNS = tuple(name for name in TABLES["subscriptions"].names if name not in FIXED)
 
 
 def shown_by(contracts: ir.Table, until: datetime) -> frozenset[str]:
-    """What a load shows of any contract: columns with a value, `NOTICE`, and `END_AHEAD` of the end of its data."""
-    asked = {name: contracts[name].notnull().any() for name in COLUMNS if name in contracts.columns}
+    """What a load shows of any contract: columns of `OF_NOTICE`, `NOTICE`, and `END_AHEAD` of the end of its data."""
+    asked = {name: contracts[name].notnull().any() for name in OF_NOTICE if name in contracts.columns}
     if "ended_at" in asked:
         asked[END_AHEAD] = (contracts.ended_at >= timestamp(until)).any()
     if "status" in asked:
         asked[NOTICE] = status_word(contracts.status).isin(ENDS_WITH_PERIOD).any()
+    if not asked:
+        return frozenset()
     values = contracts.aggregate(**{name: value.fill_null(False) for name, value in asked.items()}).to_pandas().iloc[0]
     found = {str(name) for name, value in values.items() if value}
     return frozenset(found | ({NOTICE} if found & {"cancelled_at", "cancel_at_period_end"} else set()))
@@ -77,20 +76,13 @@ def kept_of(
     >>> kept_of(told, {}, frozenset(["ended_at", END_AHEAD]), until)
     []
     """
-    if row.get("recorded_at") is not None:
+    since = _announced_since(told)
+    if row.get("recorded_at") is not None or since is None or is_contradicted(told[-1], row, shown, until):
         return []
-    contradicted = is_contradicted(told[-1], row, shown, until)
-    since = None if contradicted else _announced_since(told)
-    hidden = [n for n in COLUMNS if n not in shown and not (contradicted and n in OF_NOTICE)]
     kept: list[tuple[int, dict[str, Any]]] = []
-    for state in told:
-        columns = {n: state[n] for n in hidden if state.get(n) is not None}
-        announced = since is not None and state["recorded_at"] >= since
-        if announced:
-            columns |= _announcement(state, row)
-        elif row.get("ended_at") is not None or not (columns or kept):  # a row with a record would announce its end
-            continue
-        if not kept or kept[-1][1] != columns or state["recorded_at"] == since:
+    for state in (s for s in told if s["recorded_at"] >= since):
+        columns = _announcement(state, row)
+        if not kept or kept[-1][1] != columns:
             kept.append((state["recorded_at"], columns))
     noticed = micros_of(row["cancelled_at"]) + 1 if row.get("cancelled_at") is not None else until
     if kept and kept[-1][0] < noticed < until:
@@ -99,7 +91,9 @@ def kept_of(
 
 
 def is_contradicted(told: Mapping[str, Any], row: Mapping[str, Any], shown: frozenset[str], until: int) -> bool:
-    """Whether a load has a contract as open, of which an event gave notice or an end that it would show."""
+    """Whether a load has a contract as open of which an event gave a notice or an end, or has it end on another day."""
+    if row.get("ended_at") is not None and has_day(told, "ended_at"):
+        return abs(micros_of(row["ended_at"]) - micros_of(told["ended_at"])) >= MICROS_A_DAY
     if row.get("ended_at") is not None or says_over(row):
         return False
     ends = has_day(told, "ended_at") and "ended_at" in shown

@@ -320,7 +320,7 @@ def test_an_event_from_before_the_end_of_the_data_does_not_change_what_the_expor
     with EventLog(tmp_path / "events.db") as log:
         row = {"subscription_id": "s7", "customer_id": "c7", "started_at": "2023-08-02T00:00:00Z", "plan": "b"}
         row["cancelled_at"] = f"{arrived + timedelta(seconds=3):%FT%TZ}"  # by a clock that is ahead
-        row["paused_at"] = "2023-12-30T00:00:00Z"  # of which no export says anything
+        row["paused_at"] = "2023-12-30T00:00:00Z"
         log.append([Event("e", "subscriptions", row)], arrived.replace(tzinfo=UTC))
         visit = {name: value for name, value in login("c7").items() if name != "type"}
         later = NOW + timedelta(days=1)  # the row online is to be the newest
@@ -328,15 +328,15 @@ def test_an_event_from_before_the_end_of_the_data_does_not_change_what_the_expor
         with closing(refresh.OnEventRefresher(settings, place, log)) as refresher:
             of_events = refresher.contracts(["c7"], ["s7"])["s7"]
             refresher(["c7"], lambda: later)
-    assert (of_events["paused_at"], of_events["plan"]) == ("2023-12-30T00:00:00.000000+00:00", plan)
-    assert feature_store.OnlineFeatures(place).read(["c7"]).iloc[0]["contracts_paused"] == 1
+    assert (of_events["paused_at"] is not None, of_events["plan"]) == (plan == "b", plan)
+    assert feature_store.OnlineFeatures(place).read(["c7"]).iloc[0]["contracts_paused"] == (plan == "b")
     backend = connect()
     tables, _ = tables_with_events(backend, read_tables(backend, place.tables), settings, place)
     contracts = tables["subscriptions"].to_pandas()
     known = contracts[contracts["superseded_at"].isna()].set_index("subscription_id")
     assert len(known) == 30 and known.loc["s7", "plan"] == plan
     assert known.loc["s7", "paid_until"] == pd.Timestamp("2024-01-10")
-    assert known.loc["s7", "paused_at"].floor("s") == pd.Timestamp("2023-12-30")
+    assert pd.notna(known.loc["s7", "paused_at"]) == (plan == "b")
     assert (known.loc["s7", "cancelled_at"] < pd.Timestamp(arrived)) == (plan == "b")
     at_the_end = features_at(tables, UNTIL)
     assert at_the_end.loc["c7", "plan_now"] == "a" and at_the_end.loc["c7", "contracts_total"] == 1
