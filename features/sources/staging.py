@@ -27,6 +27,7 @@ from features.sources.part_reader import Part, PartReader
 from features.sources.rows.copies import numbered
 from features.sources.rows.ids import refuse_merged
 from features.sources.rows.lines import combine_lines
+from features.sources.rows.returns import without_marks
 from features.sources.rows.rules import comparable, keep_rows, rows_left_out
 from features.sources.rows.shared_ids import shared_id_notes
 from features.sources.rows.unread import unread_meanings
@@ -205,6 +206,9 @@ def read(
         not_kept = rows_left_out(connection, relation, mapping.where, rule_texts, told)
     left_out, unseen = keep_rows(connection, table, relation, mapping.where, rule_texts, mapping.may_be_empty)
     notes, left_out = notes + unseen, again | left_out
+    unread = {} if table in OPEN_TABLES else unread_meanings(connection, readers, table == "subscriptions")
+    unread, returns = without_marks(connection, readers, unread) if table == "orders" else (unread, [])
+    notes += returns
     rejected = [reason for part in parts for reason in part.rejected]
     rows = _count(connection, f"select count(*) from {relation}")[0] + len(rejected)
     columns = _columns(connection, relation, names)
@@ -213,7 +217,7 @@ def read(
         "notes": notes,
         LEFT_OUT: left_out,
         "unread_currencies": unread_currencies(connection, table, readers),
-        UNREAD: {} if table in OPEN_TABLES else unread_meanings(connection, readers, table == "subscriptions"),
+        UNREAD: unread,
         "columns": names,
         "spare": list(dict.fromkeys(c for p in parts for c in p.columns if c not in read_columns)),
     }

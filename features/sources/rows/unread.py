@@ -84,15 +84,20 @@ def _spare(reader: PartReader) -> Mapping[str, tuple[str, str]]:
 
 def _counts(connection: duckdb.DuckDBPyConnection, reader: PartReader, text: str) -> dict[str, int]:
     """Rows of the most frequent values; one more than `MOST_VALUES` tells that there are more."""
-    value = f"coalesce(trim({text}, {quote_literal(SPACES)}), '')"
     query = f"""
-        select left({value}, 60) as value, count(*) as n from {reader.part.relation} where {_kept(reader)}
+        select {value_sql(text)} as value, count(*) as n from {reader.part.relation} where {where_sql(reader)}
         group by value order by value = '' desc, n desc, value limit {MOST_VALUES + 2}
     """
     return dict(connection.execute(query).fetchall())
 
 
-def _kept(reader: PartReader) -> str:
+def value_sql(text: str) -> str:
+    """SQL of a value as it is counted and shown: without blanks around it, and no more than its beginning."""
+    return f"left(coalesce(trim({text}, {quote_literal(SPACES)}), ''), 60)"
+
+
+def where_sql(reader: PartReader) -> str:
+    """SQL that is true for the rows that ``where`` keeps."""
     part: Part = reader.part
     rules = [rule.keeps(comparable(as_text(*part.columns[c]))) for c, rule in reader.mapping.where.items()]
     return " and ".join(rules) or "true"
