@@ -290,5 +290,5 @@ def require_amounts(tables: Mapping[str, ir.Table], settings: Settings) -> None:
     if int(tables["subscriptions"].price_per_month.count().execute()) == 0:
         raise ConfigError(
             "subscriptions: no contract has a price_per_month and no orders count, so no value can be forecast: "
-            "map the price, or set clv.forecast to false"
+            "map the price, give payments as orders if there are any, or set clv.forecast to false"
         )

@@ -9,7 +9,9 @@ import pandas as pd
 
 from configs.errors import ConfigError, DataError, nearest
 from configs.settings import Settings
+from features.sources.proposal.lexicon import meaning
 from features.sources.staging import Raw
+from features.tables import quote
 
 
 def with_counts(raw: Mapping[str, Raw], settings: Settings) -> dict[str, Raw]:
@@ -32,12 +34,25 @@ def with_counts(raw: Mapping[str, Raw], settings: Settings) -> dict[str, Raw]:
         spare = tuple(orders.attrs.get("spare", ())) or _names(orders)
         raise DataError(
             f"orders: column 'amount' is missing{nearest('amount', spare)}; there are "
-            f"{', '.join(spare) or 'no others'}; rename it under source.options.orders.columns, or say currency: XXX "
-            "if orders have no amounts: their number is forecast then"
+            f"{', '.join(spare) or 'no others'}; rename it under source.options.orders.columns"
+            f"{_elsewhere(raw)}, or say currency: XXX if orders have no amounts: their number is forecast then"
         )
     if given:
         return dict(raw)
     return {**raw, "orders": _counted(orders)}
+
+
+def _elsewhere(raw: Mapping[str, Raw]) -> str:
+    """In words, the unread columns of other tables that are amounts by their names; or nothing."""
+    found = {
+        name: [c for c in table.attrs.get("spare", ()) if "amount" in meaning(str(c)).concepts]
+        for name, table in raw.items()
+        if name != "orders"
+    }
+    shown = [f"{name} has {quote(columns[0])}" for name, columns in found.items() if columns]
+    if not shown:
+        return ""
+    return f"; or give the file of payments as orders: {' and '.join(shown)}, which nobody reads"
 
 
 def _are_counts(orders: Raw) -> bool:

@@ -19,6 +19,7 @@ from features.engine import connect, read_tables
 from features.ingest import ingest
 from features.labels.by_kind import Knowledge, labels_at
 from features.schema import describe, features_of
+from features.sources.order_counts import with_counts
 
 AS_OF = datetime(2024, 3, 1)
 Shop = Callable[..., Settings]
@@ -43,6 +44,17 @@ def test_without_a_column_of_amounts_the_load_asks(shop: Shop, workspace: Worksp
     message = r"orders: column 'amount' is missing; there are note; rename it .* or say currency: XXX"
     with pytest.raises(DataError, match=message):
         ingest(shop(currency="EUR"), workspace, datetime(2024, 6, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("column", ["Montant", "Amount paid", "Betrag", "金额"])
+def test_another_file_that_has_amounts_nobody_reads_is_named(settings: Settings, column: str) -> None:
+    visits, orders = pd.DataFrame({"interaction_id": ["v1"]}), pd.DataFrame({"order_id": ["o1"]})
+    visits.attrs["spare"] = ["Statut", column]
+    with pytest.raises(DataError, match=f"payments as orders: interactions has '{column}'.*, or say currency: XXX"):
+        with_counts({"orders": orders, "interactions": visits}, settings)
+    visits.attrs["spare"] = ["Statut"]
+    with pytest.raises(DataError, match=r"source\.options\.orders\.columns, or say currency: XXX"):
+        with_counts({"orders": orders, "interactions": visits}, settings)
 
 
 def test_amounts_and_the_word_that_there_are_none_contradict(shop: Shop, workspace: Workspace) -> None:
