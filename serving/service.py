@@ -19,7 +19,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from types import FrameType
 
@@ -35,6 +35,7 @@ from configs.library_warnings import hide_deprecations
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import left_by_label
+from features.people.identity import load_alias_map
 from features.schema import load_schema
 from serving import launch
 from serving.answer.champion import ChampionWatcher
@@ -104,7 +105,13 @@ def leavers(settings: Settings, workspace: Workspace) -> Leavers:
     """Tells who has left: by the label of the load that is used; else nobody, as labels are of the past."""
     if settings.churn.kind != "label":
         return lambda ids: set()
-    return lambda ids: left_by_label(workspace.tables, ids)
+
+    def left(ids: Sequence[str]) -> set[str]:
+        persons = load_alias_map(workspace.tables).of(ids)
+        known = left_by_label(workspace.tables, persons)
+        return {i for i, person in zip(ids, persons, strict=True) if person in known}
+
+    return left
 
 
 def _freeze_garbage_collector() -> None:

@@ -114,8 +114,7 @@ def _recorded_span(
     since = rows.recorded_at >= timestamp(recorded - timedelta(days=LATE_SINCE_DAYS))
     late = _day_ends(rows.recorded_at) - _day_ends(ibis.greatest(rows[time], *known))
     seconds = float(late.clip(lower=0).cast("float64").quantile(1 - LATE_SHARE, where=since).execute())
-    complete = known_after(newest) if _is_date(newest) else recorded
-    return complete - timedelta(seconds=seconds), recorded
+    return known_after(newest) - timedelta(seconds=seconds), recorded
 
 
 def _day_ends(time: ir.Value) -> ir.Value:

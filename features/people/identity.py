@@ -58,8 +58,8 @@ class AliasMap:
         return repair_ids(list(ids), self.repairs)
 
     def all_ids(self, ids: Iterable[str]) -> list[str]:
-        """The persons behind these ids with all their aliases, sorted."""
-        persons = set(self.of(ids))
+        """The persons behind these ids, which are as the tables hold them, with all their aliases, sorted."""
+        persons = {self.person.get(i, i) for i in ids}
         return sorted(persons.union(alias for alias, person in self.person.items() if person in persons))
 
     def aliases(self) -> dict[str, list[str]]:

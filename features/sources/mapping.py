@@ -161,13 +161,14 @@ def entries_of(options: Mapping[str, Any], table: str) -> list[Mapping[str, Any]
 
 
 def id_repairs(options: Mapping[str, Any], table: str) -> tuple[Repair, ...]:
-    """The repairs of the customers' ids in one table of ``source.options``, of all its entries.
+    """The repairs of the customers' ids in one table of ``source.options``; none where its entries differ in them.
 
-    >>> id_repairs({"customers": [{"ids": {"customer_id": ["case"]}}, {"path": "b.csv"}]}, "customers")
-    ('case',)
+    >>> repaired, plain = {"ids": {"customer_id": ["case"]}}, {"path": "b.csv"}
+    >>> [id_repairs({"customers": [repaired, other]}, "customers") for other in (repaired, plain)]
+    [('case',), ()]
     """
-    ids = [entry.get("ids") or {} for entry in entries_of(options, table)]
-    return tuple(dict.fromkeys(repair for of in ids for repair in of.get("customer_id") or ()))
+    repairs = {tuple((e.get("ids") or {}).get("customer_id") or ()) for e in entries_of(options, table)}
+    return repairs.pop() if len(repairs) == 1 else ()
 
 
 Model = TypeVar("Model", bound=Section)

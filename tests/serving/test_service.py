@@ -17,12 +17,15 @@ import pandas as pd
 import pytest
 from starlette.applications import Starlette
 
+from configs.settings import Settings
 from configs.workspace import Workspace
+from features.people.identity import write_repairs
 from features.schema import Feature, FeatureSchema
 from serving.answer.champion import Champions
 from serving.api.schema.answers import Answer, Problem
 from serving.launch import command
 from serving.records.prediction_log import PredictionLog
+from serving.service import leavers
 
 ROOT = Path(__file__).parents[2]
 CONFIG = """
@@ -224,3 +227,14 @@ def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < ends, "it never came true"
         time.sleep(0.05)
+
+
+def test_who_has_left_by_a_label_is_found_by_an_id_as_the_files_write_it(
+    settings: Settings, workspace: Workspace
+) -> None:
+    workspace.tables.mkdir(parents=True)
+    rows = pd.DataFrame({"customer_id": ["ka7", "ka8"], "label": [1, 0]})
+    rows.to_parquet(workspace.tables / "profiles.parquet", index=False)
+    write_repairs(workspace.tables, ["case"])
+    business = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "label"})})
+    assert leavers(business, workspace)(["KA7", "KA8", "ka7", "x"]) == {"KA7", "ka7"}

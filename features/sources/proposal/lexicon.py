@@ -157,11 +157,10 @@ KINDS: Mapping[str, str] = {  # kinds of interaction that features read, and wha
     "survey": "survey umfrage encuesta sondage enquete 问卷 调查",
 }
 MAY_BE_NOTICE = "resiliation resilie resiliee baja termination terminated 终止 注销"  # an end, or the notice beside one
-DIRECTIONS = frozenset({"from", "to", "von", "ab", "zum"})  # start or end alone and beside a word of `OF_TIME`
-OF_TIME = frozenset(
-    ("date", "created", "start", "end", "cancel", "notice", "minimum", "next", "renew", "contract", "period", "trial",
-     "pause", "resume", "signup", "plan", "arrival", "departure", "booked")
-)  # fmt: skip
+DIRECTIONS = frozenset({"from", "to", "von", "ab", "zum"})  # a start or an end; but beside `TO_WHOM`, a party
+TO_WHOM = """ship ships shipped shipping sold sell sale bill billed billing invoice invoiced deliver delivered delivery
+    send sent assign assigned report reports reported transfer transferred versand versandt verkauft geliefert lieferung
+    rechnung"""
 LEAST_PART = 4  # letters of a part of a compound, so that `package` holds no `age`
 SHORT_ENDINGS = ("id", "nr", "no", "art", "typ")
 NUMBER_SIGN = re.compile(r"(?<![^\W_])[nN]\.?\s*[°º]")  # N° contrat, N.º de socio
@@ -219,7 +218,7 @@ def _is_lost(said: list[tuple[str, tuple[str, ...]]], place: int) -> bool:
     if said[place][0] not in DIRECTIONS or len(said) == 1:
         return False
     beside = said[max(place - 1, 0) : place] + said[place + 1 : place + 2]
-    return not any(OF_TIME.intersection(concepts) for _, concepts in beside)
+    return any(word in TO_WHOM.split() for word, _ in beside)
 
 
 def _word(word: str) -> tuple[str, ...]:

@@ -146,7 +146,7 @@ def test_rows_that_come_late_make_the_newest_days_unknown_and_nobody_a_leaver(
     exported = pd.Timestamp("2024-07-18 10:00")
     raw["orders"] = raw["orders"][~(raw["orders"]["recorded_at"] > exported)]
     known = what_is_known(opened(raw), open_ended)
-    assert known.labels_until == datetime(2024, 7, 18 - late, 10, 0, 0, 0 if late else 1)
+    assert known.labels_until == datetime(2024, 7, 18 - late, 10, 0, 0, 1)
     assert known.recorded_until == (exported.to_pydatetime() if late else datetime(2024, 7, 18, 10, 0, 0, 1))
     newest = datetime(2024, 7, 18) - timedelta(days=late + 14)
     assert labels(opened, raw, open_ended, newest)["churned"].eq(0).all()
@@ -172,7 +172,7 @@ def test_one_row_in_a_thousand_that_comes_very_late_holds_nothing_up(opened: Any
         recorded_at=orders["recorded_at"].where(orders.index != 500, orders["recorded_at"].max())
     )
     known = what_is_known(opened(raw), open_ended)
-    assert known.labels_until == datetime(2024, 7, 18, 10)
+    assert known.labels_until == datetime(2024, 7, 18, 10, 0, 0, 1)
 
 
 def test_contracts_over_a_gap_are_unknown_and_their_value_too(opened: Any, open_ended: Settings) -> None:
@@ -204,3 +204,14 @@ def test_a_gap_is_touched_from_its_first_moment_to_its_last() -> None:
     assert known.in_gap("orders", gap.ends - timedelta(microseconds=1), 1)
     assert not known.in_gap("orders", gap.ends, 100)
     assert not known.in_gap("subscriptions", gap.begins, 1)
+
+
+def test_a_contract_that_was_booked_at_the_end_of_the_data_takes_no_label_away(opened, settings: Settings) -> None:
+    """What the load is the first to show counts as known a microsecond before the end."""
+    churn = settings.churn.model_copy(update={"kind": "contract"})
+    business = settings.model_copy(update={"churn": churn, "data_until": None})
+    rows = [("a", "2024-01-05", None), ("b", "2024-03-31", None), ("c", "2024-06-01", "2024-03-31 23:59:59.999999")]
+    contracts = pd.DataFrame(rows, columns=["customer_id", "started_at", "recorded_at"]).assign(subscription_id="s")
+    customers = pd.DataFrame({"customer_id": list("abc"), "signed_up_at": "2024-01-01"})
+    known = what_is_known(opened({"customers": customers, "subscriptions": contracts}), business)
+    assert known.until == known.labels_until == datetime(2024, 4, 1)
