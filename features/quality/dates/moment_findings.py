@@ -57,8 +57,10 @@ def moment_findings(checked: Mapping[str, ValidatedTable], settings: Settings, n
         f"{missed:,} of {total:,} {what} fall between two moments and into no label window: moments lie up to "
         f"{apart} days apart, and {why} ({window} days, churn.{key}), so that these leavers count as none"
     )
-    todo = f"say churn: {{{key}: {apart}}}, or bring moments closer together by as_of.every_months"
-    todo = f"say churn: {{{key}: {apart}}}" if settings.as_of.every_months == 1 else todo
+    further = sorted({apart if days == window else days for days in churn.horizons_days})
+    beside = f", horizons_days: {further}" if by_contract and window in churn.horizons_days else ""
+    todo = f"say churn: {{{key}: {apart}{beside}}}"
+    todo += ", or bring moments closer together by as_of.every_months" if settings.as_of.every_months > 1 else ""
     return [Finding(table, "ended_at" if by_contract else column, RULE, "warn", got, "every leaver in one", todo)]
 
 

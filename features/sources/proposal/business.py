@@ -177,7 +177,7 @@ def _customers(kept: list[TableGuess], aside: dict[Path, str]) -> list[TableGues
 
 
 def _with_rules(guess: TableGuess) -> TableGuess:
-    where, notes = row_rules(guess.table.name, guess.spare)
+    where, notes = row_rules(guess.table.name, guess.spare, guess.column("amount"))
     numbers = {g.field.name: g.column for g in guess.guesses if g.field.kind == "number"}
     key = guess.column(guess.table.key)
     lines = lines_of(key, numbers, guess.columns) if guess.table.name == "orders" and key else {}

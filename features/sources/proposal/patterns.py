@@ -9,12 +9,12 @@ from features.sources.proposal.columns import Column
 from features.sources.rows.meaning import normalized
 
 PATTERNS: Mapping[str, str] = {  # field: concepts joined by + and how sure a name that says no more than them makes it
-    "order_id": "order+id 1, order 0.9, id 0.6, financial+id 0.9, financial+order+id 1",
+    "order_id": "order+id 1, order 0.9, id 0.6, financial+id 0.59, financial+order+id 0.9",
     "customer_id": "customer+id 1, customer 0.9, id 0.45",
     "ordered_at": "order+date 1, order+created 1, booked 1, booked+date 1, order+booked+date 1, created+date 0.9,"
     "created 0.9, date 0.9, order+date+created 1, arrival 0.5, arrival+date 0.5,"
-    "financial+date 0.9",
-    "amount": "order+amount 1, amount 0.9, amount+cents 0.9, financial+amount 0.9",
+    "financial+date 0.8",
+    "amount": "order+amount 1, amount 0.9, amount+cents 0.9, financial+amount 0.8",
     "quantity": "quantity 1, quantity+order 0.9, quantity+product 0.9",
     "channel": "channel 1",
     "category": "category 1, product+category 1",

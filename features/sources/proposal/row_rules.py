@@ -10,6 +10,7 @@ import pandas as pd
 
 from features.sources.proposal.columns import Column
 from features.sources.rows.meaning import MeaningColumn, meaning_columns
+from features.sources.rows.returns import NEGATIVE
 
 TABLES_OF_ROWS = ("orders", "contacts", "interactions")
 RETURNED = re.compile(
@@ -20,7 +21,7 @@ SHOWN = 4
 Rules = Mapping[str, tuple[Any, str]]
 
 
-def row_rules(table: str, columns: Sequence[Column]) -> tuple[Rules, tuple[str, ...]]:
+def row_rules(table: str, columns: Sequence[Column], amount: Column | None = None) -> tuple[Rules, tuple[str, ...]]:
     """Propose which rows of a file are rows of the table.
 
     Parameters
@@ -29,6 +30,8 @@ def row_rules(table: str, columns: Sequence[Column]) -> tuple[Rules, tuple[str, 
         What the file seems to be. Of customers only test accounts are left out: any other state is one of today.
     columns
         Its columns that are none of the table's.
+    amount
+        Its amounts, if it has any: where they are negative, a mark of returns says nothing more.
 
     Returns
     -------
@@ -55,9 +58,19 @@ def row_rules(table: str, columns: Sequence[Column]) -> tuple[Rules, tuple[str, 
         kept, out = _rule(found, column)
         if out:
             rules[found.column] = (kept, f"leaves out {out:,} of {len(column.values):,} rows of the sample")
-        if not out or any(RETURNED.search(value) for value in found.excluded):
+        returned = [value for value in found.excluded if RETURNED.search(value)]
+        if returned and amount is not None and _all_negative(amount, column, returned):
+            shown = _shown({value: found.values[value] for value in returned})
+            notes.append(f"{found.column}: {shown} have negative amounts: returns, which count as such")
+        elif not out or returned:
             notes.append(f"DOUBT: which rows count may stand in {found.column}: {_shown(found.values)}")
     return rules, tuple(notes)
+
+
+def _all_negative(amount: Column, column: Column, values: Sequence[str]) -> bool:
+    marked = column.filled.index[column.filled.astype(str).isin(list(values))]
+    amounts = amount.filled.astype(str).reindex(marked).dropna()
+    return len(amounts) > 0 and bool(amounts.str.contains(NEGATIVE, regex=True).all())
 
 
 def _no_ends(columns: Sequence[Column]) -> tuple[str, ...]:

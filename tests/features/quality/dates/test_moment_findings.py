@@ -47,7 +47,7 @@ def test_ends_of_long_months_are_said_to_fall_between_windows_of_thirty_days(
 ) -> None:
     [finding] = found(contracts, settings, "contract", horizon_days=30)
     assert finding.got.startswith("3 of 4 ends of contracts fall between two moments and into no label window")
-    assert (finding.severity, finding.todo) == ("warn", "say churn: {horizon_days: 31}")
+    assert (finding.severity, finding.todo) == ("warn", "say churn: {horizon_days: 31, horizons_days: [31, 60, 90]}")
     assert found(contracts, settings, "contract", horizon_days=31) == []
     [rarely] = found(contracts, settings, "contract", months=2, horizon_days=31)
     assert "as_of.every_months" in rarely.todo

@@ -43,3 +43,12 @@ def test_how_many_rows_a_rule_leaves_out_is_said_and_what_does_not_tell_is_asked
 def test_a_status_of_customers_leaves_nobody_out_but_test_accounts_are_no_customers() -> None:
     assert proposed("customers", "status", "active", "cancelled") is None
     assert proposed("customers", "is_test", "0", "1") == {"not": ["1"]}
+
+
+def test_a_mark_of_returns_is_no_doubt_where_their_amounts_are_negative() -> None:
+    kinds = Column("Type", pd.Series(["Mensualité", "Remboursement", "Livre"]))
+    amounts = Column("Montant", pd.Series(["10,50 €", "-24,90 €", "5,00 €"]))
+    told = row_rules("orders", [kinds], amounts)
+    assert told == ({}, ("Type: Remboursement (1) have negative amounts: returns, which count as such",))
+    positive = Column("Montant", pd.Series(["10,50 €", "24,90 €", "5,00 €"]))
+    assert row_rules("orders", [kinds], positive)[1][0].startswith("DOUBT: which rows count may stand in Type")
