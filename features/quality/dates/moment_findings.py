@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import ibis
 import pandas as pd
+import pyarrow as pa
 
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings
@@ -70,7 +71,7 @@ def _moments(checked: Mapping[str, ValidatedTable], settings: Settings, now: dat
     events = [table for table, _ in EVENTS] if settings.churn.kind == "contract" else [name]
     given = {n: checked[n] for n in dict.fromkeys(events) if n in checked}
     end = data_end(settings, newest_times(given), now)
-    first = min((part[time].min() for part in checked[name].parts([time])), default=pd.NaT)
+    first = pd.Series([part[time].min() for part in checked[name].parts([time])], dtype="datetime64[us]").min()
     try:
         return [] if end is None or pd.isna(first) else as_of_dates(first.to_pydatetime(), end, settings.as_of)
     except NotEnoughDataError:
@@ -82,7 +83,7 @@ def _contract_ends(one: ValidatedTable, grace_days: int) -> pd.Series:
     names = [n for n in TERMS if n in one.used.columns]
     rows = pd.concat(list(one.parts(names)), ignore_index=True)
     with connect_duckdb() as connection:
-        connection.register("contracts", rows)
+        connection.register("contracts", pa.Table.from_pandas(rows, preserve_index=False))
         contracts = ibis.duckdb.from_connection(connection).table("contracts")
         typed = contracts.cast({n: kind for n, kind in TERMS.items() if n in names})
         breaks = leaving_times(typed, grace_days)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
 
 from configs.settings import Settings
 from features.labels.value_sources import ValueSource, by_marks, marks, without_looking
 from features.quality.anomalies import Finding
 from features.quality.check import ValidatedTable
+from features.sql import connect_duckdb
 
 
 def value_findings(checked: Mapping[str, ValidatedTable], settings: Settings) -> list[Finding]:
@@ -36,7 +40,16 @@ def value_findings(checked: Mapping[str, ValidatedTable], settings: Settings) ->
 
 
 def _source(checked: Mapping[str, ValidatedTable]) -> ValueSource:
-    contracts = checked["subscriptions"].parts(["customer_id", "price_per_month"])
-    prices = ibis.union(*tables) if len(tables := [ibis.memtable(part) for part in contracts]) > 1 else tables[0]
+    """What value is made of; frames become tables of DuckDB, which cannot filter every join of frames."""
+    prices = pd.concat(list(checked["subscriptions"].parts(["customer_id", "price_per_month"])), ignore_index=True)
     orders = checked["orders"].parts(["customer_id", "ordered_at", "amount"])
-    return by_marks(marks(ibis.memtable(part), prices) for part in orders)
+    with connect_duckdb() as connection:
+        backend = ibis.duckdb.from_connection(connection)
+
+        def table(name: str, rows: pd.DataFrame) -> ir.Table:
+            connection.register("given", pa.Table.from_pandas(rows, preserve_index=False))
+            connection.execute(f"create or replace table {name} as select * from given")
+            return backend.table(name)
+
+        contracts = table("contracts", prices)
+        return by_marks(marks(table("orders", part), contracts) for part in orders)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pytest
 from configs.settings import Columns, Settings
 from features.quality import quality_gate
 from features.quality.anomalies import Finding
-from features.quality.check import check_tables
+from features.quality.check import ValidatedTable, check_tables
 
 NOW = datetime(2024, 9, 1, tzinfo=UTC)
 NO_COLUMNS = Columns(attributes=(), sensitive=(), exclude=())
@@ -51,6 +52,20 @@ def test_ends_of_long_months_are_said_to_fall_between_windows_of_thirty_days(
     assert found(contracts, settings, "contract", horizon_days=31) == []
     [rarely] = found(contracts, settings, "contract", months=2, horizon_days=31)
     assert "as_of.every_months" in rarely.todo
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_table_in_parts_is_counted_as_a_whole(
+    settings: Settings, contracts: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    whole = found(contracts, settings, "contract", horizon_days=30)
+
+    def parts(one: ValidatedTable, names: Sequence[str]) -> Iterator[pd.DataFrame]:
+        own = one.used[list(names)]
+        return (own.iloc[start : start + rows] for start in (len(own), *range(0, len(own), rows)))
+
+    monkeypatch.setattr(ValidatedTable, "parts", parts)
+    assert found(contracts, settings, "contract", horizon_days=30) == whole != []
 
 
 def test_who_fell_silent_long_before_the_next_moment_is_counted(settings: Settings) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -40,3 +43,18 @@ def test_a_load_says_what_value_is_made_of_until_the_settings_do(
     said = settings.model_copy(update={"clv": settings.clv.model_copy(update={"contracts": "fees"})})
     assert value_findings(checked, said) == []
     assert value_findings({"orders": checked["orders"]}, settings) == []
+
+
+def test_many_orders_in_parts_say_what_all_at_once_do(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = load(True, None)
+    for name, one in checked.items():
+        more = [one.used.assign(customer_id=one.used["customer_id"] + str(n)) for n in range(300)]
+        checked[name] = replace(one, used=pd.concat(more, ignore_index=True))
+    whole = value_findings(checked, settings)
+
+    def parts(one: ValidatedTable, names: Sequence[str]) -> Iterator[pd.DataFrame]:
+        own = one.used[list(names)]
+        return (own.iloc[start : start + 150] for start in range(0, len(own), 150))
+
+    monkeypatch.setattr(ValidatedTable, "parts", parts)
+    assert value_findings(checked, settings) == whole
