@@ -15,9 +15,11 @@ from configs.errors import ConfigError
 from configs.settings import Campaign, load
 
 
+BASE = load("default").decisions.campaign.model_dump()
+
+
 def plan(**given_: float | None) -> Campaign:
-    base = load("default").decisions.campaign.model_dump()
-    return Campaign(**{**base, "contact_cost": 1.0, "offer_cost": 10.0, "success_rate": 0.3, **given_})
+    return Campaign(**{**BASE, "contact_cost": 1.0, "offer_cost": 10.0, "success_rate": 0.3, **given_})
 
 
 def test_expected_profit_of_three_customers_by_hand() -> None:

@@ -86,7 +86,7 @@ def business(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     )
 
 
-@pytest.mark.parametrize("chunk_rows", [40, 1_000_000])
+@pytest.mark.parametrize("chunk_rows", [40, pytest.param(1_000_000, marks=pytest.mark.slow)])
 def test_a_business_of_hostile_names_lives_in_a_hostile_folder(
     chunk_rows: int, business: Settings, tmp_path: Path
 ) -> None:

@@ -63,6 +63,7 @@ assert logging.getLogger("feast").level == logging.getLogger("features").level =
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_feast_s_command_line_registers_the_same_and_takes_no_row_away(fresh: Workspace) -> None:
     ids = sorted(pd.read_parquet(fresh.tables / "customers.parquet")["customer_id"])
     before = feature_store.OnlineFeatures(fresh).read(ids)

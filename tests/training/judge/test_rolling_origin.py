@@ -40,7 +40,7 @@ def quick(settings: Settings) -> Settings:
     return settings.model_copy(update={"tuning": settings.tuning.model_copy(update=update), "clv": clv})
 
 
-@pytest.mark.parametrize("task", ["churn", "clv"])
+@pytest.mark.parametrize("task", ["churn", pytest.param("clv", marks=pytest.mark.slow)])
 def test_what_came_after_a_moment_changes_nothing_that_is_forecast_at_it(task: str, quick: Settings) -> None:
     data = dataset(task)
     first = evaluation_as_ofs(data, quick, 3)[0]
