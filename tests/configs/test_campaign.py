@@ -14,7 +14,6 @@ from configs.campaign import LEAST_SHARE, at_stake, break_even, expected_profit
 from configs.errors import ConfigError
 from configs.settings import Campaign, load
 
-
 BASE = load("default").decisions.campaign.model_dump()
 
 
