@@ -48,7 +48,7 @@ def run(command: str, place: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_the_page_leads_from_own_files_to_scores(folder: Path) -> None:
     commands = [c for c in COMMANDS if " serve " not in c]
-    assert [c.split()[1] for c in commands] == ["init", "ingest", "run", "ingest", "features", "erase"]
+    assert [c.split()[1] for c in commands] == ["init", "ingest", "run", "ingest", "features", "score", "erase"]
     for command in commands:
         done = run(command, folder)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
