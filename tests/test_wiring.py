@@ -165,6 +165,7 @@ def _same_but_for_reference(one: Bundle, other: Bundle) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_a_drifted_column_is_found_against_the_customers_that_the_model_learned_from(
     copied: Workspace, settings: Settings
 ) -> None:

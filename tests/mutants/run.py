@@ -19,6 +19,7 @@ from mutants import MUTANTS, Mutant
 ROOT = Path(__file__).parents[2]
 LEAST_SHARE = 0.95
 SECONDS = 900
+EVERY = "slow or not slow"  # marks of the tests that are asked
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", "state", "mlruns", "__pycache__", ".*_cache", ".hypothesis")
 
 
@@ -31,7 +32,7 @@ def survives(mutant: Mutant) -> bool:
         path = place / mutant.file
         path.write_text(path.read_text("utf-8").replace(mutant.line, mutant.change), "utf-8")
         tests = [name for name in mutant.tests if (place / name).exists()]
-        command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "--no-header", *tests]
+        command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "--no-header", "-m", EVERY, *tests]
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(

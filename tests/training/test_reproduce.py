@@ -19,6 +19,7 @@ from training.reproduce import _recorded_search, compare, reproduce
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.slow
 def test_a_model_made_again_is_the_same_in_every_byte_and_nothing_is_written(lived: Workspace, staycast: Run) -> None:
     before = {p: p.read_bytes() for p in (lived.root / "state").rglob("*") if p.is_file()}
     versions = catalog.versions(lived, "churn")

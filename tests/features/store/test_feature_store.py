@@ -51,6 +51,7 @@ def test_registering_and_filling_the_store_prints_nothing(fresh: Workspace, capf
     assert captured.out == captured.err == ""
 
 
+@pytest.mark.slow
 def test_an_import_of_the_store_changes_neither_environment_nor_loggers() -> None:
     code = """
 import logging, os
