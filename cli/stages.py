@@ -58,9 +58,7 @@ def features(s: Session) -> dict[str, Any]:
             is_there,
             False,
         )
-        quality_verdict.note_features_load(
-            s.workspace
-        )  # a load with the same rows: what was built before is of it, too
+        quality_verdict.note_features_load(s.workspace)  # features reused for a load with the same rows are of it, too
     return result
 
 

@@ -174,18 +174,13 @@ def calibration_error_by_chance(
         The same seed gives the same numbers.
     """
     p = np.asarray(p, dtype=np.float64)
-    rng, (whose, of) = np.random.default_rng(seed), _numbered(customers)
-    bins = quantile_bins(p, n_bins)
+    rng, bins = np.random.default_rng(seed), quantile_bins(p, n_bins)
+    ids, whose = np.unique(np.asarray(customers), return_inverse=True)
     errors = np.empty(draws)
     for i in range(draws):
-        gaps = np.bincount(bins, weights=p - (rng.random(of)[whose] < p), minlength=n_bins)
+        gaps = np.bincount(bins, weights=p - (rng.random(len(ids))[whose] < p), minlength=n_bins)
         errors[i] = np.abs(gaps).sum() / len(p)
     return float(errors.mean()), float(np.quantile(errors, 0.99))
-
-
-def _numbered(customers: ArrayLike) -> tuple[NDArray[np.intp], int]:
-    ids, numbers = np.unique(np.asarray(customers), return_inverse=True)
-    return numbers, len(ids)
 
 
 def top_decile_lift(y: ArrayLike, p: ArrayLike) -> float:

@@ -17,7 +17,7 @@ from configs.settings import Settings, merged_with_default
 from configs.workspace import Workspace
 from training.data.task_rows import labelled
 from training.fit.boosters import form_by_name
-from training.fit.recipe import OnProgress, search_and_fit, search_facts
+from training.fit.recipe import OnProgress, fit_prior, search_and_fit, search_facts
 from training.fit.search import SearchResult, no_search
 from training.model import catalog
 from training.model.bundle import Task, sha256
@@ -131,7 +131,11 @@ def reproduce(
     _require_same_data(version, data.fingerprint, settings, documents)
     with tempfile.TemporaryDirectory() as folder:
         chosen = _recorded_search(documents["search"]) if given_search else None
-        models = search_and_fit(settings, workspace, data, on_progress, Workspace(Path(folder)), chosen)
+        registered, _ = model_registry.bundles(workspace, task, version.version)
+        if registered.basis == "prior":  # it may stand in for a refused candidate: today's search would learn trees
+            models = fit_prior(settings, workspace, data, registered.info.get("why", ""))
+        else:
+            models = search_and_fit(settings, workspace, data, on_progress, Workspace(Path(folder)), chosen)
         models.final.save(Path(folder) / "files" / "bundle")
         (models.judged or models.final).save(Path(folder) / "files" / "judged")
         files = compare(catalog.files(workspace, version), Path(folder) / "files")

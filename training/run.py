@@ -18,8 +18,7 @@ from training.data.task_rows import holdout, labelled, plan_if_any
 from training.fingerprints import training_fingerprint
 from training.fit import search
 from training.fit.assembly import FittedModels
-from training.fit.recipe import OnProgress, prepare, rows_of_stayers, search_and_fit
-from training.fit.small_data import fit_small_data
+from training.fit.recipe import OnProgress, fit_prior, prepare, search_and_fit
 from training.judge import campaign_backtest, gates
 from training.judge.examination import Examination, examine
 from training.judge.verdict import judge, require_unseen
@@ -113,7 +112,7 @@ def train(
     trained = _judge_and_record(settings, workspace, data, models, by, started_at)
     if not trained.decision.promote and _may_stand_in(settings, workspace, task, models):
         why = f"{trained.version.label} was refused: {'; '.join(trained.decision.reasons)}"
-        prior = fit_small_data(settings, data, plan_if_any(data, settings), rows_of_stayers(workspace), why)
+        prior = fit_prior(settings, workspace, data, why)
         stand_in = _judge_and_record(settings, workspace, data, prior, by, datetime.now(UTC))
         trained = replace(trained, stand_in=stand_in)
     on_progress("record", 1, 1)

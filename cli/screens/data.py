@@ -84,13 +84,7 @@ RESTS_ON = {"trees": "trees would answer", "prior": "a prior alone would answer"
 
 def _expected(entry: Mapping[str, str]) -> Text:
     """What a model would rest on, and why."""
-    why = (
-        f" ({entry['why']})"
-        if entry["why"] and entry["basis"] == "trees"
-        else f": {entry['why']}"
-        if entry["why"]
-        else ""
-    )
+    why = f": {entry['why']}" if entry["why"] else ""
     return Text(f"{entry['model']}: {RESTS_ON[entry['basis']]}{why}", style="red" if entry["basis"] == "none" else "")
 
 

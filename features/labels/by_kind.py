@@ -175,7 +175,7 @@ def _known_after(newest: Any, settings: Settings, loaded_at: datetime | None) ->
     """Up to when is known what a newest time tells, see `data_end`: never later than the load, by no clock."""
     time = pd.Timestamp(newest).to_pydatetime()
     just_after = time + timedelta(microseconds=1)
-    if not _is_date(time):
+    if time != pd.Timestamp(time).normalize():  # no date alone
         return just_after
     ends = time + timedelta(days=1)
     if loaded_at is not None:
@@ -183,11 +183,6 @@ def _known_after(newest: Any, settings: Settings, loaded_at: datetime | None) ->
         clocks = (loaded.tz_convert(zone).tz_localize(None) for zone in ("UTC", settings.time_zone))
         ends = min(ends, *(clock.to_pydatetime() for clock in clocks))
     return max(just_after, ends)
-
-
-def _is_date(time: Any) -> bool:
-    """True for a date alone: midnight UTC."""
-    return bool(pd.Timestamp(time) == pd.Timestamp(time).normalize())
 
 
 def end_of_known(tables: Mapping[str, ir.Table], settings: Settings, loaded_at: datetime | None = None) -> datetime:

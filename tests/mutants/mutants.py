@@ -144,7 +144,7 @@ MUTANTS = [
     *mutants_of(
         "training/model/catalog.py",
         "tests/training/model/test_catalog.py",
-        ("versions(workspace, model) if CHAMPION in v.aliases", "versions(workspace, model) if v.aliases or True"),
+        ("if CHAMPION in v.aliases", "if v.aliases or True"),
         ("ORDER BY version DESC", "ORDER BY version"),
         ('f"WHERE name = ? AND {LIVING}', 'f"WHERE name = ?'),
     ),

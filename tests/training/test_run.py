@@ -12,6 +12,7 @@ from training import run
 from training.data.leakage import LeakError
 from training.data.task_rows import feature_rows
 from training.registry import ledger, model_registry, runs
+from training.reproduce import reproduce
 
 
 def leaky(workspace: Workspace) -> None:
@@ -95,6 +96,7 @@ def test_a_refused_candidate_leaves_a_prior_to_answer_until_a_model_that_learned
         assert trained.stand_in is not None and trained.stand_in.version.label == f"churn/{first + 1}"
         _, serving = model_registry.named_champion_bundles(fresh, "churn")[0]
         assert serving.basis == "prior" and serving.info["why"].startswith(f"churn/{first} was refused: AUC")
+    assert reproduce(fresh, "churn/4").identical
     actions = [(e.action, e.version) for e in ledger.read(fresh.ledger) if e.model == "churn"]
     assert actions == [("reject", "1"), ("promote", "2"), ("reject", "3"), ("promote", "4")]
 

@@ -65,8 +65,7 @@ def search_and_fit(
     except NotEnoughDataError as error:
         if settings.minimum.below != "prior":
             raise
-        why = "; ".join(shortage(data, settings.minimum)) or str(error)
-        return fit_small_data(settings, data, plan_if_any(data, settings), rows_of_stayers(workspace), why)
+        return fit_prior(settings, workspace, data, "; ".join(shortage(data, settings.minimum)) or str(error))
     name = training_fingerprint(settings, workspace, data.task)
     result = chosen or search.search(
         data.task, folds, settings.tuning, search_in, name, lambda done, of: on_progress("search", done, of)
@@ -77,6 +76,11 @@ def search_and_fit(
     return FittedModels(
         plan, result, judged, assembly.with_facts(final, why="; ".join(shortened(plan, data, settings)))
     )
+
+
+def fit_prior(settings: Settings, workspace: Workspace, data: Dataset, why: str) -> FittedModels:
+    """Fit a prior alone, see `training.fit.small_data`; `why`: why no trees answer, for people."""
+    return fit_small_data(settings, data, plan_if_any(data, settings), rows_of_stayers(workspace), why)
 
 
 def prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[search.FoldData]]:

@@ -83,7 +83,11 @@ def versions(workspace: Workspace, model: str) -> list[Version]:
 
 def champion(workspace: Workspace, model: str) -> Version | None:
     """The version that serves, or None."""
-    return next((v for v in versions(workspace, model) if CHAMPION in v.aliases), None)
+    return _serving(versions(workspace, model))
+
+
+def _serving(known: list[Version]) -> Version | None:
+    return next((v for v in known if CHAMPION in v.aliases), None)
 
 
 def require_champion(workspace: Workspace, model: str) -> Version:
@@ -99,7 +103,7 @@ def require_champion(workspace: Workspace, model: str) -> Version:
             f"no model registry at '{workspace.mlruns}': run `staycast train` first, or give --workspace"
         )
     known = versions(workspace, model)
-    version = next((v for v in known if CHAMPION in v.aliases), None)
+    version = _serving(known)
     if version is None:
         raise RegistryError(
             f"no version of the model '{model}' carries the alias '{CHAMPION}' in '{workspace.mlruns}': "
