@@ -59,10 +59,10 @@ from training.data.split import rolling_origin  # noqa: E402
 from training.data.task_rows import labelled  # noqa: E402
 from training.fit.horizons import churn_label_at  # noqa: E402
 from training.judge.baselines import numbers_rule, past_rate, recency_rule  # noqa: E402
-from training.judge.examination import tiers_at  # noqa: E402
 from training.judge.rolling_origin import evaluation_as_ofs, matured_rows, train_on  # noqa: E402
 from training.metrics import margin_interval  # noqa: E402
 from training.model.bundle import Bundle  # noqa: E402
+from training.model.tiers import tier_edges, tiers  # noqa: E402
 from training.priors import expectation  # noqa: E402
 from training.priors.order_model import OrderModel  # noqa: E402
 from training.priors.purchases import PurchasePrior  # noqa: E402
@@ -245,13 +245,13 @@ def over_time(
     for as_of in evaluation_as_ofs(data, settings, count):
         log.print(f"{name} {task}: {as_of:%Y-%m-%d}")
         past, rows = matured_rows(data, settings, as_of), data.at([as_of])
-        bundle, _ = train_on(past, settings, as_of)
+        bundle, _ = train_on(past, settings, as_of, rows)
         matrix = bundle.encode(rows)
         forecasts = rows[["customer_id", "as_of", "label"]].assign(Staycast=bundle.predict(matrix))
         if task == "clv":
             low, high = bundle.bounds(forecasts["Staycast"].to_numpy(), matrix)
             new = rows["tenure_days"] < settings.decisions.stages.new_days
-            tier = tiers_at(forecasts.rename(columns={"Staycast": "forecast"}), settings.decisions.tiers)
+            tier = tiers(forecasts["Staycast"].to_numpy(), tier_edges(bundle, settings.decisions.tiers))
             forecasts = forecasts.assign(low=low, high=high, tier=tier, custom=np.where(new, "new", "known longer"))
         else:
             horizons_by_date.append(all_horizons(bundle, rows, settings))

@@ -1,7 +1,6 @@
 """From numbers to words: risk band, value tier, stage of life, and the action that follows. Pure.
 
-Edges of bands and rules of actions are the business's own settings; edges of tiers come from the value model's
-reference customers, so that a tier is a share of customers, not an amount.
+Edges of bands and rules of actions are the business's own settings; tiers see `training.model.tiers`.
 """
 
 from __future__ import annotations
@@ -11,13 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from configs.settings import Bands, Churn, Rule, Stages, Tiers
+from configs.settings import Bands, Churn, Rule, Stages
 from features.labels.eligibility import numbers
 from serving.answer.event_time import NOTICE_COLUMNS
-from training.model.bundle import Bundle
 
 BANDS = ("low", "watch", "high", "critical")
-TIERS = ("bronze", "silver", "gold", "diamond")
 RECENT_DAYS = 90
 ORDER_COLUMNS = ("tenure_days", "days_since_last_order", "spend_90d", "spend_total")
 CONTRACT_COLUMNS = ("contracts_active", "contracts_booked", "subscribed_days", "price_now", "price_change")
@@ -38,27 +35,6 @@ def bands(probability: np.ndarray, edges: Bands) -> list[str]:
     """
     positions = np.searchsorted([edges.watch, edges.high, edges.critical], probability, side="right")
     return [BANDS[i] for i in positions]
-
-
-def tier_edges(bundle: Bundle, shares: Tiers) -> tuple[float, float, float]:
-    """Expected values above which silver, gold and diamond begin, from the reference customers of the model."""
-    from_top = np.cumsum([shares.diamond, shares.gold, shares.silver])[::-1]
-    silver, gold, diamond = (bundle.quantile(1 - float(share)) for share in from_top)
-    return silver, gold, diamond
-
-
-def tiers(expected: np.ndarray, edges: tuple[float, float, float]) -> list[str]:
-    """Value tier of each expected value, shape (n,).
-
-    A value on an edge belongs to the tier below: where many customers share one value, no tier takes more than
-    its share.
-
-    Examples
-    --------
-    >>> tiers(np.array([10.0, 10.1, 55.0, 900.0]), (10.0, 50.0, 100.0))
-    ['bronze', 'silver', 'gold', 'diamond']
-    """
-    return [TIERS[i] for i in np.searchsorted(edges, expected, side="left")]
 
 
 def order_stages(frame: pd.DataFrame, edges: Stages, activity_days: int) -> list[str]:

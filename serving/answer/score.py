@@ -21,6 +21,7 @@ from serving.answer.campaign import campaign_decision
 from serving.answer.champion import Champions
 from serving.answer.event_time import event_days
 from training.model.bundle import Bundle
+from training.model.tiers import tier_edges, tiers
 
 Row = dict[str, Any]
 BASES = ("prior", "hybrid", "model")
@@ -241,7 +242,7 @@ def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings
     expected = _require_finite(bundle.predict(matrix), bundle.task)
     low, high = bundle.bounds(expected, matrix)
     expected, low, high = expected + 0.0, low + 0.0, high + 0.0  # no minus zero
-    tiers = decide.tiers(expected, decide.tier_edges(bundle, settings.decisions.tiers))
+    of_tier = tiers(expected, tier_edges(bundle, settings.decisions.tiers))
     basis = basis_of(bundle)
     shared = {
         "coverage": bundle.interval.coverage if bundle.interval else None,
@@ -251,7 +252,7 @@ def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings
     bodies = (
         {"expected": e, "low": lo, "high": hi, **shared, "tier": tier, "percentile": percentile, "basis": basis}
         for e, lo, hi, tier, percentile in zip(
-            expected.tolist(), low.tolist(), high.tolist(), tiers, bundle.percentile(expected).tolist(), strict=True
+            expected.tolist(), low.tolist(), high.tolist(), of_tier, bundle.percentile(expected).tolist(), strict=True
         )
     )
     return [

@@ -41,7 +41,7 @@ MUTANTS = [
         WIRING,
         ("assembly.learn(early, plan.train_for_holdout, result", "assembly.learn(whole, plan.final, result"),
         ("assembly.learn(whole, plan.final, result", "assembly.learn(early, plan.train_for_holdout, result"),
-        ("scale_rows, settings)\n    later = earlier +", "scale_rows, settings)\n    later ="),
+        ("then, settings)\n    later = earlier +", "then, settings)\n    later ="),
         (
             "    earlier = assembly.validation_scores(folds, result, seed)\n",
             "    earlier = assembly.score_rows(*assembly.learn(early, plan.train_for_holdout, result, settings), early.training_rows(plan.holdout))\n",

@@ -126,11 +126,13 @@ def _fit(
     """
     early, whole = data
     seed, scale_rows = settings.tuning.seed, population(workspace, whole.task, settings)
+    by_time = whole.by == "as_of"
+    then = population(workspace, whole.task, settings, max(plan.holdout)) if by_time else scale_rows
     earlier = assembly.validation_scores(folds, result, seed)
     on_progress("fit", 1, 3)
     fitted, encoder = assembly.learn(early, plan.train_for_holdout, result, settings)
-    begins = min(plan.holdout) if whole.by == "as_of" else None
-    judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, scale_rows, settings)
+    begins = min(plan.holdout) if by_time else None
+    judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, then, settings)
     later = earlier + assembly.score_rows(fitted, encoder, whole.training_rows(plan.holdout))
     on_progress("fit", 2, 3)
     fitted, encoder = assembly.learn(whole, plan.final, result, settings)
@@ -139,9 +141,12 @@ def _fit(
     return judged, final
 
 
-def population(workspace: Workspace, task: Task, settings: Settings) -> pd.DataFrame:
-    """Feature rows of the newest as-of date whose customers the model is asked about; who has left is not."""
-    return rows_asked_about(rows_of_stayers(workspace), task, settings)
+def population(workspace: Workspace, task: Task, settings: Settings, until: pd.Timestamp | None = None) -> pd.DataFrame:
+    """Feature rows of the newest as-of date whose customers the model is asked about; who has left is not.
+
+    Of dates up to `until`: so the tiers of a model that is judged are those that it would have served.
+    """
+    return rows_asked_about(rows_of_stayers(workspace), task, settings, until)
 
 
 def rows_of_stayers(workspace: Workspace) -> pd.DataFrame:

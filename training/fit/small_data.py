@@ -75,7 +75,9 @@ def fit_small_data(
     judged = None
     if plan is not None:
         earlier = data.newest(plan.train_for_holdout)
-        judged = _bundle(form, settings, data, plan.train_for_holdout, feature_rows, population, earlier)
+        until = max(plan.holdout) if data.by == "as_of" else None
+        then = rows_asked_about(feature_rows, data.task, settings, until)
+        judged = _bundle(form, settings, data, plan.train_for_holdout, feature_rows, then, earlier)
     as_ofs = plan.final if plan else tuple(sorted(data.frame[data.by].unique()))
     final = _bundle(form, settings, data, as_ofs, feature_rows, population)
     return FittedModels(plan, result, judged, assembly.with_facts(final, why=why))
@@ -95,9 +97,12 @@ def small_data_model_at(settings: Settings, past: Dataset, feature_rows: pd.Data
     return _bundle(form_for(past, settings), settings, past, tuple(past.as_ofs), feature_rows, population)
 
 
-def rows_asked_about(feature_rows: pd.DataFrame, task: Task, settings: Settings) -> pd.DataFrame:
-    """The rows of the newest as-of date whose customers a model is asked about."""
-    newest = feature_rows[feature_rows["as_of"] == feature_rows["as_of"].max()]
+def rows_asked_about(
+    feature_rows: pd.DataFrame, task: Task, settings: Settings, until: pd.Timestamp | None = None
+) -> pd.DataFrame:
+    """The rows of the newest as-of date, up to `until`, whose customers a model is asked about."""
+    past = feature_rows if until is None else feature_rows[feature_rows["as_of"] <= until]
+    newest = past[past["as_of"] == past["as_of"].max()]
     if task == "churn":
         newest = newest[is_active(newest, settings.churn)]
     return newest.reset_index(drop=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from configs.settings import Settings, Tiers
+from configs.settings import Settings
 from training.data.treatment import untreated_weights, weighted_metrics
 from training.fit.assembly import forecast
 from training.fit.horizons import churn_label_at
@@ -27,6 +27,7 @@ from training.metrics import (
     value_metrics,
 )
 from training.model.bundle import Bundle
+from training.model.tiers import tier_edges, tiers
 
 HEADLINE: dict[str, dict[str, Callable[..., float]]] = {
     "churn": {"auc": auc, "log_loss": log_loss},
@@ -110,7 +111,8 @@ def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings
     cuts = {**_tenure(holdout, settings), **{name: holdout[name] for name in bundle.categories}}
     rows = forecast(bundle, holdout).assign(baseline=baseline, **cuts)
     if bundle.task == "clv":
-        cuts["tier"] = tiers_at(rows, settings.decisions.tiers)
+        edges = tier_edges(bundle, settings.decisions.tiers)
+        cuts["tier"] = pd.Series(tiers(rows["forecast"].to_numpy(), edges), index=rows.index)
         rows = rows.assign(tier=cuts["tier"])
     measure = partial(measure_rows, task=bundle.task)
     slices = [by_slice(rows, name, measure).rename(columns={name: "value"}) for name in cuts]
@@ -193,13 +195,6 @@ def interval_coverage_by_group(examination: Examination) -> dict[str, tuple[floa
         return {}
     rows = slices[(slices["slice"] == "tier") | ((slices["slice"] == "custom") & (slices["value"] == NEW))]
     return {str(r["value"]): (float(r["coverage"]), int(r["n"])) for r in rows.to_dict("records")}
-
-
-def tiers_at(rows: pd.DataFrame, tiers: Tiers) -> pd.Series:
-    """The tier of each forecast among those of its moment, by the shares that each tier takes."""
-    rank = rows.groupby("as_of")["forecast"].rank(pct=True, ascending=False, method="first")
-    edges = np.cumsum([0.0, tiers.diamond, tiers.gold, tiers.silver])
-    return pd.cut(rank, [*edges, 1.0], labels=["diamond", "gold", "silver", "bronze"]).astype(object)
 
 
 def _tenure(rows: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:

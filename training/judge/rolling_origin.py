@@ -148,7 +148,7 @@ def evaluate_rolling(
         try:
             if may_be_prior:
                 require_enough(past, settings.minimum)
-            bundle, by_time = train_on(past, settings, as_of)
+            bundle, by_time = train_on(past, settings, as_of, rows_asked)
         except NotEnoughDataError:
             if not may_be_prior:
                 raise
@@ -163,7 +163,9 @@ def evaluate_rolling(
     return RollingEvaluation(all_rows, data.task, names.pop(), tuple(by_customer), tuple(from_prior))
 
 
-def train_on(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> tuple[Bundle, bool]:
+def train_on(
+    past: Dataset, settings: Settings, until: pd.Timestamp | None, asked: pd.DataFrame | None = None
+) -> tuple[Bundle, bool]:
     """Search and fit on all rows of a data set; and whether the search could go by time.
 
     Parameters
@@ -174,6 +176,8 @@ def train_on(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> t
         Of the business; the search takes its budget.
     until
         No outcome of another horizon past this moment may be seen; None: all that is labelled.
+    asked
+        The customers who are asked about: they make the scale of percentiles and tiers. None: those of the newest date.
 
     Raises
     ------
@@ -191,7 +195,7 @@ def train_on(past: Dataset, settings: Settings, until: pd.Timestamp | None) -> t
         result = search.search(past.task, folds, settings.tuning.alone, Workspace(Path(folder)), "rolling")
     fitted, encoder = assembly.learn(past, as_ofs, result, settings)
     validation = assembly.validation_scores(folds, result, seed)
-    population = past.newest(as_ofs)
+    population = past.newest(as_ofs) if asked is None else asked
     return assembly.assemble(fitted, encoder, validation, past, as_ofs, until, population, settings), bool(by_time)
 
 

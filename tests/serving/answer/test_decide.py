@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import NotReadyError
-from configs.settings import Bands, Rule, Settings, Stages, Tiers
+from configs.settings import Bands, Rule, Settings, Stages
 from features.labels.eligibility import is_active
 from serving.answer import decide
-from serving.answer.champion import Champions
+from training.model.tiers import TIERS
 
 BANDS = Bands(watch=0.1, high=0.25, critical=0.5)
 STAGES = Stages(new_days=60, growing_ratio=1.25, declining_ratio=0.75)
@@ -46,22 +44,6 @@ def test_a_higher_probability_never_has_a_lower_band(probabilities: list[float])
     rising = np.sort(probabilities)
     places = [decide.BANDS.index(b) for b in decide.bands(rising, BANDS)]
     assert places == sorted(places)
-
-
-def test_each_tier_takes_its_share_of_the_reference_customers(champions: Champions) -> None:
-    values = np.linspace(1.0, 1000.0, 2001)
-    scale = tuple(np.quantile(values, np.linspace(0, 1, 101)).tolist())
-    edges = decide.tier_edges(
-        replace(champions.clv.bundle, quantiles=scale), Tiers(diamond=0.05, gold=0.15, silver=0.30)
-    )
-    shares = pd.Series(decide.tiers(values, edges)).value_counts(normalize=True)
-    assert shares.to_dict() == pytest.approx({"bronze": 0.5, "silver": 0.3, "gold": 0.15, "diamond": 0.05}, abs=0.001)
-
-
-def test_where_all_customers_share_one_value_none_is_in_a_higher_tier(champions: Champions) -> None:
-    same = replace(champions.clv.bundle, quantiles=(0.0,) * 101)
-    edges = decide.tier_edges(same, Tiers(diamond=0.05, gold=0.15, silver=0.30))
-    assert decide.tiers(np.zeros(3), edges) == ["bronze"] * 3
 
 
 @pytest.mark.parametrize(
@@ -148,7 +130,7 @@ def test_every_customer_gets_an_action_under_the_default_rules(settings: Setting
     codes = {
         decide.action(rules, band, tier, stage).code
         for band in (*decide.BANDS, None)
-        for tier in (*decide.TIERS, None)
+        for tier in (*TIERS, None)
         for stage in (*stages, None)
     }
     assert codes == {rule.code for rule in rules}

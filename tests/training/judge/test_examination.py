@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -12,14 +13,19 @@ from configs.workspace import Workspace
 from training.data.task_rows import holdout
 from training.judge.examination import examine, interval_coverage_by_group
 from training.model import catalog
+from training.model.tiers import tier_edges, tiers
 from training.registry import model_registry
 
 
 @pytest.fixture(scope="module")
-def examination(lived: Workspace):
+def judged(lived: Workspace):
     present = catalog.champion(lived, "clv")
     assert present is not None
-    _, judged = model_registry.bundles(lived, "clv", present.version)
+    return model_registry.bundles(lived, "clv", present.version)[1]
+
+
+@pytest.fixture(scope="module")
+def examination(lived: Workspace, judged):
     held_out, train = holdout(load("test"), lived, "clv")
     return examine(judged, held_out, train, load("test"))
 
@@ -37,6 +43,14 @@ def test_tiers_go_by_the_forecast_and_take_their_shares(examination) -> None:
     assert least["diamond"] > least["gold"] > least["silver"] > least["bronze"]
     share = (examination.rows["tier"] == "diamond").mean()
     assert share == pytest.approx(load("test").decisions.tiers.diamond, abs=0.01)
+
+
+def test_a_tier_that_is_judged_is_the_one_that_would_be_served(lived: Workspace, judged, examination) -> None:
+    forecasts = examination.rows["forecast"].to_numpy()
+    assert examination.rows["tier"].tolist() == tiers(forecasts, tier_edges(judged, load("test").decisions.tiers))
+    held_out, train = holdout(load("test"), lived, "clv")
+    of_richer_customers = replace(judged, quantiles=tuple(q + forecasts.max() for q in judged.quantiles))
+    assert set(examine(of_richer_customers, held_out, train, load("test")).rows["tier"]) == {"bronze"}
 
 
 def test_coverage_over_all_is_the_mean_of_its_groups(examination) -> None:
