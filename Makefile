@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCK := deploy/requirements-dev.txt
 UV_LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
-.PHONY: help setup demo readme tables test test-slow mutants lint lock bench clean
+.PHONY: help setup demo readme tables accuracy test test-slow mutants lint lock bench clean
 .DEFAULT_GOAL := demo
 
 help: ## what each target does
@@ -30,6 +30,9 @@ readme: demo ## README's figures, sample answer and picture, from the demo's run
 
 tables: setup ## the tables and columns in docs/own-data.md, from the code
 	$(BIN)/python docs/tables.py
+
+accuracy: setup ## the tables in docs/accuracy.md, from the results of bench/accuracy.py --page
+	$(BIN)/python docs/accuracy.py
 
 test: setup ## all tests but the slow ones
 	$(BIN)/python -m pytest

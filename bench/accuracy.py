@@ -2,8 +2,8 @@
 
 python bench/accuracy.py [--sets completejourney online_retail telco cdnow synthetic] [--tasks churn clv]
                          [--origins 4] [--churn-origins 7] [--trials 24] [--draws 400]
-                         [--rivals PYTHON [--rival-seconds 30]]
-                         [--data FOLDER] [--json accuracy.json]
+                         [--rivals PYTHON [--rival-seconds 30] [--rival-names FLAML AutoGluon CatBoost]]
+                         [--data FOLDER] [--json accuracy.json] [--page [docs/accuracy.md]]
 
 At every moment all contestants learn from what was known at that moment and forecast the same customers. A cell is the
 number over all moments, and the median of the moments; below it the 95 % interval of ours less theirs, by bootstrap
@@ -12,7 +12,10 @@ Below churn stands how far its probabilities are off at every horizon, beside wh
 over more moments than value has, as months differ and the outcomes of the longest horizon are not known at the newest.
 Synthetic: the truth is known. Two oracles stand beside ours: one knows the hidden state of every customer, which no
 data tells; the other knows how customers are made, and of each what was recorded: no model can do better than this one.
-Rivals are FLAML and AutoGluon, from an environment of their own (see bench/rivals.py); they search on our early folds.
+Value is told of all customers, and of the active ones alone (who ordered within churn.activity_days).
+Rivals are FLAML, AutoGluon and CatBoost, from an environment of their own (see bench/rivals.py); they search on our
+early folds. ``--page`` keeps each contest's figures beside the page, with the command that made them, and writes its
+tables into it.
 """
 
 from __future__ import annotations
@@ -20,12 +23,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +52,14 @@ sys.path.insert(0, str(ROOT))
 
 import cdnow as cdnow_bench  # noqa: E402
 
+from bench.contestants import Forecast, few_columns, one_hot  # noqa: E402
 from bench.synthetic_posterior import churn_probability_given_history  # noqa: E402
 from configs import settings as configs  # noqa: E402
 from configs.errors import NotEnoughDataError  # noqa: E402
 from configs.settings import Settings  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
+from docs.accuracy import PAGE, write_result  # noqa: E402
+from features.labels.eligibility import is_active  # noqa: E402
 from features.simulation.shop import generate, true_churn_probability  # noqa: E402
 from training import metrics  # noqa: E402
 from training.data.dataset import Dataset, learn_encoder  # noqa: E402
@@ -69,9 +77,8 @@ from training.priors.purchases import PurchasePrior  # noqa: E402
 
 RFM = ["days_since_last_order", "orders_total", "spend_total", "tenure_days"]
 PERFECT = 500
-RIVALS = ("FLAML", "AutoGluon")
-KEYS = ("customer_id", "as_of", "label", "low", "high", "tier", "custom", "fold")
-Forecast = Callable[[pd.DataFrame, pd.DataFrame], np.ndarray]
+RIVALS = ("FLAML", "AutoGluon", "CatBoost")
+KEYS = ("customer_id", "as_of", "label", "low", "high", "tier", "custom", "active", "fold")
 CHURN = {
     "AUC": (metrics.auc, "higher"),
     "log loss": (metrics.log_loss, "lower"),
@@ -93,6 +100,7 @@ class Contest:
     name: str
     measures: dict[str, tuple[Callable[..., float], str]]
     rows: pd.DataFrame  # customer_id, as_of, label, one column a contestant; "Staycast" is ours
+    key: str  # of its tables on the page
     horizons: pd.DataFrame | None = None  # churn: customer_id, as_of, days, forecast, churned of every horizon of ours
 
     @property
@@ -102,10 +110,11 @@ class Contest:
 
 @dataclass(frozen=True)
 class Rivals:
-    """Where FLAML and AutoGluon live, and how long each may search at each moment."""
+    """Where FLAML, AutoGluon and CatBoost live, how long each may search at each moment, and which of them do."""
 
     python: Path
     seconds: int
+    names: tuple[str, ...] = RIVALS
 
 
 def prepare(config: str, changes: dict[str, Any], place: Path, data: Path) -> tuple[Settings, Workspace]:
@@ -193,6 +202,7 @@ def churn_others(data: Dataset, settings: Settings, everyone: pd.DataFrame) -> d
         "recency rule": recency,
         "logistic regression on RFM": regression,
         "plain LightGBM": plain_trees("binary", data, seed),
+        "LightGBM on RFM, regularised": few_columns("binary", seed),
         "Pareto/NBD": pareto,
     }
 
@@ -222,6 +232,7 @@ def value_others(data: Dataset, settings: Settings) -> dict[str, Forecast]:
         "past rate": rate,
         "plain LightGBM, squared error": plain_trees("regression", data, seed),
         "plain LightGBM, Tweedie": plain_trees("tweedie", data, seed),
+        "LightGBM on RFM, regularised Tweedie": few_columns("tweedie", seed),
         "Pareto/NBD x gamma-gamma": pareto,
         "BG/NBD x gamma-gamma": bg_nbd,
     }
@@ -240,7 +251,7 @@ def over_time(
     data = labelled(settings, workspace, task)
     everyone = pd.read_parquet(workspace.features / "rows.parquet", columns=["as_of", *expectation.COLUMNS])
     others = churn_others(data, settings, everyone) if task == "churn" else value_others(data, settings)
-    others |= {n: rival(n, data, settings, rivals) for n in RIVALS if rivals}
+    others |= {n: rival(n, data, settings, rivals) for n in rivals.names} if rivals else {}
     parts, horizons_by_date = [], []
     for as_of in evaluation_as_ofs(data, settings, count):
         log.print(f"{name} {task}: {as_of:%Y-%m-%d}")
@@ -253,13 +264,23 @@ def over_time(
             new = rows["tenure_days"] < settings.decisions.stages.new_days
             tier = tiers(forecasts["Staycast"].to_numpy(), tier_edges(bundle, settings.decisions.tiers))
             forecasts = forecasts.assign(low=low, high=high, tier=tier, custom=np.where(new, "new", "known longer"))
+            forecasts["active"] = is_active(rows, settings.churn)
         else:
             horizons_by_date.append(all_horizons(bundle, rows, settings))
         parts.append(forecasts.assign(**{k: f(past.frame, rows) for k, f in others.items()}))
     horizon = getattr(settings, task).horizon_days
     title = f"{name}: {'churn' if task == 'churn' else 'value'} within {horizon} days"
     horizons = pd.concat(horizons_by_date, ignore_index=True) if horizons_by_date else None
-    return Contest(title, CHURN if task == "churn" else VALUE, pd.concat(parts, ignore_index=True), horizons)
+    rows = pd.concat(parts, ignore_index=True)
+    return Contest(title, CHURN if task == "churn" else VALUE, rows, f"{name}-{task}", horizons)
+
+
+def of_active(contest: Contest) -> list[Contest]:
+    """The same contest among the customers who were active at the moment: most of the others bring nothing."""
+    if "active" not in contest.rows:
+        return []
+    rows = contest.rows[contest.rows["active"]].reset_index(drop=True)
+    return [replace(contest, name=f"{contest.name}, active customers", rows=rows, key=f"{contest.key}-active")]
 
 
 def all_horizons(bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> pd.DataFrame:
@@ -284,17 +305,21 @@ def by_folds(settings: Settings, workspace: Workspace, log: Console, rivals: Riv
             past, test_rows = frame.iloc[train].reset_index(drop=True), frame.iloc[test].reset_index(drop=True)
             bundle, _ = train_on(replace(data, frame=past, by="as_of"), settings, None)
             keys = test_rows[["customer_id", "label"]].assign(as_of=repeat, fold=number)
-            rival_forecasts = {n: rival(n, data, settings, rivals)(past, test_rows) for n in RIVALS if rivals}
+            names = rivals.names if rivals else ()
+            rival_forecasts = {n: rival(n, data, settings, rivals)(past, test_rows) for n in names if rivals}
             forecasts = {
                 "Staycast": bundle.predict(bundle.encode(test_rows)),
                 "logistic regression": regression_of_all(past, test_rows, numbers, list(data.schema.categories)),
                 "plain LightGBM": plain_trees("binary", data, settings.tuning.seed)(past, test_rows),
+                "LightGBM, one-hot, regularised": one_hot(numbers, list(data.schema.categories), settings.tuning.seed)(
+                    past, test_rows
+                ),
             }
             parts.append(keys.assign(**forecasts, **rival_forecasts))
     rows = pd.concat(parts, ignore_index=True)
     named = {"label": "churned", "Staycast": "forecast"}
     horizons = rows[["customer_id", "as_of", *named]].rename(columns=named).assign(days=settings.churn.horizon_days)
-    return Contest("telco: ready label, 2x5 folds", CHURN, rows, horizons)
+    return Contest("telco: ready label, 2x5 folds", CHURN, rows, "telco-churn", horizons)
 
 
 def regression_of_all(
@@ -430,7 +455,8 @@ def contests(options: argparse.Namespace, folder: Path, log: Console) -> Iterato
     # trials, not seconds, end our searches: a busy machine gives the same table
     budget = {"tuning": {"trials": options.trials, "timeout_seconds": 3600}}
     count = {"churn": options.churn_origins, "clv": options.origins}
-    rivals = Rivals(options.rivals.absolute(), options.rival_seconds) if options.rivals else None
+    named = tuple(options.rival_names)
+    rivals = Rivals(options.rivals.absolute(), options.rival_seconds, named) if options.rivals else None
     if "completejourney" in options.sets:
         prepared = prepare("completejourney", budget, folder, options.data)
         for task in options.tasks:
@@ -450,6 +476,27 @@ def contests(options: argparse.Namespace, folder: Path, log: Console) -> Iterato
         yield truth(*prepared, world, 2, log)
 
 
+def keep(
+    key: str, contest: Contest | None, scored: list[dict[str, Any]], calibrated: list[dict[str, Any]], page: Path | None
+) -> None:
+    """Keep the figures of a contest beside the page, with the command that made them, and write them into its place."""
+    if page is None:
+        return
+    moments = [] if contest is None or "fold" in contest.rows else sorted(contest.rows["as_of"].unique())
+    write_result(
+        page,
+        key,
+        {
+            "command": shlex.join(["python", "bench/accuracy.py", *sys.argv[1:]]),
+            "day": f"{datetime.now(UTC):%Y-%m-%d}",
+            "moments": [f"{m:%Y-%m-%d}" for m in moments],
+            "measures": list(contest.measures) if contest else ["total_error", "mae", "rmse", "correlation"],
+            "models": scored,
+            "calibration": calibrated,
+        },
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     folder = os.environ.get("STAYCAST_DATA", ROOT.parent / "shared" / "data")
@@ -460,29 +507,36 @@ def main() -> None:
     parser.add_argument("--churn-origins", type=int, default=7, help="moments in time of churn, the newest")
     parser.add_argument("--customers", type=int, default=50_000, help="of the synthetic company")
     parser.add_argument("--trials", type=int, default=24, help="of our search, at each moment")
-    parser.add_argument("--rivals", type=Path, metavar="PYTHON", help="of FLAML and AutoGluon, see bench/rivals.py")
+    parser.add_argument("--rivals", type=Path, metavar="PYTHON", help="of the rivals, see bench/rivals.py")
     parser.add_argument("--rival-seconds", type=int, default=30, help="of each rival's search, at each moment")
+    parser.add_argument("--rival-names", nargs="+", choices=RIVALS, default=list(RIVALS))
     parser.add_argument("--draws", type=int, default=400, help="of the bootstrap")
     parser.add_argument("--data", type=Path, default=Path(folder), help="folder of the public data")
     parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--page", type=Path, nargs="?", const=PAGE, metavar="FILE", help="write the tables into the page of accuracy"
+    )
     options = parser.parse_args()
     screen, log = Console(), Console(stderr=True)
     records: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        for contest in contests(options, Path(folder), log):
-            scored = score_contest(contest, options.draws)
-            screen.print(results_table(scored, contest.measures))
-            calibrated = calibration(contest)
-            if calibrated:
-                screen.print(calibration_table(calibrated))
-            records += scored + calibrated
-            write_records(records, options.json)  # what is done is kept, if the rest is cut off
+        for whole in contests(options, Path(folder), log):
+            for contest in (whole, *of_active(whole)):
+                scored = score_contest(contest, options.draws)
+                screen.print(results_table(scored, contest.measures))
+                calibrated = calibration(contest)
+                if calibrated:
+                    screen.print(calibration_table(calibrated))
+                records += scored + calibrated
+                keep(contest.key, contest, scored, calibrated, options.page)
+                write_records(records, options.json)  # what is done is kept, if the rest is cut off
     if "cdnow" in options.sets:
         for name in cdnow_bench.FILES:
             orders = cdnow_bench.read(options.data, name)
             scored = cdnow_bench.compare(orders, cdnow_bench.AS_OF, cdnow_bench.HORIZON, 1000)
             screen.print(cdnow_bench.results_table(scored, f"CDNOW {name}: 39 weeks learned, 39 held out"))
             records += [{"contest": f"CDNOW {name}", **record} for record in scored]
+            keep(f"cdnow-{name}", None, records[-len(scored) :], [], options.page)
     write_records(records, options.json)
 
 
