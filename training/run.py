@@ -123,11 +123,11 @@ def _judge_and_record(
     settings: Settings, workspace: Workspace, data: Dataset, models: FittedModels, by: str, started_at: datetime
 ) -> Trained:
     """Examine and judge what was fitted, register it, and let it serve if it may."""
-    examination = None
+    examination, champions = None, model_registry.champions_of_a_year(workspace, data.task, started_at)
     if models.plan and models.judged:
         held_out, seen = data.at(models.plan.holdout), data.at(models.plan.train_for_holdout)
         examination = examine(models.judged, held_out, seen, settings)
-    decision = judge(data, models, examination, model_registry.champion_bundles(workspace, data.task), settings)
+    decision = judge(data, models, examination, champions, settings)
     version = record.record(settings, workspace, data, models, examination, decision, started_at)
     model_registry.apply_decision(workspace, version, decision, by)
     return Trained(version, examination, decision, models.final.basis)

@@ -18,6 +18,7 @@ METRICS = {
         "log_loss": ("log loss", "lower"),
         "brier": ("Brier score", "lower"),
         "expected_calibration_error": ("calibration error", "lower"),
+        "debiased_calibration_error": ("calibration error less chance", "lower"),
         "top_decile_lift": ("lift in the top decile", "higher"),
         "empc": ("EMPC (profit a customer)", "higher"),
     },
@@ -31,6 +32,7 @@ METRICS = {
         "coverage": ("interval coverage", "as promised"),
     },
 }
+SIGNS = {"passed": ("  ✓ ", "green"), "failed": ("  ✗ ", "red"), "cannot tell": ("  ? ", "yellow")}
 
 
 def training_screen(result: Mapping[str, Any]) -> Group:
@@ -116,11 +118,13 @@ def _verdict(result: Mapping[str, Any]) -> Text:
         return Text()
     lines = Text()
     for check in result["checks"]:
-        lines.append("  ✓ " if check["passed"] else "  ✗ ", "green" if check["passed"] else "red")
+        lines.append(*SIGNS[check.get("verdict", "passed" if check["passed"] else "failed")])
         lines.append(check["text"] + "\n")
     rules = ", by the rules for little history" if result.get("basis") == "prior" else ""
     if all(check["passed"] for check in result["checks"]):
-        return lines.append(f"  passed every gate{rules}: champion\n", "green")
+        doubt = sum(check.get("verdict") == "cannot tell" for check in result["checks"])
+        told = f", {doubt} of {len(result['checks'])} as the data cannot tell" if doubt else ""
+        return lines.append(f"  passed every gate{told}{rules}: champion\n", "green")
     if result["promote"]:
         return lines.append("  did not pass every gate, and serves as nothing else could answer\n", "yellow")
     lines.append("  not promoted\n", "red")

@@ -15,17 +15,8 @@ from training.data.treatment import untreated_weights, weighted_metrics
 from training.fit.assembly import forecast
 from training.fit.horizons import churn_label_at
 from training.judge.baselines import numbers_rule, past_rate, present_price, price_and_past, recency_rule
-from training.metrics import (
-    auc,
-    by_slice,
-    churn_metrics,
-    log_loss,
-    mae,
-    margin_interval,
-    normalised_gini,
-    rmse,
-    value_metrics,
-)
+from training.margins import margin
+from training.metrics import auc, by_slice, churn_metrics, log_loss, mae, normalised_gini, rmse, value_metrics
 from training.model.bundle import Bundle
 from training.model.tiers import tier_edges, tiers
 
@@ -53,7 +44,7 @@ class Examination:
     model, baseline
         Metrics by name, see `training.metrics`.
     margins
-        For the headline metrics, the 95 % interval of model less baseline, by bootstrap over customers.
+        For the headline metrics, the 95 % interval of model less baseline over customers, see `training.margins`.
     slices
         Metrics of the model by slice.
     baseline_name
@@ -122,7 +113,7 @@ def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings
         rows=rows,
         model=measure(rows),
         baseline=measure(rows, column="baseline"),
-        margins=_margins(bundle.task, rows, settings.tuning.seed),
+        margins=_margins(bundle.task, rows),
         slices=table[["slice", "value", *[c for c in table.columns if c not in ("slice", "value")]]],
         baseline_name=baseline_name,
         note=NO_DATES if settings.churn.kind == "label" else "",
@@ -180,21 +171,9 @@ def _past_rate(rows: pd.DataFrame, settings: Settings) -> np.ndarray:
     return past_rate(rows["spend_total"], rows["tenure_days"], settings.clv.horizon_days, settings.clv.margin)
 
 
-def _margins(task: str, rows: pd.DataFrame, seed: int) -> dict[str, tuple[float, float]]:
-    y, forecast, baseline = (rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
-    return {
-        name: margin_interval(metric, y, forecast, baseline, groups=rows["customer_id"], seed=seed)
-        for name, metric in HEADLINE[task].items()
-    }
-
-
-def interval_coverage_by_group(examination: Examination) -> dict[str, tuple[float, int]]:
-    """Coverage of the interval and number of rows, in each tier and of new customers; empty without an interval."""
-    slices = examination.slices
-    if "coverage" not in slices:
-        return {}
-    rows = slices[(slices["slice"] == "tier") | ((slices["slice"] == "custom") & (slices["value"] == NEW))]
-    return {str(r["value"]): (float(r["coverage"]), int(r["n"])) for r in rows.to_dict("records")}
+def _margins(task: str, rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    y, forecast, baseline, customers = (rows[c] for c in ("label", "forecast", "baseline", "customer_id"))
+    return {name: margin(name, y, forecast, customers, baseline).interval(0.95) for name in HEADLINE[task]}
 
 
 def _tenure(rows: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:

@@ -1,7 +1,8 @@
-"""The gates of one training: what was measured on the hold-out, held against the baseline and the champion."""
+"""The gates of one training: what was measured on the hold-out, held against the baseline and the champions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import pandas as pd
@@ -13,11 +14,13 @@ from training.data.split import Plan
 from training.fit import assembly
 from training.fit.assembly import FittedModels
 from training.judge import gates
-from training.judge.examination import Examination, interval_coverage_by_group, measure_rows
+from training.judge.examination import NEW, Examination, measure_rows
+from training.judge.interval_coverage import coverage_by_group, coverage_of
+from training.margins import Margin, margin
 from training.metrics import calibration_error_by_chance
 from training.model.bundle import Bundle
 
-Champion = tuple[Bundle, Bundle]
+Champion = tuple[str, Bundle, Bundle]  # its name; the model that serves, or did; the one of its recipe that was judged
 CONTRACT_BASELINES = ("present price", "price and past rate")
 
 
@@ -25,7 +28,7 @@ def judge(
     data: Dataset,
     models: FittedModels,
     examination: Examination | None,
-    champion: Champion | None,
+    champions: Sequence[Champion],
     settings: Settings,
 ) -> gates.Decision:
     """Decide whether a candidate may serve.
@@ -38,48 +41,92 @@ def judge(
         What was fitted.
     examination
         Of the judged model on the hold-out; None: nothing has matured to judge by.
-    champion
-        The model that serves now, and the one of the same recipe that was judged; None: there is none.
+    champions
+        The one that serves now, then those that did within a year; empty: there is none.
     settings
         Of the business.
     """
     if models.plan is None or examination is None or models.final.basis == "prior":
-        is_prior = None if champion is None else champion[0].basis == "prior"
+        is_prior = champions[0][1].basis == "prior" if champions else None
         return gates.judge_small_data(_margins(examination), is_prior, examination.baseline_name if examination else "")
-    metrics, baseline, name = examination.model, examination.baseline, examination.baseline_name
-    before = _champion_metrics(champion, data, models.plan, settings)
-    if data.task == "churn":
-        rows = examination.rows
+    error = error_of(data.task, examination.baseline_name)
+    before = _champions_on(examination.rows, champions, error, data, models.plan, settings)
+    return judge_examined(data.task, examination, before, settings)
+
+
+def judge_examined(
+    task: str, examination: Examination, champions: Sequence[gates.Champion], settings: Settings
+) -> gates.Decision:
+    """Decide on what a model showed on the hold-out, beside the baseline and the champions on the same rows."""
+    rows, metrics, baseline = examination.rows, examination.model, examination.baseline
+    name = examination.baseline_name
+    error = error_of(task, name)
+    rising = "auc" if task == "churn" else "normalised_gini"
+    margins = {f"beats_baseline_{metric}": _margin(metric, rows, rows["baseline"]) for metric in (rising, error)}
+    if task == "churn":
+        margins["min_auc"] = _margin("auc", rows)
         chance = calibration_error_by_chance(rows["forecast"], rows["customer_id"], seed=settings.tuning.seed)
-        return gates.judge_churn(metrics, baseline, before, settings.gates, name, chance)
-    error: Literal["mae", "rmse"] = "rmse" if name in CONTRACT_BASELINES else "mae"
-    groups = interval_coverage_by_group(examination)
-    return gates.judge_value(metrics, baseline, before, settings.gates, settings.clv.coverage, name, error, groups)
+        return gates.judge_churn(metrics, baseline, champions, settings.gates, name, chance, margins)
+    margins["min_gini"] = _margin("normalised_gini", rows)
+    promised = settings.clv.coverage
+    return gates.judge_value(
+        metrics,
+        baseline,
+        champions,
+        settings.gates,
+        promised,
+        rule_name=name,
+        error="rmse" if error == "rmse" else "mae",
+        coverage=coverage_of(rows, promised),
+        groups=coverage_by_group(rows, promised, NEW),
+        margins=margins,
+    )
+
+
+def error_of(task: str, baseline_name: str) -> Literal["log_loss", "mae", "rmse"]:
+    """The loss that judges: of a value, the one that `gates.judge_value` takes beside this baseline."""
+    if task == "churn":
+        return "log_loss"
+    return "rmse" if baseline_name in CONTRACT_BASELINES else "mae"
+
+
+def _margin(metric: str, rows: pd.DataFrame, other: pd.Series | None = None) -> Margin:
+    return margin(metric, rows["label"], rows["forecast"], rows["customer_id"], other)
 
 
 def _margins(examination: Examination | None) -> dict[str, tuple[float, float]]:
-    """Those that judge where little was learned; of two errors of a value the one that `gates.judge_value` takes."""
+    """Those that judge where little was learned; of two errors of a value the one that `error_of` names."""
     if examination is None:
         return {}
     other = "mae" if examination.baseline_name in CONTRACT_BASELINES else "rmse"
     return {name: interval for name, interval in examination.margins.items() if name != other}
 
 
-def _champion_metrics(
-    champion: Champion | None, data: Dataset, plan: Plan, settings: Settings
-) -> dict[str, float] | None:
-    """Metrics of the champion on the hold-out rows, by a model of it that has not seen them; None without one."""
-    if champion is None:
-        return None
-    serving, judged = champion
+def _champions_on(
+    rows: pd.DataFrame, champions: Sequence[Champion], error: str, data: Dataset, plan: Plan, settings: Settings
+) -> list[gates.Champion]:
+    """The champions on the hold-out rows, each by a model of it that has not seen them; those without one are left out.
+
+    `rows` are those of the examination, in the order of the hold-out.
+    """
+    held_out, judges = data.at(plan.holdout), []
+    for name, *models in champions:
+        unseen = [model for model in models if _may_judge(model, data, plan, settings)]
+        if unseen:
+            forecasts = assembly.forecast(unseen[0], held_out)
+            loss = measure_rows(forecasts, data.task)[error]
+            judges.append(gates.Champion(name, loss, _margin(error, rows, forecasts["forecast"])))
+    return judges
+
+
+def _may_judge(model: Bundle, data: Dataset, plan: Plan, settings: Settings) -> bool:
+    """Whether a champion's model has not learned from the hold-out, forecasts the same, and finds its columns."""
     if data.by == "part":
-        unseen = [judged] if judged.info.get("holdout") == assembly.holdout_rule(settings) else []
+        is_unseen = model.info.get("holdout") == assembly.holdout_rule(settings)
     else:
-        unseen = [b for b in (serving, judged) if b.learned_until <= min(plan.holdout)]
-    for bundle in unseen:
-        if set(bundle.features) <= set(data.frame.columns):
-            return measure_rows(assembly.forecast(bundle, data.at(plan.holdout)), data.task)
-    return None
+        is_unseen = model.learned_until <= min(plan.holdout)
+    is_same = model.horizon_days == getattr(settings, data.task).horizon_days
+    return is_unseen and is_same and set(model.features) <= set(data.frame.columns)
 
 
 def require_unseen(judged: Bundle, held_out: pd.DataFrame, name: str, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,17 @@ def champions(path: str | Path, model: str) -> list[str]:
         elif reigning[-1:] != [record.version]:
             reigning = [*reigning, record.version]
     return reigning
+
+
+def champions_since(path: str | Path, model: str, since: datetime) -> list[str]:
+    """List those of `champions` that were in charge at some time from `since` on, each once, today's last.
+
+    One that a rollback took away is not among them: nobody need be as good as what was found to be wrong.
+    """
+    reigning = champions(path, model)
+    began = {r.version: r.at for r in read(path) if r.model == model and r.action in ("promote", "rollback")}
+    recent = [v for v, successor in pairwise(reigning) if began[successor] > since] + reigning[-1:]
+    return list(dict.fromkeys(reversed(recent)))[::-1]
 
 
 def previous_champion(path: str | Path, model: str) -> str | None:

@@ -9,6 +9,7 @@ ledger was none. Whoever decides holds the lock of the workspace.
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 from configs.errors import ConfigError, RegistryError
 from configs.files import write_text
@@ -16,9 +17,12 @@ from configs.workspace import Workspace
 from training.judge.gates import Decision
 from training.model.bundle import Bundle
 from training.model.bundle import load as load_bundle
-from training.model.catalog import CHALLENGER, CHAMPION, Version, champion, files, versions
+from training.model.catalog import CHALLENGER, CHAMPION, Version, champion, files, has_files, versions
 from training.registry import ledger
 from training.registry.runs import TASKS, client
+
+YEAR_DAYS = 365
+MOST_PAST = 11  # champions beside the one that serves: one a month
 
 
 def apply_decision(workspace: Workspace, version: Version, decision: Decision, by: str) -> None:
@@ -26,7 +30,7 @@ def apply_decision(workspace: Workspace, version: Version, decision: Decision, b
     action = "promote" if decision.promote else "reject"
     reason = "; ".join(decision.reasons)
     if decision.promote:
-        reason = "passed every gate" if decision.passed else f"nothing else could answer: {reason}"
+        reason = decision.summary if decision.passed else f"nothing else could answer: {reason}"
     settle(workspace)
     _decide(workspace, action, version.model, version.version, by, reason, decision)
 
@@ -109,6 +113,23 @@ def champion_bundles(workspace: Workspace, model: str) -> tuple[Bundle, Bundle] 
     """As `bundles`, of the version that serves; None without one."""
     serving_version = champion(workspace, model)
     return None if serving_version is None else bundles(workspace, model, serving_version.version)
+
+
+def champions_of_a_year(workspace: Workspace, model: str, now: datetime) -> list[tuple[str, Bundle, Bundle]]:
+    """The version that serves, and before it those that did within a year of `now`: name and `bundles`, newest first.
+
+    At most twelve, spread over the year; one whose files are gone is left out. Empty if none serves.
+    """
+    serving_version = champion(workspace, model)
+    if serving_version is None:
+        return []
+    reigned = ledger.champions_since(workspace.ledger, model, now - timedelta(days=YEAR_DAYS))[::-1]
+    known = {v.version: v for v in versions(workspace, model)}
+    past = [known[v] for v in reigned if v in known and v != serving_version.version]
+    readable = [v for v in past if has_files(workspace, v)]
+    spread = sorted({round(i * (len(readable) - 1) / (MOST_PAST - 1)) for i in range(MOST_PAST)} if readable else ())
+    chosen = [serving_version, *(readable[i] for i in spread)]
+    return [(v.label, *bundles(workspace, model, v.version)) for v in chosen]
 
 
 def named_champion_bundles(workspace: Workspace, model: str) -> list[tuple[str, Bundle]]:

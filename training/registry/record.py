@@ -116,7 +116,7 @@ def _description(
     )
     held_out = ", ".join(_plan_dates(models.plan)["holdout"])
     failed = "Serves, as nothing else could answer" if decision.promote else "Refused"
-    verdict = "Passed every gate" if decision.passed else f"{failed}: {'; '.join(decision.reasons)}"
+    verdict = decision.summary.capitalize() if decision.passed else f"{failed}: {'; '.join(decision.reasons)}"
     return f"Horizon {models.final.horizon_days} days. Held out ({held_out}): {figures}. {verdict}."
 
 

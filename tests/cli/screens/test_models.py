@@ -30,6 +30,7 @@ def test_metrics_stand_beside_those_of_the_baseline(printed: Printed) -> None:
 
 PASSED = {"text": "AUC 0.86 is at least 0.6", "passed": True}
 FAILED = {"text": "log loss 0.4 is not below 0.3", "passed": False}
+DOUBT = {"text": "AUC 0.61, by chance perhaps", "passed": True, "verdict": "cannot tell"}
 PRIOR = {"version": "churn/4", "basis": "prior", "reasons": ["not shown to be worse"]}
 
 
@@ -38,6 +39,11 @@ PRIOR = {"version": "churn/4", "basis": "prior", "reasons": ["not shown to be wo
     [
         ({}, "✓ AUC 0.86 is at least 0.6 passed every gate: champion"),
         ({"basis": "prior"}, "passed every gate, by the rules for little history: champion"),
+        (
+            {"checks": [PASSED, DOUBT]},
+            "✓ AUC 0.86 is at least 0.6 ? AUC 0.61, by chance perhaps passed every gate, 1 of 2 as the data cannot "
+            "tell: champion",
+        ),
         (
             {"promote": False, "checks": [PASSED, FAILED]},
             "✓ AUC 0.86 is at least 0.6 ✗ log loss 0.4 is not below 0.3 not promoted",

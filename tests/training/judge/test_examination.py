@@ -11,7 +11,8 @@ import pytest
 from configs.settings import load
 from configs.workspace import Workspace
 from training.data.task_rows import holdout
-from training.judge.examination import examine, interval_coverage_by_group
+from training.judge.examination import NEW, examine
+from training.judge.interval_coverage import coverage_by_group
 from training.model import catalog
 from training.model.tiers import tier_edges, tiers
 from training.registry import model_registry
@@ -31,11 +32,11 @@ def examination(lived: Workspace, judged):
 
 
 def test_the_interval_is_told_for_every_tier_and_for_new_customers(examination) -> None:
-    groups = interval_coverage_by_group(examination)
+    groups = coverage_by_group(examination.rows, 0.9, NEW)
     assert {"diamond", "gold", "silver", "bronze", "new"} == set(groups)
-    rows = {name: n for name, (_, n) in groups.items()}
+    rows = {name: group.rows for name, group in groups.items()}
     assert sum(rows[t] for t in ("diamond", "gold", "silver", "bronze")) == examination.model["n"]
-    assert all(0 <= covered <= 1 for covered, _ in groups.values())
+    assert all(0 <= group.share <= 1 for group in groups.values())
 
 
 def test_tiers_go_by_the_forecast_and_take_their_shares(examination) -> None:
@@ -54,8 +55,10 @@ def test_a_tier_that_is_judged_is_the_one_that_would_be_served(lived: Workspace,
 
 
 def test_coverage_over_all_is_the_mean_of_its_groups(examination) -> None:
-    groups = pd.DataFrame(interval_coverage_by_group(examination), index=["covered", "n"]).T.drop("new")
-    assert (groups["covered"] * groups["n"]).sum() / groups["n"].sum() == pytest.approx(examination.model["coverage"])
+    groups = pd.DataFrame({k: vars(g) for k, g in coverage_by_group(examination.rows, 0.9, NEW).items()}).T.drop("new")
+    assert (groups["share"] * groups["rows"]).sum() / groups["rows"].sum() == pytest.approx(
+        examination.model["coverage"]
+    )
 
 
 def test_an_examination_can_be_written_as_json(examination) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from configs.errors import DataError
 from training.registry import ledger
-from training.registry.ledger import Entry, append, champions, previous_champion, read, to_dict
+from training.registry.ledger import Entry, append, champions, champions_since, previous_champion, read, to_dict
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -203,3 +203,11 @@ def test_rollbacks_end_at_the_first_version(tmp_path_factory, promotions, rollba
         if target:
             append(path, entry("rollback", target))
     assert champions(path, "churn")[-1] == str(max(1, promotions - rollbacks))
+
+
+def test_champions_of_a_year_are_those_in_charge_within_it_but_none_that_was_rolled_back(path):
+    months = [NOON - timedelta(days=30 * n) for n in (20, 14, 10, 5, 4, 1)]
+    first, second, third, fourth = (entry(version=str(i), at=at) for i, at in zip((1, 2, 3, 4), months, strict=False))
+    written(path, first, second, third, fourth, entry("rollback", "3", at=months[4]), entry(version="5", at=months[5]))
+    assert champions_since(path, "churn", NOON - timedelta(days=365)) == ["2", "3", "5"]
+    assert champions_since(path, "churn", NOON) == ["5"] and champions_since(path, "clv", NOON) == []
