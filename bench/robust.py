@@ -160,7 +160,7 @@ def run_task(settings: Settings, workspace: Workspace, task: Task, draws: int) -
     if models.plan and models.judged:
         held_out, seen = data.at(models.plan.holdout), data.at(models.plan.train_for_holdout)
         examination = examine(models.judged, held_out, seen, settings)
-    decision = judge(data, models, examination, None, settings)
+    decision = judge(data, models, examination, [], settings)
     result: Record = {
         "status": "served" if decision.promote else "REFUSED",
         "basis": models.final.basis,
