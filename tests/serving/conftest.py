@@ -23,7 +23,7 @@ from configs.workspace import Workspace
 from serving.answer.champion import Champions, LoadedModel
 from training.model.bundle import Bundle, Score, encode
 from training.model.calibration import Affine
-from training.model.intervals import fit_interval
+from training.model.conformal import fit_interval
 
 AS_OF = pd.Timestamp("2024-03-01", tz="UTC")
 NOW = datetime(2024, 3, 1, 1, 30, tzinfo=UTC)

@@ -17,13 +17,16 @@ from training.fit.distributed import Trainer, make_trainer
 from training.fit.horizons import fit_horizons
 from training.fit.search import FoldData, SearchResult, blocks_of
 from training.model.bundle import Bundle, Score, Task, encode
-from training.model.intervals import fit_intervals, known_days
+from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
+from training.model.intervals import LEVELS, known_days
+from training.model.tiers import tier_edges
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, fit_expectation
 
 QUANTILES = 101
 MAX_REFERENCE_ROWS = 20_000
 YEAR_DAYS = 365
+KEYS = ["customer_id", "as_of"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[
         valid = data.training_rows([fold.valid])
         expectation = _expectation(data, fold.train, encoder, forms(data.task, [encoder]), settings)
         block = blocks_of(valid["customer_id"].tolist())
-        folds_data.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation))
+        folds_data.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation, valid[KEYS]))
     return folds_data
 
 
@@ -76,7 +79,7 @@ def validation_scores(folds: Sequence[FoldData], result: SearchResult, seed: int
         fitted = _fit(result, fold.train, fold.encoder, fold.expectation, seed)
         same_fold = np.zeros(len(fold.valid.y), dtype=int)
         days = known_days(fold.valid.x, fold.encoder.features)
-        parts.append(ScoredRows(fitted.raw(fold.valid.x), fold.valid.y, same_fold, fold.valid.weight, days))
+        parts.append(ScoredRows(fitted.raw(fold.valid.x), fold.valid.y, same_fold, fold.valid.weight, days, fold.keys))
     return sum(parts[1:], parts[0])
 
 
@@ -113,7 +116,8 @@ def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> ScoredRo
     """Raw scores of labelled rows; every as-of date is a fold of its own."""
     matrix = encoder(rows)
     days = known_days(matrix.x, encoder.features)
-    return ScoredRows(fitted.raw(matrix.x), matrix.y, pd.factorize(rows["as_of"])[0], matrix.weight, days)
+    moments = pd.factorize(rows["as_of"])[0]
+    return ScoredRows(fitted.raw(matrix.x), matrix.y, moments, matrix.weight, days, rows[KEYS])
 
 
 def assemble(
@@ -148,11 +152,6 @@ def assemble(
     affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.training_rows(trained)))
     expected = predict(fitted.form, later.raw, affine)
     has_season = full_season(data, trained, settings)
-    clv, allowance = settings.clv, 0.0 if has_season else settings.clv.season_allowance
-    new = settings.decisions.stages.new_days
-    interval = (
-        fit_intervals(expected, later.y, later.known_days, new, clv.coverage, allowance) if data.task == "clv" else None
-    )
     parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
     scores = tuple(Score(part.name, booster, map_, prior) for part, booster, map_, prior in parts)
     steps, left_out = fit_horizons(data, trained, until, encoder, fitted, settings)
@@ -163,12 +162,41 @@ def assemble(
         settings,
         scores=scores,
         trained_through=data.newest(trained)["as_of"].iloc[0].isoformat(),
-        interval=interval,
+        interval=None,
         info=info_of(fitted, data, settings) | ({"horizons_left_out": left_out} if left_out else {}),
         steps=steps,
         full_season=has_season,
     )
-    return with_reference(bundle, reference_rows(data, trained, population), population, settings.tuning.seed)
+    bundle = with_reference(bundle, reference_rows(data, trained, population), population, settings.tuning.seed)
+    if data.task == "churn":
+        return bundle
+    return with_interval(
+        bundle, outcomes(later, expected), settings, 0.0 if has_season else settings.clv.season_allowance
+    )
+
+
+def outcomes(later: ScoredRows, expected: np.ndarray) -> Outcomes:
+    """Out-of-time forecasts beside what came, as an interval is learned from them."""
+    if later.keys is None:
+        return Outcomes(expected, later.y, later.known_days)
+    days = (later.keys["as_of"] - later.keys["as_of"].min()) / pd.Timedelta(days=1)
+    return Outcomes(expected, later.y, later.known_days, later.keys["customer_id"].to_numpy(), days.to_numpy())
+
+
+def with_interval(
+    bundle: Bundle, seen: Outcomes, settings: Settings, allowance: float, min_rows: int = MIN_PER_BIN
+) -> Bundle:
+    """The bundle with the interval of its values, learned for each tier of its scale, see `with_reference`."""
+    interval = fit_intervals(
+        seen,
+        settings.clv.coverage,
+        horizon_days=settings.clv.horizon_days,
+        new_days=settings.decisions.stages.new_days,
+        allowance=allowance,
+        tier_edges=tier_edges(bundle, settings.decisions.tiers),
+        min_rows=min_rows,
+    )
+    return replace(bundle, interval=interval)
 
 
 def bundle_without_reference(form: Form, encoder: Encoder, data: Dataset, settings: Settings, **fitted: Any) -> Bundle:
@@ -239,10 +267,20 @@ def holdout_rule(settings: Settings) -> str:
 
 
 def forecast(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
-    """Forecasts of labelled rows. ``customer_id, as_of, label, forecast`` and, for values, ``low, high``."""
+    """Forecasts of labelled rows.
+
+    ``customer_id, as_of, label, forecast`` and, for values, ``low, high`` and the quantiles ``q10, q50, q90``.
+    """
     matrix = bundle.encode(rows)
     out = rows[["customer_id", "as_of", "label"]].assign(forecast=bundle.predict(matrix))
     if bundle.interval is None:
         return out
-    low, high = bundle.bounds(out["forecast"].to_numpy(), matrix)
-    return out.assign(low=low, high=high)
+    expected = out["forecast"].to_numpy()
+    low, high = bundle.bounds(expected, matrix)
+    return out.assign(low=low, high=high, **named_quantiles(bundle, expected, matrix))
+
+
+def named_quantiles(bundle: Bundle, expected: np.ndarray, matrix: np.ndarray) -> dict[str, np.ndarray]:
+    """The quantiles of values under their names, ``q10, q50, q90``; none in a model that has not learned them."""
+    at = bundle.value_quantiles(expected, matrix)
+    return {} if at is None else {f"q{level * 100:g}": at[:, i] for i, level in enumerate(LEVELS)}

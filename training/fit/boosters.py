@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import lightgbm as lgb
 import numpy as np
+import pandas as pd
 
 from training.data.dataset import Encoder, Matrix
 from training.fit.distributed import Rows, Trainer, dataset
@@ -163,7 +164,7 @@ class ScoredRows:
     """Raw scores of labelled rows: ``raw`` of shape (n, J), ``y`` and ``fold`` of shape (n,), folds numbered from 0.
 
     ``weight`` of shape (n,) says how much a row counts, None: all alike; ``known_days`` of shape (n,) since when each
-    customer has been known, None: the data does not tell.
+    customer has been known, None: the data does not tell. ``keys`` names the customer and the as-of date of each row.
     """
 
     raw: np.ndarray
@@ -171,13 +172,16 @@ class ScoredRows:
     fold: np.ndarray
     weight: np.ndarray | None = None
     known_days: np.ndarray | None = None
+    keys: pd.DataFrame | None = None
 
     def __add__(self, other: ScoredRows) -> ScoredRows:
         fold = np.concatenate([self.fold, other.fold + self.fold.max() + 1])
         weight = joined_weights([self.weight, other.weight], [len(self.y), len(other.y)])
         days = None if self.known_days is None or other.known_days is None else (self.known_days, other.known_days)
         known_days = None if days is None else np.concatenate(days)
-        return ScoredRows(np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y]), fold, weight, known_days)
+        raw, y = np.vstack([self.raw, other.raw]), np.concatenate([self.y, other.y])
+        keys = None if self.keys is None or other.keys is None else pd.concat([self.keys, other.keys])
+        return ScoredRows(raw, y, fold, weight, known_days, keys)
 
 
 def joined_weights(weights: Sequence[np.ndarray | None], lengths: Sequence[int]) -> np.ndarray | None:

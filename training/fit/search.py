@@ -56,7 +56,8 @@ class FoldData:
     """Encoded rows of one fold, with the encoder that was learned from its training rows.
 
     ``block`` puts every customer of the validation rows into one of 50 blocks, the same in all folds, shape (n,).
-    ``expectation`` is the model of orders of the training rows, where orders are known.
+    ``expectation`` is the model of orders of the training rows, where orders are known. ``keys`` names the customer and
+    the as-of date of each validation row.
     """
 
     train: Matrix
@@ -64,6 +65,7 @@ class FoldData:
     encoder: Encoder
     block: np.ndarray
     expectation: Expectation | None = None
+    keys: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)

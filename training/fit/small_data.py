@@ -25,7 +25,7 @@ from training.fit.boosters import CHURN_LINEAR, CHURN_ORDERS, VALUE_LINEAR, VALU
 from training.fit.search import SearchResult, no_search
 from training.model.bundle import Bundle, HorizonModel, Score, Task, encode
 from training.model.calibration import Affine
-from training.model.intervals import MIN_PER_BIN, Interval, fit_interval
+from training.model.conformal import MIN_PER_BIN, Outcomes
 from training.model.survival import neighbour_pairs
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, summary_of
@@ -159,12 +159,17 @@ def _bundle(
         settings,
         scores=scores,
         trained_through=through.isoformat(),
-        interval=_interval(form, encoder, rows, asked, fitted, settings) if data.task == "clv" else None,
+        interval=None,
         info={name: value for name, value in facts.items() if value != {}},
         steps=steps,
         full_season=not orders and len(rows) > 0 and assembly.full_season(data, as_ofs, settings),
     )
-    return assembly.with_reference(bundle, asked, population, settings.tuning.seed)
+    bundle = assembly.with_reference(bundle, asked, population, settings.tuning.seed)
+    if data.task == "churn":
+        return bundle
+    seen = _outcomes(form, encoder, rows, asked, fitted, settings.tuning.seed)
+    least = len(seen.actual) if orders else max(MIN_FOR_INTERVAL, len(seen.actual))
+    return assembly.with_interval(bundle, seen, settings, settings.clv.season_allowance, min(MIN_PER_BIN, least))
 
 
 def _from_orders(form: Form, settings: Settings, data: Dataset, customers: pd.DataFrame, encoder: Encoder) -> Fitted:
@@ -207,17 +212,16 @@ def _horizon_models(
     ), {}
 
 
-def _interval(
-    form: Form, encoder: Encoder, rows: pd.DataFrame, asked: pd.DataFrame, fitted: Fitted, settings: Settings
-) -> Interval:
+def _outcomes(
+    form: Form, encoder: Encoder, rows: pd.DataFrame, asked: pd.DataFrame, fitted: Fitted, seed: int
+) -> Outcomes:
     """What the model of orders draws for its customers; a regression has what came to those it did not learn from."""
-    clv, prior = settings.clv, fitted.priors[0]
+    prior = fitted.priors[0]
     if isinstance(prior, Expectation):
-        expected, actual = _drawn_values(prior, encode(asked, encoder.features, encoder.categories))
-        return fit_interval(expected, actual, clv.coverage, clv.season_allowance, min(MIN_PER_BIN, len(expected)))
-    expected, actual = _cross_forecasts(form, encoder, rows, settings.tuning.seed)
-    min_rows = min(MIN_PER_BIN, max(MIN_FOR_INTERVAL, len(expected)))
-    return fit_interval(expected, actual, clv.coverage, clv.season_allowance, min_rows)
+        return Outcomes(*_drawn_values(prior, encode(asked, encoder.features, encoder.categories)))
+    expected, actual = _cross_forecasts(form, encoder, rows, seed)
+    days = (rows["as_of"] - rows["as_of"].min()) / pd.Timedelta(days=1)
+    return Outcomes(expected, actual, None, rows["customer_id"].to_numpy(), days.to_numpy())
 
 
 def _cross_forecasts(form: Form, encoder: Encoder, rows: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray]:

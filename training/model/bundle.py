@@ -212,6 +212,10 @@ class Bundle:
             raise RegistryError(f"the {self.task} model holds no interval")
         return self.interval(expected, known_days(matrix, self.features))
 
+    def value_quantiles(self, expected: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
+        """Quantiles 10, 50 and 90 % of a value, shape (n, 3), rising; None in a model that has not learned them."""
+        return self.interval.at_levels(expected, known_days(matrix, self.features)) if self.interval else None
+
     def explain(self, matrix: np.ndarray) -> Explanation:
         """Split every prediction by features, in the unit of the prediction; sums are exact."""
         bases, phi = zip(*(score.split(matrix) for score in self.scores), strict=True)

@@ -22,7 +22,7 @@ from training.data.split import Fold, plan_as_ofs
 from training.fit.assembly import forecast
 from training.judge.rolling_origin import evaluation_as_ofs, train_on
 from training.model.bundle import Bundle
-from training.model.intervals import fit_interval
+from training.model.conformal import fit_interval
 
 NUMBERS = ("days_since_last_order", "tenure_days", "spend_total")
 SCHEMA = FeatureSchema(
