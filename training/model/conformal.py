@@ -192,12 +192,12 @@ def rows_alike(expected: np.ndarray, actual: np.ndarray, customers: np.ndarray |
     if size.max() < 2:
         return 1.0
     ratio, far = actual / (np.abs(expected) + _offset(actual)), np.zeros(len(actual))
-    for part in np.array_split(np.argsort(expected, kind="stable"), BINS):
-        far[part] = ratio[part] > np.quantile(ratio[part], 0.95) if len(part) else 0.0
+    for part in np.array_split(np.argsort(expected, kind="stable"), min(BINS, len(expected))):
+        far[part] = ratio[part] > np.quantile(ratio[part], 0.95)
     far -= far.mean()
     total = np.bincount(code, weights=far)
     pairs = float((size * (size - 1)).sum())
-    correlation = float((total @ total - far @ far) / pairs / max(np.mean(far**2), 1e-12))
+    correlation = float(total @ total - far @ far) / pairs / max(float(np.mean(far**2)), 1e-12)
     return 1.0 + max(correlation, 0.0) * (pairs / len(ratio))
 
 

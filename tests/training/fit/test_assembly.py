@@ -1,0 +1,74 @@
+"""What an interval is learned from: the tiers of the model that serves, and whose forecasts they were, and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.settings import Settings
+from features.schema import Feature, FeatureSchema
+from training.data.dataset import Dataset
+from training.data.split import Fold
+from training.fit import assembly
+from training.model.bundle import Bundle
+from training.model.conformal import Outcomes
+from training.model.tiers import tier_edges
+
+SCHEMA = FeatureSchema((Feature("tickets", "orders", "float64", ""),))
+MOMENTS = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
+
+
+@pytest.fixture
+def value_model() -> Bundle:
+    scale = tuple(np.linspace(0.0, 100.0, 101).tolist())
+    empty = pd.DataFrame()
+    return Bundle("clv", "exp", (), (), {}, "made-up", 90, "2024-01-01T00:00:00Z", None, scale, empty, {})
+
+
+def data_of(customers: int) -> Dataset:
+    rows = [
+        pd.DataFrame({"customer_id": [f"c{i}" for i in range(customers)], "as_of": m, "tickets": 1.0, "label": 2.0})
+        for m in MOMENTS
+    ]
+    return Dataset("churn", pd.concat(rows, ignore_index=True), SCHEMA, "made up")
+
+
+def seen(n: int, level: float) -> Outcomes:
+    rng = np.random.default_rng(0)
+    expected, days = rng.uniform(0, 100, 3 * n), np.repeat([0.0, 90.0, 180.0], n)
+    actual = expected * rng.gamma(20.0, 0.05, 3 * n) * np.where(days == 90, level, 1.0)
+    known = np.where(np.arange(3 * n) % 10 == 0, 5.0, 500.0)
+    return Outcomes(expected, actual, known, np.arange(3 * n), days)
+
+
+def test_the_interval_knows_tiers_new_customers_and_levels_of_moments(value_model: Bundle, settings: Settings) -> None:
+    interval = assembly.with_interval(value_model, seen(700, 1.0), settings, 0.05).interval
+    assert interval is not None and interval.newcomers is not None
+    for each in (interval, interval.newcomers):
+        assert set(tier_edges(value_model, settings.decisions.tiers)) <= set(each.edges)
+    assert (interval.coverage, interval.allowance) == (settings.clv.coverage, 0.05)
+    uneven = seen(700, 1.4)
+    wide = assembly.with_interval(value_model, uneven, settings, 0.0).bounds
+    narrow = assembly.with_interval(value_model, replace(uneven, days=None), settings, 0.0).bounds
+    asked, nothing = np.array([10.0, 30.0, 90.0]), np.empty((3, 0))
+    assert (wide(asked, nothing)[1] > narrow(asked, nothing)[1]).all()
+
+
+def test_forecasts_of_folds_and_of_the_hold_out_say_whose_they_are_and_when(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assembly, "_fit", lambda *_: SimpleNamespace(raw=lambda x: np.zeros((len(x), 1))))
+    monkeypatch.setattr(assembly, "_expectation", lambda *_: None)
+    data = data_of(5)
+    folds = assembly.fold_data(data, [Fold((MOMENTS[0],), m) for m in MOMENTS[1:3]], settings)
+    earlier = assembly.validation_scores(folds, SimpleNamespace(), 0)  # type: ignore[arg-type]
+    fitted = SimpleNamespace(raw=lambda x: np.zeros((len(x), 1)))
+    held_out = assembly.score_rows(fitted, folds[0].encoder, data.training_rows([MOMENTS[3]]))  # type: ignore[arg-type]
+    both = assembly.outcomes(earlier + held_out, np.ones(15))
+    assert both.customers is not None and both.days is not None
+    assert both.customers.tolist() == [f"c{i}" for i in range(5)] * 3
+    assert both.days.tolist() == [0.0] * 5 + [29.0] * 5 + [60.0] * 5
