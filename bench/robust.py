@@ -29,8 +29,9 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "2")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # for small matrices; beside other work two threads wait
+    os.environ.setdefault(variable, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # who waits for the other thread leaves the core to others
 
 import numpy as np  # noqa: E402
