@@ -490,7 +490,7 @@ def keep(
             "command": shlex.join(["python", "bench/accuracy.py", *sys.argv[1:]]),
             "day": f"{datetime.now(UTC):%Y-%m-%d}",
             "moments": [f"{m:%Y-%m-%d}" for m in moments],
-            "measures": list(contest.measures) if contest else ["total_error", "mae", "rmse", "correlation"],
+            "measures": list(contest.measures if contest else cdnow_bench.MEASURES),
             "models": scored,
             "calibration": calibrated,
         },

@@ -1,7 +1,7 @@
 """Do the forecasts hold on businesses that nobody tuned anything to? The recipe over more than fifty, small ones first.
 
 python bench/robust.py FOLDER [--only 'shop_*' grocer_deli ...] [--limit 20] [--tasks churn clv] [--trials 6] [--seed 0]
-                       [--draws 400] [--data ../shared/data] [--against OTHER_FOLDER]
+                       [--draws 400] [--data ../shared/data] [--against OTHER_FOLDER] [--page [docs/accuracy.md]]
 
 Businesses are those of `bench/businesses.py`: simulated shops, subscriptions and ready labels of many laws and sizes,
 and slices of the public data sets as businesses of their own. Each goes the way of a user's: its files, the settings
@@ -14,7 +14,8 @@ and in mean absolute error (value; squared error where contracts are paid, as in
 
 FOLDER gets ``results.csv`` (a row a business and task) and ``moments.csv`` (a row a moment, rival and measure), written
 after every business: a run that was cut off goes on where it was, for the same trials and seed. Take another folder for
-other code. ``--against`` puts the results of another folder beside. It takes at most two cores.
+other code. ``--page`` writes the summary into the page of accuracy, ``--against`` puts the results of another folder
+beside. It takes at most two cores.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import os
+import shlex
 import sys
 import tempfile
 import time
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,7 @@ from configs.files import write_text  # noqa: E402
 from configs.library_warnings import hide_deprecations  # noqa: E402
 from configs.settings import Settings  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
+from docs.accuracy import PAGE, write_result  # noqa: E402
 from features.build import build  # noqa: E402
 from features.ingest import ingest  # noqa: E402
 from features.sources.proposal.business import GAPS_ACTIVE, LEAST_HORIZON, rounded_up  # noqa: E402
@@ -251,7 +255,7 @@ def summary(results: pd.DataFrame, moments: pd.DataFrame) -> list[tuple[str, str
     lines = [("businesses", str(results["business"].nunique())), ("models", str(len(results)))]
     lines += [(f"  {status}", str(n)) for status, n in results["status"].value_counts().items()]
     if "gates" in results:
-        failed = results.loc[results["status"] == "REFUSED", "gates"].fillna("").str.split().explode()
+        failed = results.loc[results["status"] == "REFUSED", "gates"].dropna().astype(str).str.split().explode()
         lines += [(f"  refused by {name}", str(n)) for name, n in failed.value_counts().items()]
         lines += [(f"  basis {name}", str(n)) for name, n in results["basis"].value_counts().items()]
     for (ours, rival, measure), part in moments.groupby(["ours", "rival", "measure"]) if len(moments) else []:
@@ -352,6 +356,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=400, help="of the bootstrap")
     parser.add_argument("--data", type=Path, default=Path(data), help="folder of the public data")
     parser.add_argument("--against", type=Path, metavar="FOLDER", help="put the results of another folder beside")
+    parser.add_argument("--page", type=Path, nargs="?", const=PAGE, metavar="FILE", help="write the summary into it")
     parser.add_argument("--list", action="store_true", help="name the businesses, and run none")
     options = parser.parse_args()
     hide_deprecations()
@@ -374,8 +379,14 @@ def main() -> None:
             own = [m for m in of_moments if m["task"] == row.get("task")]
             screen.print(f"{number}/{len(businesses)} {line_of(row, own)}", markup=False)
     table = Table("over all", "", title=f"{options.trials} trials, seed {options.seed}")
-    for line in summary(results, moments):
+    lines = summary(results, moments)
+    for line in lines:
         table.add_row(*line)
+    if options.page:
+        command = shlex.join(["python", "bench/robust.py", *sys.argv[1:]])
+        write_result(
+            options.page, "businesses", {"command": command, "day": f"{datetime.now(UTC):%Y-%m-%d}", "lines": lines}
+        )
     if options.against:
         table.add_section()
         for line in against(results, read(options.against)[0]):

@@ -1,8 +1,8 @@
 """Write the tables of accuracy.md from the results that lie beside it: ``python docs/accuracy.py``.
 
-`bench/accuracy.py --page` leaves one file a contest in ``docs/results/`` and calls this. Between the marks
-``<!-- NAME -->`` and ``<!-- /NAME -->`` of a contest stands only what this script wrote from its file; a contest
-without a file keeps what stands there. A test says when a table is stale (tests/docs/test_accuracy.py).
+`bench/accuracy.py --page` leaves one file a contest in ``docs/results/`` and calls this; so does `bench/robust.py`.
+Between the marks ``<!-- NAME -->`` and ``<!-- /NAME -->`` stands only what this script wrote from that name's file;
+where there is no file, what stands there stays. A test says when a table is stale (tests/docs/test_accuracy.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 PAGE = Path(__file__).parent / "accuracy.md"
 DECIMALS = 4
-HEADS = {"total_error": "total error", "mae": "MAE", "rmse": "RMSE", "correlation": "r"}
+HEADS = {"total_error": "total error", "mae": "MAE", "rmse": "RMSE"}
 
 
 def write_result(page: Path, key: str, result: Mapping[str, Any]) -> None:
@@ -58,7 +58,12 @@ def replaced(text: str, key: str, content: str) -> str:
 
 
 def section(result: Mapping[str, Any]) -> str:
-    """Caption, table, coverage and calibration of one contest."""
+    """Caption, table, coverage and calibration of one contest; or the lines of a summary (`bench/robust.py`)."""
+    if "lines" in result:
+        caption = f"`{result['command']}`, {result['day']}:"
+        return "\n".join(
+            [caption, "", "| | |", "| --- | --- |", *(f"| {a.strip()} | {b} |" for a, b in result["lines"])]
+        )
     models = result["models"]
     parts = [_caption(result), _table(models, result["measures"])]
     covered = {k.removeprefix("coverage, "): v for k, v in models[0].items() if k.startswith("coverage, ")}
@@ -111,7 +116,8 @@ def number(value: float, decimals: int = DECIMALS, sign: bool = False) -> str:
     """
     if not math.isfinite(value):
         return "-"
-    shape = f"{'+' if sign else ''}.{decimals}f" if abs(value) < 10 else f"{'+' if sign else ''},.1f"
+    places = decimals if abs(value) < 1 else 2 if abs(value) < 100 else 1
+    shape = f"{'+' if sign else ''},.{places}f"
     return re.sub(r"^([+-]?)0\.", r"\1.", format(value, shape))
 
 

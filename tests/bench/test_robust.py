@@ -131,6 +131,11 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["robust.py", str(tmp_path), "--trials", "7"])
     with pytest.raises(SystemExit, match="other trials"):
         robust.main()
+    page = tmp_path / "page.md"
+    page.write_text("<!-- businesses -->\n\n<!-- /businesses -->\n", "utf-8")
+    monkeypatch.setattr(sys, "argv", ["robust.py", str(tmp_path), "--limit", "3", "--page", str(page)])
+    robust.main()
+    assert "| served | 3 |" in page.read_text("utf-8")
     assert robust.against(robust.read(tmp_path)[0], robust.read(tmp_path)[0])[0] == ("models in both", "3")
 
 

@@ -9,6 +9,7 @@ from docs import accuracy
 KEYS = [
     "completejourney-churn", "completejourney-clv", "completejourney-clv-active", "online_retail-churn",
     "online_retail-clv", "online_retail-clv-active", "telco-churn", "cdnow-sample", "cdnow-master", "synthetic-churn",
+    "businesses",
 ]  # fmt: skip
 RESULT = {
     "command": "python bench/accuracy.py --sets telco",
@@ -44,6 +45,11 @@ def test_a_result_stands_in_its_place_with_its_command_and_the_prose_stays(tmp_p
     accuracy.write_result(page, "a-churn", RESULT)
     assert page.read_text("utf-8").count("12,345 forecasts") == 2
     assert json.loads((tmp_path / "results" / "a-clv.json").read_text("utf-8")) == RESULT
+
+
+def test_a_summary_is_a_table_of_its_lines():
+    result = {"command": "python bench/robust.py x", "day": "2026-01-02", "lines": [["models", "9"], ["  served", "8"]]}
+    assert accuracy.section(result).endswith("| --- | --- |\n| models | 9 |\n| served | 8 |")
 
 
 def test_a_result_without_a_place_is_refused_and_nothing_is_written(tmp_path):
