@@ -116,7 +116,7 @@ def number(value: float, decimals: int = DECIMALS, sign: bool = False) -> str:
     """
     if not math.isfinite(value):
         return "-"
-    places = decimals if abs(value) < 1 else 2 if abs(value) < 100 else 1
+    places = decimals if abs(value) < 1 else 3 if abs(value) < 10 else 2 if abs(value) < 100 else 1
     shape = f"{'+' if sign else ''},.{places}f"
     return re.sub(r"^([+-]?)0\.", r"\1.", format(value, shape))
 
