@@ -27,7 +27,8 @@ from features.labels.by_kind import Knowledge, first_event, labels_at, require_a
 from features.labels.moments import as_of_dates
 from features.labels.ready_label import ReadyTable, read_ready_table
 from features.quality import quality_verdict
-from features.schema import FeatureSchema, features_of, schema_of
+from features.schema import SEASON, FeatureSchema, features_of, schema_of
+from features.seasons.curve import SeasonCurve, season_curve
 from features.sql import quote_identifier
 from features.store.event_log import tables_with_events
 from features.windows import as_of_table, known
@@ -79,11 +80,12 @@ def build(
     with replacing(workspace.features) as folder:
         parts = folder / "parts"
         parts.mkdir()
-        feature_sql, label_sql = _compute(settings, workspace, columns, as_ofs, knowledge, parts, on_progress)
+        feature_sql, label_sql, seasons = _compute(settings, workspace, columns, as_ofs, knowledge, parts, on_progress)
         rows = merge(sorted(parts.glob("rows-*")), folder / ROWS, feature_sql, KEYS)
         merge(sorted(parts.glob("labels-*")), folder / LABELS, label_sql, KEYS)
         shutil.rmtree(parts)
         schema.save(folder)
+        seasons.save(folder)
         quality_verdict.note_features_load(workspace, folder)
     return _summary(rows, schema, as_ofs, knowledge.until)
 
@@ -93,6 +95,7 @@ class _Worker:
     """One connection with the tables open, cut into batches of customers."""
 
     backend: BaseBackend
+    tables: dict[str, ir.Table]
     batches: list[dict[str, ir.Table]]
 
     @staticmethod
@@ -100,7 +103,7 @@ class _Worker:
         backend = connect(settings.engine, connections)
         tables = read_tables(backend, workspace.tables)
         tables, _ = tables_with_events(backend, tables, settings, workspace)
-        return _Worker(backend, batches(backend, tables, connections))
+        return _Worker(backend, tables, batches(backend, tables, connections))
 
 
 def _compute(
@@ -111,8 +114,11 @@ def _compute(
     knowledge: Knowledge,
     parts: Path,
     on_progress: Callable[[int, int], None],
-) -> tuple[dict[str, str], dict[str, str]]:
-    """Write rows and labels as of every date, batch by batch, on all cores; see `_column_sql` for what is returned."""
+) -> tuple[dict[str, str], dict[str, str], SeasonCurve]:
+    """Write rows and labels as of every date, batch by batch, on all cores.
+
+    Returned are the SQL of the columns of both, see `_column_sql`, and the season that stands in the rows.
+    """
     connections = workers(settings.engine)
     first = _Worker.open(settings, workspace, connections)
     jobs = list(product(range(len(as_ofs)), range(len(first.batches))))
@@ -140,7 +146,8 @@ def _compute(
             label_sql.append(columns_of_part)
             on_progress(len(label_sql) * len(as_ofs) // len(jobs), len(as_ofs))
     feature_sql = _column_sql(features_as_of(first.batches[0], columns, as_ofs[0]), known_at=True)
-    return feature_sql, label_sql[0]
+    seasons = season_curve(first.tables, as_ofs, knowledge, settings)
+    return feature_sql | seasons.sql(as_ofs), label_sql[0], seasons
 
 
 def _feature_rows(backend: BaseBackend, batch: dict[str, ir.Table], columns: list[Column]) -> AsOfTable:
@@ -191,6 +198,8 @@ def features_as_of(
 ) -> ir.Table:
     """All columns as of one date. One row per customer known at it: ``customer_id``, then the columns in order.
 
+    The season of the business stands in no rows of customers: its columns are 0 here, see `features.seasons`.
+
     Parameters
     ----------
     tables
@@ -207,13 +216,14 @@ def features_as_of(
     """
     columns = list(columns)
     customers = customers_as_of(tables["customers"], as_of)
+    own = ("customers", SEASON)
     out = customers.select(
-        "customer_id", **{c.name: c.aggregate(customers).cast(c.dtype) for c in columns if c.table == "customers"}
+        "customer_id", **{c.name: c.aggregate(customers).cast(c.dtype) for c in columns if c.table in own}
     )
-    for name in dict.fromkeys(c.table for c in columns if c.table != "customers"):
-        own = [c for c in columns if c.table == name]
+    for name in dict.fromkeys(c.table for c in columns if c.table not in own):
+        some = [c for c in columns if c.table == name]
         rows = as_of_table(name, tables, as_of)
-        for part in [_aggregate(rows, own)] if cache is None else _aggregate_in_passes(rows, own, cache):
+        for part in [_aggregate(rows, some)] if cache is None else _aggregate_in_passes(rows, some, cache):
             out = out.left_join(part, "customer_id").drop("customer_id_right")
     filled = {c.name: out[c.name] if c.empty is None else out[c.name].fill_null(c.empty) for c in columns}
     return out.select("customer_id", **filled)

@@ -47,6 +47,7 @@ from features.labels.ready_label import NO_EVENTS, read_ready_table
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from features.schema import features_of, load_schema, schema_of
+from features.seasons.curve import SeasonCurve, load_curve
 from features.sql import AsOfStatements, quote_identifier, quote_literal
 from features.store.contract_events import (
     NOT_LOADED,
@@ -97,6 +98,8 @@ class CompiledFeatures:
     complete
         The table that churn rests on, and how far it was loaded, UTC without a zone: ``as_of`` of a row is up to when
         the customer's rows in it are known. None: it is the moment.
+    seasons
+        The season of the business by day; None: none is known.
     """
 
     def __init__(
@@ -105,8 +108,9 @@ class CompiledFeatures:
         tables: Mapping[str, ir.Table],
         columns: Sequence[Column],
         complete: tuple[str, datetime] | None = None,
+        seasons: SeasonCurve | None = None,
     ) -> None:
-        self._backend, self._columns, self._complete = backend, list(columns), complete
+        self._backend, self._columns, self._complete, self._seasons = backend, list(columns), complete, seasons
         self._names = list(tables)
         for name, table in tables.items():
             query = f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS SELECT * FROM ({backend.compile(table)}) LIMIT 0"
@@ -138,7 +142,7 @@ class CompiledFeatures:
             seconds = rows["customer_id"].map(known).fillna(to_micros(self.latest(as_of)) / 1e6)
             times = pd.to_datetime(seconds, unit="s")
         rows.insert(1, "as_of", times.dt.tz_localize("UTC").astype("datetime64[us, UTC]"))
-        return rows
+        return rows if self._seasons is None else self._seasons.fill(rows)
 
     def latest(self, as_of: datetime) -> datetime:
         """The moment of customers of whom nothing came since the tables were loaded."""
@@ -234,7 +238,8 @@ def refresh(
     on_progress("what is known", 0, 1)
     _create_fingerprints(backend, tables, as_of)
     touched, removed = _changed(backend, workspace.refresh / FINGERPRINTS, everyone)
-    features = CompiledFeatures(backend, tables, columns, complete_until(settings, until))
+    seasons = load_curve(workspace.features)
+    features = CompiledFeatures(backend, tables, columns, complete_until(settings, until), seasons)
     written, later, moments, newer = 0, 0, list[datetime](), list[str]()
     loaded_to = features.latest(as_of)
     with closing(OnlineWriter(workspace)) as online:
@@ -435,7 +440,8 @@ class OnEventRefresher:
         self._shown = shown_by(self._tables[CONTRACTS], self._until) if CONTRACTS in self._tables else None
         complete = self._complete(self._tables)
         until = complete_until(self._settings, self._until)
-        self._features = CompiledFeatures(self._backend, complete, columns, until)
+        seasons = load_curve(self._workspace.features)
+        self._features = CompiledFeatures(self._backend, complete, columns, until, seasons)
         self._online, self._known_by = OnlineWriter(self._workspace), known_by_load(self._workspace)
         self._aliases = load_alias_map(tables)
         self._superseded = self._events_in_tables()

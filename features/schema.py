@@ -54,6 +54,8 @@ MODULES = (
     contract,
 )
 SCHEMA_FILE = "schema.json"
+SEASON = "season"
+SEASON_COLUMNS = tuple(c.name for c in columns_of(season) if c.table == SEASON)
 RESERVED = (
     "customer_id", "signed_up_at", "recorded_at", "as_of", "known_at", "event_timestamp", "created_timestamp",
     "created", "active", "churned", "contacted", "training_weight", "clv", "forecast", "baseline", "prediction",
@@ -83,6 +85,7 @@ def feature_columns(
     """
     present = set(tables)
     present |= {"activity"} if "interactions" in present else set()
+    present |= {SEASON} if "orders" in present else set()
     present |= {"trials", "bookings"} if "subscriptions" in present else set()
     modules = [m for m in MODULES if m is not contract or "subscriptions" in present]
     columns = [c for module in modules for c in columns_of(module) if c.table in present]

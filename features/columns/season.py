@@ -1,4 +1,8 @@
-"""The season: what came a year ago in the days that are ahead now. Unknown of who had not ordered yet by then."""
+"""The season: what came a year ago in the days that are ahead now. Unknown of who had not ordered yet by then.
+
+Two columns are of the whole business, the same for all customers of one moment: what the same time of earlier years
+tells of the days ahead. No rows of a customer tell them; `features.seasons` computes them, and puts them in.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from features.columns.column import column
 
 YEAR_DAYS = 365
 NONE = "Was no customer yet a year ago"
+NOTHING_KNOWN = "No season is known"
 
 
 def _a_year_ago(o: ir.Table, value: ir.Value) -> ir.Value:
@@ -30,3 +35,15 @@ def orders_year_ago(o: ir.Table, days: int) -> ir.Value:
 def spend_year_ago(o: ir.Table, days: int) -> ir.Value:
     """Net revenue within the next `days` days as they were a year ago, returns subtracted."""
     return _a_year_ago(o, o.amount.sum(where=_ahead(o, days)))
+
+
+@column("season", "At this time of the year customers usually bring {value:level} than after a like past at others", NOTHING_KNOWN)
+def season_value(customers: ir.Table) -> ir.Value:
+    """Season of the value ahead: logarithm of its usual ratio to what came before; 0 where none is known."""
+    return ibis.literal(0.0)
+
+
+@column("season", "At this time of the year falling silent is usually {value:level} likely", NOTHING_KNOWN)
+def season_silence(customers: ir.Table) -> ir.Value:
+    """Season of falling silent: its usual log-odds less those of other times; 0 where none is known."""
+    return ibis.literal(0.0)

@@ -1,0 +1,140 @@
+"""A seasonal index: by how much a level differs from the usual at this time of the year, as far as that can be believed.
+
+A *level* is a number a day, on a logarithmic scale: the logarithm of what the days ahead bring over what the days
+before brought, or the log-odds of falling silent. Its *deviation* is what it has above its mean over a year around it,
+so that a level that is always high, or that grows, is no season. The index of a day is the mean of the deviations at
+the same time of all earlier years, times a weight: the slope by which such means forecast the deviations that came
+after them, made smaller by how unsure that slope is (the non-negative garrote, Breiman 1995) and by the share of the
+deviations that chance alone explains. Where no season repeats the weight, and with it the index, is 0.
+
+Nothing after the day of knowledge counts: a level is known once the days it looks ahead at are over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+YEAR = 365.25
+YEAR_DAYS = 365
+MIN_HISTORY_DAYS = 730
+MIN_KNOWN_SHARE = 0.8
+DOUBT = 2.0  # of the garrote: a slope with a squared t of this is not believed at all
+LARGEST = 2.0  # no index is larger, in logarithms: seven times the usual
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A level of each day since the first one.
+
+    Attributes
+    ----------
+    values
+        The level of each day, shape (days,); NaN where there is none.
+    noise
+        Its variance by chance alone, shape (days,).
+    ahead_days
+        How many days ahead it looks: from this many days later on it is known.
+    """
+
+    values: Array
+    noise: Array
+    ahead_days: int
+
+
+@dataclass(frozen=True)
+class Season:
+    """What was learned of a season by one day.
+
+    Attributes
+    ----------
+    deviations
+        From the yearly mean, by day since the first one, shape (days,); NaN where not known.
+    weight
+        How far they are believed, within [0, 1].
+    """
+
+    deviations: Array
+    weight: float
+
+    def index(self, days: npt.NDArray[np.int64]) -> Array:
+        """The index of each of these days since the first one, shape (n,); 0 where nothing is known."""
+        usual = _mean_of_earlier_years(self.deviations, days)
+        return np.asarray(np.clip(np.nan_to_num(self.weight * usual), -LARGEST, LARGEST))
+
+
+def learn_season(levels: Levels, known: int) -> Season:
+    """Learn the season from all levels known before a day.
+
+    Parameters
+    ----------
+    levels
+        From the first day on.
+    known
+        The day, counted from the first one; what happened on it is not known.
+
+    Examples
+    --------
+    >>> day = np.arange(5 * 365)
+    >>> levels = Levels(0.5 * np.sin(2 * np.pi * day / 365.25), np.zeros(len(day)), 30)
+    >>> learn_season(levels, 4 * 365).index(np.array([4 * 365 + 91])).round(1).tolist()
+    [0.5]
+    >>> learn_season(levels, 2 * 365 - 1).index(np.array([2 * 365 + 91])).tolist()
+    [0.0]
+    """
+    values = levels.values[: max(known - levels.ahead_days + 1, 0)]
+    deviations = _deviations(values)
+    if known < MIN_HISTORY_DAYS:
+        return Season(deviations, 0.0)
+    return Season(deviations, _weight(deviations, levels.noise[: len(values)], levels.ahead_days))
+
+
+def _deviations(values: Array) -> Array:
+    """Values less their mean over the year around each, or over the first or last whole year that is known."""
+    known = np.flatnonzero(np.isfinite(values))
+    out = np.full(len(values), np.nan)
+    if not len(known) or known[-1] - known[0] + 1 < YEAR_DAYS:
+        return out
+    begins = np.clip(known - YEAR_DAYS // 2, known[0], known[-1] + 1 - YEAR_DAYS)
+    sums = np.concatenate([[0.0], np.cumsum(np.nan_to_num(values))])
+    counts = np.concatenate([[0], np.cumsum(np.isfinite(values))])
+    n = counts[begins + YEAR_DAYS] - counts[begins]
+    mean = (sums[begins + YEAR_DAYS] - sums[begins]) / n
+    out[known] = np.where(n >= MIN_KNOWN_SHARE * YEAR_DAYS, values[known] - mean, np.nan)
+    return out
+
+
+def _mean_of_earlier_years(deviations: Array, days: npt.NDArray[np.int64]) -> Array:
+    """Mean of the deviations at the same time of all earlier years, shape (n,); NaN where none is known."""
+    years = int(days.max(initial=0) // YEAR)
+    sums, counts = np.zeros(len(days)), np.zeros(len(days))
+    for year in range(1, years + 1):
+        place = days - round(year * YEAR)
+        there = (place >= 0) & (place < len(deviations))
+        own = np.where(there, deviations[np.where(there, place, 0)], np.nan)
+        sums += np.nan_to_num(own)
+        counts += np.isfinite(own)
+    return np.divide(sums, counts, out=np.full(len(days), np.nan), where=counts > 0)
+
+
+def _weight(deviations: Array, noise: Array, ahead_days: int) -> float:
+    """How far deviations of earlier years are believed, within [0, 1]."""
+    days = np.arange(len(deviations))
+    usual = _mean_of_earlier_years(deviations, days)
+    both = np.isfinite(usual) & np.isfinite(deviations)
+    independent = both.sum() / (ahead_days + 30.0)
+    if independent <= 1:
+        return 0.0
+    x, y = usual[both], deviations[both]
+    power = float(np.mean(x**2))
+    if power <= 0:
+        return 0.0
+    slope = float(np.mean(x * y)) / power
+    left = float(np.mean((y - slope * x) ** 2)) * independent / (independent - 1)
+    doubt = DOUBT * left / max(slope**2 * power * independent, 1e-12)
+    real = 1 - float(np.mean(noise[both]) / np.mean(y**2))
+    return float(np.clip(slope, 0, 1) * np.clip(1 - doubt, 0, 1) * np.clip(real, 0, 1))
