@@ -203,6 +203,11 @@ def describe(feature: str, row: Mapping[str, Any], counted: bool = False) -> str
     return column.describe(row, counted)
 
 
+def of_customers(names: Iterable[str]) -> list[str]:
+    """The columns of customers: all but the season of the business, which all of one moment share."""
+    return [name for name in names if name not in SEASON_COLUMNS]
+
+
 @cache
 def _by_name() -> dict[str, Column]:
     return {c.name: c for module in MODULES for c in columns_of(module)}

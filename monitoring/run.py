@@ -13,7 +13,7 @@ from configs.errors import NotEnoughDataError, NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.quality import quality_verdict
-from features.schema import load_schema
+from features.schema import load_schema, of_customers
 from monitoring.fingerprints import customers_file
 from monitoring.report.drift_page import drift_report
 from monitoring.report.fairness_page import fairness_report
@@ -79,13 +79,13 @@ def _drift(task: Task, bundle: Bundle, settings: Settings, workspace: Workspace)
     rows = population(workspace, task, settings)
     as_of = f"{rows['as_of'].max():%Y-%m-%d}"
     current = rows[list(bundle.features)].assign(prediction=bundle.predict(bundle.encode(rows)))
-    table = drift_table(bundle.reference, current, ["prediction", *bundle.features], settings.monitoring)
+    table = drift_table(bundle.reference, current, ["prediction", *of_customers(bundle.features)], settings.monitoring)
     title = f"{TITLES[task]}: drift at {as_of} against {bundle.trained_through[:10]}"
     about = {
         "Model": f"{task}, learned from customers up to {bundle.trained_through[:10]}",
         "Reference": f"{len(bundle.reference):,} customers at {bundle.trained_through[:10]}",
         "Compared": f"{len(current):,} customers at {as_of}",
-        "Columns": f"{len(bundle.features)} features and the prediction",
+        "Columns": f"{len(of_customers(bundle.features))} features and the prediction",
     }
     pages = drift_report(bundle.reference, current, table, workspace.reports / task / "drift", title, about)
     drifted = table.loc[table["verdict"] == DRIFTED, "column"].tolist()

@@ -120,8 +120,9 @@ def columns_of(module: ModuleType) -> list[Column]:
 
 
 class _TextFormatter(Formatter):
-    """Formats numbers as a person would say them: ``{x:count order}``, ``{x:days}``, ``{x:percent}``, ``{x:money}``; a
-    difference of logarithms as ``{x:level}``: 12 % more, 5 % less.
+    """Formats numbers as a person would say them: ``{x:count order}``, ``{x:days}``, ``{x:percent}``, ``{x:money}``.
+
+    A difference of logarithms is a ``{x:level}``: 12 % more, 5 % less.
 
     >>> [_TextFormatter().format(text, x=-0.001) for text in ("{x:money}", "{x:percent}", "{x:times}")]
     ['0.00', '0 %', '0.0 times']

@@ -37,7 +37,11 @@ def spend_year_ago(o: ir.Table, days: int) -> ir.Value:
     return _a_year_ago(o, o.amount.sum(where=_ahead(o, days)))
 
 
-@column("season", "At this time of the year customers usually bring {value:level} than after a like past at others", NOTHING_KNOWN)
+@column(
+    "season",
+    "At this time of the year customers usually bring {value:level} than after a like past at others",
+    NOTHING_KNOWN,
+)
 def season_value(customers: ir.Table) -> ir.Value:
     """Season of the value ahead: logarithm of its usual ratio to what came before; 0 where none is known."""
     return ibis.literal(0.0)

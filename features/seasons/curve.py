@@ -8,8 +8,9 @@ reads the season of its day here.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -132,10 +133,11 @@ def season_curve(
 
 
 def _levels(history: History, knowledge: Knowledge, settings: Settings) -> dict[str, Levels]:
-    """The levels of the season columns that this business has."""
+    """The levels of the season columns that this business has, known once all of their days is surely recorded."""
     churn, out = settings.churn, dict[str, Levels]()
     if settings.clv.forecast and TABLES[knowledge.value_from] == ("orders",):
         out[VALUE] = value_levels(history, settings.clv.horizon_days)
     if churn.kind == "inactivity":
         out[SILENCE] = silence_levels(history, churn.horizon_days, churn.activity_days)
-    return out
+    waits = (knowledge.until - (knowledge.labels_until or knowledge.until)) / timedelta(days=1)
+    return {name: replace(own, ahead_days=own.ahead_days + math.ceil(waits)) for name, own in out.items()}

@@ -53,9 +53,7 @@ class History:
     missing: npt.NDArray[np.bool_]
 
 
-def read_history(
-    tables: Mapping[str, ir.Table], first: datetime, as_of: datetime, gaps: Iterable[Gap] = ()
-) -> History:
+def read_history(tables: Mapping[str, ir.Table], first: datetime, as_of: datetime, gaps: Iterable[Gap] = ()) -> History:
     """Read the orders that were known at the beginning of the day of a moment.
 
     Parameters

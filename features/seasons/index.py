@@ -1,4 +1,4 @@
-"""A seasonal index: by how much a level differs from the usual at this time of the year, as far as that can be believed.
+"""A seasonal index: by how much a level differs from the usual at this time of the year, as far as it is believed.
 
 A *level* is a number a day, on a logarithmic scale: the logarithm of what the days ahead bring over what the days
 before brought, or the log-odds of falling silent. Its *deviation* is what it has above its mean over a year around it,

@@ -30,6 +30,7 @@ RESTS_ON = {
     "hybrid": "A prior from each customer's own past, corrected by trees learned from this company's outcomes",
     "prior": "A prior alone, no trees; the uncertainty is larger",
 }
+OF_SEASON = "; the season of earlier years counts"
 NO_SEASON = "; no whole year of outcomes was learned from, so no season is known"
 NO_DROPOUT = "; the orders do not tell whether customers leave for good, or only order less"
 EVENTS = {"inactivity": "next_order", "contract": "contract_end", "label": None}
@@ -169,7 +170,7 @@ def _answer(
 
 def basis_of(bundle: Bundle) -> dict[str, Any]:
     """What the predictions of a model rest on, as answers say it."""
-    season = "" if bundle.full_season else NO_SEASON
+    season = OF_SEASON if bundle.info.get("season") else "" if bundle.full_season else NO_SEASON
     leaving = "" if bundle.info.get("dropout_identifiable", True) else NO_DROPOUT
     why = f"; {bundle.info['why']}" if bundle.info.get("why") else ""
     text = f"{RESTS_ON[bundle.basis]}{why}{season}{leaving}".rstrip(".") + "."

@@ -16,6 +16,7 @@ from training.fit.boosters import Fitted, Form, ScoredRows, calibrate, fit, form
 from training.fit.distributed import Trainer, make_trainer
 from training.fit.horizons import fit_horizons
 from training.fit.search import FoldData, SearchResult, blocks_of
+from training.fit.season import has_season, with_season
 from training.model.bundle import Bundle, Score, Task, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import LEVELS, known_days
@@ -52,7 +53,7 @@ def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[
         expectation = _expectation(data, fold.train, encoder, forms(data.task, [encoder]), settings)
         block = blocks_of(valid["customer_id"].tolist())
         folds_data.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation, valid[KEYS]))
-    return folds_data
+    return with_season(data.task, folds_data, settings.tuning.seed)
 
 
 def _expectation(
@@ -258,6 +259,7 @@ def info_of(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]
         "outcome_days": settings.outcome_days(data.task),
         "holdout": holdout_rule(settings) if data.by == "part" else None,
         **({"treatment": data.treatment} if data.treatment else {}),
+        **({"season": True} if has_season(fitted) else {}),
     }
 
 

@@ -17,6 +17,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from features.schema import SEASON_COLUMNS
 from training.data.dataset import Encoder, Matrix
 from training.fit.distributed import Rows, Trainer, dataset
 from training.model.bundle import Basis
@@ -26,7 +27,8 @@ from training.priors.credibility import COLUMNS, fit_credibility
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation
 from training.priors.linear import fit_linear
-from training.priors.prior import Prior
+from training.priors.prior import Prior, Sum
+from training.priors.season import fit_season
 
 Params = Mapping[str, Any]
 Trees = Mapping[str, int]
@@ -141,7 +143,16 @@ PRIOR_DAYS = 60.0
 BINNING = {"verbosity": -1, "feature_pre_filter": False}
 # A parameter that only one objective takes; none takes that of a prior.
 MIN_SQUARED_MISS = 1e-6
-PARAM_OBJECTIVE = {"tweedie_variance_power": "tweedie", "alpha": "quantile", "prior_days": "", "extra_trees": "binary"}
+PARAM_OBJECTIVE = {
+    "tweedie_variance_power": "tweedie",
+    "alpha": "quantile",
+    "prior_days": "",
+    "season": "",
+    "extra_trees": "binary",
+}
+# What all customers of a moment share moves these parts of a forecast; the others stay as trees have them.
+SEASON_OF = dict(zip(("value", "churn"), SEASON_COLUMNS, strict=True))
+NO_SEASON = ("buys", "spread")
 
 
 def form_by_name(name: str) -> Form:
@@ -247,12 +258,15 @@ def fit(
     trainer
         Learns the boosters in place of this process, see `training.fit.distributed`; not with `valid`.
     """
-    priors = tuple(_prior(part, train, encoder, params, expectation) for part in form.parts)
+    own = (_prior(part, train, encoder, params, expectation) for part in form.parts)
+    priors = tuple(_with_season(p, prior, train, encoder, params) for p, prior in zip(form.parts, own, strict=True))
     boosters: dict[str, lgb.Booster | None] = {}
     for p, prior in zip(form.parts, priors, strict=True):
         rows = (train, valid)
         if p.spread_of:
-            rows = (_misses(boosters[p.spread_of], train), _misses(boosters[p.spread_of], valid) if valid else None)
+            known = dict(zip((part.name for part in form.parts), priors, strict=True))[p.spread_of]
+            of = boosters[p.spread_of]
+            rows = (_misses(of, known, train), _misses(of, known, valid) if valid else None)
         part_params = {**params, "seed": seed}
         boosters[p.name] = (
             _fit_part(p, prior, rows[0], encoder, part_params, trees[p.name], rows[1], stop_after, trainer)
@@ -262,9 +276,9 @@ def fit(
     return Fitted(form, tuple(boosters.values()), priors, params)
 
 
-def _misses(booster: lgb.Booster | None, rows: Matrix) -> Matrix:
+def _misses(booster: lgb.Booster | None, prior: Prior | None, rows: Matrix) -> Matrix:
     """The squared miss of the logarithm of each amount, above zero; rows without an amount stay at 0."""
-    miss = np.log(np.where(rows.y > 0, rows.y, 1.0)) - _raw(booster, None, rows.x)
+    miss = np.log(np.where(rows.y > 0, rows.y, 1.0)) - _raw(booster, prior, rows.x)
     return replace(rows, y=np.where(rows.y > 0, np.maximum(miss**2, MIN_SQUARED_MISS), 0.0))
 
 
@@ -276,8 +290,29 @@ def _prior(
         return fit_credibility(train.x, part.target(train.y)[1], (spend, time), params.get("prior_days", PRIOR_DAYS))
     if part.prior == "linear":
         task = "churn" if part.name == "churn" else "clv"
-        return fit_linear(train.x, part.target(train.y)[1], task, encoder.category_places)
+        return fit_linear(train.x, part.target(train.y)[1], task, [*encoder.category_places, *season_places(encoder)])
     return expectation if part.prior == "expectation" else None
+
+
+def _with_season(part: Part, prior: Prior | None, train: Matrix, encoder: Encoder, params: Params) -> Prior | None:
+    """What a part starts from, with the season of the business where it counts (the parameter ``season``)."""
+    column, strength = SEASON_OF["churn" if part.name == "churn" else "value"], params.get("season", 0.0)
+    if not strength or part.name in NO_SEASON or column not in encoder.features:
+        return prior
+    rows, target = part.target(train.y)
+    season = fit_season(train.x[rows], target, encoder.features.index(column), strength, part.objective)
+    return season if prior is None else Sum((prior, replace(season, base=0.0)))
+
+
+def season_places(encoder: Encoder) -> list[int]:
+    """Where the columns of the season stand: the same for all customers of a moment, they would name it."""
+    return [i for i, name in enumerate(encoder.features) if name in SEASON_COLUMNS]
+
+
+def _unsplit(encoder: Encoder) -> dict[str, Any]:
+    """LightGBM's parameters under which no tree splits by the season."""
+    places = season_places(encoder)
+    return {"feature_contri": [float(i not in places) for i in range(len(encoder.features))]} if places else {}
 
 
 def _fit_part(
@@ -292,7 +327,7 @@ def _fit_part(
     trainer: Trainer | None,
 ) -> lgb.Booster:
     own = {k: v for k, v in params.items() if PARAM_OBJECTIVE.get(k, part.objective) == part.objective}
-    booster_params = {**FIXED, **own, "objective": part.objective}
+    booster_params = {**FIXED, **own, **_unsplit(encoder), "objective": part.objective}
     rows = _rows(part, prior, train, encoder)
     if trainer is not None and valid is None:
         return trainer(booster_params, rows, trees)

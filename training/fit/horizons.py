@@ -83,6 +83,7 @@ def _fit_horizon(
     settings: Settings,
 ) -> HorizonModel:
     days, near, wait = span
+    params = {**main.params, "season": 0.0}  # the index is that of the main horizon
     seed = settings.tuning.seed
     tree_counts: list[int] = []
     later: list[tuple[np.ndarray, ...]] = []
@@ -94,7 +95,7 @@ def _fit_horizon(
             CHURN,
             train,
             encoder,
-            main.params,
+            params,
             seed=seed,
             trees=main.trees,
             valid=valid,
@@ -105,7 +106,7 @@ def _fit_horizon(
         later.append((fitted.raw(valid.x)[:, 0], valid.y, np.full(len(valid.y), len(later)), weight))
     trees = {"churn": max(1, round(np.mean(tree_counts)))} if tree_counts else main.trees
     matrix, trainer = encoder(rows), make_trainer(settings.training)
-    whole = fit(CHURN, matrix, encoder, main.params, seed=seed, trees=trees, trainer=trainer)
+    whole = fit(CHURN, matrix, encoder, params, seed=seed, trees=trees, trainer=trainer)
     affine = Affine()
     if later:
         score, label, folds, weight = (np.concatenate(c) for c in zip(*later, strict=True))

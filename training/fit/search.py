@@ -57,7 +57,8 @@ class FoldData:
 
     ``block`` puts every customer of the validation rows into one of 50 blocks, the same in all folds, shape (n,).
     ``expectation`` is the model of orders of the training rows, where orders are known. ``keys`` names the customer and
-    the as-of date of each validation row.
+    the as-of date of each validation row. ``season`` is how much the season
+    of the business counts, see `training.fit.season`.
     """
 
     train: Matrix
@@ -66,6 +67,7 @@ class FoldData:
     block: np.ndarray
     expectation: Expectation | None = None
     keys: pd.DataFrame | None = None
+    season: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,7 @@ def _loss_of_trial(
 ) -> float:
     names = [candidate.name for candidate in candidates]
     form = form_by_name(trial.suggest_categorical("form", names)) if len(names) > 1 else candidates[0]
-    params = _suggest(trial, form)
+    params = _suggest(trial, form) | ({"season": folds[0].season} if folds[0].season else {})
     limit = {p.name: settings.max_trees for p in form.parts if p.objective}
     losses, trees, forecasts = [], [], []
     for number, fold in enumerate(folds):
@@ -269,7 +271,7 @@ def _loss_of_trial(
             stop_after=settings.early_stopping_trees,
             expectation=fold.expectation,
         )
-        forecasts.append(_forecast(task, fitted, fold))
+        forecasts.append(forecast_of_fold(task, fitted, fold))
         losses.append(loss(task, fold.valid.y, forecasts[-1], fold.valid.weight))
         trees.append(fitted.trees)
         trial.report(float(np.mean(losses)), number)
@@ -282,7 +284,7 @@ def _loss_of_trial(
     return float(np.mean(losses))
 
 
-def _forecast(task: Task, fitted: Fitted, fold: FoldData) -> np.ndarray:
+def forecast_of_fold(task: Task, fitted: Fitted, fold: FoldData) -> np.ndarray:
     """What would be served of the validation rows, before a probability's slope is mended: that needs later folds."""
     if task == "churn":
         return predict(fitted.form, fitted.raw(fold.valid.x), (Affine(),))

@@ -7,6 +7,7 @@ split what it says exactly between these columns.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from training.priors.credibility import Credibility
 from training.priors.expectation import Expectation
 from training.priors.linear import Linear
+from training.priors.season import Season
 
 
 class Prior(Protocol):
@@ -35,7 +37,35 @@ class Prior(Protocol):
         """The inverse of `to_dict`."""
 
 
-KINDS: dict[str, type[Prior]] = {prior.kind: prior for prior in (Credibility, Expectation, Linear)}
+@dataclass(frozen=True)
+class Sum:
+    """Several priors in one: their raw scores add up, and so do the effects of columns."""
+
+    kind: ClassVar[str] = "sum"
+
+    priors: tuple[Prior, ...]
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The raw score, shape (n,)."""
+        return np.sum([prior(x) for prior in self.priors], axis=0)
+
+    def split(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """The raw score as a base and one effect a column, shape (n, columns)."""
+        bases, effects = zip(*(prior.split(x) for prior in self.priors), strict=True)
+        return float(sum(bases)), np.sum(effects, axis=0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {"priors": [dump(prior) for prior in self.priors]}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Sum:
+        """The inverse of `to_dict`."""
+        loaded = (load(prior) for prior in content["priors"])
+        return cls(tuple(prior for prior in loaded if prior is not None))
+
+
+KINDS: dict[str, type[Prior]] = {prior.kind: prior for prior in (Credibility, Expectation, Linear, Season, Sum)}
 
 
 def dump(prior: Prior | None) -> dict[str, Any] | None:

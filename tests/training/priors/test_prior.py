@@ -10,7 +10,8 @@ import pytest
 from training.priors.credibility import fit_credibility
 from training.priors.expectation import fit_expectation
 from training.priors.linear import fit_linear
-from training.priors.prior import KINDS, Prior, dump, load
+from training.priors.prior import KINDS, Prior, Sum, dump, load
+from training.priors.season import Season
 
 ROWS = np.column_stack([np.arange(1, 41) % 7 + 1, np.arange(40) % 30, np.arange(40) + 30, np.arange(40) * 5.0])
 OUTCOME = (np.arange(40) % 3 == 0).astype(float)
@@ -19,8 +20,11 @@ OUTCOME = (np.arange(40) % 3 == 0).astype(float)
 def priors() -> dict[str, Prior]:
     expectation = fit_expectation(ROWS, (0, 1, 2, 3), "clv", 90)
     assert expectation is not None
+    credibility = fit_credibility(ROWS, OUTCOME, (3, 2), 60.0)
     return {
-        "credibility": fit_credibility(ROWS, OUTCOME, (3, 2), 60.0),
+        "sum": Sum((credibility, Season(0, 0.1))),
+        "season": Season(0, 0.1, 2.0),
+        "credibility": credibility,
         "expectation": expectation,
         "linear": fit_linear(ROWS, OUTCOME, "churn", []),
     }

@@ -1,0 +1,98 @@
+"""The season at each as-of date, from the orders of shops that are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.settings import Settings, load
+from features.labels.by_kind import Knowledge
+from features.seasons.curve import SILENCE, VALUE, SeasonCurve, load_curve, season_curve
+
+Open = Callable[[dict[str, pd.DataFrame]], dict[str, ir.Table]]
+FIRST, DAYS = datetime(2020, 1, 1), 4 * 365
+MOMENTS = [datetime(year, month, 1) for year in (2021, 2022, 2023) for month in (4, 10)]
+
+
+def shop(lag_days: int = 0, until: datetime | None = None, season: float = 0.4) -> dict[str, pd.DataFrame]:
+    """A hundred customers who order more often in spring than in autumn, and not one of them leaves."""
+    rng = np.random.default_rng(5)
+    day = np.arange(DAYS)
+    rate = 0.04 * np.exp(season * np.sin(2 * np.pi * (day - 20) / 365.25))
+    customer, days = np.nonzero(rng.random((100, DAYS)) < rate)
+    orders = pd.DataFrame(
+        {"customer_id": [f"c{c}" for c in customer], "ordered_at": FIRST + pd.to_timedelta(days, "D")}
+    )
+    orders = orders.assign(order_id=[f"o{i}" for i in range(len(orders))], amount=10.0)
+    if lag_days:
+        orders["recorded_at"] = orders["ordered_at"] + timedelta(days=lag_days)
+    orders = orders[orders["ordered_at"] < (until or datetime.max)]
+    signed_up = pd.DataFrame({"customer_id": [f"c{c}" for c in range(100)], "signed_up_at": FIRST})
+    return {"customers": signed_up, "orders": orders.reset_index(drop=True)}
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return load("test")
+
+
+@pytest.fixture(scope="module")
+def curve(opened: Open, settings: Settings) -> SeasonCurve:
+    return season_curve(opened(shop()), MOMENTS, Knowledge(MOMENTS[-1], value_from="orders"), settings)
+
+
+def test_value_is_up_and_silence_down_before_the_busy_time_once_two_years_are_known(curve: SeasonCurve) -> None:
+    assert [curve.at(VALUE, m) for m in MOMENTS[:2]] == [0.0, 0.0]
+    spring, autumn = (curve.at(VALUE, datetime(2023, month, 1)) for month in (3, 9))
+    assert spring > 0.1
+    assert autumn < -0.1
+    assert curve.at(SILENCE, datetime(2023, 4, 1)) < 0 < curve.at(SILENCE, datetime(2023, 10, 1))
+    assert set(curve.weights) == {VALUE, SILENCE}
+
+
+def test_no_order_after_a_moment_moves_the_season_at_it(opened: Open, settings: Settings, curve: SeasonCurve) -> None:
+    known = Knowledge(MOMENTS[-1], value_from="orders")
+    for end in MOMENTS[-2:]:
+        past = season_curve(opened(shop(until=end)), [m for m in MOMENTS if m <= end], known, settings)
+        assert [past.at(VALUE, end), past.at(SILENCE, end)] == [curve.at(VALUE, end), curve.at(SILENCE, end)]
+
+
+def test_an_order_counts_from_its_record_on(opened: Open, settings: Settings) -> None:
+    known, end = Knowledge(MOMENTS[-1], value_from="orders"), MOMENTS[-2]
+    late = season_curve(opened(shop(lag_days=45)), MOMENTS, known, settings)
+    cut = season_curve(opened(shop(lag_days=45, until=end - timedelta(days=44))), MOMENTS[:-1], known, settings)
+    assert late.at(VALUE, end) == cut.at(VALUE, end) != 0
+    waited = Knowledge(known.until, labels_until=known.until - timedelta(days=45), value_from="orders")
+    sure = season_curve(opened(shop(lag_days=45)), MOMENTS, waited, settings)
+    plain = season_curve(opened(shop()), MOMENTS, known, settings)
+    assert abs(sure.at(VALUE, end) - plain.at(VALUE, end)) < abs(late.at(VALUE, end) - plain.at(VALUE, end))
+
+
+def test_without_two_years_or_without_a_season_of_the_label_all_is_nothing(opened: Open, settings: Settings) -> None:
+    tables, known = opened(shop()), Knowledge(MOMENTS[-1], value_from="fees")
+    assert season_curve(tables, MOMENTS[:2], known, settings).columns == {}
+    assert set(season_curve(tables, MOMENTS, known, settings).columns) == {SILENCE}
+    assert season_curve({}, MOMENTS, known, settings).columns == {}
+
+
+def test_rows_get_the_season_of_their_moment_in_sql_as_in_a_frame_and_it_is_read_back(
+    curve: SeasonCurve, tmp_path: Path
+) -> None:
+    import duckdb
+
+    curve.save(tmp_path)
+    assert load_curve(tmp_path) == SeasonCurve(curve.first, *({**d} for d in (curve.columns, curve.weights)))
+    assert load_curve(tmp_path / "none").columns == {}
+    rows = pd.DataFrame({"as_of": pd.to_datetime(MOMENTS, utc=True), VALUE: 0.0, "other": 1.0})
+    filled = load_curve(tmp_path).fill(rows)
+    assert filled[VALUE].tolist() == [curve.at(VALUE, m) for m in MOMENTS]
+    assert list(filled) == ["as_of", VALUE, "other"]
+    stamps = pd.DataFrame({"as_of": MOMENTS})
+    query = f"select {curve.sql(MOMENTS)[VALUE]} from stamps order by as_of"
+    assert [v for (v,) in duckdb.query(query).fetchall()] == filled[VALUE].tolist() and len(stamps)
