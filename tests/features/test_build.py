@@ -4,6 +4,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,6 +15,8 @@ from features.build import build
 from features.fingerprints import features_fingerprint
 from features.ingest import ingest
 from features.refresh import OnEventRefresher, start_from_build
+from features.schema import SEASON_COLUMNS
+from features.seasons.curve import load_curve
 from features.store.event_log import Event, EventLog
 from features.store.feature_store import OnlineFeatures, apply, materialize
 
@@ -81,3 +84,40 @@ def test_of_dates_alone_a_day_is_a_day_at_the_newest_moment_as_at_any_and_an_eve
     rows = pd.read_parquet(place.features / "rows.parquet")
     for at in (pd.Timestamp("2024-05-06", tz="UTC"), pd.Timestamp("2024-05-01", tz="UTC")):
         assert rows[rows["as_of"] == at]["days_since_last_order"].min() == 1.0
+
+
+@pytest.mark.slow
+def test_rows_of_a_build_and_of_an_event_hold_the_season_of_their_day(tmp_path: Path) -> None:
+    first, days = datetime(2020, 1, 1), 3 * 365
+    rate = 0.05 * np.exp(0.6 * np.sin(2 * np.pi * (np.arange(days) - 20) / 365.25))
+    customer, day = np.nonzero(np.random.default_rng(5).random((60, days)) < rate)
+    orders = pd.DataFrame({"order_id": range(len(day)), "customer_id": [f"c{c}" for c in customer], "amount": 5})
+    orders = orders.assign(ordered_at=[f"{first + timedelta(days=int(d)):%Y-%m-%d}" for d in day])
+    orders.to_csv(tmp_path / "orders.csv", index=False)
+    options = {"orders": {"path": str(tmp_path / "orders.csv")}}
+    own = {
+        "source": {"loader": "files", "customers_from": "orders", "options": options},
+        "as_of": {"every_months": 5},
+        "columns": {"attributes": [], "sensitive": []},
+    }
+    settings, place = merged_with_default({"name": "seasonal", **own}, "test"), Workspace(tmp_path / "w")
+    ingest(settings, place)
+    build(settings, place)
+    rows, curve = pd.read_parquet(place.features / "rows.parquet"), load_curve(place.features)
+    for column in SEASON_COLUMNS:
+        by_date = rows.groupby("as_of")[column].agg(["min", "max"])
+        expected = [curve.at(column, as_of.tz_localize(None).to_pydatetime()) for as_of in by_date.index]
+        assert by_date["min"].tolist() == by_date["max"].tolist() == expected
+        assert expected[0] == 0.0
+    apply(place)
+    materialize(place)
+    start_from_build(settings, place, datetime(2022, 12, 31, tzinfo=UTC))
+    at = datetime(2023, 3, 10, 12, tzinfo=UTC)
+    content = {"order_id": "new", "customer_id": "c1", "ordered_at": at.isoformat(), "amount": 5}
+    with EventLog(place.events) as log, closing(OnEventRefresher(settings, place, log)) as refresher:
+        log.append([Event("e", "orders", content)], at)
+        refresher(["c1"], lambda: at)
+    online = OnlineFeatures(place).read(["c0", "c1"])
+    newest = [curve.at(SEASON_COLUMNS[0], time) for time in (datetime(2022, 12, 31), datetime(2023, 3, 10))]
+    assert online[SEASON_COLUMNS[0]].tolist() == newest
+    assert newest[0] != newest[1]
