@@ -89,7 +89,8 @@ def test_mlflow_itself_finds_the_models_of_a_moved_workspace(moved: Workspace) -
     runs.client(moved)
     rows = pd.read_parquet(moved.features / "rows.parquet").head(5)
     model = mlflow.pyfunc.load_model("models:/clv/1")
-    assert (model.predict(rows[model.metadata.get_input_schema().input_names()])["expected"] >= 0).all()
+    answer = model.predict(rows[model.metadata.get_input_schema().input_names()])
+    assert (answer["expected"] >= 0).all() and model.metadata.get_output_schema().input_names() == list(answer)
 
 
 def test_every_path_of_a_copy_is_its_own_and_the_original_is_left_alone(lived: Workspace, copied: Workspace) -> None:

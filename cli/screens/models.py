@@ -30,6 +30,9 @@ METRICS = {
         "normalised_gini": ("normalised Gini", "higher"),
         "decile_calibration_error": ("decile calibration error", "lower"),
         "coverage": ("interval coverage", "as promised"),
+        "share_below_q10": ("outcomes below the 10 % quantile", "0.1"),
+        "share_below_q50": ("outcomes below the median", "0.5"),
+        "share_below_q90": ("outcomes below the 90 % quantile", "0.9"),
     },
 }
 SIGNS = {"passed": ("  ✓ ", "green"), "failed": ("  ✗ ", "red"), "cannot tell": ("  ? ", "yellow")}

@@ -250,10 +250,20 @@ def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings
         "horizon_days": bundle.horizon_days,
         "currency": settings.currency,
     }
+    percentiles, quantiles = bundle.percentile(expected).tolist(), _quantiles(bundle, expected, matrix)
     bodies = (
-        {"expected": e, "low": lo, "high": hi, **shared, "tier": tier, "percentile": percentile, "basis": basis}
-        for e, lo, hi, tier, percentile in zip(
-            expected.tolist(), low.tolist(), high.tolist(), of_tier, bundle.percentile(expected).tolist(), strict=True
+        {
+            "expected": e,
+            "low": lo,
+            "high": hi,
+            "quantiles": at,
+            **shared,
+            "tier": tier,
+            "percentile": percentile,
+            "basis": basis,
+        }
+        for e, lo, hi, at, tier, percentile in zip(
+            expected.tolist(), low.tolist(), high.tolist(), quantiles, of_tier, percentiles, strict=True
         )
     )
     return [
@@ -262,6 +272,14 @@ def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings
             bodies, _reasons(bundle, matrix, rows, top_reasons, settings.counts_orders), strict=True
         )
     ]
+
+
+def _quantiles(bundle: Bundle, expected: np.ndarray, matrix: np.ndarray) -> list[dict[str, float] | None]:
+    """The quantiles of each value by percent; None for all where the model has not learned them."""
+    at = {
+        str(percent): (amounts + 0.0).tolist() for percent, amounts in bundle.value_quantiles(expected, matrix).items()
+    }
+    return [dict(zip(at, row, strict=True)) for row in zip(*at.values(), strict=True)] if at else [None] * len(expected)
 
 
 def _reasons(

@@ -41,6 +41,9 @@ SCHEMA = pa.schema(
         ("expected", pa.float64()),
         ("low", pa.float64()),
         ("high", pa.float64()),
+        ("q10", pa.float64()),
+        ("q50", pa.float64()),
+        ("q90", pa.float64()),
         ("clv_percentile", pa.int64()),
         ("tier", pa.string()),
         ("stage", pa.string()),
@@ -198,6 +201,11 @@ def _parquet_row(answer: dict[str, Any]) -> dict[str, Any]:
         "event_expected_at": pd.Timestamp(expected["at"]) if expected and expected["at"] else None,
         "churn_percentile": churn["percentile"] if churn else None,
         "clv_percentile": answer["clv"]["percentile"] if answer["clv"] else None,
+        **{f"q{percent}": amount for percent, amount in _quantiles(answer).items()},
         "reasons": [reason["text"] for reason in answer["reasons"]],
         "clv_reasons": [reason["text"] for reason in answer["clv_reasons"]],
     }
+
+
+def _quantiles(answer: dict[str, Any]) -> dict[str, float]:
+    return (answer["clv"] or {}).get("quantiles") or {}

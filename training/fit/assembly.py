@@ -19,7 +19,7 @@ from training.fit.search import FoldData, SearchResult, blocks_of
 from training.fit.season import has_season, with_season
 from training.model.bundle import Bundle, Score, Task, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
-from training.model.intervals import LEVELS, known_days
+from training.model.intervals import known_days
 from training.model.tiers import tier_edges
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, fit_expectation
@@ -279,10 +279,5 @@ def forecast(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:
         return out
     expected = out["forecast"].to_numpy()
     low, high = bundle.bounds(expected, matrix)
-    return out.assign(low=low, high=high, **named_quantiles(bundle, expected, matrix))
-
-
-def named_quantiles(bundle: Bundle, expected: np.ndarray, matrix: np.ndarray) -> dict[str, np.ndarray]:
-    """The quantiles of values under their names, ``q10, q50, q90``; none in a model that has not learned them."""
-    at = bundle.value_quantiles(expected, matrix)
-    return {} if at is None else {f"q{level * 100:g}": at[:, i] for i, level in enumerate(LEVELS)}
+    quantiles = {f"q{percent}": at for percent, at in bundle.value_quantiles(expected, matrix).items()}
+    return out.assign(low=low, high=high, **quantiles)

@@ -15,6 +15,7 @@ from training.data.treatment import untreated_weights, weighted_metrics
 from training.fit.assembly import forecast
 from training.fit.horizons import churn_label_at
 from training.judge.baselines import numbers_rule, past_rate, present_price, price_and_past, recency_rule
+from training.judge.interval_coverage import shares_below_quantiles
 from training.margins import margin
 from training.metrics import auc, by_slice, churn_metrics, log_loss, mae, normalised_gini, rmse, value_metrics
 from training.model.bundle import Bundle
@@ -146,7 +147,8 @@ def measure_rows(rows: pd.DataFrame, task: str, column: str = "forecast") -> dic
     if task == "churn":
         return churn_metrics(rows["label"], rows[column])
     if column == "forecast":
-        return value_metrics(rows["label"], rows[column], rows["low"], rows["high"])
+        metrics = value_metrics(rows["label"], rows[column], rows["low"], rows["high"])
+        return metrics | shares_below_quantiles(rows)
     return value_metrics(rows["label"], rows[column])
 
 

@@ -127,3 +127,24 @@ def coverage_by_group(rows: pd.DataFrame, target: float, new: str) -> dict[str, 
     if "custom" in rows and (rows["custom"] == new).any():
         groups[new] = rows[rows["custom"] == new]
     return {name: coverage_of(part, target) for name, part in groups.items()}
+
+
+def shares_below_quantiles(rows: pd.DataFrame) -> dict[str, float]:
+    """The share of outcomes below each quantile ``q10, q50, q90`` of the rows, under ``share_below_q10``; none without.
+
+    Of outcomes that equal their quantile, as of the many who bring nothing, as many count as below as its name asks
+    for: so a share under its name means quantiles that are too low, and one over it quantiles that are too high.
+
+    >>> rows = pd.DataFrame({"label": [0.0, 0.0, 0.0, 9.0], "q10": 0.0, "q50": 4.0, "q90": 8.0})
+    >>> shares_below_quantiles(rows)
+    {'share_below_q10': 0.1, 'share_below_q50': 0.75, 'share_below_q90': 0.75}
+    """
+    known = rows[rows["label"].notna()]
+    named = {f"q{percent}": percent / 100 for percent in (10, 50, 90)}
+    if known.empty or not set(named) <= set(rows):
+        return {}
+    y = known["label"]
+    return {
+        f"share_below_{name}": float(np.clip(level, (y < known[name]).mean(), (y <= known[name]).mean()))
+        for name, level in named.items()
+    }

@@ -21,7 +21,7 @@ from configs.errors import RegistryError
 from training.json_tuples import lists_to_tuples
 from training.model.calibration import Affine
 from training.model.explanation import Link, effects, link
-from training.model.intervals import Interval, known_days
+from training.model.intervals import LEVELS, Interval, known_days
 from training.model.survival import Curve, median_days, survival_curve
 from training.priors.prior import Prior
 from training.priors.prior import dump as dump_prior
@@ -212,9 +212,10 @@ class Bundle:
             raise RegistryError(f"the {self.task} model holds no interval")
         return self.interval(expected, known_days(matrix, self.features))
 
-    def value_quantiles(self, expected: np.ndarray, matrix: np.ndarray) -> np.ndarray | None:
-        """Quantiles 10, 50 and 90 % of a value, shape (n, 3), rising; None in a model that has not learned them."""
-        return self.interval.at_levels(expected, known_days(matrix, self.features)) if self.interval else None
+    def value_quantiles(self, expected: np.ndarray, matrix: np.ndarray) -> dict[int, np.ndarray]:
+        """Quantiles of a value by percent, ``10, 50, 90``, rising, shape (n,) each; empty: the model learned none."""
+        at = self.interval.at_levels(expected, known_days(matrix, self.features)) if self.interval else None
+        return {} if at is None else {round(100 * level): at[:, i] for i, level in enumerate(LEVELS)}
 
     def explain(self, matrix: np.ndarray) -> Explanation:
         """Split every prediction by features, in the unit of the prediction; sums are exact."""

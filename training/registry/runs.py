@@ -42,6 +42,7 @@ TASKS: tuple[Task, ...] = ("churn", "clv")
 MODEL_FILE = Path(__file__).parent / "pyfunc_model.py"
 ENVIRONMENT, FEATURES = "environment.json", "features.json"
 PINNED = ("lightgbm", "mlflow", "numpy", "pandas", "scipy")
+VALUE_OUTPUT = ("expected", "low", "high", "q10", "q50", "q90")  # of the model as MLflow runs it
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's pages open on runs and models, not on traces
 
 
@@ -207,7 +208,7 @@ class Run:
                 "judged": str(judged.save(Path(folder) / "judged")),
             }
             rows = example[list(bundle.features)]
-            names = ["probability"] if bundle.interval is None else ["expected", "low", "high"]
+            names = ["probability"] if bundle.interval is None else list(VALUE_OUTPUT)
             output = pd.DataFrame([[0.5] * len(names)], columns=names)
             logged = load_mlflow().pyfunc.log_model(
                 name=bundle.task,

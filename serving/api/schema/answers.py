@@ -65,6 +65,14 @@ class ClvPart(StrictModel):
     expected: Annotated[float, Field(description="Expected net revenue, or orders, over the horizon.")]
     low: Annotated[float, Field(description="Lower end of the interval.")]
     high: Annotated[float, Field(description="Upper end of the interval.")]
+    quantiles: Annotated[
+        dict[str, float] | None,
+        Field(
+            description="What the customer brings at most with a chance of so many percent; never falling. Null for a "
+            "model that was trained before quantiles were learned.",
+            examples=[{"10": 0.0, "50": 180.0, "90": 650.0}],
+        ),
+    ]
     coverage: Annotated[
         float, Field(gt=0, lt=1, description="Share of customers whose true value lies in the interval.")
     ]

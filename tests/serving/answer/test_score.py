@@ -249,3 +249,27 @@ def test_a_model_that_gives_no_finite_number_is_refused(
     )
     with pytest.raises(RegistryError, match="gave no finite number for 1 of 1"), np.errstate(all="ignore"):
         score(customers.head(1), replace(champions, clv=replace(champions.clv, bundle=broken)), settings, now, 5)
+
+
+def test_quantiles_rise_within_the_interval_and_are_the_same_for_one_customer_as_for_many(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    together = [a["clv"] for a in score(customers.head(20), champions, settings, now, 1)]
+    for i, part in enumerate(together):
+        at = list(part["quantiles"].values())
+        assert list(part["quantiles"]) == ["10", "50", "90"]
+        assert at == sorted(at) and part["low"] <= at[0] and at[2] <= part["high"]
+        (alone,) = score(customers.iloc[[i]], champions, settings, now, 1)
+        assert alone["clv"] == part
+
+
+def test_a_model_of_before_quantiles_were_learned_answers_without_them(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    value = champions.clv
+    assert value is not None and value.bundle.interval is not None
+    older = replace(value.bundle, interval=replace(value.bundle.interval, quantiles=()))
+    before = replace(champions, clv=replace(value, bundle=older))
+    (answer,) = score(customers.head(1), before, settings, now, 1)
+    assert answer["clv"]["quantiles"] is None
+    Answer.model_validate(answer)

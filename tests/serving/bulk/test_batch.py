@@ -29,6 +29,7 @@ def test_both_files_hold_the_answers_of_single_requests(
     assert list(table.columns) == SCHEMA.names
     assert table["prediction_id"].tolist() == [a["prediction_id"] for a in lines]
     assert table["expected"].tolist() == [a["clv"]["expected"] for a in lines]
+    assert table[["q10", "q50", "q90"]].to_numpy().tolist() == [list(a["clv"]["quantiles"].values()) for a in lines]
     assert [list(r) for r in table["reasons"]] == [[one["text"] for one in a["reasons"]] for a in lines]
     assert table["as_of"].unique().tolist() == [pd.Timestamp("2024-03-01", tz="UTC")]
 

@@ -63,3 +63,13 @@ def test_coverage_over_all_is_the_mean_of_its_groups(examination) -> None:
 
 def test_an_examination_can_be_written_as_json(examination) -> None:
     assert json.loads(json.dumps(examination.to_dict()))["model"]["n"] == examination.model["n"]
+
+
+def test_quantiles_are_examined_over_all_and_by_tier(examination) -> None:
+    names = ["share_below_q10", "share_below_q50", "share_below_q90"]
+    shares = [examination.model[name] for name in names]
+    assert shares == sorted(shares)
+    assert shares == pytest.approx([0.1, 0.5, 0.9], abs=0.12)
+    assert examination.slices.loc[examination.slices["slice"] == "tier", names].notna().all(axis=None)
+    rows = examination.rows
+    assert (rows["q10"] <= rows["q50"]).all() and (rows["q50"] <= rows["q90"]).all()

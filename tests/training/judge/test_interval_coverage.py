@@ -6,7 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.judge.interval_coverage import Coverage, coverage_by_group, coverage_of, least_coverage
+from training.judge.interval_coverage import (
+    Coverage,
+    coverage_by_group,
+    coverage_of,
+    least_coverage,
+    shares_below_quantiles,
+)
 
 
 def rows_of(y, low, high, customers=None, **more) -> pd.DataFrame:
@@ -57,3 +63,14 @@ def test_groups_are_the_tiers_and_the_new() -> None:
     groups = coverage_by_group(rows, 0.9, "new")
     assert {name: group.share for name, group in groups.items()} == {"bronze": 0.5, "gold": 1.0, "new": 1.0}
     assert coverage_by_group(rows.drop(columns="low"), 0.9, "new") == {}
+
+
+def test_a_share_below_a_quantile_is_that_of_its_name_where_the_quantile_is_right_however_many_bring_nothing() -> None:
+    rng = np.random.default_rng(0)
+    y = np.where(rng.random(20_000) < 0.3, 0.0, rng.exponential(10.0, 20_000))
+    right = {f"q{p}": np.quantile(y, p / 100) for p in (10, 50, 90)}
+    shares = list(shares_below_quantiles(pd.DataFrame({"label": y, **right})).values())
+    assert shares == pytest.approx([0.1, 0.5, 0.9], abs=0.001)
+    too_low = shares_below_quantiles(pd.DataFrame({"label": y, **right, "q90": right["q90"] / 2}))
+    assert too_low["share_below_q90"] < 0.85
+    assert shares_below_quantiles(pd.DataFrame({"label": y})) == {}
