@@ -192,7 +192,7 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     if task == "churn":
         forecast = examination.rows["forecast"].to_numpy()
         values = partial(model_registry.named_champion_bundles, workspace, "clv")
-        campaign = campaign_backtest.backtest_campaign(settings, values, held_out, forecast)
+        campaign = campaign_backtest.backtest_campaign(settings, values, held_out, forecast, judged.level_sd)
         picture = workspace.reports / "churn" / "profit.png"
         result["campaign"] = campaign and campaign_backtest.report(campaign, picture, settings.currency)
     return result

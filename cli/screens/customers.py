@@ -77,6 +77,7 @@ def campaign_lines(result: Mapping[str, Any], currency: str) -> tuple[Text, ...]
         return ()
     if not best["contacts"]:
         return (Text("  campaign: contacting nobody is expected to pay at these costs"),)
-    brings = f"expected profit {best['expected_profit']:z,.0f} {currency}"
+    within = f"{best['coverage']:.0%} range of what comes: {best['low']:z,.0f} to {best['high']:z,.0f}"
+    brings = f"expected profit {best['expected_profit']:z,.0f} {currency} ({within})"
     least = f"each more than 0; the lowest probability among them is {best['lowest_probability']:.0%}"
     return (Text(f"  campaign: contact {best['contacts']:,} customers, {brings}, {least}"),)

@@ -95,7 +95,9 @@ def _campaign(campaign: Mapping[str, Any]) -> Table:
     break_even = campaign["break_even_probability"]
     edge = "never" if break_even is None else f"{break_even:.0%}"
     of = f"the mean of {campaign['moments']} moments; " if campaign["moments"] > 1 else ""
-    title = f"Campaign on the same customers ({of}value from {campaign['value_from']}; break-even at its mean: {edge})"
+    value = f"value from {campaign['value_from']}; break-even at its mean: {edge}"
+    may_come = f"{campaign['expected_low']:z,.0f} to {campaign['expected_high']:z,.0f}"
+    title = f"Campaign on the same customers ({of}{value}; of the best list may come, with 90 %: {may_come})"
     table = make_table(title, "contact", "customers", "expected", "came", "95 %")
     for policy in campaign["policies"]:
         numbers = (f"{policy[k]:z,.0f}" for k in ("contacted", "expected", "realised"))

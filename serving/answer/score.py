@@ -160,7 +160,10 @@ def _answer(
         "clv_reasons": clv.reasons if clv else [],
         "action": {"code": rule.code, "text": rule.text},
         "campaign": campaign_decision(
-            churn.body if churn else None, clv.body if clv else None, settings.decisions.campaign
+            churn.body if churn else None,
+            clv.body if clv else None,
+            settings.decisions.campaign,
+            champions.churn.bundle.level_sd,
         ),
         "basis": min(bases, key=BASES.index),
         "features": {"age_seconds": age, "stale": age > settings.serving.stale_after_hours * 3600},

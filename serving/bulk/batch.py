@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
@@ -20,9 +21,11 @@ from configs.settings import Settings
 from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
+from serving.answer.campaign import value_range
 from serving.answer.champion import Champions
 from serving.answer.score import iso, score
 from serving.records.prediction_log import to_record
+from training.model.profit_range import COVERAGE, CampaignTotal
 
 CHUNK_ROWS = 2000
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -49,6 +52,8 @@ SCHEMA = pa.schema(
         ("stage", pa.string()),
         ("action", pa.string()),
         ("expected_profit", pa.float64()),
+        ("profit_low", pa.float64()),
+        ("profit_high", pa.float64()),
         ("contact", pa.bool_()),
         ("reasons", pa.list_(pa.string())),
         ("clv_reasons", pa.list_(pa.string())),
@@ -90,7 +95,8 @@ def score_all(
     dict
         What was written, as JSON can hold it: the folder, counts of customers by band, tier, stage and action,
         the sum of expected values (None without a value model), and of the campaign how many customers to contact, what
-        that is expected to bring, and the lowest probability among them (None if no campaign is planned).
+        that is expected to bring, with the range of what comes, and the lowest probability among them (None if no
+        campaign is planned).
 
     Raises
     ------
@@ -102,7 +108,8 @@ def score_all(
     quality_verdict.require(workspace)
     as_of = _single_as_of(frame)
     folder = workspace.scores / folder_name(as_of, workspace.loads.pointer())
-    summary = _Summary(settings.decisions.campaign.planned)
+    total = CampaignTotal(champions.churn.bundle.level_sd, settings.decisions.campaign, settings.tuning.seed)
+    summary = _Summary(total if settings.decisions.campaign.planned else None)
     chunks = (frame.iloc[start : start + chunk_rows] for start in range(0, len(frame), chunk_rows))
     with replacing(folder) as part:
         aliases = load_alias_map(workspace.tables).aliases()
@@ -137,9 +144,9 @@ def folder_name(as_of: datetime, loads: Pointer | None) -> str:
 class _Summary:
     """Counts and sums of answers, added chunk by chunk."""
 
-    def __init__(self, campaign_planned: bool) -> None:
+    def __init__(self, total: CampaignTotal | None) -> None:
         self.customers = 0
-        self._campaign_planned = campaign_planned
+        self._total = total
         self._contacts: list[tuple[float, float]] = []
         self._expected: float | None = None
         self._counts: dict[str, Counter[str]] = {name: Counter() for name in ("band", "tier", "stage", "action")}
@@ -152,18 +159,26 @@ class _Summary:
             self._expected = (self._expected or 0.0) + sum(values)
         contacts = [a for a in answers if a["campaign"] and a["campaign"]["contact"]]
         self._contacts += [(a["campaign"]["expected_profit"], a["churn"]["probability"]) for a in contacts]
+        if self._total and contacts:
+            clv = [a["clv"] for a in contacts if a["clv"]]
+            expected = [part["expected"] for part in clv] or np.zeros(len(contacts))
+            self._total.add([a["churn"]["probability"] for a in contacts], expected, value_range(clv))
         for name, counter in self._counts.items():
             counter.update(r[name] for r in rows if r[name] is not None)
 
     def to_dict(self) -> dict[str, Any]:
         counts = {f"{name}s": dict(counter.most_common()) for name, counter in self._counts.items()}
         totals = {"customers": self.customers, "expected_total": self._expected}
-        return {**totals, **counts, "campaign": self._campaign() if self._campaign_planned else None}
+        return {**totals, **counts, "campaign": self._campaign(self._total) if self._total else None}
 
-    def _campaign(self) -> dict[str, Any]:
+    def _campaign(self, total: CampaignTotal) -> dict[str, Any]:
+        low, high = total.range()
         return {
             "contacts": len(self._contacts),
             "expected_profit": sum(profit for profit, _ in self._contacts),
+            "low": low,
+            "high": high,
+            "coverage": COVERAGE,
             "lowest_probability": min((probability for _, probability in self._contacts), default=None),
         }
 
@@ -189,13 +204,20 @@ def _write(
             yield answers
 
 
+def _profit(campaign: Mapping[str, Any] | None) -> dict[str, Any]:
+    if campaign is None:
+        return {}
+    names = {"expected_profit": "expected_profit", "profit_low": "low", "profit_high": "high", "contact": "contact"}
+    return {column: campaign[name] for column, name in names.items()}
+
+
 def _parquet_row(answer: dict[str, Any]) -> dict[str, Any]:
     """The columns of `SCHEMA`; no time of the next event if it is not expected within the longest horizon."""
     churn = answer["churn"]
     expected = churn["expected"] if churn else None
     return {
         **to_record(answer),
-        **(answer["campaign"] or {}),
+        **_profit(answer["campaign"]),
         "basis": answer["basis"],
         "churn_by_horizon": list(churn["by_horizon"].items()) if churn else None,
         "event_expected_at": pd.Timestamp(expected["at"]) if expected and expected["at"] else None,

@@ -20,6 +20,7 @@ from training.fit.season import has_season, with_season
 from training.model.bundle import Bundle, Score, Task, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import known_days
+from training.model.profit_range import level_miss
 from training.model.tiers import tier_edges
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, fit_expectation
@@ -152,6 +153,7 @@ def assemble(
     """
     affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.training_rows(trained)))
     expected = predict(fitted.form, later.raw, affine)
+    level = {"level_sd": level_miss(expected, later.y, later.fold, later.weight)} if data.task == "churn" else {}
     has_season = full_season(data, trained, settings)
     parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
     scores = tuple(Score(part.name, booster, map_, prior) for part, booster, map_, prior in parts)
@@ -164,7 +166,7 @@ def assemble(
         scores=scores,
         trained_through=data.newest(trained)["as_of"].iloc[0].isoformat(),
         interval=None,
-        info=info_of(fitted, data, settings) | ({"horizons_left_out": left_out} if left_out else {}),
+        info=info_of(fitted, data, settings) | level | ({"horizons_left_out": left_out} if left_out else {}),
         steps=steps,
         full_season=has_season,
     )

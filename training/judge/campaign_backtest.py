@@ -22,7 +22,7 @@ ValueModels = Callable[[], Sequence[NamedBundle]]
 
 
 def backtest_campaign(
-    settings: Settings, value_models: ValueModels, rows: pd.DataFrame, probability: Array
+    settings: Settings, value_models: ValueModels, rows: pd.DataFrame, probability: Array, level_sd: float = 0.0
 ) -> Backtest | None:
     """Play the planned campaign through on rows that the churn model has not seen.
 
@@ -37,6 +37,8 @@ def backtest_campaign(
         Labelled feature rows.
     probability
         Of leaving, by a model that has not seen them, shape (n,).
+    level_sd
+        How far that model's level missed at later moments, in log-odds.
 
     Returns
     -------
@@ -49,7 +51,12 @@ def backtest_campaign(
         return None
     value, source = valued
     forecasts = rows[["customer_id", "as_of", "label"]].assign(forecast=probability, value=value)
-    return backtest(forecasts, campaign, source, settings.tuning.seed)
+    interval = next((bundle for name, bundle in value_models() if name == source and bundle.interval), None)
+    coverage = None
+    if interval is not None and interval.interval is not None:
+        low, high = interval.bounds(value, interval.encode(rows))
+        forecasts, coverage = forecasts.assign(low=low, high=high), interval.interval.coverage
+    return backtest(forecasts, campaign, source, settings.tuning.seed, coverage=coverage, level_sd=level_sd)
 
 
 def values(settings: Settings, value_models: ValueModels, rows: pd.DataFrame) -> tuple[Array, str] | None:
@@ -90,4 +97,5 @@ def report(result: Backtest, picture: Path, currency: str) -> dict[str, Any]:
 def metrics(result: Backtest) -> dict[str, float]:
     """The figures of a campaign that a run records."""
     names = ("share_contacted", "expected_profit", "realised_profit", "break_even_probability", "empc")
+    names += ("expected_low", "expected_high", "realised_low", "realised_high")
     return {f"campaign_{name}": result.facts[name] for name in names}

@@ -151,7 +151,8 @@ def profit(curve: pd.DataFrame, facts: Mapping[str, float], currency: str) -> Fi
     curve
         ``share, expected, realised, low, high, probability, random``, see `training.judge.profit.Backtest`.
     facts
-        ``moments, customers, contacted, share_contacted, expected_profit, realised_profit`` of the best list.
+        ``moments, customers, contacted, share_contacted, expected_profit, realised_profit`` of the best list, and
+        the ends of the latter two, ``expected_low, expected_high, realised_low, realised_high``.
     currency
         ISO code, for the labels.
 
@@ -164,7 +165,11 @@ def profit(curve: pd.DataFrame, facts: Mapping[str, float], currency: str) -> Fi
     figure = _figure(7.2, 5.4)
     axes = figure.subplots()
     best = f"{_count(round(facts['contacted']))} of {_count(round(facts['customers']))} customers"
-    brings = f"expected {_money(facts['expected_profit'])}, came {_money(facts['realised_profit'])} {currency}"
+    expected, came = (
+        f"{_money(facts[f'{name}_profit'])} [{_money(facts[f'{name}_low'])}, {_money(facts[f'{name}_high'])}]"
+        for name in ("expected", "realised")
+    )
+    brings = f"expected {expected}, came {came} {currency}"
     mean = f"; mean of {facts['moments']:.0f} moments" if facts["moments"] > 1 else ""
     _title(axes, "Whom does it pay to contact?", f"Best list: {best}; {brings}{mean}")
     axes.fill_between(curve["share"], curve["low"], curve["high"], color=BAND, linewidth=0, label="What came, 95% band")

@@ -22,10 +22,12 @@ from configs.campaign import at_stake, break_even, expected_profit, retention_pr
 from configs.errors import NotEnoughDataError
 from configs.settings import Campaign
 from training.metrics import Array, empc
+from training.model.profit_range import CampaignTotal, ValueRange, rests_on
 
 Flags = NDArray[np.bool_]
 STEPS = 200
 DRAWS = 200
+ROWS_AT_ONCE = 5_000
 EDGES = (0.025, 0.975)
 HALF = 0.5
 POLICIES = {
@@ -59,10 +61,14 @@ class Backtest:
     facts
         ``moments``, over how many dates the means are taken; ``customers, contacted`` at one; ``share_contacted,
         lowest_probability`` on the list, ``break_even_probability`` at the mean stake, ``mean_stake``;
-        ``expected_profit, realised_profit`` of the list of one date; and ``empc`` with the campaign's own costs and
+        ``expected_profit, realised_profit`` of the list of one date; ``expected_low, expected_high``, 90 % of what may
+        come of it as `training.model.profit_range` draws it, and ``realised_low, realised_high``, 95 % of what came by
+        bootstrap over customers; and ``empc`` with the campaign's own costs and
         mean stake.
     value_from
         Where the values come from.
+    ranges
+        What ``expected_low`` and ``expected_high`` of the facts count in, in words; of what came it is chance alone.
     """
 
     rows: pd.DataFrame
@@ -70,15 +76,24 @@ class Backtest:
     policies: pd.DataFrame
     facts: dict[str, float]
     value_from: str
+    ranges: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As values that JSON can hold; NaN becomes None."""
         tables = {"policies": self.policies, "curve": self.curve}
         records = {name: [_finite_or_none(row) for row in table.to_dict("records")] for name, table in tables.items()}
-        return {**_finite_or_none(self.facts), "value_from": self.value_from, **records}
+        return {**_finite_or_none(self.facts), "value_from": self.value_from, "ranges": self.ranges, **records}
 
 
-def backtest(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int) -> Backtest:
+def backtest(
+    rows: pd.DataFrame,
+    campaign: Campaign,
+    value_from: str,
+    seed: int,
+    *,
+    coverage: float | None = None,
+    level_sd: float = 0.0,
+) -> Backtest:
     """Play a campaign through.
 
     Parameters
@@ -86,13 +101,18 @@ def backtest(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int)
     rows
         One row per customer and date: ``customer_id``, ``as_of``, ``label`` (1 left, 0 stayed), ``forecast``
         (probability of leaving) and ``value`` (expected value over its horizon; not looked at with
-        ``value_per_customer``). Rows with an unknown label are left out.
+        ``value_per_customer``), with `coverage` also ``low`` and ``high`` of its interval. Rows with an
+        unknown label are left out.
     campaign
         A planned one.
     value_from
         Where the values come from, for people.
     seed
-        Of the bootstrap.
+        Of the bootstrap and of the draws of what may come.
+    coverage
+        Of the intervals of the values; None: none are known.
+    level_sd
+        How far the level of the probability misses, see `training.model.profit_range`.
 
     Raises
     ------
@@ -105,7 +125,25 @@ def backtest(rows: pd.DataFrame, campaign: Campaign, value_from: str, seed: int)
     contacts = contact_profits(rows, campaign)
     lists = contact_lists(contacts, campaign)
     policies, facts = _policies(contacts, lists, seed), _facts(contacts, campaign)
-    return Backtest(contacts, profit_curve(contacts, seed), policies, facts, value_from)
+    best = policies.set_index("policy").loc["profit"]
+    values = None if coverage is None else ValueRange(rows["low"], rows["high"], coverage)
+    ends = _expected_range(rows, values, contacts["contact"].to_numpy(), campaign, level_sd, seed)
+    facts |= {f"expected_{name}": end / _n_as_ofs(contacts) for name, end in zip(("low", "high"), ends, strict=True)}
+    facts |= {f"realised_{name}": float(best[name]) for name in ("low", "high")}
+    ranges = rests_on(level_sd, values, campaign)
+    return Backtest(contacts, profit_curve(contacts, seed), policies, facts, value_from, ranges)
+
+
+def _expected_range(
+    rows: pd.DataFrame, values: ValueRange | None, listed: Flags, campaign: Campaign, level_sd: float, seed: int
+) -> tuple[float, float]:
+    """What may come of contacting the listed rows, in all."""
+    total = CampaignTotal(level_sd, campaign, seed)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        part, on = rows.iloc[start : start + ROWS_AT_ONCE], listed[start : start + ROWS_AT_ONCE]
+        own = None if values is None else ValueRange(part["low"][on], part["high"][on], values.coverage)
+        total.add(part["forecast"][on], part["value"][on], own)
+    return total.range()
 
 
 def contact_profits(rows: pd.DataFrame, campaign: Campaign) -> pd.DataFrame:

@@ -157,6 +157,11 @@ class Bundle:
         days = self.info.get("outcome_days", self.horizon_days)
         return pd.Timestamp(self.trained_through) + pd.Timedelta(days=days)
 
+    @property
+    def level_sd(self) -> float:
+        """How far the level of a probability missed at later moments, in log-odds; 0 where a model does not tell."""
+        return float(self.info.get("level_sd", 0.0))
+
     def encode(self, frame: pd.DataFrame) -> np.ndarray:
         """Turn a feature frame into the boosters' matrix, shape (n, features), float64.
 

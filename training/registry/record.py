@@ -142,7 +142,8 @@ def _record_examination(
     if models.judged.task == "churn":
         values = partial(model_registry.named_champion_bundles, workspace, "clv")
         forecast = examination.rows["forecast"].to_numpy()
-        campaign = campaign_backtest.backtest_campaign(settings, values, rows, forecast)
+        level_sd = models.judged.level_sd
+        campaign = campaign_backtest.backtest_campaign(settings, values, rows, forecast, level_sd)
         if campaign is not None:
             run.metrics(campaign_backtest.metrics(campaign))
             run.document(campaign.to_dict(), "campaign.json")

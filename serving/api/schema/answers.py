@@ -103,6 +103,10 @@ class CampaignPart(StrictModel):
     """Whether it pays to contact the customer, under the assumptions of ``decisions.campaign``."""
 
     expected_profit: Annotated[float, Field(description="Of contacting the customer, in the currency of the answer.")]
+    low: Annotated[float, Field(description="Lower end of the range of the expected profit.")]
+    high: Annotated[float, Field(description="Upper end of the range of the expected profit.")]
+    coverage: Annotated[float, Field(gt=0, lt=1, description="How likely the expected profit lies in its range.")]
+    basis: Annotated[str, Field(description="What the range counts in, and what it takes as it is.")]
     contact: Annotated[bool, Field(description="On the list that brings most: the expected profit is above zero.")]
 
 

@@ -116,6 +116,11 @@ def test_batch_scores_say_whom_to_contact_and_the_summary_adds_them_up(
     assert 0 < best["contacts"] == len(listed) < known.sum()
     assert best["expected_profit"] == pytest.approx(listed["expected_profit"].sum())
     assert best["lowest_probability"] == listed["probability"].min()
+    assert best["low"] < best["expected_profit"] < best["high"] and best["coverage"] == 0.9
+    assert (table.loc[known, "profit_low"] <= table.loc[known, "expected_profit"]).all()
+    assert (table.loc[known, "expected_profit"] <= table.loc[known, "profit_high"]).all()
+    answers = score(customers, champions, planned, now, 3)
+    assert [a["campaign"]["high"] for a in answers if a["campaign"]] == table.loc[known, "profit_high"].tolist()
 
 
 def test_without_a_plan_the_columns_are_empty(

@@ -40,7 +40,8 @@ def campaign():
         {"share": share} | {name: 100 * share * (0.5 + 0.1 * i - share) for i, name in enumerate(names)}
     )
     facts = {"moments": 1.0, "customers": 1000.0, "contacted": 250.0, "share_contacted": 0.25}
-    return curve, facts | {"expected_profit": 6.25, "realised_profit": 8.75}
+    ends = {"expected_low": 1.0, "expected_high": 9.0, "realised_low": -2.0, "realised_high": 12.0}
+    return curve, facts | {"expected_profit": 6.25, "realised_profit": 8.75} | ends
 
 
 DRAW = {
@@ -115,7 +116,9 @@ def test_profit_figure_says_of_how_many_moments_it_is_the_mean():
     curve, facts = campaign()
     single, two = (plots.profit(curve, facts | {"moments": n}, "EUR").axes[0] for n in (1.0, 2.0))
     assert single.get_ylabel() == two.get_ylabel() == "Profit of one campaign (EUR)"
-    assert single.texts[0].get_text() == "Best list: 250 of 1,000 customers; expected 6.25, came 8.75 EUR"
+    assert (
+        single.texts[0].get_text() == "Best list: 250 of 1,000 customers; expected 6.25 [1, 9], came 8.75 [-2, 12] EUR"
+    )
     assert two.texts[0].get_text() == single.texts[0].get_text() + "; mean of 2 moments"
 
 

@@ -71,7 +71,11 @@ def test_of_several_moments_the_figures_are_those_of_one_campaign(campaign: Camp
     once = backtest(first, campaign, "truth", seed=1)
     twice = backtest(pd.concat([first, first.assign(as_of=MOMENTS[1])]), campaign, "truth", seed=1)
     assert (once.facts["moments"], twice.facts["moments"]) == (1, 2)
-    assert twice.facts == pytest.approx({**once.facts, "moments": 2})
+    drawn = ("expected_low", "expected_high")  # two moments have twice the chances: their mean varies less
+    same = {name: value for name, value in once.facts.items() if name not in drawn}
+    assert {name: value for name, value in twice.facts.items() if name not in drawn} == pytest.approx(
+        {**same, "moments": 2}
+    )
     pd.testing.assert_frame_equal(twice.policies, once.policies)
     pd.testing.assert_frame_equal(twice.curve, once.curve)
 
