@@ -97,5 +97,5 @@ def report(result: Backtest, picture: Path, currency: str) -> dict[str, Any]:
 def metrics(result: Backtest) -> dict[str, float]:
     """The figures of a campaign that a run records."""
     names = ("share_contacted", "expected_profit", "realised_profit", "break_even_probability", "empc")
-    names += ("expected_low", "expected_high", "realised_low", "realised_high")
-    return {f"campaign_{name}": result.facts[name] for name in names}
+    ends = ("expected_low", "expected_high", "realised_low", "realised_high")
+    return {f"campaign_{name}": result.facts[name] for name in (*names, *ends)}
