@@ -114,7 +114,7 @@ def _rhythm(orders: pd.DataFrame) -> Record:
 
 def run_business(business: Business, options: argparse.Namespace) -> tuple[list[Record], list[Record]]:
     """Results of each task, and those of its moments; what goes wrong becomes a result, too."""
-    about = {"business": business.name, "kind": business.kind, "trials": options.trials, "seed": options.seed}
+    about = {"business": business.name, "kind": business.kind} | asked(options)
     results, moments, began = [], [], time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -139,6 +139,11 @@ def run_business(business: Business, options: argparse.Namespace) -> tuple[list[
             results[-1]["seconds"] = round(time.perf_counter() - began, 1)
             moments += [about | {"task": task} | row for row in of_moments]
     return results, moments
+
+
+def asked(options: argparse.Namespace) -> Record:
+    """What must be alike in all results of a folder."""
+    return {"trials": options.trials, "seed": options.seed, "tasks": " ".join(sorted(options.tasks))}
 
 
 def _customers(tables: Tables) -> int:
@@ -365,9 +370,13 @@ def main() -> None:
     if options.list:
         screen.print("\n".join(f"{b.name} ({b.kind}, size {b.size:,})" for b in businesses))
         return
+    if not businesses:
+        parser.error(f"no business is named like {' '.join(options.only)}: see --list")
+    if options.against and not (options.against / FILES[0]).is_file():
+        parser.error(f"--against {options.against}: there is no {FILES[0]}")
     results, moments = read(options.folder)
-    if len(results) and not ((results["trials"] == options.trials) & (results["seed"] == options.seed)).all():
-        raise SystemExit(f"{options.folder} holds results of other trials or another seed: take another folder")
+    if any((results[name] != value).any() for name, value in asked(options).items() if name in results):
+        raise SystemExit(f"{options.folder} holds results of other trials, tasks or another seed: take another folder")
     for number, business in enumerate(businesses, 1):
         if len(results) and business.name in set(results["business"]):
             continue

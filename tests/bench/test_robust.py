@@ -118,7 +118,7 @@ def test_a_rival_that_is_truly_better_is_counted_and_an_equal_one_is_not():
 def test_a_run_goes_on_where_it_was_cut_off(tmp_path, monkeypatch, capsys):
     def run(business, options):
         ran.append(business.name)
-        about = {"business": business.name, "trials": 6, "seed": 0, "task": "churn", "status": "served", "seconds": 1.0}
+        about = {"business": business.name, "task": "churn", "status": "served", "seconds": 1.0} | robust.asked(options)
         return [about | {"basis": "model", "gates": ""}], []
 
     ran = []
@@ -128,9 +128,10 @@ def test_a_run_goes_on_where_it_was_cut_off(tmp_path, monkeypatch, capsys):
         robust.main()
     assert len(ran) == len(set(ran)) == 3
     assert len(robust.read(tmp_path)[0]) == 3
-    monkeypatch.setattr(sys, "argv", ["robust.py", str(tmp_path), "--trials", "7"])
-    with pytest.raises(SystemExit, match="other trials"):
-        robust.main()
+    for other in (["--trials", "7"], ["--seed", "1"], ["--tasks", "clv"]):
+        monkeypatch.setattr(sys, "argv", ["robust.py", str(tmp_path), *other])
+        with pytest.raises(SystemExit, match="other trials, tasks or another seed"):
+            robust.main()
     page = tmp_path / "page.md"
     page.write_text("<!-- businesses -->\n\n<!-- /businesses -->\n", "utf-8")
     monkeypatch.setattr(sys, "argv", ["robust.py", str(tmp_path), "--limit", "3", "--page", str(page)])
