@@ -55,7 +55,6 @@ import cdnow as cdnow_bench  # noqa: E402
 from bench.contestants import Forecast, few_columns, one_hot  # noqa: E402
 from bench.synthetic_posterior import churn_probability_given_history  # noqa: E402
 from configs import settings as configs  # noqa: E402
-from configs.errors import NotEnoughDataError  # noqa: E402
 from configs.settings import Settings  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
 from docs.accuracy import PAGE, write_result  # noqa: E402
@@ -172,10 +171,9 @@ def rival(name: str, data: Dataset, settings: Settings, where: Rivals) -> Foreca
 
     def early_folds(train: pd.DataFrame, settings: Settings) -> dict[str, np.ndarray]:
         n_folds = settings.tuning.folds
-        try:
-            folds = rolling_origin(train["as_of"].unique(), settings.outcome_days(data.task), n_folds)
-            parts = [(train["as_of"].isin(fold.train), train["as_of"] == fold.valid) for fold in folds]
-        except NotEnoughDataError:
+        folds = rolling_origin(train["as_of"].unique(), settings.outcome_days(data.task), n_folds)
+        parts = [(train["as_of"].isin(fold.train), train["as_of"] == fold.valid) for fold in folds]
+        if not parts:  # no two moments a horizon apart, or no dates at all
             group = pd.util.hash_array(train["customer_id"].to_numpy(object)) % n_folds
             parts = [(group != i, group == i) for i in range(n_folds)]
         return {f"fold_{i}": np.select(list(map(np.asarray, p)), ["train", "valid"], "") for i, p in enumerate(parts)}
