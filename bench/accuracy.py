@@ -65,7 +65,7 @@ from training.data.dataset import Dataset, learn_encoder  # noqa: E402
 from training.data.split import rolling_origin  # noqa: E402
 from training.data.task_rows import labelled  # noqa: E402
 from training.fit.horizons import churn_label_at  # noqa: E402
-from training.judge.baselines import numbers_rule, past_rate, recency_rule  # noqa: E402
+from training.judge.baselines import past_rate, recency_rule, regression_rule  # noqa: E402
 from training.judge.rolling_origin import evaluation_as_ofs, matured_rows, train_on  # noqa: E402
 from training.metrics import margin_interval  # noqa: E402
 from training.model.bundle import Bundle  # noqa: E402
@@ -189,7 +189,7 @@ def churn_others(data: Dataset, settings: Settings, everyone: pd.DataFrame) -> d
         return recency_rule(asked[RFM[0]], train[RFM[0]], train["label"])
 
     def regression(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
-        return numbers_rule(asked[RFM], train[RFM], train["label"])
+        return regression_rule(asked[RFM], train[RFM], train["label"])
 
     def pareto(train: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
         have_ordered = everyone[(everyone["as_of"] == asked["as_of"].max()) & (everyone["orders_total"] > 0)]

@@ -5,16 +5,22 @@ Each is as strong as one line of thought can make it. Beating a straw man would 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
+from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from configs.errors import NotEnoughDataError
-from training.metrics import known
+from training.metrics import known, named_groups
+
+MOST_LEVELS = 64
 
 
 def recency_rule(days_since_last_order: ArrayLike, y_train_days: ArrayLike, y_train: ArrayLike) -> NDArray[np.float64]:
@@ -90,33 +96,51 @@ def past_rate(
     return np.nan_to_num(np.maximum(rate, 0.0)) * horizon_days * margin
 
 
-def numbers_rule(x: ArrayLike, x_train: ArrayLike, y_train: ArrayLike) -> NDArray[np.float64]:
-    """Forecast churn by a plain logistic regression on the numeric columns.
+def regression_rule(
+    rows: pd.DataFrame, train: pd.DataFrame, y_train: ArrayLike, categories: Sequence[str] = ()
+) -> NDArray[np.float64]:
+    """Forecast churn by a logistic regression on all columns, as an analyst would fit first.
 
-    For businesses without orders, where nobody has a last order. A missing number counts as the median of
-    the training rows; columns are standardised. Without a column, or with one class only, everyone is given the
-    churn rate of the training rows.
+    For businesses without orders, where nobody has a last order. A missing number counts as the median of the training
+    rows, and a flag says that it was missing; numbers are standardised. Categories are one-hot, the rarest together
+    where there are more than 64; a missing value is one of its own, one that no training row has is none of them.
+    Without a column, or with one class only, everyone is given the churn rate of the training rows.
 
     Parameters
     ----------
-    x
-        Numeric columns of the rows to forecast, shape (n, k); NaN: not known.
-    x_train
-        The same of the training rows, shape (m, k).
+    rows, train
+        The columns of the rows to forecast, n, and of the training rows.
     y_train
-        1 left, 0 stayed, shape (m,).
+        1 left, 0 stayed; one a training row.
+    categories
+        Which columns are categories; all others are numbers.
 
     Returns
     -------
     ndarray
         Probabilities of leaving, shape (n,).
     """
-    rows, train_rows, y = (np.asarray(v, dtype=np.float64) for v in (x, x_train, y_train))
-    if np.ptp(y) == 0 or not train_rows.shape[1]:
+    y = np.asarray(y_train, dtype=np.float64)
+    if np.ptp(y) == 0 or not len(train.columns):
         return np.full(len(rows), y.mean())
-    steps = SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
-    fitted = make_pipeline(*steps, LogisticRegression(max_iter=2000)).fit(train_rows, y.astype(int))
-    return fitted.predict_proba(rows)[:, 1]
+    numbers = [name for name in train.columns if name not in categories]
+    of_numbers = make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True), StandardScaler()
+    )
+    of_categories = OneHotEncoder(max_categories=MOST_LEVELS, handle_unknown="ignore", sparse_output=False)
+    columns = make_column_transformer((of_numbers, numbers), (of_categories, list(categories)))
+    fitted = make_pipeline(columns, LogisticRegression(max_iter=2000)).fit(_plain(train, categories), y.astype(int))
+    return fitted.predict_proba(_plain(rows, categories))[:, 1]
+
+
+def _plain(rows: pd.DataFrame, categories: Sequence[str]) -> pd.DataFrame:
+    """Numbers as floats, categories as text; a missing category is a text, too."""
+    return pd.DataFrame(
+        {
+            name: named_groups(column) if name in categories else column.astype(np.float64)
+            for name, column in rows.items()
+        }
+    )
 
 
 def present_price(price_now: ArrayLike, price_train: ArrayLike, value_train: ArrayLike) -> NDArray[np.float64]:

@@ -1,13 +1,14 @@
 """Baselines: fair rules of thumb, fitted on training rows only."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from configs.errors import NotEnoughDataError
-from training.judge.baselines import numbers_rule, past_rate, present_price, recency_rule
+from training.judge.baselines import past_rate, present_price, recency_rule, regression_rule
 
 
 def train(n=2000, seed=1):
@@ -70,20 +71,34 @@ def test_past_rate_is_between_nothing_and_the_lifetime_spend(spend, tenure, hori
     assert 0 <= past_rate([spend], [tenure], horizon)[0] <= spend * (1 + 1e-9)
 
 
-def test_the_numbers_rule_is_a_logistic_regression_on_standardised_columns() -> None:
+def test_the_regression_rule_is_a_logistic_regression_on_standardised_numbers() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(3, 5, (400, 2))
     y = (rng.random(400) < 1 / (1 + np.exp(-x[:, 0] / 5))).astype(float)
     scaled = (x - x.mean(0)) / x.std(0)
     expected = LogisticRegression(max_iter=2000).fit(scaled, y).predict_proba(scaled)[:, 1]
-    np.testing.assert_allclose(numbers_rule(x, x, y), expected, atol=1e-6)
+    frame = pd.DataFrame(x, columns=["calls", "fee"])
+    np.testing.assert_allclose(regression_rule(frame, frame, y), expected, atol=1e-6)
 
 
-def test_the_numbers_rule_knows_missing_values_no_columns_and_one_class() -> None:
-    x, y = np.array([[1.0], [np.nan], [3.0]]), np.array([0.0, 1.0, 1.0])
-    assert np.isfinite(numbers_rule(x, x, y)).all()
-    np.testing.assert_allclose(numbers_rule(x[:, :0], x[:, :0], y), 2 / 3)
-    np.testing.assert_allclose(numbers_rule(x, x, np.ones(3)), 1.0)
+def test_the_regression_rule_learns_from_categories_and_from_what_is_missing() -> None:
+    rng = np.random.default_rng(1)
+    plan = rng.choice(["basic", "plus", None], 3000)
+    calls = np.where(rng.random(3000) < 0.5, np.nan, rng.normal(size=3000))
+    p = np.where(plan == "basic", 0.6, np.where(plan == "plus", 0.2, 0.4)) - np.where(np.isnan(calls), 0.15, 0.0)
+    y, rows = (rng.random(3000) < p).astype(float), pd.DataFrame({"plan": plan, "calls": calls})
+    assert np.abs(regression_rule(rows, rows, y, ["plan"]) - p).mean() < 0.03
+
+
+def test_the_regression_rule_knows_no_columns_one_class_empty_columns_unseen_and_many_levels() -> None:
+    train = pd.DataFrame({"calls": [1.0, np.nan, 3.0], "empty": np.nan, "plan": ["a", None, "b"]})
+    y = np.array([0.0, 1.0, 1.0])
+    assert np.isfinite(regression_rule(train.assign(plan="new"), train, y, ["plan"])).all()
+    np.testing.assert_allclose(regression_rule(train[[]], train[[]], y), 2 / 3)
+    np.testing.assert_allclose(regression_rule(train, train, np.ones(3), ["plan"]), 1.0)
+    many = pd.DataFrame({"city": [f"city {i % 500}" for i in range(2000)]})
+    left = (np.arange(2000) % 7 == 0).astype(float)
+    assert len(np.unique(regression_rule(many, many, left, ["city"]).round(12))) <= 64
 
 
 def test_the_present_price_forecasts_in_total_what_its_training_rows_paid() -> None:
