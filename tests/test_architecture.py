@@ -33,7 +33,6 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "training/data/dataset.py": "tests/training/fit/test_boosters.py",
     "training/data/task_rows.py": "tests/training/judge/test_examination.py",
     "training/fit/recipe.py": "tests/test_wiring.py",
-    "training/judge/verdict.py": "tests/training/data/test_preconditions.py",
     "training/registry/pyfunc_model.py": "tests/training/fit/test_boosters.py",
     "training/registry/record.py": "tests/test_gate.py",
     "cli/screens/tables.py": "tests/cli/screens/test_data.py",

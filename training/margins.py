@@ -23,6 +23,7 @@ from training.metrics import CLIP, known
 
 Array = NDArray[np.float64]
 Influence = tuple[float, Array]
+LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def margin(
     Parameters
     ----------
     metric
-        ``auc``, ``log_loss``, ``normalised_gini``, ``mae`` or ``rmse``, as in `training.metrics`.
+        ``auc``, ``log_loss``, ``normalised_gini``, ``mae`` or ``rmse``, as in `training.metrics`; or ``deviance``, see
+        `_deviance`.
     y
         Outcomes, shape (n,); NaN: unknown, left out.
     forecast, other
@@ -141,6 +143,20 @@ def _rmse(y: Array, expected: Array) -> Influence:
     return root, influence / (2 * root) if root else influence
 
 
+def _deviance(y: Array, expected: Array) -> Influence:
+    """Half the mean Poisson deviance but for what is the same of every forecast, in units of the mean outcome.
+
+    Least, on the whole, for the mean of each outcome, as the squared error is, but led by no few largest ones; the
+    absolute error is least for the median (Gneiting, "Making and evaluating point forecasts", JASA 106, 2011). A
+    forecast under a hundredth of the mean outcome counts as that. NaN unless the outcomes sum to more than zero.
+    """
+    mean = float(y.mean())
+    if mean <= 0:
+        return math.nan, np.zeros(len(y))
+    forecast = np.maximum(expected / mean, LEAST_SHARE)
+    return _mean(forecast - y / mean * np.log(forecast))
+
+
 def _auc(y: Array, p: Array) -> Influence:
     """Placements of each leaver among the stayers and the reverse: DeLong et al., Biometrics 44 (1988).
 
@@ -185,4 +201,5 @@ INFLUENCES: dict[str, Callable[[Array, Array], Influence]] = {
     "normalised_gini": _normalised_gini,
     "mae": _mae,
     "rmse": _rmse,
+    "deviance": _deviance,
 }

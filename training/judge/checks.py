@@ -20,7 +20,8 @@ from training.margins import Margin
 Metrics = Mapping[str, float]
 Verdict = Literal["passed", "failed", "cannot tell"]
 LEVEL = 0.992  # of the interval of a difference: what is level fails by chance in four cases of a thousand
-LEAST_LEVEL = 0.9545  # of log losses that differ much, see `_level`: two standard errors
+LEAST_LEVEL = 0.9545  # two standard errors: of log losses that differ much, see `_level`; of values of MANY customers
+MANY = 2000  # of whom a good model leads a rule of thumb so clearly that less of a shortfall shows that it does not
 ROUNDING = 1e-12
 RISING = ("auc", "normalised_gini")
 
@@ -102,11 +103,20 @@ def baseline_check(
     margin = margins.get(name, _exact(value - limit))
     if _is_undefined(margin):
         return Check(name, value, limit, "cannot tell", f"{what} is not defined: all customers have one outcome")
-    level = _level(metric, margin)
+    is_sure = metric in ("mae", "rmse") and margin.customers >= MANY
+    level = LEAST_LEVEL if is_sure else _level(metric, margin)
     value_text, limit_text = _distinct_texts(value, limit)
     relation = "below" if sign > 0 else "above"
     of = f"{relation} the {rule_name}'s {limit_text}{_difference(margin, level)}"
     worse = sign * (value - limit)
+    mean = margins.get("deviance_less_baseline", _exact(0.0))
+    if metric == "mae" and worse > 0 and mean.value < 0 and not _explains(mean, mean.value):
+        text = (
+            f"{what} {value_text} is not {of}, but it is least for the median: by the deviance, which is least for the"
+        )
+        return Check(
+            name, value, limit, "cannot tell", f"{text} mean that is forecast, it is better{_difference(mean)}"
+        )
     if math.isnan(worse) or (worse > 0 and not _explains(margin, worse, level)):
         return Check(name, value, limit, "failed", f"{what} {value_text} is not {of}")
     if worse < 0 and not _explains(margin, worse, level):

@@ -149,7 +149,8 @@ def judge_value(
         Coverage in each tier and of new customers: each must keep the promise too. A group under 30 rows is not
         judged. Intervals of all coverages hold the true shares together (Bonferroni).
     margins
-        As of `judge_churn`.
+        As of `judge_churn`; and ``deviance_less_baseline``: a candidate whose absolute error is larger, but whose
+        deviance is less beyond chance, forecasts the mean better, and is not failed for not forecasting the median.
     """
     margins = margins or {}
     groups = {name: group for name, group in (groups or {}).items() if group.rows >= MIN_GROUP}

@@ -67,6 +67,7 @@ def judge_examined(
         margins["min_auc"] = _margin("auc", rows)
         chance = calibration_error_by_chance(rows["forecast"], rows["customer_id"], seed=settings.tuning.seed)
         return gates.judge_churn(metrics, baseline, champions, settings.gates, name, chance, margins)
+    margins["deviance_less_baseline"] = _margin("deviance", rows, rows["baseline"])
     margins["min_gini"] = _margin("normalised_gini", rows)
     promised = settings.clv.coverage
     return gates.judge_value(

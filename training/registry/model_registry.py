@@ -9,6 +9,7 @@ ledger was none. Whoever decides holds the lock of the workspace.
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime, timedelta
 
 from configs.errors import ConfigError, RegistryError
@@ -116,9 +117,14 @@ def champion_bundles(workspace: Workspace, model: str) -> tuple[Bundle, Bundle] 
 
 
 def champions_of_a_year(workspace: Workspace, model: str, now: datetime) -> list[tuple[str, Bundle, Bundle]]:
-    """The version that serves, and before it those that did within a year of `now`: name and `bundles`, newest first.
+    """Name and `bundles` of the `recent_champions`."""
+    return [(v.label, *bundles(workspace, model, v.version)) for v in recent_champions(workspace, model, now)]
 
-    At most twelve, spread over the year; one whose files are gone is left out. Empty if none serves.
+
+def recent_champions(workspace: Workspace, model: str, now: datetime) -> list[Version]:
+    """The version that serves, and those that did within a year of `now`, newest first; empty if none serves.
+
+    At most twelve, spread over the year; an earlier one whose files are gone is left out.
     """
     serving_version = champion(workspace, model)
     if serving_version is None:
@@ -127,9 +133,8 @@ def champions_of_a_year(workspace: Workspace, model: str, now: datetime) -> list
     known = {v.version: v for v in versions(workspace, model)}
     past = [known[v] for v in reigned if v in known and v != serving_version.version]
     readable = [v for v in past if has_files(workspace, v)]
-    spread = sorted({round(i * (len(readable) - 1) / (MOST_PAST - 1)) for i in range(MOST_PAST)} if readable else ())
-    chosen = [serving_version, *(readable[i] for i in spread)]
-    return [(v.label, *bundles(workspace, model, v.version)) for v in chosen]
+    step = max(1, math.ceil(len(readable) / MOST_PAST))
+    return [serving_version, *readable[::step]]
 
 
 def named_champion_bundles(workspace: Workspace, model: str) -> list[tuple[str, Bundle]]:

@@ -56,6 +56,23 @@ def test_log_losses_that_differ_much_fail_at_two_standard_errors_and_those_that_
     assert loss_check(0.00027, 0.0001, 5000).verdict == "failed"
 
 
+@pytest.mark.parametrize(("customers", "verdict"), [(1900, "cannot tell"), (2100, "failed")])
+def test_an_error_of_value_fails_at_two_standard_errors_where_customers_are_many(customers, verdict) -> None:
+    margins = {"beats_baseline_mae": Margin(2.2, 1.0, 1e9, customers)}
+    assert baseline_check("mae", "MAE", {"mae": 52.2}, {"mae": 50.0}, "past rate", margins).verdict == verdict
+
+
+def test_the_mean_of_values_is_not_failed_for_not_being_their_median() -> None:
+    def verdict(deviance: float) -> str:
+        margins = {
+            "beats_baseline_mae": Margin(2.0, 0.3, 1e9, 900),
+            "deviance_less_baseline": Margin(deviance, 0.01, 1e9, 900),
+        }
+        return baseline_check("mae", "mean absolute error", {"mae": 52.0}, {"mae": 50.0}, "past rate", margins).verdict
+
+    assert [verdict(d) for d in (-0.05, -0.01, 0.05)] == ["cannot tell", "failed", "failed"]
+
+
 def against(*champions: Champion, value: float = 0.30):
     return champion_checks("log loss", {"log_loss": value}, "log_loss", champions, 0.02)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,22 @@ def test_whoever_decides_is_alone(base: Path, tmp_path: Path, monkeypatch: pytes
     with exclusive(workspace.state, "train churn"):
         code, said = in_child(decide)
     assert code == 0 and len(said) == 2 and all("`train churn`" in text for text in said)
+
+
+def test_champions_of_a_year_are_those_that_served_within_it_and_are_still_there(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "place")
+    workspace, now = Workspace(tmp_path / "place"), datetime.now(UTC)
+    assert [v.version for v in model_registry.recent_champions(workspace, "churn", now)] == ["1"]
+    for version in range(2, 31):
+        (workspace.mlruns / "artifacts" / str(version)).mkdir(parents=True)
+        address = f"{workspace.artifacts_uri}/{version}"
+        if version > 2:
+            client(workspace).create_model_version("churn", address)
+        model_registry.promote(workspace, "churn", str(version), "ada", "newer", override=True)
+    recent = [int(v.version) for v in model_registry.recent_champions(workspace, "churn", now)]
+    assert recent[0] == 30 and 8 < len(recent) <= 12 and recent == sorted(recent, reverse=True)
+    shutil.rmtree(workspace.mlruns / "artifacts" / "29")
+    assert 29 not in [int(v.version) for v in model_registry.recent_champions(workspace, "churn", now)]
+    later = model_registry.recent_champions(workspace, "churn", now + timedelta(days=400))
+    assert [v.version for v in later] == ["30"]
+    assert model_registry.recent_champions(workspace, "clv", now) == []

@@ -1,0 +1,158 @@
+"""The gates on rows: a perfect model is hardly ever refused, a worse one is; champions judge on rows new to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+from scipy.stats import lognorm
+
+from configs.settings import Settings, load
+from configs.workspace import Workspace
+from training import metrics
+from training.data.task_rows import labelled, plan_of
+from training.judge import gates, verdict
+from training.judge.examination import Examination, examine
+from training.model import catalog
+from training.registry import model_registry
+
+DEFAULT = load("completejourney")
+
+
+MEASURED = {
+    "churn": (metrics.auc, metrics.log_loss, metrics.expected_calibration_error),
+    "clv": (metrics.normalised_gini, metrics.mae),
+}
+
+
+def examined(rows: pd.DataFrame, task: str, name: str) -> Examination:
+    """An examination with the figures that gates look at."""
+    model, baseline = (
+        {m.__name__: m(rows["label"], rows[column]) for m in MEASURED[task]} for column in ("forecast", "baseline")
+    )
+    return Examination(rows, model | {"n": len(rows)}, baseline, {}, pd.DataFrame(), name)
+
+
+def churn_decision(y: np.ndarray, forecast: np.ndarray, baseline: np.ndarray) -> gates.Decision:
+    rows = pd.DataFrame({"customer_id": np.arange(len(y)), "label": y, "forecast": forecast, "baseline": baseline})
+    return verdict.judge_examined("churn", examined(rows, "churn", "recency rule"), [], DEFAULT)
+
+
+@pytest.fixture
+def chance_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chance in a calibration error depends on the forecasts alone: computed once for all draws of outcomes."""
+    known: dict[bytes, tuple[float, float]] = {}
+
+    def chance(p: pd.Series, customers: pd.Series, seed: int) -> tuple[float, float]:
+        key = p.to_numpy().tobytes()
+        if key not in known:
+            known[key] = metrics.calibration_error_by_chance(p, customers, seed=seed)
+        return known[key]
+
+    monkeypatch.setattr(verdict, "calibration_error_by_chance", chance)
+
+
+@pytest.mark.parametrize("n", [100, 300, 1000])
+def test_a_perfect_churn_model_is_refused_once_in_a_hundred_times_at_most(n: int, chance_once: None) -> None:
+    rng, refused = np.random.default_rng(n), 0
+    for _ in range(3):
+        z = logit(0.2) + 1.2 * rng.normal(size=n)
+        baseline = expit(z + 0.4 * rng.normal(size=n))
+        for _ in range(50):
+            refused += not churn_decision((rng.random(n) < expit(z)).astype(float), expit(z), baseline).promote
+    assert refused <= 5  # of 150: of 1 %, more are there in one case of a hundred
+
+
+@pytest.mark.parametrize("kind", ["noisy", "too high", "too bold"])
+def test_a_churn_model_that_is_two_per_cent_worse_is_refused_at_5000_rows(kind: str, chance_once: None) -> None:
+    n, rng = 5000, np.random.default_rng(1)
+    z, noise = logit(0.2) + 1.2 * rng.normal(size=n), rng.normal(size=n)
+    p = expit(z)
+
+    def worse(by: float) -> np.ndarray:
+        return expit({"noisy": z + by * noise, "too high": z + by, "too bold": z + by * (z - z.mean())}[kind])
+
+    def entropy(q: np.ndarray) -> float:
+        return float(-(p * np.log(q) + (1 - p) * np.log1p(-q)).mean())
+
+    forecast = next(worse(by) for by in np.geomspace(0.05, 1, 300) if entropy(worse(by)) >= 1.02 * entropy(p))
+    passed = sum(churn_decision((rng.random(n) < p).astype(float), forecast, p).promote for _ in range(20))
+    assert passed <= 2
+
+
+def value_rows(rng: np.random.Generator, n: int, noise: float = 0.0) -> pd.DataFrame:
+    """Values that are nothing, or lognormal, by a known law: true means with noise, true intervals, a noisy rule."""
+    bought, scale = rng.uniform(0.3, 0.95, n), rng.lognormal(3, 0.6, n)
+    y = np.where(rng.random(n) < bought, scale * rng.lognormal(-0.18, 0.6, n), 0.0)
+
+    def quantile(share: float) -> np.ndarray:
+        of_buyers = np.clip((share - 1 + bought) / bought, 0, 1)
+        return np.where(share < 1 - bought, 0.0, scale * lognorm.ppf(of_buyers, 0.6, scale=np.exp(-0.18)))
+
+    true = bought * scale
+    forecast = true * np.exp(noise * rng.normal(size=n))
+    rank = pd.Series(forecast).rank(pct=True, ascending=False)
+    tier = pd.cut(rank, [0, 0.05, 0.2, 0.5, 1], labels=["diamond", "gold", "silver", "bronze"]).astype(object)
+    names = {"label": y, "forecast": forecast, "low": 0.0, "high": quantile(0.9), "tier": tier}
+    baseline = true if noise else true * np.exp(0.4 * rng.normal(size=n))
+    return pd.DataFrame({"customer_id": np.arange(n), **names, "baseline": baseline})
+
+
+def value_decision(rows: pd.DataFrame) -> gates.Decision:
+    return verdict.judge_examined("clv", examined(rows, "clv", "past rate"), [], DEFAULT)
+
+
+@pytest.mark.parametrize("n", [100, 300, 1000])
+def test_a_perfect_value_model_is_refused_once_in_a_hundred_times_at_most(n: int) -> None:
+    rng = np.random.default_rng(n)
+    decisions = [value_decision(value_rows(rng, n)) for _ in range(60)]
+    assert sum(not decision.promote for decision in decisions) <= 3
+
+
+def test_a_value_model_that_is_two_per_cent_worse_is_refused_at_5000_rows() -> None:
+    rng = np.random.default_rng(0)
+    decisions = [value_decision(value_rows(rng, 5000, noise=0.18)) for _ in range(20)]
+    mae = np.array([[c.value / c.limit for c in d.checks if c.name == "beats_baseline_mae"] for d in decisions])
+    assert 1.017 < mae.mean() < 1.023
+    assert sum(decision.promote for decision in decisions) <= 2
+
+
+@pytest.fixture(scope="module")
+def judged(lived: Workspace):
+    """The rows of the lived workspace, an examination of its churn model, and that model."""
+    settings = load("test")
+    present = catalog.champion(lived, "churn")
+    assert present is not None
+    _, model = model_registry.bundles(lived, "churn", present.version)
+    data = labelled(settings, lived, "churn")
+    plan = plan_of(data, settings)
+    return data, plan, examine(model, data.at(plan.holdout), data.at(plan.train_for_holdout), settings), model
+
+
+def judge(judged, champions, settings: Settings | None = None) -> dict[str, gates.Check]:
+    data, plan, examination, model = judged
+    models = SimpleNamespace(plan=plan, final=model)
+    decision = verdict.judge(data, models, examination, champions, settings or load("test"))
+    return {check.name: check for check in decision.checks}
+
+
+def test_every_champion_of_the_year_judges_and_a_better_one_of_the_past_refuses(judged) -> None:
+    model = judged[3]
+    checks = judge(judged, [("churn/9", model, model), ("churn/4", model, model)])
+    assert checks["not_worse_than_champion"].verdict == checks["not_worse_than_past_champions"].verdict == "passed"
+    timid = replace(judged[2], rows=judged[2].rows.assign(forecast=0.5), model={**judged[2].model, "log_loss": 0.6931})
+    refused = judge((*judged[:2], timid, model), [("churn/9", model, model), ("churn/4", model, model)])
+    assert refused["not_worse_than_past_champions"].verdict == "failed"
+    assert "churn/4" in refused["not_worse_than_past_champions"].text
+
+
+def test_a_champion_that_learned_from_the_hold_out_or_forecasts_something_else_does_not_judge(judged) -> None:
+    _, plan, _, model = judged
+    late = replace(model, trained_through=str(max(plan.holdout)))
+    other = replace(model, horizon_days=model.horizon_days + 1)
+    assert "not_worse_than_champion" not in judge(judged, [("a", late, late), ("b", other, other)])
+    assert "not_worse_than_champion" in judge(judged, [("a", late, model)])  # by its twin that has not seen them
