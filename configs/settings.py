@@ -432,6 +432,23 @@ class Monitoring(Section):
     fairness_selection_share: Share
 
 
+class Calendar(Section):
+    """Events whose days the business knows beforehand."""
+
+    events: dict[str, tuple[tuple[date, date], ...]]
+
+    @field_validator("events")
+    @classmethod
+    def _in_order(cls, events: dict[str, tuple[tuple[date, date], ...]]) -> dict[str, tuple[tuple[date, date], ...]]:
+        for name, windows in events.items():
+            for (first, last), following in zip(windows, [*windows[1:], None], strict=True):
+                if last < first:
+                    raise ValueError(f"{name} from {first} to {last}: the first day comes first")
+                if following and following[0] <= last:
+                    raise ValueError(f"{name} until {last} and from {following[0]}: give its times in order, each once")
+        return events
+
+
 class Settings(Section):
     """Everything that is set, for one business."""
 
@@ -449,6 +466,7 @@ class Settings(Section):
     as_of: AsOf
     churn: Churn
     clv: Clv
+    calendar: Calendar
     columns: Columns
     tuning: Tuning
     training: Training

@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,16 @@ from configs.settings import Settings
 from features.labels.by_kind import Knowledge
 from features.labels.value_sources import TABLES
 from features.schema import SEASON_COLUMNS
-from features.seasons.history import History, comes_late, read_history, silence_levels, value_levels
-from features.seasons.index import MIN_HISTORY_DAYS, Levels, learn_season
+from features.seasons.events import Events
+from features.seasons.history import (
+    TRAILING_DAYS,
+    History,
+    comes_late,
+    read_history,
+    silence_levels,
+    value_levels,
+)
+from features.seasons.index import LARGEST, MIN_HISTORY_DAYS, Levels, learn_season
 
 SEASON_FILE = "season.json"
 DAYS_AHEAD = 400
@@ -91,7 +99,8 @@ def season_curve(
     """Learn the season at every as-of date.
 
     Value has one where it is made of orders alone, silence where who orders nothing counts as having left. With less
-    than two years of orders there is none.
+    than two years of orders there is none. Events of ``calendar.events`` move value once one of their times is over:
+    their effects are taken out of what the season is learned from.
 
     Parameters
     ----------
@@ -109,27 +118,40 @@ def season_curve(
     if "orders" not in tables or settings.churn.kind == "label":
         return nothing
     first = pd.Timestamp(tables["orders"].ordered_at.min().execute())
-    if pd.isna(first) or (midnights[-1] - first).days < MIN_HISTORY_DAYS:
+    given = settings.calendar.events
+    if pd.isna(first) or ((midnights[-1] - first).days < MIN_HISTORY_DAYS and not given):
         return nothing
     gaps, late = knowledge.gaps.get("orders", ()), comes_late(tables["orders"])
     newest = read_history(tables, first.to_pydatetime(), midnights[-1], gaps)
     levels = _levels(newest, knowledge, settings)
+    events = Events({name: [_days_since(newest.first, window) for window in given[name]] for name in given})
     size = (midnights[-1] - midnights[0]).days + DAYS_AHEAD
     columns = {name: np.zeros(size) for name in SEASON_COLUMNS}
     weights = dict.fromkeys(SEASON_COLUMNS, 0.0)
     for begins, ends in zip(midnights, [*midnights[1:], midnights[-1] + timedelta(days=DAYS_AHEAD)], strict=True):
         known = (begins - newest.first).days
-        if known < MIN_HISTORY_DAYS:
+        if known < MIN_HISTORY_DAYS and not given:
             continue
+        history = read_history(tables, first.to_pydatetime(), begins, gaps) if late else newest
         if late:  # what was recorded since counts not yet
-            levels = _levels(read_history(tables, first.to_pydatetime(), begins, gaps), knowledge, settings)
+            levels = _levels(history, knowledge, settings)
         place = np.arange((begins - midnights[0]).days, (ends - midnights[0]).days)
         for name, own in levels.items():
-            season = learn_season(own, known)
-            columns[name][place] = season.index(place + (midnights[0] - newest.first).days).round(DIGITS)
+            days = place + (midnights[0] - newest.first).days
+            effects = events.effects(history.revenue, known) if name == VALUE else {}
+            spans = TRAILING_DAYS, settings.clv.horizon_days
+            quiet = events.exposure(effects, np.arange(len(own.values)), *spans)
+            season = learn_season(replace(own, values=own.values - quiet), known)
+            index = season.index(days) + events.exposure(effects, days, *spans)
+            columns[name][place] = np.clip(index, -LARGEST, LARGEST).round(DIGITS)
             weights[name] = round(season.weight, DIGITS)
     told = {name: values.tolist() for name, values in columns.items() if values.any()}
     return SeasonCurve(midnights[0], told, {name: weights[name] for name in told})
+
+
+def _days_since(first: datetime, window: tuple[date, date]) -> tuple[int, int]:
+    begins, ends = ((day - first.date()).days for day in window)
+    return begins, ends
 
 
 def _levels(history: History, knowledge: Knowledge, settings: Settings) -> dict[str, Levels]:

@@ -52,6 +52,11 @@ class History:
     steps: pd.DataFrame
     missing: npt.NDArray[np.bool_]
 
+    @property
+    def revenue(self) -> Array:
+        """Net revenue of each day, shape (days,)."""
+        return np.bincount(self.orders["day"], self.orders["amount"], self.days)[: self.days]
+
 
 def read_history(tables: Mapping[str, ir.Table], first: datetime, as_of: datetime, gaps: Iterable[Gap] = ()) -> History:
     """Read the orders that were known at the beginning of the day of a moment.

@@ -16,7 +16,7 @@ from training.fit.boosters import Fitted, Form, ScoredRows, calibrate, fit, form
 from training.fit.distributed import Trainer, make_trainer
 from training.fit.horizons import fit_horizons
 from training.fit.search import FoldData, SearchResult, blocks_of
-from training.fit.season import has_season, with_season
+from training.fit.season import has_season, season_strength
 from training.model.bundle import Bundle, Score, Task, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import known_days
@@ -54,7 +54,8 @@ def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[
         expectation = _expectation(data, fold.train, encoder, forms(data.task, [encoder]), settings)
         block = blocks_of(valid["customer_id"].tolist())
         folds_data.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation, valid[KEYS]))
-    return with_season(data.task, folds_data, settings.tuning.seed)
+    season = season_strength(data, {v for f in folds for v in (*f.train, f.valid)}, settings)
+    return [replace(fold, season=season) for fold in folds_data]
 
 
 def _expectation(

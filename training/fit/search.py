@@ -271,7 +271,7 @@ def _loss_of_trial(
             stop_after=settings.early_stopping_trees,
             expectation=fold.expectation,
         )
-        forecasts.append(forecast_of_fold(task, fitted, fold))
+        forecasts.append(_forecast(task, fitted, fold))
         losses.append(loss(task, fold.valid.y, forecasts[-1], fold.valid.weight))
         trees.append(fitted.trees)
         trial.report(float(np.mean(losses)), number)
@@ -284,7 +284,7 @@ def _loss_of_trial(
     return float(np.mean(losses))
 
 
-def forecast_of_fold(task: Task, fitted: Fitted, fold: FoldData) -> np.ndarray:
+def _forecast(task: Task, fitted: Fitted, fold: FoldData) -> np.ndarray:
     """What would be served of the validation rows, before a probability's slope is mended: that needs later folds."""
     if task == "churn":
         return predict(fitted.form, fitted.raw(fold.valid.x), (Affine(),))

@@ -96,3 +96,16 @@ def test_rows_get_the_season_of_their_moment_in_sql_as_in_a_frame_and_it_is_read
     stamps = pd.DataFrame({"as_of": MOMENTS})
     query = f"select {curve.sql(MOMENTS)[VALUE]} from stamps order by as_of"
     assert [v for (v,) in duckdb.query(query).fetchall()] == filled[VALUE].tolist() and len(stamps)
+
+
+def test_an_event_whose_days_are_given_moves_value_before_its_next_time(opened: Open, settings: Settings) -> None:
+    raw, known = shop(season=0.0), Knowledge(MOMENTS[1], value_from="orders")
+    times = [(datetime(2020, 8, 3), datetime(2020, 8, 30)), (datetime(2021, 4, 5), datetime(2021, 5, 9))]
+    during = raw["orders"]["ordered_at"].between(*times[0])
+    raw["orders"].loc[during, "amount"] = 60.0
+    given = {"events": {"sale": tuple((a.date(), b.date()) for a, b in times)}}
+    calendar = settings.calendar.model_validate(given)
+    with_event = season_curve(opened(raw), MOMENTS[:2], known, settings.model_copy(update={"calendar": calendar}))
+    assert with_event.at(VALUE, MOMENTS[0]) > 0.3
+    assert with_event.at(VALUE, datetime(2021, 5, 10)) < -0.3
+    assert set(with_event.columns) == {VALUE}

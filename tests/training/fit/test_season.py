@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
+import pandas as pd
 import pytest
 
-from training.data.dataset import Encoder, Matrix
-from training.fit.boosters import CHURN, FORMS, TWEEDIE, Fitted, Form, fit, season_places
-from training.fit.search import FIRST_TRIAL, FoldData
-from training.fit.season import has_season, with_season
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features.schema import Feature, FeatureSchema
+from training.data.dataset import Dataset, Encoder, Matrix
+from training.data.split import Fold
+from training.fit.assembly import fold_data, learn
+from training.fit.boosters import CHURN, FORMS, TWEEDIE, Fitted, Form, fit
+from training.fit.search import FIRST_TRIAL, search
+from training.fit.season import has_season, season_strength
 
 ENCODER = Encoder(("gap", "season_value", "season_silence"), {})
 MOMENTS, CUSTOMERS = 24, 60
@@ -27,29 +35,45 @@ def rows(moments: range, task: str, real: float = 1.0, seed: int = 0) -> Matrix:
     return Matrix(np.column_stack([gap, index, index]), y)
 
 
-def fold(last: int, task: str, real: float = 1.0) -> FoldData:
-    valid = rows(range(last, last + 1), task, real)
-    return FoldData(rows(range(last), task, real), valid, ENCODER, np.arange(len(valid.y)) % 50)
-
-
 def fitted(form: Form, train: Matrix, season: float) -> Fitted:
     params = {**FIRST_TRIAL, "season": season, "min_data_in_leaf": 20}
     return fit(form, train, ENCODER, params, seed=1, trees={part.name: 80 for part in form.parts})
 
 
+def data(task: str, real: float = 1.0, columns: tuple[str, ...] = ENCODER.features) -> Dataset:
+    dates = pd.date_range("2020-01-01", periods=MOMENTS, freq="MS", tz="UTC")
+    table = rows(range(MOMENTS), task, real)
+    frame = pd.DataFrame(table.x, columns=list(ENCODER.features)).assign(label=table.y)
+    frame["as_of"], frame["customer_id"] = np.repeat(dates, CUSTOMERS), np.tile(np.arange(CUSTOMERS), MOMENTS)
+    schema = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in columns))
+    return Dataset(task, frame[["customer_id", "as_of", "label", *columns]], schema, "made up")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("task", ["clv", "churn"])
-def test_the_season_counts_unless_most_folds_are_worse_with_it(task: str) -> None:
-    helped = with_season(task, [fold(last, task) for last in (15, 18, 21)], 1)
-    harmed = with_season(task, [fold(last, task, real=-1.0) for last in (15, 18, 21)], 1)
-    assert {f.season for f in helped} == {1.0}
-    assert {f.season for f in harmed} == {0.0}
+def test_as_much_of_the_season_counts_as_past_moments_tell(task: str, settings: Settings) -> None:
+    strength = [season_strength(own, own.as_ofs, settings) for own in (data(task, real) for real in (1.0, 0.4, -1.0))]
+    assert 0.75 < strength[0] <= 1.0
+    assert 0.2 < strength[1] < 0.65
+    assert strength[2] == 0.0
 
 
-def test_where_no_column_tells_a_season_nothing_is_added() -> None:
-    plain = fold(21, "clv")
-    bare = FoldData(*(Matrix(m.x[:, :1], m.y) for m in (plain.train, plain.valid)), Encoder(("gap",), {}), plain.block)
-    assert with_season("clv", [bare], 1)[0].season == 0.0
-    assert season_places(bare.encoder) == []
+def test_where_no_column_tells_a_season_none_counts(settings: Settings) -> None:
+    bare, still = data("clv", columns=("gap",)), data("clv")
+    zero = dataclasses.replace(still, frame=still.frame.assign(season_value=0.0))
+    by_part = dataclasses.replace(still, by="part")
+    assert [season_strength(d, d.as_ofs, settings) for d in (bare, zero, by_part)] == [0.0, 0.0, 0.0]
+
+
+def test_the_folds_of_a_search_know_how_much_counts_and_its_trials_start_from_it(
+    settings: Settings, workspace: Workspace
+) -> None:
+    own = data("clv")
+    tuning = settings.tuning.model_copy(update={"trials": 1})
+    folds = fold_data(own, [Fold(tuple(own.as_ofs[:18]), own.as_ofs[21])], settings)
+    assert folds[0].season == season_strength(own, [*own.as_ofs[:18], own.as_ofs[21]], settings) > 0
+    result = search("clv", folds, tuning, workspace, "season")
+    assert result.params["season"] == folds[0].season
+    assert has_season(learn(own, own.as_ofs[:18], result, settings)[0])
 
 
 @pytest.mark.parametrize("form", [*PLAIN, CHURN], ids=lambda form: form.name)
