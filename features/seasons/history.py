@@ -55,7 +55,7 @@ class History:
     @property
     def revenue(self) -> Array:
         """Net revenue of each day, shape (days,)."""
-        return np.bincount(self.orders["day"], self.orders["amount"], self.days)[: self.days]
+        return np.bincount(self.orders["day"], self.orders["amount"], self.days)[: self.days].astype(np.float64)
 
 
 def read_history(tables: Mapping[str, ir.Table], first: datetime, as_of: datetime, gaps: Iterable[Gap] = ()) -> History:
