@@ -23,6 +23,7 @@ LEVEL = 0.992  # of the interval of a difference: what is level fails by chance 
 LEAST_LEVEL = 0.9545  # two standard errors: of log losses that differ much, see `_level`; of values of MANY customers
 MANY = 2000  # of whom a good model leads a rule of thumb so clearly that less of a shortfall shows that it does not
 ROUNDING = 1e-12
+TOO_FEW = " (too few customers to tell an error)"
 RISING = ("auc", "normalised_gini")
 
 
@@ -90,7 +91,7 @@ def limit_check(name: str, what: str, value: float, limit: float, margins: Mappi
     text = f"{what} {value_text} is not at least {limit_text}"
     if math.isnan(value) or not _explains(margin, limit - value):
         return Check(name, value, limit, "failed", text)
-    text += f", by chance perhaps ({low:.4g} to {high:.4g})"
+    text += TOO_FEW if math.isnan(low) else f", by chance perhaps ({low:.4g} to {high:.4g})"
     return Check(name, value, limit, "cannot tell", text + _what_tells(margin, limit - value))
 
 
@@ -197,7 +198,8 @@ def coverage_check(measured: Coverage, target: float, tolerance: float, level: f
     relation = "is" if verdict == "passed" else "is not"
     text = f"interval coverage{whose} {share_text} {relation} within {tolerance:.4g} of its target {target_text}{tied}"
     if verdict == "cannot tell":
-        rows = measured.rows * ((high - low) / 2 / abs(share - edge)) ** 2
+        reach = high - share if share < target else share - low
+        rows = measured.rows * (reach / (share - edge)) ** 2
         text += f", by chance perhaps ({low:.4g} to {high:.4g}); about {_round(rows)} rows would tell"
         text += f", here are {measured.rows:,}"
     return Check(name, miss, tolerance, verdict, text)
@@ -233,6 +235,8 @@ def _explains(margin: Margin, distance: float, level: float = LEVEL) -> bool:
 
 def _difference(margin: Margin, level: float = LEVEL) -> str:
     """The interval of a difference in words; empty where it is exact."""
+    if math.isnan(margin.error):
+        return TOO_FEW
     low, high = margin.interval(level)
     return f" ({low:+.4g} to {high:+.4g})" if margin.error else ""
 

@@ -37,7 +37,8 @@ def test_a_baseline_is_beaten_missed_or_neither_by_the_interval_of_the_differenc
 def test_level_with_the_baseline_is_not_failed_and_nothing_measured_is() -> None:
     assert auc_check(0.6, 0.6, 0.0).verdict == "cannot tell"
     assert auc_check(math.nan, 0.6, math.nan).verdict == "failed"
-    assert auc_check(0.5, 0.6, math.nan).verdict == "cannot tell"  # one leaver alone: no error can be told
+    alone = auc_check(0.5, 0.6, math.nan)  # one leaver alone
+    assert alone.verdict == "cannot tell" and alone.text.endswith("0.6 (too few customers to tell an error)")
 
 
 def test_a_figure_that_no_model_has_as_all_outcomes_are_alike_is_no_fault() -> None:
@@ -120,6 +121,8 @@ def test_no_champion_no_check_and_one_that_was_not_measured_fails() -> None:
 def test_thirty_diamonds_covered_733_are_not_refused_and_a_thousand_are() -> None:
     few = coverage_check(Coverage(22 / 30, 30, 30.0, 0.9), 0.9, 0.04, 0.99, "diamond")
     assert few.verdict == "cannot tell" and "rows would tell, here are 30" in few.text
+    wide = coverage_check(Coverage(1.0, 60, 60.0, 0.9), 0.9, 0.04, 0.99)
+    assert wide.verdict == "cannot tell" and "about 120 rows would tell, here are 60" in wide.text
     many = coverage_check(Coverage(0.733, 1000, 1000.0, 0.9), 0.9, 0.04, 0.99, "diamond")
     assert many.verdict == "failed" and many.name == "coverage_tolerance_diamond"
 
