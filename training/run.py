@@ -18,6 +18,7 @@ from training.data.task_rows import holdout, labelled, plan_if_any
 from training.fingerprints import training_fingerprint
 from training.fit import search
 from training.fit.assembly import FittedModels
+from training.fit.reactivation import examine_returns_at
 from training.fit.recipe import OnProgress, fit_prior, prepare, search_and_fit
 from training.judge import campaign_backtest, gates
 from training.judge.examination import Examination, examine
@@ -127,6 +128,8 @@ def _judge_and_record(
     if models.plan and models.judged:
         held_out, seen = data.at(models.plan.holdout), data.at(models.plan.train_for_holdout)
         examination = examine(models.judged, held_out, seen, settings)
+        returns = examine_returns_at(models.judged, held_out, workspace, settings)
+        examination = replace(examination, reactivation=returns)
     decision = judge(data, models, examination, champions, settings)
     version = record.record(settings, workspace, data, models, examination, decision, started_at)
     model_registry.apply_decision(workspace, version, decision, by)
@@ -188,6 +191,8 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     held_out, seen = holdout(settings, workspace, task)
     require_unseen(judged, held_out, f"{task}/{version.version}", settings)
     examination = examine(judged, held_out, seen, settings)
+    returns = examine_returns_at(judged, held_out, workspace, settings)
+    examination = replace(examination, reactivation=returns)
     result |= examination.to_dict()
     if task == "churn":
         forecast = examination.rows["forecast"].to_numpy()

@@ -56,18 +56,22 @@ def labels_as_of(
     ibis.expr.types.Table
         ``active`` (bool): ordered within `activity_days` before; ``churned`` (0/1): ordered nothing within the
         horizon, null if not active or not yet known; ``clv``: net revenue over the horizon, null if not yet known;
-        ``contacted``, see `with_contacted`; and ``churned_<days>`` for every other horizon.
+        ``contacted``, see `with_contacted`; and ``churned_<days>`` for every other horizon;
+        ``returned_<days>`` (0/1) for every horizon: who had ordered, but was not active, ordered within it, null for
+        all others or if not yet known.
     """
     recorded = recorded_by(orders, recorded_until or data_until)
     rows = customers.select("customer_id")
     rows = rows.left_join(_active(orders, as_of, churn), "customer_id").drop("customer_id_right")
     rows = rows.left_join(_next_order(recorded, as_of), "customer_id").drop("customer_id_right")
     rows = rows.left_join(_value(recorded, as_of, clv), "customer_id").drop("customer_id_right")
+    rows = rows.left_join(_ordered(orders, as_of), "customer_id").drop("customer_id_right")
 
     def silent(days: int) -> ir.BooleanValue:
         return ~(rows.comes_in < days).fill_null(False)
 
-    labels = outcomes(rows, silent, rows.value.fill_null(0.0), as_of, data_until, churn, clv)
+    lapsed = rows.ordered.fill_null(False) & ~rows.active.fill_null(False)
+    labels = outcomes(rows, silent, rows.value.fill_null(0.0), as_of, data_until, churn, clv, lapsed=lapsed)
     return with_contacted(labels, contacts, as_of, data_until, churn, recorded_until)
 
 
@@ -80,6 +84,7 @@ def outcomes(
     churn: Churn,
     clv: Clv,
     grace_days: int = 0,
+    lapsed: ir.BooleanValue | None = None,
 ) -> ir.Table:
     """The label columns, with nothing in them that is not known yet.
 
@@ -93,11 +98,14 @@ def outcomes(
         See `labels_as_of`.
     grace_days
         How long after a horizon it is not yet known who has left.
+    lapsed
+        Of these rows: who is no customer any more, but may return; None: it is not told who returned.
 
     Returns
     -------
     ibis.expr.types.Table
-        ``customer_id, active, churned, clv`` and ``churned_<days>``, see `labels_as_of`.
+        ``customer_id, active, churned, clv`` and ``churned_<days>``, and with `lapsed` ``returned_<days>`` of all
+        horizons, see `labels_as_of`.
     """
     active, none = rows.active.fill_null(False), ibis.null("float64")
 
@@ -105,12 +113,18 @@ def outcomes(
         label = ibis.ifelse(active, ibis.ifelse(left(days), 1.0, 0.0), none)
         return label if matured(as_of, days + grace_days, data_until) else none
 
+    def returned(who: ir.BooleanValue, days: int) -> ir.Value:
+        label = ibis.ifelse(who, ibis.ifelse(left(days), 0.0, 1.0), none)
+        return label if matured(as_of, days + grace_days, data_until) else none
+
+    returns = {} if lapsed is None else {returned_column(d): returned(lapsed, d) for d in churn.all_horizons}
     return rows.select(
         "customer_id",
         active=active,
         churned=churned(churn.horizon_days),
         clv=value if matured(as_of, clv.horizon_days, data_until) else none,
         **{churned_column(days): churned(days) for days in churn.all_horizons if days != churn.horizon_days},
+        **returns,
     )
 
 
@@ -184,6 +198,15 @@ def churned_column(days: int | str) -> str:
     return f"churned_{days}"
 
 
+def returned_column(days: int | str) -> str:
+    """The label column of who returned within a horizon.
+
+    >>> returned_column(30)
+    'returned_30'
+    """
+    return f"returned_{days}"
+
+
 def matured(as_of: datetime, horizon_days: int, data_until: datetime) -> bool:
     """True if the label window of an as-of date has fully passed: its end is not after `data_until`."""
     return as_of + timedelta(days=horizon_days) <= data_until
@@ -193,6 +216,11 @@ def _active(orders: ir.Table, as_of: datetime, churn: Churn) -> ir.Table:
     known = orders_as_of(orders, as_of)
     recent = known.filter(known.is_purchase & within(known, churn.activity_days))
     return recent.select("customer_id").distinct().mutate(active=True)
+
+
+def _ordered(orders: ir.Table, as_of: datetime) -> ir.Table:
+    known = orders_as_of(orders, as_of)
+    return known.filter(known.is_purchase).select("customer_id").distinct().mutate(ordered=True)
 
 
 def _next_order(orders: ir.Table, as_of: datetime) -> ir.Table:

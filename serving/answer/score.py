@@ -20,6 +20,7 @@ from serving.answer import decide
 from serving.answer.campaign import campaign_decision
 from serving.answer.champion import Champions
 from serving.answer.event_time import event_days
+from serving.answer.reactivation import reactivations
 from training.model.bundle import Bundle
 from training.model.tiers import tier_edges, tiers
 
@@ -80,8 +81,9 @@ def score(
     list of dict
         One answer a row, in the order of the rows, as Python values that JSON can hold, see
         `serving.api.schema.answers.Answer`. ``churn`` is None and ``reasons`` empty for who is not a customer at
-        ``as_of``: the churn model never learned from such. ``clv`` is None and ``clv_reasons`` empty without a value
-        model, and for whose only contract begins later.
+        ``as_of``: the churn model never learned from such; ``reactivation`` tells the chance of return of the
+        lapsed. ``clv`` is None and ``clv_reasons`` empty without a value model, and for whose only contract begins
+        later.
 
     Raises
     ------
@@ -107,9 +109,10 @@ def score(
         values = iter(_clv(champions.clv.bundle, clv_matrix[valued], valued_rows, settings, top_reasons))
         clv = [next(values) if is_valued else None for is_valued in valued]
     stages = decide.stages(frame, settings.decisions.stages, settings.churn)
+    returns = reactivations(champions.churn.bundle, frame, stages)
     return [
-        _answer(row, risk, value, stage, champions, settings, now, make_id(now))
-        for row, risk, value, stage in zip(rows, churn, clv, stages, strict=True)
+        _answer(row, risk, value, stage, champions, settings, now, make_id(now)) | {"reactivation": chance}
+        for row, risk, value, stage, chance in zip(rows, churn, clv, stages, returns, strict=True)
     ]
 
 

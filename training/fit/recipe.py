@@ -20,6 +20,7 @@ from training.data.task_rows import feature_rows, plan_if_any, plan_of, search_f
 from training.fingerprints import training_fingerprint
 from training.fit import assembly, search
 from training.fit.assembly import FittedModels
+from training.fit.reactivation import with_reactivation
 from training.fit.small_data import fit_small_data, rows_asked_about
 from training.model.bundle import Bundle, Task
 
@@ -73,14 +74,16 @@ def search_and_fit(
     on_progress("fit", 0, 3)
     whole = treatment.with_treatment_weights(data, plan.final, settings)
     judged, final = _fit((early, whole), plan, folds, result, settings, workspace, on_progress)
-    return FittedModels(
+    models = FittedModels(
         plan, result, judged, assembly.with_facts(final, why="; ".join(shortened(plan, data, settings)))
     )
+    return with_reactivation(models, settings, workspace)
 
 
 def fit_prior(settings: Settings, workspace: Workspace, data: Dataset, why: str) -> FittedModels:
     """Fit a prior alone, see `training.fit.small_data`; `why`: why no trees answer, for people."""
-    return fit_small_data(settings, data, plan_if_any(data, settings), rows_of_stayers(workspace), why)
+    models = fit_small_data(settings, data, plan_if_any(data, settings), rows_of_stayers(workspace), why)
+    return with_reactivation(models, settings, workspace)
 
 
 def prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[search.FoldData]]:

@@ -57,6 +57,9 @@ class Examination:
     untreated
         Churn, where customers were contacted within the horizon: metrics of model and baseline over those who were
         not, weighted so that they stand for all, see `training.data.treatment`.
+    reactivation
+        Churn by inactivity: how the chance of return did on lapsed customers, by days, see
+        `training.fit.reactivation.examine_returns`.
     """
 
     rows: pd.DataFrame
@@ -68,6 +71,7 @@ class Examination:
     note: str = ""
     horizons: dict[str, dict[str, float]] = field(default_factory=dict)
     untreated: dict[str, dict[str, float]] = field(default_factory=dict)
+    reactivation: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As values that JSON can hold; NaN becomes None."""
@@ -82,6 +86,7 @@ class Examination:
             "slices": slices,
             "horizons": {days: _finite_or_none(metrics) for days, metrics in self.horizons.items()},
             "untreated": {name: _finite_or_none(metrics) for name, metrics in self.untreated.items()},
+            "reactivation": {days: _finite_or_none(metrics) for days, metrics in self.reactivation.items()},
         }
 
 

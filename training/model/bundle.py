@@ -23,6 +23,7 @@ from training.model.calibration import Affine
 from training.model.explanation import Link, effects, link
 from training.model.intervals import LEVELS, Interval, known_days
 from training.model.survival import Curve, median_days, survival_curve
+from training.priors.expectation import COLUMNS as RETURN_COLUMNS
 from training.priors.prior import Prior
 from training.priors.prior import dump as dump_prior
 from training.priors.prior import load as load_prior
@@ -128,6 +129,9 @@ class Bundle:
         Whose time a churn model forecasts: the next ``order``, or the ``end`` of the contract.
     steps
         Models of the horizons of a churn model beside the main one.
+    returns
+        Churn by inactivity: the chance that a lapsed customer orders again, one model a horizon, of the columns
+        ``RETURN_COLUMNS``; empty: none is held.
     basis
         What the prediction rests on: trees (``model``), trees that correct a prior (``hybrid``), or a ``prior`` alone.
     full_season
@@ -148,6 +152,7 @@ class Bundle:
     info: dict[str, Any]
     event: Event = "order"
     steps: tuple[HorizonModel, ...] = ()
+    returns: tuple[HorizonModel, ...] = ()
     basis: Basis = "model"
     full_season: bool = True
 
@@ -207,6 +212,20 @@ class Bundle:
             for days, no_event in survival.no_event.items()
         }
 
+    def reactivation(self, frame: pd.DataFrame) -> Curve | None:
+        """Chance that each customer orders again within each horizon, by days, rising; shape (n,) each.
+
+        To be asked of lapsed customers alone; None in a model that does not hold it.
+        """
+        if not self.returns:
+            return None
+        x, so_far = encode(frame, RETURN_COLUMNS, {}), np.zeros(len(frame))
+        out: Curve = {}
+        for model in sorted(self.returns, key=lambda each: each.days):
+            so_far = np.maximum(so_far, expit(model.score(x)))
+            out[model.days] = so_far
+        return out
+
     def event_days(self, survival: Survival) -> np.ndarray:
         """Days until the event is as likely as not to have come; NaN: past the longest horizon."""
         return median_days(survival.no_event)
@@ -239,7 +258,7 @@ class Bundle:
     def save(self, folder: Path) -> Path:
         """Write the bundle as plain files into a new folder and return it."""
         folder.mkdir(parents=True)
-        for score in (*self.scores, *(horizon.score for horizon in self.steps)):
+        for score in (*self.scores, *(horizon.score for horizon in (*self.steps, *self.returns))):
             if score.booster:
                 (folder / f"{score.name}.txt").write_text(score.booster.model_to_string(), "utf-8")
         self.reference.to_parquet(folder / "reference.parquet", index=False)
@@ -250,6 +269,7 @@ class Bundle:
             "scores": [_score_content(s) for s in self.scores],
             "event": self.event,
             "steps": [{"days": s.days, **_score_content(s.score)} for s in self.steps],
+            "returns": [{"days": s.days, **_score_content(s.score)} for s in self.returns],
             "features": self.features,
             "categories": self.categories,
             "schema_hash": self.schema_hash,
@@ -299,6 +319,7 @@ def load(folder: Path) -> Bundle:
         full_season=content["full_season"],
         event=content["event"],
         steps=tuple(HorizonModel(s["days"], _load_score(folder, s)) for s in content["steps"]),
+        returns=tuple(HorizonModel(s["days"], _load_score(folder, s)) for s in content.get("returns", [])),
     )
 
 

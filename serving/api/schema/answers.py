@@ -59,6 +59,18 @@ class ChurnPart(StrictModel):
     basis: BasisPart
 
 
+class ReactivationPart(StrictModel):
+    """The chance that a lapsed customer orders again."""
+
+    probability: Annotated[float, Field(ge=0, le=1, description="Of an order within the horizon.")]
+    horizon_days: Annotated[int, Field(gt=0)]
+    by_horizon: Annotated[
+        dict[str, Annotated[float, Field(ge=0, le=1)]],
+        Field(description="Probability of an order within each number of days, never falling with the days."),
+    ]
+    basis: Annotated[str, Field(description="What it rests on, in words.")]
+
+
 class ClvPart(StrictModel):
     """What the customer will bring."""
 
@@ -141,6 +153,10 @@ class Answer(StrictModel):
     clv: Annotated[
         ClvPart | None,
         Field(description="Null for a business without a value model, and for whose only contract begins later."),
+    ]
+    reactivation: Annotated[
+        ReactivationPart | None,
+        Field(description="Null for who is not lapsed, and for a model that does not tell it (contracts, labels)."),
     ]
     stage: Annotated[
         Literal["prospect", "new", "growing", "mature", "declining", "booked", "lapsed"] | None,

@@ -174,3 +174,19 @@ def test_nobody_knows_who_was_contacted_before_the_horizon_has_passed_or_without
     assert early["contacted"].notna().all() and early["contacted_60"].isna().all()
     without = labels(opened, shop, settings, datetime(2024, 3, 1), datetime(2024, 6, 1))
     assert without[["contacted", "contacted_60"]].isna().all(axis=None)
+
+
+def test_of_who_had_lapsed_it_is_told_whether_they_returned(opened: Opened, shop, settings: Settings) -> None:
+    tables = opened(shop)
+    churn = settings.churn.model_copy(update={"horizon_days": 30, "horizons_days": (30, 60), "activity_days": 5})
+
+    def rows(until: datetime) -> pd.DataFrame:
+        moment = datetime(2024, 3, 1)
+        made = labels_as_of(tables["customers"], tables["orders"], moment, until, churn, settings.clv)
+        return made.to_pandas().set_index("customer_id")
+
+    month, two_months = rows(datetime(2024, 4, 1)), rows(datetime(2024, 5, 1))
+    assert month["returned_30"].dropna().to_dict() == {"ann": 1.0, "bob": 0.0}
+    assert month["churned"].isna().all() and month["returned_60"].isna().all()
+    assert two_months["returned_60"].dropna().to_dict() == {"ann": 1.0, "bob": 0.0}
+    assert rows(datetime(2024, 3, 30))["returned_30"].isna().all()
