@@ -51,8 +51,8 @@ MUTANTS = [
         "training/run.py",
         WIRING,
         (
-            "examine(models.judged, held_out, seen, settings)\n    decision",
-            "examine(models.final, held_out, seen, settings)\n    decision",
+            "examine(models.judged, held_out, seen, settings)\n        returns",
+            "examine(models.final, held_out, seen, settings)\n        returns",
         ),
         (
             "decision = judge(data, models, examination, champions, settings)",
