@@ -157,6 +157,16 @@ def test_every_column_can_be_said_with_and_without_a_value(column) -> None:
         ("spend_30d", {"spend_30d": 1234.5}, "Spent 1,234.50 in the last 30 days"),
         ("gap_ratio", {"gap_ratio": 4.56, "median_gap_days": 9}, "Silent for 4.6 times the usual gap of 9 days"),
         ("gap_ratio", {"gap_ratio": float("nan")}, "Too few orders to tell a usual gap"),
+        (
+            "season_value",
+            {"season_value": -0.223},
+            "At this time of the year customers usually bring 20 % less than after a like past at others",
+        ),
+        (
+            "season_silence",
+            {"season_silence": 0.1133},
+            "At this time of the year falling silent is usually 12 % more likely",
+        ),
     ],
 )
 def test_reasons_are_plain_sentences_with_the_customers_own_numbers(
