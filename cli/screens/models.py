@@ -87,7 +87,18 @@ def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
             *basis,
             _verdict(result),
         )
-    return (_metrics(task, result), *basis, *table, _verdict(result))
+    returns = () if not result.get("reactivation") else (_returns(result["reactivation"]),)
+    return (_metrics(task, result), *returns, *basis, *table, _verdict(result))
+
+
+def _returns(horizons: Mapping[str, Mapping[str, Any]]) -> Table:
+    """How the chance of return came true among lapsed customers, by horizon."""
+    names = {"customers": "customers", "mean_probability": "expected", "share_returned": "returned", "auc": "AUC"}
+    names |= {"log_loss": "log loss", "base_log_loss": "of the past share"}
+    table = make_table("Return of lapsed customers at the same moments", "days", *names.values())
+    for days, figures in horizons.items():
+        table.add_row(days, f"{figures['customers']:,.0f}", *(number(figures[name]) for name in list(names)[1:]))
+    return table
 
 
 def _campaign(campaign: Mapping[str, Any]) -> Table:

@@ -28,6 +28,15 @@ def test_metrics_stand_beside_those_of_the_baseline(printed: Printed) -> None:
     assert "log loss – – lower" in text
 
 
+def test_the_return_of_lapsed_customers_stands_beside_what_came(printed: Printed) -> None:
+    figures = {"customers": 1200.0, "mean_probability": 0.081, "share_returned": 0.078, "auc": None}
+    figures |= {"log_loss": 0.27, "base_log_loss": 0.281}
+    text = printed(training_screen({"churn": EXAMINED | {"reactivation": {"30": figures}}}))
+    assert "Return of lapsed customers" in text
+    assert "30 1,200 0.0810 0.0780 – 0.2700 0.2810" in text
+    assert "Return" not in printed(training_screen({"churn": EXAMINED | {"reactivation": {}}}))
+
+
 PASSED = {"text": "AUC 0.86 is at least 0.6", "passed": True}
 FAILED = {"text": "log loss 0.4 is not below 0.3", "passed": False}
 DOUBT = {"text": "AUC 0.61, by chance perhaps", "passed": True, "verdict": "cannot tell"}
