@@ -233,9 +233,9 @@ class _Rows:
         near = self._around(start, stop, MIN_PER_BIN)
         ratio, tail = self.ratio[near], (1 - coverage) / 2
         low = min(self._quantile(ratio, tail), self._inner(start, stop, below=True))
-        under = 0.0 if low <= 0 and self.floor >= 0 else _missed(ratio < low, tail)
+        under = self._missed(ratio < low, ratio <= low, tail)
         high = max(self._quantile(ratio, coverage + under), self._inner(start, stop, below=False))
-        left = 1 - coverage - _missed(ratio > high, 1 - coverage)
+        left = 1 - coverage - self._missed(ratio > high, ratio >= high, 1 - coverage - under)
         if left > tail:
             low = max(low, min(self._quantile(ratio, left), self._inner(start, stop, below=True)))
         return low, high, *(self._quantile(ratio, level) for level in LEVELS)
@@ -273,11 +273,19 @@ class _Rows:
         share = np.clip(level + (level - 0.5) * self.alike / len(ratio), 0.0, 1.0)
         return float(np.quantile(both, share, method="hazen"))
 
+    def _missed(self, outside: np.ndarray, reached: np.ndarray, most: float) -> float:
+        """The chance that the next outcome lies outside an end, as those seen tell; at most what the end was made for.
+
+        Less where many outcomes tie at the end, as the many who bring nothing. Whether they are as many is in doubt
+        where few rows tell, so until they are more by a standard error, a part of them counts as missed.
+        """
+        n, spare = len(reached), float(reached.mean()) - most
+        doubt = 1 - spare / np.sqrt(most * self.alike / n) if spare >= 0 and most > 0 else 0.0
+        return float(min(most, max((outside.sum() + 1) / (n + 1), most * doubt)))
+
 
 def _offset(actual: np.ndarray) -> float:
-    return float(max(np.mean(np.abs(actual)) * 0.05, 1e-9))
-
-
-def _missed(outside: np.ndarray, most: float) -> float:
-    """The chance that the next outcome lies outside an end, as those seen tell; at most what the end was made for."""
-    return float(min(most, (outside.sum() + 1) / (len(outside) + 1)))
+    """A twentieth of the mean outcome, or, where few bring most of it, of the median of who brings anything."""
+    size = np.abs(actual)
+    some = size[size > 0]
+    return max(0.05 * min(float(size.mean()), float(np.median(some))), 1e-9) if len(some) else 1e-9
