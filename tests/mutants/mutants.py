@@ -232,6 +232,22 @@ MUTANTS = [
         WIRING,
         ('    code = code_fingerprint("features")\n', '    code = "constant"\n'),
     ),
+    # intervals
+    *mutants_of(
+        "training/fit/assembly.py",
+        "tests/training/fit/test_assembly.py",
+        ("        tier_edges=tier_edges(bundle, settings.decisions.tiers),\n", ""),
+        ("        new_days=settings.decisions.stages.new_days,\n", ""),
+    ),
+    *mutants_of(
+        "training/model/conformal.py",
+        "tests/training/model/test_conformal.py",
+        ("lacking = max(0, rows - (stop - start))", "lacking = 0"),
+        (
+            "high = max(self._quantile(ratio, coverage + under), self._inner(start, stop, below=False))",
+            "high = self._quantile(ratio, coverage + under)",
+        ),
+    ),
     # the service
     *mutants_of(
         "serving/bulk/run.py",

@@ -18,6 +18,7 @@ from training.fit import recipe
 from training.fit.small_data import fit_small_data, form_for
 from training.model import bundle as bundles
 from training.model.survival import neighbour_pairs
+from training.model.tiers import TIERS, tier_edges, tiers
 from training.priors.expectation import Expectation, summary_of
 
 ORDERS = ("orders_total", "days_since_last_order", "tenure_days", "spend_total")
@@ -102,8 +103,12 @@ def test_what_customers_bring_lies_in_the_interval_as_often_as_promised_where_th
     low, high = model.bounds(model.predict(matrix), matrix)
     assert isinstance(prior, Expectation)
     drawn = prior.model.value_quantiles(summary_of(matrix), 90, ((np.arange(40) + 0.5) / 40).tolist(), seed=5)
-    inside = ((drawn >= low[:, None]) & (drawn <= high[:, None])).mean()
-    assert 0.88 <= inside <= 0.97
+    inside = ((drawn >= low[:, None]) & (drawn <= high[:, None])).mean(axis=1)
+    assert 0.88 <= inside.mean() <= 0.97
+    of_tier = np.array(tiers(model.predict(matrix), tier_edges(model, settings.decisions.tiers)))
+    for name in TIERS:
+        assert 0.87 <= inside[of_tier == name].mean() <= 0.98, name
+    assert (high > model.predict(matrix)).mean() > 0.95
 
 
 def test_with_matured_moments_a_model_of_earlier_ones_is_judged(settings: Settings) -> None:
