@@ -99,7 +99,8 @@ from configs.settings import load
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import learn_encoder
-from training.fit.search import FoldData, blocks_of, search
+from training.fit.folds import FoldData, blocks_of
+from training.fit.search import search
 
 schema = FeatureSchema((Feature("spend", "orders", "float64", ""),))
 spend = np.random.default_rng(1).gamma(2.0, 50.0, 240)

@@ -16,7 +16,7 @@ from configs.errors import DataError, RegistryError
 from configs.settings import Settings, merged_with_default
 from configs.workspace import Workspace
 from training.data.task_rows import labelled
-from training.fit.boosters import form_by_name
+from training.fit.boosters import Member, form_by_name
 from training.fit.recipe import OnProgress, fit_prior, search_and_fit, search_facts
 from training.fit.search import SearchResult, no_search
 from training.model import catalog
@@ -131,8 +131,8 @@ def reproduce(
     _require_same_data(version, data.fingerprint, settings, documents)
     with tempfile.TemporaryDirectory() as folder:
         chosen = _recorded_search(documents["search"]) if given_search else None
-        registered, _ = model_registry.bundles(workspace, task, version.version)
-        if registered.basis == "prior":  # it may stand in for a refused candidate: today's search would learn trees
+        if documents["search"]["loss"] is None:  # it may stand in for one that learned
+            registered, _ = model_registry.bundles(workspace, task, version.version)
             models = fit_prior(settings, workspace, data, registered.info.get("why", ""))
         else:
             models = search_and_fit(settings, workspace, data, on_progress, Workspace(Path(folder)), chosen)
@@ -166,7 +166,8 @@ def _recorded_search(search: dict[str, Any]) -> SearchResult:
             f"the run's search.json holds {sorted(facts)}, this program needs {sorted(expected)}: it comes from "
             "another version; leave out --given-search, or train anew"
         )
-    return SearchResult(**{**facts, "form": form_by_name(search["form"]), "study": no_search()})
+    members = tuple(Member(form_by_name(m["form"]), m["params"], m["trees"]) for m in search["members"])
+    return SearchResult(**{**facts, "members": members, "contest": tuple(search["contest"]), "study": no_search()})
 
 
 def _require(documents: dict[str, Any], version: Version) -> None:

@@ -138,10 +138,10 @@ def _judge_and_record(
 
 def _may_stand_in(settings: Settings, workspace: Workspace, task: Task, refused: FittedModels) -> bool:
     """Whether a prior may answer in place of a refused candidate: nothing serves, or another prior does."""
-    if settings.minimum.below != "prior" or refused.final.basis == "prior":
+    if settings.minimum.below != "prior" or refused.search.loss is None:
         return False
     champion = model_registry.champion_bundles(workspace, task)
-    return champion is None or champion[0].basis == "prior"
+    return champion is None or not champion[0].chosen_on_folds
 
 
 def join_search(settings: Settings, workspace: Workspace, task: Task, on_progress: OnProgress) -> dict[str, Any]:

@@ -28,9 +28,10 @@ Row = dict[str, Any]
 BASES = ("prior", "hybrid", "model")
 RESTS_ON = {
     "model": "Trees, learned from this company's outcomes",
-    "hybrid": "A prior from each customer's own past, corrected by trees learned from this company's outcomes",
+    "hybrid": "Trees together with a prior or a regression, learned from this company's outcomes",
     "prior": "A prior alone, no trees; the uncertainty is larger",
 }
+NO_BETTER = "A prior or a regression: trees that competed with it on this company's outcomes forecast no better"
 OF_SEASON = "; the season of earlier years counts"
 NO_SEASON = "; no whole year of outcomes was learned from, so no season is known"
 NO_DROPOUT = "; the orders do not tell whether customers leave for good, or only order less"
@@ -179,7 +180,8 @@ def basis_of(bundle: Bundle) -> dict[str, Any]:
     season = OF_SEASON if bundle.info.get("season") else "" if bundle.full_season else NO_SEASON
     leaving = "" if bundle.info.get("dropout_identifiable", True) else NO_DROPOUT
     why = f"; {bundle.info['why']}" if bundle.info.get("why") else ""
-    text = f"{RESTS_ON[bundle.basis]}{why}{season}{leaving}".rstrip(".") + "."
+    rests_on = NO_BETTER if bundle.basis == "prior" and bundle.chosen_on_folds else RESTS_ON[bundle.basis]
+    text = f"{rests_on}{why}{season}{leaving}".rstrip(".") + "."
     return {"kind": bundle.basis, "full_season": bundle.full_season, "text": text}
 
 

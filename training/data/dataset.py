@@ -73,11 +73,16 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows as a model takes them: ``x`` of shape (n, features), ``y`` and ``weight`` of shape (n,); None: all alike."""
+    """Rows as a model takes them.
+
+    ``x`` of shape (n, features), ``y`` and ``weight`` of shape (n,), None: all weigh alike; ``customer`` of shape (n,),
+    the number of each row's customer, None: every row is its own.
+    """
 
     x: np.ndarray
     y: np.ndarray
     weight: np.ndarray | None = None
+    customer: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,8 @@ class Encoder:
     def __call__(self, rows: pd.DataFrame) -> Matrix:
         """Encode labelled rows."""
         x = encode(rows, self.features, self.categories)
-        return Matrix(x, rows["label"].to_numpy(np.float64), weight_of(rows))
+        customer = pd.factorize(rows["customer_id"])[0] if "customer_id" in rows else None
+        return Matrix(x, rows["label"].to_numpy(np.float64), weight_of(rows), customer)
 
 
 def weight_of(rows: pd.DataFrame) -> np.ndarray | None:

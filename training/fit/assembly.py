@@ -12,10 +12,22 @@ import pandas as pd
 from configs.settings import Settings
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.split import AsOfs, Fold, Plan
-from training.fit.boosters import Fitted, Form, ScoredRows, calibrate, fit, forms, predict
+from training.fit.boosters import (
+    SIMPLE_FORMS,
+    Fitted,
+    Form,
+    ScoredRows,
+    calibrate,
+    fit,
+    forms,
+    joined,
+    linear_of,
+    predict,
+)
 from training.fit.distributed import Trainer, make_trainer
+from training.fit.folds import FoldData, blocks_of
 from training.fit.horizons import fit_horizons
-from training.fit.search import FoldData, SearchResult, blocks_of
+from training.fit.search import SearchResult
 from training.fit.season import has_season, season_strength
 from training.model.bundle import Bundle, Score, Task, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
@@ -24,6 +36,7 @@ from training.model.profit_range import level_miss
 from training.model.tiers import tier_edges
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, fit_expectation
+from training.priors.linear import Linear
 
 QUANTILES = 101
 MAX_REFERENCE_ROWS = 20_000
@@ -51,9 +64,12 @@ def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[
         rows = data.training_rows(fold.train)
         encoder = learn_encoder(rows, data.schema)
         valid = data.training_rows([fold.valid])
-        expectation = _expectation(data, fold.train, encoder, forms(data.task, [encoder]), settings)
+        candidates = (*forms(data.task, [encoder]), *forms(data.task, [encoder], SIMPLE_FORMS))
+        expectation = _expectation(data, fold.train, encoder, candidates, settings)
         block = blocks_of(valid["customer_id"].tolist())
-        folds_data.append(FoldData(encoder(rows), encoder(valid), encoder, block, expectation, valid[KEYS]))
+        matrix = encoder(rows)
+        linear = linear_of(matrix, encoder, data.task)
+        folds_data.append(FoldData(matrix, encoder(valid), encoder, block, expectation, linear, valid[KEYS]))
     season = season_strength(data, {v for f in folds for v in (*f.train, f.valid)}, settings)
     return [replace(fold, season=season) for fold in folds_data]
 
@@ -79,7 +95,7 @@ def validation_scores(folds: Sequence[FoldData], result: SearchResult, seed: int
     """Score the later rows of every fold with a model of its earlier ones."""
     parts = []
     for fold in folds:
-        fitted = _fit(result, fold.train, fold.encoder, fold.expectation, seed)
+        fitted = _fit(result, fold.train, fold.encoder, fold.expectation, seed, linear=fold.linear)
         same_fold = np.zeros(len(fold.valid.y), dtype=int)
         days = known_days(fold.valid.x, fold.encoder.features)
         parts.append(ScoredRows(fitted.raw(fold.valid.x), fold.valid.y, same_fold, fold.valid.weight, days, fold.keys))
@@ -90,7 +106,7 @@ def learn(data: Dataset, as_ofs: AsOfs, result: SearchResult, settings: Settings
     """Fit what the search chose on all rows of some as-of dates."""
     rows = data.training_rows(as_ofs)
     encoder = learn_encoder(rows, data.schema)
-    expectation = _expectation(data, as_ofs, encoder, [result.form], settings)
+    expectation = _expectation(data, as_ofs, encoder, [member.form for member in result.members], settings)
     trainer = make_trainer(settings.training)
     return _fit(result, encoder(rows), encoder, expectation, settings.tuning.seed, trainer), encoder
 
@@ -102,16 +118,23 @@ def _fit(
     expectation: Expectation | None,
     seed: int,
     trainer: Trainer | None = None,
+    linear: Linear | None = None,
 ) -> Fitted:
-    return fit(
-        result.form,
-        train,
-        encoder,
-        result.params,
-        seed=seed,
-        trees=result.trees,
-        expectation=expectation,
-        trainer=trainer,
+    return joined(
+        [
+            fit(
+                member.form,
+                train,
+                encoder,
+                member.params,
+                seed=seed,
+                trees=member.trees,
+                expectation=expectation,
+                linear=linear,
+                trainer=trainer,
+            )
+            for member in result.members
+        ]
     )
 
 

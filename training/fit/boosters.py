@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import lightgbm as lgb
@@ -21,12 +22,12 @@ from features.schema import SEASON_COLUMNS
 from training.data.dataset import Encoder, Matrix
 from training.fit.distributed import Rows, Trainer, dataset
 from training.model.bundle import Basis
-from training.model.calibration import Affine, fit_level, fit_log_odds
-from training.model.explanation import Link, link
+from training.model.calibration import Affine, Learned, fit_level, fit_log_odds, fit_shares, fit_stack
+from training.model.explanation import Link, link, spans
 from training.priors.credibility import COLUMNS, fit_credibility
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation
-from training.priors.linear import fit_linear
+from training.priors.linear import Linear, fit_linear
 from training.priors.prior import Prior, Sum
 from training.priors.season import fit_season
 
@@ -38,7 +39,7 @@ FIXED = {
     "force_row_wise": True,
     "bagging_freq": 1,
     "feature_pre_filter": False,
-    "max_cat_to_onehot": 8,
+    "max_cat_to_onehot": 8,  # unless the search tries another, see `training.fit.search`
 }
 
 
@@ -125,24 +126,32 @@ HYBRID = Form("hybrid", "exp", (Part("value", "tweedie", _not_negative, "credibi
 HYBRID_ORDERS = Form("hybrid_orders", "exp", (Part("value", "tweedie", _not_negative, "expectation"),))
 BLEND = Form(
     "blend",
-    "mean_exp",
+    "exp+exp+exp",
     (
         Part("value", "tweedie", _not_negative),
         Part("corrected", "tweedie", _not_negative, "credibility"),
         Part("expected", "", _not_negative, "expectation"),
     ),
 )
+CHURN_HYBRID_ORDERS = Form("churn_hybrid_orders", "sigmoid", (Part("churn", "binary", _all, "expectation"),))
+CHURN_HYBRID_LINEAR = Form("churn_hybrid_linear", "sigmoid", (Part("churn", "binary", _all, "linear"),))
 CHURN_ORDERS = Form("churn_orders", "sigmoid", (Part("churn", "", _all, "expectation"),))
 CHURN_LINEAR = Form("churn_linear", "sigmoid", (Part("churn", "", _all, "linear"),))
 VALUE_ORDERS = Form("value_orders", "exp", (Part("value", "", _not_negative, "expectation"),))
 VALUE_LINEAR = Form("value_linear", "exp", (Part("value", "", _not_negative, "linear"),))
-FORMS = {"churn": (CHURN,), "clv": (TWEEDIE, TWO_PART, LOGNORMAL, ZILN, MEDIAN, HYBRID, HYBRID_ORDERS, BLEND)}
-SMALL_DATA_FORMS = {"churn": (CHURN_ORDERS, CHURN_LINEAR), "clv": (VALUE_ORDERS, VALUE_LINEAR)}
+FORMS = {
+    "churn": (CHURN, CHURN_HYBRID_ORDERS, CHURN_HYBRID_LINEAR),
+    "clv": (TWEEDIE, TWO_PART, LOGNORMAL, ZILN, MEDIAN, HYBRID, HYBRID_ORDERS, BLEND),
+}
+SIMPLE_FORMS = {"churn": (CHURN_ORDERS, CHURN_LINEAR), "clv": (VALUE_ORDERS, VALUE_LINEAR)}
 PRIOR_COLUMNS: dict[str, tuple[str, ...]] = {"credibility": COLUMNS, "expectation": ORDERS}
 PRIOR_DAYS = 60.0
+SELECTION = {"learning_rate": 0.1, "num_leaves": 8, "min_data_in_leaf": 20, "extra_trees": False}
+SELECTION_TREES = 50
 BINNING = {"verbosity": -1, "feature_pre_filter": False}
 # A parameter that only one objective takes; none takes that of a prior.
 MIN_SQUARED_MISS = 1e-6
+MIN_SHARE = 1e-9
 PARAM_OBJECTIVE = {
     "tweedie_variance_power": "tweedie",
     "alpha": "quantile",
@@ -157,17 +166,47 @@ NO_SEASON = ("buys", "spread")
 
 def form_by_name(name: str) -> Form:
     """The form of this name."""
-    every = [f for kinds in (FORMS, SMALL_DATA_FORMS) for forms in kinds.values() for f in forms]
+    every = [f for kinds in (FORMS, SIMPLE_FORMS) for forms in kinds.values() for f in forms]
     return next(f for f in every if f.name == name)
 
 
-def forms(task: str, encoders: Sequence[Encoder]) -> tuple[Form, ...]:
+def forms(task: str, encoders: Sequence[Encoder], kinds: Mapping[str, tuple[Form, ...]] = FORMS) -> tuple[Form, ...]:
     """The forms that these columns allow: a prior needs to know what a customer ordered, and when."""
 
     def allowed(form: Form, encoder: Encoder) -> bool:
         return all(set(PRIOR_COLUMNS.get(part.prior, ())) <= set(encoder.features) for part in form.parts)
 
-    return tuple(form for form in FORMS[task] if all(allowed(form, encoder) for encoder in encoders))
+    return tuple(form for form in kinds[task] if all(allowed(form, encoder) for encoder in encoders))
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model, alone or in a weighted average: its form, LightGBM parameters and number of trees of each part."""
+
+    form: Form
+    params: Params
+    trees: Trees
+
+
+def joined_form(members: Sequence[Member]) -> Form:
+    """The form of one model, or of the weighted average of several, whose parts are numbered then."""
+    if len(members) == 1:
+        return members[0].form
+    link_ = members[0].form.link if members[0].form.link == "sigmoid" else "+".join(m.form.link for m in members)
+    parts = tuple(
+        replace(part, name=f"{part.name}_{n}", spread_of=part.spread_of and f"{part.spread_of}_{n}")
+        for n, member in enumerate(members, 1)
+        for part in member.form.parts
+    )
+    return Form("+".join(member.form.name for member in members), link_, parts)
+
+
+def joined(fitted: Sequence[Fitted]) -> Fitted:
+    """One or several fitted models as one; the parameters are those of the one with the most trees."""
+    members = [Member(f.form, f.params, f.trees) for f in fitted]
+    largest = max(fitted, key=lambda f: sum(f.trees.values()))
+    boosters = tuple(booster for f in fitted for booster in f.boosters)
+    return Fitted(joined_form(members), boosters, tuple(prior for f in fitted for prior in f.priors), largest.params)
 
 
 @dataclass(frozen=True)
@@ -233,6 +272,7 @@ def fit(
     valid: Matrix | None = None,
     stop_after: int = 0,
     expectation: Expectation | None = None,
+    linear: Linear | None = None,
     trainer: Trainer | None = None,
 ) -> Fitted:
     """Fit the boosters of a form.
@@ -255,10 +295,13 @@ def fit(
         Later rows: stop adding trees when `stop_after` of them brought nothing there.
     expectation
         The model of orders, for parts that start from it.
+    linear
+        The regression of these rows, for parts that start from it; None: it is fitted here.
     trainer
         Learns the boosters in place of this process, see `training.fit.distributed`; not with `valid`.
     """
-    own = (_prior(part, train, encoder, params, expectation) for part in form.parts)
+    given = {"expectation": expectation, "linear": linear}
+    own = (_prior(part, train, encoder, params, given) for part in form.parts)
     priors = tuple(_with_season(p, prior, train, encoder, params) for p, prior in zip(form.parts, own, strict=True))
     boosters: dict[str, lgb.Booster | None] = {}
     for p, prior in zip(form.parts, priors, strict=True):
@@ -283,15 +326,22 @@ def _misses(booster: lgb.Booster | None, prior: Prior | None, rows: Matrix) -> M
 
 
 def _prior(
-    part: Part, train: Matrix, encoder: Encoder, params: Params, expectation: Expectation | None
+    part: Part, train: Matrix, encoder: Encoder, params: Params, given: Mapping[str, Prior | None]
 ) -> Prior | None:
     if part.prior == "credibility":
         spend, time = (encoder.features.index(name) for name in COLUMNS)
         return fit_credibility(train.x, part.target(train.y)[1], (spend, time), params.get("prior_days", PRIOR_DAYS))
-    if part.prior == "linear":
-        task = "churn" if part.name == "churn" else "clv"
-        return fit_linear(train.x, part.target(train.y)[1], task, [*encoder.category_places, *season_places(encoder)])
-    return expectation if part.prior == "expectation" else None
+    if part.prior == "linear" and given["linear"] is None:
+        return linear_of(train, encoder, "churn" if part.name == "churn" else "clv")
+    return given.get(part.prior)
+
+
+def linear_of(train: Matrix, encoder: Encoder, task: str) -> Linear:
+    """The regression of labelled rows; net revenue under zero counts as zero."""
+    target = train.y if task == "churn" else np.maximum(train.y, 0.0)
+    x = train.x.copy()
+    x[:, season_places(encoder)] = 0.0  # a constant says nothing: the season is no number to learn from
+    return fit_linear(x, target, task, encoder.category_places, train.customer, train.weight)
 
 
 def _with_season(part: Part, prior: Prior | None, train: Matrix, encoder: Encoder, params: Params) -> Prior | None:
@@ -327,8 +377,11 @@ def _fit_part(
     trainer: Trainer | None,
 ) -> lgb.Booster:
     own = {k: v for k, v in params.items() if PARAM_OBJECTIVE.get(k, part.objective) == part.objective}
+    n_columns = own.pop("columns", None)
     booster_params = {**FIXED, **own, **_unsplit(encoder), "objective": part.objective}
     rows = _rows(part, prior, train, encoder)
+    if n_columns is not None and n_columns < rows.x.shape[1]:
+        booster_params |= {"feature_contri": _most_telling(rows, booster_params, n_columns), "feature_fraction": 1.0}
     if trainer is not None and valid is None:
         return trainer(booster_params, rows, trees)
     data = dataset(rows, BINNING)
@@ -338,6 +391,14 @@ def _fit_part(
     if booster.best_iteration > 0:
         return lgb.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
     return booster
+
+
+def _most_telling(rows: Rows, params: Params, count: int) -> list[float]:
+    """1 for the columns that split best in a small model of all, 0 for the others: those are never split on."""
+    booster = lgb.train({**params, **SELECTION}, dataset(rows, BINNING), SELECTION_TREES)
+    gain = np.asarray(booster.feature_importance("gain"), dtype=np.float64)
+    chosen = np.isin(np.arange(len(gain)), np.argsort(-gain, kind="stable")[:count])
+    return (chosen * np.asarray(params.get("feature_contri", 1.0))).tolist()
 
 
 def _raw(booster: lgb.Booster | None, prior: Prior | None, x: np.ndarray) -> np.ndarray:
@@ -353,7 +414,7 @@ def _rows(part: Part, prior: Prior | None, matrix: Matrix, encoder: Encoder) -> 
 
 
 def calibrate(form: Form, later: ScoredRows, trained: ScoredRows) -> tuple[Affine, ...]:
-    """Fit the affine maps of raw scores: the slope of a probability on later rows, the level of an amount on its own.
+    """Fit the affine maps of raw scores: slopes of log-odds and shares of amounts on later rows, levels on their own.
 
     Parameters
     ----------
@@ -365,25 +426,57 @@ def calibrate(form: Form, later: ScoredRows, trained: ScoredRows) -> tuple[Affin
         The rows that the boosters learned from.
     """
     if form.link == "sigmoid":
-        return (fit_log_odds(later.raw[:, 0], later.y, later.fold, later.weight, trained.raw[:, 0]),)
-    if form.link in ("sigmoid_exp", "ziln"):
-        bought = (later.y > 0).astype(np.float64)
-        return balance(form, trained, fit_log_odds(later.raw[:, 0], bought, later.fold, learned=trained.raw[:, 0]))
-    return balance(form, trained)
+        learned = Learned(trained.raw, trained.y, trained.weight)
+        return fit_stack(later.raw, later.y, later.fold, later.weight, learned)
+    bought, bought_before = ((rows.y > 0).astype(np.float64) for rows in (later, trained))
+    buys = {
+        span.start: fit_log_odds(
+            later.raw[:, span.start],
+            bought,
+            later.fold,
+            later.weight,
+            Learned(trained.raw[:, span.start], bought_before, trained.weight),
+        )
+        for name, span in spans(form.link)
+        if name != "exp"
+    }
+    level = balance(form, trained, buys)
+    each = [link(name, _mapped(later.raw, level)[:, span]) for name, span in spans(form.link)]
+    shares = fit_shares(np.column_stack(each) * len(each), later.y, later.fold, later.weight)
+    return _weighted(form, level, shares * len(each))
 
 
-def balance(form: Form, trained: ScoredRows, buys: Affine | None = None) -> tuple[Affine, ...]:
+def balance(form: Form, trained: ScoredRows, buys: Mapping[int, Affine] = MappingProxyType({})) -> tuple[Affine, ...]:
     """Fit the levels of amounts on the rows that the boosters learned from.
 
-    Each of several forecasts of one amount (``mean_exp``) gets its own level; `buys` maps the log-odds of buying.
+    Each of several forecasts of one amount gets its own level, and all count alike; `buys` maps the log-odds of buying,
+    by its place among the raw scores.
     """
-    if form.link == "mean_exp":
-        return tuple(fit_level(np.exp(log_forecast), trained.y) for log_forecast in trained.raw.T)
-    first = (buys or Affine(),) if form.link in ("sigmoid_exp", "ziln") else ()
-    last = (Affine(),) if form.link == "ziln" else ()
-    return *first, fit_level(predict(form, trained.raw, (*first, Affine(), *last)), trained.y), *last
+    affine = [buys.get(place, Affine()) for place in range(trained.raw.shape[1])]
+    for name, span in spans(form.link):
+        forecasts = link(name, _mapped(trained.raw, affine)[:, span])
+        affine[_amount_place(name, span)] = fit_level(forecasts, trained.y, trained.weight)
+    return _weighted(form, affine, np.full(len(affine), 1 / len(spans(form.link))))
+
+
+def _mapped(raw: np.ndarray, affine: Sequence[Affine]) -> np.ndarray:
+    return np.column_stack([a(raw[:, j]) for j, a in enumerate(affine)])
+
+
+def _amount_place(name: Link, span: slice) -> int:
+    """Where the logarithm of the amount stands among the raw scores."""
+    return span.start if name == "exp" else span.start + 1
+
+
+def _weighted(form: Form, affine: Sequence[Affine], shares: np.ndarray) -> tuple[Affine, ...]:
+    """The maps with each forecast of an amount multiplied by its share."""
+    out = list(affine)
+    for (name, span), share in zip(spans(form.link), shares, strict=False):
+        place = _amount_place(name, span)
+        out[place] = replace(out[place], intercept=out[place].intercept + float(np.log(max(share, MIN_SHARE))))
+    return tuple(out)
 
 
 def predict(form: Form, raw: np.ndarray, affine: tuple[Affine, ...]) -> np.ndarray:
     """The forecast from raw scores and their affine maps, shape (n,)."""
-    return link(form.link, np.column_stack([a(raw[:, j]) for j, a in enumerate(affine)]))
+    return link(form.link, _mapped(raw, affine))

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from configs.settings import Settings
 from features.labels.inactivity import churned_column
 from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
 from training.data.split import AsOfs, matured, rolling_origin
-from training.fit.boosters import CHURN, Fitted, fit
+from training.fit.boosters import CHURN, CHURN_LINEAR, Fitted, Member, ScoredRows, fit
 from training.fit.distributed import make_trainer
+from training.fit.search import FIRST_TRIAL
+from training.metrics import log_losses
 from training.model.bundle import HorizonModel, Score
-from training.model.calibration import Affine, fit_log_odds
+from training.model.calibration import Affine, Learned, fit_log_odds
 from training.model.survival import neighbour_pairs
+from training.priors.linear import Linear
+from training.priors.prior import terms
 
 MIN_OF_EACH = 50
 
@@ -83,35 +88,37 @@ def _fit_horizon(
     settings: Settings,
 ) -> HorizonModel:
     days, near, wait = span
-    params = {**main.params, "season": 0.0}  # the index is that of the main horizon
-    seed = settings.tuning.seed
+    seed, most = settings.tuning.seed, max(main.trees.values(), default=settings.tuning.max_trees)
+    params = {**(main.params or FIRST_TRIAL), "season": 0.0}  # the index is that of the main horizon
+    members = [Member(CHURN, params, {"churn": most})]
+    if any(isinstance(term, Linear) for prior in main.priors for term in terms(prior)):  # it earned its place there
+        members.append(Member(CHURN_LINEAR, {}, {}))
     tree_counts: list[int] = []
-    later: list[tuple[np.ndarray, ...]] = []
+    later: list[list[ScoredRows]] = [[] for _ in members]
     for fold in rolling_origin(known_as_ofs, wait, settings.tuning.folds):
         train, valid = (encoder(_at_risk(data, dates, days, near, settings)) for dates in (fold.train, [fold.valid]))
         if len(np.unique(train.y)) < 2 or len(valid.y) == 0:
             continue
-        fitted = fit(
-            CHURN,
-            train,
-            encoder,
-            params,
-            seed=seed,
-            trees=main.trees,
-            valid=valid,
-            stop_after=settings.tuning.early_stopping_trees,
-        )
-        tree_counts.append(fitted.trees["churn"])
-        weight = np.ones(len(valid.y)) if valid.weight is None else valid.weight
-        later.append((fitted.raw(valid.x)[:, 0], valid.y, np.full(len(valid.y), len(later)), weight))
-    trees = {"churn": max(1, round(np.mean(tree_counts)))} if tree_counts else main.trees
+        for rows_of_member, m in zip(later, members, strict=True):
+            stop = settings.tuning.early_stopping_trees
+            fitted = fit(m.form, train, encoder, m.params, seed=seed, trees=m.trees, valid=valid, stop_after=stop)
+            tree_counts += fitted.trees.values()
+            number = np.full(len(valid.y), len(rows_of_member))
+            rows_of_member.append(ScoredRows(fitted.raw(valid.x), valid.y, number, valid.weight))
+    trees = {"churn": max(1, round(np.mean(tree_counts)))} if tree_counts else members[0].trees
     matrix, trainer = encoder(rows), make_trainer(settings.training)
-    whole = fit(CHURN, matrix, encoder, params, seed=seed, trees=trees, trainer=trainer)
+    joined_later = [sum(parts[1:], parts[0]) for parts in later if parts]
+    chosen = int(np.argmin([_loss(scored) for scored in joined_later])) if joined_later else 0
+    whole = fit(members[chosen].form, matrix, encoder, members[chosen].params, seed=seed, trees=trees, trainer=trainer)
     affine = Affine()
-    if later:
-        score, label, folds, weight = (np.concatenate(c) for c in zip(*later, strict=True))
-        affine = fit_log_odds(score, label, folds, weight, whole.raw(matrix.x)[:, 0])
-    return HorizonModel(days, Score(f"until_{days}_days", whole.boosters[0], affine))
+    if joined_later:
+        scored, learned = joined_later[chosen], Learned(whole.raw(matrix.x)[:, 0], matrix.y, matrix.weight)
+        affine = fit_log_odds(scored.raw[:, 0], scored.y, scored.fold, scored.weight, learned)
+    return HorizonModel(days, Score(f"until_{days}_days", whole.boosters[0], affine, whole.priors[0]))
+
+
+def _loss(scored: ScoredRows) -> float:
+    return float(np.average(log_losses(scored.y, expit(scored.raw[:, 0])), weights=scored.weight))
 
 
 def _at_risk(data: Dataset, as_ofs: AsOfs | list, days: int, near: int, settings: Settings) -> pd.DataFrame:

@@ -74,9 +74,8 @@ def search_and_fit(
     on_progress("fit", 0, 3)
     whole = treatment.with_treatment_weights(data, plan.final, settings)
     judged, final = _fit((early, whole), plan, folds, result, settings, workspace, on_progress)
-    models = FittedModels(
-        plan, result, judged, assembly.with_facts(final, why="; ".join(shortened(plan, data, settings)))
-    )
+    facts = {"why": "; ".join(shortened(plan, data, settings)), "contest": list(result.contest)}
+    models = FittedModels(plan, result, judged, assembly.with_facts(final, **facts))
     return with_reactivation(models, settings, workspace)
 
 
@@ -110,8 +109,9 @@ def prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[sear
 
 def search_facts(result: search.SearchResult) -> dict[str, Any]:
     """What a search came to, as JSON can hold it: the choice, its loss, and how many configurations were tried."""
+    members = [{"form": m.form.name, "params": dict(m.params), "trees": dict(m.trees)} for m in result.members]
     facts = {name: value for name, value in vars(result).items() if name != "study"}
-    return {**facts, "form": result.form.name, "trials": len(search.history(result.study))}
+    return {**facts, "members": members, "contest": list(result.contest), "trials": len(search.history(result.study))}
 
 
 def _fit(

@@ -5,10 +5,8 @@ Several processes may search together, see `training.fit.workers`; then the orde
 A trial learns on the earlier as-of dates of each fold and is judged on its later one. It is given up early when
 its mean loss falls behind the others' at the same fold.
 
-Trees cost time at every answer, so the search does not take the least loss at any price: of all trials within one
-standard error of the best, the one with the fewest trees is taken (Breiman et al. 1984). The error is that of the
-*difference* to the best on the same customers; the error of one loss alone, mostly common to all trials, would let
-clearly worse models pass.
+Trees cost time at every answer: of all trials whose loss is within a thousandth of the least, the one with the fewest
+trees is taken. What the search found then competes with priors and regressions, see `training.fit.contest`.
 
 Probabilities may come from extremely randomised trees (Geurts, Ernst and Wehenkel 2006), whose cuts are drawn by lot:
 noise of the outcome moves them less. For amounts they were no better, and are not tried.
@@ -16,6 +14,7 @@ noise of the outcome moves them less. For amounts they were no better, and are n
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,21 +24,30 @@ from typing import Any
 
 import numpy as np
 import optuna
-import pandas as pd
 from optuna.trial import FrozenTrial, TrialState
 
 from configs.settings import Tuning
 from configs.workspace import Workspace
-from training.data.dataset import Encoder, Matrix
+from training.data.dataset import Encoder
 from training.fit import workers
-from training.fit.boosters import Fitted, Form, ScoredRows, balance, fit, form_by_name, forms, joined_weights, predict
-from training.metrics import log_losses
+from training.fit.boosters import (
+    Fitted,
+    Form,
+    Member,
+    Params,
+    ScoredRows,
+    balance,
+    fit,
+    form_by_name,
+    forms,
+    joined_form,
+    predict,
+)
+from training.fit.contest import contest, row_losses
+from training.fit.folds import FoldData
 from training.model.bundle import Task
 from training.model.calibration import Affine
-from training.priors.expectation import Expectation
 
-VALUE_POWER = 1.5
-BLOCKS = 50
 FIRST_TRIAL = {
     "learning_rate": 0.05,
     "num_leaves": 8,
@@ -49,25 +57,12 @@ FIRST_TRIAL = {
     "lambda_l2": 1.0,
     "extra_trees": True,
 }
-
-
-@dataclass(frozen=True)
-class FoldData:
-    """Encoded rows of one fold, with the encoder that was learned from its training rows.
-
-    ``block`` puts every customer of the validation rows into one of 50 blocks, the same in all folds, shape (n,).
-    ``expectation`` is the model of orders of the training rows, where orders are known. ``keys`` names the customer and
-    the as-of date of each validation row. ``season`` is how much the season
-    of the business counts, see `training.fit.season`.
-    """
-
-    train: Matrix
-    valid: Matrix
-    encoder: Encoder
-    block: np.ndarray
-    expectation: Expectation | None = None
-    keys: pd.DataFrame | None = None
-    season: float = 0.0
+FIRST = FIRST_TRIAL | {"few_columns": False, "max_cat_to_onehot": 4}
+SLOW = FIRST | {"learning_rate": 0.03, "num_leaves": 15, "lambda_l2": 10.0, "extra_trees": False}
+FEW_COLUMNS = 12
+FEW_LEVELS, MANY_LEVELS = 4, 64
+EXCESS = 0.001
+KINDS = 3
 
 
 @dataclass(frozen=True)
@@ -76,26 +71,40 @@ class SearchResult:
 
     Attributes
     ----------
-    form
-        Which boosters make the forecast.
-    params
-        Their LightGBM parameters.
-    trees
-        Number of trees of each part: the mean of what early stopping found on the folds.
+    members
+        The model that is fitted, or the several whose weighted average is; ``trees`` of each is the mean of what early
+        stopping found on the folds.
     loss
         Mean loss over the folds: log loss (churn), Tweedie deviance of power 1.5 (value); None: nothing was searched.
     least_loss
-        That of the best trial: the one taken has fewer trees and is within one standard error of it.
+        That of the best trial, before the contest with priors and regressions.
     study
         All trials.
+    contest
+        What every contender showed on the folds, see `training.fit.contest.contest`.
     """
 
-    form: Form
-    params: dict[str, Any]
-    trees: dict[str, int]
+    members: tuple[Member, ...]
     loss: float | None
     least_loss: float | None
     study: optuna.Study
+    contest: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def form(self) -> Form:
+        """How the boosters make the forecast."""
+        return joined_form(self.members)
+
+    @property
+    def params(self) -> Params:
+        """The LightGBM parameters of the member with the most trees."""
+        return max(self.members, key=lambda member: sum(member.trees.values())).params
+
+    @property
+    def trees(self) -> dict[str, int]:
+        """Number of trees of each part of the form that has some."""
+        counts = [m.trees.get(part.name, 0) for m in self.members for part in m.form.parts]
+        return {part.name: n for part, n in zip(self.form.parts, counts, strict=True) if part.objective}
 
 
 def search(
@@ -126,7 +135,7 @@ def search(
     """
     candidates = forms(task, [fold.encoder for fold in folds])
     shared, until = workers.is_shared(settings), time.time() + settings.timeout_seconds
-    study = _study(task, candidates, settings, workspace, name)
+    study = _study(task, candidates, folds[0].encoder, settings, workspace, name)
     objective = partial(_loss_of_trial, task=task, candidates=candidates, folds=folds, settings=settings)
     if settings.workers > 1 and workers.count_ended(study) < settings.trials:
         with workers.helper_processes(
@@ -136,69 +145,35 @@ def search(
                 on_progress(workers.count_ended(study), settings.trials)
                 time.sleep(workers.WAIT_SECONDS)
     workers.run_trials(study, objective, settings.trials, until, shared, on_progress)
-    chosen = fewest_trees([t for t in study.trials if t.state == TrialState.COMPLETE])
-    return SearchResult(
-        form_by_name(chosen.user_attrs["form"]),
-        chosen.user_attrs["params"],
-        chosen.user_attrs["trees"],
-        float(chosen.value or 0.0),
-        float(study.best_value),
-        study,
-    )
+    trials = [t for t in study.trials if t.state == TrialState.COMPLETE]
+    members, table = contest(task, folds, tree_members(trials), settings.seed)
+    chosen = next(row for row in table if row["chosen"])
+    return SearchResult(members, chosen["loss"], float(study.best_value), study, table)
+
+
+def tree_members(trials: Sequence[FrozenTrial]) -> list[Member]:
+    """The best trials of different kinds, the best kind first: with all columns or few, and of the other forms."""
+    kinds: dict[tuple[str, bool], list[FrozenTrial]] = {}
+    for trial in sorted(trials, key=lambda t: (_value(t), t.number)):
+        kinds.setdefault((trial.user_attrs["form"], "columns" in trial.user_attrs["params"]), []).append(trial)
+    best = [fewest_trees(of_kind) for of_kind in list(kinds.values())[:KINDS]]
+    return [Member(form_by_name(t.user_attrs["form"]), t.user_attrs["params"], t.user_attrs["trees"]) for t in best]
 
 
 def fewest_trees(trials: Sequence[FrozenTrial]) -> FrozenTrial:
-    """Of the trials within one standard error of the least loss, the one with the fewest trees.
-
-    The error is that of the difference to the best trial, over blocks of customers.
-    """
-    best = min(trials, key=lambda t: (t.value, t.number))
-    least = np.asarray(best.user_attrs["blocks"])
-
-    def within_one_error(trial: FrozenTrial) -> bool:
-        excess = np.asarray(trial.user_attrs["blocks"]) - least
-        if len(excess) < 2:
-            return False
-        return bool(excess.mean() <= excess.std(ddof=1) / np.sqrt(len(excess)))
-
-    close = [t for t in trials if t is best or within_one_error(t)]
-    return min(close, key=lambda t: (sum(t.user_attrs["trees"].values()), t.value, t.number))
+    """Of the trials whose loss exceeds the least by at most a thousandth of it, the one with the fewest trees."""
+    limit = min(_value(t) for t in trials) * (1 + EXCESS)
+    close = [t for t in trials if _value(t) <= limit]
+    return min(close, key=lambda t: (sum(t.user_attrs["trees"].values()), _value(t), t.number))
 
 
-def blocks_of(customer_ids: Sequence[str]) -> np.ndarray:
-    """The block of each customer, by a hash of the id, shape (n,)."""
-    return (pd.util.hash_array(np.asarray(customer_ids, dtype=object)) % BLOCKS).astype(int)
+def _value(trial: FrozenTrial) -> float:
+    return math.inf if trial.value is None else trial.value
 
 
 def loss(task: Task, y: np.ndarray, forecast: np.ndarray, weight: np.ndarray | None = None) -> float:
-    """The loss that is minimised: log loss (churn), or Tweedie deviance of power 1.5 (value).
-
-    Both are proper: the true probability, and the true mean, have the least. Net revenue under zero counts as zero.
-    Rows count by their weight, if there is one.
-    """
-    return float(np.average(_losses(task, y, forecast), weights=weight))
-
-
-def _losses(task: Task, y: np.ndarray, forecast: np.ndarray) -> np.ndarray:
-    """The loss of each row, shape (n,).
-
-    The deviance is that of Jorgensen, "The theory of dispersion models" (1997), chapter 4.
-    """
-    if task == "churn":
-        least = np.finfo(np.float64).eps
-        return log_losses(y, np.clip(forecast, least, 1 - least))
-    y, mean, a, b = np.maximum(y, 0), np.maximum(forecast, 1e-6), 1 - VALUE_POWER, 2 - VALUE_POWER
-    return np.asarray(2 * (y**b / (a * b) - y * mean**a / a + mean**b / b))
-
-
-def _block_losses(task: Task, folds: Sequence[FoldData], forecasts: Sequence[np.ndarray]) -> list[float]:
-    """Mean loss of each block of customers over all folds; blocks without a customer are left out."""
-    block = np.concatenate([fold.block for fold in folds])
-    y, forecast = np.concatenate([fold.valid.y for fold in folds]), np.concatenate(forecasts)
-    weight = joined_weights([fold.valid.weight for fold in folds], [len(fold.valid.y) for fold in folds])
-    rows = pd.Series(1.0 if weight is None else weight, index=block)
-    sums = (rows * _losses(task, y, forecast)).groupby(level=0).sum()
-    return (sums / rows.groupby(level=0).sum()).tolist()
+    """The loss that is minimised, see `training.fit.contest.row_losses`; rows count by their weight, if any."""
+    return float(np.average(row_losses(task, y, forecast), weights=weight))
 
 
 def no_search() -> optuna.Study:
@@ -207,7 +182,9 @@ def no_search() -> optuna.Study:
     return optuna.create_study()
 
 
-def _study(task: Task, candidates: Sequence[Form], settings: Tuning, workspace: Workspace, name: str) -> optuna.Study:
+def _study(
+    task: Task, candidates: Sequence[Form], encoder: Encoder, settings: Tuning, workspace: Workspace, name: str
+) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage, seeded = workers.open_storage(settings, workspace), settings.workers == 1
     if workers.is_shared(settings):
@@ -217,22 +194,25 @@ def _study(task: Task, candidates: Sequence[Form], settings: Tuning, workspace: 
         study = optuna.create_study(
             study_name=f"{task}-{name}",
             storage=storage,
-            sampler=optuna.samplers.TPESampler(
-                seed=settings.seed if seeded else None,
-                multivariate=True,
-                group=True,
-                n_startup_trials=8,
-                constant_liar=workers.is_shared(settings),
-            ),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=6),
             load_if_exists=True,
         )
+        study.sampler = optuna.samplers.TPESampler(
+            # a search that was cut off goes on with other draws than those it began with
+            seed=(settings.seed + workers.count_ended(study)) % 2**32 if seeded else None,
+            multivariate=True,
+            group=True,
+            n_startup_trials=8,
+            constant_liar=workers.is_shared(settings),
+        )
     if not study.trials:
         for form in candidates:
-            named = {"form": form.name} if len(candidates) > 1 else {}
-            study.enqueue_trial(FIRST_TRIAL | named, skip_if_exists=True)
-        if task == "churn":
-            study.enqueue_trial(FIRST_TRIAL | {"extra_trees": False}, skip_if_exists=True)
+            study.enqueue_trial(FIRST | {"form": form.name}, skip_if_exists=True)
+        others = [SLOW]
+        others += [SLOW | {"few_columns": True}] if len(encoder.features) > FEW_COLUMNS else []
+        others += [FIRST | {"extra_trees": False}] if task == "churn" else []
+        for other in others:
+            study.enqueue_trial(other | {"form": candidates[0].name}, skip_if_exists=True)
     return study
 
 
@@ -246,7 +226,7 @@ def _search_along(
     until: float,
 ) -> None:
     """What a further process of this machine does: takes trials of the search until it ends."""
-    study = _study(task, candidates, settings, workspace, name)
+    study = _study(task, candidates, folds[0].encoder, settings, workspace, name)
     objective = partial(_loss_of_trial, task=task, candidates=candidates, folds=folds, settings=settings)
     workers.run_trials(study, objective, settings.trials, until, True, lambda done, of: None)
 
@@ -256,9 +236,9 @@ def _loss_of_trial(
 ) -> float:
     names = [candidate.name for candidate in candidates]
     form = form_by_name(trial.suggest_categorical("form", names)) if len(names) > 1 else candidates[0]
-    params = _suggest(trial, form) | ({"season": folds[0].season} if folds[0].season else {})
+    params = _suggest(trial, form, folds[0].encoder) | folds[0].season_params
     limit = {p.name: settings.max_trees for p in form.parts if p.objective}
-    losses, trees, forecasts = [], [], []
+    losses, trees = [], []
     for number, fold in enumerate(folds):
         fitted = fit(
             form,
@@ -270,16 +250,15 @@ def _loss_of_trial(
             valid=fold.valid,
             stop_after=settings.early_stopping_trees,
             expectation=fold.expectation,
+            linear=fold.linear,
         )
-        forecasts.append(_forecast(task, fitted, fold))
-        losses.append(loss(task, fold.valid.y, forecasts[-1], fold.valid.weight))
+        losses.append(loss(task, fold.valid.y, _forecast(task, fitted, fold), fold.valid.weight))
         trees.append(fitted.trees)
         trial.report(float(np.mean(losses)), number)
         if number < len(folds) - 1 and trial.should_prune():
             raise optuna.TrialPruned
     trial.set_user_attr("form", form.name)
     trial.set_user_attr("params", params)
-    trial.set_user_attr("blocks", _block_losses(task, folds, forecasts))
     trial.set_user_attr("trees", {name: max(1, round(np.mean([t[name] for t in trees]))) for name in limit})
     return float(np.mean(losses))
 
@@ -292,8 +271,8 @@ def _forecast(task: Task, fitted: Fitted, fold: FoldData) -> np.ndarray:
     return predict(fitted.form, fitted.raw(fold.valid.x), balance(fitted.form, trained))
 
 
-def _suggest(trial: optuna.Trial, form: Form) -> dict[str, Any]:
-    params = {
+def _suggest(trial: optuna.Trial, form: Form, encoder: Encoder) -> dict[str, Any]:
+    params: dict[str, Any] = {
         "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.2, log=True),
         "num_leaves": trial.suggest_int("num_leaves", 3, 31, log=True),
         "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 20, 300, log=True),
@@ -301,6 +280,10 @@ def _suggest(trial: optuna.Trial, form: Form) -> dict[str, Any]:
         "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
         "lambda_l2": trial.suggest_float("lambda_l2", 1e-2, 100.0, log=True),
     }
+    if len(encoder.features) > FEW_COLUMNS and trial.suggest_categorical("few_columns", [False, True]):
+        params["columns"] = FEW_COLUMNS
+    if any(len(levels) > FEW_LEVELS for levels in encoder.categories.values()):
+        params["max_cat_to_onehot"] = trial.suggest_categorical("max_cat_to_onehot", [FEW_LEVELS, MANY_LEVELS])
     if any(part.objective == "binary" for part in form.parts):
         params["extra_trees"] = trial.suggest_categorical("extra_trees", [True, False])
     if any(part.objective == "quantile" for part in form.parts):

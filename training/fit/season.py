@@ -21,7 +21,7 @@ from training.data.split import matured
 from training.fit.boosters import CHURN, TWEEDIE, Fitted, ScoredRows, balance, fit, predict
 from training.fit.search import FIRST_TRIAL
 from training.model.calibration import Affine
-from training.priors.prior import Sum
+from training.priors.prior import terms
 from training.priors.season import Season
 
 TREES, MOMENTS, MOST_ROWS = 60, 8, 20_000
@@ -85,8 +85,7 @@ def share(errors: np.ndarray) -> float:
 
 def has_season(fitted: Fitted) -> bool:
     """Whether the season of the business counts in a forecast."""
-    priors = [prior for own in fitted.priors for prior in (own.priors if isinstance(own, Sum) else [own])]
-    return any(isinstance(prior, Season) for prior in priors)
+    return any(isinstance(term, Season) for prior in fitted.priors for term in terms(prior))
 
 
 def _errors(data: Dataset, train: Iterable[Any], valid: Any, seed: int) -> tuple[float, float]:

@@ -21,7 +21,17 @@ from training.data.preconditions import require_features
 from training.data.split import AsOfs, Plan
 from training.fit import assembly
 from training.fit.assembly import FittedModels
-from training.fit.boosters import CHURN_LINEAR, CHURN_ORDERS, VALUE_LINEAR, VALUE_ORDERS, Fitted, Form, fit, link
+from training.fit.boosters import (
+    CHURN_LINEAR,
+    CHURN_ORDERS,
+    VALUE_LINEAR,
+    VALUE_ORDERS,
+    Fitted,
+    Form,
+    Member,
+    fit,
+    link,
+)
 from training.fit.search import SearchResult, no_search
 from training.model.bundle import Bundle, HorizonModel, Score, Task, encode
 from training.model.calibration import Affine
@@ -71,7 +81,7 @@ def fit_small_data(
         )
     require_features(data.task, feature_rows, data.schema.names)
     form = form_for(data, settings)
-    result = SearchResult(form, {}, {}, None, None, no_search())
+    result = SearchResult((Member(form, {}, {}),), None, None, no_search())
     judged = None
     if plan is not None:
         earlier = data.newest(plan.train_for_holdout)

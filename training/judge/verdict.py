@@ -46,8 +46,8 @@ def judge(
     settings
         Of the business.
     """
-    if models.plan is None or examination is None or models.final.basis == "prior":
-        is_prior = champions[0][1].basis == "prior" if champions else None
+    if models.plan is None or examination is None or models.search.loss is None:
+        is_prior = not champions[0][1].chosen_on_folds if champions else None
         return gates.judge_small_data(_margins(examination), is_prior, examination.baseline_name if examination else "")
     error = error_of(data.task, examination.baseline_name)
     before = _champions_on(examination.rows, champions, error, data, models.plan, settings)

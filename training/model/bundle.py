@@ -167,6 +167,11 @@ class Bundle:
         """How far the level of a probability missed at later moments, in log-odds; 0 where a model does not tell."""
         return float(self.info.get("level_sd", 0.0))
 
+    @property
+    def chosen_on_folds(self) -> bool:
+        """Whether it won a contest on folds; False: a prior that answers as there was too little to learn from."""
+        return self.basis != "prior" or bool(self.info.get("contest"))
+
     def encode(self, frame: pd.DataFrame) -> np.ndarray:
         """Turn a feature frame into the boosters' matrix, shape (n, features), float64.
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq, minimize
-from scipy.special import expit
+from scipy.special import expit, softmax
 
 FLOOR = 0.05
 SLOPE_SD, LEVEL_SD = 0.5, 2.0
+LEAST_AMOUNT = 1e-6
+SHARE_PENALTY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -24,28 +26,67 @@ class Affine:
         return self.slope * score + self.intercept
 
 
+@dataclass(frozen=True)
+class Learned:
+    """Rows that models were learned from: raw ``score`` of shape (m, models); ``label``, ``weight`` of shape (m,)."""
+
+    score: np.ndarray
+    label: np.ndarray
+    weight: np.ndarray | None = None
+
+
 def fit_log_odds(
     score: np.ndarray,
     label: np.ndarray,
     fold: np.ndarray,
     weight: np.ndarray | None = None,
-    learned: np.ndarray | None = None,
+    learned: Learned | None = None,
 ) -> Affine:
-    """Fit how far log-odds must be stretched or flattened, on later rows than the model was learned from.
-
-    The slope is Platt's (1999), with an own level for every fold: some months are better than others, and a slope that
-    had to explain that would be wrong. The level itself is *not* taken from the folds. The few months of the folds say
-    little of the level of the next one (their models, learned from less, miss it by more than the months differ), so
-    the mean probability stays what all training rows taught. Learning it there made calibration worse on every real
-    business it was tried on.
-
-    A weak prior (slope normal about 1, levels normal about 0) gives a finite map from a fold without a single leaver.
-    The slope never falls below 0.05: calibration may flatten a score, it must not turn it around.
+    """Fit how far log-odds must be stretched or flattened, see `fit_stack`; here of a single model.
 
     Parameters
     ----------
     score
         Raw log-odds of the model, shape (n,).
+    label, fold, weight, learned
+        See `fit_stack`; the raw score in `learned` of shape (m,).
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> s = rng.normal(size=20_000)
+    >>> fitted = fit_log_odds(s, rng.random(20_000) < expit(0.5 * s), np.zeros(20_000, dtype=int))
+    >>> round(fitted.slope, 1), round(fitted.intercept, 1)
+    (0.5, 0.0)
+    """
+    taught = None if learned is None else replace(learned, score=learned.score[:, None])
+    return fit_stack(score[:, None], label, fold, weight, taught)[0]
+
+
+def fit_stack(
+    scores: np.ndarray,
+    label: np.ndarray,
+    fold: np.ndarray,
+    weight: np.ndarray | None = None,
+    learned: Learned | None = None,
+) -> tuple[Affine, ...]:
+    """Fit what each model's log-odds count in their sum, on later rows than the models were learned from.
+
+    Of one model it is the slope of Platt (1999); of several, a stacked regression with slopes that are not negative
+    (Breiman, "Stacked regressions", 1996). Every fold has its own level: some months are better than others, and a
+    slope that had to explain that would be wrong. The level itself is *not* taken from the folds. The few months of the
+    folds say little of the level of the next one (their models, learned from less, miss it by more than the months
+    differ), so the mean probability is that of all training rows. Learning it from the folds made calibration worse on
+    every real business it was tried on.
+
+    A weak prior (slopes normal about 1 by the number of models, levels normal about 0) gives a finite map from a fold
+    without a single leaver. The slope of a single model never falls below 0.05: calibration may flatten a score, it
+    must not turn it around.
+
+    Parameters
+    ----------
+    scores
+        Raw log-odds of each model, shape (n, models).
     label
         1 where the customer left, else 0, shape (n,).
     fold
@@ -53,46 +94,84 @@ def fit_log_odds(
     weight
         How much each row counts, shape (n,); None: all alike.
     learned
-        Raw log-odds of the rows that the model was learned from, whose mean probability is kept, shape (m,); None:
-        that of `score` is.
+        The rows that the models were learned from, whose share of leavers is kept; None: those of `scores` are.
 
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> s = rng.normal(size=20_000)
-    >>> fitted = fit_log_odds(s, rng.random(20_000) < expit(0.5 * s - 1), np.zeros(20_000, dtype=int))
-    >>> round(fitted.slope, 1), round(fitted.intercept, 1)
-    (0.5, 0.0)
+    Returns
+    -------
+    tuple of Affine
+        One a model, to be added up; the level stands in the first one.
     """
-    folds = int(fold.max()) + 1
-    counts = np.ones(len(score)) if weight is None else weight
+    folds, models = int(fold.max()) + 1, scores.shape[1]
+    counts = np.ones(len(scores)) if weight is None else weight
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        z = theta[0] * score + theta[1:][fold]
+        z = scores @ theta[:models] + theta[models:][fold]
         gap = counts * (expit(z) - label)
-        prior = np.concatenate([[(theta[0] - 1) / SLOPE_SD**2], theta[1:] / LEVEL_SD**2])
-        off = np.concatenate([[(theta[0] - 1) / SLOPE_SD], theta[1:] / LEVEL_SD])
-        slope = np.concatenate([[np.sum(gap * score)], np.bincount(fold, gap, folds)])
-        return float(np.sum(counts * (np.logaddexp(0, z) - label * z)) + np.sum(off**2) / 2), slope + prior
+        off = np.concatenate([(theta[:models] - 1 / models) / SLOPE_SD, theta[models:] / LEVEL_SD])
+        prior = off / np.repeat([SLOPE_SD, LEVEL_SD], [models, folds])
+        gradient = np.concatenate([gap @ scores, np.bincount(fold, gap, folds)])
+        return float(np.sum(counts * (np.logaddexp(0, z) - label * z)) + np.sum(off**2) / 2), gradient + prior
 
-    start = np.concatenate([[1.0], np.zeros(folds)])
-    fitted_slope = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(FLOOR, None)] + [(None, None)] * folds)
-    if learned is None:
-        return _same_mean(float(fitted_slope.x[0]), score, counts)
-    return _same_mean(float(fitted_slope.x[0]), learned, np.ones(len(learned)))
+    start = np.concatenate([np.full(models, 1 / models), np.zeros(folds)])
+    bounds = [(FLOOR if models == 1 else 0.0, None)] * models + [(None, None)] * folds
+    slopes = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[:models]
+    level = _level(slopes, learned or Learned(scores, label, weight))
+    return tuple(Affine(float(slope), level if place == 0 else 0.0) for place, slope in enumerate(slopes))
 
 
-def _same_mean(slope: float, score: np.ndarray, counts: np.ndarray) -> Affine:
-    """The affine map of this slope that leaves the mean probability as it is."""
-    mean, reach = float(np.average(expit(score), weights=counts)), abs(slope - 1) * float(np.abs(score).max()) + 1.0
+def _level(slopes: np.ndarray, learned: Learned) -> float:
+    """The intercept at which the mean probability of rows is their share of leavers, with half a row of either."""
+    score = learned.score @ slopes
+    counts = np.ones(len(score)) if learned.weight is None else learned.weight
+    share = (counts @ learned.label + 0.5) / (counts.sum() + 1.0)
+    reach = float(np.abs(score).max()) + abs(float(np.log(share / (1 - share)))) + 1.0
 
     def miss(intercept: float) -> float:
-        return float(np.average(expit(slope * score + intercept), weights=counts)) - mean
+        return float(np.average(expit(score + intercept), weights=counts)) - share
 
-    return Affine(slope, float(brentq(miss, -reach, reach)))
+    return float(brentq(miss, -reach, reach))
 
 
-def fit_level(expected: np.ndarray, actual: np.ndarray) -> Affine:
+def fit_shares(forecasts: np.ndarray, actual: np.ndarray, fold: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Fit how much each of several forecasts of an amount counts in their average, on rows that none learned from.
+
+    The shares have the least Tweedie deviance of power 1.5, each fold at its own level, so that no share is steered by
+    a month that was better than the others. As of a stacked regression (Breiman 1996) they are not negative.
+
+    Parameters
+    ----------
+    forecasts
+        Shape (n, models), in currency, above 0.
+    actual, fold, weight
+        What came; the fold and the weight of each row (None: all alike); shape (n,).
+
+    Returns
+    -------
+    ndarray
+        Shape (models,), the sum is 1.
+    """
+    models, y = forecasts.shape[1], np.maximum(actual, 0.0)
+    counts = np.ones(len(y)) if weight is None else weight
+    if models == 1 or not (counts * y).any():
+        return np.full(models, 1.0 / models)
+    indicator = fold[:, None] == np.arange(int(fold.max()) + 1)
+    scale = float(counts @ np.sqrt(np.maximum(forecasts.mean(axis=1), LEAST_AMOUNT)))
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        shares = softmax(theta)
+        mean = np.maximum(forecasts @ shares, LEAST_AMOUNT)
+        below, root = (counts * y / np.sqrt(mean)) @ indicator, (counts * np.sqrt(mean)) @ indicator
+        level = (np.maximum(below, LEAST_AMOUNT) / np.maximum(root, LEAST_AMOUNT))[fold]
+        slope = counts * 0.5 * (np.sqrt(level / mean) - y / (np.sqrt(level) * mean**1.5))
+        gradient = slope @ forecasts
+        deviance = counts @ (y / np.sqrt(level * mean) + np.sqrt(level * mean))
+        penalty = SHARE_PENALTY * float(theta @ theta)
+        return deviance / scale + penalty, shares * (gradient - gradient @ shares) / scale + 2 * SHARE_PENALTY * theta
+
+    return softmax(minimize(loss, np.zeros(models), jac=True, method="L-BFGS-B").x)
+
+
+def fit_level(expected: np.ndarray, actual: np.ndarray, weight: np.ndarray | None = None) -> Affine:
     """Fit the one shift of a log score that makes the forecasts of the training rows sum to what came of them.
 
     Boosting on a gamma or Tweedie deviance does not keep the total: its condition weighs customers by a power of their
@@ -104,8 +183,10 @@ def fit_level(expected: np.ndarray, actual: np.ndarray) -> Affine:
     ----------
     expected, actual
         Forecasts of the rows that the model was learned from, and what came of them, shape (n,), in currency.
+    weight
+        How much each row counts, shape (n,); None: all alike.
     """
-    total = expected.sum()
-    if total <= 0 or actual.sum() <= 0:
+    total, came = np.average(expected, weights=weight), np.average(actual, weights=weight)
+    if total <= 0 or came <= 0:
         return Affine()
-    return Affine(1.0, float(np.clip(np.log(actual.sum() / total), -np.log(2), np.log(2))))
+    return Affine(1.0, float(np.clip(np.log(came / total), -np.log(2), np.log(2))))

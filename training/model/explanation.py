@@ -11,12 +11,11 @@ and the effects sum to ``f(s) - f(base)``. With one score this is the plain resc
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from scipy.special import expit
 
-Link = Literal["sigmoid", "exp", "sigmoid_exp", "mean_exp", "ziln"]
+Link = str
+SCORES = {"exp": 1, "sigmoid_exp": 2, "ziln": 3}  # how many raw scores each link of an amount takes
 MOST_VARIANCE = 4.0
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 
@@ -24,12 +23,16 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 def link(name: Link, scores: np.ndarray) -> np.ndarray:
     """Turn raw scores, shape (n, J), into predictions, shape (n,).
 
-    ``sigmoid`` and ``exp`` take one score; ``sigmoid_exp`` takes two: log-odds of buying, log of the amount;
-    ``ziln`` takes a third, the logarithm of the variance of the log of the amount, at most 4 (zero-inflated lognormal);
-    ``mean_exp`` takes logarithms of several forecasts of one amount, and gives the mean of the forecasts.
+    ``sigmoid`` takes one or several log-odds, which add up. ``exp`` takes one score; ``sigmoid_exp`` takes two:
+    log-odds of buying, log of the amount; ``ziln`` takes a third, the logarithm of the variance of the log of the
+    amount, at most 4 (zero-inflated lognormal). Several of them joined by ``+`` (``exp+sigmoid_exp``) add up their
+    amounts: a weighted average, where the logarithm of each weight stands in the log of its amount. ``mean_exp`` takes
+    logarithms of several forecasts of one amount, and gives their mean.
     """
+    if "+" in name:
+        return sum((link(part, scores[:, span]) for part, span in spans(name)), np.zeros(len(scores)))
     if name == "sigmoid":
-        return expit(scores[:, 0])
+        return expit(scores.sum(axis=1))
     if name == "exp":
         return np.exp(scores[:, 0])
     if name == "mean_exp":
@@ -37,6 +40,19 @@ def link(name: Link, scores: np.ndarray) -> np.ndarray:
     if name == "ziln":
         return expit(scores[:, 0]) * np.exp(scores[:, 1] + np.minimum(np.exp(scores[:, 2]), MOST_VARIANCE) / 2)
     return expit(scores[:, 0]) * np.exp(scores[:, 1])
+
+
+def spans(name: Link) -> list[tuple[Link, slice]]:
+    """The links of amounts that add up, with the columns of the scores that each takes.
+
+    >>> spans("exp+sigmoid_exp")
+    [('exp', slice(0, 1, None)), ('sigmoid_exp', slice(1, 3, None))]
+    """
+    out, start = [], 0
+    for part in name.split("+"):
+        out.append((part, slice(start, start + SCORES[part])))
+        start += SCORES[part]
+    return out
 
 
 def effects(name: Link, base: np.ndarray, phi: np.ndarray) -> tuple[float, np.ndarray]:
@@ -73,13 +89,16 @@ def _mean_slope(name: Link, base: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 
 def _slope(name: Link, scores: np.ndarray) -> np.ndarray:
+    if "+" in name:
+        return np.hstack([_slope(part, scores[:, span]) for part, span in spans(name)])
     if name == "exp":
         return np.exp(scores)
     if name == "mean_exp":
         return np.exp(scores) / scores.shape[1]
-    share = expit(scores[:, :1])
     if name == "sigmoid":
-        return share * (1 - share)
+        share = expit(scores.sum(axis=1, keepdims=True))
+        return np.repeat(share * (1 - share), scores.shape[1], axis=1)
+    share = expit(scores[:, :1])
     if name == "ziln":
         variance = np.exp(scores[:, 2:3])
         amount = np.exp(scores[:, 1:2] + np.minimum(variance, MOST_VARIANCE) / 2)

@@ -25,6 +25,7 @@ from training.priors.order_model import OrderModel
 COLUMNS = ("orders_total", "days_since_last_order", "tenure_days", "spend_total")
 MIN_PROBABILITY = 1e-6
 MIN_DENOMINATOR = 1e-6
+LEAST_SHARE = 0.01  # of the mean value
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Expectation:
         Of the value, see `training.priors.order_model.OrderModel.value`.
     near_days
         Churn: the forecast is conditional on this neighbouring horizon, see `training.model.survival`; None: it is not.
+    least_value
+        No value lies under it, in currency: a customer of whom nothing is expected still buys at times.
     """
 
     kind: ClassVar[str] = "expectation"
@@ -62,6 +65,7 @@ class Expectation:
     margin: float = 1.0
     annual_discount_rate: float = 0.0
     near_days: int | None = None
+    least_value: float = MIN_DENOMINATOR
 
     def conditional_on(self, days: int, near: int) -> Expectation:
         """The forecast of no order until one horizon, given what happened by its neighbour."""
@@ -130,6 +134,9 @@ def fit_expectation(
     reference = tuple(float(v) for v in (max(np.rint(median[0]), 1.0), *median[1:]))
     prior = Expectation(places, task, horizon_days, model, 0.0, reference, margin, annual_discount_rate)  # type: ignore[arg-type]
     scores = prior._scores(columns[has_ordered])
+    if task == "clv":
+        least_value = max(LEAST_SHARE * float(np.exp(scores).mean()), MIN_DENOMINATOR)
+        prior, scores = replace(prior, least_value=least_value), np.maximum(scores, np.log(least_value))
     return replace(prior, nothing=float(scores.max() if task == "churn" else scores.min()))
 
 
@@ -159,7 +166,7 @@ def _buyer_scores(prior: Expectation, summary: pd.DataFrame) -> np.ndarray:
     if prior.task == "churn":
         return np.asarray(logit(np.clip(_p_no_order(prior, summary), MIN_PROBABILITY, 1 - MIN_PROBABILITY)))
     value = prior.model.value(summary, prior.horizon_days, prior.margin, prior.annual_discount_rate)
-    return np.log(np.maximum(value, MIN_DENOMINATOR))
+    return np.log(np.maximum(value, prior.least_value))
 
 
 def _p_no_order(prior: Expectation, summary: pd.DataFrame) -> np.ndarray:

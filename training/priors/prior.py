@@ -65,6 +65,13 @@ class Sum:
         return cls(tuple(prior for prior in loaded if prior is not None))
 
 
+def terms(prior: Prior | None) -> tuple[Prior, ...]:
+    """The priors that add up to one; itself, if it is no sum."""
+    if prior is None:
+        return ()
+    return prior.priors if isinstance(prior, Sum) else (prior,)
+
+
 KINDS: dict[str, type[Prior]] = {prior.kind: prior for prior in (Credibility, Expectation, Linear, Season, Sum)}
 
 

@@ -98,7 +98,7 @@ def test_under_weight_the_risk_without_a_contact_is_calibrated_and_under_keep_it
     without = (np.random.default_rng(3).random(len(later)) < later["truth"]).astype(float)
     result = {option: bundle.predict(bundle.encode(later)) for option, bundle in models.items()}
     error = {option: metrics.expected_calibration_error(without, p) for option, p in result.items()}
-    assert error["weight"] < 0.02 < 0.06 < error["keep"]
+    assert error["weight"] < 0.025 < 0.06 < error["keep"]
     assert result["weight"].mean() == pytest.approx(later["truth"].mean(), abs=0.015)
     assert result["keep"].mean() < later["truth"].mean() - 0.06
     assert np.mean((result["weight"] - later["truth"]) ** 2) < 0.5 * np.mean((result["keep"] - later["truth"]) ** 2)
@@ -145,9 +145,11 @@ def test_drop_learns_as_if_the_contacted_were_not_there(settings: Settings) -> N
     without = replace(data, frame=data.frame[data.frame[CONTACTED] == 0].reset_index(drop=True))
     dropped = train_on(data, under(settings, "drop", max_trees=15), None)[0]
     untouched = train_on(without, under(settings, "keep", max_trees=15), None)[0]
-    texts = [b.scores[0].booster.model_to_string() for b in (dropped, untouched)]
-    assert texts[0] == texts[1]
-    assert dropped.scores[0].affine == untouched.scores[0].affine
+    learned = [
+        [(score.booster and score.booster.model_to_string(), score.prior, score.affine) for score in bundle.scores]
+        for bundle in (dropped, untouched)
+    ]
+    assert learned[0] == learned[1]
     assert len(dropped.reference) > len(untouched.reference)
 
 

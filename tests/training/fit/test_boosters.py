@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from optuna.trial import FrozenTrial, create_trial
 
 from configs.errors import NotEnoughDataError, RegistryError
 from configs.settings import Settings
@@ -20,7 +19,7 @@ from training.data.dataset import Dataset, Matrix, learn_encoder, require_enough
 from training.data.split import plan_as_ofs
 from training.fit.assembly import assemble, fold_data, learn, validation_scores
 from training.fit.boosters import CHURN, LOGNORMAL, TWEEDIE, TWO_PART, ZILN, ScoredRows, calibrate, fit, predict
-from training.fit.search import FIRST_TRIAL, fewest_trees, search
+from training.fit.search import FIRST_TRIAL, search
 from training.metrics import auc, expected_calibration_error, total_error
 from training.model import bundle as bundles
 
@@ -240,17 +239,3 @@ def test_mlflow_answers_what_is_served(trained: bundles.Bundle, data: Dataset, w
     assert not list(workspace.mlruns.rglob("*.pkl"))
     reread, judged = model_registry.bundles(workspace, trained.task, number)
     assert reread.features == judged.features == trained.features
-
-
-def trial(number: int, losses: list[float], trees: int) -> FrozenTrial:
-    built = create_trial(value=float(np.mean(losses)), user_attrs={"blocks": losses, "trees": {"churn": trees}})
-    built.number = number
-    return built
-
-
-def test_of_trials_within_one_standard_error_the_one_with_fewest_trees_is_taken() -> None:
-    best = trial(0, [1.0, 2.0, 3.0, 4.0], 200)
-    as_good = trial(1, [1.1, 1.9, 3.1, 3.95], 20)
-    surely_worse = trial(2, [1.05, 2.05, 3.06, 4.05], 5)
-    assert fewest_trees([best, as_good, surely_worse]) is as_good
-    assert fewest_trees([best, surely_worse]) is best

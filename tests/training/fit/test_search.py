@@ -1,16 +1,22 @@
-"""The loss that the search minimises is the one of the literature, for all rows and for each block of customers."""
+"""The loss that the search minimises is the one of the literature; a search that goes on draws other trials."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from optuna.trial import FrozenTrial, create_trial
 from sklearn.metrics import log_loss, mean_tweedie_deviance
 
-from training.fit.search import VALUE_POWER, FoldData, _block_losses, loss
+from configs.settings import load as load_settings
+from configs.workspace import Workspace
+from training.data.dataset import Encoder, Matrix
+from training.fit.contest import VALUE_POWER
+from training.fit.folds import FoldData
+from training.fit.search import fewest_trees, history, loss, search, tree_members
 
 SEEDS = st.integers(0, 10_000)
 
@@ -38,16 +44,40 @@ def test_the_loss_is_that_of_sklearn(task: str, weighted: bool, seed: int) -> No
     assert loss(task, y, forecast, weight) == pytest.approx(want, rel=1e-12)
 
 
-@pytest.mark.parametrize("task", ["churn", "clv"])
-@given(seed=SEEDS)
-def test_the_losses_of_blocks_are_those_of_their_rows_alone_over_all_folds(task: str, seed: int) -> None:
-    parts = [sample(task, seed + k) for k in range(2)]
-    blocks = [np.random.default_rng(seed + k).choice([3, 5, 8], 60) for k in range(2)]
-    folds = [
-        FoldData(None, SimpleNamespace(y=y, weight=weight), None, block)
-        for (y, _, weight), block in zip(parts, blocks, strict=True)
+def trial(number: int, value: float, trees: int, form: str = "churn", **params: object) -> FrozenTrial:
+    built = create_trial(value=value, user_attrs={"form": form, "params": params, "trees": {"churn": trees}})
+    built.number = number
+    return built
+
+
+def test_of_trials_within_a_thousandth_of_the_least_loss_the_one_with_fewest_trees_is_taken() -> None:
+    best, as_good, worse = trial(0, 0.3, 200), trial(1, 0.3002, 20), trial(2, 0.301, 5)
+    assert fewest_trees([best, as_good, worse]) is as_good
+    assert fewest_trees([best, worse]) is best
+
+
+def test_the_best_of_each_form_with_all_columns_and_with_few_go_into_the_contest() -> None:
+    trials = [
+        trial(0, 0.30, 50),
+        trial(1, 0.31, 60, columns=12),
+        trial(2, 0.29, 70),
+        trial(3, 0.40, 80, form="churn_hybrid_linear"),
+        trial(4, 0.50, 90, form="churn_hybrid_orders"),
     ]
-    y, forecast, weight = (np.concatenate(column) for column in zip(*parts, strict=True))
-    block = np.concatenate(blocks)
-    want = [loss(task, y[block == b], forecast[block == b], weight[block == b]) for b in np.unique(block)]
-    assert _block_losses(task, folds, [part[1] for part in parts]) == pytest.approx(want, rel=1e-12)
+    assert [(m.form.name, m.trees["churn"]) for m in tree_members(trials)] == [
+        ("churn", 70),
+        ("churn", 60),
+        ("churn_hybrid_linear", 80),
+    ]
+
+
+def test_a_search_that_was_cut_off_draws_no_trial_twice(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    matrix = Matrix(x, (rng.random(200) < 1 / (1 + np.exp(-x[:, 0]))).astype(float))
+    fold = FoldData(matrix, matrix, Encoder(("a", "b", "c"), {}), np.arange(200) % 50)
+    short = load_settings("test").tuning.model_copy(update={"trials": 12, "max_trees": 3})
+    search("churn", [fold], short, Workspace(tmp_path), "x")
+    result = search("churn", [fold], short.model_copy(update={"trials": 24}), Workspace(tmp_path), "x")
+    drawn = [tuple(sorted(t.params.items())) for t in history(result.study)]
+    assert len(drawn) == 24 and len(set(drawn)) == 24

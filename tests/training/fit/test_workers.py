@@ -24,7 +24,8 @@ from features.schema import Feature, FeatureSchema
 from training.data.dataset import Encoder, Matrix, learn_encoder
 from training.fingerprints import training_fingerprint
 from training.fit import workers
-from training.fit.search import FoldData, SearchResult, search
+from training.fit.folds import FoldData
+from training.fit.search import SearchResult, search
 
 N = 8
 SCHEMA = FeatureSchema((Feature("gap", "orders", "float64", ""), Feature("spend", "orders", "float64", "")))

@@ -135,7 +135,7 @@ def judged(lived: Workspace):
 
 def judge(judged, champions, settings: Settings | None = None) -> dict[str, gates.Check]:
     data, plan, examination, model = judged
-    models = SimpleNamespace(plan=plan, final=model)
+    models = SimpleNamespace(plan=plan, final=model, search=SimpleNamespace(loss=0.3))
     decision = verdict.judge(data, models, examination, champions, settings or load("test"))
     return {check.name: check for check in decision.checks}
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from training.model.calibration import FLOOR, fit_log_odds
+from training.model.calibration import FLOOR, Learned, fit_log_odds, fit_shares, fit_stack
 
 ONE = np.zeros(5000, dtype=int)
 
@@ -23,9 +23,9 @@ def test_the_slope_is_that_of_a_logistic_regression(drawn: tuple[np.ndarray, np.
     assert fit_log_odds(score, label, ONE).slope == pytest.approx(other.coef_[0, 0], abs=0.01)
 
 
-def test_the_mean_probability_stays_what_it_was(drawn: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_mean_probability_is_the_share_of_leavers(drawn: tuple[np.ndarray, np.ndarray]) -> None:
     score, label = drawn
-    assert expit(fit_log_odds(score, label, ONE)(score)).mean() == pytest.approx(expit(score).mean(), abs=1e-9)
+    assert expit(fit_log_odds(score, label, ONE)(score)).mean() == pytest.approx(label.mean(), abs=1e-3)
 
 
 def test_months_of_another_level_do_not_bend_the_slope(drawn: tuple[np.ndarray, np.ndarray]) -> None:
@@ -47,11 +47,41 @@ def test_one_kind_of_label_gives_a_finite_map(label: float) -> None:
     assert np.isfinite([result.slope, result.intercept]).all()
 
 
-def test_the_mean_probability_of_the_rows_learned_from_is_kept_where_later_rows_lie_elsewhere() -> None:
+def test_the_level_is_that_of_the_rows_learned_from_by_their_weights_where_later_rows_lie_elsewhere() -> None:
     rng = np.random.default_rng(2)
-    later, learned = rng.normal(-3, 1, 5_000), rng.normal(0, 1, 5_000)
-    label = (rng.random(5_000) < 1 / (1 + np.exp(-2 * (later + 1)))).astype(float)
-    built = fit_log_odds(later, label, np.zeros(5_000, dtype=int), learned=learned)
-    assert built.slope > 1.5
-    probabilities = [1 / (1 + np.exp(-score)) for score in (built(learned), learned)]
-    assert np.mean(probabilities[0]) == pytest.approx(np.mean(probabilities[1]), abs=1e-6)
+    later, score = rng.normal(-3, 1, 5_000), rng.normal(0, 1, 5_000)
+    label = (rng.random(5_000) < expit(2 * (later + 1))).astype(float)
+    left, weight = (rng.random(5_000) < expit(score)).astype(float), rng.uniform(0, 2, 5_000)
+    fitted = fit_log_odds(later, label, np.zeros(5_000, dtype=int), learned=Learned(score, left, weight))
+    assert fitted.slope > 1.5
+    mean = np.average(expit(fitted(score)), weights=weight)
+    assert mean == pytest.approx(np.average(left, weights=weight), abs=1e-3)
+    assert mean != pytest.approx(left.mean(), abs=1e-3)
+
+
+def test_in_a_stack_each_model_counts_by_what_it_adds() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.normal(size=(20_000, 3))
+    label = (rng.random(20_000) < expit(scores @ [0.8, 0.3, -0.5] - 1)).astype(float)
+    fitted = fit_stack(scores, label, np.arange(20_000) % 2)
+    assert [round(affine.slope, 1) for affine in fitted] == [0.8, 0.3, 0.0]
+    total = sum(affine(scores[:, j]) for j, affine in enumerate(fitted))
+    assert expit(total).mean() == pytest.approx(label.mean(), abs=1e-3)
+
+
+def test_the_shares_of_an_average_follow_the_forecast_that_is_right_whatever_the_level_of_a_month() -> None:
+    rng = np.random.default_rng(4)
+    mean, fold = rng.gamma(1, 50, 20_000), np.arange(20_000) % 2
+    came = rng.gamma(1, mean) * np.where(fold == 0, 0.6, 1.7)
+    forecasts = np.column_stack([mean, rng.permutation(mean), np.full(20_000, 50.0)])
+    shares = fit_shares(forecasts, came, fold, None)
+    assert shares.sum() == pytest.approx(1) and shares[0] > 0.95
+    assert fit_shares(forecasts, np.zeros(20_000), fold, None) == pytest.approx(1 / 3)
+
+
+def test_shares_mix_what_two_forecasts_know_apart() -> None:
+    rng = np.random.default_rng(5)
+    first, second = rng.gamma(1, 50, 20_000), rng.gamma(1, 50, 20_000)
+    came = rng.gamma(2, (0.7 * first + 0.3 * second) / 2)
+    shares = fit_shares(np.column_stack([first, second]), came, np.zeros(20_000, dtype=int), None)
+    assert shares == pytest.approx([0.7, 0.3], abs=0.03)

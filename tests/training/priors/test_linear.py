@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from training.metrics import auc
-from training.priors.linear import fit_linear
+from training.priors.linear import Linear, fit_linear
 
 
 def rows(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,3 +57,31 @@ def test_a_far_customer_is_told_as_one_at_three_deviations() -> None:
 
 def test_the_same_rows_give_the_same_model() -> None:
     assert fit_linear(*rows(60, 1), "churn", []) == fit_linear(*rows(60, 1), "churn", [])
+
+
+def test_levels_of_a_category_and_missing_values_count_and_effects_are_told_against_the_mean_customer() -> None:
+    rng = np.random.default_rng(6)
+    code, number = rng.integers(0, 51, 6_000).astype(float), rng.normal(size=6_000)
+    code[rng.random(6_000) < 0.1], number[rng.random(6_000) < 0.2] = np.nan, np.nan
+    truth = np.where(code == 7, 2.0, 0.0) + np.where(np.isnan(number), 1.5, 0.0) - 1
+    y = (rng.random(6_000) < expit(truth)).astype(float)
+    x = np.column_stack([code, number])
+    model = fit_linear(x, y, "churn", [0])
+    of_level = dict(model.levels)[0]
+    assert of_level[7] > 0.5 + max(v for k, v in enumerate(of_level) if k != 7)
+    assert model.missing[1] > 1
+    base, effects = model.split(x)
+    assert effects.mean(axis=0) == pytest.approx(0, abs=1e-9) and base == pytest.approx(model(x).mean())
+    assert Linear.from_dict(json.loads(json.dumps(model.to_dict()))) == model
+
+
+def test_a_regression_without_levels_or_centres_as_written_before_still_answers() -> None:
+    content = {"intercept": -1.0, "slopes": [0.5, 0.0], "means": [0.0, 0.0], "sds": [1.0, 1.0]}
+    assert Linear.from_dict(content)(np.array([[np.e - 1, np.nan]])) == pytest.approx(-0.5)
+
+
+def test_rows_of_one_customer_do_not_both_teach_and_judge_how_loosely_slopes_are_held() -> None:
+    rng = np.random.default_rng(7)
+    x, y = np.repeat(rng.normal(size=(60, 20)), 6, axis=0), np.repeat(rng.integers(0, 2, 60), 6).astype(float)
+    spread = [np.abs(fit_linear(x, y, "churn", [], c).slopes).max() for c in (np.repeat(np.arange(60), 6), None)]
+    assert spread[0] < 0.3 * spread[1]

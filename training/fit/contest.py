@@ -1,0 +1,236 @@
+"""Trees must earn their place: priors, regressions, the best boosters and their weighted average on the same folds.
+
+Every contender is fitted on the earlier dates of each fold and forecasts its later ones. What is learned on later rows
+(the slope of log-odds, the weights of an average) is learned on one half of the customers and judged on the other, so
+that nothing is judged by what it was fitted to. A contender without trees is taken unless another is better by more
+than one standard error of the difference over blocks of customers (Breiman et al. 1984): where the evidence is thin,
+the simple stays. Once trees have earned their place, the least loss decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from training.fit.boosters import (
+    SIMPLE_FORMS,
+    Fitted,
+    Member,
+    ScoredRows,
+    calibrate,
+    fit,
+    forms,
+    joined_form,
+    predict,
+)
+from training.fit.folds import FoldData
+from training.metrics import log_losses
+from training.model.bundle import Task
+from training.model.explanation import link, spans
+
+VALUE_POWER = 1.5
+HALVES = 2
+MIN_WEIGHT = 0.05
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What a model, or a weighted average of several, showed on the folds.
+
+    Attributes
+    ----------
+    members
+        Of the average; one of a model alone.
+    later, learned
+        Raw scores of the later and of the earlier rows of each fold.
+    losses
+        Of each later row, all folds one under another, shape (n,).
+    """
+
+    members: tuple[Member, ...]
+    later: tuple[ScoredRows, ...]
+    learned: tuple[ScoredRows, ...]
+    losses: np.ndarray
+
+    @property
+    def trees(self) -> int:
+        """How many trees an answer asks."""
+        return sum(sum(member.trees.values()) for member in self.members)
+
+
+def contest(
+    task: Task, folds: Sequence[FoldData], boosters: Sequence[Member], seed: int
+) -> tuple[tuple[Member, ...], tuple[dict[str, Any], ...]]:
+    """Choose between priors, regressions, boosters and their weighted average.
+
+    Parameters
+    ----------
+    task
+        ``churn`` or ``clv``.
+    folds
+        What the contenders learn from, and what judges them.
+    boosters
+        What a search found.
+    seed
+        Of the boosters.
+
+    Returns
+    -------
+    tuple of Member
+        The model, or those of the weighted average, that shall be fitted.
+    tuple of dict
+        One record a contender, from the simplest: ``name``, ``trees``, ``loss``, ``above_least`` (the loss less the
+        least one), ``standard_error`` of that, and whether it was ``chosen``.
+    """
+    simple = [
+        Member(form, folds[0].season_params, {}) for form in forms(task, [fold.encoder for fold in folds], SIMPLE_FORMS)
+    ]
+    alone = [_contender(task, folds, (member,), seed) for member in (*simple, *boosters)]
+    alone.sort(key=lambda contender: contender.trees)
+    contenders = [*alone, *_averages(task, folds, alone)]
+    weight = np.concatenate([_weights(fold.valid.y, fold.valid.weight) for fold in folds])
+    blocks = np.concatenate([fold.block for fold in folds])
+    means = [float(np.average(contender.losses, weights=weight)) for contender in contenders]
+    best = contenders[int(np.argmin(means))]
+    errors = [standard_error(contender.losses - best.losses, blocks, weight) for contender in contenders]
+    above = [mean - min(means) for mean in means]
+    without_trees = [n for n, contender in enumerate(contenders) if not contender.trees and above[n] <= errors[n]]
+    chosen = min(without_trees or range(len(contenders)), key=lambda n: means[n])
+    table = tuple(
+        {
+            "name": joined_form(contender.members).name,
+            "trees": contender.trees,
+            "loss": means[n],
+            "above_least": above[n],
+            "standard_error": errors[n],
+            "chosen": n == chosen,
+        }
+        for n, contender in enumerate(contenders)
+    )
+    return contenders[chosen].members, table
+
+
+def standard_error(difference: np.ndarray, blocks: np.ndarray, weight: np.ndarray) -> float:
+    """Of the weighted mean of differences, where all rows of a block of customers may go together.
+
+    The sandwich estimate of a ratio of sums (Cochran, "Sampling techniques", 1977, chapter 6).
+    """
+    sums, sizes = np.bincount(blocks, weight * difference), np.bincount(blocks, weight)
+    n_blocks = int((sizes > 0).sum())
+    if n_blocks < 2:
+        return 0.0
+    residual = sums - sizes * sums.sum() / sizes.sum()
+    return float(np.sqrt(n_blocks / (n_blocks - 1) * (residual @ residual)) / sizes.sum())
+
+
+def row_losses(task: Task, y: np.ndarray, forecast: np.ndarray) -> np.ndarray:
+    """The loss of each row, shape (n,): negative log-likelihood (churn), or Tweedie deviance of power 1.5 (value).
+
+    Both are proper: the true probability, and the true mean, have the least. Net revenue under zero counts as zero.
+    The deviance is that of Jorgensen, "The theory of dispersion models" (1997), chapter 4.
+    """
+    if task == "churn":
+        least = np.finfo(np.float64).eps
+        return log_losses(y, np.clip(forecast, least, 1 - least))
+    y, mean, a, b = np.maximum(y, 0), np.maximum(forecast, 1e-6), 1 - VALUE_POWER, 2 - VALUE_POWER
+    return np.asarray(2 * (y**b / (a * b) - y * mean**a / a + mean**b / b))
+
+
+def _averages(task: Task, folds: Sequence[FoldData], alone: Sequence[Contender]) -> list[Contender]:
+    """The weighted average of all contenders that count in it; none where only one does."""
+    members = tuple(contender.members[0] for contender in alone)
+    later = tuple(_side_by_side([c.later[n] for c in alone]) for n in range(len(folds)))
+    learned = tuple(_side_by_side([c.learned[n] for c in alone]) for n in range(len(folds)))
+    weights = _weights_in_average(members, later, learned)
+    kept = [n for n, weight in enumerate(weights) if weight >= MIN_WEIGHT]
+    if len(kept) < 2:
+        return []
+    members = tuple(members[n] for n in kept)
+    later = tuple(_side_by_side([alone[n].later[fold] for n in kept]) for fold in range(len(folds)))
+    learned = tuple(_side_by_side([alone[n].learned[fold] for n in kept]) for fold in range(len(folds)))
+    return [Contender(members, later, learned, _cross_fitted_losses(task, folds, members, later, learned))]
+
+
+def _weights_in_average(
+    members: tuple[Member, ...], later: Sequence[ScoredRows], learned: Sequence[ScoredRows]
+) -> np.ndarray:
+    """How much each member counts, shape (members,), by all later rows."""
+    form = joined_form(members)
+    affine = calibrate(form, _one_under_another(later), learned[-1])
+    ends = np.cumsum([len(member.form.parts) for member in members])
+    if form.link == "sigmoid":
+        spread = np.std(np.vstack([rows.raw for rows in later]), axis=0) * [a.slope for a in affine]
+        return np.asarray([part.sum() for part in np.split(spread, ends[:-1])]) / max(spread.sum(), 1e-12)
+    raw = np.vstack([rows.raw for rows in later])
+    mapped = np.column_stack([a(raw[:, j]) for j, a in enumerate(affine)])
+    total = predict(form, raw, affine).sum()
+    shares = np.zeros(len(members))
+    for name, span in spans(form.link):
+        shares[int(np.searchsorted(ends, span.start, side="right"))] += link(name, mapped[:, span]).sum() / total
+    return shares
+
+
+def _contender(task: Task, folds: Sequence[FoldData], members: tuple[Member, ...], seed: int) -> Contender:
+    later, learned = [], []
+    for fold in folds:
+        (member,) = members
+        fitted = fit(
+            member.form,
+            fold.train,
+            fold.encoder,
+            member.params,
+            seed=seed,
+            trees=member.trees,
+            expectation=fold.expectation,
+            linear=fold.linear,
+        )
+        later.append(_scored(fitted, fold.valid))
+        learned.append(_scored(fitted, fold.train))
+    losses = _cross_fitted_losses(task, folds, members, later, learned)
+    return Contender(members, tuple(later), tuple(learned), losses)
+
+
+def _cross_fitted_losses(
+    task: Task,
+    folds: Sequence[FoldData],
+    members: tuple[Member, ...],
+    later: Sequence[ScoredRows],
+    learned: Sequence[ScoredRows],
+) -> np.ndarray:
+    """The loss of each later row, forecast by maps that were learned on the other half of the customers."""
+    form = joined_form(members)
+    losses = [np.zeros(len(rows.y)) for rows in later]
+    for half in range(HALVES):
+        kept = [_some(rows, fold.block % HALVES != half) for rows, fold in zip(later, folds, strict=True)]
+        others = _one_under_another(kept)
+        for number, fold in enumerate(folds):
+            own = fold.block % HALVES == half
+            affine = calibrate(form, others if len(others.y) else later[number], learned[number])
+            forecast = predict(form, later[number].raw[own], affine)
+            losses[number][own] = row_losses(task, later[number].y[own], forecast)
+    return np.concatenate(losses)
+
+
+def _scored(fitted: Fitted, rows: Any) -> ScoredRows:
+    return ScoredRows(fitted.raw(rows.x), rows.y, np.zeros(len(rows.y), dtype=int), rows.weight)
+
+
+def _some(rows: ScoredRows, kept: np.ndarray) -> ScoredRows:
+    weight = None if rows.weight is None else rows.weight[kept]
+    return ScoredRows(rows.raw[kept], rows.y[kept], rows.fold[kept], weight)
+
+
+def _side_by_side(rows: Sequence[ScoredRows]) -> ScoredRows:
+    return ScoredRows(np.hstack([r.raw for r in rows]), rows[0].y, rows[0].fold, rows[0].weight)
+
+
+def _one_under_another(rows: Sequence[ScoredRows]) -> ScoredRows:
+    filled = [r for r in rows if len(r.y)]
+    return sum(filled[1:], filled[0]) if filled else rows[0]
+
+
+def _weights(y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    return np.ones(len(y)) if weight is None else weight

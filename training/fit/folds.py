@@ -1,0 +1,45 @@
+"""The rows of one fold as models take them, and the blocks of customers over which differences are told from chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from training.data.dataset import Encoder, Matrix
+from training.priors.expectation import Expectation
+from training.priors.linear import Linear
+
+BLOCKS = 50
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """Encoded rows of one fold, with the encoder that was learned from its training rows.
+
+    ``block`` puts every customer of the validation rows into one of 50 blocks, the same in all folds, shape (n,).
+    ``expectation`` is the model of orders of the training rows, where orders are known; ``linear`` their regression.
+    ``keys`` names the customer and the as-of date of each validation row. ``season`` is how much the season of the
+    business counts, see `training.fit.season`.
+    """
+
+    train: Matrix
+    valid: Matrix
+    encoder: Encoder
+    block: np.ndarray
+    expectation: Expectation | None = None
+    linear: Linear | None = None
+    keys: pd.DataFrame | None = None
+    season: float = 0.0
+
+    @property
+    def season_params(self) -> dict[str, float]:
+        """The season as a parameter of a model; none where it does not count."""
+        return {"season": self.season} if self.season else {}
+
+
+def blocks_of(customer_ids: Sequence[str]) -> np.ndarray:
+    """The block of each customer, by a hash of the id, shape (n,)."""
+    return (pd.util.hash_array(np.asarray(customer_ids, dtype=object)) % BLOCKS).astype(int)
