@@ -115,6 +115,7 @@ def fit_linear(
     weight
         How much each row counts, shape (n,); None: all alike.
     """
+    y = (y > 0).astype(np.float64) if task == "churn" else y
     means, sds, numbers = _scales(x, categorical)
     design, places = _design(x, means, sds, numbers, categorical)
     counts = np.ones(len(y)) if weight is None else weight
