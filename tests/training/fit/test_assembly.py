@@ -61,7 +61,7 @@ def test_the_interval_knows_tiers_new_customers_and_levels_of_moments(value_mode
 def test_forecasts_of_folds_and_of_the_hold_out_say_whose_they_are_and_when(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assembly, "_fit", lambda *_: SimpleNamespace(raw=lambda x: np.zeros((len(x), 1))))
+    monkeypatch.setattr(assembly, "_fit", lambda *_, **__: SimpleNamespace(raw=lambda x: np.zeros((len(x), 1))))
     monkeypatch.setattr(assembly, "_expectation", lambda *_: None)
     data = data_of(5)
     folds = assembly.fold_data(data, [Fold((MOMENTS[0],), m) for m in MOMENTS[1:3]], settings)

@@ -239,3 +239,18 @@ def test_mlflow_answers_what_is_served(trained: bundles.Bundle, data: Dataset, w
     assert not list(workspace.mlruns.rglob("*.pkl"))
     reread, judged = model_registry.bundles(workspace, trained.task, number)
     assert reread.features == judged.features == trained.features
+
+
+def test_weights_of_the_rows_learned_from_hold_in_the_level_of_a_probability() -> None:
+    """Contacted rows leave less and are weighted away: the level is that of who was left alone, .50 and not .35."""
+    rng = np.random.default_rng(0)
+    n = 40_000
+    contacted = rng.random(n) < 0.5
+    left = (rng.random(n) < np.where(contacted, 0.2, 0.5)).astype(float)
+    weight, score = np.where(contacted, 1e-9, 1.0), rng.normal(size=(n, 1)) * 0.01
+    later = ScoredRows(score, left, np.zeros(n, dtype=int))
+    levels = []
+    for weights in (weight, None):
+        trained = ScoredRows(score, left, np.zeros(n, dtype=int), weights)
+        levels.append(float(predict(CHURN, score, calibrate(CHURN, later, trained)).mean()))
+    assert levels == [pytest.approx(0.5, abs=0.01), pytest.approx(0.35, abs=0.01)]

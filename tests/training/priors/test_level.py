@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from training.fit.prior_level import PRIOR_SD, level_shift, log_odds_shift, log_ratio, shrunk
+from training.priors.level import PRIOR_SD, level_shift, log_odds_shift, log_ratio, shrunk
 
 MONTHS = list(pd.date_range("2024-01-01", periods=8, freq="MS"))
 
