@@ -140,7 +140,12 @@ def row_losses(task: Task, y: np.ndarray, forecast: np.ndarray) -> np.ndarray:
 
 
 def _averages(task: Task, folds: Sequence[FoldData], alone: Sequence[Contender]) -> list[Contender]:
-    """The weighted average of all contenders that count in it; none where only one does."""
+    """The weighted average of all contenders that count in it; none where only one does.
+
+    A prior that stands in another contender as it is, beside boosters, does not come in twice.
+    """
+    within = {part.prior for c in alone if c.trees for part in c.members[0].form.parts if not part.objective}
+    alone = [c for c in alone if c.trees or not within & {part.prior for part in c.members[0].form.parts}]
     members = tuple(contender.members[0] for contender in alone)
     later = tuple(_side_by_side([c.later[n] for c in alone]) for n in range(len(folds)))
     learned = tuple(_side_by_side([c.learned[n] for c in alone]) for n in range(len(folds)))

@@ -8,10 +8,12 @@ answer says its ``basis``.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
@@ -39,6 +41,7 @@ from training.model.conformal import MIN_PER_BIN, Outcomes
 from training.model.survival import neighbour_pairs
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, summary_of
+from training.priors.level import level_shift, log_odds_shift, log_ratio
 
 LEVELS = tuple((np.arange(39) + 0.5) / 39)
 MIN_FOR_INTERVAL = 10
@@ -143,10 +146,12 @@ def _bundle(
     asked = population if asked is None else asked
     rows = data.at(as_ofs)
     orders = form in (CHURN_ORDERS, VALUE_ORDERS)
+    shift, shift_sd = 0.0, 0.0
     if orders:
         encoder = Encoder(ORDERS, {})
         customers = feature_rows[feature_rows["as_of"] == asked["as_of"].max()]
         fitted = _from_orders(form, settings, data, customers, encoder)
+        shift, shift_sd = _level_shift(settings, data, rows, feature_rows, encoder)
         through = asked["as_of"].max()
         outcome_days = 0
     else:
@@ -155,7 +160,8 @@ def _bundle(
         fitted = fit(form, encoder(rows), encoder, {}, seed=settings.tuning.seed, trees={})
         asked, through = assembly.reference_rows(data, as_ofs, population), rows["as_of"].max()
         outcome_days = settings.outcome_days(data.task)
-    scores = tuple(Score(p.name, None, Affine(), prior) for p, prior in zip(form.parts, fitted.priors, strict=True))
+    level = Affine(1.0, shift)
+    scores = tuple(Score(p.name, None, level, prior) for p, prior in zip(form.parts, fitted.priors, strict=True))
     steps, left_out = _horizon_models(fitted, settings, data)
     facts = {**assembly.info_of(fitted, data, settings), "outcome_days": outcome_days, "horizons_left_out": left_out}
     prior = fitted.priors[0]
@@ -178,6 +184,7 @@ def _bundle(
     if data.task == "churn":
         return bundle
     seen = _outcomes(form, encoder, rows, asked, fitted, settings.tuning.seed)
+    seen = _at_level(seen, shift, shift_sd, settings.tuning.seed) if orders else seen
     least = len(seen.actual) if orders else max(MIN_FOR_INTERVAL, len(seen.actual))
     return assembly.with_interval(bundle, seen, settings, settings.clv.season_allowance, min(MIN_PER_BIN, least))
 
@@ -195,6 +202,29 @@ def _from_orders(form: Form, settings: Settings, data: Dataset, customers: pd.Da
         )
     x = encode(customers, encoder.features, encoder.categories)
     return fit(form, Matrix(x, np.zeros(len(x))), encoder, {}, seed=0, trees={}, expectation=expectation)
+
+
+def _level_shift(
+    settings: Settings, data: Dataset, rows: pd.DataFrame, feature_rows: pd.DataFrame, encoder: Encoder
+) -> tuple[float, float]:
+    """How far past moments, each forecast by the model of orders of its time, say that the level is off; and its sd."""
+
+    def shift_at(moment: pd.Timestamp) -> tuple[float, float] | None:
+        prior = assembly.expectation_of(feature_rows[feature_rows["as_of"] == moment], data.task, encoder, settings)
+        matrix = encoder(rows[rows["as_of"] == moment])
+        if prior is None:
+            return None
+        if data.task == "churn":
+            return log_odds_shift(expit(prior(matrix.x)), matrix.y)
+        return log_ratio(np.exp(prior(matrix.x)), matrix.y)
+
+    return level_shift(list(rows["as_of"].unique()), settings.outcome_days(data.task), shift_at)
+
+
+def _at_level(seen: Outcomes, shift: float, sd: float, seed: int) -> Outcomes:
+    """Drawn values at the level of past moments, spread by what the next moment may differ from it."""
+    z = np.random.default_rng(seed).standard_normal(len(seen.actual))
+    return replace(seen, expected=seen.expected * np.exp(shift), actual=seen.actual * np.exp(shift + sd * z))
 
 
 def _require_labels(data: Dataset, rows: pd.DataFrame) -> None:

@@ -47,12 +47,16 @@ def level_shift(
 def shrunk(shifts: np.ndarray, variances: np.ndarray) -> tuple[float, float]:
     """Posterior mean of the common shift, and the standard deviation of the shift of one further moment.
 
-    >>> shrunk(np.zeros(0), np.zeros(0)) == (0.0, PRIOR_SD)
-    True
+    Without a moment both are 0: nothing is known of the level but the model's own.
+
+    >>> shrunk(np.zeros(0), np.zeros(0))
+    (0.0, 0.0)
     >>> mean, sd = shrunk(np.array([0.4, 0.4]), np.array([0.001, 0.001]))
     >>> 0.35 < mean < 0.4 and 0.1 < sd < 0.2
     True
     """
+    if not len(shifts):
+        return 0.0, 0.0
     between = LEAST_SD_BETWEEN**2
     if len(shifts) > 1:
         weight = 1 / variances
@@ -62,7 +66,7 @@ def shrunk(shifts: np.ndarray, variances: np.ndarray) -> tuple[float, float]:
     precision = 1 / (variances + between)
     total = float(precision.sum()) + 1 / PRIOR_SD**2
     mean = float(precision @ shifts) / total
-    return mean, float(np.sqrt(1 / total + between)) if len(shifts) else PRIOR_SD
+    return mean, float(np.sqrt(1 / total + between))
 
 
 def log_odds_shift(p: np.ndarray, y: np.ndarray) -> Shift | None:

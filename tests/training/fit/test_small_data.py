@@ -268,3 +268,25 @@ def test_what_trees_lack_is_counted(settings: Settings) -> None:
     assert lack[0] == "30 customers at the newest labelled moment, 200 are needed"
     assert lack[1] == "2 labelled moments, 4 are needed"
     assert any("customers who left" in single for single in lack)
+
+
+@pytest.mark.parametrize(("task", "came"), [("churn", 0.8), ("clv", 0.4)])
+def test_the_level_of_a_prior_follows_what_past_moments_showed(task: str, came: float, settings: Settings) -> None:
+    data, asked = labelled(task, 4, n=150), customers_at(150, 9, "2024-10-01")
+    known = pd.concat([data.frame, asked], ignore_index=True)
+    before = fit_small_data(settings, dataclasses.replace(data, frame=data.frame.head(0)), None, known).final
+    prior = before.scores[0].prior
+    assert prior is not None
+    matrix = before.encode(data.frame)
+    label = np.full(len(matrix), 0.0)
+    label[: int(came * len(label))] = 1.0
+    label = np.random.default_rng(0).permutation(label) if task == "churn" else came * np.exp(prior(matrix))
+    taught = dataclasses.replace(data, frame=data.frame.assign(label=label))
+    after = fit_small_data(settings, taught, None, known).final
+    first, then = (bundle.predict(bundle.encode(asked)) for bundle in (before, after))
+    if task == "churn":
+        assert first.mean() < 0.6 < 0.7 < then.mean() < came + 0.05
+        return
+    assert then.sum() / first.sum() == pytest.approx(came, abs=0.15)
+    widths = [np.subtract(*b.bounds(b.predict(b.encode(asked)), b.encode(asked))[::-1]) for b in (before, after)]
+    assert widths[1].mean() < widths[0].mean()
