@@ -115,7 +115,7 @@ def test_a_run_says_what_was_trained_on_what_and_how_long(refused: Workspace) ->
     profile = json.loads(data_set.dataset.profile)
     assert profile["num_rows"] > profile["num_customers"] > 0
     artifacts = {f.path for f in runs.client(refused).list_artifacts(version.run_id, "search")}
-    assert artifacts == {"search/history.png", "search/importance.png"}
+    assert artifacts == {"search/history.png", "search/importance.png", "search/contest.png"}
 
 
 @pytest.mark.parametrize("task", ["churn", "clv"])

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from textwrap import fill
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -348,6 +349,30 @@ def search_history(trials: Sequence[int], losses: Sequence[float]) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(axes, "upper right")
     return _clean(figure)
+
+
+def contest(contenders: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw by how much each contender's loss on the folds exceeds the least.
+
+    Parameters
+    ----------
+    contenders
+        Records as of `training.fit.contest.contest`: ``name, trees, above_least, standard_error, chosen``; at least
+        one.
+    """
+    figure = _figure(7.2, 1.8 + 0.42 * max(len(contenders), 3))
+    axes = figure.subplots()
+    _title(axes, "Did trees earn their place?", "Loss on the folds above the least; lines: one standard error")
+    names = [f"{str(c['name']).replace('_', ' ').replace('+', ' + ')} ({c['trees']} trees)" for c in contenders]
+    above, error = ([float(c[key]) for c in contenders] for key in ("above_least", "standard_error"))
+    place = np.arange(len(contenders))[::-1]
+    axes.barh(place, above, xerr=error, color=BAND, ecolor=SOFT, height=0.6)
+    chosen = [n for n, contender in enumerate(contenders) if contender["chosen"]]
+    axes.plot([above[n] for n in chosen], place[chosen], "o", color=MODEL, label="Chosen")
+    axes.set_yticks(place, [fill(name, 44) for name in names], fontsize=8)
+    axes.set(xlabel="Loss above the least", xlim=(0, None))
+    _legend(axes, "lower right")
+    return _clean(figure, grid="x")
 
 
 def param_importance(shares: Mapping[str, float]) -> Figure:

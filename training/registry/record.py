@@ -7,7 +7,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import optuna
 import pandas as pd
 from optuna.importance import get_param_importances
 from optuna.trial import TrialState
@@ -19,7 +18,7 @@ from training.data.dataset import Dataset
 from training.data.split import AsOfs, Plan
 from training.fit.assembly import FittedModels
 from training.fit.recipe import population, search_facts
-from training.fit.search import history
+from training.fit.search import SearchResult, history
 from training.judge import campaign_backtest, gates, plots
 from training.judge.examination import HEADLINE, Examination
 from training.model.bundle import Bundle, Task
@@ -150,7 +149,7 @@ def _record_examination(
             run.figure(plots.profit(campaign.curve, campaign.facts, settings.currency), "plots/profit.png")
     for path, figure in _figures(models.judged, examination, rows, settings).items():
         run.figure(figure, path)
-    for path, figure in _search_figures(models.search.study).items():
+    for path, figure in _search_figures(models.search).items():
         run.figure(figure, path)
 
 
@@ -173,8 +172,9 @@ def _figures(judged: Bundle, examination: Examination, rows: pd.DataFrame, setti
     }
 
 
-def _search_figures(study: optuna.Study) -> dict[str, Any]:
-    """How the loss fell over the trials, and which parameters mattered; none where nothing was searched."""
+def _search_figures(search: SearchResult) -> dict[str, Any]:
+    """How the loss fell over the trials, which parameters mattered, and the contest; none without a search."""
+    study = search.study
     ended = study.get_trials(states=[TrialState.COMPLETE])  # a pruned one has the loss of fewer folds
     losses = [(trial.number, trial.value) for trial in ended if trial.value is not None]
     if not losses:
@@ -185,6 +185,8 @@ def _search_figures(study: optuna.Study) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             shares = get_param_importances(study)
         figures["search/importance.png"] = plots.param_importance(shares)
+    if search.contest:
+        figures["search/contest.png"] = plots.contest(search.contest)
     return figures
 
 

@@ -33,6 +33,12 @@ def effects(n=200):
     return rng.normal(size=(n, 27)) / np.arange(1, 28), frame
 
 
+def contenders():
+    names = ("churn_linear", "churn", "churn_linear+churn")
+    facts = {"trees": 80, "standard_error": 0.01}
+    return [{"name": n, "above_least": 0.1 - 0.05 * i, "chosen": i == 1, **facts} for i, n in enumerate(names)]
+
+
 def campaign():
     share = np.linspace(0, 1, 201)
     names = ("expected", "realised", "low", "high", "probability", "random")
@@ -46,6 +52,7 @@ def campaign():
 
 DRAW = {
     "calibration": lambda: plots.calibration(*churn()),
+    "contest": lambda: plots.contest(contenders()),
     "gains": lambda: plots.gains(*churn(), baseline=churn()[1].round(1)),
     "decile_bars": lambda: plots.decile_bars(*value()[:2], "EUR"),
     "interval": lambda: plots.interval_plot(*value(), 0.9, "EUR"),
@@ -59,6 +66,13 @@ def test_figure_is_saved_as_a_picture_and_the_same_each_time(name, tmp_path):
     first = plots.save(DRAW[name](), tmp_path / "new" / f"{name}.png").read_bytes()
     assert first.startswith(b"\x89PNG")
     assert first == plots.save(DRAW[name](), tmp_path / f"{name}.png").read_bytes()
+
+
+def test_the_contest_marks_the_one_that_was_chosen_at_its_own_loss():
+    axes = plots.contest(contenders()).axes[0]
+    (mark,) = [line for line in axes.lines if line.get_label() == "Chosen"]
+    assert (list(mark.get_xdata()), list(mark.get_ydata())) == ([0.05], [1])
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.1, 0.05, 0.0])
 
 
 def test_no_figure_is_left_to_pyplot_and_the_random_state_is_not_touched():
