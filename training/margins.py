@@ -23,6 +23,7 @@ from training.metrics import CLIP, known
 
 Array = NDArray[np.float64]
 Influence = tuple[float, Array]
+RANKS = ("auc", "normalised_gini")
 LEAST_SHARE = 0.01
 
 
@@ -94,7 +95,7 @@ def margin(
     The degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946) with the fourth moment of what customers
     contribute: an interval that rests on one large customer is a wide one. At most they are one less than the customers
     whose outcome is not the commonest: what few leavers or buyers show is as uncertain as so few are, and of one alone
-    no error can be told (it is NaN).
+    no error of an order can be told (it is NaN); a mean loss that many customers raise alike is told all the same.
     """
     whose = pd.factorize(np.asarray(customers))[0][~np.isnan(np.asarray(y, dtype=np.float64))]
     outcome, *forecasts = known(y, *([forecast] if other is None else [forecast, other]))
@@ -107,7 +108,16 @@ def margin(
     influence = measured[0][1] - (measured[1][1] if other is not None else 0.0)
     values, place, often = np.unique(outcome, return_inverse=True, return_counts=True)
     rare = np.unique(whose[place != often.argmax()])
-    return _clustered(value, influence, whose, len(rare) if len(values) > 1 else len(np.unique(whose)))
+    informative = len(rare) if len(values) > 1 else len(np.unique(whose))
+    if informative < 2 and metric not in RANKS:
+        informative = _differing(influence, whose)
+    return _clustered(value, influence, whose, informative)
+
+
+def _differing(influence: Array, whose: NDArray[np.intp]) -> int:
+    """How many customers contribute something else than most do: those that a mean loss rests on."""
+    _, often = np.unique(np.bincount(whose, weights=influence), return_counts=True)
+    return int(often.sum() - often.max())
 
 
 def _clustered(value: float, influence: Array, whose: NDArray[np.intp], informative: int) -> Margin:

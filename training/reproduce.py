@@ -130,11 +130,11 @@ def reproduce(
     data = labelled(settings, workspace, task)
     _require_same_data(version, data.fingerprint, settings, documents)
     with tempfile.TemporaryDirectory() as folder:
-        chosen = _recorded_search(documents["search"]) if given_search else None
         if documents["search"]["loss"] is None:  # it may stand in for one that learned
             registered, _ = model_registry.bundles(workspace, task, version.version)
             models = fit_prior(settings, workspace, data, registered.info.get("why", ""))
         else:
+            chosen = _recorded_search(documents["search"]) if given_search else None
             models = search_and_fit(settings, workspace, data, on_progress, Workspace(Path(folder)), chosen)
         models.final.save(Path(folder) / "files" / "bundle")
         (models.judged or models.final).save(Path(folder) / "files" / "judged")

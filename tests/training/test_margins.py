@@ -98,3 +98,13 @@ def test_the_number_of_customers_that_would_tell_shows_it_when_they_are_there() 
     y, forecast, other, customers = contest(round(needed), rows_a_customer=1, seed=1)["log_loss"]
     assert margin("log_loss", y, forecast, customers, other).reach(0.98) == pytest.approx(0.01, rel=0.25)
     assert few.customers_to_tell(0.0, 0.98) == math.inf
+
+
+@pytest.mark.parametrize("name", ["mae", "log_loss"])
+def test_a_loss_that_many_customers_raise_alike_is_told_though_one_outcome_alone_differs(name: str) -> None:
+    rng = np.random.default_rng(0)
+    y, customers = np.zeros(1000), np.arange(1000)
+    y[0] = 1.0
+    bad, good = rng.uniform(0.4, 0.6, 1000), np.full(1000, 0.001)
+    assert margin(name, y, bad, customers, good).interval(0.99)[0] > 0
+    assert math.isnan(margin("auc", y, bad, customers).error)

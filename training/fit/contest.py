@@ -9,6 +9,7 @@ the simple stays. Once trees have earned their place, the least loss decides.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -116,12 +117,12 @@ def contest(
 def standard_error(difference: np.ndarray, blocks: np.ndarray, weight: np.ndarray) -> float:
     """Of the weighted mean of differences, where all rows of a block of customers may go together.
 
-    The sandwich estimate of a ratio of sums (Cochran, "Sampling techniques", 1977, chapter 6).
+    The sandwich estimate of a ratio of sums (Cochran, "Sampling techniques", 1977, chapter 6); infinite with one block.
     """
     sums, sizes = np.bincount(blocks, weight * difference), np.bincount(blocks, weight)
     n_blocks = int((sizes > 0).sum())
     if n_blocks < 2:
-        return 0.0
+        return math.inf
     residual = sums - sizes * sums.sum() / sizes.sum()
     return float(np.sqrt(n_blocks / (n_blocks - 1) * (residual @ residual)) / sizes.sum())
 

@@ -25,6 +25,7 @@ from training.priors.linear import Linear
 from training.priors.prior import terms
 
 MIN_OF_EACH = 50
+TREES_WITHOUT_A_FOLD = 100
 
 
 def fit_horizons(
@@ -88,11 +89,11 @@ def _fit_horizon(
     settings: Settings,
 ) -> HorizonModel:
     days, near, wait = span
-    seed, most = settings.tuning.seed, max(main.trees.values(), default=settings.tuning.max_trees)
-    params = {**(main.params or FIRST_TRIAL), "season": 0.0}  # the index is that of the main horizon
-    members = [Member(CHURN, params, {"churn": most})]
+    seed = settings.tuning.seed
+    params = {**FIRST_TRIAL, **main.params, "season": 0.0}  # the index is that of the main horizon
+    members = [Member(CHURN, params, {"churn": _most_trees(main, settings)})]
     if any(isinstance(term, Linear) for prior in main.priors for term in terms(prior)):  # it earned its place there
-        members.append(Member(CHURN_LINEAR, {}, {}))
+        members.insert(0, Member(CHURN_LINEAR, {}, {}))
     tree_counts: list[int] = []
     later: list[list[ScoredRows]] = [[] for _ in members]
     for fold in rolling_origin(known_as_ofs, wait, settings.tuning.folds):
@@ -105,7 +106,8 @@ def _fit_horizon(
             tree_counts += fitted.trees.values()
             number = np.full(len(valid.y), len(rows_of_member))
             rows_of_member.append(ScoredRows(fitted.raw(valid.x), valid.y, number, valid.weight))
-    trees = {"churn": max(1, round(np.mean(tree_counts)))} if tree_counts else members[0].trees
+    limit = min(TREES_WITHOUT_A_FOLD, members[-1].trees["churn"])
+    trees = {"churn": max(1, round(np.mean(tree_counts))) if tree_counts else limit}
     matrix, trainer = encoder(rows), make_trainer(settings.training)
     joined_later = [sum(parts[1:], parts[0]) for parts in later if parts]
     chosen = int(np.argmin([_loss(scored) for scored in joined_later])) if joined_later else 0
@@ -115,6 +117,13 @@ def _fit_horizon(
         scored, learned = joined_later[chosen], Learned(whole.raw(matrix.x)[:, 0], matrix.y, matrix.weight)
         affine = fit_log_odds(scored.raw[:, 0], scored.y, scored.fold, scored.weight, learned)
     return HorizonModel(days, Score(f"until_{days}_days", whole.boosters[0], affine, whole.priors[0]))
+
+
+def _most_trees(main: Fitted, settings: Settings) -> int:
+    """At most as many as the main model's; where a prior spared it some, as many as folds find useful."""
+    if any(terms(prior) for prior in main.priors):
+        return settings.tuning.max_trees
+    return max(main.trees.values())
 
 
 def _loss(scored: ScoredRows) -> float:

@@ -18,6 +18,7 @@ from scipy.special import expit
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
 from features.labels.eligibility import is_active
+from features.labels.inactivity import CONTACTED
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.preconditions import require_features
 from training.data.split import AsOfs, Plan
@@ -153,7 +154,7 @@ def _bundle(
         fitted = _from_orders(form, settings, data, customers, encoder)
         shift, shift_sd = _level_shift(settings, data, rows, feature_rows, encoder)
         through = asked["as_of"].max()
-        outcome_days = 0
+        outcome_days = _days_past(through, rows, settings.outcome_days(data.task))
     else:
         _require_labels(data, rows)
         encoder = learn_encoder(rows, data.schema)
@@ -211,7 +212,10 @@ def _level_shift(
 
     def shift_at(moment: pd.Timestamp) -> tuple[float, float] | None:
         prior = assembly.expectation_of(feature_rows[feature_rows["as_of"] == moment], data.task, encoder, settings)
-        matrix = encoder(rows[rows["as_of"] == moment])
+        labelled = rows[rows["as_of"] == moment]
+        if data.task == "churn" and settings.churn.treatment != "keep" and CONTACTED in labelled:
+            labelled = labelled[labelled[CONTACTED] == 0]  # what came of the others is not what is asked
+        matrix = encoder(labelled)
         if prior is None:
             return None
         if data.task == "churn":
@@ -219,6 +223,14 @@ def _level_shift(
         return log_ratio(np.exp(prior(matrix.x)), matrix.y)
 
     return level_shift(list(rows["as_of"].unique()), settings.outcome_days(data.task), shift_at)
+
+
+def _days_past(through: pd.Timestamp, rows: pd.DataFrame, outcome_days: int) -> int:
+    """How many days past a moment the outcomes lie that the level was learned from; 0: none does."""
+    if rows.empty:
+        return 0
+    until = rows["as_of"].max() + pd.Timedelta(days=outcome_days)
+    return max(0, -((through - until) // pd.Timedelta(days=1)))
 
 
 def _at_level(seen: Outcomes, shift: float, sd: float, seed: int) -> Outcomes:
@@ -267,6 +279,9 @@ def _outcomes(
 def _cross_forecasts(form: Form, encoder: Encoder, rows: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Forecasts of each customer by a regression of the others, and what came; shape (n,) both."""
     group = pd.factorize(rows["customer_id"])[0] % GROUPS
+    if group.max(initial=0) == 0:  # one customer alone: there are no others to forecast it
+        fitted = fit(form, encoder(rows), encoder, {}, seed=seed, trees={})
+        return link(form.link, fitted.raw(encoder(rows).x)), encoder(rows).y
     expected = np.zeros(len(rows))
     for number in np.unique(group):
         members = group == number

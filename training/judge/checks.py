@@ -169,7 +169,7 @@ def _champion_check(what: str, value: float, metric: str, champion: Champion, sl
 def calibration_check(candidate: Metrics, chance: tuple[float, float], limit: float) -> Check:
     """The calibration error must not exceed its limit by more than true probabilities may show by chance."""
     name, error, (mean, highest) = "max_calibration_error", number(candidate, "expected_calibration_error"), chance
-    beyond = math.sqrt(max(0.0, error**2 - mean**2)) if math.isfinite(error) else math.nan
+    beyond = math.sqrt(max(0.0, error**2 - mean**2)) if math.isfinite(error + mean) else math.nan
     value_text, limit_text = _distinct_texts(beyond, limit)
     of = f" (of {error:.4g}, chance making {mean:.4g} of true probabilities)" if mean else ""
     verdict: Verdict = (
@@ -190,7 +190,8 @@ def coverage_check(measured: Coverage, target: float, tolerance: float, level: f
     share, least = measured.share, max(target, measured.least)
     miss = max(target - share, share - least, 0.0) if not math.isnan(share) else math.nan
     edge = target - tolerance if share < target else least + tolerance
-    low, high = measured.interval(level) if math.isfinite(measured.independent) else (share, share)
+    is_known = math.isfinite(measured.independent) and not math.isnan(share)
+    low, high = measured.interval(level) if is_known else (share, share)
     verdict: Verdict = "passed" if miss <= tolerance + ROUNDING else "cannot tell" if low <= edge <= high else "failed"
     share_text, target_text = _distinct_texts(share, target)
     whose = f" of {group} customers" if group else ""

@@ -204,7 +204,7 @@ def rows_alike(expected: np.ndarray, actual: np.ndarray, customers: np.ndarray |
 def bin_edges(expected: np.ndarray, tier_edges: Sequence[float] = ()) -> np.ndarray:
     """The tiers' edges, and quantiles of the expected value between them where a tier has many rows; rising.
 
-    An edge has rows on either side: a tier without rows shares the nearest bin.
+    An edge has rows on either side: a tier without rows shares the nearest bin. Tiers' edges come before quantiles.
     """
     ordered = np.sort(expected)
     tiers = [e for e in np.unique(np.asarray(tier_edges, dtype=np.float64)) if ordered[0] <= e < ordered[-1]]
@@ -213,9 +213,12 @@ def bin_edges(expected: np.ndarray, tier_edges: Sequence[float] = ()) -> np.ndar
     for start, stop in pairwise(stops):
         bins = int(np.clip((stop - start) // ROWS_PER_BIN, 1, BINS_PER_TIER if tiers else BINS))
         inner += np.quantile(ordered[start:stop], np.linspace(0, 1, bins + 1)[1:-1]).tolist() if stop > start else []
-    edges = np.unique(inner)
-    counts = np.diff([0, *np.searchsorted(ordered, edges, side="right"), len(ordered)])
-    return edges[(counts[:-1] > 0) & (counts[1:] > 0)] if len(edges) else edges
+    kept = np.empty(0)
+    for edge in inner:
+        edges = np.unique([*kept, edge])
+        counts = np.diff([0, *np.searchsorted(ordered, edges, side="right"), len(ordered)])
+        kept = edges if (counts > 0).all() else kept
+    return kept
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,10 @@ def value_draws(expected: Array, values: ValueRange | None, z: Array) -> Array:
     middle = np.clip(middle, low, high)
     below, above = (middle - low) / reach, (high - middle) / reach
     drawn = middle + np.where(z < 0, below, above) * z
-    return drawn + (expected - middle - SIDE_MEAN * (above - below))
+    shifted = drawn + (expected - middle - SIDE_MEAN * (above - below))
+    over_low = np.maximum(drawn - low, 0.0)  # far above the mean at times, else little: no value lies under the low end
+    mean = np.maximum(over_low.mean(axis=1, keepdims=True), 1e-12)
+    return np.where(middle <= low, low + over_low * (expected - low) / mean, shifted)
 
 
 def profit_ranges(

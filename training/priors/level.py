@@ -70,8 +70,8 @@ def shrunk(shifts: np.ndarray, variances: np.ndarray) -> tuple[float, float]:
 
 
 def log_odds_shift(p: np.ndarray, y: np.ndarray) -> Shift | None:
-    """By how much log-odds must be raised so that the mean probability is the share of leavers; None without a row."""
-    if not len(y):
+    """By how much log-odds must be raised so that the mean probability is the share of leavers; None without rows."""
+    if len(y) < 2:
         return None
     share, score = (y.sum() + 0.5) / (len(y) + 1.0), logit(np.clip(p, 1e-9, 1 - 1e-9))
     reach = float(np.abs(score).max() + abs(logit(share))) + 1.0
@@ -81,9 +81,13 @@ def log_odds_shift(p: np.ndarray, y: np.ndarray) -> Shift | None:
 
 
 def log_ratio(expected: np.ndarray, actual: np.ndarray) -> Shift | None:
-    """The logarithm of what came over what was expected, and its variance; None where nothing came in total."""
-    came, forecast = float(actual.sum()), float(expected.sum())
-    if came <= 0 or forecast <= 0:
+    """The logarithm of what came over what was expected, and its variance; None where fewer than two customers bought.
+
+    The variance is that of a ratio of sums over customers, and never less than that of the count of buyers.
+    """
+    came, forecast, buyers = float(actual.sum()), float(expected.sum()), int((actual > 0).sum())
+    if came <= 0 or forecast <= 0 or buyers < 2:
         return None
-    ratio = came / forecast
-    return float(np.log(ratio)), max(float(((actual - ratio * expected) ** 2).sum()) / came**2, 1e-9)
+    ratio, n = came / forecast, len(actual)
+    variance = n / (n - 1) * float(((actual - ratio * expected) ** 2).sum()) / came**2
+    return float(np.log(ratio)), max(variance, 1 / buyers)

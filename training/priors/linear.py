@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from sklearn.model_selection import GroupKFold
+from threadpoolctl import threadpool_limits
 
 from training.json_tuples import lists_to_tuples
 
@@ -70,8 +71,9 @@ class Linear:
         if self.missing:
             effects = effects + np.isnan(x) * np.asarray(self.missing)
         for place, of_level in self.levels:
-            known = ~np.isnan(x[:, place])
-            effects[known, place] += np.asarray(of_level)[x[known, place].astype(int)]
+            beyond = len(of_level)  # a missing value, or a level that was not among those learned from
+            codes = np.clip(np.nan_to_num(x[:, place], nan=beyond), 0, beyond).astype(int)
+            effects[:, place] += np.append(of_level, 0.0)[codes]
         return self.intercept, effects - np.asarray(self.centres or 0.0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,6 +117,18 @@ def fit_linear(
     weight
         How much each row counts, shape (n,); None: all alike.
     """
+    with threadpool_limits(1, "blas"):  # so small that threads only wait, and sums come in one order
+        return _fit_linear(x, y, task, categorical, customers, weight)
+
+
+def _fit_linear(
+    x: np.ndarray,
+    y: np.ndarray,
+    task: str,
+    categorical: list[int],
+    customers: np.ndarray | None,
+    weight: np.ndarray | None,
+) -> Linear:
     y = (y > 0).astype(np.float64) if task == "churn" else y
     means, sds, numbers = _scales(x, categorical)
     design, places = _design(x, means, sds, numbers, categorical)

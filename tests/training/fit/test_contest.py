@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -66,4 +68,9 @@ def test_the_standard_error_counts_what_goes_together_in_a_block_once() -> None:
     draws = np.repeat(rng.normal(size=50), 20)
     blocks, even = np.repeat(np.arange(50), 20), np.ones(1000)
     assert standard_error(draws, blocks, even) == pytest.approx(draws[::20].std(ddof=1) / np.sqrt(50), rel=1e-6)
-    assert standard_error(draws[:20], blocks[:20], even[:20]) == 0
+    assert standard_error(draws[:20], blocks[:20], even[:20]) == np.inf
+
+
+def test_where_all_customers_are_in_one_block_the_simple_stays() -> None:
+    alike = [replace(fold, block=np.zeros(len(fold.block), dtype=int)) for fold in folds("churn", bent, 400, 4)]
+    assert [m.form.name for m in contest("churn", alike, [TREES["churn"]], 0)[0]] == ["churn_linear"]

@@ -290,3 +290,23 @@ def test_the_level_of_a_prior_follows_what_past_moments_showed(task: str, came: 
     assert then.sum() / first.sum() == pytest.approx(came, abs=0.15)
     widths = [np.subtract(*b.bounds(b.predict(b.encode(asked)), b.encode(asked))[::-1]) for b in (before, after)]
     assert widths[1].mean() < widths[0].mean()
+
+
+def test_under_drop_the_level_is_that_of_customers_who_were_not_contacted(settings: Settings) -> None:
+    data, asked = labelled("churn", 4, n=150), customers_at(150, 9, "2024-10-01")
+    contacted = np.arange(len(data.frame)) % 2
+    label = np.where(contacted == 1, 0.0, (np.random.default_rng(1).random(len(contacted)) < 0.7))
+    data = dataclasses.replace(data, frame=data.frame.assign(label=label, contacted=contacted))
+    known = pd.concat([data.frame, asked], ignore_index=True)
+    means = {}
+    for option in ("keep", "drop"):
+        churn = settings.churn.model_copy(update={"treatment": option})
+        model = fit_small_data(settings.model_copy(update={"churn": churn}), data, None, known).final
+        means[option] = model.predict(model.encode(asked)).mean()
+    assert means["keep"] < 0.4 < 0.55 < means["drop"]
+
+
+def test_a_level_that_was_learned_from_outcomes_counts_them_as_seen(settings: Settings) -> None:
+    data = labelled("churn", 4, n=150)
+    model = fit_small_data(settings, data, None, customers_at(150, 9, "2024-04-02")).final
+    assert model.learned_until == pd.Timestamp("2024-04-01", tz="UTC") + pd.Timedelta(days=30)

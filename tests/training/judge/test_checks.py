@@ -142,3 +142,8 @@ def test_a_calibration_error_that_chance_explains_says_how_many_rows_would_tell(
     check = calibration_check({"expected_calibration_error": 0.083, "n": 300}, (0.056, 0.085), 0.05)
     assert check.verdict == "cannot tell" and "about 580 rows would tell" in check.text
     assert calibration_check({"expected_calibration_error": 0.086}, (0.056, 0.085), 0.05).verdict == "failed"
+
+
+def test_what_was_not_measured_fails() -> None:
+    assert not calibration_check({"expected_calibration_error": 0.4}, (math.nan, math.nan), 0.05).passed
+    assert not coverage_check(Coverage(math.nan, 0, 0.0, 0.9), 0.9, 0.04, 0.99).passed

@@ -254,3 +254,10 @@ def test_what_the_past_could_not_show_makes_the_interval_wider_on_either_side() 
     lower, higher = fit_interval(*rows, 0.9, allowance=0.05)(asked)
     assert higher == pytest.approx(high * 1.05)
     assert lower == pytest.approx(low * 0.95)
+
+
+def test_an_edge_of_a_tier_stays_though_many_forecasts_are_equal_or_the_next_tier_is_empty() -> None:
+    assert bin_edges(np.repeat([5.0, 30.0], 300), (10.5,)).tolist() == [10.5]
+    apart = np.concatenate([np.linspace(1, 10, 300), np.linspace(21, 40, 300)])
+    assert 10.5 in bin_edges(apart, (10.5, 20.0))
+    assert 7.0 in bin_edges(np.concatenate([np.full(400, 5.0), np.linspace(8, 50, 100)]), (7.0, 20.0, 40.0))

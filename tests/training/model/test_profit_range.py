@@ -83,3 +83,12 @@ def test_what_is_certain_is_said_to_be_taken_as_it_is() -> None:
     fixed = plan(success_rate=1.0, value_per_customer=80.0)
     text = rests_on(0.0, None, fixed)
     assert "Counts" not in text and text.count(",") >= 2
+
+
+@given(high=st.floats(60, 2_000), expected=st.floats(0.5, 10))
+def test_values_far_under_the_middle_of_their_interval_keep_their_mean_and_its_floor(
+    high: float, expected: float
+) -> None:
+    z = np.random.default_rng(0).standard_normal((1, 5_000))
+    drawn = value_draws(np.array([expected]), ValueRange([0.0], [high], 0.9), z)
+    assert drawn.min() >= 0 and drawn.mean() == pytest.approx(expected, rel=1e-6)

@@ -47,3 +47,11 @@ def test_the_ratio_of_totals_has_the_variance_of_repeated_draws() -> None:
     assert shifts.mean() == pytest.approx(np.log(0.6), abs=0.02)
     assert variances.mean() == pytest.approx(shifts.var(), rel=0.25)
     assert log_ratio(expected, -expected) is None
+
+
+def test_one_customer_says_nothing_of_a_level_and_two_hardly() -> None:
+    assert log_ratio(np.array([10.0]), np.array([1000.0])) is None
+    assert log_odds_shift(np.array([0.5]), np.array([1.0])) is None
+    shift = log_ratio(np.array([10.0, 20.0]), np.array([100.0, 200.0]))
+    assert shift is not None
+    assert abs(shrunk(np.array(shift[:1]), np.array(shift[1:]))[0]) < 0.4 * np.log(10)

@@ -85,3 +85,10 @@ def test_rows_of_one_customer_do_not_both_teach_and_judge_how_loosely_slopes_are
     x, y = np.repeat(rng.normal(size=(60, 20)), 6, axis=0), np.repeat(rng.integers(0, 2, 60), 6).astype(float)
     spread = [np.abs(fit_linear(x, y, "churn", [], c).slopes).max() for c in (np.repeat(np.arange(60), 6), None)]
     assert spread[0] < 0.3 * spread[1]
+
+
+def test_a_level_beyond_those_learned_from_adds_nothing() -> None:
+    rng = np.random.default_rng(8)
+    code = rng.integers(0, 3, 300).astype(float)
+    model = fit_linear(code[:, None], (rng.random(300) < 0.2 + 0.3 * (code == 1)).astype(float), "churn", [0])
+    assert model(np.array([[70.0]])) == pytest.approx(model(np.array([[np.nan]])))
