@@ -54,6 +54,7 @@ class Events:
         {}
         """
         past = np.maximum(daily[: max(known, 0)], 0.0)  # NaN stays NaN
+        past = past[: np.flatnonzero(past > 0).max(initial=-1) + 1]  # days after the newest order may be unrecorded
         usual = np.isfinite(past) & ~self._in_any(len(past))
         earlier = self._measurable(past, usual)
         variance = {n: _variance_elsewhere(past, usual, _longest(self.windows[n])) for n in earlier}

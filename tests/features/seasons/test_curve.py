@@ -115,11 +115,14 @@ def with_events(settings: Settings, *windows: tuple[datetime, datetime]) -> Sett
     return settings.model_copy(update={"calendar": settings.calendar.model_validate(given)})
 
 
-def test_an_event_whose_days_are_not_yet_recorded_is_no_closure(opened: Open, settings: Settings) -> None:
+@pytest.mark.parametrize("is_sure", [True, False])
+def test_an_event_whose_days_are_not_yet_recorded_is_no_closure(
+    opened: Open, settings: Settings, is_sure: bool
+) -> None:
     raw, as_of = shop(lag_days=3, season=0.0), FIRST + timedelta(days=400)
     ahead = as_of + timedelta(days=5), as_of + timedelta(days=20)
     asked = with_events(settings, (as_of - timedelta(days=3), as_of - timedelta(days=1)), ahead)
-    waited = Knowledge(as_of, labels_until=as_of - timedelta(days=3), value_from="orders")
+    waited = Knowledge(as_of, labels_until=as_of - timedelta(days=3) if is_sure else None, value_from="orders")
     assert season_curve(opened(raw), [as_of], waited, asked).at(VALUE, as_of) == 0.0
 
 

@@ -68,6 +68,13 @@ def test_days_that_are_missing_are_no_closure() -> None:
     assert sale.effects(doubled, 400)["sale"] == pytest.approx(np.log(2))
 
 
+def test_a_closure_is_known_once_orders_come_again() -> None:
+    closed = Events({"closed": [(397, 399)]})
+    revenue = flat(0.0, closed.windows["closed"])
+    assert closed.effects(revenue, 400) == {}
+    assert closed.effects(revenue, 402)["closed"] == pytest.approx(np.log(LEAST_SHARE))
+
+
 @pytest.mark.parametrize("known", [-5, 0, 1])
 def test_before_the_first_day_no_event_is_known(known: int) -> None:
     sale = Events({"sale": SALE})
