@@ -59,9 +59,10 @@ class SeasonCurve:
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def at(self, column: str, as_of: datetime) -> float:
-        """The value of a column at a moment; 0 of a day that it does not hold."""
+        """The value of a column at a moment, a number always; 0 of a day that it does not hold."""
         values, place = self.columns.get(column, ()), (as_of - self.first).days
-        return float(values[place]) if 0 <= place < len(values) else 0.0
+        value = float(values[place]) if 0 <= place < len(values) else 0.0
+        return value if math.isfinite(value) else 0.0
 
     def fill(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Feature rows with the season of the moment of each."""
@@ -99,8 +100,8 @@ def season_curve(
     """Learn the season at every as-of date.
 
     Value has one where it is made of orders alone, silence where who orders nothing counts as having left. With less
-    than two years of orders there is none. Events of ``calendar.events`` move value once one of their times is over:
-    their effects are taken out of what the season is learned from.
+    than two years of orders there is none. Events of ``calendar.events`` move value once one of their times is over and
+    recorded: their effects are taken out of what the season is learned from. Before the first order all is 0.
 
     Parameters
     ----------
@@ -119,7 +120,8 @@ def season_curve(
         return nothing
     first = pd.Timestamp(tables["orders"].ordered_at.min().execute())
     given = settings.calendar.events
-    if pd.isna(first) or ((midnights[-1] - first).days < MIN_HISTORY_DAYS and not given):
+    least = 1 if given else MIN_HISTORY_DAYS
+    if pd.isna(first) or (midnights[-1] - first.normalize()).days < least:
         return nothing
     gaps, late = knowledge.gaps.get("orders", ()), comes_late(tables["orders"])
     newest = read_history(tables, first.to_pydatetime(), midnights[-1], gaps)
@@ -130,7 +132,7 @@ def season_curve(
     weights = dict.fromkeys(SEASON_COLUMNS, 0.0)
     for begins, ends in zip(midnights, [*midnights[1:], midnights[-1] + timedelta(days=DAYS_AHEAD)], strict=True):
         known = (begins - newest.first).days
-        if known < MIN_HISTORY_DAYS and not given:
+        if known < least:
             continue
         history = read_history(tables, first.to_pydatetime(), begins, gaps) if late else newest
         if late:  # what was recorded since counts not yet
@@ -138,7 +140,7 @@ def season_curve(
         place = np.arange((begins - midnights[0]).days, (ends - midnights[0]).days)
         for name, own in levels.items():
             days = place + (midnights[0] - newest.first).days
-            effects = events.effects(history.revenue, known) if name == VALUE else {}
+            effects = events.effects(history.revenue, known - _waits(knowledge)) if name == VALUE else {}
             spans = TRAILING_DAYS, settings.clv.horizon_days
             quiet = events.exposure(effects, np.arange(len(own.values)), *spans)
             season = learn_season(replace(own, values=own.values - quiet), known)
@@ -161,5 +163,9 @@ def _levels(history: History, knowledge: Knowledge, settings: Settings) -> dict[
         out[VALUE] = value_levels(history, settings.clv.horizon_days)
     if churn.kind == "inactivity":
         out[SILENCE] = silence_levels(history, churn.horizon_days, churn.activity_days)
-    waits = (knowledge.until - (knowledge.labels_until or knowledge.until)) / timedelta(days=1)
-    return {name: replace(own, ahead_days=own.ahead_days + math.ceil(waits)) for name, own in out.items()}
+    return {name: replace(own, ahead_days=own.ahead_days + _waits(knowledge)) for name, own in out.items()}
+
+
+def _waits(knowledge: Knowledge) -> int:
+    """How many days it takes until all of a day is surely recorded."""
+    return math.ceil((knowledge.until - (knowledge.labels_until or knowledge.until)) / timedelta(days=1))

@@ -54,8 +54,9 @@ class History:
 
     @property
     def revenue(self) -> Array:
-        """Net revenue of each day, shape (days,)."""
-        return np.bincount(self.orders["day"], self.orders["amount"], self.days)[: self.days].astype(np.float64)
+        """Net revenue of each day, shape (days,); NaN of days that are missing in the data."""
+        own = np.bincount(self.orders["day"], self.orders["amount"], self.days)[: self.days]
+        return np.where(self.missing, np.nan, own)
 
 
 def read_history(tables: Mapping[str, ir.Table], first: datetime, as_of: datetime, gaps: Iterable[Gap] = ()) -> History:

@@ -110,7 +110,7 @@ def _deviations(values: Array) -> Array:
 
 def _mean_of_earlier_years(deviations: Array, days: npt.NDArray[np.int64]) -> Array:
     """Mean of the deviations at the same time of all earlier years, shape (n,); NaN where none is known."""
-    years = int(days.max(initial=0) // YEAR)
+    years = int(days.max(initial=0) // YEAR) if len(deviations) else 0
     sums, counts = np.zeros(len(days)), np.zeros(len(days))
     for year in range(1, years + 1):
         place = days - round(year * YEAR)

@@ -13,6 +13,7 @@ import pytest
 
 from configs.settings import Settings, load
 from features.labels.by_kind import Knowledge
+from features.labels.gaps import Gap
 from features.seasons.curve import SILENCE, VALUE, SeasonCurve, load_curve, season_curve
 
 Open = Callable[[dict[str, pd.DataFrame]], dict[str, ir.Table]]
@@ -103,9 +104,50 @@ def test_an_event_whose_days_are_given_moves_value_before_its_next_time(opened: 
     times = [(datetime(2020, 8, 3), datetime(2020, 8, 30)), (datetime(2021, 4, 5), datetime(2021, 5, 9))]
     during = raw["orders"]["ordered_at"].between(*times[0])
     raw["orders"].loc[during, "amount"] = 60.0
-    given = {"events": {"sale": tuple((a.date(), b.date()) for a, b in times)}}
-    calendar = settings.calendar.model_validate(given)
-    with_event = season_curve(opened(raw), MOMENTS[:2], known, settings.model_copy(update={"calendar": calendar}))
+    with_event = season_curve(opened(raw), MOMENTS[:2], known, with_events(settings, *times))
     assert with_event.at(VALUE, MOMENTS[0]) > 0.3
     assert with_event.at(VALUE, datetime(2021, 5, 10)) < -0.3
     assert set(with_event.columns) == {VALUE}
+
+
+def with_events(settings: Settings, *windows: tuple[datetime, datetime]) -> Settings:
+    given = {"events": {"sale": tuple((a.date(), b.date()) for a, b in windows)}}
+    return settings.model_copy(update={"calendar": settings.calendar.model_validate(given)})
+
+
+@pytest.mark.parametrize("is_sure", [True, False])
+def test_an_event_whose_days_are_not_yet_recorded_is_no_closure(
+    opened: Open, settings: Settings, is_sure: bool
+) -> None:
+    raw, as_of = shop(lag_days=3, season=0.0), FIRST + timedelta(days=400)
+    ahead = as_of + timedelta(days=5), as_of + timedelta(days=20)
+    asked = with_events(settings, (as_of - timedelta(days=3), as_of - timedelta(days=1)), ahead)
+    waited = Knowledge(as_of, labels_until=as_of - timedelta(days=3) if is_sure else None, value_from="orders")
+    assert season_curve(opened(raw), [as_of], waited, asked).at(VALUE, as_of) == 0.0
+
+
+def test_an_event_in_a_gap_is_no_closure(opened: Open, settings: Settings) -> None:
+    raw, as_of = shop(season=0.0), FIRST + timedelta(days=400)
+    gap = Gap("orders", FIRST + timedelta(days=195), FIRST + timedelta(days=215), 10.0)
+    inside = raw["orders"]["ordered_at"].between(gap.begins, gap.ends, inclusive="left")
+    raw["orders"] = raw["orders"][~inside].reset_index(drop=True)
+    earlier = FIRST + timedelta(days=200), FIRST + timedelta(days=202)
+    asked = with_events(settings, earlier, (as_of + timedelta(days=5), as_of + timedelta(days=20)))
+    known = Knowledge(as_of, gaps={"orders": (gap,)}, value_from="orders")
+    assert season_curve(opened(raw), [as_of], known, asked).at(VALUE, as_of) == 0.0
+
+
+@pytest.mark.parametrize("lag_days", [0, 3])
+def test_before_the_first_order_an_event_moves_nothing(opened: Open, settings: Settings, lag_days: int) -> None:
+    tables, known = opened(shop(lag_days)), Knowledge(MOMENTS[0], value_from="orders")
+    early = [FIRST - timedelta(days=68), FIRST, FIRST + timedelta(days=1)]
+    asked = with_events(settings, (datetime(2020, 8, 3), datetime(2020, 8, 30)), (MOMENTS[0], MOMENTS[0]))
+    for as_ofs in (early[:1], early[:2], early, [*early, MOMENTS[0]]):
+        curve = season_curve(tables, as_ofs, known, asked)
+        assert [curve.at(VALUE, moment) for moment in as_ofs[:3]] == [0.0] * len(as_ofs[:3])
+        assert np.isfinite([v for values in curve.columns.values() for v in values]).all()
+
+
+def test_the_sql_writes_no_nan() -> None:
+    curve = SeasonCurve(FIRST, {VALUE: [float("nan"), 0.5]})
+    assert "nan" not in curve.sql([FIRST, FIRST + timedelta(days=1)])[VALUE]

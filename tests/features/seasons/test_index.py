@@ -81,3 +81,7 @@ def test_no_index_is_beyond_all_bounds_and_unknown_levels_are_left_out() -> None
     index = learn_season(levels(values), 4 * 365).index(DAYS)
     assert np.isfinite(index).all()
     assert np.abs(index).max() == 2.0
+
+
+def test_of_no_level_at_all_there_is_no_index() -> None:
+    assert learn_season(levels(np.zeros(10)), 5).index(np.array([0, 400, 800])).tolist() == [0.0] * 3
