@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import xlogy
 from scipy.stats import rankdata, t
 
-from training.metrics import CLIP, known
+from training.metrics import CLIP, known, log_losses
 
 Array = NDArray[np.float64]
 Influence = tuple[float, Array]
@@ -140,7 +139,7 @@ def _mean(losses: Array) -> Influence:
 
 def _log_loss(y: Array, p: Array) -> Influence:
     p = np.clip(p, CLIP, 1 - CLIP)
-    return _mean(-(xlogy(y, p) + xlogy(1 - y, 1 - p)))
+    return _mean(log_losses(y, p))
 
 
 def _mae(y: Array, expected: Array) -> Influence:

@@ -28,6 +28,7 @@ from features.seasons.history import (
     TRAILING_DAYS,
     History,
     comes_late,
+    midnight,
     read_history,
     silence_levels,
     value_levels,
@@ -114,7 +115,7 @@ def season_curve(
     settings
         Of the business.
     """
-    midnights = [as_of.replace(hour=0, minute=0, second=0, microsecond=0) for as_of in as_ofs]
+    midnights = [midnight(as_of) for as_of in as_ofs]
     nothing = SeasonCurve(midnights[0])
     if "orders" not in tables or settings.churn.kind == "label":
         return nothing
@@ -147,8 +148,8 @@ def season_curve(
             index = season.index(days) + events.exposure(effects, days, *spans)
             columns[name][place] = np.clip(index, -LARGEST, LARGEST).round(DIGITS)
             weights[name] = round(season.weight, DIGITS)
-    told = {name: values.tolist() for name, values in columns.items() if values.any()}
-    return SeasonCurve(midnights[0], told, {name: weights[name] for name in told})
+    learned = {name: values.tolist() for name, values in columns.items() if values.any()}
+    return SeasonCurve(midnights[0], learned, {name: weights[name] for name in learned})
 
 
 def _days_since(first: datetime, window: tuple[date, date]) -> tuple[int, int]:

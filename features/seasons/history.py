@@ -71,7 +71,7 @@ def read_history(tables: Mapping[str, ir.Table], first: datetime, as_of: datetim
     gaps
         Stretches without orders: no level whose days touch one is known.
     """
-    begins, until = _midnight(first), _midnight(as_of)
+    begins, until = midnight(first), midnight(as_of)
     orders, customers = known(tables["orders"], "ordered_at", until), tables["customers"]
     known_at = ibis.greatest(customers.signed_up_at, customers.recorded_at.fill_null(customers.signed_up_at))
     rows = orders.mutate(is_purchase=is_purchase(orders), day=orders.ordered_at.truncate("D"))
@@ -163,5 +163,6 @@ def _numbered(table: ir.Table, begins: datetime) -> pd.DataFrame:
     return frame.sort_values(list(frame.columns), ignore_index=True)
 
 
-def _midnight(time: datetime) -> datetime:
+def midnight(time: datetime) -> datetime:
+    """The beginning of the day of a time."""
     return time.replace(hour=0, minute=0, second=0, microsecond=0)

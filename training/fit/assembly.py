@@ -18,7 +18,7 @@ from training.fit.boosters import (
     Form,
     ScoredRows,
     calibrate,
-    fit,
+    fit_member,
     forms,
     joined,
     linear_of,
@@ -78,9 +78,14 @@ def _expectation(
     data: Dataset, as_ofs: AsOfs, encoder: Encoder, candidates: Sequence[Form], settings: Settings
 ) -> Expectation | None:
     """The model of orders of the customers at the newest of some as-of dates; None where no form needs it."""
-    if not any(part.prior == "expectation" for form in candidates for part in form.parts):
+    if not _start_from("expectation", candidates):
         return None
     return expectation_of(data.newest(as_ofs), data.task, encoder, settings)
+
+
+def _start_from(prior: str, candidates: Sequence[Form]) -> bool:
+    """Whether a part of any of these forms starts from a kind of prior."""
+    return any(part.prior == prior for form in candidates for part in form.parts)
 
 
 def expectation_of(rows: pd.DataFrame, task: Task, encoder: Encoder, settings: Settings) -> Expectation | None:
@@ -95,7 +100,7 @@ def validation_scores(folds: Sequence[FoldData], result: SearchResult, seed: int
     """Score the later rows of every fold with a model of its earlier ones."""
     parts = []
     for fold in folds:
-        fitted = _fit(result, fold.train, fold.encoder, fold.expectation, seed, linear=fold.linear)
+        fitted = _fit(result, fold.train, fold.encoder, fold.expectation, fold.linear, seed)
         same_fold = np.zeros(len(fold.valid.y), dtype=int)
         days = known_days(fold.valid.x, fold.encoder.features)
         parts.append(ScoredRows(fitted.raw(fold.valid.x), fold.valid.y, same_fold, fold.valid.weight, days, fold.keys))
@@ -106,9 +111,11 @@ def learn(data: Dataset, as_ofs: AsOfs, result: SearchResult, settings: Settings
     """Fit what the search chose on all rows of some as-of dates."""
     rows = data.training_rows(as_ofs)
     encoder = learn_encoder(rows, data.schema)
-    expectation = _expectation(data, as_ofs, encoder, [member.form for member in result.members], settings)
+    matrix, chosen = encoder(rows), [member.form for member in result.members]
+    expectation = _expectation(data, as_ofs, encoder, chosen, settings)
+    linear = linear_of(matrix, encoder, data.task) if _start_from("linear", chosen) else None
     trainer = make_trainer(settings.training)
-    return _fit(result, encoder(rows), encoder, expectation, settings.tuning.seed, trainer), encoder
+    return _fit(result, matrix, encoder, expectation, linear, settings.tuning.seed, trainer), encoder
 
 
 def _fit(
@@ -116,26 +123,12 @@ def _fit(
     train: Matrix,
     encoder: Encoder,
     expectation: Expectation | None,
+    linear: Linear | None,
     seed: int,
     trainer: Trainer | None = None,
-    linear: Linear | None = None,
 ) -> Fitted:
-    return joined(
-        [
-            fit(
-                member.form,
-                train,
-                encoder,
-                member.params,
-                seed=seed,
-                trees=member.trees,
-                expectation=expectation,
-                linear=linear,
-                trainer=trainer,
-            )
-            for member in result.members
-        ]
-    )
+    options = {"seed": seed, "expectation": expectation, "linear": linear, "trainer": trainer}
+    return joined([fit_member(member, train, encoder, **options) for member in result.members])
 
 
 def score_rows(fitted: Fitted, encoder: Encoder, rows: pd.DataFrame) -> ScoredRows:

@@ -325,6 +325,11 @@ def _misses(booster: lgb.Booster | None, prior: Prior | None, rows: Matrix) -> M
     return replace(rows, y=np.where(rows.y > 0, np.maximum(miss**2, MIN_SQUARED_MISS), 0.0))
 
 
+def fit_member(member: Member, train: Matrix, encoder: Encoder, **options: Any) -> Fitted:
+    """Fit a member by its own form, parameters and numbers of trees; `options` are the others of `fit`."""
+    return fit(member.form, train, encoder, member.params, trees=member.trees, **options)
+
+
 def _prior(
     part: Part, train: Matrix, encoder: Encoder, params: Params, given: Mapping[str, Prior | None]
 ) -> Prior | None:
@@ -441,7 +446,7 @@ def calibrate(form: Form, later: ScoredRows, trained: ScoredRows) -> tuple[Affin
         if name != "exp"
     }
     level = balance(form, trained, buys)
-    each = [link(name, _mapped(later.raw, level)[:, span]) for name, span in spans(form.link)]
+    each = [link(name, mapped(later.raw, level)[:, span]) for name, span in spans(form.link)]
     shares = fit_shares(np.column_stack(each) * len(each), later.y, later.fold, later.weight)
     return _weighted(form, level, shares * len(each))
 
@@ -454,12 +459,13 @@ def balance(form: Form, trained: ScoredRows, buys: Mapping[int, Affine] = Mappin
     """
     affine = [buys.get(place, Affine()) for place in range(trained.raw.shape[1])]
     for name, span in spans(form.link):
-        forecasts = link(name, _mapped(trained.raw, affine)[:, span])
+        forecasts = link(name, mapped(trained.raw, affine)[:, span])
         affine[_amount_place(name, span)] = fit_level(forecasts, trained.y, trained.weight)
     return _weighted(form, affine, np.full(len(affine), 1 / len(spans(form.link))))
 
 
-def _mapped(raw: np.ndarray, affine: Sequence[Affine]) -> np.ndarray:
+def mapped(raw: np.ndarray, affine: Sequence[Affine]) -> np.ndarray:
+    """Raw scores under their affine maps, shape (n, J)."""
     return np.column_stack([a(raw[:, j]) for j, a in enumerate(affine)])
 
 
@@ -479,4 +485,4 @@ def _weighted(form: Form, affine: Sequence[Affine], shares: np.ndarray) -> tuple
 
 def predict(form: Form, raw: np.ndarray, affine: tuple[Affine, ...]) -> np.ndarray:
     """The forecast from raw scores and their affine maps, shape (n,)."""
-    return link(form.link, _mapped(raw, affine))
+    return link(form.link, mapped(raw, affine))

@@ -16,15 +16,17 @@ from typing import Any
 
 import numpy as np
 
+from training.data.dataset import Matrix
 from training.fit.boosters import (
     SIMPLE_FORMS,
     Fitted,
     Member,
     ScoredRows,
     calibrate,
-    fit,
+    fit_member,
     forms,
     joined_form,
+    mapped,
     predict,
 )
 from training.fit.folds import FoldData
@@ -89,7 +91,7 @@ def contest(
     simple = [
         Member(form, folds[0].season_params, {}) for form in forms(task, [fold.encoder for fold in folds], SIMPLE_FORMS)
     ]
-    alone = [_contender(task, folds, (member,), seed) for member in (*simple, *boosters)]
+    alone = [_contender(task, folds, member, seed) for member in (*simple, *boosters)]
     alone.sort(key=lambda contender: contender.trees)
     contenders = [*alone, *_averages(task, folds, alone)]
     weight = np.concatenate([_weights(fold.valid.y, fold.valid.weight) for fold in folds])
@@ -147,56 +149,50 @@ def _averages(task: Task, folds: Sequence[FoldData], alone: Sequence[Contender])
     """
     within = {part.prior for c in alone if c.trees for part in c.members[0].form.parts if not part.objective}
     alone = [c for c in alone if c.trees or not within & {part.prior for part in c.members[0].form.parts}]
-    members = tuple(contender.members[0] for contender in alone)
-    later = tuple(_side_by_side([c.later[n] for c in alone]) for n in range(len(folds)))
-    learned = tuple(_side_by_side([c.learned[n] for c in alone]) for n in range(len(folds)))
-    weights = _weights_in_average(members, later, learned)
-    kept = [n for n, weight in enumerate(weights) if weight >= MIN_WEIGHT]
+    weights = _weights_in_average(*_together(alone))
+    kept = [contender for contender, weight in zip(alone, weights, strict=True) if weight >= MIN_WEIGHT]
     if len(kept) < 2:
         return []
-    members = tuple(members[n] for n in kept)
-    later = tuple(_side_by_side([alone[n].later[fold] for n in kept]) for fold in range(len(folds)))
-    learned = tuple(_side_by_side([alone[n].learned[fold] for n in kept]) for fold in range(len(folds)))
+    members, later, learned = _together(kept)
     return [Contender(members, later, learned, _cross_fitted_losses(task, folds, members, later, learned))]
+
+
+def _together(
+    alone: Sequence[Contender],
+) -> tuple[tuple[Member, ...], tuple[ScoredRows, ...], tuple[ScoredRows, ...]]:
+    """Members of several contenders, and their raw scores side by side: later and earlier rows of each fold."""
+    members = tuple(member for contender in alone for member in contender.members)
+    later = tuple(map(_side_by_side, zip(*(contender.later for contender in alone), strict=True)))
+    learned = tuple(map(_side_by_side, zip(*(contender.learned for contender in alone), strict=True)))
+    return members, later, learned
 
 
 def _weights_in_average(
     members: tuple[Member, ...], later: Sequence[ScoredRows], learned: Sequence[ScoredRows]
 ) -> np.ndarray:
     """How much each member counts, shape (members,), by all later rows."""
-    form = joined_form(members)
-    affine = calibrate(form, _one_under_another(later), learned[-1])
+    form, rows = joined_form(members), _one_under_another(later)
+    affine = calibrate(form, rows, learned[-1])
     ends = np.cumsum([len(member.form.parts) for member in members])
     if form.link == "sigmoid":
-        spread = np.std(np.vstack([rows.raw for rows in later]), axis=0) * [a.slope for a in affine]
+        spread = np.std(rows.raw, axis=0) * [a.slope for a in affine]
         return np.asarray([part.sum() for part in np.split(spread, ends[:-1])]) / max(spread.sum(), 1e-12)
-    raw = np.vstack([rows.raw for rows in later])
-    mapped = np.column_stack([a(raw[:, j]) for j, a in enumerate(affine)])
-    total = predict(form, raw, affine).sum()
+    scores, total = mapped(rows.raw, affine), predict(form, rows.raw, affine).sum()
     shares = np.zeros(len(members))
     for name, span in spans(form.link):
-        shares[int(np.searchsorted(ends, span.start, side="right"))] += link(name, mapped[:, span]).sum() / total
+        shares[int(np.searchsorted(ends, span.start, side="right"))] += link(name, scores[:, span]).sum() / total
     return shares
 
 
-def _contender(task: Task, folds: Sequence[FoldData], members: tuple[Member, ...], seed: int) -> Contender:
+def _contender(task: Task, folds: Sequence[FoldData], member: Member, seed: int) -> Contender:
     later, learned = [], []
     for fold in folds:
-        (member,) = members
-        fitted = fit(
-            member.form,
-            fold.train,
-            fold.encoder,
-            member.params,
-            seed=seed,
-            trees=member.trees,
-            expectation=fold.expectation,
-            linear=fold.linear,
-        )
+        options = {"seed": seed, "expectation": fold.expectation, "linear": fold.linear}
+        fitted = fit_member(member, fold.train, fold.encoder, **options)
         later.append(_scored(fitted, fold.valid))
         learned.append(_scored(fitted, fold.train))
-    losses = _cross_fitted_losses(task, folds, members, later, learned)
-    return Contender(members, tuple(later), tuple(learned), losses)
+    losses = _cross_fitted_losses(task, folds, (member,), later, learned)
+    return Contender((member,), tuple(later), tuple(learned), losses)
 
 
 def _cross_fitted_losses(
@@ -220,7 +216,7 @@ def _cross_fitted_losses(
     return np.concatenate(losses)
 
 
-def _scored(fitted: Fitted, rows: Any) -> ScoredRows:
+def _scored(fitted: Fitted, rows: Matrix) -> ScoredRows:
     return ScoredRows(fitted.raw(rows.x), rows.y, np.zeros(len(rows.y), dtype=int), rows.weight)
 
 

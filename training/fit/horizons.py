@@ -6,6 +6,8 @@ the history is too short for a horizon, it is left out, with everything beyond i
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from scipy.special import expit
@@ -14,7 +16,7 @@ from configs.settings import Settings
 from features.labels.inactivity import churned_column
 from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
 from training.data.split import AsOfs, matured, rolling_origin
-from training.fit.boosters import CHURN, CHURN_LINEAR, Fitted, Member, ScoredRows, fit
+from training.fit.boosters import CHURN, CHURN_LINEAR, Fitted, Member, ScoredRows, fit_member
 from training.fit.distributed import make_trainer
 from training.fit.search import FIRST_TRIAL
 from training.metrics import log_losses
@@ -102,7 +104,7 @@ def _fit_horizon(
             continue
         for rows_of_member, m in zip(later, members, strict=True):
             stop = settings.tuning.early_stopping_trees
-            fitted = fit(m.form, train, encoder, m.params, seed=seed, trees=m.trees, valid=valid, stop_after=stop)
+            fitted = fit_member(m, train, encoder, seed=seed, valid=valid, stop_after=stop)
             tree_counts += fitted.trees.values()
             number = np.full(len(valid.y), len(rows_of_member))
             rows_of_member.append(ScoredRows(fitted.raw(valid.x), valid.y, number, valid.weight))
@@ -111,7 +113,7 @@ def _fit_horizon(
     matrix, trainer = encoder(rows), make_trainer(settings.training)
     joined_later = [sum(parts[1:], parts[0]) for parts in later if parts]
     chosen = int(np.argmin([_loss(scored) for scored in joined_later])) if joined_later else 0
-    whole = fit(members[chosen].form, matrix, encoder, members[chosen].params, seed=seed, trees=trees, trainer=trainer)
+    whole = fit_member(replace(members[chosen], trees=trees), matrix, encoder, seed=seed, trainer=trainer)
     affine = Affine()
     if joined_later:
         scored, learned = joined_later[chosen], Learned(whole.raw(matrix.x)[:, 0], matrix.y, matrix.weight)

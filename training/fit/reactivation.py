@@ -27,6 +27,7 @@ from training.metrics import auc, log_loss
 from training.model.bundle import Bundle, HorizonModel, Score, encode
 from training.model.calibration import Affine
 from training.priors.expectation import COLUMNS, Expectation
+from training.priors.level import smoothed_share
 
 SLOPE_SD, LEVEL_SD = 0.5, 2.0
 NOT_BUILT = "the labels were built before returns were counted: run `staycast features` again"
@@ -40,10 +41,10 @@ def with_reactivation(models: FittedModels, settings: Settings, workspace: Works
     """
     if models.final.task != "churn" or settings.churn.kind != "inactivity":
         return models
-    rows, why = lapsed_rows(workspace, settings)
+    everyone = feature_rows(workspace)
+    rows, why = lapsed_rows(everyone, workspace, settings)
     if rows is None:
         return replace(models, final=_without(models.final, why))
-    everyone = feature_rows(workspace)
     judged = models.judged
     if judged is not None and models.plan is not None:
         begins = min(models.plan.holdout)
@@ -51,14 +52,14 @@ def with_reactivation(models: FittedModels, settings: Settings, workspace: Works
     return replace(models, judged=judged, final=_add(models.final, rows, everyone, settings))
 
 
-def lapsed_rows(workspace: Workspace, settings: Settings) -> tuple[pd.DataFrame | None, str]:
-    """The lapsed customers at every moment with what came, one row each; or None, and why.
+def lapsed_rows(rows: pd.DataFrame, workspace: Workspace, settings: Settings) -> tuple[pd.DataFrame | None, str]:
+    """The lapsed customers among feature rows with what came, one row each; or None, and why.
 
     ``customer_id, as_of``, the columns of the model of orders, and ``returned_<days>`` of every horizon (NaN: not
     known).
     """
     days = [returned_column(d) for d in settings.churn.all_horizons]
-    labels, rows = pd.read_parquet(workspace.features / "labels.parquet"), feature_rows(workspace)
+    labels = pd.read_parquet(workspace.features / "labels.parquet")
     if not set(days) <= set(labels.columns):
         return None, NOT_BUILT
     if not set(COLUMNS) <= set(rows.columns):
@@ -134,7 +135,7 @@ def examine_returns_at(
     bundle: Bundle, held_out: pd.DataFrame, workspace: Workspace, settings: Settings
 ) -> dict[str, dict[str, float]]:
     """`examine_returns` on the lapsed customers at the moments of the hold-out; empty where nothing is held."""
-    rows = lapsed_rows(workspace, settings)[0] if bundle.returns else None
+    rows = lapsed_rows(feature_rows(workspace), workspace, settings)[0] if bundle.returns else None
     return {} if rows is None else examine_returns(bundle, rows[rows["as_of"].isin(held_out["as_of"].unique())])
 
 
@@ -148,8 +149,7 @@ def _add(bundle: Bundle, rows: pd.DataFrame, everyone: pd.DataFrame, settings: S
         prior = replace(orders, horizon_days=days)
         came = rows[returned_column(days)].to_numpy(np.float64, na_value=np.nan)
         models.append(HorizonModel(days, Score(f"return_{days}_days", None, fit_return(_raw(prior, x), came), prior)))
-        known = came[np.isfinite(came)]
-        shares[str(days)] = float((known.sum() + 0.5) / (len(known) + 1))
+        shares[str(days)] = smoothed_share(came[np.isfinite(came)])
     known_rows = rows[returned_column(settings.churn.horizon_days)].notna()
     facts: dict[str, Any] = {
         "rows": int(known_rows.sum()),

@@ -128,9 +128,10 @@ def _fit(
     `data` comes twice: with what rows teach as far as was known before the hold-out, and as far as is known.
     """
     early, whole = data
-    seed, scale_rows = settings.tuning.seed, population(workspace, whole.task, settings)
-    by_time = whole.by == "as_of"
-    then = population(workspace, whole.task, settings, max(plan.holdout)) if by_time else scale_rows
+    seed, stayers, by_time = settings.tuning.seed, rows_of_stayers(workspace), whole.by == "as_of"
+    scale_rows = rows_asked_about(stayers, whole.task, settings)
+    # so the tiers of the model that is judged are those that it would have served
+    then = rows_asked_about(stayers, whole.task, settings, max(plan.holdout)) if by_time else scale_rows
     earlier = assembly.validation_scores(folds, result, seed)
     on_progress("fit", 1, 3)
     fitted, encoder = assembly.learn(early, plan.train_for_holdout, result, settings)
@@ -144,12 +145,9 @@ def _fit(
     return judged, final
 
 
-def population(workspace: Workspace, task: Task, settings: Settings, until: pd.Timestamp | None = None) -> pd.DataFrame:
-    """Feature rows of the newest as-of date whose customers the model is asked about; who has left is not.
-
-    Of dates up to `until`: so the tiers of a model that is judged are those that it would have served.
-    """
-    return rows_asked_about(rows_of_stayers(workspace), task, settings, until)
+def population(workspace: Workspace, task: Task, settings: Settings) -> pd.DataFrame:
+    """Feature rows of the newest as-of date whose customers the model is asked about; who has left is not."""
+    return rows_asked_about(rows_of_stayers(workspace), task, settings)
 
 
 def rows_of_stayers(workspace: Workspace) -> pd.DataFrame:

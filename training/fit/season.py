@@ -21,6 +21,7 @@ from training.data.split import matured
 from training.fit.boosters import CHURN, TWEEDIE, Fitted, ScoredRows, balance, fit, predict
 from training.fit.search import FIRST_TRIAL
 from training.model.calibration import Affine
+from training.priors.level import smoothed_share
 from training.priors.prior import terms
 from training.priors.season import Season
 
@@ -107,7 +108,6 @@ def _errors(data: Dataset, train: Iterable[Any], valid: Any, seed: int) -> tuple
 
 def _level_error(task: str, forecast: np.ndarray, y: np.ndarray) -> float:
     if task == "churn":
-        share_left = (y.sum() + 0.5) / (len(y) + 1.0)
-        return float(logit(np.mean(forecast)) - logit(share_left))
+        return float(logit(np.mean(forecast)) - logit(smoothed_share(y)))
     total = float(np.maximum(y, 0.0).sum())
     return float(np.log(forecast.sum() / total)) if total > 0 else 0.0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from training.metrics import quantile_bins
+from training.model.intervals import LEVELS
 
 ROWS_A_BIN = 50
 MOST_BINS = 10
@@ -140,7 +141,7 @@ def shares_below_quantiles(rows: pd.DataFrame) -> dict[str, float]:
     {'share_below_q10': 0.1, 'share_below_q50': 0.75, 'share_below_q90': 0.75}
     """
     known = rows[rows["label"].notna()]
-    named = {f"q{percent}": percent / 100 for percent in (10, 50, 90)}
+    named = {f"q{round(100 * level)}": level for level in LEVELS}
     if known.empty or not set(named) <= set(rows):
         return {}
     y = known["label"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq, minimize
+from scipy.optimize import minimize
 from scipy.special import expit, softmax
+
+from training.priors.level import log_odds_level, smoothed_share
 
 FLOOR = 0.05
 SLOPE_SD, LEVEL_SD = 0.5, 2.0
@@ -115,21 +117,9 @@ def fit_stack(
     start = np.concatenate([np.full(models, 1 / models), np.zeros(folds)])
     bounds = [(FLOOR if models == 1 else 0.0, None)] * models + [(None, None)] * folds
     slopes = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[:models]
-    level = _level(slopes, learned or Learned(scores, label, weight))
+    rows = learned or Learned(scores, label, weight)
+    level = log_odds_level(rows.score @ slopes, smoothed_share(rows.label, rows.weight), rows.weight)
     return tuple(Affine(float(slope), level if place == 0 else 0.0) for place, slope in enumerate(slopes))
-
-
-def _level(slopes: np.ndarray, learned: Learned) -> float:
-    """The intercept at which the mean probability of rows is their share of leavers, with half a row of either."""
-    score = learned.score @ slopes
-    counts = np.ones(len(score)) if learned.weight is None else learned.weight
-    share = (counts @ learned.label + 0.5) / (counts.sum() + 1.0)
-    reach = float(np.abs(score).max()) + abs(float(np.log(share / (1 - share)))) + 1.0
-
-    def miss(intercept: float) -> float:
-        return float(np.average(expit(score + intercept), weights=counts)) - share
-
-    return float(brentq(miss, -reach, reach))
 
 
 def fit_shares(forecasts: np.ndarray, actual: np.ndarray, fold: np.ndarray, weight: np.ndarray | None) -> np.ndarray:

@@ -21,12 +21,12 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import betaincinv, expit, logit, ndtri
 
 from configs.campaign import at_stake, expected_profit
 from configs.settings import Campaign
 from training.metrics import Array
+from training.priors.level import log_odds_level, smoothed_share
 
 COVERAGE = 0.9
 DRAWS = 400
@@ -162,10 +162,7 @@ def level_miss(probability: Array, left: Array, fold: Array, weight: Array | Non
     z = logit(np.clip(probability, CERTAIN, 1 - CERTAIN))
 
     def shift(rows: NDArray[np.bool_]) -> float:
-        n = counts[rows].sum()
-        share = (counts[rows] @ left[rows] + 0.5) / (n + 1.0)
-        reach = float(np.abs(z[rows]).max() + abs(logit(share))) + 1.0
-        return float(brentq(lambda by: np.average(expit(z[rows] + by), weights=counts[rows]) - share, -reach, reach))
+        return log_odds_level(z[rows], smoothed_share(left[rows], counts[rows]), counts[rows])
 
     shifts = [shift(fold == number) for number in np.unique(fold) if counts[fold == number].sum() > 0]
     return float(np.sqrt(np.mean(np.square(shifts)))) if shifts else 0.0

@@ -69,13 +69,24 @@ def shrunk(shifts: np.ndarray, variances: np.ndarray) -> tuple[float, float]:
     return mean, float(np.sqrt(1 / total + between))
 
 
+def smoothed_share(label: np.ndarray, weight: np.ndarray | None = None) -> float:
+    """The share of ones among labels of shape (n,), with half a row of either kind; it lies within (0, 1)."""
+    counts = np.ones(len(label)) if weight is None else weight
+    return float((counts @ label + 0.5) / (counts.sum() + 1.0))
+
+
+def log_odds_level(score: np.ndarray, share: float, weight: np.ndarray | None = None) -> float:
+    """What must be added to log-odds of shape (n,) so that their weighted mean probability is a share within (0, 1)."""
+    reach = float(np.abs(score).max(initial=0.0)) + abs(float(logit(share))) + 1.0
+    return float(brentq(lambda by: float(np.average(expit(score + by), weights=weight)) - share, -reach, reach))
+
+
 def log_odds_shift(p: np.ndarray, y: np.ndarray) -> Shift | None:
     """By how much log-odds must be raised so that the mean probability is the share of leavers; None without rows."""
     if len(y) < 2:
         return None
-    share, score = (y.sum() + 0.5) / (len(y) + 1.0), logit(np.clip(p, 1e-9, 1 - 1e-9))
-    reach = float(np.abs(score).max() + abs(logit(share))) + 1.0
-    shift = float(brentq(lambda b: float(expit(score + b).mean()) - share, -reach, reach))
+    score = logit(np.clip(p, 1e-9, 1 - 1e-9))
+    shift = log_odds_level(score, smoothed_share(y))
     fitted = expit(score + shift)
     return shift, 1 / max(float((fitted * (1 - fitted)).sum()), 1e-9)
 

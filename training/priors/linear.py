@@ -13,11 +13,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import logit
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from sklearn.model_selection import GroupKFold
 from threadpoolctl import threadpool_limits
 
 from training.json_tuples import lists_to_tuples
+from training.priors.level import smoothed_share
 
 DEFAULT_STRENGTH = 0.05
 STRENGTHS = (0.001, 0.01, 0.05, 0.2, 1.0, 5.0)
@@ -136,8 +138,7 @@ def _fit_linear(
     level = float(np.average(y, weights=counts))
     coefficients, intercept = np.zeros(design.shape[1]), float(np.log(max(level, 1e-9)))
     if task == "churn" and (len(np.unique(y)) < 2 or not places):
-        left, stayed = level * counts.sum(), (1 - level) * counts.sum()
-        intercept = float(np.log((left + 0.5) / (stayed + 0.5)))
+        intercept = float(logit(smoothed_share(y, counts)))
     elif places and (task == "churn" or level > 0):
         kind = _logistic if task == "churn" else _poisson
         target, shift = (y > 0, 0.0) if task == "churn" else (y / level, np.log(level))

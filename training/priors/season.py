@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.special import expit, logit
+
+from training.priors.level import log_odds_level, smoothed_share
 
 MIN_AMOUNT = 1e-9
 
@@ -79,15 +79,9 @@ def fit_season(x: np.ndarray, y: np.ndarray, place: int, strength: float, object
     season = Season(place, strength)
     index = season(x)
     if objective == "binary":
-        base = level_of_log_odds(index, (y.sum() + 0.5) / (len(y) + 1.0))
+        base = log_odds_level(index, smoothed_share(y))
     elif objective in ("tweedie", "gamma"):
         base = np.log(max(float(y.sum()), MIN_AMOUNT) / float(np.exp(index).sum()))
     else:
         base = np.median(y - index) if objective == "quantile" else np.mean(y - index)
     return Season(place, strength, float(base))
-
-
-def level_of_log_odds(index: np.ndarray, share: float) -> float:
-    """What must be added to log-odds of shape (n,) so that their mean probability is a share within (0, 1)."""
-    reach = float(np.abs(index).max(initial=0.0)) + abs(float(logit(share))) + 1.0
-    return float(brentq(lambda base: float(expit(base + index).mean()) - share, -reach, reach))
