@@ -21,6 +21,7 @@ import pandas as pd
 from features.schema import SEASON_COLUMNS
 from training.data.dataset import Encoder, Matrix
 from training.fit.distributed import Rows, Trainer, dataset
+from training.model.averaging import averaged
 from training.model.bundle import Basis
 from training.model.calibration import Affine, Learned, fit_level, fit_log_odds, fit_shares, fit_stack
 from training.model.explanation import Link, link, spans
@@ -148,6 +149,7 @@ PRIOR_COLUMNS: dict[str, tuple[str, ...]] = {"credibility": COLUMNS, "expectatio
 PRIOR_DAYS = 60.0
 SELECTION = {"learning_rate": 0.1, "num_leaves": 8, "min_data_in_leaf": 20, "extra_trees": False}
 SELECTION_TREES = 50
+SEED_STEP = 1_000_003  # between the seeds of boosters that are averaged
 BINNING = {"verbosity": -1, "feature_pre_filter": False}
 # A parameter that only one objective takes; none takes that of a prior.
 MIN_SQUARED_MISS = 1e-6
@@ -181,11 +183,26 @@ def forms(task: str, encoders: Sequence[Encoder], kinds: Mapping[str, tuple[Form
 
 @dataclass(frozen=True)
 class Member:
-    """A model, alone or in a weighted average: its form, LightGBM parameters and number of trees of each part."""
+    """A model, alone or in a weighted average: its form, parameters and number of trees of each part.
+
+    Beside LightGBM's own, ``columns`` says how many columns may be split by, ``seeds`` how many boosters that differ by
+    their seed alone are averaged (each has the trees), ``prior_days`` and ``season`` go to priors.
+    """
 
     form: Form
     params: Params
     trees: Trees
+
+    @property
+    def name(self) -> str:
+        """Its form, and what sets it apart from others of that form."""
+        seeds, columns = self.params.get("seeds", 1), self.params.get("columns")
+        return self.form.name + (f" of {columns} columns" if columns else "") + (f" x {seeds}" if seeds > 1 else "")
+
+    @property
+    def trees_asked(self) -> int:
+        """How many trees an answer asks."""
+        return sum(self.trees.values()) * self.params.get("seeds", 1)
 
 
 def joined_form(members: Sequence[Member]) -> Form:
@@ -382,17 +399,20 @@ def _fit_part(
     trainer: Trainer | None,
 ) -> lgb.Booster:
     own = {k: v for k, v in params.items() if PARAM_OBJECTIVE.get(k, part.objective) == part.objective}
-    n_columns = own.pop("columns", None)
+    n_columns, seeds = own.pop("columns", None), own.pop("seeds", 1)
     booster_params = {**FIXED, **own, **_unsplit(encoder), "objective": part.objective}
     rows = _rows(part, prior, train, encoder)
     if n_columns is not None and n_columns < rows.x.shape[1]:
         booster_params |= {"feature_contri": _most_telling(rows, booster_params, n_columns), "feature_fraction": 1.0}
+    of_seeds = [booster_params | {"seed": booster_params["seed"] + SEED_STEP * n} for n in range(seeds)]
     if trainer is not None and valid is None:
-        return trainer(booster_params, rows, trees)
+        return averaged([trainer(of_seed, rows, trees) for of_seed in of_seeds])
     data = dataset(rows, BINNING)
-    valid_sets = [] if valid is None else [dataset(_rows(part, prior, valid, encoder), BINNING, data)]
-    callbacks: list[Callable[..., Any]] = [lgb.early_stopping(stop_after, verbose=False)] if valid_sets else []
-    booster = lgb.train(booster_params, data, trees, valid_sets=valid_sets, callbacks=callbacks)
+    if valid is None:
+        return averaged([lgb.train(of_seed, data, trees) for of_seed in of_seeds])
+    valid_sets = [dataset(_rows(part, prior, valid, encoder), BINNING, data)]
+    stop = lgb.early_stopping(stop_after, verbose=False)
+    booster = lgb.train(booster_params, data, trees, valid_sets=valid_sets, callbacks=[stop])
     if booster.best_iteration > 0:
         return lgb.Booster(model_str=booster.model_to_string(num_iteration=booster.best_iteration))
     return booster

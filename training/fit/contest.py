@@ -4,14 +4,15 @@ Every contender is fitted on the earlier dates of each fold and forecasts its la
 (the slope of log-odds, the weights of an average) is learned on one half of the customers and judged on the other, so
 that nothing is judged by what it was fitted to. A contender without trees is taken unless another is better by more
 than one standard error of the difference over blocks of customers (Breiman et al. 1984): where the evidence is thin,
-the simple stays. Once trees have earned their place, the least loss decides.
+the simple stays. Once trees have earned their place, of those within a thousandth of the least loss the one with the
+fewest trees is taken, as in the search: each tree costs time at every answer.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ from training.model.explanation import link, spans
 VALUE_POWER = 1.5
 HALVES = 2
 MIN_WEIGHT = 0.05
+SEEDS = 4  # of an average of boosters that differ by it alone
+WORTH_TREES = 0.001  # of the least loss: more trees must bring as much, as in the search
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Contender:
     @property
     def trees(self) -> int:
         """How many trees an answer asks."""
-        return sum(sum(member.trees.values()) for member in self.members)
+        return sum(member.trees_asked for member in self.members)
 
 
 def contest(
@@ -91,20 +94,28 @@ def contest(
     simple = [
         Member(form, folds[0].season_params, {}) for form in forms(task, [fold.encoder for fold in folds], SIMPLE_FORMS)
     ]
-    alone = [_contender(task, folds, member, seed) for member in (*simple, *boosters)]
-    alone.sort(key=lambda contender: contender.trees)
-    contenders = [*alone, *_averages(task, folds, alone)]
     weight = np.concatenate([_weights(fold.valid.y, fold.valid.weight) for fold in folds])
     blocks = np.concatenate([fold.block for fold in folds])
-    means = [float(np.average(contender.losses, weights=weight)) for contender in contenders]
+
+    def mean(contender: Contender) -> float:
+        return float(np.average(contender.losses, weights=weight))
+
+    alone = [_contender(task, folds, member, seed) for member in (*simple, *boosters)]
+    single = min((c for c in alone if c.trees), key=mean)
+    several = _contender(task, folds, _of_seeds(single.members[0]), seed)
+    alone.sort(key=lambda contender: contender.trees)
+    in_average = [several if c is single and mean(several) < mean(c) * (1 - WORTH_TREES) else c for c in alone]
+    contenders = [*alone, several, *_averages(task, folds, in_average)]
+    means = [mean(contender) for contender in contenders]
     best = contenders[int(np.argmin(means))]
     errors = [standard_error(contender.losses - best.losses, blocks, weight) for contender in contenders]
     above = [mean - min(means) for mean in means]
     without_trees = [n for n, contender in enumerate(contenders) if not contender.trees and above[n] <= errors[n]]
-    chosen = min(without_trees or range(len(contenders)), key=lambda n: means[n])
+    close = [n for n in range(len(contenders)) if above[n] <= WORTH_TREES * min(means)]
+    chosen = min(without_trees, key=lambda n: means[n], default=min(close, key=lambda n: contenders[n].trees))
     table = tuple(
         {
-            "name": joined_form(contender.members).name,
+            "name": "+".join(member.name for member in contender.members),
             "trees": contender.trees,
             "loss": means[n],
             "above_least": above[n],
@@ -114,6 +125,11 @@ def contest(
         for n, contender in enumerate(contenders)
     )
     return contenders[chosen].members, table
+
+
+def _of_seeds(member: Member) -> Member:
+    """The average of several boosters of this kind that differ by their seed alone."""
+    return replace(member, params={**member.params, "seeds": SEEDS})
 
 
 def standard_error(difference: np.ndarray, blocks: np.ndarray, weight: np.ndarray) -> float:

@@ -92,7 +92,7 @@ def _fit_horizon(
 ) -> HorizonModel:
     days, near, wait = span
     seed = settings.tuning.seed
-    params = {**FIRST_TRIAL, **main.params, "season": 0.0}  # the index is that of the main horizon
+    params = {**FIRST_TRIAL, **main.params, "season": 0.0, "seeds": 1}  # the index is that of the main horizon
     members = [Member(CHURN, params, {"churn": _most_trees(main, settings)})]
     if any(isinstance(term, Linear) for prior in main.priors for term in terms(prior)):  # it earned its place there
         members.insert(0, Member(CHURN_LINEAR, {}, {}))
@@ -125,7 +125,7 @@ def _most_trees(main: Fitted, settings: Settings) -> int:
     """At most as many as the main model's; where a prior spared it some, as many as folds find useful."""
     if any(terms(prior) for prior in main.priors):
         return settings.tuning.max_trees
-    return max(main.trees.values())
+    return max(main.trees.values()) // int(main.params.get("seeds", 1))
 
 
 def _loss(scored: ScoredRows) -> float:

@@ -18,7 +18,18 @@ from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset, Matrix, learn_encoder, require_enough
 from training.data.split import plan_as_ofs
 from training.fit.assembly import assemble, fold_data, learn, validation_scores
-from training.fit.boosters import CHURN, LOGNORMAL, TWEEDIE, TWO_PART, ZILN, ScoredRows, calibrate, fit, predict
+from training.fit.boosters import (
+    CHURN,
+    LOGNORMAL,
+    SEED_STEP,
+    TWEEDIE,
+    TWO_PART,
+    ZILN,
+    ScoredRows,
+    calibrate,
+    fit,
+    predict,
+)
 from training.fit.search import FIRST_TRIAL, search
 from training.metrics import auc, expected_calibration_error, total_error
 from training.model import bundle as bundles
@@ -101,6 +112,18 @@ def test_the_same_seed_gives_the_same_booster_and_another_seed_another() -> None
     built = [fit(CHURN, encoder(train), encoder, FIRST_TRIAL, seed=s, trees={"churn": 10}) for s in (1, 1, 2)]
     texts = [m.boosters[0].model_to_string() for m in built]
     assert texts[0] == texts[1] != texts[2]
+
+
+def test_boosters_of_several_seeds_are_averaged_and_other_members_of_the_average_forecast_otherwise() -> None:
+    train = rows(500, 1, "churn")
+    encoder = learn_encoder(train, SCHEMA)
+    x, trees = encoder(train).x, {"churn": 10}
+    seeds = [SEED_STEP * n + 1 for n in range(3)]
+    single = [fit(CHURN, encoder(train), encoder, FIRST_TRIAL, seed=s, trees=trees) for s in seeds]
+    raw = np.hstack([fitted.raw(x) for fitted in single])
+    several = fit(CHURN, encoder(train), encoder, {**FIRST_TRIAL, "seeds": 3}, seed=1, trees=trees)
+    np.testing.assert_allclose(several.raw(x)[:, 0], raw.mean(axis=1), atol=1e-12)
+    assert np.ptp(raw, axis=1).max() > 0.01 and several.trees["churn"] == sum(f.trees["churn"] for f in single)
 
 
 def test_a_model_can_learn_a_small_batch_by_heart() -> None:

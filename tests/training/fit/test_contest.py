@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from training.data.dataset import Encoder, Matrix
 from training.fit.boosters import CHURN, TWEEDIE, VALUE_LINEAR, Member, joined_form, linear_of
-from training.fit.contest import contest, standard_error
+from training.fit.contest import SEEDS, WORTH_TREES, contest, standard_error
 from training.fit.folds import FoldData
 
 ENCODER = Encoder(("a", "b", "c"), {})
@@ -74,3 +74,35 @@ def test_the_standard_error_counts_what_goes_together_in_a_block_once() -> None:
 def test_where_all_customers_are_in_one_block_the_simple_stays() -> None:
     alike = [replace(fold, block=np.zeros(len(fold.block), dtype=int)) for fold in folds("churn", bent, 400, 4)]
     assert [m.form.name for m in contest("churn", alike, [TREES["churn"]], 0)[0]] == ["churn_linear"]
+
+
+def test_boosters_of_several_seeds_compete_and_their_trees_are_counted() -> None:
+    _, table = contest("churn", folds("churn", bent, 400, 5), [TREES["churn"]], 0)
+    assert {row["name"]: row["trees"] for row in table} == {
+        "churn_linear": 0,
+        "churn": 60,
+        f"churn x {SEEDS}": SEEDS * 60,
+    } | {row["name"]: row["trees"] for row in table if "+" in row["name"]}
+
+
+def test_where_single_boosters_are_noisy_the_average_of_several_seeds_answers() -> None:
+    noisy = {"learning_rate": 0.3, "num_leaves": 31, "min_data_in_leaf": 5, "bagging_fraction": 0.5}
+    members, table = contest("churn", folds("churn", bent, 2_000, 6), [Member(CHURN, noisy, {"churn": 40})], 0)
+    loss = {row["name"]: row["loss"] for row in table}
+    assert loss[f"churn x {SEEDS}"] < loss["churn"] * 0.99
+    assert all(member.params.get("seeds", 1) == SEEDS for member in members if member.trees)
+
+
+def test_more_trees_must_bring_a_thousandth_of_the_loss() -> None:
+    small, large = (Member(CHURN, PARAMS | {"num_leaves": leaves}, {"churn": n}) for leaves, n in ((4, 60), (5, 600)))
+    for n_seed in range(4):
+        _, table = contest("churn", folds("churn", bent, 600, n_seed), [small, large], 0)
+        least, chosen = min(row["loss"] for row in table), next(row for row in table if row["chosen"])
+        if chosen["trees"]:
+            assert chosen["trees"] == min(row["trees"] for row in table if row["loss"] <= least * (1 + WORTH_TREES))
+
+
+def test_a_member_is_named_by_what_sets_it_apart() -> None:
+    few = Member(CHURN, PARAMS | {"columns": 12, "seeds": 4}, {"churn": 60})
+    assert (few.name, few.trees_asked) == ("churn of 12 columns x 4", 240)
+    assert (TREES["churn"].name, TREES["churn"].trees_asked) == ("churn", 60)

@@ -34,9 +34,9 @@ def data() -> Dataset:
     return Dataset("churn", frame, SCHEMA, "made up")
 
 
-def learned(data: Dataset, until: pd.Timestamp | None, settings: Settings):
+def learned(data: Dataset, until: pd.Timestamp | None, settings: Settings, **params: object):
     encoder = learn_encoder(data.frame, SCHEMA)
-    main = fit(CHURN, encoder(data.frame), encoder, FIRST_TRIAL, seed=0, trees={"churn": 100})
+    main = fit(CHURN, encoder(data.frame), encoder, FIRST_TRIAL | params, seed=0, trees={"churn": 100})
     return fit_horizons(data, tuple(data.as_ofs), until, encoder, main, settings), encoder
 
 
@@ -47,6 +47,16 @@ def test_each_step_learns_the_chance_of_going_on_in_silence(data: Dataset, setti
     for model in steps:
         chance = 1 / (1 + np.exp(-model.score(asked.x)))
         assert chance == pytest.approx(np.exp(-30 / (20 + 120 * np.array([0.25, 0.75]))), abs=0.12)
+
+
+def test_other_horizons_have_one_booster_where_the_main_one_averages_several_seeds(
+    data: Dataset, settings: Settings
+) -> None:
+    (alone, _), encoder = learned(data, None, settings)
+    (beside_average, _), _ = learned(data, None, settings, seeds=3)
+    x = encoder(data.frame).x
+    for single, other in zip(alone, beside_average, strict=True):
+        assert np.array_equal(single.score(x), other.score(x))
 
 
 def test_no_outcome_past_the_limit_is_learned_from(data: Dataset, settings: Settings) -> None:
