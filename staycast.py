@@ -198,7 +198,7 @@ def evaluate(
             with progress(f"evaluate {task}") as on_progress:
                 data = labelled(s.settings, s.workspace, task)
                 evaluation = evaluate_rolling(data, s.settings, rolling, rows, partial(on_progress, "as-of date"))
-                summaries[task] = evaluation.summary(s.settings.tuning.seed)
+                summaries[task] = evaluation.summary()
         s.show(summaries, rolling_screen)
         return
     with progress("evaluate") as on_progress:

@@ -16,7 +16,7 @@ from configs.workspace import Workspace
 from features.build import build
 from features.ingest import ingest
 from features.store import feature_store
-from training.data.task_rows import labelled
+from training.data.task_rows import labelled, parted_by_customer
 from training.fit.recipe import search_and_fit
 from training.judge.examination import examine
 from training.judge.verdict import judge
@@ -65,15 +65,18 @@ def test_a_shop_of_any_age_is_answered_at_any_horizon(
         for age in [age for age in ages if age <= len(moments)]:
             moment = moments[age - 1]
             young = known_at(place, tmp_path / f"{task}-{age}", moment)
-            past = replace(data, frame=data.frame[data.frame["as_of"] + wait <= moment].reset_index(drop=True))
+            matured = data.frame[data.frame["as_of"] + wait <= moment].reset_index(drop=True)
+            past = parted_by_customer(replace(data, frame=matured, by="as_of"), settings)
             models = search_and_fit(settings, young, past, lambda name, done, of: None, young)
             rows = pd.read_parquet(young.features / "rows.parquet")
             asked = rows[rows["as_of"] == moment]
             assert np.isfinite(models.final.predict(models.final.encode(asked))).all(), (task, age)
             examination = None
+            assert (models.plan is None) == matured.empty, (task, age)
             if models.plan and models.judged:
                 held_out, seen = past.at(models.plan.holdout), past.at(models.plan.train_for_holdout)
                 examination = examine(models.judged, held_out, seen, settings)
+                assert bool(examination.note) == (past.by == "customer_part") == ("judged_by" in models.final.info)
             assert judge(past, models, examination, [], settings).checks
             says_why = bool(models.final.info.get("why"))
             assert models.final.chosen_on_folds or says_why, (task, age)

@@ -181,7 +181,8 @@ def basis_of(bundle: Bundle) -> dict[str, Any]:
     leaving = "" if bundle.info.get("dropout_identifiable", True) else NO_DROPOUT
     why = f"; {bundle.info['why']}" if bundle.info.get("why") else ""
     rests_on = NO_BETTER if bundle.basis == "prior" and bundle.chosen_on_folds else RESTS_ON[bundle.basis]
-    text = f"{rests_on}{why}{season}{leaving}".rstrip(".") + "."
+    judged = f"; {bundle.info['judged_by']}" if bundle.info.get("judged_by") else ""
+    text = f"{rests_on}{why}{judged}{season}{leaving}".rstrip(".") + "."
     return {"kind": bundle.basis, "full_season": bundle.full_season, "text": text}
 
 

@@ -39,7 +39,8 @@ class Dataset:
     fingerprint
         A hash of the feature rows and labels.
     by
-        The column that folds and hold-out go by: ``as_of``, or ``part`` where the data has no dates.
+        The column that folds and hold-out go by: ``as_of``; ``part`` where the data has no dates; ``customer_part``
+        where it has, but no two dates lie a horizon apart, see `training.data.task_rows.parted_by_customer`.
     treatment
         What was done about customers who were contacted, in numbers, see `training.data.treatment`.
     """
@@ -48,7 +49,7 @@ class Dataset:
     frame: pd.DataFrame
     schema: FeatureSchema
     fingerprint: str
-    by: Literal["as_of", "part"] = "as_of"
+    by: Literal["as_of", "part", "customer_part"] = "as_of"
     treatment: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -57,7 +58,7 @@ class Dataset:
         return sorted(self.frame["as_of"].unique())
 
     def at(self, as_ofs: Iterable[Any]) -> pd.DataFrame:
-        """The rows of some as-of dates, or of some groups of customers where the data has no dates."""
+        """The rows of some as-of dates, or of some groups of customers where the data goes by those."""
         return self.frame[self.frame[self.by].isin(list(as_ofs))].reset_index(drop=True)
 
     def training_rows(self, as_ofs: Iterable[Any], weight: str = WEIGHT) -> pd.DataFrame:
@@ -187,7 +188,7 @@ def shortage(data: Dataset, minimum: Minimum) -> list[str]:
     n_newest = int((data.frame["as_of"] == as_ofs[-1]).sum()) if as_ofs else 0
     n_positive = int((data.frame["label"] > 0).sum())
     counts = {"customers at the newest labelled moment": (n_newest, minimum.customers)}
-    if data.by == "as_of":
+    if data.by != "part":
         counts["labelled moments"] = (len(as_ofs), minimum.as_ofs)
     least = minimum.labels_of_each_kind
     if data.task == "churn":

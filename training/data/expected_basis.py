@@ -8,7 +8,7 @@ from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from features.sufficiency import LabelledRows
 from training.data.dataset import LABEL, Dataset, shortage
-from training.data.task_rows import plan_of, shortened
+from training.data.task_rows import judged_by, parted_by_customer, plan_of, shortened
 from training.model.bundle import Task
 
 
@@ -32,9 +32,10 @@ def _expected(labelled: LabelledRows, settings: Settings, task: Task) -> dict[st
     name = LABEL[task] if LABEL[task] in rows else "label"
     known = rows.assign(label=rows[name]).dropna(subset=["label"])
     by: Literal["as_of", "part"] = "part" if settings.churn.kind == "label" else "as_of"
-    data = Dataset(task, known, labelled.schema, "", by)
+    data = parted_by_customer(Dataset(task, known, labelled.schema, "", by), settings)
     if lacking := shortage(data, minimum):
-        return {"basis": "prior" if minimum.below == "prior" else "none", "why": "; ".join(lacking)}
+        why = "; ".join([*lacking, *judged_by(data, settings)])
+        return {"basis": "prior" if minimum.below == "prior" else "none", "why": why}
     try:
         return {"basis": "trees", "why": "; ".join(shortened(plan_of(data, settings), data, settings))}
     except NotEnoughDataError as error:

@@ -121,7 +121,7 @@ def _refuse(task: Task, rows: pd.DataFrame, wrong: np.ndarray, name: str, expect
 
 
 def _when(data: Dataset, as_ofs: Iterable[object]) -> str:
-    if data.by == "part":
+    if data.by != "as_of":
         return "customers not held out"
     days = sorted(f"{as_of:%Y-%m-%d}" for as_of in as_ofs)
     return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"

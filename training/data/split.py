@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from configs.errors import NotEnoughDataError
 
 AsOfs = tuple[Any, ...]  # as-of dates; numbers of groups of customers where the data has no dates
 HOLDOUT = 0
+ASIDE = -1  # earlier rows of customers who are held out: they neither teach the judged model nor judge it
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,22 @@ class Plan:
         short for one: then there is no search, and a prior answers.
     final
         All labelled dates: the model that serves is refitted on them, with what the others chose.
+    moment
+        Where customers of dated rows are held out, the moment at which they judge; None: dates go by themselves, or
+        there are none.
     """
 
     holdout: AsOfs
     train_for_holdout: AsOfs
     folds: tuple[Fold, ...]
     final: AsOfs
+    moment: pd.Timestamp | None = None
+
+    @property
+    def begins(self) -> pd.Timestamp | None:
+        """The first moment that judges; None where the data has no dates."""
+        first = min(self.holdout)
+        return first if isinstance(first, pd.Timestamp) else self.moment
 
 
 def matured(as_ofs: Iterable[pd.Timestamp], horizon_days: int, by: pd.Timestamp) -> AsOfs:
@@ -187,8 +198,27 @@ def customer_parts(
 def plan_customers(n_folds: int) -> Plan:
     """Share out the groups of `customer_parts`: each fold is judged by a model of all others, the hold-out by none."""
     groups = tuple(range(1, n_folds + 1))
-    folds = tuple(Fold(tuple(p for p in groups if p != valid), valid) for valid in groups)
-    return Plan((HOLDOUT,), groups, folds, (HOLDOUT, *groups))
+    return Plan((HOLDOUT,), groups, customer_folds(groups), (HOLDOUT, *groups))
+
+
+def customer_folds(groups: Iterable[int]) -> tuple[Fold, ...]:
+    """One fold a group of customers who are not held out, judged by a model of all others.
+
+    >>> customer_folds((-1, 0, 1, 2))
+    (Fold(train=(-1, 0, 2), valid=1), Fold(train=(-1, 0, 1), valid=2))
+    """
+    all_groups = tuple(groups)
+    return tuple(Fold(tuple(p for p in all_groups if p != valid), valid) for valid in all_groups if valid > HOLDOUT)
+
+
+def plan_held_out_customers(as_ofs: Iterable[pd.Timestamp], n_folds: int) -> Plan:
+    """As `plan_customers`, of dated rows: who is held out judges at the newest date, and no earlier row of theirs does.
+
+    For a history in which no two dates lie a horizon apart. No date learned from is later than the one that judges, but
+    their outcomes overlap: how the level differs between moments, no such plan shows.
+    """
+    plan = plan_customers(n_folds)
+    return replace(plan, final=(ASIDE, *plan.final), moment=max(as_ofs))
 
 
 def _uniform(seed: int, customer_id: str) -> float:

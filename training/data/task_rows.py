@@ -14,7 +14,7 @@ from configs.workspace import Workspace
 from features.quality.twins import twin_groups
 from training.data import split
 from training.data.dataset import Dataset, load
-from training.data.split import Fold, Plan, customer_parts, plan_customers
+from training.data.split import ASIDE, HOLDOUT, Fold, Plan, customer_parts, plan_customers, plan_held_out_customers
 from training.model.bundle import Task
 
 
@@ -24,7 +24,7 @@ def feature_rows(workspace: Workspace) -> pd.DataFrame:
 
 
 def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
-    """The labelled rows of a task; where the data has no dates, shared out by customer, twins together.
+    """The labelled rows of a task; without dates shared out by customer, twins together; see `parted_by_customer`.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
         raise ConfigError(f"{task}: there is no such model for '{settings.name}', {why}; train churn alone")
     data = load(workspace, task)
     if settings.churn.kind != "label":
-        return data
+        return parted_by_customer(data, settings)
     return replace(data, frame=in_parts(data.frame, data.schema.names, settings), by="part")
 
 
@@ -47,6 +47,31 @@ def in_parts(frame: pd.DataFrame, features: Sequence[str], settings: Settings) -
     folds, groups = max(2, settings.tuning.folds), twin_groups(frame[list(features)])
     share, seed = settings.churn.holdout_share, settings.tuning.seed
     return frame.assign(part=customer_parts(frame["customer_id"], frame["label"], share, folds, seed, groups))
+
+
+def parted_by_customer(data: Dataset, settings: Settings) -> Dataset:
+    """Dated rows shared out by customer (``customer_part``) where no two dates lie a horizon apart.
+
+    Then no later date can judge, and customers do: those held out at the newest date; their earlier rows go aside.
+    Who is held out follows from seed and id alone, as without dates. As it came where dates can judge, and where nobody
+    would be held out, or left to learn from.
+    """
+    if data.by != "as_of" or data.frame.empty or plan_if_any(data, settings) is not None:
+        return data
+    part = _part_of_customers(data.frame["customer_id"], settings, settings.churn.holdout_share)
+    is_newest = (data.frame["as_of"] == data.frame["as_of"].max()).to_numpy()
+    if not ((part == HOLDOUT) & is_newest).any() or not (part > HOLDOUT).any():
+        return data
+    part = np.where((part == HOLDOUT) & ~is_newest, ASIDE, part)
+    return replace(data, frame=data.frame.assign(customer_part=part), by="customer_part")
+
+
+def _part_of_customers(customer_ids: pd.Series, settings: Settings, holdout_share: float) -> np.ndarray:
+    """The part of each row's customer, shape (n,); all rows of one go to the same."""
+    customers = customer_ids.drop_duplicates()
+    folds, seed = max(2, settings.tuning.folds), settings.tuning.seed
+    part = customer_parts(customers, np.zeros(len(customers)), holdout_share, folds, seed)
+    return customer_ids.map(dict(zip(customers, part, strict=True))).to_numpy()
 
 
 def plan_of(data: Dataset, settings: Settings) -> Plan:
@@ -59,8 +84,15 @@ def plan_of(data: Dataset, settings: Settings) -> Plan:
     """
     if data.by == "part":
         return plan_customers(max(2, settings.tuning.folds))
+    if data.by == "customer_part":
+        return plan_held_out_customers(data.as_ofs, max(2, settings.tuning.folds))
     held_out = getattr(settings, data.task).holdout_as_ofs
     return split.plan_as_ofs(data.as_ofs, settings.outcome_days(data.task), held_out, settings.tuning.folds)
+
+
+def newest_judged(data: Dataset, plan: Plan) -> pd.Timestamp | None:
+    """The newest moment at which a plan judges; None where the data has no dates."""
+    return None if data.by == "part" else data.at(plan.holdout)["as_of"].max()
 
 
 def search_folds(data: Dataset, by_time: Sequence[Fold], settings: Settings) -> tuple[Dataset, tuple[Fold, ...]]:
@@ -70,23 +102,32 @@ def search_folds(data: Dataset, by_time: Sequence[Fold], settings: Settings) -> 
     """
     if by_time:
         return data, tuple(by_time)
-    n_folds = max(2, settings.tuning.folds)
-    customers = data.frame["customer_id"].drop_duplicates()
-    part = customer_parts(customers, np.zeros(len(customers)), 0.0, n_folds, settings.tuning.seed)
-    parts = data.frame["customer_id"].map(dict(zip(customers, part, strict=True)))
-    return replace(data, frame=data.frame.assign(part=parts), by="part"), plan_customers(n_folds).folds
+    parts = _part_of_customers(data.frame["customer_id"], settings, 0.0)
+    folds = plan_customers(max(2, settings.tuning.folds)).folds
+    return replace(data, frame=data.frame.assign(part=parts), by="part"), folds
 
 
 def shortened(plan: Plan, data: Dataset, settings: Settings) -> list[str]:
     """What a plan does without because the history is short, a sentence each; empty: nothing."""
-    if data.by == "part":
-        return []
+    if data.by != "as_of":
+        return list(judged_by(data, settings))
     held_out, asked = len(plan.holdout), getattr(settings, data.task).holdout_as_ofs
     judged = [f"{_moments(held_out)} held out to judge it, not {asked}"] if held_out < asked else []
     folds, wanted = len(plan.folds), settings.tuning.folds
     if not folds:
         return [*judged, "its search went by customers, as no two moments before that lie a horizon apart"]
     return [*judged, f"{_moments(folds)} left to choose its settings by, not {wanted}"] if folds < wanted else judged
+
+
+def judged_by(data: Dataset, settings: Settings) -> tuple[str, ...]:
+    """That customers judge where dates could not, and what that leaves open, in one sentence; else nothing."""
+    if data.by != "customer_part":
+        return ()
+    days = settings.outcome_days(data.task)
+    return (
+        f"no two labelled moments lie {days} days apart, so customers held out at the newest one judged it, not a later "
+        "moment: how the level differs between moments is not tested",
+    )
 
 
 def _moments(count: int) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 from configs.settings import Settings
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.split import AsOfs, Fold, Plan
+from training.data.task_rows import judged_by
 from training.fit.boosters import (
     SIMPLE_FORMS,
     Fitted,
@@ -36,6 +37,7 @@ from training.model.profit_range import level_miss
 from training.model.tiers import tier_edges
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, fit_expectation
+from training.priors.level import log_odds_shift, log_ratio, unseen_level
 from training.priors.linear import Linear
 
 QUANTILES = 101
@@ -170,7 +172,7 @@ def assemble(
     """
     affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.training_rows(trained)))
     expected = predict(fitted.form, later.raw, affine)
-    level = {"level_sd": level_miss(expected, later.y, later.fold, later.weight)} if data.task == "churn" else {}
+    level = {"level_sd": _level_sd(data, expected, later)} if data.task == "churn" else {}
     has_season = full_season(data, trained, settings)
     parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
     scores = tuple(Score(part.name, booster, map_, prior) for part, booster, map_, prior in parts)
@@ -190,9 +192,22 @@ def assemble(
     bundle = with_reference(bundle, reference_rows(data, trained, population), population, settings.tuning.seed)
     if data.task == "churn":
         return bundle
-    return with_interval(
-        bundle, outcomes(later, expected), settings, 0.0 if has_season else settings.clv.season_allowance
-    )
+    seen = outcomes(later, expected)
+    return with_interval(bundle, seen, settings, allowance_of(data, seen, has_season, settings))
+
+
+def _level_sd(data: Dataset, probability: np.ndarray, later: ScoredRows) -> float:
+    """How far the level misses at later moments; where one moment alone judged, at least as far as one leaves open."""
+    miss = level_miss(probability, later.y, later.fold, later.weight)
+    return miss if data.by != "customer_part" else max(miss, unseen_level(log_odds_shift(probability, later.y)))
+
+
+def allowance_of(data: Dataset, seen: Outcomes, has_season: bool, settings: Settings) -> float:
+    """How much wider an interval of values is: for seasons not learned from, and levels that one moment cannot show."""
+    season = 0.0 if has_season else settings.clv.season_allowance
+    if data.by != "customer_part":
+        return season
+    return max(season, unseen_level(log_ratio(seen.expected, seen.actual)))
 
 
 def outcomes(later: ScoredRows, expected: np.ndarray) -> Outcomes:
@@ -276,7 +291,8 @@ def info_of(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]
         "data_fingerprint": data.fingerprint,
         "rows": len(data.frame),
         "outcome_days": settings.outcome_days(data.task),
-        "holdout": holdout_rule(settings) if data.by == "part" else None,
+        "holdout": None if data.by == "as_of" else holdout_rule(settings),
+        **{"judged_by": said for said in judged_by(data, settings)},
         **({"treatment": data.treatment} if data.treatment else {}),
         **({"season": True} if has_season(fitted) else {}),
     }

@@ -15,7 +15,7 @@ from scipy.special import expit
 from configs.settings import Settings
 from features.labels.inactivity import churned_column
 from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
-from training.data.split import AsOfs, matured, rolling_origin
+from training.data.split import AsOfs, customer_folds, matured, rolling_origin
 from training.fit.boosters import CHURN, CHURN_LINEAR, Fitted, Member, ScoredRows, fit_member
 from training.fit.distributed import make_trainer
 from training.fit.search import FIRST_TRIAL
@@ -98,7 +98,9 @@ def _fit_horizon(
         members.insert(0, Member(CHURN_LINEAR, {}, {}))
     tree_counts: list[int] = []
     later: list[list[ScoredRows]] = [[] for _ in members]
-    for fold in rolling_origin(known_as_ofs, wait, settings.tuning.folds):
+    by_time = data.by == "as_of"
+    folds = rolling_origin(known_as_ofs, wait, settings.tuning.folds) if by_time else customer_folds(known_as_ofs)
+    for fold in folds:
         train, valid = (encoder(_at_risk(data, dates, days, near, settings)) for dates in (fold.train, [fold.valid]))
         if len(np.unique(train.y)) < 2 or len(valid.y) == 0:
             continue

@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from configs.errors import DataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.inactivity import returned_column
@@ -46,8 +47,8 @@ def with_reactivation(models: FittedModels, settings: Settings, workspace: Works
     if rows is None:
         return replace(models, final=_without(models.final, why))
     judged = models.judged
-    if judged is not None and models.plan is not None:
-        begins = min(models.plan.holdout)
+    if judged is not None and models.plan is not None and models.plan.begins is not None:
+        begins = models.plan.begins
         judged = _add(judged, matured_by(rows, begins, settings), everyone[everyone["as_of"] <= begins], settings)
     return replace(models, judged=judged, final=_add(models.final, rows, everyone, settings))
 
@@ -89,9 +90,19 @@ def fit_return(score: np.ndarray, returned: np.ndarray) -> Affine:
     >>> fitted = fit_return(silent, (rng.random(50_000) < expit(-0.6 * silent - 1)).astype(float))
     >>> round(fitted.slope, 1), round(fitted.intercept, 1)
     (-0.6, -1.0)
+
+    Raises
+    ------
+    DataError
+        A score of a customer whose outcome is known is no finite number: nothing can be learned from it.
     """
     known = np.isfinite(returned)
     s, y = score[known], returned[known]
+    if wrong := int((~np.isfinite(s)).sum()):
+        raise DataError(
+            f"the model of orders gives {wrong} of {len(s)} lapsed customers no finite chance of an order: see whether "
+            "counts, days and amounts of their orders are plausible"
+        )
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
         z = theta[0] * s + theta[1]
@@ -148,7 +159,11 @@ def _add(bundle: Bundle, rows: pd.DataFrame, everyone: pd.DataFrame, settings: S
     for days in settings.churn.all_horizons:
         prior = replace(orders, horizon_days=days)
         came = rows[returned_column(days)].to_numpy(np.float64, na_value=np.nan)
-        models.append(HorizonModel(days, Score(f"return_{days}_days", None, fit_return(_raw(prior, x), came), prior)))
+        try:
+            affine = fit_return(_raw(prior, x), came)
+        except DataError as error:
+            return _without(bundle, str(error))
+        models.append(HorizonModel(days, Score(f"return_{days}_days", None, affine, prior)))
         shares[str(days)] = smoothed_share(came[np.isfinite(came)])
     known_rows = rows[returned_column(settings.churn.horizon_days)].notna()
     facts: dict[str, Any] = {

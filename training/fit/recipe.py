@@ -16,7 +16,7 @@ from training.data import treatment
 from training.data.dataset import Dataset, require_enough, shortage
 from training.data.preconditions import informative_folds, require_learnable
 from training.data.split import Plan
-from training.data.task_rows import feature_rows, plan_if_any, plan_of, search_folds, shortened
+from training.data.task_rows import feature_rows, newest_judged, plan_if_any, plan_of, search_folds, shortened
 from training.fingerprints import training_fingerprint
 from training.fit import assembly, search
 from training.fit.assembly import FittedModels
@@ -74,7 +74,8 @@ def search_and_fit(
     on_progress("fit", 0, 3)
     whole = treatment.with_treatment_weights(data, plan.final, settings)
     judged, final = _fit((early, whole), plan, folds, result, settings, workspace, on_progress)
-    facts = {"why": "; ".join(shortened(plan, data, settings)), "contest": list(result.contest)}
+    why = "" if data.by == "customer_part" else "; ".join(shortened(plan, data, settings))  # its bundles say it
+    facts = {"why": why, "contest": list(result.contest)}
     models = FittedModels(plan, result, judged, assembly.with_facts(final, **facts))
     return with_reactivation(models, settings, workspace)
 
@@ -128,14 +129,14 @@ def _fit(
     `data` comes twice: with what rows teach as far as was known before the hold-out, and as far as is known.
     """
     early, whole = data
-    seed, stayers, by_time = settings.tuning.seed, rows_of_stayers(workspace), whole.by == "as_of"
+    seed, stayers = settings.tuning.seed, rows_of_stayers(workspace)
     scale_rows = rows_asked_about(stayers, whole.task, settings)
     # so the tiers of the model that is judged are those that it would have served
-    then = rows_asked_about(stayers, whole.task, settings, max(plan.holdout)) if by_time else scale_rows
+    then = rows_asked_about(stayers, whole.task, settings, newest_judged(whole, plan))
     earlier = assembly.validation_scores(folds, result, seed)
     on_progress("fit", 1, 3)
     fitted, encoder = assembly.learn(early, plan.train_for_holdout, result, settings)
-    begins = min(plan.holdout) if by_time else None
+    begins = min(plan.holdout) if whole.by == "as_of" else None
     judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, then, settings)
     later = earlier + assembly.score_rows(fitted, encoder, whole.training_rows(plan.holdout))
     on_progress("fit", 2, 3)

@@ -43,7 +43,7 @@ def season_strength(data: Dataset, as_ofs: Iterable[Any], settings: Settings) ->
         Of the business.
     """
     column = SEASON_COLUMNS[data.task == "churn"]
-    if data.by == "part" or column not in data.frame:
+    if data.by != "as_of" or column not in data.frame:
         return 0.0
     rows = data.at(as_ofs)
     index = rows.groupby("as_of")[column].first()

@@ -22,6 +22,7 @@ from features.labels.inactivity import CONTACTED
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.preconditions import require_features
 from training.data.split import AsOfs, Plan
+from training.data.task_rows import newest_judged
 from training.fit import assembly
 from training.fit.assembly import FittedModels
 from training.fit.boosters import (
@@ -89,9 +90,11 @@ def fit_small_data(
     judged = None
     if plan is not None:
         earlier = data.newest(plan.train_for_holdout)
-        until = max(plan.holdout) if data.by == "as_of" else None
-        then = rows_asked_about(feature_rows, data.task, settings, until)
-        judged = _bundle(form, settings, data, plan.train_for_holdout, feature_rows, then, earlier)
+        then = rows_asked_about(feature_rows, data.task, settings, newest_judged(data, plan))
+        seen = feature_rows
+        if data.by == "customer_part":
+            seen = seen[~seen["customer_id"].isin(data.at(plan.holdout)["customer_id"])]
+        judged = _bundle(form, settings, data, plan.train_for_holdout, seen, then, earlier)
     as_ofs = plan.final if plan else tuple(sorted(data.frame[data.by].unique()))
     final = _bundle(form, settings, data, as_ofs, feature_rows, population)
     return FittedModels(plan, result, judged, assembly.with_facts(final, why=why))
@@ -124,7 +127,7 @@ def rows_asked_about(
 
 def form_for(data: Dataset, settings: Settings) -> Form:
     """A model of orders where they alone tell of the question, else a ridge regression."""
-    orders = data.by == "as_of" and set(ORDERS) <= set(data.schema.names)
+    orders = data.by != "part" and set(ORDERS) <= set(data.schema.names)
     if data.task == "churn":
         return CHURN_ORDERS if orders and settings.churn.kind == "inactivity" else CHURN_LINEAR
     has_fees = "price_now" in data.frame and bool(data.frame["price_now"].notna().any())
@@ -187,7 +190,8 @@ def _bundle(
     seen = _outcomes(form, encoder, rows, asked, fitted, settings.tuning.seed)
     seen = _at_level(seen, shift, shift_sd, settings.tuning.seed) if orders else seen
     least = len(seen.actual) if orders else max(MIN_FOR_INTERVAL, len(seen.actual))
-    return assembly.with_interval(bundle, seen, settings, settings.clv.season_allowance, min(MIN_PER_BIN, least))
+    allowance = settings.clv.season_allowance if orders else assembly.allowance_of(data, seen, False, settings)
+    return assembly.with_interval(bundle, seen, settings, allowance, min(MIN_PER_BIN, least))
 
 
 def _from_orders(form: Form, settings: Settings, data: Dataset, customers: pd.DataFrame, encoder: Encoder) -> Fitted:

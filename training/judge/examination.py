@@ -29,6 +29,10 @@ NO_DATES = (
     "The data has no dates: customers were held out by a seeded lot, in no order of time. "
     "Expect worse on customers of a later time."
 )
+ONE_MOMENT = (
+    "The history is too short for a later moment to judge: customers were held out at the newest labelled one. How the "
+    "level differs between moments is not tested."
+)
 NEW = "new"
 TENURE_DAYS = (0, 90, 180, np.inf)
 TENURE_NAMES = ("under 90 days", "90 to 180 days", "over 180 days")
@@ -122,7 +126,7 @@ def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings
         margins=_margins(bundle.task, rows),
         slices=table[["slice", "value", *[c for c in table.columns if c not in ("slice", "value")]]],
         baseline_name=baseline_name,
-        note=NO_DATES if settings.churn.kind == "label" else "",
+        note=NO_DATES if settings.churn.kind == "label" else ONE_MOMENT if bundle.info.get("judged_by") else "",
         horizons=_horizons(bundle, holdout, settings) if bundle.task == "churn" else {},
         untreated=_untreated(bundle, holdout, rows, settings) if bundle.task == "churn" else {},
     )

@@ -31,6 +31,7 @@ from training.margins import Margin
 ERRORS = {"mae": "mean absolute error", "rmse": "root mean squared error"}
 COVERAGE_LEVEL = 0.99  # of all intervals of a coverage together
 MIN_GROUP = 30
+DEVIANCE = "deviance"
 REFUSED_EXIT_CODE = 3  # of a training that ended well and whose model was not let through
 
 
@@ -181,7 +182,9 @@ def judge_small_data(
     ----------
     margins
         The 95 % interval of model less rule in each headline metric, see `training.judge.examination.Examination`;
-        empty: nothing has matured to judge by. An interval that is not defined (one outcome alone) tells nothing.
+        empty: nothing has matured to judge by. An interval that is not defined (one outcome alone) tells nothing. That
+        of ``deviance`` judges by itself nothing: where it lies below 0, a larger absolute error is no fault, as in
+        `judge_value`.
     champion_is_prior
         Whether the champion had little to learn from, too; None: there is none.
     rule_name
@@ -190,11 +193,16 @@ def judge_small_data(
     allowed = champion_is_prior is not False
     text = "no champion learned from more" if allowed else "the champion learned from enough data, this one did not"
     checks = [Check("champion_had_no_more", float(allowed), 1.0, "passed" if allowed else "failed", text)]
+    better_mean = margins.get(DEVIANCE, (0.0, 0.0))[1] < 0
     for name, (low, high) in margins.items():
+        if name == DEVIANCE:
+            continue
         least, most = (-high, -low) if name in RISING else (low, high)  # of how much worse it is
         verdict: Verdict = "failed" if least > 0 else "passed" if most < 0 else "cannot tell"
         text = f"{name.replace('_', ' ')} less the {rule_name}'s: {low:+.4g} to {high:+.4g}"
         shown = "worse" if verdict == "failed" else "not shown to be worse"
+        if name == "mae" and verdict == "failed" and better_mean:
+            verdict, shown = "cannot tell", "worse for the median, but the mean that is forecast is better by its deviance"
         checks.append(Check(f"not_worse_{name}", high if name in RISING else low, 0.0, verdict, f"{text}, {shown}"))
     if not margins:
         text = "nothing has matured to judge by: it answers from a prior"

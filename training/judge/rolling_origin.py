@@ -32,7 +32,7 @@ from training.fit import assembly, search
 from training.fit.horizons import churn_label_at
 from training.fit.small_data import small_data_model_at
 from training.judge.examination import HEADLINE, examine, measure_rows
-from training.metrics import bootstrap_interval, margin_interval
+from training.margins import margin
 from training.model.bundle import Bundle
 
 MIN_MATURED = 2
@@ -61,23 +61,21 @@ class RollingEvaluation:
     by_customer: tuple[pd.Timestamp, ...]
     from_prior: tuple[pd.Timestamp, ...] = ()
 
-    def summary(self, seed: int = 0) -> dict[str, Any]:
-        """Metrics over all as-of dates and at each, of the model and the baseline, and 95 % bootstrap intervals.
+    def summary(self) -> dict[str, Any]:
+        """Metrics over all as-of dates and at each, of the model and the baseline, and 95 % intervals over customers.
 
-        The bootstrap draws customers, all dates of one together.
+        All dates of a customer are one fact, see `training.margins`.
         """
         y, forecast, baseline = (self.rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
-        groups = self.rows["customer_id"]
+        customers = self.rows["customer_id"]
         names = HEADLINE[self.task]
         measure = partial(measure_rows, task=self.task)
         return {
             "model": measure(self.rows),
             "baseline": measure(self.rows, column="baseline"),
             "baseline_name": self.baseline_name,
-            "model_95": {n: bootstrap_interval(f, y, forecast, groups=groups, seed=seed) for n, f in names.items()},
-            "model_less_baseline_95": {
-                n: margin_interval(f, y, forecast, baseline, groups=groups, seed=seed) for n, f in names.items()
-            },
+            "model_95": {n: margin(n, y, forecast, customers).interval(0.95) for n in names},
+            "model_less_baseline_95": {n: margin(n, y, forecast, customers, baseline).interval(0.95) for n in names},
             "as_ofs": {f"{v:%Y-%m-%d}": measure(rows) for v, rows in self.rows.groupby("as_of")},
             "by_customer": [f"{v:%Y-%m-%d}" for v in self.by_customer],
             "from_prior": [f"{v:%Y-%m-%d}" for v in self.from_prior],

@@ -100,7 +100,10 @@ def _margins(examination: Examination | None) -> dict[str, tuple[float, float]]:
     if examination is None:
         return {}
     other = "mae" if examination.baseline_name in CONTRACT_BASELINES else "rmse"
-    return {name: interval for name, interval in examination.margins.items() if name != other}
+    intervals = {name: interval for name, interval in examination.margins.items() if name != other}
+    if "mae" in intervals:
+        intervals[gates.DEVIANCE] = _margin("deviance", examination.rows, examination.rows["baseline"]).interval(0.95)
+    return intervals
 
 
 def _champions_on(
@@ -122,7 +125,7 @@ def _champions_on(
 
 def _may_judge(model: Bundle, data: Dataset, plan: Plan, settings: Settings) -> bool:
     """Whether a champion's model has not learned from the hold-out, forecasts the same, and finds its columns."""
-    if data.by == "part":
+    if data.by != "as_of":
         is_unseen = model.info.get("holdout") == assembly.holdout_rule(settings)
     else:
         is_unseen = model.learned_until <= min(plan.holdout)
@@ -138,12 +141,12 @@ def require_unseen(judged: Bundle, held_out: pd.DataFrame, name: str, settings: 
     RegistryError
         It has, or it may have; `name` is in the message.
     """
-    if settings.churn.kind == "label":
-        rule = assembly.holdout_rule(settings)
-        if judged.info["holdout"] != rule:
+    if settings.churn.kind == "label" or "customer_part" in held_out:
+        rule, judged_rule = assembly.holdout_rule(settings), judged.info.get("holdout") or "as-of date"
+        if judged_rule != rule:
             raise RegistryError(
-                f"{name} held out customers by '{judged.info['holdout']}', the settings say '{rule}': it may have "
-                "learned from those to be examined; train again"
+                f"{name} held out customers by '{judged_rule}', the settings say '{rule}': it may have learned from "
+                "those to be examined; train again"
             )
     elif judged.learned_until > held_out["as_of"].min():
         raise RegistryError(

@@ -69,6 +69,15 @@ def shrunk(shifts: np.ndarray, variances: np.ndarray) -> tuple[float, float]:
     return mean, float(np.sqrt(1 / total + between))
 
 
+def unseen_level(shift: Shift | None) -> float:
+    """The standard deviation of the level at a moment to come where one moment alone was seen; without one, the prior's.
+
+    >>> round(unseen_level((0.0, 1e-6)), 2), unseen_level(None)
+    (0.14, 0.5)
+    """
+    return PRIOR_SD if shift is None else shrunk(np.zeros(1), np.array([shift[1]]))[1]
+
+
 def smoothed_share(label: np.ndarray, weight: np.ndarray | None = None) -> float:
     """The share of ones among labels of shape (n,), with half a row of either kind; it lies within (0, 1)."""
     counts = np.ones(len(label)) if weight is None else weight

@@ -41,7 +41,8 @@ def test_a_long_history_of_many_is_answered_by_trees(expected: Expected) -> None
 
 def test_too_few_customers_or_moments_are_answered_by_a_prior_with_what_lacks(expected: Expected) -> None:
     assert expected(60, 24)["churn"] == ("prior", "60 customers at the newest labelled moment, 200 are needed")
-    assert expected(400, 5)["clv"] == ("prior", "2 labelled moments, 4 are needed")
+    basis, why = expected(400, 5)["clv"]
+    assert basis == "prior" and why.startswith("2 labelled moments, 4 are needed; no two labelled moments lie 90 days")
 
 
 def test_moments_that_no_horizon_parts_are_answered_by_a_prior(expected: Expected) -> None:
@@ -71,3 +72,8 @@ def test_a_history_without_a_moment_says_so_in_the_check(settings: Settings, tmp
     told = check_source(business, expect=expected_basis)["expected"]
     assert [entry["basis"] for entry in told] == ["none", "none"]
     assert all("hold no moment with" in entry["why"] for entry in told)
+
+
+def test_the_check_says_that_customers_judge_where_no_later_moment_can(expected: Expected) -> None:
+    assert "customers held out at the newest one judged it" in expected(400, 6)["clv"][1]
+    assert "customers held out" not in expected(400, 7)["clv"][1]

@@ -177,3 +177,46 @@ def test_twins_of_a_table_without_dates_are_parted_by_nobody(
     parts = task_rows.labelled(ready, workspace, "churn").frame["part"].to_numpy()
     np.testing.assert_array_equal(parts[:n], parts[n:])
     assert len(np.unique(parts)) > 2
+
+
+def customers_each_month(n_customers: int, n_months: int) -> Dataset:
+    keys = [(f"c{i}", as_of) for as_of in months("2022-01-01", n_months) for i in range(n_customers)]
+    frame = pd.DataFrame(keys, columns=["customer_id", "as_of"]).assign(label=1.0)
+    return Dataset("clv", frame, FeatureSchema(()), "x")
+
+
+def of_horizon(settings: Settings, days: int) -> Settings:
+    return settings.model_copy(update={"clv": settings.clv.model_copy(update={"horizon_days": days})})
+
+
+@pytest.mark.parametrize(("n_months", "days"), [(1, 30), (3, 90), (11, 350)])
+def test_where_no_later_moment_can_judge_customers_do_at_the_newest_and_nobody_is_on_both_sides(
+    n_months: int, days: int, settings: Settings
+) -> None:
+    business = of_horizon(settings, days)
+    data = task_rows.parted_by_customer(customers_each_month(60, n_months), business)
+    plan = task_rows.plan_of(data, business)
+    judging, learned = data.at(plan.holdout), data.at(plan.train_for_holdout)
+    assert set(judging["as_of"]) == {data.as_ofs[-1]} == {plan.begins} and learned["as_of"].max() <= plan.begins
+    assert 0 < len(judging) and not set(judging["customer_id"]) & set(learned["customer_id"])
+    assert len(data.at(plan.final)) == len(data.frame) and set(learned["as_of"]) == set(data.as_ofs)
+    for fold in plan.folds:
+        taught, judged = data.at(fold.train), data.at([fold.valid])
+        assert not set(taught["customer_id"]) & set(judged["customer_id"])
+        assert not {*taught["customer_id"], *judged["customer_id"]} & set(judging["customer_id"])
+    assert "customers held out at the newest one judged it" in task_rows.shortened(plan, data, business)[0]
+
+
+def test_who_is_held_out_stays_held_out_when_a_customer_or_a_month_is_added(settings: Settings) -> None:
+    def held_out(n_customers: int, n_months: int) -> set[str]:
+        business = of_horizon(settings, 350)
+        data = task_rows.parted_by_customer(customers_each_month(n_customers, n_months), business)
+        return set(data.at([HOLDOUT])["customer_id"])
+
+    assert held_out(60, 3) == held_out(60, 4) == {c for c in held_out(80, 4) if int(c[1:]) < 60}
+
+
+def test_moments_judge_where_they_can_and_a_part_of_nobody_judges_nothing(settings: Settings) -> None:
+    assert task_rows.parted_by_customer(customers_each_month(60, 4), of_horizon(settings, 90)).by == "as_of"
+    alone = task_rows.parted_by_customer(customers_each_month(1, 3), of_horizon(settings, 90))
+    assert alone.by == "as_of" and task_rows.plan_if_any(alone, of_horizon(settings, 90)) is None

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
+from configs.errors import DataError
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 from training.data.split import plan_as_ofs
@@ -177,3 +178,15 @@ def test_the_map_is_that_of_the_law_it_was_drawn_from() -> None:
     score = rng.normal(2, 1, 30_000)
     fitted = reactivation.fit_return(score, (rng.random(30_000) < expit(-0.5 * score + 0.4)).astype(float))
     assert (fitted.slope, fitted.intercept) == (pytest.approx(-0.5, abs=0.05), pytest.approx(0.4, abs=0.1))
+
+
+def test_a_score_that_is_no_number_is_refused_and_leaves_out_the_chance_with_its_reason(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataError, match="gives 1 of 2 lapsed customers no finite chance"):
+        reactivation.fit_return(np.array([1.0, np.inf, np.nan]), np.array([0.0, 1.0, np.nan]))
+    rows, labels = shop(30, 1)
+    lapsed = rows.merge(labels, on=["customer_id", "as_of"]).dropna(subset=["returned_30"])
+    monkeypatch.setattr(reactivation, "_raw", lambda prior, x: np.full(len(x), np.inf))
+    model = reactivation._add(empty_churn_model(), lapsed, rows, settings)
+    assert not model.returns and "no finite chance" in model.info["reactivation"]["left_out"]

@@ -12,10 +12,13 @@ from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
+from serving.answer.score import basis_of
 from training.data.dataset import Dataset, shortage
 from training.data.split import plan_as_ofs
+from training.data.task_rows import parted_by_customer, plan_of
 from training.fit import recipe
 from training.fit.small_data import fit_small_data, form_for
+from training.judge.examination import examine
 from training.model import bundle as bundles
 from training.model.survival import neighbour_pairs
 from training.model.tiers import TIERS, tier_edges, tiers
@@ -310,3 +313,26 @@ def test_a_level_that_was_learned_from_outcomes_counts_them_as_seen(settings: Se
     data = labelled("churn", 4, n=150)
     model = fit_small_data(settings, data, None, customers_at(150, 9, "2024-04-02")).final
     assert model.learned_until == pd.Timestamp("2024-04-01", tz="UTC") + pd.Timedelta(days=30)
+
+
+@pytest.mark.parametrize("task", ["churn", "clv"])
+def test_a_prior_is_judged_by_customers_it_has_not_seen_where_no_later_moment_can_judge(
+    task: str, settings: Settings
+) -> None:
+    short = settings.model_copy(
+        update={
+            "clv": settings.clv.model_copy(update={"horizon_days": 90}),
+            "churn": settings.churn.model_copy(update={"horizon_days": 90}),
+        }
+    )
+    data, asked = parted_by_customer(labelled(task, 2), short), customers_at(30, 9)
+    plan = plan_of(data, short)
+    built = fit_small_data(short, data, plan, pd.concat([data.frame[asked.columns], asked]))
+    assert built.judged is not None and built.judged.trained_through == "2024-02-01T00:00:00+00:00"
+    assert built.final.trained_through == "2024-06-01T00:00:00+00:00"
+    examination = examine(built.judged, data.at(plan.holdout), data.at(plan.train_for_holdout), short)
+    assert "customers were held out" in examination.note and 0 < len(examination.rows) < 30
+    assert "how the level differs between moments is not tested" in basis_of(built.final)["text"]
+    others = data.frame[~data.frame["customer_id"].isin(examination.rows["customer_id"])]
+    again = fit_small_data(short, data, plan, others[asked.columns]).judged
+    assert again is not None and again.scores == built.judged.scores  # whoever is held out taught it nothing

@@ -229,3 +229,12 @@ def test_what_nothing_judged_may_serve_but_not_in_place_of_a_model_that_learned_
     assert any("nothing has matured" in reason for reason in first.reasons)
     assert judge_small_data({}, champion_is_prior=True).promote
     assert failed(judge_small_data({}, champion_is_prior=False)) == ["champion_had_no_more"]
+
+
+def test_with_little_data_a_better_mean_is_not_refused_for_not_being_the_median() -> None:
+    margins = {"normalised_gini": (-0.1, 0.3), "mae": (1.0, 9.0)}
+    assert not judge_small_data(margins, True, "past rate").promote
+    assert not judge_small_data(margins | {"deviance": (-0.2, 0.1)}, True, "past rate").promote
+    decision = judge_small_data(margins | {"deviance": (-0.3, -0.1)}, True, "past rate")
+    assert decision.promote and decision.in_doubt == ("not_worse_normalised_gini", "not_worse_mae")
+    assert not judge_small_data({"auc": (-0.3, -0.1), "deviance": (-0.3, -0.1)}, True).promote

@@ -156,3 +156,15 @@ def test_a_champion_that_learned_from_the_hold_out_or_forecasts_something_else_d
     other = replace(model, horizon_days=model.horizon_days + 1)
     assert "not_worse_than_champion" not in judge(judged, [("a", late, late), ("b", other, other)])
     assert "not_worse_than_champion" in judge(judged, [("a", late, model)])  # by its twin that has not seen them
+
+
+def test_with_little_data_the_deviance_of_the_same_rows_stands_beside_the_absolute_error() -> None:
+    rng, n = np.random.default_rng(3), 400
+    true = rng.lognormal(3, 1, n)
+    y = np.where(rng.random(n) < 0.3, true / 0.3, 0.0)
+    rows = pd.DataFrame({"customer_id": np.arange(n), "label": y, "forecast": true, "baseline": 0.05 * true})
+    examination = replace(examined(rows, "clv", "past rate"), margins={"mae": (1.0, 9.0), "rmse": (-9.0, -1.0)})
+    models = SimpleNamespace(plan=None)
+    fallen = (("clv/1", SimpleNamespace(chosen_on_folds=False), None),)
+    decision = verdict.judge(None, models, examination, fallen, DEFAULT)  # type: ignore[arg-type]
+    assert decision.promote and decision.in_doubt == ("not_worse_mae",)
