@@ -34,7 +34,7 @@ def _expected(labelled: LabelledRows, settings: Settings, task: Task) -> dict[st
     by: Literal["as_of", "part"] = "part" if settings.churn.kind == "label" else "as_of"
     data = parted_by_customer(Dataset(task, known, labelled.schema, "", by), settings)
     if lacking := shortage(data, minimum):
-        why = "; ".join([*lacking, *judged_by(data, settings)])
+        why = "; ".join([*lacking, *filter(None, [judged_by(data, settings)])])
         return {"basis": "prior" if minimum.below == "prior" else "none", "why": why}
     try:
         return {"basis": "trees", "why": "; ".join(shortened(plan_of(data, settings), data, settings))}

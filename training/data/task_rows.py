@@ -110,7 +110,7 @@ def search_folds(data: Dataset, by_time: Sequence[Fold], settings: Settings) -> 
 def shortened(plan: Plan, data: Dataset, settings: Settings) -> list[str]:
     """What a plan does without because the history is short, a sentence each; empty: nothing."""
     if data.by != "as_of":
-        return list(judged_by(data, settings))
+        return [said] if (said := judged_by(data, settings)) else []
     held_out, asked = len(plan.holdout), getattr(settings, data.task).holdout_as_ofs
     judged = [f"{_moments(held_out)} held out to judge it, not {asked}"] if held_out < asked else []
     folds, wanted = len(plan.folds), settings.tuning.folds
@@ -119,14 +119,13 @@ def shortened(plan: Plan, data: Dataset, settings: Settings) -> list[str]:
     return [*judged, f"{_moments(folds)} left to choose its settings by, not {wanted}"] if folds < wanted else judged
 
 
-def judged_by(data: Dataset, settings: Settings) -> tuple[str, ...]:
-    """That customers judge where dates could not, and what that leaves open, in one sentence; else nothing."""
+def judged_by(data: Dataset, settings: Settings) -> str:
+    """That customers judge where dates could not, and what that leaves open, in one sentence; else empty."""
     if data.by != "customer_part":
-        return ()
-    days = settings.outcome_days(data.task)
+        return ""
     return (
-        f"no two labelled moments lie {days} days apart, so customers held out at the newest one judged it, not a later "
-        "moment: how the level differs between moments is not tested",
+        f"no two labelled moments lie {settings.outcome_days(data.task)} days apart, so customers held out at the "
+        "newest one judged it, not a later moment: how the level differs between moments is not tested"
     )
 
 

@@ -292,7 +292,7 @@ def info_of(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]
         "rows": len(data.frame),
         "outcome_days": settings.outcome_days(data.task),
         "holdout": None if data.by == "as_of" else holdout_rule(settings),
-        **{"judged_by": said for said in judged_by(data, settings)},
+        **({"judged_by": said} if (said := judged_by(data, settings)) else {}),
         **({"treatment": data.treatment} if data.treatment else {}),
         **({"season": True} if has_season(fitted) else {}),
     }

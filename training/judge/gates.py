@@ -202,7 +202,10 @@ def judge_small_data(
         text = f"{name.replace('_', ' ')} less the {rule_name}'s: {low:+.4g} to {high:+.4g}"
         shown = "worse" if verdict == "failed" else "not shown to be worse"
         if name == "mae" and verdict == "failed" and better_mean:
-            verdict, shown = "cannot tell", "worse for the median, but the mean that is forecast is better by its deviance"
+            verdict, shown = (
+                "cannot tell",
+                "worse for the median, but the mean that is forecast is better by its deviance",
+            )
         checks.append(Check(f"not_worse_{name}", high if name in RISING else low, 0.0, verdict, f"{text}, {shown}"))
     if not margins:
         text = "nothing has matured to judge by: it answers from a prior"

@@ -70,7 +70,7 @@ def shrunk(shifts: np.ndarray, variances: np.ndarray) -> tuple[float, float]:
 
 
 def unseen_level(shift: Shift | None) -> float:
-    """The standard deviation of the level at a moment to come where one moment alone was seen; without one, the prior's.
+    """The standard deviation of the level at a moment to come where one alone was seen; without one, the prior's.
 
     >>> round(unseen_level((0.0, 1e-6)), 2), unseen_level(None)
     (0.14, 0.5)

@@ -198,7 +198,7 @@ def test_where_no_later_moment_can_judge_customers_do_at_the_newest_and_nobody_i
     plan = task_rows.plan_of(data, business)
     judging, learned = data.at(plan.holdout), data.at(plan.train_for_holdout)
     assert set(judging["as_of"]) == {data.as_ofs[-1]} == {plan.begins} and learned["as_of"].max() <= plan.begins
-    assert 0 < len(judging) and not set(judging["customer_id"]) & set(learned["customer_id"])
+    assert len(judging) > 0 and not set(judging["customer_id"]) & set(learned["customer_id"])
     assert len(data.at(plan.final)) == len(data.frame) and set(learned["as_of"]) == set(data.as_ofs)
     for fold in plan.folds:
         taught, judged = data.at(fold.train), data.at([fold.valid])
@@ -220,3 +220,13 @@ def test_moments_judge_where_they_can_and_a_part_of_nobody_judges_nothing(settin
     assert task_rows.parted_by_customer(customers_each_month(60, 4), of_horizon(settings, 90)).by == "as_of"
     alone = task_rows.parted_by_customer(customers_each_month(1, 3), of_horizon(settings, 90))
     assert alone.by == "as_of" and task_rows.plan_if_any(alone, of_horizon(settings, 90)) is None
+
+
+def test_a_training_reads_its_rows_parted_where_the_history_is_short(
+    settings: Settings, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_rows, "load", lambda workspace, task: customers_each_month(60, 3))
+    assert task_rows.labelled(of_horizon(settings, 90), workspace, "clv").by == "customer_part"
+    judging, learned = task_rows.holdout(of_horizon(settings, 90), workspace, "clv")
+    assert not set(judging["customer_id"]) & set(learned["customer_id"])
+    assert task_rows.labelled(of_horizon(settings, 30), workspace, "clv").by == "as_of"

@@ -11,10 +11,12 @@ import pytest
 from scipy.special import expit, logit
 from scipy.stats import lognorm
 
+from configs.errors import RegistryError
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 from training import metrics
 from training.data.task_rows import labelled, plan_of
+from training.fit import assembly
 from training.judge import gates, verdict
 from training.judge.examination import Examination, examine
 from training.model import catalog
@@ -168,3 +170,12 @@ def test_with_little_data_the_deviance_of_the_same_rows_stands_beside_the_absolu
     fallen = (("clv/1", SimpleNamespace(chosen_on_folds=False), None),)
     decision = verdict.judge(None, models, examination, fallen, DEFAULT)  # type: ignore[arg-type]
     assert decision.promote and decision.in_doubt == ("not_worse_mae",)
+
+
+def test_customers_held_out_are_examined_by_a_model_that_held_out_the_same_alone() -> None:
+    rows = pd.DataFrame({"customer_part": [0], "as_of": [pd.Timestamp("2024-01-01")]})
+    same = SimpleNamespace(info={"holdout": assembly.holdout_rule(DEFAULT)})
+    verdict.require_unseen(same, rows, "clv/1", DEFAULT)  # type: ignore[arg-type]
+    for other in ({"holdout": None}, {"holdout": "share 0.5, seed 1"}):
+        with pytest.raises(RegistryError, match="may have learned from"):
+            verdict.require_unseen(SimpleNamespace(info=other), rows, "clv/1", DEFAULT)  # type: ignore[arg-type]
