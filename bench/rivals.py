@@ -22,6 +22,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+MINUTES = 300  # seconds from which on AutoGluon may bag and stack
+
 
 class Folds:
     """Folds as columns tell them, in the form that scikit-learn's splitters have."""
@@ -59,7 +61,7 @@ def flaml(train: pd.DataFrame, asked: pd.DataFrame, marks: pd.DataFrame, task: d
 
 
 def autogluon(train: pd.DataFrame, asked: pd.DataFrame, marks: pd.DataFrame, task: dict) -> np.ndarray:
-    """Its medium preset with the newest fold as tuning data, then refitted on all rows."""
+    """With the newest fold as tuning data, then refitted on all rows; its best preset where it is given minutes."""
     from autogluon.tabular import TabularPredictor
 
     churn, newest = task["task"] == "churn", marks.iloc[:, -1]
@@ -72,7 +74,9 @@ def autogluon(train: pd.DataFrame, asked: pd.DataFrame, marks: pd.DataFrame, tas
     )
     rows = train.astype({"label": int}) if churn else train
     parts = {part: rows[newest == part] for part in ("train", "valid")}
-    model.fit(parts["train"], parts["valid"], time_limit=task["seconds"], presets="medium_quality", num_cpus=1)
+    patient = task["seconds"] >= MINUTES
+    how = {"presets": "best_quality", "use_bag_holdout": True} if patient else {"presets": "medium_quality"}
+    model.fit(parts["train"], parts["valid"], time_limit=task["seconds"], num_cpus=2 if patient else 1, **how)
     rest = rows[~newest.isin(["train", "valid"])]
     model.refit_full(train_data_extra=rest if len(rest) else None, num_cpus=1)
     return (model.predict_proba(asked)[1] if churn else model.predict(asked)).to_numpy()

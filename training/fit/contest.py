@@ -62,6 +62,11 @@ class Contender:
     losses: np.ndarray
 
     @property
+    def name(self) -> str:
+        """The names of its members."""
+        return "+".join(member.name for member in self.members)
+
+    @property
     def trees(self) -> int:
         """How many trees an answer asks."""
         return sum(member.trees_asked for member in self.members)
@@ -91,11 +96,38 @@ def contest(
         One record a contender, from the simplest: ``name``, ``trees``, ``loss``, ``above_least`` (the loss less the
         least one), ``standard_error`` of that, and whether it was ``chosen``.
     """
+    entered = contenders(task, folds, boosters, seed)
+    weight, blocks = _weight(folds), np.concatenate([fold.block for fold in folds])
+    means = [float(np.average(contender.losses, weights=weight)) for contender in entered]
+    best = entered[int(np.argmin(means))]
+    errors = [standard_error(contender.losses - best.losses, blocks, weight) for contender in entered]
+    above = [mean - min(means) for mean in means]
+    without_trees = [n for n, contender in enumerate(entered) if not contender.trees and above[n] <= errors[n]]
+    close = [n for n in range(len(entered)) if above[n] <= WORTH_TREES * min(means)]
+    chosen = min(without_trees, key=lambda n: means[n], default=min(close, key=lambda n: entered[n].trees))
+    table = tuple(
+        {
+            "name": contender.name,
+            "trees": contender.trees,
+            "loss": means[n],
+            "above_least": above[n],
+            "standard_error": errors[n],
+            "chosen": n == chosen,
+        }
+        for n, contender in enumerate(entered)
+    )
+    return entered[chosen].members, table
+
+
+def contenders(task: Task, folds: Sequence[FoldData], boosters: Sequence[Member], seed: int) -> list[Contender]:
+    """Priors, regressions and boosters from the fewest trees on, the best booster over several seeds, their average.
+
+    The parameters are those of `contest`.
+    """
     simple = [
         Member(form, folds[0].season_params, {}) for form in forms(task, [fold.encoder for fold in folds], SIMPLE_FORMS)
     ]
-    weight = np.concatenate([_weights(fold.valid.y, fold.valid.weight) for fold in folds])
-    blocks = np.concatenate([fold.block for fold in folds])
+    weight = _weight(folds)
 
     def mean(contender: Contender) -> float:
         return float(np.average(contender.losses, weights=weight))
@@ -105,26 +137,7 @@ def contest(
     several = _contender(task, folds, _of_seeds(single.members[0]), seed)
     alone.sort(key=lambda contender: contender.trees)
     in_average = [several if c is single and mean(several) < mean(c) * (1 - WORTH_TREES) else c for c in alone]
-    contenders = [*alone, several, *_averages(task, folds, in_average)]
-    means = [mean(contender) for contender in contenders]
-    best = contenders[int(np.argmin(means))]
-    errors = [standard_error(contender.losses - best.losses, blocks, weight) for contender in contenders]
-    above = [mean - min(means) for mean in means]
-    without_trees = [n for n, contender in enumerate(contenders) if not contender.trees and above[n] <= errors[n]]
-    close = [n for n in range(len(contenders)) if above[n] <= WORTH_TREES * min(means)]
-    chosen = min(without_trees, key=lambda n: means[n], default=min(close, key=lambda n: contenders[n].trees))
-    table = tuple(
-        {
-            "name": "+".join(member.name for member in contender.members),
-            "trees": contender.trees,
-            "loss": means[n],
-            "above_least": above[n],
-            "standard_error": errors[n],
-            "chosen": n == chosen,
-        }
-        for n, contender in enumerate(contenders)
-    )
-    return contenders[chosen].members, table
+    return [*alone, several, *_averages(task, folds, in_average)]
 
 
 def _of_seeds(member: Member) -> Member:
@@ -250,5 +263,7 @@ def _one_under_another(rows: Sequence[ScoredRows]) -> ScoredRows:
     return sum(filled[1:], filled[0]) if filled else rows[0]
 
 
-def _weights(y: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-    return np.ones(len(y)) if weight is None else weight
+def _weight(folds: Sequence[FoldData]) -> np.ndarray:
+    """How much each later row counts, all folds one under another, shape (n,)."""
+    later = [fold.valid for fold in folds]
+    return np.concatenate([np.ones(len(rows.y)) if rows.weight is None else rows.weight for rows in later])
