@@ -22,7 +22,8 @@ from training.fit.reactivation import examine_returns_at
 from training.fit.recipe import OnProgress, fit_prior, prepare, search_and_fit
 from training.judge import campaign_backtest, gates
 from training.judge.examination import Examination, examine
-from training.judge.verdict import judge, require_unseen
+from training.judge.gates import is_in_doubt
+from training.judge.verdict import judge, lean_to_prior, require_unseen
 from training.model import catalog
 from training.model.bundle import Basis, Task
 from training.model.catalog import Version
@@ -131,6 +132,9 @@ def _judge_and_record(
         returns = examine_returns_at(models.judged, held_out, workspace, settings)
         examination = replace(examination, reactivation=returns)
     decision = judge(data, models, examination, champions, settings)
+    if examination and models.final.basis != "prior" and settings.minimum.below == "prior" and is_in_doubt(decision):
+        prior = fit_prior(settings, workspace, data, "it was compared with one that learned")
+        decision = lean_to_prior(decision, data, models, examination, prior)
     version = record.record(settings, workspace, data, models, examination, decision, started_at)
     model_registry.apply_decision(workspace, version, decision, by)
     return Trained(version, examination, decision, models.final.basis)

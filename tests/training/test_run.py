@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
@@ -11,6 +14,8 @@ from configs.workspace import Workspace
 from training import run
 from training.data.leakage import LeakError
 from training.data.task_rows import feature_rows
+from training.judge import gates
+from training.judge.examination import Examination
 from training.registry import ledger, model_registry, runs
 from training.reproduce import reproduce
 
@@ -107,3 +112,33 @@ def test_where_priors_are_not_wanted_a_refused_candidate_leaves_nothing(fresh: W
     stop = settings.model_copy(update={"minimum": settings.minimum.model_copy(update={"below": "stop"})})
     assert run.train(stop, fresh, "churn", "ada").stand_in is None
     assert model_registry.champion_bundles(fresh, "churn") is None
+
+
+@pytest.mark.parametrize(
+    ("basis", "below", "asked"), [("model", "prior", 1), ("prior", "prior", 0), ("model", "stop", 0)]
+)
+def test_a_candidate_in_doubt_is_held_against_a_prior_before_it_may_serve(
+    basis: str, below: str, asked: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubt = gates.Check("beats_baseline_auc", 0.5, 0.6, "cannot tell", "")
+    refused = gates.Decision(False, (doubt,), ())
+    applied, fitted = [], []
+    business = settings.model_copy(update={"minimum": settings.minimum.model_copy(update={"below": below})})
+    examination = Examination(pd.DataFrame(), {}, {}, {}, pd.DataFrame(), "recency rule")
+    monkeypatch.setattr(run, "examine", lambda *given: examination)
+    monkeypatch.setattr(run, "examine_returns_at", lambda *given: {})
+    monkeypatch.setattr(run, "judge", lambda *given: gates.Decision(True, (doubt,), ()))
+    monkeypatch.setattr(run, "fit_prior", lambda *given: fitted.append(given))
+    monkeypatch.setattr(run, "lean_to_prior", lambda *given: refused)
+    monkeypatch.setattr(run.model_registry, "champions_of_a_year", lambda *given: [])
+    monkeypatch.setattr(run.record, "record", lambda *given: "churn/1")
+    monkeypatch.setattr(
+        run.model_registry, "apply_decision", lambda place, version, decision, by: applied.append(decision)
+    )
+    models = SimpleNamespace(
+        plan=SimpleNamespace(holdout=(), train_for_holdout=()), judged=object(), final=SimpleNamespace(basis=basis)
+    )
+    data = SimpleNamespace(task="churn", at=lambda parts: pd.DataFrame())
+    trained = run._judge_and_record(business, Workspace(Path("nowhere")), data, models, "ada", None)  # type: ignore[arg-type]
+    assert len(fitted) == asked and applied == [trained.decision]
+    assert trained.decision.promote == (not asked)

@@ -20,7 +20,8 @@ from training.margins import Margin
 Metrics = Mapping[str, float]
 Verdict = Literal["passed", "failed", "cannot tell"]
 LEVEL = 0.992  # of the interval of a difference: what is level fails by chance in four cases of a thousand
-LEAST_LEVEL = 0.9545  # two standard errors: of log losses that differ much, see `_level`; of values of MANY customers
+LEAST_LEVEL = 0.9545  # two standard errors: of values of MANY customers
+LEAST_LEVEL_OF_LOSS = 0.8  # what is level fails once in ten: of log losses that differ much, see `_level`
 MANY = 2000  # of whom a good model leads a rule of thumb so clearly that less of a shortfall shows that it does not
 ROUNDING = 1e-12
 TOO_FEW = " (too few customers to tell an error)"
@@ -212,12 +213,13 @@ def _level(metric: str, margin: Margin) -> float:
     The sum of the differences of two log losses is the logarithm of a likelihood ratio: if the candidate's
     probabilities are the true ones and its variance is V, its mean is -V / 2. So the more the two differ, the surer a
     perfect candidate leads, and the fewer standard errors of a shortfall show that it is none: as many less as make it
-    fail by chance no oftener than where they hardly differ, and two at least. Rows of one customer count once.
+    fail by chance no oftener than where they hardly differ. What is left are 1.28 at least: a candidate that is no more
+    than level, though it differs much, is no loss. Rows of one customer count once.
     """
     if metric != "log_loss":
         return LEVEL
     shift = margin.customers * margin.error / 2
-    return float(np.clip(2 * norm.cdf(norm.ppf((1 + LEVEL) / 2) - shift) - 1, LEAST_LEVEL, LEVEL))
+    return float(np.clip(2 * norm.cdf(norm.ppf((1 + LEVEL) / 2) - shift) - 1, LEAST_LEVEL_OF_LOSS, LEVEL))
 
 
 def _exact(value: float) -> Margin:

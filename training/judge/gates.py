@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from configs.settings import Gates
 from training.judge.checks import (
+    LEVEL,
     RISING,
     Champion,
     Check,
@@ -32,6 +33,7 @@ ERRORS = {"mae": "mean absolute error", "rmse": "root mean squared error"}
 COVERAGE_LEVEL = 0.99  # of all intervals of a coverage together
 MIN_GROUP = 30
 DEVIANCE = "deviance"
+AGAINST_RULE = "beats_baseline_"
 REFUSED_EXIT_CODE = 3  # of a training that ended well and whose model was not let through
 
 
@@ -212,6 +214,32 @@ def judge_small_data(
         checks.append(Check("matured", 0.0, 0.0, "cannot tell", text))
     decision = _decide(checks)
     return replace(decision, promote=True) if champion_is_prior is None else decision
+
+
+def is_in_doubt(decision: Decision) -> bool:
+    """Whether a candidate passed with a figure worse than the rule of thumb's, as the rows cannot tell."""
+    return decision.promote and any(
+        check.name.startswith(AGAINST_RULE)
+        and check.verdict == "cannot tell"
+        and (check.value < check.limit) == (check.name.removeprefix(AGAINST_RULE) in RISING)
+        for check in decision.checks
+    )
+
+
+def lean_to_simpler(decision: Decision, loss_less_prior: Margin) -> Decision:
+    """Refuse a candidate that is in doubt, see `is_in_doubt`, where a prior did better on the same rows.
+
+    No chance is granted here: what is not shown to be better than a rule of thumb has not earned its place before a
+    simpler model with the smaller loss. `loss_less_prior` is the candidate's loss less the prior's.
+    """
+    if not is_in_doubt(decision) or not loss_less_prior.value > 0:
+        return decision
+    low, high = loss_less_prior.interval(LEVEL)
+    text = (
+        "whether it is better than the rule of thumb cannot be told, and a prior, which is simpler, has a loss smaller "
+        f"by {loss_less_prior.value:.4g} ({low:+.4g} to {high:+.4g})"
+    )
+    return _decide([*decision.checks, Check("simpler_has_smaller_loss", loss_less_prior.value, 0.0, "failed", text)])
 
 
 def _decide(checks: list[Check]) -> Decision:

@@ -84,6 +84,20 @@ def judge_examined(
     )
 
 
+def lean_to_prior(
+    decision: gates.Decision, data: Dataset, models: FittedModels, examination: Examination, prior: FittedModels
+) -> gates.Decision:
+    """The decision on a candidate beside a prior of the same plan: in doubt, the simpler of smaller loss answers.
+
+    The loss of a value is its deviance, which is least for the mean, see `training.margins`.
+    """
+    if models.plan is None or prior.judged is None:
+        return decision
+    other = assembly.forecast(prior.judged, data.at(models.plan.holdout))["forecast"]
+    metric = "log_loss" if data.task == "churn" else gates.DEVIANCE
+    return gates.lean_to_simpler(decision, _margin(metric, examination.rows, other))
+
+
 def error_of(task: str, baseline_name: str) -> Literal["log_loss", "mae", "rmse"]:
     """The loss that judges: of a value, the one that `gates.judge_value` takes beside this baseline."""
     if task == "churn":

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from configs.settings import Gates
 from training.judge.checks import Champion, Check
-from training.judge.gates import judge_churn, judge_small_data, judge_value
+from training.judge.gates import Decision, is_in_doubt, judge_churn, judge_small_data, judge_value, lean_to_simpler
 from training.judge.interval_coverage import Coverage
 from training.margins import Margin
 from training.metrics import calibration_error_by_chance, expected_calibration_error
@@ -238,3 +238,47 @@ def test_with_little_data_a_better_mean_is_not_refused_for_not_being_the_median(
     decision = judge_small_data(margins | {"deviance": (-0.3, -0.1)}, True, "past rate")
     assert decision.promote and decision.in_doubt == ("not_worse_normalised_gini", "not_worse_mae")
     assert not judge_small_data({"auc": (-0.3, -0.1), "deviance": (-0.3, -0.1)}, True).promote
+
+
+GARDEN_CENTRE = {
+    "min_gini": Margin(0.04, 0.2, 200.0, 234),
+    "beats_baseline_normalised_gini": Margin(-0.1, 0.2, 200.0, 234),
+    "beats_baseline_mae": Margin(-1.0, 3.0, 200.0, 234),
+}
+
+
+def few_customers(gini: float = 0.04, mae: float = 59.0, **margins: Margin) -> Decision:
+    candidate = {"normalised_gini": gini, "mae": mae, "coverage": 0.9}
+    return judge_value(
+        candidate, {"normalised_gini": 0.14, "mae": 60.0}, [], GATES, 0.9, margins=GARDEN_CENTRE | margins
+    )
+
+
+@pytest.mark.parametrize("error", [0.01, 50.0, math.nan])
+def test_trees_that_rank_below_the_rule_within_chance_give_way_to_a_prior_of_smaller_loss(error: float) -> None:
+    decision = few_customers()
+    assert decision.promote and is_in_doubt(decision)
+    leant = lean_to_simpler(decision, Margin(0.2, error, 200.0, 234))
+    assert not leant.promote and failed(leant) == ["simpler_has_smaller_loss"]
+    assert leant.checks[:-1] == decision.checks and "a prior, which is simpler" in leant.reasons[0]
+
+
+def test_a_prior_of_no_smaller_loss_and_a_candidate_without_doubt_change_nothing() -> None:
+    for loss in (0.0, -0.2, math.nan):
+        assert lean_to_simpler(few_customers(), Margin(loss, 0.1, 200.0, 234)) == few_customers()
+    better = few_customers(gini=0.3, beats_baseline_normalised_gini=Margin(0.16, 0.2, 200.0, 234))
+    assert better.in_doubt and not is_in_doubt(better)  # it is better, though not beyond chance
+    assert lean_to_simpler(better, Margin(0.2, 0.01, 200.0, 234)) == better
+    assert is_in_doubt(few_customers(gini=0.3, mae=61.0, beats_baseline_mae=Margin(1.0, 3.0, 200.0, 234)))
+
+
+def test_of_churn_a_worse_area_or_log_loss_is_a_doubt_and_another_check_is_none() -> None:
+    def told(auc: float, loss: float, chance: tuple[float, float] = (0.0, 0.0)) -> Decision:
+        off = {
+            "beats_baseline_auc": Margin(auc - 0.7, 0.2, 99.0, 99),
+            "beats_baseline_log_loss": Margin(0, 0.2, 99.0, 99),
+        }
+        candidate = GOOD | {"auc": auc, "log_loss": loss, "expected_calibration_error": 0.02}
+        return judge_churn(candidate, RULE, [], GATES, chance=chance, margins=off)
+
+    assert is_in_doubt(told(0.69, 0.3)) and is_in_doubt(told(0.8, 0.36)) and not is_in_doubt(told(0.71, 0.34))

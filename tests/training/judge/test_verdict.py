@@ -179,3 +179,28 @@ def test_customers_held_out_are_examined_by_a_model_that_held_out_the_same_alone
     for other in ({"holdout": None}, {"holdout": "share 0.5, seed 1"}):
         with pytest.raises(RegistryError, match="may have learned from"):
             verdict.require_unseen(SimpleNamespace(info=other), rows, "clv/1", DEFAULT)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("task", "prior"), [("churn", 0.9), ("churn", 1.1), ("clv", 0.9), ("clv", 1.1)])
+def test_a_candidate_in_doubt_is_held_against_the_prior_of_its_plan_by_a_proper_loss(
+    task: str, prior: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, n = np.random.default_rng(4), 300
+    true = rng.uniform(0.1, 0.9, n)
+    y = (rng.random(n) < true).astype(float) if task == "churn" else rng.exponential(true)
+    rows = pd.DataFrame({"customer_id": np.arange(n), "label": y, "forecast": np.full(n, y.mean() * 1.02)})
+    other = true if prior < 1 else np.full(n, y.mean() * 1.3)
+    doubt = gates.Check(
+        "beats_baseline_mae" if task == "clv" else "beats_baseline_log_loss", 2.0, 1.0, "cannot tell", ""
+    )
+    monkeypatch.setattr(assembly, "forecast", lambda bundle, rows: pd.DataFrame({"forecast": other}))
+    data = SimpleNamespace(task=task, at=lambda parts: rows)
+    models = SimpleNamespace(plan=SimpleNamespace(holdout=(0,)))
+    decision = verdict.lean_to_prior(
+        gates.Decision(True, (doubt,), ()),
+        data,  # type: ignore[arg-type]
+        models,  # type: ignore[arg-type]
+        Examination(rows, {}, {}, {}, pd.DataFrame(), "rule"),
+        SimpleNamespace(judged=object()),  # type: ignore[arg-type]
+    )
+    assert decision.promote == (prior > 1)
