@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from configs.errors import NotReadyError, RegistryError
+from configs.errors import DataError, NotReadyError, RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.quality import quality_verdict
@@ -133,8 +134,9 @@ def _judge_and_record(
         examination = replace(examination, reactivation=returns)
     decision = judge(data, models, examination, champions, settings)
     if examination and models.final.basis != "prior" and settings.minimum.below == "prior" and is_in_doubt(decision):
-        prior = fit_prior(settings, workspace, data, "it was compared with one that learned")
-        decision = lean_to_prior(decision, data, models, examination, prior)
+        with suppress(DataError):  # where no prior can be fitted, none stands beside
+            prior = fit_prior(settings, workspace, data, "it was compared with one that learned")
+            decision = lean_to_prior(decision, data, models, examination, prior)
     version = record.record(settings, workspace, data, models, examination, decision, started_at)
     model_registry.apply_decision(workspace, version, decision, by)
     return Trained(version, examination, decision, models.final.basis)
