@@ -67,6 +67,7 @@ def _written_time(given: object) -> object:
     raise ValueError("a number is no time; write it like 2024-01-31 or 2024-01-31T10:30:00Z")
 
 
+STEP_DAYS = 30
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(gt=0, le=3660)]
 Count = Annotated[int, Field(gt=0)]
@@ -202,6 +203,17 @@ class Clv(Section):
     annual_discount_rate: Annotated[float, Field(ge=0, lt=1)]
     coverage: Annotated[float, Field(gt=0.5, lt=1)]
     season_allowance: Share
+    longer_days: tuple[Days, ...]
+
+    @property
+    def longer_horizons(self) -> tuple[int, ...]:
+        """The horizons beyond the main one that value is told for, rising."""
+        return tuple(sorted({days for days in self.longer_days if days > self.horizon_days}))
+
+    @property
+    def step_horizons(self) -> tuple[int, ...]:
+        """The steps within the main horizon that the newest months are known for already, rising."""
+        return tuple(range(STEP_DAYS, self.horizon_days, STEP_DAYS))
 
 
 class Columns(Section):

@@ -131,7 +131,7 @@ def _judge_and_record(
         held_out, seen = data.at(models.plan.holdout), data.at(models.plan.train_for_holdout)
         examination = examine(models.judged, held_out, seen, settings)
         returns = examine_returns_at(models.judged, held_out, workspace, settings)
-        examination = replace(examination, reactivation=returns)
+        examination = replace(examination, reactivation=returns, longer=models.final.info.get("longer", {}))
     decision = judge(data, models, examination, champions, settings)
     if examination and models.final.basis != "prior" and settings.minimum.below == "prior" and is_in_doubt(decision):
         with suppress(DataError):  # where no prior can be fitted, none stands beside
@@ -198,7 +198,7 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     require_unseen(judged, held_out, f"{task}/{version.version}", settings)
     examination = examine(judged, held_out, seen, settings)
     returns = examine_returns_at(judged, held_out, workspace, settings)
-    examination = replace(examination, reactivation=returns)
+    examination = replace(examination, reactivation=returns, longer=serving.info.get("longer", {}))
     result |= examination.to_dict()
     if task == "churn":
         forecast = examination.rows["forecast"].to_numpy()

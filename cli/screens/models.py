@@ -49,6 +49,9 @@ def search_screen(result: Mapping[str, Any]) -> Group:
     return Group(*lines)
 
 
+LONGER = ("moments", "customers", "expected", "came", "total error", "by length alone", "coverage")
+
+
 def rolling_screen(result: Mapping[str, Any]) -> Group:
     """What each model of its own time showed at several dates, and over all of them with its interval."""
     return Group(*[part for task, summary in result.items() for part in _rolling(task, summary)])
@@ -88,7 +91,8 @@ def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
             _verdict(result),
         )
     returns = () if not result.get("reactivation") else (_returns(result["reactivation"]),)
-    return (_metrics(task, result), *returns, *basis, *table, _verdict(result))
+    longer = () if not result.get("longer") else (_longer(result["longer"]),)
+    return (_metrics(task, result), *returns, *longer, *basis, *table, _verdict(result))
 
 
 def _returns(horizons: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -98,6 +102,21 @@ def _returns(horizons: Mapping[str, Mapping[str, Any]]) -> Table:
     table = make_table("Return of lapsed customers at the same moments", "days", *names.values())
     for days, figures in horizons.items():
         table.add_row(days, f"{figures['customers']:,.0f}", *(number(figures[name]) for name in list(names)[1:]))
+    return table
+
+
+def _longer(horizons: Mapping[str, Any]) -> Table | Text:
+    """How value within longer horizons came true at past moments, by horizon."""
+    if "left_out" in horizons:
+        return Text(f"  no value within longer horizons: {horizons['left_out']}")
+    table = make_table("Value within longer horizons, at past moments", "days", *LONGER)
+    for days, figures in horizons.items():
+        if figures["basis"] == "unexamined":
+            table.add_row(days, "none yet", *[""] * (len(LONGER) - 1))
+            continue
+        errors = (f"{figures[name]:+.1%}" for name in ("total_error", "total_error_by_length"))
+        counts = (f"{figures[name]:,.0f}" for name in ("moments", "customers", "expected", "came"))
+        table.add_row(days, *counts, *errors, f"{figures['coverage']:.1%}")
     return table
 
 

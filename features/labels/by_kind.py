@@ -20,7 +20,7 @@ from configs.errors import ConfigError, NotEnoughDataError
 from configs.settings import Settings, ValueOfContracts, naive_utc
 from features.labels.contract import contract_labels_as_of
 from features.labels.gaps import Gap, find_gaps
-from features.labels.inactivity import churned_column, labels_as_of
+from features.labels.inactivity import churned_column, labels_as_of, value_column, value_horizons
 from features.labels.value_sources import TABLES, add_value, value_source, without_looking
 from features.windows import SECONDS_A_DAY, timestamp
 
@@ -265,7 +265,9 @@ def _unknown_over_gaps(
         for days in churn.all_horizons
     }
     lost = [name for name, days in windows.items() if known.in_gap(table, as_of, days)]
-    lost += ["clv"] if any(known.in_gap(of, as_of, settings.clv.horizon_days) for of in value_from) else []
+    for days in value_horizons(settings.clv):
+        name = "clv" if days == settings.clv.horizon_days else value_column(days)
+        lost += [name] if any(known.in_gap(of, as_of, days) for of in value_from) else []
     return labels.mutate(**{name: ibis.null("float64") for name in lost}) if lost else labels
 
 

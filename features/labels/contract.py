@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 
 from configs.settings import Churn, Clv
 from features.contract_terms import with_terms
-from features.labels.inactivity import DAYS_A_YEAR, outcomes, with_contacted
+from features.labels.inactivity import DAYS_A_YEAR, outcomes, value_horizons, with_contacted
 from features.windows import (
     DAYS_A_MONTH,
     ENDLESS,
@@ -58,21 +58,30 @@ def contract_labels_as_of(
         ``active`` (bool): a contract was alive, as far as was known then; ``churned`` (0/1): all contracts
         ended in ``[as_of, as_of + horizon)`` at one time or another with none following within the grace, null if
         not active or not yet known; ``clv``: what contracts cost over the horizon, null if not yet known, or if a
-        contract alive then has no price; ``contacted``, see `features.labels.inactivity.with_contacted`; and
-        ``churned_<days>`` for every other horizon.
+        contract alive then has no price; ``clv_<days>`` the same over other horizons; ``contacted``, see
+        `features.labels.inactivity.with_contacted`; and ``churned_<days>`` for every other horizon.
     """
     recorded = contracts_recorded_by(subscriptions, recorded_until or data_until)
     alive = subscriptions_as_of(subscriptions, as_of)
     active = alive.filter(alive.alive).select("customer_id").distinct().mutate(active=True)
     rows = customers.select("customer_id").left_join(active, "customer_id").drop("customer_id_right")
     rows = rows.left_join(_leaves(recorded, as_of, churn.grace_days), "customer_id").drop("customer_id_right")
-    rows = rows.left_join(_value(recorded, as_of, clv), "customer_id").drop("customer_id_right")
-    value = ibis.ifelse(rows.unpriced.fill_null(False), ibis.null("float64"), rows.value.fill_null(0.0))
+    values = {}
+    for days in value_horizons(clv):
+        worth, unpriced = f"value_{days}", f"unpriced_{days}"
+        cost = _value(recorded, as_of, clv, days).rename({worth: "value", unpriced: "unpriced"})
+        rows = rows.left_join(cost, "customer_id").drop("customer_id_right")
+        values[days] = worth, unpriced
+    none = ibis.null("float64")
+    costs = {
+        days: ibis.ifelse(rows[unpriced].fill_null(False), none, rows[worth].fill_null(0.0))
+        for days, (worth, unpriced) in values.items()
+    }
 
     def left(days: int) -> ir.BooleanValue:
         return (rows.leaves_in < days).fill_null(False)
 
-    labels = outcomes(rows, left, value, as_of, data_until, churn, clv, churn.grace_days)
+    labels = outcomes(rows, left, costs, as_of, data_until, churn, clv, churn.grace_days)
     return with_contacted(labels, contacts, as_of, data_until, churn, recorded_until)
 
 
@@ -100,14 +109,14 @@ def _leaves(subscriptions: ir.Table, as_of: datetime, grace_days: int) -> ir.Tab
     return breaks.group_by("customer_id").agg(leaves_in=-days_before(breaks.end, as_of).max())
 
 
-def _value(subscriptions: ir.Table, as_of: datetime, clv: Clv) -> ir.Table:
+def _value(subscriptions: ir.Table, as_of: datetime, clv: Clv, horizon_days: int) -> ir.Table:
     """Price times months alive and not paused within the horizon, times margin, each instant discounted to the date.
 
     From day ``a`` to day ``b`` after it, at ``k = ln(1 + rate) / 365.25``, a price of 1 a day is worth the
     integral of ``exp(-k u)`` over ``[a, b]``: ``(exp(-k a) - exp(-k b)) / k``, or ``b - a`` if the rate is 0.
     """
     rows = _ends(subscriptions)
-    horizon = float(clv.horizon_days)
+    horizon = float(horizon_days)
     rows = rows.mutate(
         a=(-days_before(rows.begins_at, as_of)).clip(lower=0.0), b=(-days_before(rows.end, as_of)).clip(upper=horizon)
     )

@@ -11,7 +11,7 @@ contact need not have stayed without it, see `training.data.treatment`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import ibis
@@ -56,6 +56,7 @@ def labels_as_of(
     ibis.expr.types.Table
         ``active`` (bool): ordered within `activity_days` before; ``churned`` (0/1): ordered nothing within the
         horizon, null if not active or not yet known; ``clv``: net revenue over the horizon, null if not yet known;
+        ``clv_<days>`` the same over every other of `value_horizons`;
         ``contacted``, see `with_contacted`; and ``churned_<days>`` for every other horizon;
         ``returned_<days>`` (0/1) for every horizon: who had ordered, but was not active, ordered within it, null for
         all others or if not yet known.
@@ -64,21 +65,22 @@ def labels_as_of(
     rows = customers.select("customer_id")
     rows = rows.left_join(_active(orders, as_of, churn), "customer_id").drop("customer_id_right")
     rows = rows.left_join(_next_order(recorded, as_of), "customer_id").drop("customer_id_right")
-    rows = rows.left_join(_value(recorded, as_of, clv), "customer_id").drop("customer_id_right")
+    rows = rows.left_join(_values(recorded, as_of, clv), "customer_id").drop("customer_id_right")
     rows = rows.left_join(_ordered(orders, as_of), "customer_id").drop("customer_id_right")
 
     def silent(days: int) -> ir.BooleanValue:
         return ~(rows.comes_in < days).fill_null(False)
 
     lapsed = rows.ordered.fill_null(False) & ~rows.active.fill_null(False)
-    labels = outcomes(rows, silent, rows.value.fill_null(0.0), as_of, data_until, churn, clv, lapsed=lapsed)
+    values = {days: rows[value_column(days)].fill_null(0.0) for days in value_horizons(clv)}
+    labels = outcomes(rows, silent, values, as_of, data_until, churn, clv, lapsed=lapsed)
     return with_contacted(labels, contacts, as_of, data_until, churn, recorded_until)
 
 
 def outcomes(
     rows: ir.Table,
     left: Callable[[int], ir.BooleanValue],
-    value: ir.FloatingValue,
+    values: Mapping[int, ir.Value],
     as_of: datetime,
     data_until: datetime,
     churn: Churn,
@@ -92,8 +94,8 @@ def outcomes(
     ----------
     rows
         One row per customer, with ``active`` (null: no).
-    left, value
-        Of these rows: who has left within so many days, and what each brings over the horizon.
+    left, values
+        Of these rows: who has left within so many days, and what each brings over each of `value_horizons`.
     as_of, data_until, churn, clv
         See `labels_as_of`.
     grace_days
@@ -104,8 +106,8 @@ def outcomes(
     Returns
     -------
     ibis.expr.types.Table
-        ``customer_id, active, churned, clv`` and ``churned_<days>``, and with `lapsed` ``returned_<days>`` of all
-        horizons, see `labels_as_of`.
+        ``customer_id, active, churned, clv``, ``clv_<days>`` and ``churned_<days>``, and with `lapsed`
+        ``returned_<days>`` of all horizons, see `labels_as_of`.
     """
     active, none = rows.active.fill_null(False), ibis.null("float64")
 
@@ -122,7 +124,12 @@ def outcomes(
         "customer_id",
         active=active,
         churned=churned(churn.horizon_days),
-        clv=value if matured(as_of, clv.horizon_days, data_until) else none,
+        clv=values[clv.horizon_days] if matured(as_of, clv.horizon_days, data_until) else none,
+        **{
+            value_column(days): value if matured(as_of, days, data_until) else none
+            for days, value in values.items()
+            if days != clv.horizon_days
+        },
         **{churned_column(days): churned(days) for days in churn.all_horizons if days != churn.horizon_days},
         **returns,
     )
@@ -198,6 +205,20 @@ def churned_column(days: int | str) -> str:
     return f"churned_{days}"
 
 
+def value_column(days: int | str) -> str:
+    """The label column of the value over a horizon beside the main one.
+
+    >>> value_column(180)
+    'clv_180'
+    """
+    return f"clv_{days}"
+
+
+def value_horizons(clv: Clv) -> tuple[int, ...]:
+    """Every horizon that value is counted over, rising: steps within the main one, itself, and longer ones."""
+    return (*clv.step_horizons, clv.horizon_days, *clv.longer_horizons)
+
+
 def returned_column(days: int | str) -> str:
     """The label column of who returned within a horizon.
 
@@ -229,9 +250,15 @@ def _next_order(orders: ir.Table, as_of: datetime) -> ir.Table:
     return coming.group_by("customer_id").agg(comes_in=-days_before(coming.ordered_at, as_of).max())
 
 
-def _value(orders: ir.Table, as_of: datetime, clv: Clv) -> ir.Table:
-    """Net revenue times margin, each order discounted to the as-of date: ``amount * margin / (1 + rate) ** years``."""
-    coming = after(orders, "ordered_at", as_of, clv.horizon_days)
-    years = -days_before(coming.ordered_at, as_of) / DAYS_A_YEAR
+def _values(orders: ir.Table, as_of: datetime, clv: Clv) -> ir.Table:
+    """Net revenue times margin, each order discounted to the as-of date: ``amount * margin / (1 + rate) ** years``.
+
+    One column a horizon, ``clv_<days>``.
+    """
+    horizons = value_horizons(clv)
+    coming = after(orders, "ordered_at", as_of, max(horizons))
+    days_until = -days_before(coming.ordered_at, as_of)
+    years = days_until / DAYS_A_YEAR
     worth = coming.amount * clv.margin * (-(ibis.literal(1 + clv.annual_discount_rate).ln()) * years).exp()
-    return coming.group_by("customer_id").agg(value=worth.sum())
+    sums = {value_column(days): worth.sum(where=days_until < float(days)) for days in horizons}
+    return coming.group_by("customer_id").agg(**sums)

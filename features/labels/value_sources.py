@@ -21,6 +21,7 @@ INVOICED = 0.25
 PERIOD_MONTHS = (1, 3, 6, 12)
 TAX_PERCENT = (0, 27)
 MARKS = ["customer_id", "month", "tax"]
+VALUE = "clv"  # what all columns of value begin with
 TABLES: dict[ValueOfContracts, tuple[str, ...]] = {
     "fees": ("subscriptions",),
     "orders": ("orders",),
@@ -109,6 +110,8 @@ def marks(orders: ir.Table, prices: ir.Table) -> pd.DataFrame | None:
 
 def add_value(labels: ir.Table, other: ir.Table, add: bool) -> ir.Table:
     """Labels with the value of others for the same customers: added, unknown if either is; or in its place."""
-    rows = labels.left_join(other.select("customer_id", other_value=other.clv), "customer_id")
-    value = rows.clv + rows.other_value if add else rows.other_value
-    return rows.mutate(clv=value).select(*labels.columns)
+    named = {f"other_{name}": name for name in labels.columns if name.startswith(VALUE)}
+    others = other.select("customer_id", **{new: other[name] for new, name in named.items()})
+    rows = labels.left_join(others, "customer_id")
+    values = {name: rows[name] + rows[new] if add else rows[new] for new, name in named.items()}
+    return rows.mutate(**values).select(*labels.columns)

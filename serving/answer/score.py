@@ -20,8 +20,10 @@ from serving.answer import decide
 from serving.answer.campaign import campaign_decision
 from serving.answer.champion import Champions
 from serving.answer.event_time import event_days
+from serving.answer.longer import longer_values
 from serving.answer.reactivation import reactivations
 from training.model.bundle import Bundle
+from training.model.longer import Amounts
 from training.model.tiers import tier_edges, tiers
 
 Row = dict[str, Any]
@@ -107,7 +109,8 @@ def score(
     if champions.clv is not None and clv_matrix is not None:
         valued = ~is_booked(frame, settings.churn)
         valued_rows = [row for row, is_valued in zip(rows, valued, strict=True) if is_valued]
-        values = iter(_clv(champions.clv.bundle, clv_matrix[valued], valued_rows, settings, top_reasons))
+        known = (frame[valued], clv_matrix[valued], valued_rows)
+        values = iter(_clv(champions.clv.bundle, known, settings, top_reasons))
         clv = [next(values) if is_valued else None for is_valued in valued]
     stages = decide.stages(frame, settings.decisions.stages, settings.churn)
     returns = reactivations(champions.churn.bundle, frame, stages)
@@ -246,7 +249,11 @@ def _expected(event: str | None, days: float, as_of: pd.Timestamp) -> dict[str, 
     return {"event": event, "days": days, "at": iso(at.to_pydatetime())}
 
 
-def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, top_reasons: int) -> list[Prediction]:
+def _clv(
+    bundle: Bundle, known: tuple[pd.DataFrame, np.ndarray, list[Row]], settings: Settings, top_reasons: int
+) -> list[Prediction]:
+    """`known`: the rows as a frame, as a matrix, and as Python values."""
+    frame, matrix, rows = known
     if not rows:
         return []
     expected = _require_finite(bundle.predict(matrix), bundle.task)
@@ -259,6 +266,7 @@ def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings
         "horizon_days": bundle.horizon_days,
         "currency": settings.currency,
     }
+    further = longer_values(bundle, frame, matrix, Amounts(expected, low, high))
     percentiles, quantiles = bundle.percentile(expected).tolist(), _quantiles(bundle, expected, matrix)
     bodies = (
         {
@@ -267,12 +275,13 @@ def _clv(bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings
             "high": hi,
             "quantiles": at,
             **shared,
+            "by_horizon": by_horizon,
             "tier": tier,
             "percentile": percentile,
             "basis": basis,
         }
-        for e, lo, hi, at, tier, percentile in zip(
-            expected.tolist(), low.tolist(), high.tolist(), quantiles, of_tier, percentiles, strict=True
+        for e, lo, hi, at, by_horizon, tier, percentile in zip(
+            expected.tolist(), low.tolist(), high.tolist(), quantiles, further, of_tier, percentiles, strict=True
         )
     )
     return [

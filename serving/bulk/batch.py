@@ -29,6 +29,9 @@ from training.model.profit_range import COVERAGE, CampaignTotal
 
 CHUNK_ROWS = 2000
 _TIMESTAMP = pa.timestamp("us", tz="UTC")
+_AMOUNTS = pa.struct(
+    [("expected", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("basis", pa.string())]
+)
 SCHEMA = pa.schema(
     [
         ("prediction_id", pa.string()),
@@ -47,6 +50,7 @@ SCHEMA = pa.schema(
         ("q10", pa.float64()),
         ("q50", pa.float64()),
         ("q90", pa.float64()),
+        ("clv_by_horizon", pa.map_(pa.string(), _AMOUNTS)),
         ("clv_percentile", pa.int64()),
         ("tier", pa.string()),
         ("stage", pa.string()),
@@ -224,6 +228,7 @@ def _parquet_row(answer: dict[str, Any]) -> dict[str, Any]:
         "event_expected_at": pd.Timestamp(expected["at"]) if expected and expected["at"] else None,
         "reactivation": answer["reactivation"]["probability"] if answer["reactivation"] else None,
         "churn_percentile": churn["percentile"] if churn else None,
+        "clv_by_horizon": list(((answer["clv"] or {}).get("by_horizon") or {}).items()) or None,
         "clv_percentile": answer["clv"]["percentile"] if answer["clv"] else None,
         **{f"q{percent}": amount for percent, amount in _quantiles(answer).items()},
         "reasons": [reason["text"] for reason in answer["reasons"]],

@@ -22,6 +22,7 @@ from training.fit import assembly, search
 from training.fit.assembly import FittedModels
 from training.fit.reactivation import with_reactivation
 from training.fit.small_data import fit_small_data, rows_asked_about
+from training.fit.value.longer import with_longer_values
 from training.model.bundle import Bundle, Task
 
 OnProgress = Callable[[str, int, int], None]
@@ -77,13 +78,18 @@ def search_and_fit(
     why = "" if data.by == "customer_part" else "; ".join(shortened(plan, data, settings))  # its bundles say it
     facts = {"why": why, "contest": list(result.contest)}
     models = FittedModels(plan, result, judged, assembly.with_facts(final, **facts))
-    return with_reactivation(models, settings, workspace)
+    return _told_further(models, data, settings, workspace)
+
+
+def _told_further(models: FittedModels, data: Dataset, settings: Settings, workspace: Workspace) -> FittedModels:
+    """The models with what they tell beside the main forecast."""
+    return with_longer_values(with_reactivation(models, settings, workspace), data, settings, workspace)
 
 
 def fit_prior(settings: Settings, workspace: Workspace, data: Dataset, why: str) -> FittedModels:
     """Fit a prior alone, see `training.fit.small_data`; `why`: why no trees answer, for people."""
     models = fit_small_data(settings, data, plan_if_any(data, settings), rows_of_stayers(workspace), why)
-    return with_reactivation(models, settings, workspace)
+    return _told_further(models, data, settings, workspace)
 
 
 def prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[search.FoldData]]:

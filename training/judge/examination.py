@@ -64,6 +64,8 @@ class Examination:
     reactivation
         Churn by inactivity: how the chance of return did on lapsed customers, by days, see
         `training.fit.reactivation.examine_returns`.
+    longer
+        Value: what forecasts of longer horizons showed at past moments, by days, see `training.fit.value.longer`.
     """
 
     rows: pd.DataFrame
@@ -76,6 +78,7 @@ class Examination:
     horizons: dict[str, dict[str, float]] = field(default_factory=dict)
     untreated: dict[str, dict[str, float]] = field(default_factory=dict)
     reactivation: dict[str, dict[str, float]] = field(default_factory=dict)
+    longer: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As values that JSON can hold; NaN becomes None."""
@@ -90,6 +93,7 @@ class Examination:
             "slices": slices,
             "horizons": {days: _finite_or_none(metrics) for days, metrics in self.horizons.items()},
             "untreated": {name: _finite_or_none(metrics) for name, metrics in self.untreated.items()},
+            "longer": self.longer,
             "reactivation": {days: _finite_or_none(metrics) for days, metrics in self.reactivation.items()},
         }
 

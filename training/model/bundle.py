@@ -18,10 +18,10 @@ import pandas as pd
 from scipy.special import expit
 
 from configs.errors import RegistryError
-from training.json_tuples import lists_to_tuples
 from training.model.calibration import Affine
 from training.model.explanation import Link, effects, link
-from training.model.intervals import LEVELS, Interval, known_days
+from training.model.intervals import LEVELS, Interval, known_days, load_interval
+from training.model.longer import Amounts, LongerValue
 from training.model.survival import Curve, median_days, survival_curve
 from training.priors.expectation import COLUMNS as RETURN_COLUMNS
 from training.priors.prior import Prior
@@ -132,6 +132,8 @@ class Bundle:
     returns
         Churn by inactivity: the chance that a lapsed customer orders again, one model a horizon, of the columns
         ``RETURN_COLUMNS``; empty: none is held.
+    longer
+        Value within longer horizons; None: none is held, ``info`` says why.
     basis
         What the prediction rests on: trees (``model``), trees that correct a prior (``hybrid``), or a ``prior`` alone.
     full_season
@@ -153,6 +155,7 @@ class Bundle:
     event: Event = "order"
     steps: tuple[HorizonModel, ...] = ()
     returns: tuple[HorizonModel, ...] = ()
+    longer: LongerValue | None = None
     basis: Basis = "model"
     full_season: bool = True
 
@@ -241,6 +244,16 @@ class Bundle:
             raise RegistryError(f"the {self.task} model holds no interval")
         return self.interval(expected, known_days(matrix, self.features))
 
+    def longer_values(self, frame: pd.DataFrame, matrix: np.ndarray, main: Amounts) -> dict[int, Amounts]:
+        """Value within each longer horizon by days, none smaller than a nearer one; empty: none is held.
+
+        `frame` and `matrix`: rows and their encoding; `main`: their forecast of the main horizon.
+        """
+        if self.longer is None:
+            return {}
+        x = encode(frame, self.longer.growth.columns, {})
+        return self.longer(x, main, known_days(matrix, self.features))
+
     def value_quantiles(self, expected: np.ndarray, matrix: np.ndarray) -> dict[int, np.ndarray]:
         """Quantiles of a value by percent, ``10, 50, 90``, rising, shape (n,) each; empty: the model learned none."""
         at = self.interval.at_levels(expected, known_days(matrix, self.features)) if self.interval else None
@@ -275,6 +288,7 @@ class Bundle:
             "event": self.event,
             "steps": [{"days": s.days, **_score_content(s.score)} for s in self.steps],
             "returns": [{"days": s.days, **_score_content(s.score)} for s in self.returns],
+            "longer": self.longer.to_dict() if self.longer else None,
             "features": self.features,
             "categories": self.categories,
             "schema_hash": self.schema_hash,
@@ -316,7 +330,7 @@ def load(folder: Path) -> Bundle:
         schema_hash=content["schema_hash"],
         horizon_days=content["horizon_days"],
         trained_through=content["trained_through"],
-        interval=_load_interval(content["interval"]),
+        interval=load_interval(content["interval"]) if content["interval"] else None,
         quantiles=tuple(content["quantiles"]),
         reference=pd.read_parquet(folder / "reference.parquet"),
         info=content["info"],
@@ -325,6 +339,7 @@ def load(folder: Path) -> Bundle:
         event=content["event"],
         steps=tuple(HorizonModel(s["days"], _load_score(folder, s)) for s in content["steps"]),
         returns=tuple(HorizonModel(s["days"], _load_score(folder, s)) for s in content.get("returns", [])),
+        longer=LongerValue.from_dict(content["longer"]) if content.get("longer") else None,
     )
 
 
@@ -378,10 +393,3 @@ def _score_content(score: Score) -> dict[str, Any]:
 def _load_score(folder: Path, content: dict[str, Any]) -> Score:
     booster = lgb.Booster(model_file=str(folder / f"{content['name']}.txt")) if content["trees"] else None
     return Score(content["name"], booster, Affine(**content["affine"]), load_prior(content["prior"]))
-
-
-def _load_interval(content: dict[str, Any] | None) -> Interval | None:
-    if content is None:
-        return None
-    newcomers = _load_interval(content["newcomers"])
-    return Interval(**{**lists_to_tuples(content), "newcomers": newcomers})

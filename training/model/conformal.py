@@ -66,6 +66,7 @@ def fit_intervals(
     allowance: float = 0.0,
     tier_edges: Sequence[float] = (),
     min_rows: int = MIN_PER_BIN,
+    least_spread: float = 0.0,
 ) -> Interval:
     """Learn the interval of all, and that of new customers apart where at least 50 were seen; fewer share that of all.
 
@@ -79,9 +80,11 @@ def fit_intervals(
         How far ahead the forecasts look.
     coverage, allowance, tier_edges, min_rows
         See `fit_interval`.
+    least_spread
+        How unsure the level is known to be otherwise, see `level_spread`.
     """
     expected, actual, known = seen.expected, seen.actual, seen.known_days
-    spread = level_spread(expected, actual, seen.days, horizon_days)
+    spread = max(level_spread(expected, actual, seen.days, horizon_days), least_spread)
     alike = rows_alike(expected, actual, seen.customers)
 
     def fit(part: np.ndarray) -> Interval:

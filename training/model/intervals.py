@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from training.json_tuples import lists_to_tuples
 
 KNOWN = ("tenure_days", "subscribed_days")
 LEVELS = (0.1, 0.5, 0.9)
@@ -103,3 +106,9 @@ def known_days(matrix: np.ndarray, features: Sequence[str]) -> np.ndarray | None
     """Since when each customer has been known, in days, shape (n,); None where the data does not tell."""
     places = [features.index(name) for name in KNOWN if name in features]
     return matrix[:, places[0]] if places else None
+
+
+def load_interval(content: Mapping[str, Any]) -> Interval:
+    """An interval from its fields as JSON gives them back."""
+    newcomers = load_interval(content["newcomers"]) if content["newcomers"] else None
+    return Interval(**{**lists_to_tuples(content), "newcomers": newcomers})

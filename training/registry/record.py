@@ -19,6 +19,7 @@ from training.data.split import AsOfs, Plan
 from training.fit.assembly import FittedModels
 from training.fit.recipe import population, search_facts
 from training.fit.search import SearchResult, history
+from training.fit.value.longer import longer_metrics
 from training.judge import campaign_backtest, gates, plots
 from training.judge.examination import HEADLINE, Examination
 from training.model.bundle import Bundle, Task
@@ -135,7 +136,7 @@ def _record_examination(
         for days, metrics in examination.horizons.items()
         for name, value in metrics.items()
     }
-    run.metrics({**examination.model, **baseline, **horizons, **searched})
+    run.metrics({**examination.model, **baseline, **horizons, **longer_metrics(examination.longer), **searched})
     run.document(examination.to_dict(), "evaluation.json")
     assert models.judged is not None  # noqa: S101 - an examination is of a judged model
     if models.judged.task == "churn":

@@ -71,6 +71,21 @@ class ReactivationPart(StrictModel):
     basis: Annotated[str, Field(description="What it rests on, in words.")]
 
 
+class LongerValuePart(StrictModel):
+    """What the customer will bring within a longer horizon, all of the shorter ones included."""
+
+    expected: Annotated[float, Field(description="Expected net revenue, or orders; never falls with the horizon.")]
+    low: Annotated[float, Field(description="Lower end of the interval, of the same coverage.")]
+    high: Annotated[float, Field(description="Upper end of the interval.")]
+    basis: Annotated[
+        Literal["examined", "unexamined"],
+        Field(
+            description="`examined`: the interval rests on past moments whose outcome of that length is known; "
+            "`unexamined`: the history is too short for that, and the interval rests on what the model itself draws."
+        ),
+    ]
+
+
 class ClvPart(StrictModel):
     """What the customer will bring."""
 
@@ -90,6 +105,10 @@ class ClvPart(StrictModel):
     ]
     horizon_days: Annotated[int, Field(gt=0)]
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217; XXX: orders, not money.")]
+    by_horizon: Annotated[
+        dict[str, LongerValuePart] | None,
+        Field(description="By days of each horizon of `clv.longer_days`; null for a model that holds none."),
+    ]
     tier: Literal["diamond", "gold", "silver", "bronze"]
     percentile: Percentile
     basis: BasisPart

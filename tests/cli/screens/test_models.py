@@ -37,6 +37,27 @@ def test_the_return_of_lapsed_customers_stands_beside_what_came(printed: Printed
     assert "Return" not in printed(training_screen({"churn": EXAMINED | {"reactivation": {}}}))
 
 
+def test_value_within_longer_horizons_stands_beside_what_came(printed: Printed) -> None:
+    figures = {
+        "basis": "examined",
+        "level": 0.1,
+        "moments": 2.0,
+        "customers": 900.0,
+        "expected": 1234.5,
+        "came": 1300.0,
+    }
+    figures |= {"total_error": -0.05, "total_error_by_length": 0.21, "coverage": 0.913}
+    longer = {"180": figures, "365": {"basis": "unexamined", "level": 0.1, "moments": 0, "customers": 0}}
+    value = EXAMINED | {"version": "clv/3", "model": {}, "baseline": {}}
+    text = printed(training_screen({"clv": value | {"longer": longer}}))
+    assert "180 2 900 1,234 1,300 -5.0% +21.0% 91.3%" in text
+    assert "365 none yet" in text
+    assert "staycast features" in printed(
+        training_screen({"clv": value | {"longer": {"left_out": "`staycast features`"}}})
+    )
+    assert "longer" not in printed(training_screen({"clv": value | {"longer": {}}}))
+
+
 PASSED = {"text": "AUC 0.86 is at least 0.6", "passed": True}
 FAILED = {"text": "log loss 0.4 is not below 0.3", "passed": False}
 DOUBT = {"text": "AUC 0.61, by chance perhaps", "passed": True, "verdict": "cannot tell"}

@@ -75,7 +75,7 @@ def test_a_contract_that_ends_on_the_day_is_there_and_leaves_and_one_that_begins
         ("b", "begins", "2024-07-01", None, None, None, "basic", 10.0),
     )
     raw["customers"]["signed_up_at"] = pd.Timestamp("2024-01-01", tz="UTC")
-    label = labels(opened, raw, business, AS_OF, datetime(2024, 8, 14))
+    label = labels(opened, mixed, business, AS_OF, datetime(2024, 8, 14))
     assert label.loc[["ends", "begins"], "active"].tolist() == [True, False]
     assert label.loc["ends", "churned"] == 1.0 and np.isnan(label.loc["begins", "churned"])
     assert label.loc["ends", "clv"] == 0.0 and label.loc["begins", "clv"] > 0
@@ -145,6 +145,12 @@ def test_with_orders_beside_contracts_value_is_what_was_ordered_beside_the_fees(
     rows = labels(opened, mixed, business, AS_OF, datetime(2024, 8, 14))
     fees = labels(opened, contracts, business, AS_OF, datetime(2024, 8, 14))["clv"]
     assert (rows["clv"] - fees).round(9).to_dict() == {"ann": 9.0, "bob": 0.0, "cat": 0.0, "dan": 0.0}
+    longer = business.model_copy(update={"clv": business.clv.model_copy(update={"horizon_days": 45})})
+    apart, alone = (labels(opened, mixed, of, AS_OF, datetime(2024, 8, 15)) for of in (business, longer))
+    told = business.model_copy(update={"clv": business.clv.model_copy(update={"longer_days": (45,)})})
+    beside = labels(opened, mixed, told, AS_OF, datetime(2024, 8, 15))
+    assert beside["clv_45"].to_dict() == alone["clv"].to_dict()
+    assert beside["clv"].to_dict() == apart["clv"].to_dict()
     assert rows.loc["dan", "churned"] == 1.0
     ann = features(mixed, AS_OF).loc["ann"]
     assert (ann["orders_total"], ann["contracts_active"]) == (1, 1)

@@ -27,6 +27,18 @@ def labels(
     )
 
 
+def test_value_within_steps_and_longer_horizons_is_that_of_a_main_horizon_so_long_and_known_once_it_has_passed(
+    opened: Opened, shop, settings: Settings
+) -> None:
+    until, lengths = datetime(2024, 4, 1), (30, 45, 60)
+    rows = labels(opened, shop, settings, FEBRUARY, until, horizon_days=45, longer_days=(60, 90), margin=0.5)
+    for days, name in zip(lengths, ("clv_30", "clv", "clv_60"), strict=True):
+        alone = labels(opened, shop, settings, FEBRUARY, until, horizon_days=days, longer_days=(), margin=0.5)
+        assert rows[name].to_dict() == alone["clv"].to_dict(), name
+    assert rows["clv_90"].isna().all()
+    assert "clv_20" not in rows
+
+
 def test_who_ordered_within_the_horizon_stayed_and_the_other_left(opened: Opened, shop, settings: Settings) -> None:
     rows = labels(opened, shop, settings, datetime(2024, 3, 1), datetime(2024, 4, 1))
     assert rows["active"].to_dict() == {"ann": True, "bob": True, "new": False}

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.model.bundle import _load_interval
-from training.model.intervals import Interval
+from training.model.intervals import Interval, load_interval
 
 OLDER = {
     "coverage": 0.9,
@@ -73,7 +72,7 @@ def test_an_expected_value_on_an_edge_belongs_to_the_bin_below_as_to_the_tier_be
 
 
 def test_an_interval_of_an_older_model_answers_as_before_and_has_no_quantiles() -> None:
-    older = _load_interval(OLDER)
+    older = load_interval(OLDER)
     assert older is not None
     low, high = older(np.array([0.0, 10.0, 100.0]))
     assert low.tolist() == pytest.approx([0.0, 0.4 * 0.95, 49.0 * 0.95])
@@ -83,4 +82,4 @@ def test_an_interval_of_an_older_model_answers_as_before_and_has_no_quantiles() 
 
 def test_an_interval_is_read_as_it_was_written() -> None:
     both = replace(one_bin(0.0, 1.0), newcomers=one_bin(0.0, 3.0), new_days=60.0)
-    assert _load_interval(json.loads(json.dumps(asdict(both)))) == both
+    assert load_interval(json.loads(json.dumps(asdict(both)))) == both
