@@ -49,6 +49,8 @@ def test_evaluation_repeats_what_training_recorded(lived: Workspace, staycast: R
         recorded = lived.last(f"train {task}")
         assert recorded is not None
         assert again[task]["model"] == pytest.approx(recorded["model"], rel=1e-9)
+    assert list(again["clv"]["longer"]) == ["180", "365"]
+    assert again["clv"]["longer"] == recorded["longer"]
 
 
 def test_a_second_run_reuses_everything_and_says_so(copied: Workspace, staycast: Run) -> None:
@@ -66,6 +68,8 @@ def test_scores_hold_every_customer_known_at_the_newest_moment(lived: Workspace)
     assert scores["probability"].dropna().between(0, 1).all()
     assert (scores["low"] <= scores["expected"]).all()
     assert (scores["expected"] <= scores["high"]).all()
+    year = pd.Series([dict(of_customer)["365"]["expected"] for of_customer in scores["clv_by_horizon"]], scores.index)
+    assert (year >= scores["expected"]).all()
 
 
 def test_every_report_is_written_and_attached_to_its_run(lived: Workspace) -> None:

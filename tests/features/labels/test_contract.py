@@ -75,7 +75,7 @@ def test_a_contract_that_ends_on_the_day_is_there_and_leaves_and_one_that_begins
         ("b", "begins", "2024-07-01", None, None, None, "basic", 10.0),
     )
     raw["customers"]["signed_up_at"] = pd.Timestamp("2024-01-01", tz="UTC")
-    label = labels(opened, mixed, business, AS_OF, datetime(2024, 8, 14))
+    label = labels(opened, raw, business, AS_OF, datetime(2024, 8, 14))
     assert label.loc[["ends", "begins"], "active"].tolist() == [True, False]
     assert label.loc["ends", "churned"] == 1.0 and np.isnan(label.loc["begins", "churned"])
     assert label.loc["ends", "clv"] == 0.0 and label.loc["begins", "clv"] > 0

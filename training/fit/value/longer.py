@@ -85,7 +85,7 @@ def with_longer_values(models: FittedModels, data: Dataset, settings: Settings, 
     growth = growth_at(newest, rows, labels, settings)
     if growth is None:
         return _without(models, NO_LAW)
-    past = _past(models, data, rows, labels, settings)
+    past = _past(models, replace(data, by="as_of"), rows, labels, settings)
     longer, facts = learn_longer(models.final, growth, past, rows[rows["as_of"] == newest], settings)
     return replace(models, final=replace(with_facts(models.final, longer=facts), longer=longer))
 
