@@ -23,6 +23,12 @@ END = pd.Timestamp("2025-07-01")  # where simulated histories end
 FLAT = (1.0,) * 12
 CHRISTMAS = (0.7, 0.7, 0.8, 0.8, 0.8, 0.7, 0.6, 0.6, 0.9, 1.2, 2.2, 2.8)
 SUMMER = (0.3, 0.5, 1.0, 1.8, 2.2, 1.8, 1.2, 0.9, 0.8, 0.6, 0.4, 0.3)
+SLUMP = (1.1, 1.1, 1.1, 1.1, 1.1, 1.0, 0.5, 0.5, 1.1, 1.1, 1.1, 1.2)
+SKI = (2.2, 1.8, 1.0, 0.4, 0.2, 0.2, 0.2, 0.3, 0.6, 1.2, 2.0, 2.4)
+RAMADAN = (  # 2020 to 2025, first and last days
+    ("2020-04-24", "2020-05-23"), ("2021-04-13", "2021-05-12"), ("2022-04-02", "2022-05-01"),
+    ("2023-03-23", "2023-04-20"), ("2024-03-11", "2024-04-09"), ("2025-03-01", "2025-03-29"),
+)  # fmt: skip
 DAYS_A_MONTH = 30.4375
 
 
@@ -44,6 +50,8 @@ class Shop:
         Before leaving, orders become rarer over so long.
     season
         Weight of each month of the year.
+    feast, feast_days
+        What rates are multiplied with on the days of a feast, and its first and last days.
     existing
         Share of the customers who are there from the first day; the others arrive.
     growth
@@ -64,6 +72,8 @@ class Shop:
     stays_months: float = 12.0
     fades_months: float = 0.0
     season: tuple[float, ...] = FLAT
+    feast: float = 1.0
+    feast_days: tuple[tuple[str, str], ...] = ()
     existing: float = 0.4
     growth: float = 1.0
     shock: float = 1.0
@@ -112,8 +122,11 @@ def _arrivals(law: Shop, customers: int, days: int, rng: np.random.Generator) ->
 def _clock(law: Shop, start: pd.Timestamp, days: int) -> tuple[np.ndarray, np.ndarray]:
     """Calendar days from 60 before the start to the end, and the business's own time at each."""
     calendar = np.arange(-60, days + 1)
-    month = (start + pd.to_timedelta(calendar, unit="D")).month.to_numpy() - 1
+    dates = start + pd.to_timedelta(calendar, unit="D")
+    month = dates.month.to_numpy() - 1
     weight = np.asarray(law.season)[month] * np.where(calendar > days * 2 / 3, law.shock, 1.0)
+    for first, last in law.feast_days:
+        weight = np.where((dates >= first) & (dates <= last), weight * law.feast, weight)
     return calendar.astype(float), np.concatenate([[0.0], np.cumsum(weight[:-1])])
 
 

@@ -1,7 +1,7 @@
 """The season: what came a year ago in the days that are ahead now. Unknown of who had not ordered yet by then.
 
-Two columns are of the whole business, the same for all customers of one moment: what the same time of earlier years
-tells of the days ahead. No rows of a customer tell them; `features.seasons` computes them, and puts them in.
+The last columns are of the whole business, the same for all customers of one moment: what the same time of earlier
+years tells of the days ahead. No rows of a customer tell them; `features.seasons` computes them, and puts them in.
 """
 
 from __future__ import annotations
@@ -47,7 +47,27 @@ def season_value(customers: ir.Table) -> ir.Value:
     return ibis.literal(0.0)
 
 
+@column(
+    "season", "At this time of the year the days ahead usually bring {value:level} than those of a year", NOTHING_KNOWN
+)
+def season_value_year(customers: ir.Table) -> ir.Value:
+    """Season of the days ahead: logarithm of their usual revenue to that of a whole year; 0 where none is known."""
+    return ibis.literal(0.0)
+
+
 @column("season", "At this time of the year falling silent is usually {value:level} likely", NOTHING_KNOWN)
 def season_silence(customers: ir.Table) -> ir.Value:
     """Season of falling silent: its usual log-odds less those of other times; 0 where none is known."""
+    return ibis.literal(0.0)
+
+
+@column("season", "At this time of the year silence lasts on to the second horizon {value:level} likely", NOTHING_KNOWN)
+def season_silence_second(customers: ir.Table) -> ir.Value:
+    """Season of silence that lasts to the horizon next to the main one: usual log-odds less those of other times."""
+    return ibis.literal(0.0)
+
+
+@column("season", "At this time of the year silence lasts on to the third horizon {value:level} likely", NOTHING_KNOWN)
+def season_silence_third(customers: ir.Table) -> ir.Value:
+    """Season of silence that lasts to the horizon after that: usual log-odds less those of other times."""
     return ibis.literal(0.0)

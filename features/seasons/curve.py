@@ -21,8 +21,9 @@ import pandas as pd
 
 from configs.settings import Settings
 from features.labels.by_kind import Knowledge
+from features.labels.horizons import neighbour_pairs
 from features.labels.value_sources import TABLES
-from features.schema import SEASON_COLUMNS
+from features.schema import SEASON_COLUMNS, SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, SEASON_YEAR
 from features.seasons.events import Events
 from features.seasons.history import (
     TRAILING_DAYS,
@@ -30,6 +31,7 @@ from features.seasons.history import (
     comes_late,
     midnight,
     read_history,
+    revenue_levels,
     silence_levels,
     value_levels,
 )
@@ -38,7 +40,11 @@ from features.seasons.index import LARGEST, MIN_HISTORY_DAYS, Levels, learn_seas
 SEASON_FILE = "season.json"
 DAYS_AHEAD = 400
 DIGITS = 6
-VALUE, SILENCE = SEASON_COLUMNS
+YEAR_DAYS = 365
+VALUE, SILENCE = SEASON_VALUE, SEASON_SILENCE
+# What the days ahead are compared with: by the level that is learned from, and by the column.
+LEVEL_DAYS = {VALUE: TRAILING_DAYS, SEASON_YEAR: 0}
+COLUMN_DAYS = {VALUE: TRAILING_DAYS, SEASON_YEAR: YEAR_DAYS}
 
 
 @dataclass(frozen=True)
@@ -141,11 +147,11 @@ def season_curve(
         place = np.arange((begins - midnights[0]).days, (ends - midnights[0]).days)
         for name, own in levels.items():
             days = place + (midnights[0] - newest.first).days
-            effects = events.effects(history.revenue, known - _waits(knowledge)) if name == VALUE else {}
-            spans = TRAILING_DAYS, settings.clv.horizon_days
-            quiet = events.exposure(effects, np.arange(len(own.values)), *spans)
+            effects = events.effects(history.revenue, known - _waits(knowledge)) if name in COLUMN_DAYS else {}
+            ahead = settings.clv.horizon_days
+            quiet = events.exposure(effects, np.arange(len(own.values)), LEVEL_DAYS.get(name, 0), ahead)
             season = learn_season(replace(own, values=own.values - quiet), known)
-            index = season.index(days) + events.exposure(effects, days, *spans)
+            index = season.index(days) + events.exposure(effects, days, COLUMN_DAYS.get(name, 0), ahead)
             columns[name][place] = np.clip(index, -LARGEST, LARGEST).round(DIGITS)
             weights[name] = round(season.weight, DIGITS)
     learned = {name: values.tolist() for name, values in columns.items() if values.any()}
@@ -162,8 +168,12 @@ def _levels(history: History, knowledge: Knowledge, settings: Settings) -> dict[
     churn, out = settings.churn, dict[str, Levels]()
     if settings.clv.forecast and TABLES[knowledge.value_from] == ("orders",):
         out[VALUE] = value_levels(history, settings.clv.horizon_days)
+        out[SEASON_YEAR] = revenue_levels(history, settings.clv.horizon_days)
     if churn.kind == "inactivity":
         out[SILENCE] = silence_levels(history, churn.horizon_days, churn.activity_days)
+        steps = neighbour_pairs(churn.horizon_days, churn.all_horizons)
+        for name, (days, near) in zip(SEASON_STEPS, steps, strict=False):
+            out[name] = silence_levels(history, days, churn.activity_days, near)
     return {name: replace(own, ahead_days=own.ahead_days + _waits(knowledge)) for name, own in out.items()}
 
 

@@ -123,18 +123,57 @@ def value_levels(history: History, horizon_days: int) -> Levels:
     return Levels(np.where(enough, logs, np.nan), noise, horizon_days)
 
 
-def silence_levels(history: History, horizon_days: int, activity_days: int) -> Levels:
-    """Log-odds that a customer active at the day orders nothing in the days ahead; of few customers it is none."""
+def revenue_levels(history: History, horizon_days: int) -> Levels:
+    """Logarithm of net revenue a day ahead, of all customers; its trend over the years is to be taken out."""
+    rows, days = history.orders, history.days
+    day = rows["day"].to_numpy(np.int64)
+    amount, squares, orders = (
+        _over_windows(day - horizon_days + 1, day, rows[c].to_numpy(np.float64), days)
+        for c in ("amount", "squares", "orders")
+    )
+    there = (orders >= LEAST_ORDERS) & (amount > 0) & _complete(history, 0, horizon_days)
+    safe = np.where(there, amount, 1.0)
+    logs, noise = np.log(safe / horizon_days), np.where(there, np.maximum(squares, 0.0) / safe**2, 0.0)
+    return Levels(np.where(there, logs, np.nan), noise, horizon_days, has_trend=True)
+
+
+def silence_levels(history: History, horizon_days: int, activity_days: int, near_days: int | None = None) -> Levels:
+    """Log-odds that a customer active at the day orders nothing in the days ahead; of few customers it is none.
+
+    With a neighbouring horizon: the log-odds of those of whom it leaves that open, see `training.model.survival`.
+    """
+    if near_days is not None:
+        return _step_levels(history, horizon_days, near_days, activity_days)
+    active, stayed, complete = _counts(history, horizon_days, activity_days)
+    return _log_odds(active - stayed, stayed, complete, horizon_days)
+
+
+def _step_levels(history: History, days: int, near_days: int, activity_days: int) -> Levels:
+    """The step from a horizon to the next: of those without an order until the nearer one, or with one if inwards."""
+    active, stayed, complete = _counts(history, days, activity_days)
+    _, stayed_near, complete_near = _counts(history, near_days, activity_days)
+    if days > near_days:
+        silent, others = active - stayed, stayed - stayed_near
+    else:
+        silent, others = stayed_near - stayed, stayed
+    return _log_odds(silent, others, complete & complete_near, max(days, near_days))
+
+
+def _counts(history: History, horizon_days: int, activity_days: int) -> tuple[Array, Array, npt.NDArray[np.bool_]]:
+    """By day: active customers, those of them who order in the days ahead, and whether all of these days are there."""
     rows, days = history.steps, history.days
     day, weight = rows["day"].to_numpy(np.int64), rows["customers"].to_numpy(np.float64)
     following = rows["next"].fillna(days + horizon_days + activity_days).to_numpy(np.int64)
     last = np.minimum(following, day + activity_days)
     active = _over_windows(day + 1, last, weight, days)
     stayed = _over_windows(np.maximum(day + 1, following - horizon_days + 1), last, weight, days)
-    left = active - stayed
-    enough = _complete(history, activity_days, horizon_days) & (np.minimum(left, stayed) >= LEAST_ORDERS)
+    return active, stayed, _complete(history, activity_days, horizon_days)
+
+
+def _log_odds(left: Array, stayed: Array, complete: npt.NDArray[np.bool_], ahead_days: int) -> Levels:
+    enough = complete & (np.minimum(left, stayed) >= LEAST_ORDERS)
     left, stayed = np.where(enough, left, 1.0), np.where(enough, stayed, 1.0)
-    return Levels(np.where(enough, np.log(left / stayed), np.nan), 1 / left + 1 / stayed, horizon_days)
+    return Levels(np.where(enough, np.log(left / stayed), np.nan), 1 / left + 1 / stayed, ahead_days)
 
 
 def _over_windows(begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], weight: Array, days: int) -> Array:

@@ -39,11 +39,14 @@ class Levels:
         Its variance by chance alone, shape (days,).
     ahead_days
         How many days ahead it looks: from this many days later on it is known.
+    has_trend
+        Whether growth from year to year is taken out of it.
     """
 
     values: Array
     noise: Array
     ahead_days: int
+    has_trend: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,18 @@ def learn_season(levels: Levels, known: int) -> Season:
     [0.0]
     """
     values = levels.values[: max(known - levels.ahead_days + 1, 0)]
-    deviations = _deviations(values)
+    deviations = _deviations(_without_trend(values) if levels.has_trend else values)
     if known < MIN_HISTORY_DAYS:
         return Season(deviations, 0.0)
     return Season(deviations, _weight(deviations, levels.noise[: len(values)], levels.ahead_days))
+
+
+def _without_trend(values: Array) -> Array:
+    """Values less the growth of a day, which is the mean of all steps from a day to the same day a year later."""
+    steps = values[YEAR_DAYS:] - values[:-YEAR_DAYS]
+    steps = steps[np.isfinite(steps)]
+    growth = float(steps.mean()) / YEAR_DAYS if len(steps) else 0.0
+    return values - growth * np.arange(len(values))
 
 
 def _deviations(values: Array) -> Array:

@@ -16,6 +16,7 @@ from configs.settings import Minimum, Settings
 from configs.workspace import Workspace
 from features.labels.inactivity import CONTACTED, churned_column
 from features.schema import FeatureSchema, load_schema
+from training.data.early_seasons import with_early_seasons
 from training.model.bundle import Task, encode
 
 LABEL = {"churn": "churned", "clv": "clv"}
@@ -62,8 +63,11 @@ class Dataset:
         return self.frame[self.frame[self.by].isin(list(as_ofs))].reset_index(drop=True)
 
     def training_rows(self, as_ofs: Iterable[Any], weight: str = WEIGHT) -> pd.DataFrame:
-        """As `at`, without the rows that shall not be learned from: those of weight 0 in a column, where it exists."""
-        rows = self.at(as_ofs)
+        """As `at`, without the rows that shall not be learned from: those of weight 0 in a column, where it exists.
+
+        Moments at which no season was known have that of later ones, see `training.data.early_seasons`.
+        """
+        rows = with_early_seasons(self.at(as_ofs))
         return rows[rows[weight] > 0].reset_index(drop=True) if weight in rows else rows
 
     def newest(self, as_ofs: Iterable[Any]) -> pd.DataFrame:

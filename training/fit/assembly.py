@@ -28,8 +28,8 @@ from training.fit.boosters import (
 from training.fit.distributed import Trainer, make_trainer
 from training.fit.folds import FoldData, blocks_of
 from training.fit.horizons import fit_horizons
+from training.fit.level.season import has_season, season_params
 from training.fit.search import SearchResult
-from training.fit.season import has_season, season_strength
 from training.model.bundle import Bundle, Score, Task, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import known_days
@@ -72,8 +72,8 @@ def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[
         matrix = encoder(rows)
         linear = linear_of(matrix, encoder, data.task)
         folds_data.append(FoldData(matrix, encoder(valid), encoder, block, expectation, linear, valid[KEYS]))
-    season = season_strength(data, {v for f in folds for v in (*f.train, f.valid)}, settings)
-    return [replace(fold, season=season) for fold in folds_data]
+    season = season_params(data, {v for f in folds for v in (*f.train, f.valid)}, settings)
+    return [replace(fold, season_params=season) for fold in folds_data]
 
 
 def _expectation(

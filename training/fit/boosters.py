@@ -18,7 +18,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from features.schema import SEASON_COLUMNS
+from features.schema import SEASON_COLUMNS, SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, SEASON_YEAR
 from training.data.dataset import Encoder, Matrix
 from training.fit.distributed import Rows, Trainer, dataset
 from training.model.averaging import averaged
@@ -30,7 +30,7 @@ from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation
 from training.priors.linear import Linear, fit_linear
 from training.priors.prior import Prior, Sum
-from training.priors.season import fit_season
+from training.priors.season import fit_seasons
 
 Params = Mapping[str, Any]
 Trees = Mapping[str, int]
@@ -159,10 +159,18 @@ PARAM_OBJECTIVE = {
     "alpha": "quantile",
     "prior_days": "",
     "season": "",
+    "season_year": "",
+    "season_second": "",
+    "season_third": "",
     "extra_trees": "binary",
 }
 # What all customers of a moment share moves these parts of a forecast; the others stay as trees have them.
-SEASON_OF = dict(zip(("value", "churn"), SEASON_COLUMNS, strict=True))
+# By parameter, which says how much of it counts, the column; steps are those of churn's other horizons.
+STEP_PARAMS = dict(zip(("season_second", "season_third"), SEASON_STEPS, strict=True))
+SEASON_OF = {
+    "value": {"season": SEASON_VALUE, "season_year": SEASON_YEAR},
+    "churn": {"season": SEASON_SILENCE, **STEP_PARAMS},
+}
 NO_SEASON = ("buys", "spread")
 
 
@@ -367,13 +375,22 @@ def linear_of(train: Matrix, encoder: Encoder, task: str) -> Linear:
 
 
 def _with_season(part: Part, prior: Prior | None, train: Matrix, encoder: Encoder, params: Params) -> Prior | None:
-    """What a part starts from, with the season of the business where it counts (the parameter ``season``)."""
-    column, strength = SEASON_OF["churn" if part.name == "churn" else "value"], params.get("season", 0.0)
-    if not strength or part.name in NO_SEASON or column not in encoder.features:
+    """What a part starts from, with the season of the business where it counts (parameters of `SEASON_OF`)."""
+    strengths = season_strengths("churn" if part.name == "churn" else "clv", params, encoder)
+    if not strengths or part.name in NO_SEASON:
         return prior
     rows, target = part.target(train.y)
-    season = fit_season(train.x[rows], target, encoder.features.index(column), strength, part.objective)
-    return season if prior is None else Sum((prior, replace(season, base=0.0)))
+    seasons = fit_seasons(train.x[rows], target, strengths, part.objective)
+    if prior is None:
+        return seasons[0] if len(seasons) == 1 else Sum(tuple(seasons))
+    return Sum((prior, *(replace(season, base=0.0) for season in seasons)))
+
+
+def season_strengths(task: str, params: Params, encoder: Encoder) -> dict[int, float]:
+    """By the place of a season's column how much of it counts in a forecast of a task; those alone that do."""
+    columns = SEASON_OF["churn" if task == "churn" else "value"]
+    counting = {column: params.get(name, 0.0) for name, column in columns.items() if column in encoder.features}
+    return {encoder.features.index(column): strength for column, strength in counting.items() if strength}
 
 
 def season_places(encoder: Encoder) -> list[int]:

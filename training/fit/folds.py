@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,8 @@ class FoldData:
 
     ``block`` puts every customer of the validation rows into one of 50 blocks, the same in all folds, shape (n,).
     ``expectation`` is the model of orders of the training rows, where orders are known; ``linear`` their regression.
-    ``keys`` names the customer and the as-of date of each validation row. ``season`` is how much the season of the
-    business counts, see `training.fit.season`.
+    ``keys`` names the customer and the as-of date of each validation row. ``season_params`` says as parameters
+    of a model how much the season of the business counts, see `training.fit.level.season`.
     """
 
     train: Matrix
@@ -32,12 +32,7 @@ class FoldData:
     expectation: Expectation | None = None
     linear: Linear | None = None
     keys: pd.DataFrame | None = None
-    season: float = 0.0
-
-    @property
-    def season_params(self) -> dict[str, float]:
-        """The season as a parameter of a model; none where it does not count."""
-        return {"season": self.season} if self.season else {}
+    season_params: Mapping[str, float] = field(default_factory=dict)
 
 
 def blocks_of(customer_ids: Sequence[str]) -> np.ndarray:

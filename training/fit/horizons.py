@@ -13,16 +13,16 @@ import pandas as pd
 from scipy.special import expit
 
 from configs.settings import Settings
+from features.labels.horizons import neighbour_pairs
 from features.labels.inactivity import churned_column
 from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
 from training.data.split import AsOfs, customer_folds, matured, rolling_origin
-from training.fit.boosters import CHURN, CHURN_LINEAR, Fitted, Member, ScoredRows, fit_member
+from training.fit.boosters import CHURN, CHURN_LINEAR, STEP_PARAMS, Fitted, Member, ScoredRows, fit_member
 from training.fit.distributed import make_trainer
 from training.fit.search import FIRST_TRIAL
 from training.metrics import log_losses
 from training.model.bundle import HorizonModel, Score
 from training.model.calibration import Affine, Learned, fit_log_odds
-from training.model.survival import neighbour_pairs
 from training.priors.linear import Linear
 from training.priors.prior import terms
 
@@ -96,6 +96,8 @@ def _fit_horizon(
     members = [Member(CHURN, params, {"churn": _most_trees(main, settings)})]
     if any(isinstance(term, Linear) for prior in main.priors for term in terms(prior)):  # it earned its place there
         members.insert(0, Member(CHURN_LINEAR, {}, {}))
+    if season := _season_of(days, near, main, encoder, settings):  # the step's own counts if its folds are better so
+        members += [replace(member, params={**member.params, **season}) for member in members]
     tree_counts: list[int] = []
     later: list[list[ScoredRows]] = [[] for _ in members]
     by_time = data.by == "as_of"
@@ -123,6 +125,14 @@ def _fit_horizon(
     return HorizonModel(days, Score(f"until_{days}_days", whole.boosters[0], affine, whole.priors[0]))
 
 
+def _season_of(days: int, near: int, main: Fitted, encoder: Encoder, settings: Settings) -> dict[str, float]:
+    """As much of the step's own season as of the main horizon's counts; none where none is known."""
+    pairs = neighbour_pairs(settings.churn.horizon_days, settings.churn.all_horizons)
+    own = dict(zip(pairs, STEP_PARAMS.items(), strict=False)).get((days, near))
+    strength = main.params.get("season", 0.0)
+    return {own[0]: strength} if own and strength and own[1] in encoder.features else {}
+
+
 def _most_trees(main: Fitted, settings: Settings) -> int:
     """At most as many as the main model's; where a prior spared it some, as many as folds find useful."""
     if any(terms(prior) for prior in main.priors):
@@ -135,16 +145,20 @@ def _loss(scored: ScoredRows) -> float:
 
 
 def _at_risk(data: Dataset, as_ofs: AsOfs | list, days: int, near: int, settings: Settings) -> pd.DataFrame:
-    """Rows that a step forecasts; ``label`` is 1 where nothing happened until its horizon.
+    """Rows that a step forecasts, see `at_risk`.
 
     They weigh as much as at the longer horizon: who was contacted only after the shorter one counts there alone.
     """
     weight = weight_column(max(days, near), settings.churn.horizon_days)
     rows = data.training_rows(as_ofs, weight)
-    rows = rows.assign(**{WEIGHT: rows[weight]}) if weight in rows else rows
+    return at_risk(rows.assign(**{WEIGHT: rows[weight]}) if weight in rows else rows, days, near, settings)
+
+
+def at_risk(rows: pd.DataFrame, days: int, near: int, settings: Settings) -> pd.DataFrame:
+    """The rows that a step forecasts; ``label`` is 1 where nothing happened until its horizon."""
     inner, outer = (no_event_until(rows, d, settings) for d in (near, days))
-    at_risk = (inner == 1) if days > near else (inner == 0)
-    return rows.assign(label=outer)[at_risk & ~np.isnan(outer)].reset_index(drop=True)
+    open_ = (inner == 1) if days > near else (inner == 0)
+    return rows.assign(label=outer)[open_ & ~np.isnan(outer)].reset_index(drop=True)
 
 
 def no_event_until(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:

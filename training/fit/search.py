@@ -236,7 +236,7 @@ def _loss_of_trial(
 ) -> float:
     names = [candidate.name for candidate in candidates]
     form = form_by_name(trial.suggest_categorical("form", names)) if len(names) > 1 else candidates[0]
-    params = _suggest(trial, form, folds[0].encoder) | folds[0].season_params
+    params = _suggest(trial, form, folds[0].encoder) | dict(folds[0].season_params)
     limit = {p.name: settings.max_trees for p in form.parts if p.objective}
     losses, trees = [], []
     for number, fold in enumerate(folds):

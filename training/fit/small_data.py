@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
 from features.labels.eligibility import is_active
-from features.labels.inactivity import CONTACTED
+from features.labels.horizons import neighbour_pairs
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.preconditions import require_features
 from training.data.split import AsOfs, Plan
@@ -28,6 +27,7 @@ from training.fit.assembly import FittedModels
 from training.fit.boosters import (
     CHURN_LINEAR,
     CHURN_ORDERS,
+    STEP_PARAMS,
     VALUE_LINEAR,
     VALUE_ORDERS,
     Fitted,
@@ -36,14 +36,15 @@ from training.fit.boosters import (
     fit,
     link,
 )
+from training.fit.level.orders import PriorLevel, prior_level
 from training.fit.search import SearchResult, no_search
 from training.model.bundle import Bundle, HorizonModel, Score, Task, encode
 from training.model.calibration import Affine
 from training.model.conformal import MIN_PER_BIN, Outcomes
-from training.model.survival import neighbour_pairs
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, summary_of
-from training.priors.level import level_shift, log_odds_shift, log_ratio
+from training.priors.prior import Prior, Sum, terms
+from training.priors.season import Season
 
 LEVELS = tuple((np.arange(39) + 0.5) / 39)
 MIN_FOR_INTERVAL = 10
@@ -150,12 +151,12 @@ def _bundle(
     asked = population if asked is None else asked
     rows = data.at(as_ofs)
     orders = form in (CHURN_ORDERS, VALUE_ORDERS)
-    shift, shift_sd = 0.0, 0.0
+    level = PriorLevel(Encoder(ORDERS, {}))
     if orders:
-        encoder = Encoder(ORDERS, {})
+        level = prior_level(settings, data, rows, feature_rows[feature_rows["as_of"] <= asked["as_of"].max()])
+        encoder = level.encoder
         customers = feature_rows[feature_rows["as_of"] == asked["as_of"].max()]
-        fitted = _from_orders(form, settings, data, customers, encoder)
-        shift, shift_sd = _level_shift(settings, data, rows, feature_rows, encoder)
+        fitted = _from_orders(form, settings, data, customers, level)
         through = asked["as_of"].max()
         outcome_days = _days_past(through, rows, settings.outcome_days(data.task))
     else:
@@ -164,12 +165,12 @@ def _bundle(
         fitted = fit(form, encoder(rows), encoder, {}, seed=settings.tuning.seed, trees={})
         asked, through = assembly.reference_rows(data, as_ofs, population), rows["as_of"].max()
         outcome_days = settings.outcome_days(data.task)
-    level = Affine(1.0, shift)
-    scores = tuple(Score(p.name, None, level, prior) for p, prior in zip(form.parts, fitted.priors, strict=True))
-    steps, left_out = _horizon_models(fitted, settings, data)
+    affine = Affine(1.0, level.shift)
+    scores = tuple(Score(p.name, None, affine, prior) for p, prior in zip(form.parts, fitted.priors, strict=True))
+    steps, left_out = _horizon_models(fitted, settings, data, level)
     facts = {**assembly.info_of(fitted, data, settings), "outcome_days": outcome_days, "horizons_left_out": left_out}
-    prior = fitted.priors[0]
-    if isinstance(prior, Expectation):
+    prior = _model_of_orders(fitted)
+    if prior is not None:
         purchases = prior.model.purchases
         facts |= {"dropout_identifiable": purchases.dropout_identifiable, "dropout": purchases.reason}
     bundle = assembly.bundle_without_reference(
@@ -188,13 +189,16 @@ def _bundle(
     if data.task == "churn":
         return bundle
     seen = _outcomes(form, encoder, rows, asked, fitted, settings.tuning.seed)
-    seen = _at_level(seen, shift, shift_sd, settings.tuning.seed) if orders else seen
+    if orders:
+        season = float(_season_at(fitted, encoder, asked))
+        seen = _at_level(seen, level.shift + season, level.shift_sd, settings.tuning.seed)
     least = len(seen.actual) if orders else max(MIN_FOR_INTERVAL, len(seen.actual))
     allowance = settings.clv.season_allowance if orders else assembly.allowance_of(data, seen, False, settings)
     return assembly.with_interval(bundle, seen, settings, allowance, min(MIN_PER_BIN, least))
 
 
-def _from_orders(form: Form, settings: Settings, data: Dataset, customers: pd.DataFrame, encoder: Encoder) -> Fitted:
+def _from_orders(form: Form, settings: Settings, data: Dataset, customers: pd.DataFrame, level: PriorLevel) -> Fitted:
+    encoder = level.encoder
     expectation = assembly.expectation_of(customers, data.task, encoder, settings)
     when = f"{customers['as_of'].max():%Y-%m-%d}"
     if expectation is None:
@@ -206,27 +210,7 @@ def _from_orders(form: Form, settings: Settings, data: Dataset, customers: pd.Da
             "something: see whether amounts have the right sign, or set clv.forecast to false"
         )
     x = encode(customers, encoder.features, encoder.categories)
-    return fit(form, Matrix(x, np.zeros(len(x))), encoder, {}, seed=0, trees={}, expectation=expectation)
-
-
-def _level_shift(
-    settings: Settings, data: Dataset, rows: pd.DataFrame, feature_rows: pd.DataFrame, encoder: Encoder
-) -> tuple[float, float]:
-    """How far past moments, each forecast by the model of orders of its time, say that the level is off; and its sd."""
-
-    def shift_at(moment: pd.Timestamp) -> tuple[float, float] | None:
-        prior = assembly.expectation_of(feature_rows[feature_rows["as_of"] == moment], data.task, encoder, settings)
-        labelled = rows[rows["as_of"] == moment]
-        if data.task == "churn" and settings.churn.treatment != "keep" and CONTACTED in labelled:
-            labelled = labelled[labelled[CONTACTED] == 0]  # what came of the others is not what is asked
-        matrix = encoder(labelled)
-        if prior is None:
-            return None
-        if data.task == "churn":
-            return log_odds_shift(expit(prior(matrix.x)), matrix.y)
-        return log_ratio(np.exp(prior(matrix.x)), matrix.y)
-
-    return level_shift(list(rows["as_of"].unique()), settings.outcome_days(data.task), shift_at)
+    return fit(form, Matrix(x, np.zeros(len(x))), encoder, level.main_season, seed=0, trees={}, expectation=expectation)
 
 
 def _days_past(through: pd.Timestamp, rows: pd.DataFrame, outcome_days: int) -> int:
@@ -253,27 +237,48 @@ def _require_labels(data: Dataset, rows: pd.DataFrame) -> None:
 
 
 def _horizon_models(
-    fitted: Fitted, settings: Settings, data: Dataset
+    fitted: Fitted, settings: Settings, data: Dataset, level: PriorLevel
 ) -> tuple[tuple[HorizonModel, ...], dict[str, str]]:
     """The other horizons: the model of orders knows them all; a regression learned one alone."""
     if data.task == "clv" or data.by == "part":
         return (), {}
-    churn, prior = settings.churn, fitted.priors[0]
+    churn, prior = settings.churn, _model_of_orders(fitted)
     pairs = neighbour_pairs(churn.horizon_days, churn.all_horizons)
-    if not isinstance(prior, Expectation):
+    if prior is None:
         return (), {str(days): WHY_LEFT_OUT for days, _ in pairs}
+    params = [*STEP_PARAMS, *[""] * len(pairs)]
     return tuple(
-        HorizonModel(days, Score(f"until_{days}_days", None, Affine(), prior.conditional_on(days, near)))
-        for days, near in pairs
+        HorizonModel(
+            days, Score(f"until_{days}_days", None, Affine(), _in_season(prior.conditional_on(*pair), level, name))
+        )
+        for (days, _), pair, name in zip(pairs, pairs, params, strict=False)
     ), {}
+
+
+def _in_season(prior: Expectation, level: PriorLevel, param: str) -> Prior:
+    """The model of orders of a step, with as much of the step's season as counts."""
+    strength = level.season.get(param, 0.0)
+    if not strength:
+        return prior
+    return Sum((prior, Season(level.encoder.features.index(STEP_PARAMS[param]), strength)))
+
+
+def _model_of_orders(fitted: Fitted) -> Expectation | None:
+    return next((term for term in terms(fitted.priors[0]) if isinstance(term, Expectation)), None)
+
+
+def _season_at(fitted: Fitted, encoder: Encoder, asked: pd.DataFrame) -> float:
+    """What the season adds to the raw score of all customers of a moment."""
+    x = encode(asked.head(1), encoder.features, encoder.categories)
+    return float(sum(term(x).sum() for term in terms(fitted.priors[0]) if isinstance(term, Season)))
 
 
 def _outcomes(
     form: Form, encoder: Encoder, rows: pd.DataFrame, asked: pd.DataFrame, fitted: Fitted, seed: int
 ) -> Outcomes:
     """What the model of orders draws for its customers; a regression has what came to those it did not learn from."""
-    prior = fitted.priors[0]
-    if isinstance(prior, Expectation):
+    prior = _model_of_orders(fitted)
+    if prior is not None:
         return Outcomes(*_drawn_values(prior, encode(asked, encoder.features, encoder.categories)))
     expected, actual = _cross_forecasts(form, encoder, rows, seed)
     days = (rows["as_of"] - rows["as_of"].min()) / pd.Timedelta(days=1)

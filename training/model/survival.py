@@ -11,22 +11,12 @@ falling S whatever the models say (a discrete-time hazard; Cox 1972, Singer and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 
 import numpy as np
 
+from features.labels.horizons import neighbour_pairs
+
 Curve = dict[int, np.ndarray]
-
-
-def neighbour_pairs(days: int, others: tuple[int, ...] | list[int]) -> list[tuple[int, int]]:
-    """Pairs of a horizon and the neighbour it is computed from, nearest to the main horizon first.
-
-    >>> neighbour_pairs(30, (7, 14, 30, 60, 90))
-    [(14, 30), (7, 14), (60, 30), (90, 60)]
-    """
-    shorter = [days, *sorted((d for d in others if d < days), reverse=True)]
-    longer = [days, *sorted(d for d in others if d > days)]
-    return [(d, near) for side in (shorter, longer) for near, d in pairwise(side)]
 
 
 def survival_curve(days: int, no_event: np.ndarray, conditional: Mapping[int, np.ndarray]) -> Curve:

@@ -8,7 +8,7 @@ what differs between customers from rows brought to one level.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -61,8 +61,8 @@ class Season:
         return cls(**content)
 
 
-def fit_season(x: np.ndarray, y: np.ndarray, place: int, strength: float, objective: str) -> Season:
-    """A season with the base that brings its raw scores to the level of what came.
+def fit_seasons(x: np.ndarray, y: np.ndarray, strengths: Mapping[int, float], objective: str) -> list[Season]:
+    """Seasons of one or more columns; the first has the base that brings their sum to the level of what came.
 
     Parameters
     ----------
@@ -70,18 +70,18 @@ def fit_season(x: np.ndarray, y: np.ndarray, place: int, strength: float, object
         Matrix of the rows, shape (n, columns).
     y
         What is learned, in the unit of the objective, shape (n,).
-    place, strength
-        See `Season`.
+    strengths
+        By the place of a column how much of it counts, see `Season`.
     objective
         The LightGBM objective, whose raw score is log-odds (``binary``), the logarithm of a mean (``tweedie``,
         ``gamma``), a mean (``regression``) or a quantile, for which the median stands.
     """
-    season = Season(place, strength)
-    index = season(x)
+    seasons = [Season(place, strength) for place, strength in strengths.items()]
+    index = np.sum([season(x) for season in seasons], axis=0)
     if objective == "binary":
         base = log_odds_level(index, smoothed_share(y))
     elif objective in ("tweedie", "gamma"):
         base = np.log(max(float(y.sum()), MIN_AMOUNT) / float(np.exp(index).sum()))
     else:
         base = np.median(y - index) if objective == "quantile" else np.mean(y - index)
-    return Season(place, strength, float(base))
+    return [replace(seasons[0], base=float(base)), *seasons[1:]]

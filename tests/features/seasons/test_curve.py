@@ -14,6 +14,7 @@ import pytest
 from configs.settings import Settings, load
 from features.labels.by_kind import Knowledge
 from features.labels.gaps import Gap
+from features.schema import SEASON_COLUMNS, SEASON_STEPS, SEASON_YEAR
 from features.seasons.curve import SILENCE, VALUE, SeasonCurve, load_curve, season_curve
 
 Open = Callable[[dict[str, pd.DataFrame]], dict[str, ir.Table]]
@@ -54,7 +55,7 @@ def test_value_is_up_and_silence_down_before_the_busy_time_once_two_years_are_kn
     assert spring > 0.1
     assert autumn < -0.1
     assert curve.at(SILENCE, datetime(2023, 4, 1)) < 0 < curve.at(SILENCE, datetime(2023, 10, 1))
-    assert set(curve.weights) == {VALUE, SILENCE}
+    assert {VALUE, SEASON_YEAR, SILENCE} <= set(curve.weights) <= set(SEASON_COLUMNS)
 
 
 def test_no_order_after_a_moment_moves_the_season_at_it(opened: Open, settings: Settings, curve: SeasonCurve) -> None:
@@ -78,7 +79,8 @@ def test_an_order_counts_from_its_record_on(opened: Open, settings: Settings) ->
 def test_without_two_years_or_without_a_season_of_the_label_all_is_nothing(opened: Open, settings: Settings) -> None:
     tables, known = opened(shop()), Knowledge(MOMENTS[-1], value_from="fees")
     assert season_curve(tables, MOMENTS[:2], known, settings).columns == {}
-    assert set(season_curve(tables, MOMENTS, known, settings).columns) == {SILENCE}
+    of_silence = {SILENCE, *SEASON_STEPS}
+    assert {SILENCE} <= set(season_curve(tables, MOMENTS, known, settings).columns) <= of_silence
     assert season_curve({}, MOMENTS, known, settings).columns == {}
 
 
@@ -107,7 +109,7 @@ def test_an_event_whose_days_are_given_moves_value_before_its_next_time(opened: 
     with_event = season_curve(opened(raw), MOMENTS[:2], known, with_events(settings, *times))
     assert with_event.at(VALUE, MOMENTS[0]) > 0.3
     assert with_event.at(VALUE, datetime(2021, 5, 10)) < -0.3
-    assert set(with_event.columns) == {VALUE}
+    assert set(with_event.columns) == {VALUE, SEASON_YEAR}
 
 
 def with_events(settings: Settings, *windows: tuple[datetime, datetime]) -> Settings:

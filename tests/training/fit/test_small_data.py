@@ -11,6 +11,7 @@ import pytest
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings, load
 from configs.workspace import Workspace
+from features.labels.horizons import neighbour_pairs
 from features.schema import Feature, FeatureSchema
 from serving.answer.score import basis_of
 from training.data.dataset import Dataset, shortage
@@ -20,7 +21,6 @@ from training.fit import recipe
 from training.fit.small_data import fit_small_data, form_for
 from training.judge.examination import examine
 from training.model import bundle as bundles
-from training.model.survival import neighbour_pairs
 from training.model.tiers import TIERS, tier_edges, tiers
 from training.priors.expectation import Expectation, summary_of
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.model.survival import median_days, neighbour_pairs, survival_curve
+from features.labels.horizons import neighbour_pairs
+from training.model.survival import median_days, survival_curve
 
 shares = st.floats(0, 1)
 others = st.lists(st.integers(1, 400), min_size=1, max_size=6, unique=True)

@@ -15,8 +15,8 @@ from training.data.dataset import Dataset, Encoder, Matrix
 from training.data.split import Fold
 from training.fit.assembly import fold_data, learn
 from training.fit.boosters import CHURN, FORMS, TWEEDIE, Fitted, Form, fit
+from training.fit.level.season import has_season, season_params
 from training.fit.search import FIRST_TRIAL, search
-from training.fit.season import has_season, season_strength
 
 ENCODER = Encoder(("gap", "season_value", "season_silence"), {})
 MOMENTS, CUSTOMERS = 24, 60
@@ -51,7 +51,8 @@ def data(task: str, real: float = 1.0, columns: tuple[str, ...] = ENCODER.featur
 
 @pytest.mark.parametrize("task", ["clv", "churn"])
 def test_as_much_of_the_season_counts_as_past_moments_tell(task: str, settings: Settings) -> None:
-    strength = [season_strength(own, own.as_ofs, settings) for own in (data(task, real) for real in (1.0, 0.4, -1.0))]
+    params = [season_params(own, own.as_ofs, settings) for own in (data(task, real) for real in (1.0, 0.4, -1.0))]
+    strength = [own.get("season", 0.0) for own in params]
     assert 0.75 < strength[0] <= 1.0
     assert 0.2 < strength[1] < 0.65
     assert strength[2] == 0.0
@@ -61,7 +62,7 @@ def test_where_no_column_tells_a_season_none_counts(settings: Settings) -> None:
     bare, still = data("clv", columns=("gap",)), data("clv")
     zero = dataclasses.replace(still, frame=still.frame.assign(season_value=0.0))
     by_part = dataclasses.replace(still, by="part")
-    assert [season_strength(d, d.as_ofs, settings) for d in (bare, zero, by_part)] == [0.0, 0.0, 0.0]
+    assert [season_params(d, d.as_ofs, settings) for d in (bare, zero, by_part)] == [{}, {}, {}]
 
 
 def test_the_folds_of_a_search_know_how_much_counts_and_its_trials_start_from_it(
@@ -70,9 +71,9 @@ def test_the_folds_of_a_search_know_how_much_counts_and_its_trials_start_from_it
     own = data("clv")
     tuning = settings.tuning.model_copy(update={"trials": 1})
     folds = fold_data(own, [Fold(tuple(own.as_ofs[:18]), own.as_ofs[21])], settings)
-    assert folds[0].season == season_strength(own, [*own.as_ofs[:18], own.as_ofs[21]], settings) > 0
+    assert folds[0].season_params == season_params(own, [*own.as_ofs[:18], own.as_ofs[21]], settings)
     result = search("clv", folds, tuning, workspace, "season")
-    assert result.params["season"] == folds[0].season
+    assert result.params["season"] == folds[0].season_params["season"] > 0
     assert has_season(learn(own, own.as_ofs[:18], result, settings)[0])
 
 

@@ -1,0 +1,42 @@
+"""Moments before a season was known, as they are learned from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from features.schema import Feature, FeatureSchema
+from training.data.dataset import Dataset
+from training.data.early_seasons import with_early_seasons
+
+MONTHS = pd.date_range("2021-01-01", periods=48, freq="MS", tz="UTC")
+
+
+def rows(first_known: int = 24) -> pd.DataFrame:
+    wave = np.where(np.arange(48) >= first_known, np.sin(2 * np.pi * np.arange(48) / 12).round(6), 0.0)
+    return pd.DataFrame({"as_of": np.repeat(MONTHS, 2), "season_value": np.repeat(wave, 2), "spend": 1.0})
+
+
+def test_moments_before_the_season_was_known_have_that_of_the_same_time_of_later_years() -> None:
+    before, table = rows(), rows()
+    filled = with_early_seasons(table).groupby("as_of")["season_value"].first()
+    pd.testing.assert_frame_equal(table, before)
+    np.testing.assert_allclose(filled[:24], np.sin(2 * np.pi * np.arange(24) / 12), atol=1e-5)
+    np.testing.assert_array_equal(filled[24:], before.groupby("as_of")["season_value"].first()[24:])
+
+
+def test_where_no_season_is_known_or_none_of_that_time_nothing_is_filled() -> None:
+    assert not with_early_seasons(rows(48))["season_value"].any()
+    late = with_early_seasons(rows(46))
+    assert set(late.loc[late["season_value"] != 0, "as_of"].dt.month) <= {11, 12}
+    plain = rows().drop(columns="season_value")
+    assert with_early_seasons(plain) is plain
+
+
+def test_rows_to_learn_from_are_filled_by_no_later_moment_and_those_to_forecast_not_at_all() -> None:
+    schema = FeatureSchema((Feature("season_value", "season", "float64", ""),))
+    frame = rows().assign(customer_id=["a", "b"] * 48, label=1.0)
+    data = Dataset("clv", frame, schema, "made up")
+    assert data.training_rows(MONTHS)["season_value"][2:4].all()
+    assert not data.training_rows(MONTHS[:24])["season_value"].any()
+    assert not data.at(MONTHS)["season_value"][:48].any()

@@ -1,0 +1,92 @@
+"""The season in forecasts of a model of orders alone, and the level that is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.settings import Settings
+from features.labels.inactivity import churned_column
+from features.schema import SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, Feature, FeatureSchema
+from training.data.dataset import Dataset
+from training.fit.level.orders import prior_level
+from training.fit.small_data import small_data_model_at
+from training.model import bundle as bundles
+
+ORDERS = ("orders_total", "days_since_last_order", "tenure_days", "spend_total")
+CUSTOMERS, MONTHS = 60, pd.date_range("2022-01-01", periods=25, freq="MS", tz="UTC")
+
+
+def made(task: str, real: float) -> tuple[Dataset, pd.DataFrame]:
+    """Rows of 24 months with outcomes, and of one more; the outcome moves `real` times as much as the season."""
+    columns = (SEASON_VALUE,) if task == "clv" else (SEASON_SILENCE, SEASON_STEPS[0])
+    parts = []
+    for number, as_of in enumerate(MONTHS):
+        rng = np.random.default_rng(number)
+        tenure = rng.uniform(100, 400, CUSTOMERS)
+        orders = 2.0 + rng.poisson(tenure / 20)
+        rows = pd.DataFrame(
+            {"orders_total": orders, "days_since_last_order": rng.uniform(0, 60, CUSTOMERS), "tenure_days": tenure}
+        )
+        rows = rows.assign(spend_total=30 * orders, customer_id=[f"c{i}" for i in range(CUSTOMERS)], as_of=as_of)
+        index = 0.8 * np.sin(2 * np.pi * number / 12)
+        rows = rows.assign(**dict.fromkeys(columns, index))
+        if task == "clv":
+            rows["label"] = 100 * np.exp(real * index) * rng.gamma(4, 0.25, CUSTOMERS)
+        else:
+            silent = [rng.random(CUSTOMERS) < 1 / (1 + np.exp(odds - real * index)) for odds in (0.5, 1.5)]
+            rows["label"] = silent[0].astype(float)
+            rows[churned_column(60)] = (silent[0] & silent[1]).astype(float)
+        parts.append(rows)
+    everything = pd.concat(parts, ignore_index=True)
+    schema = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in (*ORDERS, *columns)))
+    labelled = everything[everything["as_of"] < MONTHS[-1]]
+    return Dataset(task, labelled.reset_index(drop=True), schema, "made up"), everything  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", ["clv", "churn"])
+def test_as_much_of_the_season_counts_for_a_model_of_orders_as_its_past_moments_tell(
+    task: str, settings: Settings
+) -> None:
+    found = {}
+    for real in (1.0, 0.0):
+        data, everything = made(task, real)
+        found[real] = prior_level(settings, data, data.frame, everything).season.get("season", 0.0)
+    assert 0.7 < found[1.0] < 1.3
+    assert found[0.0] < 0.3
+
+
+@pytest.mark.parametrize("task", ["clv", "churn"])
+def test_the_prior_of_a_busy_time_says_more_than_that_of_a_quiet_one_and_is_read_back(
+    task: str, settings: Settings, tmp_path: Path
+) -> None:
+    data, everything = made(task, 1.0)
+    model = small_data_model_at(settings, data, everything)
+    assert model.info["season"]
+    asked = everything[everything["as_of"] == MONTHS[-1]]
+    column = SEASON_VALUE if task == "clv" else SEASON_SILENCE
+    low, high = (model.encode(asked.assign(**{column: index})) for index in (-0.5, 0.5))
+    assert (model.predict(high) > model.predict(low)).all()
+    back = bundles.load(model.save(tmp_path / "bundle"))
+    np.testing.assert_array_equal(back.predict(high), model.predict(high))
+    parts = back.explain(high)
+    assert parts.base + parts.effects.sum(axis=1) == pytest.approx(model.predict(high), rel=1e-9)
+
+
+def test_the_step_to_the_next_horizon_has_a_season_of_its_own(settings: Settings) -> None:
+    data, everything = made("churn", 1.0)
+    model = small_data_model_at(settings, data, everything)
+    asked = everything[everything["as_of"] == MONTHS[-1]]
+    low, high = (model.encode(asked.assign(**{SEASON_STEPS[0]: index})) for index in (-0.5, 0.5))
+    at = [model.by_horizon(model.survival(x, model.predict(x))) for x in (low, high)]
+    np.testing.assert_array_equal(at[0][30], at[1][30])
+    assert (at[1][60] > at[0][60]).all()
+
+
+def test_without_a_season_the_columns_are_those_of_the_orders_alone(settings: Settings) -> None:
+    data, everything = made("clv", 1.0)
+    level = prior_level(settings, data, data.frame, everything.assign(**{SEASON_VALUE: 0.0}))
+    assert (level.encoder.features, dict(level.season)) == (ORDERS, {})

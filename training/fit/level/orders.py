@@ -1,0 +1,159 @@
+"""The level of a model of orders: how far it is off, and how much of the season counts, by its own past moments.
+
+A model of orders knows no calendar: of who buys at Christmas it expects the same in every month. At each past moment
+the model of that moment shows how far its level was off. As much of the season counts as explains these errors
+(`training.fit.level.season.shares`); what is left and common to them is the shift (`training.priors.level`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from configs.settings import Settings
+from features.labels.horizons import neighbour_pairs
+from features.labels.inactivity import CONTACTED
+from features.schema import SEASON_STEPS
+from training.data.dataset import Dataset, Encoder
+from training.data.early_seasons import with_early_seasons
+from training.fit import assembly
+from training.fit.boosters import SEASON_OF, STEP_PARAMS, season_strengths
+from training.fit.horizons import at_risk
+from training.fit.level.season import index_of, shares, spread
+from training.priors.expectation import COLUMNS as ORDERS
+from training.priors.expectation import Expectation
+from training.priors.level import Shift, level_shift, log_odds_shift, log_ratio
+
+ShiftAt = Callable[[pd.Timestamp], Shift | None]
+
+
+@dataclass(frozen=True)
+class PriorLevel:
+    """What past moments say of the level of a model of orders.
+
+    Attributes
+    ----------
+    encoder
+        The columns that the forecast needs: those of the orders, and of the season where it counts.
+    shift, shift_sd
+        What is added to the raw score, and how far the next moment may differ from it.
+    season
+        Parameters that say how much of the season counts, see `training.fit.boosters.SEASON_OF`.
+    """
+
+    encoder: Encoder
+    shift: float = 0.0
+    shift_sd: float = 0.0
+    season: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def main_season(self) -> dict[str, float]:
+        """Those of the main horizon."""
+        return {name: share for name, share in self.season.items() if name not in STEP_PARAMS}
+
+
+def prior_level(settings: Settings, data: Dataset, rows: pd.DataFrame, feature_rows: pd.DataFrame) -> PriorLevel:
+    """Learn the level at past moments, each forecast by the model of orders of its time.
+
+    Parameters
+    ----------
+    settings
+        Of the business.
+    data
+        The labelled rows of the task.
+    rows
+        Those of them that may be learned from.
+    feature_rows
+        Feature rows of all customers at all as-of dates up to the model's own.
+    """
+    index = index_of(feature_rows, data)
+    columns = [SEASON_OF["churn" if data.task == "churn" else "value"][str(name)] for name in index]
+    steps = [name for name in SEASON_STEPS if len(columns) and data.task == "churn" and name in feature_rows]
+    encoder = Encoder((*ORDERS, *columns, *steps), {})
+
+    @cache
+    def model_at(moment: pd.Timestamp) -> Expectation | None:
+        return assembly.expectation_of(feature_rows[feature_rows["as_of"] == moment], data.task, encoder, settings)
+
+    @cache
+    def error_at(moment: pd.Timestamp) -> Shift | None:
+        prior, labelled = model_at(moment), _kept(rows[rows["as_of"] == moment], data, settings)
+        matrix = encoder(labelled)
+        if prior is None:
+            return None
+        if data.task == "churn":
+            return log_odds_shift(expit(prior(matrix.x)), matrix.y)
+        return log_ratio(np.exp(prior(matrix.x)), matrix.y)
+
+    moments = sorted(rows["as_of"].unique())
+    season = _counting(index, moments, error_at)
+    if season:
+        season |= _of_steps(settings, data, rows, encoder, model_at)
+    seasons = with_early_seasons(feature_rows[feature_rows["as_of"].isin(moments)])
+    strengths = season_strengths(data.task, season, encoder)
+    main = {place: s for place, s in strengths.items() if encoder.features[place] in columns}
+
+    def left_at(moment: pd.Timestamp) -> Shift | None:
+        shift = error_at(moment)
+        if shift is None or not main:
+            return shift
+        at = seasons[seasons["as_of"] == moment].iloc[0]
+        return shift[0] - sum(s * float(at[encoder.features[place]]) for place, s in main.items()), shift[1]
+
+    shift, sd = level_shift(moments, settings.outcome_days(data.task), left_at)
+    return PriorLevel(encoder, shift, sd, season)
+
+
+def _kept(labelled: pd.DataFrame, data: Dataset, settings: Settings) -> pd.DataFrame:
+    """Without those of whom what came is not what is asked: contacted customers, where treatment leaves them out."""
+    if data.task == "churn" and settings.churn.treatment != "keep" and CONTACTED in labelled:
+        return labelled[labelled[CONTACTED] == 0]
+    return labelled
+
+
+def _counting(index: pd.DataFrame, moments: list[Any], error_at: ShiftAt) -> dict[str, float]:
+    """How much of each column of the season counts, by parameter; those alone that do."""
+    if index.empty:
+        return {}
+    known = [moment for moment in moments if moment in index.index and index.loc[moment].any()]
+    errors = {moment: error_at(moment) for moment in spread(known)}
+    there = {moment: shift[0] for moment, shift in errors.items() if shift is not None}
+    found = shares(-np.array([*there.values()]), -index.loc[[*there]].to_numpy(np.float64))
+    return {str(name): float(share) for name, share in zip(index, found, strict=True) if share}
+
+
+def _of_steps(
+    settings: Settings,
+    data: Dataset,
+    rows: pd.DataFrame,
+    encoder: Encoder,
+    model_at: Callable[[pd.Timestamp], Expectation | None],
+) -> dict[str, float]:
+    """The same of the steps to the other horizons of churn, see `training.model.survival`."""
+    if data.task != "churn":
+        return {}
+    out: dict[str, float] = {}
+    pairs = neighbour_pairs(settings.churn.horizon_days, settings.churn.all_horizons)
+    for (param, column), (days, near) in zip(STEP_PARAMS.items(), pairs, strict=False):
+        if column not in encoder.features:
+            continue
+
+        def error_at(moment: pd.Timestamp, days: int = days, near: int = near) -> Shift | None:
+            prior, risky = (
+                model_at(moment),
+                at_risk(_kept(rows[rows["as_of"] == moment], data, settings), days, near, settings),
+            )
+            if prior is None or len(risky) < 2:
+                return None
+            matrix = encoder(risky)
+            return log_odds_shift(expit(prior.conditional_on(days, near)(matrix.x)), matrix.y)
+
+        index = rows.groupby("as_of")[[column]].first().set_axis([param], axis=1)
+        out |= _counting(index[index.any(axis=1)], sorted(index.index), error_at)
+    return out
