@@ -65,7 +65,7 @@ from training.data.task_rows import labelled  # noqa: E402
 from training.fit.assembly import FittedModels, forecast  # noqa: E402
 from training.fit.recipe import fit_prior, search_and_fit  # noqa: E402
 from training.judge.examination import HEADLINE, Examination, examine  # noqa: E402
-from training.judge.verdict import CONTRACT_BASELINES, judge  # noqa: E402
+from training.judge.verdict import MEAN_BASELINES, judge  # noqa: E402
 from training.metrics import margin_interval  # noqa: E402
 from training.model.bundle import Task  # noqa: E402
 
@@ -185,7 +185,7 @@ def run_task(settings: Settings, workspace: Workspace, task: Task, draws: int) -
     if isinstance(prior, str):
         result["why"] = "; ".join(filter(None, [result["why"], f"no prior: {prior}"]))
     rows = examination.rows if not isinstance(prior, pd.DataFrame) else examination.rows.assign(prior=prior["forecast"])
-    contract = examination.baseline_name in CONTRACT_BASELINES
+    contract = examination.baseline_name in MEAN_BASELINES
     return result, compare(rows, task, "rmse" if contract else "mae", decision.promote, draws)
 
 

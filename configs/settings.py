@@ -7,7 +7,7 @@ one another key by key. Units stand in the names: ``horizon_days``, ``deadline_m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -81,6 +81,21 @@ Treatment = Literal["keep", "drop", "weight"]
 ValueOfContracts = Literal["fees", "orders", "both"]
 
 
+def entries_of(options: Mapping[str, Any], table: str) -> list[Mapping[str, Any]]:
+    """The entries of one table in ``source.options``, of files or of a database.
+
+    >>> entries_of({"tables": {"orders": {"query": "select 1"}}}, "orders"), entries_of({"customers": 80}, "customers")
+    ([{'query': 'select 1'}], [])
+    """
+    tables = options.get("tables")
+    given = (tables if isinstance(tables, Mapping) else options).get(table)
+    return [entry for entry in _as_list(given) if isinstance(entry, Mapping)]
+
+
+def _as_list(given: object) -> list[Any]:
+    return given if isinstance(given, list) else [given]
+
+
 class Section(BaseModel):
     """A part of the configuration: frozen, and closed to unknown keys."""
 
@@ -93,6 +108,13 @@ class Source(Section):
     loader: str
     options: dict[str, Any] = {}
     customers_from: Literal["orders", "subscriptions"] | None
+
+    def names_column(self, table: str, column: str) -> bool:
+        """Whether the mapping of a table says which column of the source, or of a joined file, is one of its own."""
+        entries = entries_of(self.options, table)
+        joins = [join for entry in entries for join in _as_list(entry.get("join"))]
+        named = [part.get("columns") for part in (*entries, *joins) if isinstance(part, Mapping)]
+        return any(column in columns for columns in named if isinstance(columns, Mapping))
 
 
 class Rates(Section):
@@ -492,7 +514,13 @@ class Settings(Section):
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The models of this business: churn, and value where amounts are known."""
-        return ("churn", "clv") if self.clv.forecast and self.churn.kind != "label" else ("churn",)
+        has_amounts = self.churn.kind != "label" or self.has_realised_value
+        return ("churn", "clv") if self.clv.forecast and has_amounts else ("churn",)
+
+    @property
+    def has_realised_value(self) -> bool:
+        """Whether the mapping of a ready table names the column of the value that came."""
+        return self.churn.kind == "label" and self.source.names_column("profiles", "realised_value")
 
     @property
     def counts_orders(self) -> bool:
@@ -527,12 +555,21 @@ class Settings(Section):
         return self
 
     @model_validator(mode="after")
+    def _realised_value_fits(self) -> Settings:
+        if self.has_realised_value and self.clv.annual_discount_rate != 0:
+            raise ValueError(
+                "clv.annual_discount_rate does not fit realised_value: the table does not tell when within its time "
+                "the money came; set it to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _counts_fit(self) -> Settings:
         if not self.counts_orders:
             return self
         clv, campaign = self.clv, self.decisions.campaign
-        if "clv" in self.tasks and self.churn.kind == "contract":
-            raise ValueError("currency: XXX counts orders; the value of contracts is money: set clv.forecast to false")
+        if "clv" in self.tasks and self.churn.kind != "inactivity":
+            raise ValueError("currency: XXX counts orders; this value is money: set clv.forecast to false")
         if clv.margin != 1 or clv.annual_discount_rate != 0:
             raise ValueError("currency: XXX counts orders, which clv.margin and clv.annual_discount_rate do not fit")
         if campaign.planned and campaign.value_per_customer is None:

@@ -215,8 +215,9 @@ def _requirements(
     """What is there against what is needed, and the outcomes beside columns without a date."""
     if settings.churn.kind == "label":
         ready = read_ready_table(checked["profiles"].used, settings)
-        rows = ready.rows.assign(label=ready.labels["churned"].to_numpy())
-        return _profile_requirements(rows["label"], settings.minimum), LabelledRows(rows, schema_of(ready.columns))
+        values = {"clv": ready.labels["clv"].to_numpy()} if "clv" in settings.tasks else {}
+        rows = ready.rows.assign(label=ready.labels["churned"].to_numpy(), **values)
+        return _profile_requirements(rows, settings.minimum), LabelledRows(rows, schema_of(ready.columns))
     with tempfile.TemporaryDirectory() as folder:
         for name, table in checked.items():
             write_used_rows(table, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")
@@ -231,13 +232,19 @@ def _requirements(
     return _held_against(labels, settings.minimum), LabelledRows(rows, schema, why_none)
 
 
-def _profile_requirements(label: pd.Series, minimum: Minimum) -> list[dict[str, Any]]:
+def _profile_requirements(profiles: pd.DataFrame, minimum: Minimum) -> list[dict[str, Any]]:
+    """Of the ``label`` of each customer, and of ``clv`` where values are there; either may be unknown."""
+    label, least = profiles["label"], minimum.labels_of_each_kind
     rows = [
-        ("customers", len(label), minimum.customers),
-        ("labels of customers who left", int((label == 1).sum()), minimum.labels_of_each_kind),
-        ("labels of customers who stayed", int((label == 0).sum()), minimum.labels_of_each_kind),
+        ("churn", "customers", len(label), minimum.customers),
+        ("churn", "labels of customers who left", int((label == 1).sum()), least),
+        ("churn", "labels of customers who stayed", int((label == 0).sum()), least),
     ]
-    return [{"model": "churn", "what": w, "found": f, "needed": n, "met": f >= n} for w, f, n in rows]
+    if "clv" in profiles:
+        known, brought = int(profiles["clv"].notna().sum()), int((profiles["clv"] > 0).sum())
+        rows += [("clv", "customers whose value is known", known, minimum.customers)]
+        rows += [("clv", "labels of customers who brought something", brought, least)]
+    return [{"model": m, "what": w, "found": f, "needed": n, "met": f >= n} for m, w, f, n in rows]
 
 
 def _at_newest(rows: pd.DataFrame) -> int:

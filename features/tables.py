@@ -143,6 +143,7 @@ PROFILES = Table(
     fields=(
         Field("customer_id", "id"),
         Field("label", "flag", nullable=True),
+        _optional("realised_value", "number"),
         _optional("exported_at", "time"),
     ),
 )
@@ -174,6 +175,7 @@ MONEY: Mapping[str, tuple[str, ...]] = {  # columns that hold money, the main on
     "orders": ("amount", "discount"),
     "contacts": ("cost",),
     "subscriptions": ("price_per_month",),
+    "profiles": ("realised_value",),
 }
 ONE_ROW_A_CUSTOMER = ("customers", "profiles")
 REQUIRED: Mapping[str, tuple[str, ...]] = {
@@ -246,6 +248,8 @@ MEANINGS: Mapping[str, str] = {  # of each column, or of `table.column` where it
     "attribute": "which attribute, as under `columns.attributes`",
     "attribute_changes.value": "its value from then on; empty: none",
     "label": "whether the customer left; empty where it is not known",
+    "realised_value": "what the customer brought in the time after the other columns were known (`clv.horizon_days`);"
+    " empty where it is not known; read only where `columns` names it",
     "exported_at": "when the row was exported",
     "alias": "another id of the same person",
     "source": "who says so",

@@ -194,6 +194,8 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     result: dict[str, Any] = {"version": f"{task}/{version.version}", "basis": serving.basis}
     if serving.basis == "prior" and plan_if_any(labelled(settings, workspace, task), settings) is None:
         return result
+    if settings.churn.kind == "label" and judged.info.get("holdout") is None:
+        return result  # so few that nobody was held out
     held_out, seen = holdout(settings, workspace, task)
     require_unseen(judged, held_out, f"{task}/{version.version}", settings)
     examination = examine(judged, held_out, seen, settings)

@@ -1,4 +1,4 @@
-"""Ready-made exports: one row a customer, a label, any other columns, and no dates.
+"""Ready-made exports: one row a customer, a label, perhaps the value that came, any other columns, and no dates.
 
 There is one as-of date: `data_until`, or else the day of the ingest. Features are the columns as they stand: numbers as
 float64, anything else as text. Nothing here can tell whether a column was known before the label came true.
@@ -22,14 +22,16 @@ from features.columns.attributes import attribute_columns
 from features.columns.column import Column
 from features.labels.profile_numbers import read_numbers
 from features.schema import RESERVED, load_schema
-from features.tables import PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
+from features.tables import CURRENCY, PROFILES, REASON, SOURCE_ROWS, Field, Kind, Table
 
-NOT_FEATURES = ("customer_id", "label", "exported_at")
+VALUE = "realised_value"
+OF_SOURCE = (REASON, SOURCE_ROWS, CURRENCY)  # what a source says of its rows, beside their columns
+NOT_FEATURES = ("customer_id", "label", VALUE, "exported_at")
 NO_EVENTS = (
     "churn.kind is 'label': a table of profiles takes no events; ingest the new export and run "
     "`staycast features --refresh`"
 )
-TAKEN = {*RESERVED, "part", REASON, SOURCE_ROWS} - {*PROFILES.names, "signed_up_at", "recorded_at"}
+TAKEN = {*RESERVED, "part", *OF_SOURCE} - {*PROFILES.names, "signed_up_at", "recorded_at"}
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,40 @@ def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[s
     Raises
     ------
     DataError
-        Two columns would have one name, capitals aside, or a name that Staycast uses itself; or there is no column of
-        a name under `exclude`.
+        Two columns would have one name, capitals aside, or a name that Staycast uses itself; there is no column of
+        a name under `exclude`; an outcome is declared as a feature; or a value that came is named and not there, or
+        there and not named.
     """
     if "profiles" not in raw:
         return {**raw, **_with_numeric_attributes(raw, settings)}
-    profiles = _with_simple_names(_without(raw["profiles"], settings.columns))
+    profiles = _with_simple_names(_without(raw["profiles"], settings))
+    _require_outcomes_apart(profiles, settings)
     if "exported_at" not in profiles:
         exported_at = settings.data_until_utc or pd.Timestamp(naive_utc(now)).normalize()
         profiles = profiles.assign(exported_at=pd.Timestamp(exported_at, tz="UTC"))
-    left = {*NOT_FEATURES, REASON, SOURCE_ROWS, *settings.columns.sensitive}
+    left = {*NOT_FEATURES, *OF_SOURCE, *settings.columns.sensitive}
     return {**raw, "profiles": read_numbers(profiles, left, _with_given_signs(settings))}
+
+
+def _require_outcomes_apart(profiles: pd.DataFrame, settings: Settings) -> None:
+    """Check that label and value are outcomes and nothing else, and that the mapping names a value that is there."""
+    declared = {*settings.columns.attributes, *settings.columns.sensitive}
+    if outcomes := sorted({"label", VALUE} & declared):
+        raise DataError(
+            f"profiles: {', '.join(outcomes)} stand under columns.attributes or columns.sensitive, and are what is "
+            "forecast: a model that read them would know the answer; take them out there"
+        )
+    if VALUE in profiles and not settings.has_realised_value:
+        raise DataError(
+            f"profiles: the column '{VALUE}' would be what customers brought in the time that the label looks at. If "
+            f"it is, say columns: {{{VALUE}: {VALUE}}} under source.options.profiles, and it is forecast; if not, give "
+            "it another name there, or leave it out by columns.exclude"
+        )
+    if settings.has_realised_value and VALUE not in profiles:
+        raise DataError(
+            f"profiles: source.options.profiles.columns names {VALUE}, and the table has no such column; it has "
+            f"{', '.join(map(str, profiles))}"
+        )
 
 
 def _with_numeric_attributes(raw: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
@@ -86,8 +111,9 @@ def _with_given_signs(settings: Settings, table: str = "profiles") -> tuple[str,
     return tuple(column_name(name) for name in numbers)
 
 
-def _without(profiles: pd.DataFrame, declared: Columns) -> pd.DataFrame:
+def _without(profiles: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     """The columns that are read."""
+    declared = settings.columns
     simple = {str(name): column_name(name) for name in profiles}
     for name in declared.exclude:
         if name not in simple and column_name(name) not in simple.values():
@@ -95,22 +121,22 @@ def _without(profiles: pd.DataFrame, declared: Columns) -> pd.DataFrame:
                 f"profiles: columns.exclude: there is no column '{name}'{nearest(name, simple)}; "
                 f"the table has {', '.join(simple)}"
             )
-    if required := {"customer_id", "label"} & {*declared.exclude}:
+    named = {VALUE} if settings.has_realised_value else set()
+    if required := ({"customer_id", "label"} | named) & {*declared.exclude}:
         raise DataError(f"profiles: columns.exclude: {', '.join(sorted(required))} cannot be left out")
     exact = set(declared.exclude) & set(simple)
     out = exact | {n for n in simple if simple[n] in set(map(column_name, set(declared.exclude) - exact))}
     if declared.attributes:
-        kept = {*declared.attributes, *declared.sensitive, *PROFILES.names, REASON, SOURCE_ROWS}
+        kept = {*declared.attributes, *declared.sensitive, *PROFILES.names, *OF_SOURCE}
         out |= {name for name in simple if not {name, simple[name]} & kept}
     return profiles[[name for name in profiles if str(name) not in out]]
 
 
 def _with_simple_names(profiles: pd.DataFrame) -> pd.DataFrame:
-    own = (REASON, SOURCE_ROWS)
-    names = [n if n in own else column_name(n) or f"column_{place}" for place, n in enumerate(profiles, start=1)]
+    names = [n if n in OF_SOURCE else column_name(n) or f"column_{place}" for place, n in enumerate(profiles, start=1)]
     folded = [name.casefold() for name in names]
     twice = sorted({name for name in names if folded.count(name.casefold()) > 1})
-    reserved = sorted({name for name in names if name.casefold() in TAKEN and name not in own})
+    reserved = sorted({name for name in names if name.casefold() in TAKEN and name not in OF_SOURCE})
     if twice or reserved:
         is_said = "stands there more than once, capitals aside" if twice else "is used by Staycast itself"
         raise DataError(
@@ -130,7 +156,7 @@ def column_name(name: object) -> str:
 
 
 def table_of(profiles: pd.DataFrame, declared: Columns) -> Table:
-    """The profiles table with all columns that these rows have.
+    """The profiles table with all columns that these rows have; without a value that came, where they have none.
 
     A column of a numeric type is a number (`prepare` makes it one); any other is text, and so is a sensitive column.
 
@@ -148,9 +174,10 @@ def table_of(profiles: pd.DataFrame, declared: Columns) -> Table:
     extra = tuple(
         Field(name, "text" if name in declared.sensitive else _kind(profiles[name]), nullable=True)
         for name in map(str, profiles)
-        if name not in (*NOT_FEATURES, REASON, SOURCE_ROWS)
+        if name not in (*NOT_FEATURES, *OF_SOURCE)
     )
-    return replace(PROFILES, fields=PROFILES.fields + extra)
+    own = tuple(field for field in PROFILES.fields if field.name != VALUE or VALUE in profiles)
+    return replace(PROFILES, fields=own + extra)
 
 
 def _kind(values: pd.Series) -> Kind:
@@ -161,7 +188,8 @@ def _kind(values: pd.Series) -> Kind:
 def read_ready_table(profiles: pd.DataFrame, settings: Settings) -> ReadyTable:
     """Feature rows and labels from the checked profiles.
 
-    Features are the declared attributes, or every column if none are declared; never a sensitive one.
+    Features are the declared attributes, or every column if none are declared; never a sensitive one, nor an outcome.
+    The value is that of the table times ``clv.margin``, and unknown where the table leaves it empty.
     """
     excluded = {*NOT_FEATURES, *settings.columns.sensitive}
     names = settings.columns.attributes or tuple(str(c) for c in profiles if c not in excluded)
@@ -170,8 +198,13 @@ def read_ready_table(profiles: pd.DataFrame, settings: Settings) -> ReadyTable:
     stamp = pd.Series(pd.Timestamp(as_of, tz="UTC"), index=profiles.index).astype("datetime64[us, UTC]")
     keys = pd.DataFrame({"customer_id": profiles["customer_id"], "as_of": stamp})
     values = {c.name: profiles[c.name].astype("float64" if c.dtype == "float64" else object) for c in columns}
-    labels = keys.assign(active=True, churned=profiles["label"].astype("float64"), clv=float("nan"))
+    labels = keys.assign(active=True, churned=profiles["label"].astype("float64"), clv=_value(profiles, settings))
     return ReadyTable(columns, keys.assign(**values), labels, as_of.to_pydatetime())
+
+
+def _value(profiles: pd.DataFrame, settings: Settings) -> pd.Series | float:
+    """What each customer brought, NaN where it is not known; NaN alone where no value is forecast."""
+    return profiles[VALUE].astype("float64") * settings.clv.margin if "clv" in settings.tasks else float("nan")
 
 
 def known_to_have_left(features: Path) -> set[str]:

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import ConfigError, nearest
+from features.labels.ready_label import NOT_FEATURES
 from features.quality.check import ValidatedTable
 from features.quality.findings.profile_versions import NOT_COMPARED, PROFILE_VERSION, without_other_hours
 from features.quality.twins import twin_shares
@@ -243,7 +244,7 @@ def _some_customers(used: pd.DataFrame, share: float) -> pd.DataFrame:
 
 def _twins(profiles: pd.DataFrame) -> tuple[float, float]:
     """Share of the customers that are another one again, and of those that are or nearly are."""
-    return twin_shares(profiles.drop(columns=["customer_id", "label", "exported_at"]))
+    return twin_shares(profiles.drop(columns=[name for name in NOT_FEATURES if name in profiles]))
 
 
 def _before(used: pd.DataFrame, time: str, names: Iterable[str]) -> dict[str, float]:

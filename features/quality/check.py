@@ -31,6 +31,7 @@ from features.tables import (
     LARGEST,
     LEFT_OUT,
     MAX_ID_LENGTH,
+    MONEY,
     REASON,
     REQUIRED,
     SOURCE_GRAIN,
@@ -538,7 +539,13 @@ def _require_columns(spec: Table, raw: pd.DataFrame) -> None:
     for field in spec.fields:
         if field.required and field.name not in raw.columns:
             has_no_ids = spec.name == "profiles" and field.name == "customer_id"
+            of_value = field.name == "label" and "realised_value" in raw.columns
             or_else = ", or say number_rows: true beside path if there are no ids" if has_no_ids else ""
+            if of_value:
+                or_else = (
+                    ". A value alone is not forecast: say by a label, too, who left, such as who brought nothing in "
+                    "that time; an empty one says that it is not known"
+                )
             if field.name == "customer_id" and not has_no_ids:
                 or_else = ". Each row must say whom it is about: export the customer's number or e-mail address"
             raise DataError(
@@ -605,7 +612,7 @@ def _rules(
             rules.append(known)
         if field.kind == "id":
             rules.append(pa.Check(lambda ids: ids.str.len() <= MAX_ID_LENGTH, name="short", error="short"))
-        if field.kind == "number" and spec.name != "profiles":
+        if field.kind == "number" and (spec.name != "profiles" or field.name in MONEY[spec.name]):
             rules.append(pa.Check(lambda numbers: numbers.abs() <= LARGEST, name="computable", error="computable"))
         if field.at_least is not None:
             rules.append(pa.Check.ge(field.at_least, error=f"is less than {field.at_least:g}"))

@@ -51,7 +51,12 @@ def usual_and_largest(amounts: Iterable[pd.Series], rows: int) -> tuple[float, f
 
 def usual_sizes(checked: Mapping[str, ValidatedTable]) -> dict[str, float]:
     """The usual size of the amounts of each table that has any, for the profile of a load."""
-    return {name: _sizes(checked[name], c)[0] for name, (c, *_) in MONEY.items() if name in checked}
+    return {name: _sizes(checked[name], c)[0] for name, c in _with_amounts(checked).items()}
+
+
+def _with_amounts(checked: Mapping[str, ValidatedTable]) -> dict[str, str]:
+    """The main column of money of each table that has it."""
+    return {name: c for name, (c, *_) in MONEY.items() if name in checked and c in checked[name].table.names}
 
 
 def _sizes(one: ValidatedTable, column: str) -> tuple[float, float]:
@@ -82,8 +87,8 @@ def set_outliers_aside(checked: Mapping[str, ValidatedTable], factor: float | No
         How many times the usual size an amount may be; None: any.
     """
     out = dict(checked)
-    for name, (column, *_) in MONEY.items():
-        if factor is None or name not in out or not out[name].table_rows:
+    for name, column in _with_amounts(checked).items():
+        if factor is None or not out[name].table_rows:
             continue
         usual, largest = _sizes(out[name], column)
         if largest > factor * usual:

@@ -49,7 +49,7 @@ import duckdb
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, field_validator
 
 from configs.errors import ConfigError, DataError, nearest
-from configs.settings import Section, TimeZone
+from configs.settings import Section, TimeZone, entries_of
 from features.sources.rows.ids import Repair
 from features.sources.rows.lines import Combine
 from features.sources.rows.rules import RowRule
@@ -147,17 +147,6 @@ class Join(Section):
     @classmethod
     def _same_name(cls, given: object) -> object:
         return {given: given} if isinstance(given, str) else given
-
-
-def entries_of(options: Mapping[str, Any], table: str) -> list[Mapping[str, Any]]:
-    """The entries of one table in ``source.options``, of files or of a database.
-
-    >>> entries_of({"tables": {"orders": {"query": "select 1"}}}, "orders"), entries_of({"customers": 80}, "customers")
-    ([{'query': 'select 1'}], [])
-    """
-    tables = options.get("tables")
-    given = (tables if isinstance(tables, Mapping) else options).get(table)
-    return [entry for entry in (given if isinstance(given, list) else [given]) if isinstance(entry, Mapping)]
 
 
 def id_repairs(options: Mapping[str, Any], table: str) -> tuple[Repair, ...]:

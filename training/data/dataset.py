@@ -173,7 +173,7 @@ def with_open_label(data: Dataset, settings: Settings) -> Dataset:
     customers bring what is usual, it is what they bring beyond the price. Any other label is open itself.
     """
     clv = settings.clv
-    if data.task != "clv" or "price_now" not in data.frame or clv.contracts == "orders":
+    if data.task != "clv" or data.by == "part" or "price_now" not in data.frame or clv.contracts == "orders":
         return data
     rows, has_orders = data.frame[data.frame["price_now"] > 0], "spend_total" in data.frame
     if has_orders and rows.empty:
@@ -199,7 +199,8 @@ def shortage(data: Dataset, minimum: Minimum) -> list[str]:
         counts["labels of customers who left"] = (n_positive, least)
         counts["labels of customers who stayed"] = (len(data.frame) - n_positive, least)
     else:
-        counts["labels of customers who bought"] = (n_positive, least)
+        did = "bought" if data.by == "as_of" else "brought something"
+        counts[f"labels of customers who {did}"] = (n_positive, least)
     return [f"{count:,} {name}, {least:,} are needed" for name, (count, least) in counts.items() if count < least]
 
 

@@ -11,6 +11,12 @@ from training.data.dataset import LABEL, Dataset, shortage
 from training.data.task_rows import judged_by, parted_by_customer, plan_of, shortened
 from training.model.bundle import Task
 
+NOTHING_BROUGHT = (
+    "the {rows:,} customers whose value is known brought {total:,.2f} in total, and a value can be forecast only where "
+    "customers bring something: see whether realised_value is the right column and has the right sign, or set "
+    "clv.forecast to false"
+)
+
 
 def expected_basis(labelled: LabelledRows, settings: Settings) -> list[dict[str, str]]:
     """One entry a model: ``model``; ``basis``, which is ``trees``, ``prior`` or ``none``; and ``why``.
@@ -33,6 +39,8 @@ def _expected(labelled: LabelledRows, settings: Settings, task: Task) -> dict[st
     known = rows.assign(label=rows[name]).dropna(subset=["label"])
     by: Literal["as_of", "part"] = "part" if settings.churn.kind == "label" else "as_of"
     data = parted_by_customer(Dataset(task, known, labelled.schema, "", by), settings)
+    if task == "clv" and by == "part" and known["label"].sum() <= 0:
+        return {"basis": "none", "why": NOTHING_BROUGHT.format(rows=len(known), total=known["label"].sum())}
     if lacking := shortage(data, minimum):
         why = "; ".join([*lacking, *filter(None, [judged_by(data, settings)])])
         return {"basis": "prior" if minimum.below == "prior" else "none", "why": why}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from configs.settings import Settings
 from features.sufficiency import LabelledRows
 from training.data.leakage import find_leaks, question
@@ -17,12 +19,20 @@ def leak_questions(labelled: LabelledRows, settings: Settings) -> list[dict[str,
     rows, schema, has_dates = labelled.rows, labelled.schema, settings.churn.kind != "label"
     if not schema.names or rows.empty:
         return []
-    rows = rows.dropna(subset=["label"]).sort_values(["as_of", "customer_id"], ignore_index=True)
-    if rows["label"].nunique() < 2:
-        return []
     if has_dates:
-        leaks = [leak for leak in find_leaks(rows, schema, settings.leaks) if leak.kind != "values"]
+        known = _known(rows, "label")
+        leaks = (
+            [leak for leak in find_leaks(known, schema, settings.leaks) if leak.kind != "values"] if len(known) else []
+        )
     else:
-        leaks = find_leaks(in_parts(rows, schema.names, settings), schema, settings.leaks, by="part")
+        outcomes = (_known(rows, name) for name in ("label", "clv") if name in rows)
+        parts = [in_parts(known, schema.names, settings) for known in outcomes if len(known)]
+        leaks = [leak for part in parts for leak in find_leaks(part, schema, settings.leaks, by="part")]
     asked = [leak for leak in leaks if leak.column not in settings.leaks.known_before]
     return [{**leak.to_dict(), "todo": question([leak])} for leak in asked]
+
+
+def _known(rows: pd.DataFrame, outcome: str) -> pd.DataFrame:
+    """The rows whose outcome is known, as ``label``; none where all have the same."""
+    known = rows.assign(label=rows[outcome]).dropna(subset=["label"])
+    return known.sort_values(["as_of", "customer_id"], ignore_index=True) if known["label"].nunique() > 1 else rows[:0]

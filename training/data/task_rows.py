@@ -11,11 +11,14 @@ import pandas as pd
 from configs.errors import ConfigError, NotEnoughDataError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.labels.ready_label import VALUE
 from features.quality.twins import twin_groups
 from training.data import split
 from training.data.dataset import Dataset, load
 from training.data.split import ASIDE, HOLDOUT, Fold, Plan, customer_parts, plan_customers, plan_held_out_customers
 from training.model.bundle import Task
+
+TENTHS = 10
 
 
 def feature_rows(workspace: Workspace) -> pd.DataFrame:
@@ -34,7 +37,8 @@ def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
         No features were built yet.
     """
     if task not in settings.tasks:
-        why = "the data has no amounts with dates" if settings.churn.kind == "label" else "clv.forecast is false"
+        has_none = settings.churn.kind == "label" and not settings.has_realised_value
+        why = f"source.options.profiles.columns names no {VALUE}" if has_none else "clv.forecast is false"
         raise ConfigError(f"{task}: there is no such model for '{settings.name}', {why}; train churn alone")
     data = load(workspace, task)
     if settings.churn.kind != "label":
@@ -45,8 +49,21 @@ def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
 def in_parts(frame: pd.DataFrame, features: Sequence[str], settings: Settings) -> pd.DataFrame:
     """Labelled rows of customers without dates, shared out: ``part`` says to which part each goes, twins together."""
     folds, groups = max(2, settings.tuning.folds), twin_groups(frame[list(features)])
-    share, seed = settings.churn.holdout_share, settings.tuning.seed
-    return frame.assign(part=customer_parts(frame["customer_id"], frame["label"], share, folds, seed, groups))
+    share, seed, y = settings.churn.holdout_share, settings.tuning.seed, strata(frame["label"])
+    return frame.assign(part=customer_parts(frame["customer_id"], y, share, folds, seed, groups))
+
+
+def strata(label: pd.Series) -> np.ndarray:
+    """What folds hold alike: each outcome of churn; of value, who brought nothing or less, and tenths of the others.
+
+    >>> strata(pd.Series([0.0, 1.0, 1.0])).tolist(), strata(pd.Series([-3.0, 0.0, 5.0, 80.0])).tolist()
+    ([0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 6.0])
+    """
+    y = label.to_numpy(np.float64)
+    if np.isin(y, (0.0, 1.0)).all():
+        return y
+    place = pd.Series(np.where(y > 0, y, np.nan)).rank() - 1
+    return np.asarray((1 + place * TENTHS // max(place.count(), 1)).fillna(0.0))
 
 
 def parted_by_customer(data: Dataset, settings: Settings) -> Dataset:

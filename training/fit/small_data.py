@@ -89,6 +89,8 @@ def fit_small_data(
     form = form_for(data, settings)
     result = SearchResult((Member(form, {}, {}),), None, None, no_search())
     judged = None
+    if plan is not None and not _tells_a_judge(data, plan):
+        plan = None
     if plan is not None:
         earlier = data.newest(plan.train_for_holdout)
         then = rows_asked_about(feature_rows, data.task, settings, newest_judged(data, plan))
@@ -98,7 +100,17 @@ def fit_small_data(
         judged = _bundle(form, settings, data, plan.train_for_holdout, seen, then, earlier)
     as_ofs = plan.final if plan else tuple(sorted(data.frame[data.by].unique()))
     final = _bundle(form, settings, data, as_ofs, feature_rows, population)
+    if plan is None:
+        final = replace(final, info={**final.info, "holdout": None})
     return FittedModels(plan, result, judged, assembly.with_facts(final, why=why))
+
+
+def _tells_a_judge(data: Dataset, plan: Plan) -> bool:
+    """Whether somebody is held out and the others can be learned from: of few customers without dates, not always."""
+    if data.by != "part":
+        return True
+    rows = data.at(plan.train_for_holdout)
+    return len(data.at(plan.holdout)) > 0 and len(rows) > 0 and (data.task == "churn" or rows["label"].sum() > 0)
 
 
 def small_data_model_at(settings: Settings, past: Dataset, feature_rows: pd.DataFrame) -> Bundle:
@@ -229,10 +241,14 @@ def _at_level(seen: Outcomes, shift: float, sd: float, seed: int) -> Outcomes:
 
 def _require_labels(data: Dataset, rows: pd.DataFrame) -> None:
     if rows.empty or (data.task == "clv" and rows["label"].sum() <= 0):
+        wait = "wait until a horizon has passed, or set a shorter horizon_days"
+        if data.task == "clv" and data.by == "part":
+            wait = (
+                "give realised_value of more customers, see whether it has the right sign, or set clv.forecast to false"
+            )
         raise NotEnoughDataError(
             f"{data.task}: {'no outcome is known yet' if rows.empty else 'no customer has brought anything yet'}, and "
-            "without orders nothing can be said beforehand: wait until a horizon has passed, or set a shorter "
-            "horizon_days"
+            f"without orders nothing can be said beforehand: {wait}"
         )
 
 

@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from configs.settings import Settings
+from training.fit.assembly import holdout_rule
 from training.judge import plots
 from training.judge.baselines import past_rate
 from training.judge.profit import Backtest, backtest
 from training.metrics import Array
 from training.model.bundle import Bundle
+from training.model.catalog import AS_JUDGED
 
 MONTHS_A_DAY = 12 / 365.25
 NamedBundle = tuple[str, Bundle]
@@ -63,15 +65,18 @@ def values(settings: Settings, value_models: ValueModels, rows: pd.DataFrame) ->
     """What each customer is worth over one value horizon, told without knowing what came; and by what.
 
     The first of these that there is: the one value set for all; a value model, if all it learned from was over by the
-    first as-of date of the rows; the past rate of orders and the present price of contracts, as ``clv.contracts`` says
-    which count, and left out, whichever is more. None without any.
+    first as-of date of the rows, or where nothing is dated, if it left the same customers out; the past rate of orders
+    and the present price of contracts, as ``clv.contracts`` says which count, and left out, whichever is more. None
+    without any.
     """
     fixed = settings.decisions.campaign.value_per_customer
     if fixed is not None:
         return np.full(len(rows), fixed), "value_per_customer"
     for name, bundle in value_models():
-        if bundle.learned_until <= rows["as_of"].min() and set(bundle.features) <= set(rows.columns):
+        if _is_unseen(name, bundle, rows, settings) and set(bundle.features) <= set(rows.columns):
             return bundle.predict(bundle.encode(rows)), name
+    if settings.churn.kind == "label":
+        return None
     clv, known = settings.clv, {}
     if {"spend_total", "tenure_days"} <= set(rows.columns):
         known["orders"] = past_rate(rows["spend_total"], rows["tenure_days"], clv.horizon_days, clv.margin)
@@ -86,6 +91,13 @@ def values(settings: Settings, value_models: ValueModels, rows: pd.DataFrame) ->
     if clv.contracts == "both":
         return known["orders"] + known["fees"], "price and past rate"
     return np.maximum(known["orders"], known["fees"]), "price or past rate"
+
+
+def _is_unseen(name: str, bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> bool:
+    """Whether all that a model learned from was over by the first date of rows; without dates, if it left them out."""
+    if settings.churn.kind == "label":
+        return name.endswith(AS_JUDGED) and bundle.info.get("holdout") == holdout_rule(settings)
+    return bool(bundle.learned_until <= rows["as_of"].min())
 
 
 def report(result: Backtest, picture: Path, currency: str) -> dict[str, Any]:

@@ -14,7 +14,14 @@ from configs.settings import Settings
 from training.data.treatment import untreated_weights, weighted_metrics
 from training.fit.assembly import forecast
 from training.fit.horizons import churn_label_at
-from training.judge.baselines import past_rate, present_price, price_and_past, recency_rule, regression_rule
+from training.judge.baselines import (
+    past_rate,
+    present_price,
+    price_and_past,
+    recency_rule,
+    regression_rule,
+    value_regression_rule,
+)
 from training.judge.interval_coverage import shares_below_quantiles
 from training.margins import margin
 from training.metrics import auc, by_slice, churn_metrics, log_loss, mae, normalised_gini, rmse, value_metrics
@@ -170,10 +177,11 @@ def _baseline(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settin
     if bundle.task == "churn" and settings.churn.kind == "inactivity":
         days = "days_since_last_order"
         return "recency rule", recency_rule(holdout[days], train[days], train["label"])
+    names, categories = list(bundle.features), tuple(bundle.categories)
     if bundle.task == "churn":
-        names = list(bundle.features)
-        categories = tuple(bundle.categories)
         return "logistic regression", regression_rule(holdout[names], train[names], train["label"], categories)
+    if settings.churn.kind == "label":
+        return "Poisson regression", value_regression_rule(holdout[names], train[names], train["label"], categories)
     if "spend_total" in holdout:
         rate, rate_train = (_past_rate(rows, settings) for rows in (holdout, train))
         if "price_now" not in holdout or settings.clv.contracts == "orders":

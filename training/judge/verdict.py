@@ -21,7 +21,9 @@ from training.metrics import calibration_error_by_chance
 from training.model.bundle import Bundle
 
 Champion = tuple[str, Bundle, Bundle]  # its name; the model that serves, or did; the one of its recipe that was judged
-CONTRACT_BASELINES = ("present price", "price and past rate")
+# Baselines beside which the squared error judges, least for the mean: where most pay one known price, or bring nothing,
+# the absolute error is least for a forecast of that price or of nothing, and refuses a perfect forecast of the mean.
+MEAN_BASELINES = ("present price", "price and past rate", "Poisson regression")
 
 
 def judge(
@@ -102,7 +104,7 @@ def error_of(task: str, baseline_name: str) -> Literal["log_loss", "mae", "rmse"
     """The loss that judges: of a value, the one that `gates.judge_value` takes beside this baseline."""
     if task == "churn":
         return "log_loss"
-    return "rmse" if baseline_name in CONTRACT_BASELINES else "mae"
+    return "rmse" if baseline_name in MEAN_BASELINES else "mae"
 
 
 def _margin(metric: str, rows: pd.DataFrame, other: pd.Series | None = None) -> Margin:
@@ -113,7 +115,7 @@ def _margins(examination: Examination | None) -> dict[str, tuple[float, float]]:
     """Those that judge where little was learned; of two errors of a value the one that `error_of` names."""
     if examination is None:
         return {}
-    other = "mae" if examination.baseline_name in CONTRACT_BASELINES else "rmse"
+    other = "mae" if examination.baseline_name in MEAN_BASELINES else "rmse"
     intervals = {name: interval for name, interval in examination.margins.items() if name != other}
     if "mae" in intervals:
         intervals[gates.DEVIANCE] = _margin("deviance", examination.rows, examination.rows["baseline"]).interval(0.95)
@@ -129,6 +131,8 @@ def _champions_on(
     """
     held_out, judges = data.at(plan.holdout), []
     for name, *models in champions:
+        if data.by != "as_of":
+            models = models[-1:]  # the one that serves has learned from the customers held out, too
         unseen = [model for model in models if _may_judge(model, data, plan, settings)]
         if unseen:
             forecasts = assembly.forecast(unseen[0], held_out)

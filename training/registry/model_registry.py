@@ -18,7 +18,7 @@ from configs.workspace import Workspace
 from training.judge.gates import Decision
 from training.model.bundle import Bundle
 from training.model.bundle import load as load_bundle
-from training.model.catalog import CHALLENGER, CHAMPION, Version, champion, files, has_files, versions
+from training.model.catalog import AS_JUDGED, CHALLENGER, CHAMPION, Version, champion, files, has_files, versions
 from training.registry import ledger
 from training.registry.runs import TASKS, client
 
@@ -144,7 +144,7 @@ def named_champion_bundles(workspace: Workspace, model: str) -> list[tuple[str, 
         return []
     serving, judged = bundles(workspace, model, serving_version.version)
     name = f"{model}/{serving_version.version}"
-    return [(name, serving), (f"{name}, as judged", judged)]
+    return [(name, serving), (f"{name}{AS_JUDGED}", judged)]
 
 
 def find_version(workspace: Workspace, name: str) -> Version:

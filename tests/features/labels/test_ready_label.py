@@ -13,10 +13,11 @@ from configs.settings import Columns, Settings
 from configs.workspace import Workspace
 from features import build, refresh
 from features import ingest as module
-from features.labels.ready_label import left_by_label, prepare, read_ready_table
+from features.labels.ready_label import ReadyTable, left_by_label, prepare, read_ready_table
 from features.quality import quality_verdict
 from features.quality.anomalies import Profile, find_anomalies, profile_tables
 from features.quality.check import check_tables
+from features.quality.outlying_amounts import set_outliers_aside
 from features.schema import describe
 from features.store import feature_store
 
@@ -224,3 +225,91 @@ def test_customers_who_stand_in_the_table_twice_are_said_on_the_first_load(ready
 
     assert found(rows) == []
     assert found(pd.concat([rows, again])) == [("twins", "warn", "26.1%")]
+
+
+def with_value(settings: Settings, column: str = "Given") -> Settings:
+    mapping = {"profiles": {"path": "x.csv", "columns": {"realised_value": column}}}
+    return settings.model_copy(update={"source": settings.source.model_copy(update={"options": mapping})})
+
+
+def read(export: pd.DataFrame, settings: Settings) -> ReadyTable:
+    checked = check_tables(prepare({"profiles": export}, settings, NOW), settings.columns, NOW, "label")["profiles"]
+    return read_ready_table(checked.used, settings)
+
+
+def test_a_value_is_known_times_the_margin_or_not_at_all(ready: Settings, export: pd.DataFrame) -> None:
+    valued = with_value(ready).model_copy(update={"clv": ready.clv.model_copy(update={"margin": 0.5})})
+    assert valued.tasks == ("churn", "clv")
+    given = export.assign(realised_value=["12.5", "-4", "", "7"], label=["Yes", "no", "", "no"])
+    np.testing.assert_array_equal(read(given, valued).labels["clv"], [6.25, -2, np.nan, 3.5])
+
+
+def test_no_value_changes_a_feature_and_no_value_is_one(ready: Settings, export: pd.DataFrame) -> None:
+    plain = export.assign(label=["Yes", "no", "", "no"])
+    without, rng = read(plain, ready), np.random.default_rng(0)
+    for values in (["1", "2", "3", "4"], list(rng.permutation(["1", "2", "", "1e9"]))):
+        table = read(plain.assign(realised_value=values), with_value(ready))
+        assert [c.name for c in table.columns] == [c.name for c in without.columns]
+        pd.testing.assert_frame_equal(table.rows, without.rows)
+        pd.testing.assert_series_equal(table.labels["churned"], without.labels["churned"])
+
+
+def test_where_no_value_is_forecast_it_is_no_feature_either(ready: Settings, export: pd.DataFrame) -> None:
+    silent = with_value(ready).model_copy(update={"clv": ready.clv.model_copy(update={"forecast": False})})
+    table = read(export.assign(realised_value="1"), silent)
+    assert silent.tasks == ("churn",)
+    assert table.labels["clv"].isna().all() and "realised_value" not in table.rows
+
+
+@pytest.mark.parametrize("section", ["attributes", "sensitive"])
+@pytest.mark.parametrize("name", ["label", "realised_value"])
+def test_an_outcome_is_no_feature_by_declaration(
+    ready: Settings, export: pd.DataFrame, section: str, name: str
+) -> None:
+    columns = Columns(**{"attributes": (), "sensitive": (), section: (name,)})
+    declared = with_value(ready).model_copy(update={"columns": columns})
+    with pytest.raises(DataError, match=f"{name} stand under columns.attributes or columns.sensitive"):
+        prepare({"profiles": export.assign(realised_value="1")}, declared, NOW)
+
+
+def test_a_value_is_named_by_the_mapping_or_asked_about(ready: Settings, export: pd.DataFrame) -> None:
+    with pytest.raises(DataError, match=r"say columns: .realised_value: realised_value. under"):
+        prepare({"profiles": export.assign(realised_value="1")}, ready, NOW)
+    with pytest.raises(DataError, match="names realised_value, and the table has no such column"):
+        prepare({"profiles": export}, with_value(ready), NOW)
+    left_out = ready.model_copy(update={"columns": ready.columns.model_copy(update={"exclude": ("realised_value",)})})
+    assert "realised_value" not in prepare({"profiles": export.assign(realised_value="1")}, left_out, NOW)["profiles"]
+    both = with_value(left_out)
+    with pytest.raises(DataError, match="realised_value cannot be left out"):
+        prepare({"profiles": export.assign(realised_value="1")}, both, NOW)
+
+
+def test_values_that_are_no_amounts_go_aside_as_those_of_orders_do(ready: Settings) -> None:
+    values = ["10"] * 300 + ["abc", "inf", "1e20", "9e9", ""]
+    n = len(values)
+    export = pd.DataFrame({"customer_id": [f"c{i}" for i in range(n)], "label": "no", "x": range(n)})
+    valued = with_value(ready).model_copy(update={"columns": Columns(attributes=(), sensitive=())})
+    raw = prepare({"profiles": export.assign(realised_value=values)}, valued, NOW)
+    checked = set_outliers_aside(check_tables(raw, valued.columns, NOW, "label"), 1000.0)["profiles"]
+    assert [reason[:40] for reason in sorted(checked.quarantined["reason"])] == [
+        "realised_value: '9000000000' is more tha",
+        "realised_value: 'abc' is not a number",
+        "realised_value: 'inf' is not a number",
+        "realised_value: is larger than 1e+15, wh",
+    ]
+    assert checked.used["realised_value"].isna().sum() == 1
+
+
+def test_twins_are_customers_alike_in_all_that_was_known_before(ready: Settings, export: pd.DataFrame) -> None:
+    alike = pd.DataFrame({"customer_id": list("abcd"), "label": "no", "x": "1", "senior": "0"})
+    shares = []
+    for table, settings in ((alike, ready), (alike.assign(realised_value=list("1234")), with_value(ready))):
+        checked = check_tables(prepare({"profiles": table}, settings, NOW), settings.columns, NOW, "label")
+        shares.append(profile_tables(checked, "UTC")["tables"]["profiles"]["twins"])
+    assert shares[0] == shares[1] and shares[0][0] > 0
+
+
+def test_a_value_without_a_label_is_said_to_be_no_business_of_ours(ready: Settings, export: pd.DataFrame) -> None:
+    table = export.drop(columns="label").assign(realised_value="1")
+    with pytest.raises(DataError, match="A value alone is not forecast: say by a label, too, who left"):
+        check_tables(prepare({"profiles": table}, with_value(ready), NOW), ready.columns, NOW, "label")

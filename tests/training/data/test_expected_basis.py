@@ -77,3 +77,19 @@ def test_a_history_without_a_moment_says_so_in_the_check(settings: Settings, tmp
 def test_the_check_says_that_customers_judge_where_no_later_moment_can(expected: Expected) -> None:
     assert "customers held out at the newest one judged it" in expected(400, 6)["clv"][1]
     assert "customers held out" not in expected(400, 7)["clv"][1]
+
+
+@pytest.mark.parametrize("values", [[0.0] * 300, [-5.0] * 200 + [2.0] * 100, [np.nan] * 300])
+def test_values_of_a_ready_table_that_bring_nothing_are_answered_by_nothing(settings: Settings, values: list) -> None:
+    mapping = {"profiles": {"path": "x.csv", "columns": {"realised_value": "Given"}}}
+    source = settings.source.model_copy(update={"options": mapping})
+    churn = settings.churn.model_copy(update={"kind": "label"})
+    business = settings.model_copy(update={"source": source, "churn": churn})
+    rows = pd.DataFrame({"customer_id": range(300), "as_of": pd.Timestamp("2024-01-01"), "clv": values})
+    labelled = LabelledRows(rows.assign(label=[0.0, 1.0] * 150), FeatureSchema(()))
+    churn_told, value_told = expected_basis(labelled, business)
+    assert churn_told["basis"] == "trees"
+    assert value_told["basis"] == "none" and "see whether realised_value is the right column" in value_told["why"]
+    some = LabelledRows(labelled.rows.assign(clv=[0.0] * 270 + [9.0] * 30), FeatureSchema(()))
+    basis = expected_basis(some, business)[1]
+    assert basis["basis"] == "prior" and basis["why"].startswith("30 labels of customers who brought something")

@@ -15,8 +15,8 @@ from features.labels.horizons import neighbour_pairs
 from features.schema import Feature, FeatureSchema
 from serving.answer.score import basis_of
 from training.data.dataset import Dataset, shortage
-from training.data.split import plan_as_ofs
-from training.data.task_rows import parted_by_customer, plan_of
+from training.data.split import plan_as_ofs, plan_customers
+from training.data.task_rows import in_parts, parted_by_customer, plan_of
 from training.fit import recipe
 from training.fit.small_data import fit_small_data, form_for
 from training.judge.examination import examine
@@ -159,7 +159,7 @@ def test_without_orders_and_without_an_outcome_nothing_is_made_up(settings: Sett
     with pytest.raises(NotEnoughDataError, match="no outcome is known yet"):
         fit_small_data(settings, nothing, None, data.newest(data.as_ofs))
     poor = dataclasses.replace(data, frame=data.frame.assign(label=0.0))
-    with pytest.raises(NotEnoughDataError, match="no customer has brought anything yet"):
+    with pytest.raises(NotEnoughDataError, match=r"no customer has brought anything yet"):
         fit_small_data(settings, poor, None, data.newest(data.as_ofs))
 
 
@@ -336,3 +336,44 @@ def test_a_prior_is_judged_by_customers_it_has_not_seen_where_no_later_moment_ca
     others = data.frame[~data.frame["customer_id"].isin(examination.rows["customer_id"])]
     again = fit_small_data(short, data, plan, others[asked.columns]).judged
     assert again is not None and again.scores == built.judged.scores  # whoever is held out taught it nothing
+
+
+READY = FeatureSchema((Feature("past", "profiles", "float64", ""), Feature("plan", "profiles", "string", "")))
+
+
+def ready(n: int, brought: float, seed: int, settings: Settings) -> Dataset:
+    """One row a customer of a table without dates: most bring nothing, a few much."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({"customer_id": [f"c{i}" for i in range(n)], "as_of": pd.Timestamp("2024-06-01", tz="UTC")})
+    rows = rows.assign(past=rng.poisson(3, n).astype(float), plan=rng.choice(["a", "b"], n))
+    rows = rows.assign(label=np.where(rng.random(n) < brought, rng.lognormal(3, 1.5, n), 0.0))
+    return Dataset("clv", in_parts(rows, READY.names, settings), READY, "", "part")
+
+
+@pytest.mark.parametrize("n", [20, 60, 150])
+def test_values_of_a_ready_table_are_answered_by_a_regression(n: int) -> None:
+    settings = load("telco")
+    for seed in range(3):
+        data = ready(n, 0.3, seed, settings)
+        if data.frame["label"].sum() <= 0:
+            continue
+        rows = data.frame.drop(columns=["label", "part"])
+        models = fit_small_data(settings, data, plan_customers(5), rows)
+        final = models.final
+        expected = final.predict(final.encode(rows))
+        low, high = final.bounds(expected, final.encode(rows))
+        assert ((low <= expected) & (expected <= high) & (low >= 0)).all() and np.isfinite(expected).all()
+        assert final.basis == "prior" and final.info["form"] == "value_linear" and final.full_season
+
+
+def test_values_that_leave_nothing_to_judge_by_are_answered_all_the_same() -> None:
+    settings = load("telco")
+    data = ready(60, 0.0, 0, settings)
+    with pytest.raises(NotEnoughDataError, match=r"no customer has brought anything yet.*give realised_value of more"):
+        fit_small_data(settings, data, plan_customers(5), data.frame)
+    of_one = data.frame["label"].where(data.frame["part"] != 0, 50.0)  # all who gave are held out
+    models = fit_small_data(
+        settings, dataclasses.replace(data, frame=data.frame.assign(label=of_one)), plan_customers(5), data.frame
+    )
+    assert models.judged is None and models.plan is None
+    assert models.final.predict(models.final.encode(data.frame)).max() > 0

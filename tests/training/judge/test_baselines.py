@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from configs.errors import NotEnoughDataError
-from training.judge.baselines import past_rate, present_price, recency_rule, regression_rule
+from training.judge.baselines import (
+    past_rate,
+    present_price,
+    recency_rule,
+    regression_rule,
+    value_regression_rule,
+)
 
 
 def train(n=2000, seed=1):
@@ -105,3 +111,31 @@ def test_the_present_price_forecasts_in_total_what_its_training_rows_paid() -> N
     price, value = np.array([10.0, 20.0, np.nan]), np.array([20.0, 55.0, 5.0])
     assert present_price(price, price, value).sum() == pytest.approx(value.sum())
     np.testing.assert_array_equal(present_price(price, np.zeros(2), np.zeros(2)), 0)
+
+
+def test_value_regression_rule_finds_a_mean_whose_logarithm_is_linear_and_keeps_its_level() -> None:
+    rng = np.random.default_rng(0)
+    train = pd.DataFrame({"past": rng.lognormal(2, 1, 6000), "region": rng.choice(["north", "south"], 6000)})
+    train.loc[:99, "past"] = np.nan
+    train.loc[100:150, "region"] = None
+    mean = 2 * (1 + train["past"].fillna(7)) ** 0.5 * train["region"].map({"north": 3.0, "south": 1.0}).fillna(1.0)
+    y = mean * rng.gamma(2, 0.5, 6000) * (rng.random(6000) < 0.5) * 2
+    asked = pd.DataFrame({"past": [3.0, 3.0, 50.0, np.nan], "region": ["north", "south", "north", "west"]})
+    told = value_regression_rule(asked, train, y, ["region"])
+    np.testing.assert_allclose(told[:3], [12, 4, 42.8], rtol=0.15)
+    assert np.isfinite(told).all()
+    assert value_regression_rule(train, train, y, ["region"]).mean() == pytest.approx(y.mean(), rel=0.02)
+
+
+def test_value_regression_rule_tells_the_mean_where_there_is_nothing_to_learn() -> None:
+    rows = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
+    assert value_regression_rule(rows, rows, [0.0, -5.0, 0.0]).tolist() == [0, 0, 0]
+    assert value_regression_rule(rows[[]], rows[[]], [3.0, 0.0, -1.0]).tolist() == [1, 1, 1]
+
+
+def test_one_large_value_of_few_does_not_make_the_value_regression_rule_wild() -> None:
+    rng = np.random.default_rng(1)
+    train = pd.DataFrame(rng.normal(size=(60, 8)), columns=list("abcdefgh"))
+    y = np.where(np.arange(60) < 3, [5000.0, 20.0, 20.0] + [0.0] * 57, 0.0)
+    told = value_regression_rule(train * 3, train, y)
+    assert told.max() <= value_regression_rule(train, train, y).max() < 5000 and (told >= 0).all()

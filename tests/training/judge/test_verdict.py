@@ -15,9 +15,11 @@ from configs.errors import RegistryError
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 from training import metrics
+from training.data.split import plan_customers
 from training.data.task_rows import labelled, plan_of
 from training.fit import assembly
 from training.judge import gates, verdict
+from training.judge.baselines import value_regression_rule
 from training.judge.examination import Examination, examine
 from training.model import catalog
 from training.registry import model_registry
@@ -123,6 +125,29 @@ def test_a_value_model_that_is_two_per_cent_worse_is_refused_at_5000_rows() -> N
     assert sum(decision.promote for decision in decisions) <= 2
 
 
+def test_a_perfect_value_of_a_ready_table_is_hardly_ever_refused_where_most_bring_nothing() -> None:
+    n, rng, refused = 400, np.random.default_rng(5), 0
+    for _ in range(40):
+        x = rng.normal(size=(5 * n, 3))
+        mean = expit(0.9 * x[:, 0] + 0.5 * x[:, 1] - 4) * np.exp(2.4 + 0.8 * x[:, 2])
+        brought = rng.random(5 * n) < expit(0.9 * x[:, 0] + 0.5 * x[:, 1] - 4)
+        y = np.where(brought, np.exp(2.4 + 0.8 * x[:, 2]) * rng.lognormal(-0.72, 1.2, 5 * n), 0.0)
+        frame = pd.DataFrame(x, columns=["a", "b", "c"])
+        rows = pd.DataFrame({"customer_id": np.arange(n), "label": y[:n], "forecast": mean[:n]})
+        rows = rows.assign(
+            baseline=value_regression_rule(frame[:n], frame[n:], y[n:]), low=0.0, high=np.inf, tier="gold"
+        )
+        measured = {m.__name__: m for m in (*MEASURED["clv"], metrics.rmse)}
+        model, baseline = (
+            {k: m(rows["label"], rows[c]) for k, m in measured.items()} for c in ("forecast", "baseline")
+        )
+        examination = Examination(rows, model | {"n": n}, baseline, {}, pd.DataFrame(), "Poisson regression")
+        checks = verdict.judge_examined("clv", examination, [], DEFAULT).checks
+        assert "beats_baseline_rmse" in [check.name for check in checks]
+        refused += any(not check.passed for check in checks if check.name.startswith("beats"))
+    assert refused <= 2  # beside the absolute error 15 of these 40 were
+
+
 @pytest.fixture(scope="module")
 def judged(lived: Workspace):
     """The rows of the lived workspace, an examination of its churn model, and that model."""
@@ -204,3 +229,18 @@ def test_a_candidate_in_doubt_is_held_against_the_prior_of_its_plan_by_a_proper_
         SimpleNamespace(judged=object()),  # type: ignore[arg-type]
     )
     assert decision.promote == (prior > 1)
+
+
+def test_where_nothing_is_dated_a_champion_judges_by_the_model_that_left_the_same_customers_out(judged) -> None:
+    data, plan, examination, model = judged
+    telco = load("telco")
+    unseen = replace(model, info={**model.info, "holdout": assembly.holdout_rule(telco)})
+    parts = replace(data, frame=data.frame.assign(part=data.frame["as_of"].isin(plan.holdout).map({True: 0, False: 1})))
+    of_parts = (replace(parts, by="part"), plan_customers(2), examination, model)
+    horizon = telco.churn.model_copy(update={"horizon_days": model.horizon_days})
+    settings = telco.model_copy(update={"churn": horizon})
+    flattered = replace(unseen, basis="prior")  # the one that serves has learned from all customers
+    checks = judge(of_parts, [("churn/1", flattered, unseen)], settings)
+    assert "not_worse_than_champion" in checks
+    seen = replace(model, info={**model.info, "holdout": "share 0.5, seed 9, twins together"})
+    assert "not_worse_than_champion" not in judge(of_parts, [("churn/1", unseen, seen)], settings)
