@@ -31,7 +31,6 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "features/sources/data_sets": "tests/features/sources/test_loaders.py",
     "features/sources/staging.py": "tests/features/sources/test_files.py",
     "training/data/dataset.py": "tests/training/fit/test_boosters.py",
-    "training/data/task_rows.py": "tests/training/judge/test_examination.py",
     "training/fit/recipe.py": "tests/test_wiring.py",
     "training/registry/pyfunc_model.py": "tests/training/fit/test_boosters.py",
     "training/registry/record.py": "tests/test_gate.py",
