@@ -75,6 +75,10 @@ Amount = Annotated[float, Field(ge=0)]
 TimeZone = Annotated[str, AfterValidator(known_zone)]
 Time = Annotated[datetime, BeforeValidator(_written_time), AfterValidator(_within_calendar)]
 Task = Literal["churn", "clv"]
+Feast = Literal[
+    "ramadan", "eid_al_fitr", "eid_al_adha", "chinese_new_year", "easter", "thanksgiving", "black_friday"
+]  # fmt: skip
+FeastDay = Annotated[int, Field(ge=-60, le=60)]  # counted from the first day of the feast
 Engine = Literal["duckdb", "spark"]
 OnlineStore = Literal["sqlite", "redis"]
 Treatment = Literal["keep", "drop", "weight"]
@@ -470,12 +474,34 @@ class Calendar(Section):
     """Events whose days the business knows beforehand."""
 
     events: dict[str, tuple[tuple[date, date], ...]]
+    closures: dict[str, tuple[tuple[date, date], ...]] = {}
+    feasts: dict[Feast, tuple[FeastDay, FeastDay] | None] = {}
 
-    @field_validator("events")
+    @property
+    def windows(self) -> dict[str, tuple[tuple[date, date], ...]]:
+        """First and last days of all events, closures among them, by name."""
+        return {**self.events, **self.closures}
+
+    @model_validator(mode="after")
+    def _each_name_once(self) -> Calendar:
+        names = [*self.events, *self.closures, *self.feasts]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"{', '.join(twice)}: stands twice among events, closures and feasts, give it once")
+        return self
+
+    @field_validator("feasts")
+    @classmethod
+    def _first_before_last(cls, feasts: dict[Feast, tuple[int, int] | None]) -> dict[Feast, tuple[int, int] | None]:
+        for name, span in feasts.items():
+            if span and span[1] < span[0]:
+                raise ValueError(f"{name} from day {span[0]} to day {span[1]}: the first day comes first")
+        return feasts
+
+    @field_validator("events", "closures")
     @classmethod
     def _in_order(cls, events: dict[str, tuple[tuple[date, date], ...]]) -> dict[str, tuple[tuple[date, date], ...]]:
         for name, windows in events.items():
-            for (first, last), following in zip(windows, [*windows[1:], None], strict=True):
+            for (first, last), following in zip(windows, [*windows[1:], None], strict=False):
                 if last < first:
                     raise ValueError(f"{name} from {first} to {last}: the first day comes first")
                 if following and following[0] <= last:
@@ -521,6 +547,11 @@ class Settings(Section):
     def has_realised_value(self) -> bool:
         """Whether the mapping of a ready table names the column of the value that came."""
         return self.churn.kind == "label" and self.source.names_column("profiles", "realised_value")
+
+    @property
+    def closed_days(self) -> tuple[tuple[date, date], ...]:
+        """First and last days on which the business was or will be closed, wherever it says so."""
+        return (*self.quality.closed, *(days for windows in self.calendar.closures.values() for days in windows))
 
     @property
     def counts_orders(self) -> bool:

@@ -14,6 +14,8 @@ def features_fingerprint(settings: Settings, workspace: Workspace) -> str:
     code = code_fingerprint("features")
     tables = files_fingerprint(workspace.tables.glob("*.parquet"))
     sections = [s.model_dump(mode="json") for s in (settings.as_of, settings.churn, settings.clv, settings.columns)]
-    sections += [settings.calendar.model_dump(mode="json")] if settings.calendar.events else []
+    sections += (
+        [settings.calendar.model_dump(mode="json")] if settings.calendar.windows or settings.calendar.feasts else []
+    )
     loaded = None if settings.data_until else quality_verdict.loaded_at(workspace)
     return fingerprint(code, tables, sections, settings.data_until, loaded, settings.engine, log_position(workspace))

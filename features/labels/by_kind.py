@@ -78,7 +78,7 @@ def what_is_known(tables: Mapping[str, ir.Table], settings: Settings, loaded_at:
     """
     until = end_of_known(tables, settings, loaded_at)
     names = [name for name, _ in BEGINS.values() if name in tables]
-    gaps = {name: tuple(find_gaps(name, _rows_a_day(tables, name), until, settings.quality.closed)) for name in names}
+    gaps = {name: tuple(find_gaps(name, _rows_a_day(tables, name), until, settings.closed_days)) for name in names}
     source = value_source(tables, settings).name
     if settings.data_until_utc is not None:
         return Knowledge(until, gaps=gaps, value_from=source)

@@ -12,7 +12,7 @@ a gap if all of this holds:
   their weekday shares, against the pace of the other side;
 - a year before or after there is no such pause at that time of the year.
 
-Stretches that the business says it was closed (``quality.closed``) are none.
+Stretches that the business says it was closed (``quality.closed``, ``calendar.closures``) are none.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from features.labels.horizons import neighbour_pairs
 from features.labels.value_sources import TABLES
 from features.schema import SEASON_COLUMNS, SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, SEASON_YEAR
 from features.seasons.events import Events
+from features.seasons.feasts import feast_days
 from features.seasons.history import (
     TRAILING_DAYS,
     History,
@@ -107,7 +108,7 @@ def season_curve(
     """Learn the season at every as-of date.
 
     Value has one where it is made of orders alone, silence where who orders nothing counts as having left. With less
-    than two years of orders there is none. Events of ``calendar.events`` move value once one of their times is over and
+    than two years of orders there is none. Events of ``calendar`` move value once one of their times is over and
     recorded: their effects are taken out of what the season is learned from. Before the first order all is 0.
 
     Parameters
@@ -126,7 +127,9 @@ def season_curve(
     if "orders" not in tables or settings.churn.kind == "label":
         return nothing
     first = pd.Timestamp(tables["orders"].ordered_at.min().execute())
-    given = settings.calendar.events
+    calendar = settings.calendar
+    until = midnights[-1] + timedelta(days=2 * DAYS_AHEAD)
+    given = calendar.windows | ({} if pd.isna(first) else feast_days(calendar.feasts, first.year, until.year))
     least = 1 if given else MIN_HISTORY_DAYS
     if pd.isna(first) or (midnights[-1] - first.normalize()).days < least:
         return nothing

@@ -18,7 +18,7 @@ def load_gaps(checked: Mapping[str, ValidatedTable], settings: Settings, now: da
     end = data_end(settings, newest_times(checked), now)
     given = [checked[name] for name in GAP_TABLES if name in checked and checked[name].table_rows]
     counts = {one.table.name: rows_a_day(part[one.table.time] for part in one.parts([one.table.time])) for one in given}
-    return gaps_of(counts, end, settings.quality.closed)
+    return gaps_of(counts, end, settings.closed_days)
 
 
 def gap_findings(checked: Mapping[str, ValidatedTable], settings: Settings, now: datetime) -> list[Finding]:

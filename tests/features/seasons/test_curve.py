@@ -153,3 +153,12 @@ def test_before_the_first_order_an_event_moves_nothing(opened: Open, settings: S
 def test_the_sql_writes_no_nan() -> None:
     curve = SeasonCurve(FIRST, {VALUE: [float("nan"), 0.5]})
     assert "nan" not in curve.sql([FIRST, FIRST + timedelta(days=1)])[VALUE]
+
+
+def test_a_feast_moves_value_before_its_next_time_by_its_name_alone(opened: Open, settings: Settings) -> None:
+    raw, known = shop(season=0.0), Knowledge(MOMENTS[1], value_from="orders")
+    during = raw["orders"]["ordered_at"].between(datetime(2020, 4, 24), datetime(2020, 5, 23))
+    raw["orders"].loc[during, "amount"] = 60.0
+    calendar = settings.calendar.model_validate({"events": {}, "feasts": {"ramadan": None}})
+    curve = season_curve(opened(raw), MOMENTS[:2], known, settings.model_copy(update={"calendar": calendar}))
+    assert curve.at(VALUE, datetime(2021, 4, 1)) > 0.3 > 0.0 > curve.at(VALUE, datetime(2021, 5, 20))

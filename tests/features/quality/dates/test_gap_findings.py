@@ -73,3 +73,9 @@ def test_who_was_closed_or_accepts_the_rule_goes_on(open_ended: Settings) -> Non
     ):
         quality = open_ended.quality.model_copy(update=change)
         assert found(checked, open_ended.model_copy(update={"quality": quality})) == left
+
+
+def test_a_closure_of_the_calendar_is_no_gap(open_ended: Settings) -> None:
+    closures = {"spring": ((date(2024, 4, 3), date(2024, 4, 16)),)}
+    closed = open_ended.model_copy(update={"calendar": open_ended.calendar.model_copy(update={"closures": closures})})
+    assert found(shop(("2024-04-03", "2024-04-16")), closed) == []
