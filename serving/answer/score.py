@@ -178,6 +178,9 @@ def _answer(
     }
 
 
+OF_SHORTER = "; no outcome of {} days is known yet: the level is that of {} days, learned at {} moments, told beside"
+
+
 def basis_of(bundle: Bundle) -> dict[str, Any]:
     """What the predictions of a model rest on, as answers say it."""
     season = OF_SEASON if bundle.info.get("season") else "" if bundle.full_season else NO_SEASON
@@ -185,6 +188,8 @@ def basis_of(bundle: Bundle) -> dict[str, Any]:
     why = f"; {bundle.info['why']}" if bundle.info.get("why") else ""
     rests_on = NO_BETTER if bundle.basis == "prior" and bundle.chosen_on_folds else RESTS_ON[bundle.basis]
     judged = f"; {bundle.info['judged_by']}" if bundle.info.get("judged_by") else ""
+    if shorter := bundle.info.get("learned_horizon_days"):
+        judged += OF_SHORTER.format(bundle.horizon_days, shorter, bundle.info["learned_moments"])
     text = f"{rests_on}{why}{judged}{season}{leaving}".rstrip(".") + "."
     return {"kind": bundle.basis, "full_season": bundle.full_season, "text": text}
 

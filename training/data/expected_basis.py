@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import pandas as pd
+
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings
+from features.labels.inactivity import churned_column
 from features.sufficiency import LabelledRows
 from training.data.dataset import LABEL, Dataset, shortage
 from training.data.task_rows import judged_by, parted_by_customer, plan_of, shortened
@@ -38,13 +41,25 @@ def _expected(labelled: LabelledRows, settings: Settings, task: Task) -> dict[st
     name = LABEL[task] if LABEL[task] in rows else "label"
     known = rows.assign(label=rows[name]).dropna(subset=["label"])
     by: Literal["as_of", "part"] = "part" if settings.churn.kind == "label" else "as_of"
+    if task == "churn" and known.empty and (shorter := _learnable_days(rows, settings)):
+        beside = f"; {shorter} days can be learned: their chance stands beside, and gives the level"
+    else:
+        beside = ""
     data = parted_by_customer(Dataset(task, known, labelled.schema, "", by), settings)
     if task == "clv" and by == "part" and known["label"].sum() <= 0:
         return {"basis": "none", "why": NOTHING_BROUGHT.format(rows=len(known), total=known["label"].sum())}
     if lacking := shortage(data, minimum):
         why = "; ".join([*lacking, *filter(None, [judged_by(data, settings)])])
-        return {"basis": "prior" if minimum.below == "prior" else "none", "why": why}
+        return {"basis": "prior" if minimum.below == "prior" else "none", "why": why + beside}
     try:
         return {"basis": "trees", "why": "; ".join(shortened(plan_of(data, settings), data, settings))}
     except NotEnoughDataError as error:
         return {"basis": "prior" if minimum.below == "prior" else "none", "why": str(error)}
+
+
+def _learnable_days(rows: pd.DataFrame, settings: Settings) -> int:
+    """The longest horizon before the main one that has passed since some moment; 0: none."""
+    if settings.churn.kind != "inactivity":
+        return 0
+    shorter = [days for days in settings.churn.all_horizons if days < settings.churn.horizon_days]
+    return max((d for d in shorter if churned_column(d) in rows and rows[churned_column(d)].notna().any()), default=0)

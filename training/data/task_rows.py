@@ -26,6 +26,12 @@ def feature_rows(workspace: Workspace) -> pd.DataFrame:
     return pd.read_parquet(workspace.features / "rows.parquet")
 
 
+def labels_of(workspace: Workspace) -> pd.DataFrame:
+    """Labels of all customers at all as-of dates, NaN where not known; none where none were built."""
+    path = workspace.features / "labels.parquet"
+    return pd.read_parquet(path) if path.is_file() else pd.DataFrame(columns=["customer_id", "as_of"])
+
+
 def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
     """The labelled rows of a task; without dates shared out by customer, twins together; see `parted_by_customer`.
 

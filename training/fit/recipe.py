@@ -16,12 +16,20 @@ from training.data import treatment
 from training.data.dataset import Dataset, require_enough, shortage
 from training.data.preconditions import informative_folds, require_learnable
 from training.data.split import Plan
-from training.data.task_rows import feature_rows, newest_judged, plan_if_any, plan_of, search_folds, shortened
+from training.data.task_rows import (
+    feature_rows,
+    labels_of,
+    newest_judged,
+    plan_if_any,
+    plan_of,
+    search_folds,
+    shortened,
+)
 from training.fingerprints import training_fingerprint
 from training.fit import assembly, search
 from training.fit.assembly import FittedModels
 from training.fit.reactivation import with_reactivation
-from training.fit.small_data import fit_small_data, rows_asked_about
+from training.fit.small_data import fit_small_data, rows_asked_about, with_shorter_level
 from training.fit.value.longer import with_longer_values
 from training.model.bundle import Bundle, Task
 
@@ -88,7 +96,11 @@ def _told_further(models: FittedModels, data: Dataset, settings: Settings, works
 
 def fit_prior(settings: Settings, workspace: Workspace, data: Dataset, why: str) -> FittedModels:
     """Fit a prior alone, see `training.fit.small_data`; `why`: why no trees answer, for people."""
-    models = fit_small_data(settings, data, plan_if_any(data, settings), rows_of_stayers(workspace), why)
+    rows = rows_of_stayers(workspace)
+    models = fit_small_data(settings, data, plan_if_any(data, settings), rows, why)
+    if data.task == "churn" and data.frame.empty:
+        labels, asked = labels_of(workspace), rows_asked_about(rows, "churn", settings)
+        models = replace(models, final=with_shorter_level(models.final, settings, rows, labels, asked))
     return _told_further(models, data, settings, workspace)
 
 

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
 from features.labels.eligibility import is_active
 from features.labels.horizons import neighbour_pairs
+from features.labels.inactivity import churned_column
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.preconditions import require_features
 from training.data.split import AsOfs, Plan
@@ -43,6 +45,7 @@ from training.model.calibration import Affine
 from training.model.conformal import MIN_PER_BIN, Outcomes
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, summary_of
+from training.priors.level import level_shift, log_odds_shift
 from training.priors.prior import Prior, Sum, terms
 from training.priors.season import Season
 
@@ -106,11 +109,65 @@ def fit_small_data(
 
 
 def _tells_a_judge(data: Dataset, plan: Plan) -> bool:
-    """Whether somebody is held out and the others can be learned from: of few customers without dates, not always."""
-    if data.by != "part":
+    """Whether somebody is held out and the others can be learned from: where customers judge, not always."""
+    if data.by == "as_of":
         return True
     rows = data.at(plan.train_for_holdout)
     return len(data.at(plan.holdout)) > 0 and len(rows) > 0 and (data.task == "churn" or rows["label"].sum() > 0)
+
+
+def with_shorter_level(
+    bundle: Bundle, settings: Settings, feature_rows: pd.DataFrame, labels: pd.DataFrame, population: pd.DataFrame
+) -> Bundle:
+    """A churn model of orders at the level that past moments showed at the longest horizon known of any.
+
+    For a main horizon that has not passed since any moment; as it came where a season counts in it. In log-odds, the level is that of every horizon, so that
+    none contradicts another; learned it is at one, which `info` names (``learned_horizon_days``) for the answer.
+
+    Parameters
+    ----------
+    bundle
+        Of `fit_small_data`, without an outcome.
+    settings, feature_rows
+        See `fit_small_data`.
+    labels
+        ``customer_id, as_of`` and ``churned_<days>`` of the horizons; NaN: not known.
+    population
+        The customers who are asked about.
+    """
+    prior, churn = bundle.scores[0].prior, settings.churn
+    shorter = [d for d in churn.all_horizons if d < churn.horizon_days and churned_column(d) in labels]
+    known = {d: labels.dropna(subset=[churned_column(d)]) for d in sorted(shorter)}
+    matured_at = [d for d, rows in known.items() if len(rows)]
+    in_season = not all(isinstance(p, Expectation) for p in (prior, *(step.score.prior for step in bundle.steps)))
+    if not isinstance(prior, Expectation) or in_season or not matured_at:
+        return bundle
+    days = matured_at[-1]
+    keys, encoder = ["customer_id", "as_of"], Encoder(ORDERS, {})
+    rows = feature_rows.merge(known[days][[*keys, churned_column(days)]], on=keys, validate="1:1")
+
+    def shift_at(moment: pd.Timestamp) -> tuple[float, float] | None:
+        then = feature_rows[feature_rows["as_of"] == moment]
+        orders = assembly.expectation_of(then, "churn", encoder, settings)
+        if orders is None:
+            return None
+        asked = rows[rows["as_of"] == moment]
+        chance = expit(replace(orders, horizon_days=days)(encode(asked, ORDERS, {})))
+        return log_odds_shift(chance, asked[churned_column(days)].to_numpy(np.float64))
+
+    moments = list(rows["as_of"].unique())
+    level = Affine(1.0, level_shift(moments, days, shift_at)[0])
+    others = [d for d, _ in neighbour_pairs(churn.horizon_days, churn.all_horizons)]
+    steps = tuple(
+        HorizonModel(d, Score(f"until_{d}_days", None, level, replace(prior, horizon_days=d)), True) for d in others
+    )
+    through = pd.Timestamp(bundle.trained_through)
+    facts = {"learned_horizon_days": days, "learned_moments": len(moments)}
+    facts |= {"outcome_days": _days_past(through, rows, days)}
+    leveled = replace(
+        bundle, scores=(replace(bundle.scores[0], affine=level),), steps=steps, info={**bundle.info, **facts}
+    )
+    return assembly.with_reference(leveled, population, population, settings.tuning.seed)
 
 
 def small_data_model_at(settings: Settings, past: Dataset, feature_rows: pd.DataFrame) -> Bundle:

@@ -22,7 +22,7 @@ from training.model.calibration import Affine
 from training.model.explanation import Link, effects, link
 from training.model.intervals import LEVELS, Interval, known_days, load_interval
 from training.model.longer import Amounts, LongerValue
-from training.model.survival import Curve, median_days, survival_curve
+from training.model.survival import Curve, direct_curve, median_days, survival_curve
 from training.priors.expectation import COLUMNS as RETURN_COLUMNS
 from training.priors.prior import Prior
 from training.priors.prior import dump as dump_prior
@@ -65,10 +65,14 @@ class Score:
 
 @dataclass(frozen=True)
 class HorizonModel:
-    """The model of one further horizon: how likely nothing happens until then, given its neighbouring horizon."""
+    """The model of one further horizon: how likely nothing happens until then, given its neighbouring horizon.
+
+    `direct`: the chance itself, given nothing; a bundle's are all direct, or none.
+    """
 
     days: int
     score: Score
+    direct: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,6 +208,9 @@ class Bundle:
             Their probability of leaving at the main horizon, as `predict` gives it.
         """
         no_event = prediction if self.event == "order" else 1 - prediction
+        if self.steps and self.steps[0].direct:
+            chances = {s.days: expit(s.score(matrix)) for s in self.steps}
+            return Survival(direct_curve(self.horizon_days, no_event, chances), prediction)
         conditional = {s.days: expit(s.score(matrix)) for s in self.steps}
         return Survival(survival_curve(self.horizon_days, no_event, conditional), prediction)
 
@@ -286,7 +293,7 @@ class Bundle:
             "link": self.link,
             "scores": [_score_content(s) for s in self.scores],
             "event": self.event,
-            "steps": [{"days": s.days, **_score_content(s.score)} for s in self.steps],
+            "steps": [{"days": s.days, "direct": s.direct, **_score_content(s.score)} for s in self.steps],
             "returns": [{"days": s.days, **_score_content(s.score)} for s in self.returns],
             "longer": self.longer.to_dict() if self.longer else None,
             "features": self.features,
@@ -337,7 +344,7 @@ def load(folder: Path) -> Bundle:
         basis=content["basis"],
         full_season=content["full_season"],
         event=content["event"],
-        steps=tuple(HorizonModel(s["days"], _load_score(folder, s)) for s in content["steps"]),
+        steps=tuple(HorizonModel(s["days"], _load_score(folder, s), s.get("direct", False)) for s in content["steps"]),
         returns=tuple(HorizonModel(s["days"], _load_score(folder, s)) for s in content.get("returns", [])),
         longer=LongerValue.from_dict(content["longer"]) if content.get("longer") else None,
     )

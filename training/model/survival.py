@@ -45,6 +45,22 @@ def survival_curve(days: int, no_event: np.ndarray, conditional: Mapping[int, np
     return dict(sorted(out.items()))
 
 
+def direct_curve(days: int, no_event: np.ndarray, chances: Mapping[int, np.ndarray]) -> Curve:
+    """As `survival_curve`, of the chance itself at every other horizon: none contradicts that of the main one.
+
+    >>> chances = {60: np.array([0.4]), 30: np.array([0.8])}
+    >>> {d: s.tolist() for d, s in direct_curve(90, np.array([0.5]), chances).items()}
+    {30: [0.8], 60: [0.5], 90: [0.5]}
+    """
+    out, bound = {days: no_event}, no_event
+    for d in sorted((d for d in chances if d < days), reverse=True):
+        out[d] = bound = np.maximum(chances[d], bound)
+    bound = no_event
+    for d in sorted(d for d in chances if d > days):
+        out[d] = bound = np.minimum(chances[d], bound)
+    return dict(sorted(out.items()))
+
+
 def median_days(curve: Curve) -> np.ndarray:
     """Days until it is as likely as not to have happened, shape (n,); NaN where that lies past the longest horizon.
 

@@ -93,3 +93,21 @@ def test_values_of_a_ready_table_that_bring_nothing_are_answered_by_nothing(sett
     some = LabelledRows(labelled.rows.assign(clv=[0.0] * 270 + [9.0] * 30), FeatureSchema(()))
     basis = expected_basis(some, business)[1]
     assert basis["basis"] == "prior" and basis["why"].startswith("30 labels of customers who brought something")
+
+
+@pytest.mark.parametrize(
+    ("known_days", "said"), [((30, 90), "; 90 days can be learned"), ((30,), "; 30 days"), ((), "")]
+)
+def test_the_check_names_the_longest_horizon_that_can_be_learned_where_the_one_asked_for_cannot(
+    known_days: tuple[int, ...], said: str, settings: Settings
+) -> None:
+    churn = settings.churn.model_copy(update={"horizon_days": 350, "horizons_days": (30, 90, 500)})
+    rows = pd.DataFrame(
+        {"customer_id": range(60), "as_of": pd.Timestamp("2024-01-01"), "churned": np.nan, "clv": np.nan}
+    )
+    rows = rows.assign(**{f"churned_{days}": 1.0 if days in known_days else np.nan for days in (30, 90, 500)})
+    business = settings.model_copy(update={"churn": churn})
+    entries = expected_basis(LabelledRows(rows.assign(label=np.nan), FeatureSchema(())), business)
+    why = {entry["model"]: entry["why"] for entry in entries}
+    assert (said in why["churn"]) and ("can be learned" in why["churn"]) == bool(said)
+    assert "can be learned" not in why["clv"] and {entry["basis"] for entry in entries} == {"prior"}

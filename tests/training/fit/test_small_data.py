@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,7 +21,7 @@ from training.data.dataset import Dataset, shortage
 from training.data.split import plan_as_ofs, plan_customers
 from training.data.task_rows import in_parts, parted_by_customer, plan_of
 from training.fit import recipe
-from training.fit.small_data import fit_small_data, form_for
+from training.fit.small_data import fit_small_data, form_for, with_shorter_level
 from training.judge.examination import examine
 from training.model import bundle as bundles
 from training.model.tiers import TIERS, tier_edges, tiers
@@ -377,3 +380,81 @@ def test_values_that_leave_nothing_to_judge_by_are_answered_all_the_same() -> No
     )
     assert models.judged is None and models.plan is None
     assert models.final.predict(models.final.encode(data.frame)).max() > 0
+
+
+def of_a_long_horizon(settings: Settings) -> Settings:
+    churn = settings.churn.model_copy(
+        update={"horizon_days": 350, "horizons_days": (30, 90, 500), "activity_days": 120}
+    )
+    return settings.model_copy(update={"churn": churn})
+
+
+def shorter_outcomes(share: float, n: int = 200) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of five moments, the outcomes of 30 days known at four of them and of 90 days at two."""
+    days = pd.date_range("2024-01-01", periods=5, freq="MS", tz="UTC")
+    rows = pd.concat([customers_at(n, i, str(d.date())) for i, d in enumerate(days)], ignore_index=True)
+    lot = np.random.default_rng(1).random(len(rows)) < share
+    labels = rows[["customer_id", "as_of"]].assign(churned=np.nan)
+    for horizon, until in ((30, days[3]), (90, days[1])):
+        labels[f"churned_{horizon}"] = np.where(rows["as_of"] <= until, lot.astype(float), np.nan)
+    return rows, labels
+
+
+@pytest.mark.parametrize("share", [0.1, 0.7])
+def test_a_horizon_that_nobody_has_seen_the_end_of_takes_the_level_of_the_longest_that_somebody_has(
+    share: float, settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    long, (rows, labels) = of_a_long_horizon(settings), shorter_outcomes(share)
+    plain = fit_small_data(long, labelled("churn", 0), None, rows).final
+    asked = rows[rows["as_of"] == rows["as_of"].max()].reset_index(drop=True)
+    learned = with_shorter_level(plain, long, rows, labels, asked)
+    assert (learned.info["learned_horizon_days"], learned.info["learned_moments"]) == (90, 2)
+
+    def curve(model: bundles.Bundle) -> dict[int, np.ndarray]:
+        matrix = model.encode(asked)
+        return model.by_horizon(model.survival(matrix, model.predict(matrix)))
+
+    before, after = curve(plain), curve(learned)
+    assert list(after) == [30, 90, 350, 500] and abs(after[90].mean() - share) < abs(before[90].mean() - share)
+    assert abs(after[90].mean() - share) < 0.1
+    assert all((after[a] >= after[b]).all() for a, b in pairwise(after))  # no order by a later day is less likely
+    np.testing.assert_array_equal(after[350], learned.predict(learned.encode(asked)))
+    assert learned.percentile(after[350]).max() >= 99 and learned.percentile(after[350]).min() <= 1
+    back = bundles.load(learned.save(tmp_path_factory.mktemp("long") / "bundle"))
+    np.testing.assert_array_equal(np.column_stack([*curve(back).values()]), np.column_stack([*after.values()]))
+    assert "the level is that of 90 days, learned at 2 moments" in basis_of(back)["text"]
+
+
+def test_where_no_shorter_horizon_has_passed_either_the_prior_stays_as_it_is(settings: Settings) -> None:
+    long, (rows, labels) = of_a_long_horizon(settings), shorter_outcomes(0.3, 40)
+    plain = fit_small_data(long, labelled("churn", 0), None, rows).final
+    unknown = labels.assign(churned_30=np.nan, churned_90=np.nan)
+    assert with_shorter_level(plain, long, rows, unknown, rows) is plain
+    assert with_shorter_level(plain, long, rows, labels[["customer_id", "as_of"]], rows) is plain
+
+
+def test_a_training_without_an_outcome_of_its_horizon_takes_the_level_of_a_shorter_one(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, (rows, labels), place = of_a_long_horizon(settings), shorter_outcomes(0.3, 60), Workspace(tmp_path)
+    place.features.mkdir(parents=True)
+    rows.to_parquet(place.features / "rows.parquet")
+    labels.to_parquet(place.features / "labels.parquet")
+    monkeypatch.setattr(recipe, "rows_of_stayers", lambda workspace: rows)
+    final = recipe.fit_prior(long, place, labelled("churn", 0), "too little").final
+    assert final.info["learned_horizon_days"] == 90 and final.info["why"] == "too little"
+    some = parted_by_customer(labelled("churn", 2), long)
+    assert "learned_horizon_days" not in recipe.fit_prior(long, place, some, "too little").final.info
+
+
+def test_a_bundle_without_the_word_direct_reads_as_one_of_steps(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = fit_small_data(settings, labelled("churn", 0), None, customers_at(30, 9)).final.save(
+        tmp_path_factory.mktemp("older") / "bundle"
+    )
+    content = json.loads((folder / "bundle.json").read_text("utf-8"))
+    older = [{name: value for name, value in step.items() if name != "direct"} for step in content["steps"]]
+    assert older and older != content["steps"]
+    (folder / "bundle.json").write_text(json.dumps(content | {"steps": older}), "utf-8")
+    assert not any(step.direct for step in bundles.load(folder).steps)
