@@ -121,8 +121,9 @@ def with_shorter_level(
 ) -> Bundle:
     """A churn model of orders at the level that past moments showed at the longest horizon known of any.
 
-    For a main horizon that has not passed since any moment; as it came where a season counts in it. In log-odds, the level is that of every horizon, so that
-    none contradicts another; learned it is at one, which `info` names (``learned_horizon_days``) for the answer.
+    For a main horizon that has not passed since any moment; as it came where a season counts in it. In log-odds, the
+    level is that of every horizon, so that none contradicts another; learned it is at one, which `info` names
+    (``learned_horizon_days``) for the answer.
 
     Parameters
     ----------
