@@ -66,6 +66,13 @@ def test_the_check_tells_of_value_what_it_tells_of_churn(staycast: Staycast, tmp
     assert (problem["column"], problem["rule"], problem["rows"]) == ("realised_value", "is not a number", 1)
 
 
+def test_values_in_several_currencies_are_never_taken_as_one(staycast: Staycast, tmp_path: Path) -> None:
+    table = donors().assign(**{"Gespendet danach": "5", "Land": ["EUR", "CHF"] * 120})
+    done = staycast("ingest", "--check", "--config", config(tmp_path, table), "--json")
+    assert done.returncode == 2
+    assert "the column 'Land' holds CHF (120 rows), EUR (120 rows)" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_donors_are_answered_with_risk_and_value(staycast: Staycast, tmp_path: Path) -> None:

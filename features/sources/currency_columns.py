@@ -14,7 +14,7 @@ from features.sources.part_reader import Part, PartReader
 from features.sources.rows.lines import NO_CURRENCY
 from features.sources.rows.rules import comparable
 from features.sql import quote_literal
-from features.tables import MONEY
+from features.tables import MONEY, TABLES
 
 MOST_CURRENCIES = 400
 SAMPLE = 20_000
@@ -51,7 +51,7 @@ def unread_currencies(
     for reader in readers:
         if reader.mapping.currency is not None or not {*MONEY.get(table, ())} & {*reader.names}:
             continue
-        for name, (column, kind) in _spare(reader).items():
+        for name, (column, kind) in _spare(reader, table).items():
             text, rule = as_text(column, kind, trim=True), reader.mapping.where.get(name)
             values = _values(connection, reader.part, text, name, rule.keeps(comparable(text)) if rule else "true")
             for value, rows in values.items():
@@ -60,8 +60,9 @@ def unread_currencies(
     return found
 
 
-def _spare(reader: PartReader) -> dict[str, tuple[str, str]]:
-    used = {reader.mapping.source_name(name) for name in reader.names}
+def _spare(reader: PartReader, table: str) -> dict[str, tuple[str, str]]:
+    """Texts that are none of the table's own columns; of a ready table those are features, too."""
+    used = {reader.mapping.source_name(name) for name in reader.names if name in TABLES[table].names}
     return {n: c for n, c in reader.part.columns.items() if n not in used and c[1] == "VARCHAR"}
 
 

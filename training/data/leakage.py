@@ -30,6 +30,7 @@ from training.metrics import auc
 BINS, MIN_GROUP, Z = 20, 50, 5.0
 PART_ROWS, PURE, OF_LEAVERS, BY_CHANCE = 20, 0.99, 0.05, 1e-9
 PEERS = 5
+COPIED_ROWS, COPIED = 10, 0.9
 
 
 class LeakError(StaycastError):
@@ -74,12 +75,14 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str
     Returns
     -------
     list of Leak
-        In the order of the schema; empty if one of the halves holds fewer than 50 rows of either label.
+        In the order of the schema; if one of the halves holds fewer than 50 rows of either label, only columns of a
+        table without dates that are the amount itself.
     """
+    copies = _copies(rows[list(schema.names)], rows["label"]) if by == "part" else []
     y, ranks = target(rows["label"]), rows[by].rank(method="dense").to_numpy()
     later = ranks > np.median(ranks) if (ranks > np.median(ranks)).mean() > 0.2 else ranks >= np.median(ranks)
     if min(_rarer_count(y[~later]), _rarer_count(y[later])) < MIN_GROUP:
-        return []
+        return copies
     gini = {name: single_gini(rows[name], y, later) for name in schema.names}
     attributes = [f.name for f in schema.features if f.table in ("customers", "profiles")]
     known = set(rows["label"].unique()) <= {0.0, 1.0}
@@ -87,6 +90,7 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str
     leaks = _by_values(gini, attributes, 2 * floor - 1, limits.lead) + _by_missing(rows[attributes], y, limits)
     found = {leak.column for leak in leaks}
     leaks += _by_part(rows[[name for name in attributes if name not in found]], y) if known else []
+    leaks += [leak for leak in copies if leak.column not in found]
     return sorted(leaks, key=lambda leak: schema.names.index(leak.column))
 
 
@@ -141,6 +145,28 @@ def _by_values(gini: dict[str, float], attributes: list[str], floor: float, lead
         if own_gini > limit:
             got = f"it alone tells the label with an AUC of {(1 + own_gini) / 2:.3f} on later moments"
             leaks.append(Leak(name, "values", got, f"at most {(1 + limit) / 2:.3f} from what plain columns show"))
+    return leaks
+
+
+def _copies(attributes: pd.DataFrame, label: pd.Series) -> list[Leak]:
+    """Numbers that are the amount itself, perhaps times a constant, where it is not zero, and nothing where it is.
+
+    A price that is known beforehand is no copy: who brings nothing has one, too. Where all bring something, only the
+    very amount is one.
+    """
+    leaks, amount = [], label.to_numpy(np.float64)
+    some = amount != 0
+    if some.sum() < COPIED_ROWS or len(np.unique(amount[some])) < PEERS:
+        return []
+    for name, values in attributes.select_dtypes("number").items():
+        numbers = np.nan_to_num(values.to_numpy(np.float64))
+        ratio = numbers[some] / amount[some]
+        usual = float(np.median(ratio))
+        same = float(np.isclose(ratio, usual, rtol=0.01, atol=0).mean()) if usual else 0.0
+        nothing = float((numbers[~some] == 0).mean()) if (~some).sum() >= COPIED_ROWS else float(usual == 1)
+        if min(same, nothing) >= COPIED:
+            got = f"it is {usual:.4g} times the amount in {same:.1%} of the rows that have one"
+            leaks.append(Leak(str(name), "values", got, "a number that does not follow from what came"))
     return leaks
 
 

@@ -154,3 +154,34 @@ def test_rows_are_not_changed(settings: Settings) -> None:
     before = rows.copy()
     find_leaks(rows, schema(), settings.leaks)
     pd.testing.assert_frame_equal(rows, before)
+
+
+def amounts(n: int, zeros: float, seed: int) -> pd.DataFrame:
+    """A table without dates: amounts of which many are nothing, and a price that is known beforehand."""
+    rng = np.random.default_rng(seed)
+    price, stays = rng.choice([9.0, 19.0, 29.0, 49.0, 99.0], n), rng.random(n) >= zeros
+    past = price * rng.lognormal(0, 0.5, n)
+    return pd.DataFrame({"part": rng.integers(0, 4, n), "price": price, "past": past, "label": price * 3 * stays})
+
+
+PROFILES = FeatureSchema(tuple(Feature(n, "profiles", "float64", "") for n in ("price", "past", "copy")))
+
+
+@pytest.mark.parametrize("zeros", [0.0, 0.5, 0.95])
+@pytest.mark.parametrize("n", [60, 400])
+def test_an_amount_that_stands_in_a_second_column_is_found_in_few_rows_and_a_price_is_none(
+    settings: Settings, zeros: float, n: int
+) -> None:
+    for seed in range(4):
+        rows = amounts(n, zeros, seed)
+        rows["label"] *= np.random.default_rng(seed).lognormal(0, 1.5, n)
+        rows["copy"] = rows["label"].where(rows["label"] != 0)
+        many = (rows["label"] != 0).sum() >= 10
+        found = {leak.column for leak in find_leaks(rows, PROFILES, settings.leaks, by="part")}
+        assert found == ({"copy"} if many else set())
+
+
+def test_a_price_of_contracts_is_no_copy_of_what_they_bring(settings: Settings) -> None:
+    for zeros in (0.0, 0.3):
+        rows = amounts(90, zeros, 1).assign(copy=1.0)
+        assert find_leaks(rows, PROFILES, settings.leaks, by="part") == []
