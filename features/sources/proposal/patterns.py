@@ -112,5 +112,30 @@ def name_score(field: str, column: Column) -> tuple[float, str]:
     return (score, f"its name says {' and '.join(sorted(best, reverse=True))}") if score else (0.0, "")
 
 
+_AHEAD = (
+    "next|following|future|subsequent|upcoming|nachst\\w*|naechst\\w*|folgend\\w*|kunftig\\w*|kuenftig\\w*|suivante?s?|"
+    "prochaine?s?|futurs?|siguientes?|proxim[oa]s?|未来|接下来"
+)
+_SPAN = (
+    "d|days?|w|weeks?|m|months?|y|years?|quarter|tagen?|wochen?|monaten?|jahre?n?|jours?|semaines?|mois|ans?|dias?|"
+    "semanas?|mes|meses|anos?|天|日|周|个月|月|年"
+)
+_OF_TIME_AHEAD = re.compile(
+    rf"(?<!\w)((\d+ )?({_AHEAD}) ?(\d+ ?)?({_SPAN})|\d+ ?({_SPAN}) ({_AHEAD}))(?!\w)"
+    rf"|({_AHEAD}) ?\d+ ?(天|日|周|个月|月|年)"
+)
+
+
+def tells_of_time_ahead(name: str) -> bool:
+    """Whether a column's name says that it is of a span of time that follows: what came, and no feature.
+
+    >>> [tells_of_time_ahead(n) for n in ("donated_next_90_days", "Umsatz nächste 12 Monate", "gasto_proximos_90_dias")]
+    [True, True, True]
+    >>> [tells_of_time_ahead(n) for n in ("next_bill_day", "spend_90d", "days_since_last", "next_best_offer")]
+    [False, False, False, False]
+    """
+    return bool(_OF_TIME_AHEAD.search(re.sub(r"[\W_]+", " ", normalized(name))))
+
+
 def _letters(name: str) -> str:
     return re.sub(r"[\W_]", "", normalized(name))

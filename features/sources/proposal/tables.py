@@ -13,7 +13,7 @@ import pandas as pd
 from features.labels.label_column import find_label
 from features.sources.proposal.columns import Column
 from features.sources.proposal.lexicon import meaning
-from features.sources.proposal.patterns import BY_CONTENT, name_score
+from features.sources.proposal.patterns import BY_CONTENT, name_score, tells_of_time_ahead
 from features.tables import ONE_ROW_A_CUSTOMER, TABLES, Field, Table
 
 FILE_NAMES = {  # concepts of a file's name that speak for a table
@@ -214,6 +214,7 @@ def _match(table: Table, columns: Sequence[Column], ids: Collection[str]) -> dic
         if guess.field.name not in matches and guess.column not in [g.column for g in matches.values()]:
             matches[guess.field.name] = guess
     _label_by_values(table, columns, matches)
+    _value_by_name(table, columns, matches)
     _one_row_is_a_contract(table, matches)
     _match_by_content(table, columns, matches)
     return matches
@@ -261,6 +262,17 @@ def _label_by_values(table: Table, columns: Sequence[Column], matches: dict[str,
     if guess is not None:
         column = next(c for c in columns if c.name == guess.column)
         matches["label"] = Guess(wanted, column, guess.score, guess.why)
+
+
+def _value_by_name(table: Table, columns: Sequence[Column], matches: dict[str, Guess]) -> None:
+    """A number of a time that follows is what came of a customer: left among the features it would tell the label."""
+    wanted = next((f for f in table.fields if f.name == "realised_value"), None)
+    if wanted is None or wanted.name in matches:
+        return
+    taken = [g.column for g in matches.values()]
+    found = [c for c in columns if c not in taken and c.is_number and c.distinct > 2 and tells_of_time_ahead(c.name)]
+    if found:
+        matches[wanted.name] = Guess(wanted, found[0], BY_CONTENT, "its name says that it is of the time that follows")
 
 
 def _one_row_is_a_contract(table: Table, matches: dict[str, Guess]) -> None:

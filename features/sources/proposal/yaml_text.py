@@ -26,6 +26,7 @@ from features.sources.proposal.business import (
 from features.sources.proposal.columns import FEW, Column, times_of
 from features.sources.proposal.lexicon import KINDS, STATUSES
 from features.sources.proposal.notices import may_be_notice
+from features.sources.proposal.patterns import tells_of_time_ahead
 from features.sources.proposal.tables import Guess, Reading, TableGuess
 from features.sources.rows.meaning import normalized
 from features.tables import MONEY
@@ -33,6 +34,10 @@ from features.tables import MONEY
 WORDS_OF_YAML = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 SAME, MOSTLY = 0.5, 0.8
 PERSON = r"[^\W\d_]+([ .,'’-]+[^\W\d_]+)+\.?|[\u4e00-\u9fff]{2,4}"
+OF_VALUE = (
+    "is it what each customer brought? then it is forecast, and never a feature; if not, take this line out, and where "
+    "it was not known before, put the column under exclude"
+)
 _SIMPLE = re.compile(r"[A-Za-z_][A-Za-z0-9_ ]*(?<! )")
 
 
@@ -232,6 +237,8 @@ def _flow(value: Any) -> str:
 
 def currency_column(guess: TableGuess) -> Column | None:
     """The column that says in which currency the amounts of a file are."""
+    if guess.table.name == "profiles" and guess.column("realised_value") is None:
+        return None
     if guess.reading is not None and guess.reading.currency is not None:
         return next(c for c in guess.columns if c.name == guess.reading.currency)
     return next((c for c in guess.spare if c.is_currency_code), None)
@@ -247,6 +254,8 @@ def _doubt(guess: Guess) -> str:
         return "; DOUBT: an arrival may lie ahead: where the day of the booking is known, that is when it was ordered"
     if guess.field.name == "cancelled_at" and may_be_notice(guess.column.name):
         return "; DOUBT: when notice was given? if it is the end itself, say ended_at"
+    if guess.field.name == "realised_value":
+        return f"; DOUBT: {OF_VALUE}"
     if guess.score > 0.55:
         return ""
     return "; DOUBT: is it the price of a month?" if guess.field.name == "price_per_month" else "; DOUBT: look twice"
@@ -299,7 +308,10 @@ def _label_line(label: Column) -> str:
 def _churn_lines(business: Business) -> list[str]:
     lines, seen = ["churn:", f"  kind: {business.kind}"], business.rhythm
     if business.kind == "label":
-        return [*lines, "  horizon_days: 30  # within how many days leavers left: only you know; correct it"]
+        lines.append("  horizon_days: 30  # within how many days leavers left: only you know; correct it")
+        has_value = any(g.column("realised_value") for entry in business.tables.get("profiles", []) for g in entry)
+        of_value = ["clv:", "  horizon_days: 90  # over how many days realised_value counts: correct it"]
+        return [*lines, *(of_value if has_value else [])]
     if business.kind == "contract":
         return [*lines, *_contract_lines(seen)]
     if seen is None:
@@ -361,12 +373,12 @@ def _column_lines(business: Business) -> list[str]:
 
 
 def _no_features(guess: TableGuess, sensitive: list[Column]) -> list[str]:
-    """Columns of a ready table that are names of rows, free text or dates, or tell the label."""
+    """Columns of a ready table that are names of rows, free text or dates, tell the label, or of the time ahead."""
     label = guess.column("label")
     spare = [c for c in guess.spare if c not in sensitive]
     told = tell_label(pd.DataFrame({c.name: c.values for c in (label, *spare)}), label.name) if label else []
     names = [c.name for c in spare if c.is_time or (c.is_row_name and not c.has_fractions)]
-    return [c.name for c in spare if c.name in (*told, *names)]
+    return [c.name for c in spare if c.name in (*told, *names) or tells_of_time_ahead(c.name)]
 
 
 def quoted(text: str) -> str:

@@ -303,3 +303,19 @@ def test_of_a_workbook_the_sheet_that_holds_most_is_read_and_doubted_whatever_st
     content = proposed(tmp_path / "contratos.xlsx")
     assert content["churn"]["kind"] == "contract"
     assert content["source"]["options"]["subscriptions"]["sheet"] == "Contratos 2024"
+
+
+def test_what_came_is_proposed_as_the_value_and_never_as_a_feature(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"customer_id": range(60), "churn": ["yes", "no"] * 30, "gifts": rng.poisson(2, 60),
+         "Waehrung": ["EUR", "EUR", "CHF"] * 20,
+         "donated_next_90_days": rng.lognormal(3, 1, 60).round(2), "visits_next_90_days": rng.poisson(9, 60)}
+    )  # fmt: skip
+    told = proposed(path := write(tmp_path, "donors.csv", frame))
+    profiles = told["source"]["options"]["profiles"]
+    assert profiles["columns"]["realised_value"] == "donated_next_90_days" and profiles["currency"] == "Waehrung"
+    assert told["columns"]["exclude"] == ["visits_next_90_days"] and told["clv"] == {"horizon_days": 90}
+    assert "DOUBT: is it what each customer brought?" in propose_config([path])[0]
+    plain = proposed(write(tmp_path, "plain.csv", frame.drop(columns=["donated_next_90_days", "visits_next_90_days"])))
+    assert "clv" not in plain and "currency" not in plain["source"]["options"]["profiles"]
