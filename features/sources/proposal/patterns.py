@@ -59,6 +59,7 @@ PATTERNS: Mapping[str, str] = {  # field: concepts joined by + and how sure a na
     "changed_at": "change+date 1, change 0.9, date 0.7",
     "attribute": "attribute 1, attribute+name 1",
     "label": "label 1, label+flag 1, label+customer 1, end 0.7, cancel 0.7, end+customer 0.7, cancel+customer 0.7",
+    "realised_value": "next+period+amount 0.5",  # as a rule its name tells of a time ahead, see `tells_of_time_ahead`
     "exported_at": "export 1, export+date 1",
 }
 BY_CONTENT = 0.3
