@@ -108,7 +108,7 @@ def train(
     on_progress("read", 0, 1)
     data = labelled(settings, workspace, task)
     require_values(data)
-    if data.by == "part" or not shortage(data, settings.minimum):  # a ready table may hold what came in two columns
+    if data.by == "part" or not shortage(data, settings.minimum):
         overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)
     models = search_and_fit(settings, workspace, data, on_progress, workspace)
     on_progress("record", 0, 1)

@@ -69,7 +69,7 @@ MUTANTS = [
             "    started_at = datetime.now(UTC)\n",
         ),
         (
-            "    if not shortage(data, settings.minimum):\n        overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)\n",
+            '    if data.by == "part" or not shortage(data, settings.minimum):\n        overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)\n',
             "",
         ),
     ),
