@@ -36,7 +36,7 @@ from optuna.trial import TrialState  # noqa: E402
 from bench.accuracy import prepare  # noqa: E402
 from training.data.task_rows import labelled  # noqa: E402
 from training.fit import assembly, recipe, search  # noqa: E402
-from training.fit.contest import contenders, contest  # noqa: E402
+from training.fit.contest import contenders  # noqa: E402
 from training.model.bundle import Bundle, Task  # noqa: E402
 
 
@@ -59,18 +59,15 @@ def measure(config: str, task: Task, trials: int, calls: int, folder: Path, data
     plan, early, folds = recipe.prepare(data, settings)
     result = search.search(task, folds, settings.tuning, workspace, "latency")
     trees = search.tree_members([t for t in result.study.trials if t.state == TrialState.COMPLETE])
-    entered, seed = contenders(task, folds, trees, settings.tuning.seed), settings.tuning.seed
-    _, table = contest(task, folds, trees, seed)
+    seed = settings.tuning.seed
     records = []
-    for contender, row in zip(entered, table, strict=True):
+    for contender, row in zip(contenders(task, folds, trees, seed), result.contest, strict=True):
         alone = replace(result, members=contender.members)
         fitted, encoder = assembly.learn(early, plan.train_for_holdout, alone, settings)
         later = assembly.validation_scores(folds, alone, seed)
-        held_out = early.at(plan.train_for_holdout)
-        model: Bundle = assembly.assemble(
-            fitted, encoder, later, early, plan.train_for_holdout, None, held_out, settings
-        )
-        x = model.encode(held_out.iloc[:calls])
+        rows = early.at(plan.train_for_holdout)
+        model: Bundle = assembly.assemble(fitted, encoder, later, early, plan.train_for_holdout, None, rows, settings)
+        x = model.encode(rows.iloc[-calls:])
         records.append(
             {
                 "model": f"{config} {task}: {row['name']}",

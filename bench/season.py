@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,12 +72,18 @@ SHOPS: dict[str, tuple[int, int, Shop, dict[str, Any]]] = {
 }
 
 
+def _spread(as_ofs: Sequence[pd.Timestamp], count: int) -> list[pd.Timestamp]:
+    """So many moments over a year, the newest among them."""
+    step = max(len(as_ofs) // count, 1)
+    return list(as_ofs[::-1][::step][:count][::-1])
+
+
 def errors(settings: Settings, workspace: Workspace, moments: int) -> Iterator[dict[str, Any]]:
     """The total error of both tasks at each moment, with the season and without it."""
     everything = feature_rows(workspace)
     for task in settings.tasks:
         data = labelled(settings, workspace, task)
-        for as_of in evaluation_as_ofs(data, settings, YEAR)[:: max(YEAR // moments, 1)]:
+        for as_of in _spread(evaluation_as_ofs(data, settings, YEAR), moments):
             for season in ("off", "on"):
                 own, rows = (data, everything) if season == "on" else (_without(data), _no_season(everything))
                 past, asked = matured_rows(own, settings, as_of), own.at([as_of])

@@ -93,8 +93,8 @@ def contest(
     tuple of Member
         The model, or those of the weighted average, that shall be fitted.
     tuple of dict
-        One record a contender, from the simplest: ``name``, ``trees``, ``loss``, ``above_least`` (the loss less the
-        least one), ``standard_error`` of that, and whether it was ``chosen``.
+        One record a contender, in the order of `contenders`: ``name``, ``trees``, ``loss``, ``above_least`` (the loss
+        less the least one), ``standard_error`` of that, and whether it was ``chosen``.
     """
     entered = contenders(task, folds, boosters, seed)
     weight, blocks = _weight(folds), np.concatenate([fold.block for fold in folds])
