@@ -79,7 +79,11 @@ def check_screen(result: Mapping[str, Any]) -> Group:
     return Group(Text(f"Usable: {read}"), *left_out, *reading, *found, minimums, *expected)
 
 
-RESTS_ON = {"trees": "trees would answer", "prior": "a prior alone would answer", "none": "nothing could answer"}
+RESTS_ON = {
+    "trees": "trees would compete with simpler models",
+    "prior": "a prior alone would answer",
+    "none": "nothing could answer",
+}
 
 
 def _expected(entry: Mapping[str, str]) -> Text:

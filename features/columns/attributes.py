@@ -48,5 +48,13 @@ def _value(changes: ir.Table, name: str, is_number: bool) -> ir.Value:
 
 
 def _words(name: str) -> str:
-    """A column's name as words: ``MonthlyCharges`` and ``monthly_charges`` are both "Monthly charges"."""
+    """A column's name as words: ``MonthlyCharges`` and ``monthly_charges`` are both "Monthly charges".
+
+    A name of several words keeps its capitals: nouns of German have one.
+
+    >>> [_words(name) for name in ("MonthlyCharges", "monthly_charges", "Tage seit letzter Spende")]
+    ['Monthly charges', 'Monthly charges', 'Tage seit letzter Spende']
+    """
+    if " " in name:
+        return name[0].upper() + name[1:].replace("_", " ")
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ").capitalize()
