@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +19,7 @@ from training.fingerprints import training_fingerprint
 from training.fit import search
 from training.fit.assembly import FittedModels
 from training.fit.reactivation import examine_returns_at
-from training.fit.recipe import OnProgress, fit_prior, prepare, search_and_fit
+from training.fit.recipe import OnProgress, fit_prior, fit_prior_to_compare, prepare, search_and_fit
 from training.judge import campaign_backtest, gates
 from training.judge.examination import Examination, examine
 from training.judge.gates import is_in_doubt
@@ -134,9 +133,11 @@ def _judge_and_record(
         examination = replace(examination, reactivation=returns, longer=models.final.info.get("longer", {}))
     decision = judge(data, models, examination, champions, settings)
     if examination and models.final.basis != "prior" and settings.minimum.below == "prior" and is_in_doubt(decision):
-        with suppress(DataError):  # where no prior can be fitted, none stands beside
-            prior = fit_prior(settings, workspace, data, "it was compared with one that learned")
+        try:
+            prior = fit_prior_to_compare(settings, workspace, data, "it was compared with one that learned")
             decision = lean_to_prior(decision, data, models, examination, prior)
+        except DataError as error:
+            decision = replace(decision, reasons=(*decision.reasons, f"no prior could stand beside it: {error}"))
     version = record.record(settings, workspace, data, models, examination, decision, started_at)
     model_registry.apply_decision(workspace, version, decision, by)
     return Trained(version, examination, decision, models.final.basis)

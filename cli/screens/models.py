@@ -49,7 +49,16 @@ def search_screen(result: Mapping[str, Any]) -> Group:
     return Group(*lines)
 
 
-LONGER = ("moments", "customers", "expected", "came", "total error", "by length alone", "coverage")
+LONGER = (
+    "moments",
+    "customers",
+    "expected",
+    "came",
+    "total error",
+    "by length alone",
+    "largest at a moment",
+    "coverage",
+)
 
 
 def rolling_screen(result: Mapping[str, Any]) -> Group:
@@ -114,10 +123,16 @@ def _longer(horizons: Mapping[str, Any]) -> Table | Text:
         if figures["basis"] == "unexamined":
             table.add_row(days, "none yet", *[""] * (len(LONGER) - 1))
             continue
-        errors = (f"{figures[name]:+.1%}" for name in ("total_error", "total_error_by_length"))
+        names = ("total_error", "total_error_by_length", "largest_error_at_a_moment")
+        errors = (_share(figures.get(name), "+.1%") for name in names)
         counts = (f"{figures[name]:,.0f}" for name in ("moments", "customers", "expected", "came"))
-        table.add_row(days, *counts, *errors, f"{figures['coverage']:.1%}")
+        table.add_row(days, *counts, *errors, _share(figures["coverage"], ".1%"))
     return table
+
+
+def _share(value: float | None, form: str) -> str:
+    """A share for people; nothing where it could not be measured."""
+    return "" if value is None else f"{value:{form}}"
 
 
 def _campaign(campaign: Mapping[str, Any]) -> Table:

@@ -128,7 +128,7 @@ def test_a_candidate_in_doubt_is_held_against_a_prior_before_it_may_serve(
     monkeypatch.setattr(run, "examine", lambda *given: examination)
     monkeypatch.setattr(run, "examine_returns_at", lambda *given: {})
     monkeypatch.setattr(run, "judge", lambda *given: gates.Decision(True, (doubt,), ()))
-    monkeypatch.setattr(run, "fit_prior", lambda *given: fitted.append(given))
+    monkeypatch.setattr(run, "fit_prior_to_compare", lambda *given: fitted.append(given))
     monkeypatch.setattr(run, "lean_to_prior", lambda *given: refused)
     monkeypatch.setattr(run.model_registry, "champions_of_a_year", lambda *given: [])
     monkeypatch.setattr(run.record, "record", lambda *given: "churn/1")
@@ -136,7 +136,9 @@ def test_a_candidate_in_doubt_is_held_against_a_prior_before_it_may_serve(
         run.model_registry, "apply_decision", lambda place, version, decision, by: applied.append(decision)
     )
     models = SimpleNamespace(
-        plan=SimpleNamespace(holdout=(), train_for_holdout=()), judged=object(), final=SimpleNamespace(basis=basis)
+        plan=SimpleNamespace(holdout=(), train_for_holdout=()),
+        judged=object(),
+        final=SimpleNamespace(basis=basis, info={}),
     )
     data = SimpleNamespace(task="churn", at=lambda parts: pd.DataFrame())
     trained = run._judge_and_record(business, Workspace(Path("nowhere")), data, models, "ada", None)  # type: ignore[arg-type]

@@ -95,13 +95,18 @@ def _told_further(models: FittedModels, data: Dataset, settings: Settings, works
 
 
 def fit_prior(settings: Settings, workspace: Workspace, data: Dataset, why: str) -> FittedModels:
-    """Fit a prior alone, see `training.fit.small_data`; `why`: why no trees answer, for people."""
+    """Fit a prior alone, see `fit_prior_to_compare`, and what is told beside the main forecast."""
+    return _told_further(fit_prior_to_compare(settings, workspace, data, why), data, settings, workspace)
+
+
+def fit_prior_to_compare(settings: Settings, workspace: Workspace, data: Dataset, why: str) -> FittedModels:
+    """The main forecast of a prior alone, see `training.fit.small_data`; `why`: why no trees answer, for people."""
     rows = rows_of_stayers(workspace)
     models = fit_small_data(settings, data, plan_if_any(data, settings), rows, why)
     if data.task == "churn" and data.frame.empty:
         labels, asked = labels_of(workspace), rows_asked_about(rows, "churn", settings)
         models = replace(models, final=with_shorter_level(models.final, settings, rows, labels, asked))
-    return _told_further(models, data, settings, workspace)
+    return models
 
 
 def prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[search.FoldData]]:

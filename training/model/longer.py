@@ -5,8 +5,9 @@ follows, at the level that past moments showed. So it never falls with the horiz
 interval: who has paid cannot have paid less.
 
 An interval rests on outcomes of that length at past moments (``examined``), or, where the history is too short, on what
-the law draws, never narrower than the main interval grown by the square root of the expected value, as the sum of
-independent months would be (``unexamined``).
+the law draws, and then reaches at least as far as the main interval grown by the square root of the expected value, as
+the sum of independent months would (``unexamined``); but its lower end never lies under that of a shorter horizon, even
+where that is negative.
 """
 
 from __future__ import annotations

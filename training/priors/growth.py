@@ -6,7 +6,7 @@ The main model forecasts one horizon. Further out its forecast is continued by a
   brings less in the second half year than in the first.
 - contracts: a customer pays the same until the contract ends, and that at a constant rate a day. The rate is the
   customer's own, from the share of a full price that the main model expects: where the end is near, little follows.
-  Whose price is not known ends contracts at the rate of all.
+  Whose price is not known ends contracts at the rate of all; so does everyone where the forecast holds orders, too.
 
 Both give increments, one for each step from a horizon to the next, never negative: no later total is smaller. A rate
 that never rises bounds a step by its length.
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -49,10 +48,13 @@ class Growth(Protocol):
             Horizons, the main one first.
         """
 
+    def drawable(self, x: np.ndarray) -> np.ndarray:
+        """Who can be drawn for, a mask of shape (n,)."""
+
     def draws(
         self, x: np.ndarray, expected: np.ndarray, days: tuple[int, int], levels: Sequence[float]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Who can be drawn for, a mask of shape (n,), and what may come of each, as a multiple of what is expected.
+        """Who can be drawn for, see `drawable`, and what may come of each, as a multiple of what is expected.
 
         The multiples are quantiles at `levels` of the value within the second of two horizons, shape (drawn, levels).
         """
@@ -92,11 +94,15 @@ class OrderGrowth:
         step = np.diff(totals, axis=1) / np.maximum(totals[:, :1], LEAST_EXPECTED)
         return np.clip(np.nan_to_num(step), 0.0, np.diff(ends) / ends[0])
 
+    def drawable(self, x: np.ndarray) -> np.ndarray:
+        """See `Growth`: who has ordered."""
+        return np.asarray(np.nan_to_num(x[:, 0]) >= 1)
+
     def draws(
         self, x: np.ndarray, expected: np.ndarray, days: tuple[int, int], levels: Sequence[float]
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Growth`: orders and their values are drawn, and how unsure the law itself is."""
-        known = np.nan_to_num(x[:, 0]) >= 1
+        known = self.drawable(x)
         summary = summary_of(x[known])
         if not known.any():
             return known, np.zeros((0, len(levels)))
@@ -124,6 +130,8 @@ class ContractGrowth:
         Share of contracts that end in a day, of all customers; discounting included.
     margin
         Of the value.
+    by_forecast
+        Whether the forecast holds fees alone, so that its share of a full price tells the customer's own rate.
     """
 
     kind: ClassVar[str] = "contracts"
@@ -131,6 +139,7 @@ class ContractGrowth:
 
     hazard: float
     margin: float = 1.0
+    by_forecast: bool = True
 
     def increments(self, x: np.ndarray, expected: np.ndarray, days: Sequence[int]) -> np.ndarray:
         """See `Growth`."""
@@ -138,15 +147,21 @@ class ContractGrowth:
         totals = np.stack([paid_days(hazard, end) for end in ends], axis=1)
         return np.diff(totals, axis=1) / np.maximum(totals[:, :1], LEAST_EXPECTED)
 
+    def drawable(self, x: np.ndarray) -> np.ndarray:
+        """See `Growth`: everyone."""
+        return np.ones(len(x), dtype=bool)
+
     def draws(
         self, x: np.ndarray, expected: np.ndarray, days: tuple[int, int], levels: Sequence[float]
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Growth`: the end of each contract is drawn."""
         hazard = self._hazards(x, expected, days[0])
         life = -np.log1p(-np.asarray(levels))[None, :] / np.maximum(hazard, 1e-9)[:, None]
-        return np.ones(len(x), dtype=bool), np.minimum(life, days[1]) / paid_days(hazard, days[1])[:, None]
+        return self.drawable(x), np.minimum(life, days[1]) / paid_days(hazard, days[1])[:, None]
 
     def _hazards(self, x: np.ndarray, expected: np.ndarray, days: float) -> np.ndarray:
+        if not self.by_forecast:
+            return np.full(len(expected), self.hazard)
         full = np.nan_to_num(x[:, 0]) * self.margin * days / DAYS_A_MONTH
         share = np.clip(expected / np.where(full > 0, full, 1.0), 0.0, 1.0)
         own = np.interp(-share, -PAID_SHARES, HAZARDS) / days
@@ -196,12 +211,3 @@ def dump(growth: Growth) -> dict[str, Any]:
 def load(content: Mapping[str, Any]) -> Growth:
     """The inverse of `dump`."""
     return KINDS[content["kind"]].from_dict({name: value for name, value in content.items() if name != "kind"})
-
-
-def steps_of(days: Sequence[int]) -> list[tuple[int, int]]:
-    """Steps between rising horizons.
-
-    >>> steps_of((90, 180, 365))
-    [(90, 180), (180, 365)]
-    """
-    return list(pairwise(days))

@@ -8,7 +8,7 @@ moments after DerSimonian and Laird, "Meta-analysis in clinical trials", 1986, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,12 +36,22 @@ def level_shift(
     shift_at
         Gives the shift at a moment and its variance by chance; None where it cannot be told.
     """
-    chosen: list[pd.Timestamp] = []
-    for moment in sorted(moments, reverse=True):
-        if not chosen or chosen[-1] - moment >= pd.Timedelta(days=horizon_days):
-            chosen.append(moment)
-    shifts = [shift for shift in map(shift_at, chosen[:MAX_MOMENTS]) if shift is not None]
+    chosen = apart(moments, pd.Timedelta(days=horizon_days), MAX_MOMENTS)
+    shifts = [shift for shift in map(shift_at, chosen) if shift is not None]
     return shrunk(np.asarray([s for s, _ in shifts]), np.asarray([v for _, v in shifts]))
+
+
+def apart(moments: Iterable[Any], gap: Any, most: int) -> list[Any]:
+    """The newest moments that lie at least a gap apart, newest first: dates by a time delta, or numbers by a number.
+
+    >>> apart([0, 30, 60, 90, 120, 150], 60, 2)
+    [150, 90]
+    """
+    chosen: list[Any] = []
+    for moment in sorted(moments, reverse=True):
+        if not chosen or chosen[-1] - moment >= gap:
+            chosen.append(moment)
+    return chosen[:most]
 
 
 def shrunk(shifts: np.ndarray, variances: np.ndarray) -> tuple[float, float]:

@@ -47,10 +47,11 @@ def test_value_within_longer_horizons_stands_beside_what_came(printed: Printed) 
         "came": 1300.0,
     }
     figures |= {"total_error": -0.05, "total_error_by_length": 0.21, "coverage": 0.913}
+    figures |= {"largest_error_at_a_moment": 0.4}
     longer = {"180": figures, "365": {"basis": "unexamined", "level": 0.1, "moments": 0, "customers": 0}}
     value = EXAMINED | {"version": "clv/3", "model": {}, "baseline": {}}
     text = printed(training_screen({"clv": value | {"longer": longer}}))
-    assert "180 2 900 1,234 1,300 -5.0% +21.0% 91.3%" in text
+    assert "180 2 900 1,234 1,300 -5.0% +21.0% +40.0% 91.3%" in text
     assert "365 none yet" in text
     assert "staycast features" in printed(
         training_screen({"clv": value | {"longer": {"left_out": "`staycast features`"}}})

@@ -5,8 +5,9 @@ show two things: at what level its steps come true, believed as far as few momen
 how far customers lie from what was expected, which makes the interval. Where no moment has an outcome of that length,
 the interval is made of what the law draws, and spread by `UNSEEN_SD` for the level nobody has seen.
 
-What is told of it (``info["longer"]``) was measured at each moment with level and interval of the other moments; with
-one moment alone, without a level, and the interval of one half of the customers on the other.
+Of one length only moments count that lie as far apart: outcomes that share days tell the same twice. What is told
+(``info["longer"]``) was measured at each moment with levels and interval of moments that share no day with it; with one
+moment alone, the interval is that of one half of the customers on the other. What cannot be measured is None.
 """
 
 from __future__ import annotations
@@ -18,30 +19,31 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.inactivity import value_column
-from training.data.dataset import Dataset, Encoder
-from training.data.split import matured
+from training.data.dataset import Dataset
 from training.data.task_rows import feature_rows
-from training.fit.assembly import FittedModels, expectation_of, with_facts
+from training.fit.assembly import FittedModels, with_facts
 from training.fit.small_data import LEVELS
-from training.fit.value.past import apart, forecasts_at
+from training.fit.value.law import growth_at
+from training.fit.value.past import forecasts_at
 from training.model.bundle import Bundle, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import KNOWN, Interval
 from training.model.longer import LongerHorizon, LongerValue, anchored
-from training.priors.expectation import COLUMNS
-from training.priors.growth import ContractGrowth, Growth, OrderGrowth
-from training.priors.level import log_ratio, shrunk, smoothed_share
+from training.priors.growth import Growth
+from training.priors.level import apart, log_ratio, shrunk
 
 MOST_MOMENTS = 3
 MOST_DRAWN = 1_000
 UNSEEN_SD = 0.3
-HAZARD_MOMENTS = 12
-NOT_BUILT = "the labels were built before longer horizons were counted: run `staycast features` again"
-NO_DATES = "a ready table has no dates, so nothing tells what comes after its horizon"
-NO_LAW = "neither orders nor prices of contracts stand in the features, which a longer horizon rests on"
+MEASURED = ("total_error", "largest_error_at_a_moment", "coverage")
+LONGER_NOT_BUILT = "the labels were built before longer horizons were counted: run `staycast features` again"
+NOTHING_AFTER = "a ready table has no dates, so nothing tells what comes after its horizon"
+NOBODY_DRAWN = "of no customer the law of growth can say what may come, so nothing tells how far values spread"
+NOT_LEARNED = "an error came up as they were learned, which the main forecast does not rest on: {error}"
 
 
 @dataclass(frozen=True)
@@ -66,25 +68,39 @@ class _Past:
         kept = {name: values[rows] for name, values in vars(self).items() if name != "known_days"}
         return _Past(**kept, known_days=known)
 
+    def at_horizon(self, step: int, days: int) -> _Past:
+        """The rows whose outcome within the horizon that a step ends at is known, at moments that lie as far apart."""
+        known = np.isfinite(self.came[:, step + 1])
+        return self.of(known & np.isin(self.days, apart(np.unique(self.days[known]), days, MOST_MOMENTS)))
+
 
 def with_longer_values(models: FittedModels, data: Dataset, settings: Settings, workspace: Workspace) -> FittedModels:
     """The value models of a business, of which the one that serves tells longer horizons, too.
 
-    None are told, and why stands in ``info["longer"]["left_out"]``, where nothing says how value goes on.
+    None are told, and why stands in ``info["longer"]["left_out"]``, where nothing says how value goes on; the main
+    forecast stands, whatever comes up here.
     """
     days = settings.clv.longer_horizons
     if models.final.task != "clv" or not days:
         return models
     if data.by == "part" or settings.churn.kind == "label":
-        return _without(models, NO_DATES)
+        return _without(models, NOTHING_AFTER)
     labels = pd.read_parquet(workspace.features / "labels.parquet")
     if not {value_column(d) for d in days} <= set(labels):
-        return _without(models, NOT_BUILT)
-    rows = feature_rows(workspace)
+        return _without(models, LONGER_NOT_BUILT)
+    try:
+        return _learned(models, data, feature_rows(workspace), labels, settings)
+    except DataError as error:
+        return _without(models, str(error))
+    except Exception as error:  # an extra never takes the main forecast with it
+        return _without(models, NOT_LEARNED.format(error=error))
+
+
+def _learned(
+    models: FittedModels, data: Dataset, rows: pd.DataFrame, labels: pd.DataFrame, settings: Settings
+) -> FittedModels:
     newest = rows["as_of"].max()
     growth = growth_at(newest, rows, labels, settings)
-    if growth is None:
-        return _without(models, NO_LAW)
     past = _past(models, replace(data, by="as_of"), rows, labels, settings)
     longer, facts = learn_longer(models.final, growth, past, rows[rows["as_of"] == newest], settings)
     return replace(models, final=replace(with_facts(models.final, longer=facts), longer=longer))
@@ -92,28 +108,6 @@ def with_longer_values(models: FittedModels, data: Dataset, settings: Settings, 
 
 def _without(models: FittedModels, why: str) -> FittedModels:
     return replace(models, final=with_facts(models.final, longer={"left_out": why}))
-
-
-def growth_at(moment: pd.Timestamp, rows: pd.DataFrame, labels: pd.DataFrame, settings: Settings) -> Growth | None:
-    """The law of growth as of a moment; None where the features hold nothing that tells.
-
-    Parameters
-    ----------
-    rows, labels
-        Feature rows and labels of all customers at all as-of dates; none that was not known at the moment is looked at.
-    """
-    has_fees = "price_now" in rows and bool(rows["price_now"].notna().any())
-    if set(COLUMNS) <= set(rows) and (not has_fees or settings.clv.contracts == "orders"):
-        encoder, customers = Encoder(COLUMNS, {}), rows[rows["as_of"] == moment]
-        expectation = expectation_of(customers, "clv", encoder, settings)
-        return None if expectation is None else OrderGrowth(expectation.model, settings.clv.annual_discount_rate)
-    if not has_fees or settings.churn.kind != "contract":
-        return None
-    wait = settings.outcome_days("churn")
-    known = matured(labels["as_of"].unique(), wait, by=moment)[-HAZARD_MOMENTS:]
-    left = labels.loc[labels["as_of"].isin(known), "churned"].dropna().to_numpy(np.float64)
-    hazard = -np.log1p(-smoothed_share(left)) / settings.churn.horizon_days
-    return ContractGrowth(float(hazard + np.log1p(settings.clv.annual_discount_rate) / 365.25), settings.clv.margin)
 
 
 def learn_longer(
@@ -125,7 +119,7 @@ def learn_longer(
     ends = (bundle.horizon_days, *settings.clv.longer_horizons)
     sd = UNSEEN_SD
     for step, days in enumerate(ends[1:]):
-        known = past.of(np.isfinite(past.came[:, step + 1]))
+        known = past.at_horizon(step, days)
         if len(known.expected) >= MIN_PER_BIN and (known.came[:, step + 1] > 0).any():
             levels = [h.level for h in horizons]
             level, sd = _level(known, step)
@@ -133,7 +127,7 @@ def learn_longer(
             facts[str(days)] = {
                 "basis": "examined",
                 "level": level,
-                **_examined(known, step, levels, days, bundle, settings),
+                **_examined(past, known, step, ends, bundle, settings),
             }
             horizons.append(LongerHorizon(days, level, interval, "examined"))
             continue
@@ -149,30 +143,34 @@ def _past(models: FittedModels, data: Dataset, rows: pd.DataFrame, labels: pd.Da
     """The forecasts of past moments with what the law of their time adds, and what came."""
     ends = (settings.clv.horizon_days, *settings.clv.longer_horizons)
     columns = ["clv", *(value_column(d) for d in ends[1:])]
-    known = [labels.loc[labels[c].notna(), "as_of"].unique() for c in columns[1:]]
-    chosen = {m for of_length in known for m in apart(of_length, ends[0], MOST_MOMENTS)}
-    made = forecasts_at(sorted(chosen & set(data.as_ofs)), models, data, rows, settings)
-    made = made.merge(labels[["customer_id", "as_of", *columns]], on=["customer_id", "as_of"], validate="1:1")
-    expected, increments = made["expected"].to_numpy(np.float64), np.zeros((len(made), len(ends) - 1))
-    can_tell = np.zeros(len(made), dtype=bool)
-    for moment in made["as_of"].unique():
-        growth, own = growth_at(moment, rows, labels, settings), (made["as_of"] == moment).to_numpy()
-        if growth is None:
+    chosen: set[pd.Timestamp] = set()
+    for days, column in zip(ends[1:], columns[1:], strict=True):
+        known = set(labels.loc[labels[column].notna(), "as_of"].unique()) & set(data.as_ofs)
+        chosen |= set(apart(known, pd.Timedelta(days=days), MOST_MOMENTS))
+    forecasts = forecasts_at(sorted(chosen), models, data, rows, settings)
+    forecasts = forecasts.merge(labels[["customer_id", "as_of", *columns]], on=["customer_id", "as_of"], validate="1:1")
+    expected, increments = forecasts["expected"].to_numpy(np.float64), np.zeros((len(forecasts), len(ends) - 1))
+    has_law = np.zeros(len(forecasts), dtype=bool)
+    for moment in forecasts["as_of"].unique():
+        own = (forecasts["as_of"] == moment).to_numpy()
+        try:
+            growth = growth_at(moment, rows, labels, settings)
+        except NotEnoughDataError:
             continue
-        can_tell |= own
-        increments[own] = growth.increments(encode(made[own], growth.columns, {}), expected[own], ends)
-    first = made["as_of"].min()
-    names = [name for name in KNOWN if name in made]
+        has_law |= own
+        increments[own] = growth.increments(encode(forecasts[own], growth.columns, {}), expected[own], ends)
+    first = forecasts["as_of"].min()
+    names = [name for name in KNOWN if name in forecasts]
     past = _Past(
         expected,
         increments,
-        made[columns].to_numpy(np.float64, na_value=np.nan),
-        pd.factorize(made["as_of"])[0],
-        ((made["as_of"] - first) / pd.Timedelta(days=1)).to_numpy(np.float64),
-        made["customer_id"].to_numpy(),
-        made[names[0]].to_numpy(np.float64, na_value=np.nan) if names else None,
+        forecasts[columns].to_numpy(np.float64, na_value=np.nan),
+        pd.factorize(forecasts["as_of"])[0],
+        ((forecasts["as_of"] - first) / pd.Timedelta(days=1)).to_numpy(np.float64),
+        forecasts["customer_id"].to_numpy(),
+        forecasts[names[0]].to_numpy(np.float64, na_value=np.nan) if names else None,
     )
-    return past.of(can_tell)
+    return past.of(has_law)
 
 
 def _level(past: _Past, step: int) -> tuple[float, float]:
@@ -197,8 +195,8 @@ def _interval(
     past: _Past, step: int, levels: Sequence[float], sd: float, days: int, bundle: Bundle, settings: Settings
 ) -> Interval:
     """The interval of outcomes within a longer horizon, at least as far spread as the level of the step is unsure."""
-    expected, grown = _totals(past, levels), float(past.expected.sum())
-    share = max(0.0, 1.0 - grown / max(float(expected.sum()), 1e-12))
+    expected, main = _totals(past, levels), float(past.expected.sum())
+    share = max(0.0, 1.0 - main / max(float(expected.sum()), 1e-12))
     seen = Outcomes(expected, past.came[:, step + 1], past.known_days, past.customer, past.days)
     allowance = 0.0 if bundle.full_season else settings.clv.season_allowance
     return fit_intervals(
@@ -212,35 +210,50 @@ def _interval(
 
 
 def _examined(
-    past: _Past, step: int, levels: Sequence[float], days: int, bundle: Bundle, settings: Settings
-) -> dict[str, float]:
-    """What forecasts showed at each moment, with level and interval of the others, see above."""
-    numbers = np.unique(past.moment)
-    expected, held = np.zeros(len(past.expected)), np.zeros(len(past.expected), dtype=bool)
-    groups = past.moment if len(numbers) > 1 else pd.factorize(past.customer)[0] % 2
+    past: _Past, known: _Past, step: int, ends: Sequence[int], bundle: Bundle, settings: Settings
+) -> dict[str, float | None]:
+    """What forecasts of the `known` rows showed, with levels and interval of others, see above; None: not measured."""
+    days, came, several = ends[step + 1], known.came[:, step + 1], len(np.unique(known.moment)) > 1
+    expected, held = np.zeros(len(came)), np.full(len(came), np.nan)
+    groups = known.moment if several else pd.factorize(known.customer)[0] % 2
     for number in np.unique(groups):
-        own, others = groups == number, past.of(groups != number)
-        level, sd = _level(others, step) if len(numbers) > 1 else (0.0, UNSEEN_SD)
-        path = [*levels, level]
-        expected[own] = _totals(past.of(own), path)
+        own, others = groups == number, known.of(groups != number)
+        levels, sd = _levels_elsewhere(past, float(known.days[own][0]), step, ends)
+        expected[own] = _totals(known.of(own), levels)
         if len(others.expected) < MIN_PER_BIN:
             continue
-        low, high = _interval(others, step, path, sd, days, bundle, settings)(
-            expected[own], None if past.known_days is None else past.known_days[own]
-        )
-        held[own] = (low <= past.came[own, step + 1]) & (past.came[own, step + 1] <= high)
-    came = past.came[:, step + 1]
-    total = float(came.sum())
-    by_length = past.expected * days / bundle.horizon_days
+        known_days = None if known.known_days is None else known.known_days[own]
+        low, high = _interval(others, step, levels, sd, days, bundle, settings)(expected[own], known_days)
+        held[own] = (low <= came[own]) & (came[own] <= high)
+    by_length = known.expected * days / bundle.horizon_days
+    judged = np.isfinite(held)
+    errors = [_total_error(expected[at], came[at]) for at in (known.moment == m for m in np.unique(known.moment))]
     return {
-        "moments": float(len(numbers)),
+        "moments": float(len(errors)),
         "customers": float(len(came)),
         "expected": float(expected.sum()),
-        "came": total,
-        "total_error": float(expected.sum()) / total - 1.0,
-        "total_error_by_length": float(by_length.sum()) / total - 1.0,
-        "coverage": float(held.mean()),
+        "came": float(came.sum()),
+        "total_error": _total_error(expected, came),
+        "total_error_by_length": _total_error(by_length, came),
+        "largest_error_at_a_moment": None if None in errors else max((e for e in errors if e is not None), key=abs),
+        "coverage": float(held[judged].mean()) if judged.any() else None,
     }
+
+
+def _levels_elsewhere(past: _Past, day: float, step: int, ends: Sequence[int]) -> tuple[list[float], float]:
+    """The levels of all steps up to one that moments show whose outcomes share no day with that of a day's moment.
+
+    With the standard deviation of the last. A step that no such moment tells of has the level 0.
+    """
+    elsewhere = past.of(np.abs(past.days - day) >= ends[step + 1])
+    found = [_level(elsewhere.at_horizon(earlier, ends[earlier + 1]), earlier) for earlier in range(step + 1)]
+    return [level for level, _ in found], found[-1][1]
+
+
+def _total_error(expected: np.ndarray, came: np.ndarray) -> float | None:
+    """By what share the expected total lies above what came; None where nothing came in total, or less."""
+    total = float(came.sum())
+    return float(expected.sum()) / total - 1.0 if total > 0 else None
 
 
 def _drawn_interval(
@@ -254,7 +267,10 @@ def _drawn_interval(
 ) -> Interval:
     """The interval where no outcome is known: of what the law draws for customers, at the anchored level."""
     seed = settings.tuning.seed
-    rows = population.sample(min(len(population), MOST_DRAWN), random_state=seed).sort_index()
+    rows = population[growth.drawable(encode(population, growth.columns, {}))]
+    if rows.empty:
+        raise NotEnoughDataError(NOBODY_DRAWN)
+    rows = rows.sample(min(len(rows), MOST_DRAWN), random_state=seed).sort_index()
     x, expected = encode(rows, growth.columns, {}), bundle.predict(bundle.encode(rows))
     total = anchored(expected, growth.increments(x, expected, ends), list(levels))[-1]
     drawn, multiples = growth.draws(x, expected, (ends[0], ends[-1]), LEVELS)
@@ -276,5 +292,5 @@ def longer_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
         for days, of_horizon in facts.items()
         if days != "left_out" and of_horizon["basis"] == "examined"
         for name, value in of_horizon.items()
-        if name in ("total_error", "coverage")
+        if name in MEASURED and value is not None
     }

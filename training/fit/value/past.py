@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from configs.errors import DataError
 from configs.settings import Settings
 from training.data.dataset import Dataset
-from training.data.split import matured
+from training.data.preconditions import informative_folds
+from training.data.split import AsOfs, matured, rolling_origin
+from training.data.task_rows import search_folds
 from training.fit import assembly
 from training.fit.assembly import FittedModels
-from training.fit.boosters import balance, predict
+from training.fit.boosters import Fitted, ScoredRows, balance, calibrate, predict
 from training.fit.search import SearchResult
 from training.fit.small_data import small_data_model_at
-
-
-def apart(moments: Iterable[pd.Timestamp], days: float, most: int) -> list[pd.Timestamp]:
-    """The newest moments that lie so many days apart, newest first.
-
-    >>> [f"{m:%m-%d}" for m in apart(pd.date_range("2024-01-01", periods=6, freq="30D"), 60, 2)]
-    ['05-30', '03-31']
-    """
-    chosen: list[pd.Timestamp] = []
-    for moment in sorted(moments, reverse=True):
-        if not chosen or chosen[-1] - moment >= pd.Timedelta(days=days):
-            chosen.append(moment)
-    return chosen[:most]
+from training.model.calibration import Affine
 
 
 def forecasts_at(
@@ -43,7 +34,8 @@ def forecasts_at(
     Parameters
     ----------
     moments
-        Labelled as-of dates; one before which no outcome was known is left out, unless a prior needs none.
+        Labelled as-of dates; one at which the recipe could not be followed yet is left out, as where no outcome was
+        known that it needs.
     models, data, settings
         What was fitted, to what.
     rows
@@ -59,8 +51,8 @@ def forecasts_at(
         _by_prior(moment, data, rows, settings) if by_prior else _by_search(moment, models.search, data, settings)
         for moment in moments
     ]
-    made = [part for part in parts if part is not None]
-    return pd.concat(made, ignore_index=True) if made else data.frame.head(0).assign(expected=np.zeros(0))
+    forecasts = [part for part in parts if part is not None]
+    return pd.concat(forecasts, ignore_index=True) if forecasts else data.frame.head(0).assign(expected=np.zeros(0))
 
 
 def _by_search(moment: pd.Timestamp, result: SearchResult, data: Dataset, settings: Settings) -> pd.DataFrame | None:
@@ -69,14 +61,33 @@ def _by_search(moment: pd.Timestamp, result: SearchResult, data: Dataset, settin
         return None
     fitted, encoder = assembly.learn(data, known, result, settings)
     trained = assembly.score_rows(fitted, encoder, data.training_rows(known))
-    affine = balance(fitted.form, trained)
+    try:
+        affine = _calibrated(fitted, trained, known, result, data, settings)
+    except DataError:
+        return None
     asked = data.at([moment])
     return asked.assign(expected=predict(fitted.form, fitted.raw(encoder(asked).x), affine))
 
 
-def _by_prior(moment: pd.Timestamp, data: Dataset, rows: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+def _calibrated(
+    fitted: Fitted, trained: ScoredRows, known: AsOfs, result: SearchResult, data: Dataset, settings: Settings
+) -> tuple[Affine, ...]:
+    """The affine maps as `training.fit.assembly.assemble` learns them, from folds of what was known."""
+    if fitted.form.link == "exp":  # one amount has no share to learn, and its level is learned from `trained`
+        return balance(fitted.form, trained)
+    past = replace(data, frame=data.at(known))
+    by_time = rolling_origin(past.as_ofs, settings.outcome_days(data.task), settings.tuning.folds)
+    rows, plans = search_folds(past, by_time, settings)
+    folds = assembly.fold_data(rows, informative_folds(rows, plans), settings)
+    return calibrate(fitted.form, assembly.validation_scores(folds, result, settings.tuning.seed), trained)
+
+
+def _by_prior(moment: pd.Timestamp, data: Dataset, rows: pd.DataFrame, settings: Settings) -> pd.DataFrame | None:
     known = matured(data.as_ofs, settings.outcome_days(data.task), by=moment)
     past = replace(data, frame=data.frame[data.frame["as_of"].isin(known)])
-    bundle = small_data_model_at(settings, past, rows[rows["as_of"] <= moment])
+    try:
+        bundle = small_data_model_at(settings, past, rows[rows["as_of"] <= moment])
+    except DataError:
+        return None
     asked = data.at([moment])
     return asked.assign(expected=bundle.predict(bundle.encode(asked)))

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from configs.errors import NotEnoughDataError
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset
 from training.fit.assembly import FittedModels
 from training.fit.small_data import fit_small_data
-from training.fit.value.longer import NO_LAW, NOT_BUILT, growth_at, longer_metrics, with_longer_values
+from training.fit.value import longer
+from training.fit.value.law import NOTHING_GOES_ON
+from training.fit.value.longer import LONGER_NOT_BUILT, longer_metrics, with_longer_values
 from training.model import bundle as bundles
 from training.model.longer import Amounts
 from training.priors.expectation import COLUMNS
 from training.priors.growth import ContractGrowth
 
 SCHEMA = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in COLUMNS))
-MOMENTS = pd.date_range("2022-01-01", periods=8, freq="QS", tz="UTC")
+MOMENTS = pd.date_range("2022-01-01", periods=12, freq="QS", tz="UTC")
 LENGTHS = (30, 60, 90, 180, 365)
 
 
 def shop(n: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Feature rows and labels at `MOMENTS` of customers who order by chance until they leave; two years are known."""
+    """Feature rows and labels at `MOMENTS` of customers who order by chance until they leave; three years are known."""
     rng = np.random.default_rng(seed)
     rows, labels, end = [], [], MOMENTS[-1] + pd.Timedelta(days=91)
     for number in range(n):
-        rate, life, first = rng.gamma(1.5, 1 / 45), rng.exponential(700), rng.uniform(-500, 500)
+        rate, life, first = rng.gamma(1.5, 1 / 45), rng.exponential(700), rng.uniform(-500, 900)
         at = first + np.concatenate([[0.0], np.cumsum(rng.exponential(1 / rate, 200))])
         at = at[at <= first + life]
         amounts = rng.gamma(3, rng.gamma(4, 3), len(at))
@@ -104,7 +108,7 @@ def test_what_past_moments_show_is_told_and_comes_true(told: bundles.Bundle, set
 
 def test_values_of_the_newest_customers_come_true_a_year_later(told: bundles.Bundle) -> None:
     rows, labels = shop(600, 5)
-    then = rows["as_of"] == MOMENTS[3]
+    then = rows["as_of"] == MOMENTS[7]
     asked = rows[then].merge(labels, on=["customer_id", "as_of"])
     x = told.encode(asked)
     expected = told.predict(x)
@@ -123,7 +127,7 @@ def test_where_no_outcome_of_that_length_is_known_the_interval_is_said_to_be_une
     final = with_longer_values(prior, data, settings, workspace_of(tmp_path, rows, unknown)).final
     assert [h.basis for h in final.longer.horizons] == ["unexamined", "unexamined"]
     assert longer_metrics(final.info["longer"]) == {}
-    asked = rows[rows["as_of"] == MOMENTS[3]].merge(labels, on=["customer_id", "as_of"])
+    asked = rows[rows["as_of"] == MOMENTS[7]].merge(labels, on=["customer_id", "as_of"])
     x = final.encode(asked)
     expected = final.predict(x)
     found = final.longer_values(asked, x, Amounts(expected, *final.bounds(expected, x)))
@@ -136,25 +140,109 @@ def test_who_cannot_tell_says_why(
 ) -> None:
     rows, labels, data = history
     older = workspace_of(tmp_path / "older", rows, labels.drop(columns="clv_365"))
-    assert with_longer_values(prior, data, settings, older).final.info["longer"] == {"left_out": NOT_BUILT}
+    assert with_longer_values(prior, data, settings, older).final.info["longer"] == {"left_out": LONGER_NOT_BUILT}
     bare = workspace_of(tmp_path / "bare", rows.drop(columns="spend_total"), labels)
-    assert with_longer_values(prior, data, settings, bare).final.info["longer"] == {"left_out": NO_LAW}
+    assert with_longer_values(prior, data, settings, bare).final.info["longer"] == {"left_out": NOTHING_GOES_ON}
     ready = with_longer_values(prior, replace(data, by="part"), settings, bare).final
     assert "no dates" in ready.info["longer"]["left_out"]
     off = settings.model_copy(update={"clv": settings.clv.model_copy(update={"longer_days": (60, 90)})})
     assert with_longer_values(prior, data, off, bare) is prior
 
 
-def test_contracts_go_on_as_long_as_those_of_the_past_did(settings: Settings) -> None:
-    churn = settings.churn.model_copy(update={"kind": "contract", "horizon_days": 31, "grace_days": 14})
-    own = settings.model_copy(update={"churn": churn})
-    keys = [(c, m) for m in MOMENTS for c in range(500)]
-    rows = pd.DataFrame(keys, columns=["customer_id", "as_of"]).assign(price_now=10.0)
-    left = np.random.default_rng(0).random(len(rows)) < 0.1
-    labels = rows.assign(churned=np.where(rows["as_of"] < MOMENTS[-1], left, 1.0))
-    growth = growth_at(MOMENTS[-1], rows, labels, own)
-    assert isinstance(growth, ContractGrowth)
-    assert growth.hazard == pytest.approx(-np.log(0.9) / 31, rel=0.1)
+def test_an_error_of_the_extra_leaves_the_main_forecast_and_is_said(
+    history: tuple[pd.DataFrame, pd.DataFrame, Dataset],
+    prior: FittedModels,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, labels, data = history
+
+    def fails(*given: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(longer, "learn_longer", fails)
+    final = with_longer_values(prior, data, settings, workspace_of(tmp_path, rows, labels)).final
+    assert final.longer is None and "by nothing" in final.info["longer"]["left_out"]
+    assert final.scores == prior.final.scores
+
+
+def past(moments: int, days: float, factors: tuple[float, ...], n: int = 600, spread: float = 1.0) -> longer._Past:
+    """Moments some days apart, at which each step brings its law times the factor of the moment."""
+    rng, moment = np.random.default_rng(0), np.repeat(np.arange(moments), n)
+    expected, factor = rng.gamma(2, 50, n * moments), np.asarray(factors)[moment]
+
+    def by_chance() -> np.ndarray:
+        return rng.gamma(1 / spread, spread, n * moments)
+
+    first = expected * by_chance()
+    second = first + expected * factor * by_chance()
+    third = second + 2 * expected * factor * by_chance()
+    increments = np.tile([1.0, 2.0], (n * moments, 1))
+    came = np.stack([first, second, third], axis=1)
+    return longer._Past(expected, increments, came, moment, moment * days, np.tile(np.arange(n), moments), None)
+
+
+MAIN = SimpleNamespace(horizon_days=90, full_season=True)
+
+
+def facts_of(rows: longer._Past, settings: Settings) -> dict[str, dict[str, float | None]]:
+    return longer.learn_longer(MAIN, None, rows, pd.DataFrame(), settings)[1]  # type: ignore[arg-type]
+
+
+def test_moments_whose_outcomes_share_days_count_once(settings: Settings) -> None:
+    facts = facts_of(past(5, 91.0, (1.0,) * 5), settings)
+    assert [facts[days]["moments"] for days in ("180", "365")] == [3.0, 1.0]  # 0, 182 and 364 days; the newest alone
+    apart = facts_of(past(3, 366.0, (1.0,) * 3), settings)
+    assert [apart[days]["moments"] for days in ("180", "365")] == [3.0, 3.0]
+
+
+def test_a_moment_is_judged_by_levels_that_were_learned_without_it(settings: Settings) -> None:
+    facts = facts_of(past(1, 0.0, (4.0,)), settings)
+    for days, came in (("180", 5.0), ("365", 13.0)):
+        law = {"180": 2.0, "365": 4.0}[days]
+        assert facts[days]["total_error"] == pytest.approx(law / came - 1, abs=0.05)
+
+
+def test_errors_of_moments_that_cancel_are_told_beside_the_total(settings: Settings) -> None:
+    facts = facts_of(past(2, 366.0, (0.5, 2.0)), settings)
+    for of_horizon in facts.values():
+        worst, total = of_horizon["largest_error_at_a_moment"], of_horizon["total_error"]
+        assert worst is not None and total is not None
+        assert abs(worst) > 0.3 > abs(total)
+    assert longer_metrics(facts)["largest_error_at_a_moment_180_days"] == facts["180"]["largest_error_at_a_moment"]
+
+
+def test_what_cannot_be_measured_is_none_and_no_metric(settings: Settings) -> None:
+    few = facts_of(past(1, 0.0, (1.0,), n=60), settings)  # half of them make no interval
+    assert few["180"]["coverage"] is None and few["180"]["total_error"] is not None
+    rows = past(1, 0.0, (1.0,))
+    for total in (0.0, -90.0):
+        came = np.zeros_like(rows.came)
+        came[0], came[1] = 10.0, total - 10.0
+        facts = facts_of(replace(rows, came=came), settings)
+        assert facts["180"]["total_error"] is None and facts["180"]["largest_error_at_a_moment"] is None
+        assert set(longer_metrics(facts)) == {"coverage_180_days", "coverage_365_days"}
+
+
+class FewDrawn(ContractGrowth):
+    """Contracts of whom few can be drawn for."""
+
+    def drawable(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(x[:, 0] > 0)
+
+
+def test_an_interval_is_drawn_of_those_who_can_be_drawn_for_however_few_they_are(settings: Settings) -> None:
+    population = pd.DataFrame({"price_now": np.where(np.arange(5_000) < 3, 10.0, 0.0)})
+    main = SimpleNamespace(
+        horizon_days=90, full_season=True, encode=lambda rows: rows.to_numpy(), predict=lambda x: 2.0 * x[:, 0]
+    )
+    nothing = past(1, 0.0, (1.0,)).of(np.zeros(600, dtype=bool))
+    law = FewDrawn(0.003)
+    found, facts = longer.learn_longer(main, law, nothing, population, settings)  # type: ignore[arg-type]
+    assert [h.basis for h in found.horizons] == ["unexamined"] * 2 and facts["180"]["moments"] == 0
+    with pytest.raises(NotEnoughDataError, match="of no customer"):
+        longer.learn_longer(main, law, nothing, population.tail(9), settings)  # type: ignore[arg-type]
 
 
 def test_a_model_with_longer_values_is_saved_and_an_older_one_tells_none(told: bundles.Bundle, tmp_path: Path) -> None:

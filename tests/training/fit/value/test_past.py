@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,10 +12,12 @@ from configs.settings import load
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset
 from training.fit.assembly import FittedModels
-from training.fit.boosters import TWEEDIE, Member
+from training.fit.boosters import MEDIAN, TWEEDIE, Form, Member, ScoredRows, calibrate
 from training.fit.search import SearchResult, no_search
 from training.fit.small_data import fit_small_data
-from training.fit.value.past import apart, forecasts_at
+from training.fit.value import past
+from training.fit.value.past import forecasts_at
+from training.model.calibration import Affine
 from training.priors.expectation import COLUMNS
 
 SCHEMA = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in COLUMNS))
@@ -52,8 +53,28 @@ def test_what_came_later_changes_no_forecast_of_a_past_moment(trees: bool) -> No
     assert trees == forecasts_at([MOMENTS[0]], models, data, rows, settings).empty  # a prior needs no outcome
 
 
-def test_chosen_moments_are_the_newest_and_lie_apart() -> None:
-    moments = pd.date_range("2024-01-01", periods=8, freq="MS")
-    chosen = apart(moments, 60, 3)
-    assert (chosen[0], len(chosen)) == (moments[-1], 3)
-    assert min(a - b for a, b in pairwise(chosen)) >= pd.Timedelta(days=60)
+def test_where_a_prior_needs_an_outcome_the_moment_before_the_first_is_left_out() -> None:
+    settings, data = load("test"), data_of(80)
+    fees = replace(data, frame=data.frame.drop(columns=list(COLUMNS)).assign(price_now=data.frame["label"] / 3 + 1))
+    fees = replace(fees, schema=FeatureSchema((Feature("price_now", "subscriptions", "float64", ""),)))
+    rows = fees.frame.drop(columns="label")
+    models = fit_small_data(settings, fees, None, rows)
+    assert forecasts_at([MOMENTS[0]], models, fees, rows, settings).empty
+    assert set(forecasts_at([MOMENTS[0], MOMENTS[3]], models, fees, rows, settings)["as_of"]) == {MOMENTS[3]}
+
+
+def test_an_average_is_calibrated_as_the_one_that_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, data, calls = load("test"), data_of(80), []
+    rows = data.frame.drop(columns="label")
+    members = tuple(Member(form, {"num_leaves": 4}, {form.parts[0].name: 3}) for form in (TWEEDIE, MEDIAN))
+    final = fit_small_data(settings, data, None, rows).final
+    models = FittedModels(None, SearchResult(members, 1.0, 1.0, no_search()), None, final)
+
+    def seen(form: Form, later: ScoredRows, trained: ScoredRows) -> tuple[Affine, ...]:
+        assert later.keys is not None and trained.keys is not None
+        calls.append((later.keys["as_of"].max(), len(later.y)))
+        return calibrate(form, later, trained)
+
+    monkeypatch.setattr(past, "calibrate", seen)
+    assert len(forecasts_at([MOMENTS[4]], models, data, rows, settings)) == 80
+    assert len(calls) == 1 and calls[0][0] <= MOMENTS[3] and calls[0][1] >= 80
