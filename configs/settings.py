@@ -653,12 +653,26 @@ def merged_with_default(content: dict[str, Any], where: str) -> Settings:
     Raises
     ------
     ConfigError
-        An unknown key, or a value out of its range.
+        An unknown key, a value out of its range, or a column of values whose days are not written down.
     """
     try:
-        return Settings.model_validate(overlay(_read(HERE / "default.yaml"), content))
+        settings = Settings.model_validate(overlay(_read(HERE / "default.yaml"), content))
     except ValidationError as error:
         raise ConfigError(f"{where}: " + "; ".join(_explain(e) for e in error.errors())) from None
+    _require_days_of_value(settings, content, where)
+    return settings
+
+
+def _require_days_of_value(settings: Settings, content: dict[str, Any], where: str) -> None:
+    """Check that a column of values and a label that look at different times say so: a default knows neither."""
+    if not settings.has_realised_value or "clv" not in settings.tasks or "horizon_days" in (content.get("clv") or {}):
+        return
+    if settings.clv.horizon_days != settings.churn.horizon_days:
+        raise ConfigError(
+            f"{where}: realised_value is told as the value of clv.horizon_days, which is not written down: the default "
+            f"is {settings.clv.horizon_days} days, and the label looks at {settings.churn.horizon_days}; write "
+            "clv.horizon_days, the days over which the column counts"
+        )
 
 
 def overlay(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

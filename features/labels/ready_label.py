@@ -77,16 +77,18 @@ def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[s
 def _require_outcomes_apart(profiles: pd.DataFrame, settings: Settings) -> None:
     """Check that label and value are outcomes and nothing else, and that the mapping names a value that is there."""
     declared = {*settings.columns.attributes, *settings.columns.sensitive}
-    if outcomes := sorted({"label", VALUE} & declared):
+    if outcomes := sorted(name for name in declared if name.casefold() in ("label", VALUE)):
         raise DataError(
             f"profiles: {', '.join(outcomes)} stand under columns.attributes or columns.sensitive, and are what is "
             "forecast: a model that read them would know the answer; take them out there"
         )
-    if VALUE in profiles and not settings.has_realised_value:
+    unnamed = [str(name) for name in profiles if str(name).casefold() == VALUE]
+    if unnamed and not settings.has_realised_value:
         raise DataError(
-            f"profiles: the column '{VALUE}' would be what customers brought in the time that the label looks at. If "
-            f"it is, say columns: {{{VALUE}: {VALUE}}} under source.options.profiles, and it is forecast; if not, give "
-            "it another name there, or leave it out by columns.exclude"
+            f"profiles: the column '{unnamed[0]}' would be what customers brought in the time after the other columns "
+            f"were known. If it is, say columns: {{{VALUE}: {unnamed[0]}}} under source.options.profiles, and the days "
+            "over which it counts as clv.horizon_days, and it is forecast; if not, give it another name there, or "
+            "leave it out by columns.exclude"
         )
     if settings.has_realised_value and VALUE not in profiles:
         raise DataError(

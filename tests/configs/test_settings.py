@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from configs.errors import ConfigError
-from configs.settings import HERE, known_keys, load, overlay
+from configs.settings import HERE, known_keys, load, merged_with_default, overlay
 
 READY = sorted(p.stem for p in HERE.glob("*.yaml") if p.stem != "default")
 
@@ -114,3 +114,15 @@ def test_overlay_changes_neither_side() -> None:
     base, over = {"a": {"b": 1}}, {"a": {"c": 2}}
     assert overlay(base, over) == {"a": {"b": 1, "c": 2}}
     assert (base, over) == ({"a": {"b": 1}}, {"a": {"c": 2}})
+
+
+def test_a_value_of_other_days_than_the_label_has_its_days_written_down() -> None:
+    mapping = {"profiles": {"path": "x.csv", "columns": {"realised_value": "Given"}}}
+    own = {"source": {"loader": "files", "options": mapping}, "churn": {"kind": "label", "horizon_days": 30}}
+    with pytest.raises(ConfigError, match=r"default is 90 days, and the label looks at 30; write clv\.horizon_days"):
+        merged_with_default(own, "donors")
+    for days in (30, 90):
+        assert merged_with_default({**own, "clv": {"horizon_days": days}}, "donors").clv.horizon_days == days
+    assert merged_with_default({**own, "churn": {"kind": "label", "horizon_days": 90}}, "donors").tasks[-1] == "clv"
+    assert merged_with_default({**own, "clv": {"forecast": False}}, "donors").tasks == ("churn",)
+    merged_with_default({"churn": {"kind": "inactivity", "horizon_days": 30}}, "shop")

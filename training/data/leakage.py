@@ -63,7 +63,7 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str
     ----------
     rows
         Labelled rows: `by`, the features of `schema`, and ``label`` (0/1, or an amount, of which it is asked whether
-        it is above the middle).
+        it is above the middle, and in a table without dates whether it is more than nothing).
     schema
         Which columns there are, and from which table each comes.
     limits
@@ -76,22 +76,39 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str
     -------
     list of Leak
         In the order of the schema; if one of the halves holds fewer than 50 rows of either label, only columns of a
-        table without dates that are the amount itself.
+        table without dates that follow the amount, or of which a part comes with amounts alone.
     """
-    copies = _copies(rows[list(schema.names)], rows["label"]) if by == "part" else []
-    y, ranks = target(rows["label"]), rows[by].rank(method="dense").to_numpy()
+    is_flag = set(rows["label"].unique()) <= {0.0, 1.0}
+    leaks = _by_halves(rows, schema, limits, by, target(rows["label"]), is_flag)
+    if by == "part" and not is_flag:
+        brought = (rows["label"] > 0).to_numpy()
+        further = _by_halves(rows, schema, limits, by, brought, is_flag)
+        further += _copies(rows[list(schema.names)], rows["label"])
+        if brought.mean() < 0.5:  # where most bring something, many an honest column knows who does
+            further += _by_part(rows[_attributes(schema)], brought)
+        for leak in further:
+            leaks += [] if leak.column in {known.column for known in leaks} else [leak]
+    return sorted(leaks, key=lambda leak: schema.names.index(leak.column))
+
+
+def _attributes(schema: FeatureSchema) -> list[str]:
+    return [f.name for f in schema.features if f.table in ("customers", "profiles")]
+
+
+def _by_halves(
+    rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str, y: np.ndarray, is_flag: bool
+) -> list[Leak]:
+    """Columns that know a label of true and false, `y`, shape (n,); none where a half holds few of either."""
+    ranks = rows[by].rank(method="dense").to_numpy()
     later = ranks > np.median(ranks) if (ranks > np.median(ranks)).mean() > 0.2 else ranks >= np.median(ranks)
     if min(_rarer_count(y[~later]), _rarer_count(y[later])) < MIN_GROUP:
-        return copies
+        return []
     gini = {name: single_gini(rows[name], y, later) for name in schema.names}
-    attributes = [f.name for f in schema.features if f.table in ("customers", "profiles")]
-    known = set(rows["label"].unique()) <= {0.0, 1.0}
-    floor = limits.min_auc if known else (1 + limits.min_auc) / 2
+    attributes = _attributes(schema)
+    floor = limits.min_auc if is_flag else (1 + limits.min_auc) / 2
     leaks = _by_values(gini, attributes, 2 * floor - 1, limits.lead) + _by_missing(rows[attributes], y, limits)
     found = {leak.column for leak in leaks}
-    leaks += _by_part(rows[[name for name in attributes if name not in found]], y) if known else []
-    leaks += [leak for leak in copies if leak.column not in found]
-    return sorted(leaks, key=lambda leak: schema.names.index(leak.column))
+    return leaks + (_by_part(rows[[name for name in attributes if name not in found]], y) if is_flag else [])
 
 
 def require_no_leaks(leaks: Sequence[Leak], accepted: Sequence[str] = ()) -> None:
@@ -151,21 +168,26 @@ def _by_values(gini: dict[str, float], attributes: list[str], floor: float, lead
 def _copies(attributes: pd.DataFrame, label: pd.Series) -> list[Leak]:
     """Numbers that are the amount itself, perhaps times a constant, where it is not zero, and nothing where it is.
 
-    A price that is known beforehand is no copy: who brings nothing has one, too. Where all bring something, only the
-    very amount is one.
+    So are numbers that rank as it does there. A price that is known beforehand is no copy: who brings nothing has one,
+    too. Where all bring something, only the very amount is one.
     """
     leaks, amount = [], label.to_numpy(np.float64)
     some = amount != 0
     if some.sum() < COPIED_ROWS or len(np.unique(amount[some])) < PEERS:
         return []
+    amounts = pd.Series(amount[some])
     for name, values in attributes.select_dtypes("number").items():
         numbers = np.nan_to_num(values.to_numpy(np.float64))
         ratio = numbers[some] / amount[some]
         usual = float(np.median(ratio))
         same = float(np.isclose(ratio, usual, rtol=0.01, atol=0).mean()) if usual else 0.0
         nothing = float((numbers[~some] == 0).mean()) if (~some).sum() >= COPIED_ROWS else float(usual == 1)
-        if min(same, nothing) >= COPIED:
+        varies = len(np.unique(numbers[some])) >= PEERS and (~some).sum() >= COPIED_ROWS
+        alike = float(amounts.corr(pd.Series(numbers[some]), method="spearman")) if varies else 0.0
+        if nothing >= COPIED and max(same, alike) >= COPIED:
             got = f"it is {usual:.4g} times the amount in {same:.1%} of the rows that have one"
+            if same < COPIED:
+                got = f"it ranks the {len(amounts):,} rows with an amount as that does (correlation {alike:.3f})"
             leaks.append(Leak(str(name), "values", got, "a number that does not follow from what came"))
     return leaks
 

@@ -41,7 +41,7 @@ from training.fit.boosters import (
 from training.fit.level.orders import PriorLevel, prior_level
 from training.fit.search import SearchResult, no_search
 from training.model.bundle import Bundle, HorizonModel, Score, Task, encode
-from training.model.calibration import Affine
+from training.model.calibration import Affine, fit_level
 from training.model.conformal import MIN_PER_BIN, Outcomes
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, summary_of
@@ -235,7 +235,7 @@ def _bundle(
         fitted = fit(form, encoder(rows), encoder, {}, seed=settings.tuning.seed, trees={})
         asked, through = assembly.reference_rows(data, as_ofs, population), rows["as_of"].max()
         outcome_days = settings.outcome_days(data.task)
-    affine = Affine(1.0, level.shift)
+    affine = level_of_values(fitted, encoder(rows)) if form is VALUE_LINEAR else Affine(1.0, level.shift)
     scores = tuple(Score(p.name, None, affine, prior) for p, prior in zip(form.parts, fitted.priors, strict=True))
     steps, left_out = _horizon_models(fitted, settings, data, level)
     facts = {**assembly.info_of(fitted, data, settings), "outcome_days": outcome_days, "horizons_left_out": left_out}
@@ -299,15 +299,17 @@ def _at_level(seen: Outcomes, shift: float, sd: float, seed: int) -> Outcomes:
 
 def _require_labels(data: Dataset, rows: pd.DataFrame) -> None:
     if rows.empty or (data.task == "clv" and rows["label"].sum() <= 0):
+        what = "no outcome is known yet"
+        if len(rows):
+            gave, total = int((rows["label"] > 0).sum()), rows["label"].sum()
+            what = f"{gave} of {len(rows)} rows have brought something, and {total:,.2f} in total"
+            what = what if gave else "no customer has brought anything yet"
         wait = "wait until a horizon has passed, or set a shorter horizon_days"
         if data.task == "clv" and data.by == "part":
             wait = (
                 "give realised_value of more customers, see whether it has the right sign, or set clv.forecast to false"
             )
-        raise NotEnoughDataError(
-            f"{data.task}: {'no outcome is known yet' if rows.empty else 'no customer has brought anything yet'}, and "
-            f"without orders nothing can be said beforehand: {wait}"
-        )
+        raise NotEnoughDataError(f"{data.task}: {what}, and without orders nothing can be said beforehand: {wait}")
 
 
 def _horizon_models(
@@ -359,17 +361,27 @@ def _outcomes(
     return Outcomes(expected, actual, None, rows["customer_id"].to_numpy(), days.to_numpy())
 
 
+def level_of_values(fitted: Fitted, learned: Matrix) -> Affine:
+    """The level at which a regression of amounts sums to what came: it learns of money paid back as of nothing."""
+    expected = link(fitted.form.link, fitted.raw(learned.x))
+    return fit_level(expected, learned.y, learned.weight)
+
+
 def _cross_forecasts(form: Form, encoder: Encoder, rows: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Forecasts of each customer by a regression of the others, and what came; shape (n,) both."""
+    """Forecasts of each customer by a regression of the others, at their level, and what came; shape (n,) both."""
+
+    def forecast(others: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+        fitted = fit(form, encoder(others), encoder, {}, seed=seed, trees={})
+        level = level_of_values(fitted, encoder(others))
+        return link(form.link, level(fitted.raw(encoder(asked).x)))
+
     group = pd.factorize(rows["customer_id"])[0] % GROUPS
     if group.max(initial=0) == 0:  # one customer alone: there are no others to forecast it
-        fitted = fit(form, encoder(rows), encoder, {}, seed=seed, trees={})
-        return link(form.link, fitted.raw(encoder(rows).x)), encoder(rows).y
+        return forecast(rows, rows), encoder(rows).y
     expected = np.zeros(len(rows))
     for number in np.unique(group):
         members = group == number
-        fitted = fit(form, encoder(rows[~members]), encoder, {}, seed=seed, trees={})
-        expected[members] = link(form.link, fitted.raw(encoder(rows[members]).x))
+        expected[members] = forecast(rows[~members], rows[members])
     return expected, encoder(rows).y
 
 

@@ -136,8 +136,9 @@ def value_regression_rule(
     For ready tables, which tell of no past orders. Columns are taken as in `regression_rule`, numbers by their signed
     logarithm. Slopes have a normal prior of one standard deviation, as those of a logistic regression by default; an
     observation tells less of them the more values scatter (the dispersion of quasi-likelihood: McCullagh and Nelder,
-    "Generalized linear models", 1989, chapter 6). Value under zero counts as zero. Nobody is given more than
-    the training rows are. Without a column, or if nobody brought anything, everyone is given the mean.
+    "Generalized linear models", 1989, chapter 6). Value under zero counts as zero for the slopes, and as it
+    is for the level, so that forecasts of the training rows sum to what came. Nobody is given more than the training
+    rows are. Without a column, everyone is given the mean; where the sum is not above zero, nothing.
 
     Parameters
     ----------
@@ -153,15 +154,16 @@ def value_regression_rule(
     ndarray
         Value over the horizon, shape (n,).
     """
-    y = np.maximum(np.asarray(y_train, dtype=np.float64), 0.0)
+    came = np.asarray(y_train, dtype=np.float64)
+    y, level = np.maximum(came, 0.0), max(float(came.mean()), 0.0)
     mean = float(y.mean())
-    if mean == 0 or not len(train.columns):
-        return np.full(len(rows), mean)
+    if level == 0 or not len(train.columns):
+        return np.full(len(rows), level)
     dispersion = max(1.0, float(np.mean((y / mean - 1) ** 2)))
     model = PoissonRegressor(alpha=dispersion / len(y), max_iter=300, solver="newton-cholesky")
     fitted = make_pipeline(_encoding(train, categories), model).fit(_logs(_plain(train, categories)), y / mean)
     told, learned = (fitted.predict(_logs(_plain(frame, categories))) for frame in (rows, train))
-    return np.minimum(told, learned.max()) * mean
+    return np.minimum(told, learned.max()) * level
 
 
 def _encoding(train: pd.DataFrame, categories: Sequence[str]) -> ColumnTransformer:

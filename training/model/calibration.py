@@ -167,7 +167,8 @@ def fit_level(expected: np.ndarray, actual: np.ndarray, weight: np.ndarray | Non
     Boosting on a gamma or Tweedie deviance does not keep the total: its condition weighs customers by a power of their
     expected value, so totals came out a fifth too low on made-up rows. Restoring the balance (Wuethrich 2020; Denuit,
     Charpentier and Trufin 2021) takes the level from all rows that were learned from, for the reason told at
-    `fit_log_odds`. The shift is held within a factor of two.
+    `fit_log_odds`. The shift is held within a factor of two of what came without the money paid back; how much of it
+    was paid back is known, and counts whole.
 
     Parameters
     ----------
@@ -179,4 +180,5 @@ def fit_level(expected: np.ndarray, actual: np.ndarray, weight: np.ndarray | Non
     total, came = np.average(expected, weights=weight), np.average(actual, weights=weight)
     if total <= 0 or came <= 0:
         return Affine()
-    return Affine(1.0, float(np.clip(np.log(came / total), -np.log(2), np.log(2))))
+    kept = np.log(came / np.average(np.maximum(actual, 0.0), weights=weight)) if np.min(actual) < 0 else 0.0
+    return Affine(1.0, float(np.clip(np.log(came / total), kept - np.log(2), kept + np.log(2))))

@@ -310,7 +310,10 @@ def _churn_lines(business: Business) -> list[str]:
     if business.kind == "label":
         lines.append("  horizon_days: 30  # within how many days leavers left: only you know; correct it")
         has_value = any(g.column("realised_value") for entry in business.tables.get("profiles", []) for g in entry)
-        of_value = ["clv:", "  horizon_days: 90  # over how many days realised_value counts: correct it"]
+        of_value = [
+            "clv:",
+            "  horizon_days: 90  # over how many days realised_value counts; DOUBT: only you know; correct it",
+        ]
         return [*lines, *(of_value if has_value else [])]
     if business.kind == "contract":
         return [*lines, *_contract_lines(seen)]

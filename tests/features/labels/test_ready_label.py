@@ -262,7 +262,7 @@ def test_where_no_value_is_forecast_it_is_no_feature_either(ready: Settings, exp
 
 
 @pytest.mark.parametrize("section", ["attributes", "sensitive"])
-@pytest.mark.parametrize("name", ["label", "realised_value"])
+@pytest.mark.parametrize("name", ["label", "realised_value", "Realised_Value"])
 def test_an_outcome_is_no_feature_by_declaration(
     ready: Settings, export: pd.DataFrame, section: str, name: str
 ) -> None:
@@ -277,6 +277,9 @@ def test_a_value_is_named_by_the_mapping_or_asked_about(ready: Settings, export:
         prepare({"profiles": export.assign(realised_value="1")}, ready, NOW)
     with pytest.raises(DataError, match="names realised_value, and the table has no such column"):
         prepare({"profiles": export}, with_value(ready), NOW)
+    for name in ("REALISED_VALUE", "Realised value"):
+        with pytest.raises(DataError, match=rf"column '{name.replace(' ', '_')}' would be .* as clv.horizon_days"):
+            prepare({"profiles": export.assign(**{name: "1"})}, ready, NOW)
     left_out = ready.model_copy(update={"columns": ready.columns.model_copy(update={"exclude": ("realised_value",)})})
     assert "realised_value" not in prepare({"profiles": export.assign(realised_value="1")}, left_out, NOW)["profiles"]
     both = with_value(left_out)

@@ -317,5 +317,6 @@ def test_what_came_is_proposed_as_the_value_and_never_as_a_feature(tmp_path: Pat
     assert profiles["columns"]["realised_value"] == "donated_next_90_days" and profiles["currency"] == "Waehrung"
     assert told["columns"]["exclude"] == ["visits_next_90_days"] and told["clv"] == {"horizon_days": 90}
     assert "DOUBT: is it what each customer brought?" in propose_config([path])[0]
+    assert "over how many days realised_value counts; DOUBT: only you know" in propose_config([path])[0]
     plain = proposed(write(tmp_path, "plain.csv", frame.drop(columns=["donated_next_90_days", "visits_next_90_days"])))
     assert "clv" not in plain and "currency" not in plain["source"]["options"]["profiles"]

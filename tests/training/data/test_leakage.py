@@ -185,3 +185,42 @@ def test_a_price_of_contracts_is_no_copy_of_what_they_bring(settings: Settings) 
     for zeros in (0.0, 0.3):
         rows = amounts(90, zeros, 1).assign(copy=1.0)
         assert find_leaks(rows, PROFILES, settings.leaks, by="part") == []
+
+
+def donors(n: int, giving: float, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """A table without dates: few or most give, how much follows a little from the past."""
+    rng = np.random.default_rng(seed)
+    past, gave = rng.lognormal(3, 1, n), rng.random(n) < giving
+    label = np.where(gave, past**0.5 * rng.lognormal(2, 1, n), 0.0)
+    return pd.DataFrame(
+        {"part": rng.integers(0, 4, n), "price": rng.normal(size=n), "past": past, "label": label}
+    ), gave
+
+
+@pytest.mark.parametrize(("n", "giving"), [(2000, 0.8), (2000, 0.6), (2000, 0.1), (2000, 0.04), (300, 0.15)])
+@pytest.mark.parametrize("copy", ["gave", "times", "ranks", "chance"])
+def test_what_tells_who_gave_or_how_much_is_asked_about_whether_few_or_most_give(
+    settings: Settings, n: int, giving: float, copy: str
+) -> None:
+    for seed in range(3):
+        rows, gave = donors(n, giving, seed)
+        rng = np.random.default_rng(seed + 100)
+        rows["copy"] = {
+            "gave": gave.astype(float),
+            "times": 1.19 * rows["label"],
+            "ranks": rows["label"] ** 0.5 * rng.lognormal(0, 0.05, n),
+            "chance": (rng.random(n) < giving).astype(float),
+        }[copy]
+        found = [leak.column for leak in find_leaks(rows, PROFILES, settings.leaks, by="part")]
+        assert found == ([] if copy == "chance" else ["copy"])
+
+
+def test_a_letter_that_thanks_half_of_few_givers_is_asked_about_and_a_contract_that_most_pay_is_not(
+    settings: Settings,
+) -> None:
+    rows, gave = donors(2000, 0.1, 0)
+    thanked = rows.assign(copy=(gave & (np.arange(2000) % 2 == 0)).astype(float))
+    assert [leak.kind for leak in find_leaks(thanked, PROFILES, settings.leaks, by="part")] == ["part"]
+    rows, gave = donors(2000, 0.9, 0)
+    on_contract = rows.assign(copy=(gave & (np.arange(2000) % 2 == 0)).astype(float))
+    assert find_leaks(on_contract, PROFILES, settings.leaks, by="part") == []

@@ -382,6 +382,32 @@ def test_values_that_leave_nothing_to_judge_by_are_answered_all_the_same() -> No
     assert models.final.predict(models.final.encode(data.frame)).max() > 0
 
 
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.4])
+def test_what_was_paid_back_lowers_the_level_of_a_regression_and_of_what_it_is_compared_with(share: float) -> None:
+    settings, rng = load("telco"), np.random.default_rng(1)
+    data = ready(300, 0.6, 1, settings)
+    label = np.where(rng.random(300) < share, -20.0, data.frame["label"])
+    data = dataclasses.replace(data, frame=data.frame.assign(label=label))
+    models = fit_small_data(settings, data, plan_customers(5), data.frame)
+    expected = models.final.predict(models.final.encode(data.frame))
+    assert expected.sum() == pytest.approx(label.sum(), rel=0.01) and (expected >= 0).all()
+    low, high = models.final.bounds(expected, models.final.encode(data.frame))
+    assert ((low <= expected) & (expected <= high)).all()
+    assert models.judged is not None
+    held_out, learned = data.at(models.plan.holdout), data.at(models.plan.train_for_holdout)
+    mean = len(held_out) * learned["label"].mean()
+    rows = examine(models.judged, held_out, learned, settings).rows
+    assert 0.4 * mean < rows["forecast"].sum() < 2.5 * mean and 0.4 * mean < rows["baseline"].sum() < 2.5 * mean
+
+
+def test_where_more_was_paid_back_than_brought_it_is_said_so() -> None:
+    settings = load("telco")
+    data = ready(60, 0.0, 0, settings)
+    frame = data.frame.assign(label=np.where(np.arange(60) < 18, 10.0, -20.0))
+    with pytest.raises(NotEnoughDataError, match=r"18 of 60 rows have brought something, and -660\.00 in total"):
+        fit_small_data(settings, dataclasses.replace(data, frame=frame), plan_customers(5), frame)
+
+
 def of_a_long_horizon(settings: Settings) -> Settings:
     churn = settings.churn.model_copy(
         update={"horizon_days": 350, "horizons_days": (30, 90, 500), "activity_days": 120}

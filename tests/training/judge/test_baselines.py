@@ -130,7 +130,7 @@ def test_value_regression_rule_finds_a_mean_whose_logarithm_is_linear_and_keeps_
 def test_value_regression_rule_tells_the_mean_where_there_is_nothing_to_learn() -> None:
     rows = pd.DataFrame({"x": [1.0, 2.0, 3.0]})
     assert value_regression_rule(rows, rows, [0.0, -5.0, 0.0]).tolist() == [0, 0, 0]
-    assert value_regression_rule(rows[[]], rows[[]], [3.0, 0.0, -1.0]).tolist() == [1, 1, 1]
+    assert value_regression_rule(rows[[]], rows[[]], [4.0, 0.0, -1.0]).tolist() == [1, 1, 1]
 
 
 def test_one_large_value_of_few_does_not_make_the_value_regression_rule_wild() -> None:
@@ -139,3 +139,11 @@ def test_one_large_value_of_few_does_not_make_the_value_regression_rule_wild() -
     y = np.where(np.arange(60) < 3, [5000.0, 20.0, 20.0] + [0.0] * 57, 0.0)
     told = value_regression_rule(train * 3, train, y)
     assert told.max() <= value_regression_rule(train, train, y).max() < 5000 and (told >= 0).all()
+
+
+def test_value_regression_rule_takes_off_what_was_paid_back() -> None:
+    rng = np.random.default_rng(0)
+    train = pd.DataFrame({"past": rng.lognormal(2, 1, 2000)})
+    y = np.where(rng.random(2000) < 0.4, -20.0, train["past"] ** 0.5 * rng.gamma(2, 8, 2000))
+    assert value_regression_rule(train, train, y).mean() == pytest.approx(y.mean(), rel=0.02)
+    assert value_regression_rule(train, train, -y).tolist() == [0.0] * 2000

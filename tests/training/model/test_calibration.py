@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from training.model.calibration import FLOOR, Learned, fit_log_odds, fit_shares, fit_stack
+from training.model.calibration import FLOOR, Affine, Learned, fit_level, fit_log_odds, fit_shares, fit_stack
 
 ONE = np.zeros(5000, dtype=int)
 
@@ -85,3 +85,13 @@ def test_shares_mix_what_two_forecasts_know_apart() -> None:
     came = rng.gamma(2, (0.7 * first + 0.3 * second) / 2)
     shares = fit_shares(np.column_stack([first, second]), came, np.zeros(20_000, dtype=int), None)
     assert shares == pytest.approx([0.7, 0.3], abs=0.03)
+
+
+def test_what_was_paid_back_is_taken_off_whole_and_other_misses_within_a_factor_of_two() -> None:
+    expected, came = np.full(4, 10.0), np.array([10.0, 10.0, 10.0, 10.0])
+    assert fit_level(expected, came / 8).intercept == pytest.approx(-np.log(2))
+    assert fit_level(expected, came * 8).intercept == pytest.approx(np.log(2))
+    paid_back = np.array([20.0, 20.0, 0.0, -36.0])
+    assert fit_level(expected, paid_back).intercept == pytest.approx(np.log(0.1))
+    assert fit_level(expected, paid_back / 8).intercept == pytest.approx(np.log(0.1) - np.log(2))
+    assert fit_level(expected, -came) == Affine()
