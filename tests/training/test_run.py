@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from configs.errors import ConfigError, RegistryError
+from configs.errors import ConfigError, DataError, RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from training import run
@@ -144,3 +144,11 @@ def test_a_candidate_in_doubt_is_held_against_a_prior_before_it_may_serve(
     trained = run._judge_and_record(business, Workspace(Path("nowhere")), data, models, "ada", None)  # type: ignore[arg-type]
     assert len(fitted) == asked and applied == [trained.decision]
     assert trained.decision.promote == (not asked)
+
+    def unfit(*given: object) -> None:
+        raise DataError("nobody ordered")
+
+    monkeypatch.setattr(run, "fit_prior_to_compare", unfit)
+    alone = run._judge_and_record(business, Workspace(Path("nowhere")), data, models, "ada", None)  # type: ignore[arg-type]
+    assert alone.decision.promote  # and that nothing stood beside it is said
+    assert ("no prior could stand beside it: nobody ordered" in alone.decision.reasons) == bool(asked)

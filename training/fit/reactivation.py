@@ -31,7 +31,7 @@ from training.priors.expectation import COLUMNS, Expectation
 from training.priors.level import smoothed_share
 
 SLOPE_SD, LEVEL_SD = 0.5, 2.0
-NOT_BUILT = "the labels were built before returns were counted: run `staycast features` again"
+RETURNS_NOT_BUILT = "the labels were built before returns were counted: run `staycast features` again"
 NO_COLUMNS = "the features of orders it rests on are switched off"
 
 
@@ -62,7 +62,7 @@ def lapsed_rows(rows: pd.DataFrame, workspace: Workspace, settings: Settings) ->
     days = [returned_column(d) for d in settings.churn.all_horizons]
     labels = pd.read_parquet(workspace.features / "labels.parquet")
     if not set(days) <= set(labels.columns):
-        return None, NOT_BUILT
+        return None, RETURNS_NOT_BUILT
     if not set(COLUMNS) <= set(rows.columns):
         return None, NO_COLUMNS
     known = labels.loc[labels[days].notna().any(axis=1), ["customer_id", "as_of", *days]]

@@ -32,7 +32,7 @@ HEADLINE: dict[str, dict[str, Callable[..., float]]] = {
     "churn": {"auc": auc, "log_loss": log_loss},
     "clv": {"normalised_gini": normalised_gini, "mae": mae, "rmse": rmse},
 }
-NO_DATES = (
+HELD_OUT_BY_LOT = (
     "The data has no dates: customers were held out by a seeded lot, in no order of time. "
     "Expect worse on customers of a later time."
 )
@@ -137,7 +137,7 @@ def examine(bundle: Bundle, holdout: pd.DataFrame, train: pd.DataFrame, settings
         margins=_margins(bundle.task, rows),
         slices=table[["slice", "value", *[c for c in table.columns if c not in ("slice", "value")]]],
         baseline_name=baseline_name,
-        note=NO_DATES if settings.churn.kind == "label" else ONE_MOMENT if bundle.info.get("judged_by") else "",
+        note=HELD_OUT_BY_LOT if settings.churn.kind == "label" else ONE_MOMENT if bundle.info.get("judged_by") else "",
         horizons=_horizons(bundle, holdout, settings) if bundle.task == "churn" else {},
         untreated=_untreated(bundle, holdout, rows, settings) if bundle.task == "churn" else {},
     )

@@ -219,6 +219,7 @@ def _examined(
     for number in np.unique(groups):
         own, others = groups == number, known.of(groups != number)
         levels, sd = _levels_elsewhere(past, float(known.days[own][0]), step, ends)
+        sd = sd if several else _level(others, step)[1]  # as wide as the interval that serves
         expected[own] = _totals(known.of(own), levels)
         if len(others.expected) < MIN_PER_BIN:
             continue

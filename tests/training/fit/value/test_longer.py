@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,8 @@ from training.fit.value import longer
 from training.fit.value.law import NOTHING_GOES_ON
 from training.fit.value.longer import LONGER_NOT_BUILT, longer_metrics, with_longer_values
 from training.model import bundle as bundles
+from training.model.conformal import Outcomes, fit_intervals
+from training.model.intervals import Interval
 from training.model.longer import Amounts
 from training.priors.expectation import COLUMNS
 from training.priors.growth import ContractGrowth
@@ -202,6 +205,21 @@ def test_a_moment_is_judged_by_levels_that_were_learned_without_it(settings: Set
     for days, came in (("180", 5.0), ("365", 13.0)):
         law = {"180": 2.0, "365": 4.0}[days]
         assert facts[days]["total_error"] == pytest.approx(law / came - 1, abs=0.05)
+
+
+def test_the_interval_that_one_moment_judges_is_as_wide_as_the_one_that_serves(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spreads: list[float] = []
+
+    def seen(outcomes: Outcomes, coverage: float, **options: Any) -> Interval:
+        spreads.append(options["least_spread"])
+        return fit_intervals(outcomes, coverage, **options)
+
+    monkeypatch.setattr(longer, "fit_intervals", seen)
+    facts_of(past(1, 0.0, (1.0,), n=4_000), settings)
+    served, *judged = spreads[:3]
+    assert len(judged) == 2 and judged == pytest.approx([served] * 2, rel=0.2)
 
 
 def test_errors_of_moments_that_cancel_are_told_beside_the_total(settings: Settings) -> None:
