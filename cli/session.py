@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from configs.errors import DataError
 from configs.lock import BusyError, exclusive
 from configs.settings import Settings, load
 from configs.workspace import Workspace
+from training.json_text import json_text
 
 PAGE_WIDTH = 110
 OnProgress = Callable[[str, int, int], None]
@@ -187,6 +187,6 @@ def show(result: Any, as_json: bool, table: Callable[[Any], Any]) -> None:
     if sys.stdout is None:
         return
     if as_json:
-        print(json.dumps(result, indent=1, default=str))
+        print(json_text(result))
     else:
         PlainConsole(width=None if sys.stdout.isatty() else PAGE_WIDTH).print(table(result))

@@ -23,6 +23,7 @@ from training.data.task_rows import holdout
 from training.fit.assembly import forecast
 from training.fit.recipe import population
 from training.judge.fairness import churn_fairness, fairness_table, select_top, value_fairness
+from training.judge.verdict import has_not_seen
 from training.model.bundle import Bundle, Task
 from training.registry import model_registry, runs
 
@@ -93,7 +94,10 @@ def _drift(task: Task, bundle: Bundle, settings: Settings, workspace: Workspace)
 
 
 def _fairness(task: Task, version: str, settings: Settings, workspace: Workspace) -> dict[str, Any] | None:
-    """How groups fare on the hold-out; None without a sensitive column, or before anything has matured to hold out."""
+    """How groups fare on the hold-out; None without a sensitive column, or where nothing held out is new to the model.
+
+    So it is before anything has matured, and of a model from when something else judged.
+    """
     if not settings.columns.sensitive:
         return None
     try:
@@ -101,6 +105,8 @@ def _fairness(task: Task, version: str, settings: Settings, workspace: Workspace
     except NotEnoughDataError:
         return None
     _, judged = model_registry.bundles(workspace, task, version)
+    if not has_not_seen(judged, rows, settings):
+        return None
     scored = forecast(judged, rows).merge(_sensitive(settings, workspace), on="customer_id", how="left")
     if task == "churn":
         share = settings.monitoring.fairness_selection_share

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from configs.errors import DataError, NotReadyError, RegistryError
@@ -17,13 +17,13 @@ from training.data.preconditions import require_values
 from training.data.task_rows import holdout, labelled, plan_if_any
 from training.fingerprints import training_fingerprint
 from training.fit import search
-from training.fit.assembly import FittedModels
+from training.fit.assembly import FittedModels, with_facts
 from training.fit.reactivation import examine_returns_at
-from training.fit.recipe import OnProgress, fit_prior, fit_prior_to_compare, prepare, search_and_fit
+from training.fit.recipe import OnProgress, fit_prior_to_compare, prepare, search_and_fit, told_further
 from training.judge import campaign_backtest, gates
 from training.judge.examination import Examination, examine
 from training.judge.gates import is_in_doubt
-from training.judge.verdict import judge, lean_to_prior, require_unseen
+from training.judge.verdict import judge, lean_to_prior, require_unseen, why_unjudged
 from training.model import catalog
 from training.model.bundle import Basis, Task
 from training.model.catalog import Version
@@ -111,20 +111,31 @@ def train(
         overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)
     models = search_and_fit(settings, workspace, data, on_progress, workspace)
     on_progress("record", 0, 1)
-    trained = _judge_and_record(settings, workspace, data, models, by, started_at)
+    prior_once = cache(partial(fit_prior_to_compare, settings, workspace, data))  # it may answer in the place, too
+    trained = _judge_and_record(settings, workspace, data, models, by, started_at, prior_once)
     if not trained.decision.promote and _may_stand_in(settings, workspace, task, models):
         why = f"{trained.version.label} was refused: {'; '.join(trained.decision.reasons)}"
-        prior = fit_prior(settings, workspace, data, why)
-        stand_in = _judge_and_record(settings, workspace, data, prior, by, datetime.now(UTC))
+        prior = replace(prior_once(), final=with_facts(prior_once().final, why=why))
+        prior = told_further(prior, data, settings, workspace)
+        stand_in = _judge_and_record(settings, workspace, data, prior, by, datetime.now(UTC), prior_once)
         trained = replace(trained, stand_in=stand_in)
     on_progress("record", 1, 1)
     return trained
 
 
 def _judge_and_record(
-    settings: Settings, workspace: Workspace, data: Dataset, models: FittedModels, by: str, started_at: datetime
+    settings: Settings,
+    workspace: Workspace,
+    data: Dataset,
+    models: FittedModels,
+    by: str,
+    started_at: datetime,
+    prior_once: Callable[[], FittedModels],
 ) -> Trained:
-    """Examine and judge what was fitted, register it, and let it serve if it may."""
+    """Examine and judge what was fitted, register it, and let it serve if it may.
+
+    `prior_once` fits the prior that one in doubt is held against; it is asked for there alone.
+    """
     examination, champions = None, model_registry.champions_of_a_year(workspace, data.task, started_at)
     if models.plan and models.judged:
         held_out, seen = data.at(models.plan.holdout), data.at(models.plan.train_for_holdout)
@@ -134,8 +145,7 @@ def _judge_and_record(
     decision = judge(data, models, examination, champions, settings)
     if examination and models.final.basis != "prior" and settings.minimum.below == "prior" and is_in_doubt(decision):
         try:
-            prior = fit_prior_to_compare(settings, workspace, data, "it was compared with one that learned")
-            decision = lean_to_prior(decision, data, models, examination, prior)
+            decision = lean_to_prior(decision, data, models, examination, prior_once())
         except DataError as error:
             decision = replace(decision, reasons=(*decision.reasons, f"no prior could stand beside it: {error}"))
     version = record.record(settings, workspace, data, models, examination, decision, started_at)
@@ -183,6 +193,12 @@ def join_search(settings: Settings, workspace: Workspace, task: Task, on_progres
 def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> dict[str, Any]:
     """Examine the champion's judged model on the hold-out rows of today's data, beside the baseline.
 
+    Returns
+    -------
+    dict
+        ``version, basis``, and what the examination shows; ``unjudged`` instead where what judges today cannot judge
+        this champion: why, and the way on; neither where nothing has matured.
+
     Raises
     ------
     RegistryError
@@ -195,9 +211,9 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
     result: dict[str, Any] = {"version": f"{task}/{version.version}", "basis": serving.basis}
     if serving.basis == "prior" and plan_if_any(labelled(settings, workspace, task), settings) is None:
         return result
-    if settings.churn.kind == "label" and judged.info.get("holdout") is None:
-        return result  # so few that nobody was held out
     held_out, seen = holdout(settings, workspace, task)
+    if why := why_unjudged(serving, judged, held_out, settings):
+        return result | {"unjudged": why}
     require_unseen(judged, held_out, f"{task}/{version.version}", settings)
     examination = examine(judged, held_out, seen, settings)
     returns = examine_returns_at(judged, held_out, workspace, settings)

@@ -49,6 +49,7 @@ def search_screen(result: Mapping[str, Any]) -> Group:
     return Group(*lines)
 
 
+UNJUDGED = "nothing has matured to judge it by"
 LONGER = (
     "moments",
     "customers",
@@ -95,7 +96,7 @@ def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
     basis = (Text(f"  basis: {result['basis']}"),) if result.get("basis", "model") != "model" else ()
     if "model" not in result:
         return (
-            Text(f"{TASK_TITLES[task]}: {result['version']}, nothing has matured to judge it by"),
+            Text(f"{TASK_TITLES[task]}: {result['version']}, {result.get('unjudged', UNJUDGED)}"),
             *basis,
             _verdict(result),
         )

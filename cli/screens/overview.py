@@ -60,5 +60,5 @@ def _pages(report: Mapping[str, Any]) -> list[str]:
 
 def _fairness(fairness: Mapping[str, Any] | None) -> str:
     if fairness is None:
-        return "no sensitive column declared, or nothing has matured"
+        return "no sensitive column declared, or nothing has matured that is new to the model"
     return "\n".join(f"{column}: {of_column['verdict']}" for column, of_column in fairness["summary"].items())

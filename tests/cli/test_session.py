@@ -68,6 +68,8 @@ def test_a_session_begins_a_workspace_only_where_the_verb_may(tmp_path: Path) ->
 def test_a_result_is_json_for_programs_and_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     show({"rows": 1}, True, lambda result: "never asked")
     assert json.loads(capsys.readouterr().out) == {"rows": 1}
+    show({"auc": float("nan")}, True, lambda result: "never asked")
+    assert json.loads(capsys.readouterr().out) == {"auc": None}
     show({"rows": 1}, False, lambda result: f"{result['rows']} row")
     assert capsys.readouterr().out == "1 row\n"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from configs.workspace import Workspace
 from training import run
 from training.data.leakage import LeakError
 from training.data.task_rows import feature_rows
+from training.fit.assembly import FittedModels
 from training.judge import gates
 from training.judge.examination import Examination
 from training.registry import ledger, model_registry, runs
@@ -128,7 +130,6 @@ def test_a_candidate_in_doubt_is_held_against_a_prior_before_it_may_serve(
     monkeypatch.setattr(run, "examine", lambda *given: examination)
     monkeypatch.setattr(run, "examine_returns_at", lambda *given: {})
     monkeypatch.setattr(run, "judge", lambda *given: gates.Decision(True, (doubt,), ()))
-    monkeypatch.setattr(run, "fit_prior_to_compare", lambda *given: fitted.append(given))
     monkeypatch.setattr(run, "lean_to_prior", lambda *given: refused)
     monkeypatch.setattr(run.model_registry, "champions_of_a_year", lambda *given: [])
     monkeypatch.setattr(run.record, "record", lambda *given: "churn/1")
@@ -141,14 +142,108 @@ def test_a_candidate_in_doubt_is_held_against_a_prior_before_it_may_serve(
         final=SimpleNamespace(basis=basis, info={}),
     )
     data = SimpleNamespace(task="churn", at=lambda parts: pd.DataFrame())
-    trained = run._judge_and_record(business, Workspace(Path("nowhere")), data, models, "ada", None)  # type: ignore[arg-type]
+    trained = run._judge_and_record(
+        business,
+        Workspace(Path("nowhere")),
+        data,  # type: ignore[arg-type]
+        models,  # type: ignore[arg-type]
+        "ada",
+        None,  # type: ignore[arg-type]
+        lambda: fitted.append(None),  # type: ignore[arg-type, func-returns-value]
+    )
     assert len(fitted) == asked and applied == [trained.decision]
     assert trained.decision.promote == (not asked)
 
     def unfit(*given: object) -> None:
         raise DataError("nobody ordered")
 
-    monkeypatch.setattr(run, "fit_prior_to_compare", unfit)
-    alone = run._judge_and_record(business, Workspace(Path("nowhere")), data, models, "ada", None)  # type: ignore[arg-type]
+    place = Workspace(Path("nowhere"))
+    alone = run._judge_and_record(business, place, data, models, "ada", None, unfit)  # type: ignore[arg-type]
     assert alone.decision.promote  # and that nothing stood beside it is said
     assert ("no prior could stand beside it: nobody ordered" in alone.decision.reasons) == bool(asked)
+
+
+@dataclass(frozen=True)
+class Final:
+    basis: str
+    info: dict[str, str]
+
+
+@pytest.mark.parametrize("is_in_doubt", [True, False])
+def test_the_prior_that_a_refused_candidate_was_compared_with_answers_in_its_place_and_is_fitted_once(
+    is_in_doubt: bool, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubt = gates.Check("beats_baseline_auc", 0.5, 0.6, "cannot tell", "")
+    refused = gates.Decision(False, (), ("a prior did better",))
+    plan = SimpleNamespace(holdout=(), train_for_holdout=())
+
+    def fitted_models(basis: str) -> FittedModels:
+        return FittedModels(plan, SimpleNamespace(loss=0.1), object(), Final(basis, {}))  # type: ignore[arg-type]
+
+    def judged(data: object, models: FittedModels, *given: object) -> gates.Decision:
+        is_prior = models.final.basis == "prior"
+        return gates.Decision(True, () if is_prior else (doubt,), ()) if is_in_doubt or is_prior else refused
+
+    fitted: list[FittedModels] = []
+    compared: list[FittedModels] = []
+    recorded: list[FittedModels] = []
+
+    def fit_prior_to_compare(*given: object) -> FittedModels:
+        fitted.append(fitted_models("prior"))
+        return fitted[-1]
+
+    def lean_to_prior(decision: object, data: object, models: object, examination: object, prior: FittedModels):
+        compared.append(prior)
+        return refused
+
+    def record(settings: object, workspace: object, data: object, models: FittedModels, *given: object):
+        recorded.append(models)
+        return SimpleNamespace(label=f"churn/{len(recorded)}")
+
+    data = SimpleNamespace(task="churn", by="as_of", at=lambda parts: pd.DataFrame())
+    returned = {
+        "labelled": data,
+        "require_values": None,
+        "shortage": ["customers"],
+        "search_and_fit": fitted_models("model"),
+        "examine": Examination(pd.DataFrame(), {}, {}, {}, pd.DataFrame(), "recency rule"),
+        "examine_returns_at": {},
+        "_may_stand_in": True,
+    }
+    for name, value in returned.items():
+        monkeypatch.setattr(run, name, lambda *given, value=value: value)
+    for name in ("require", "require_newest_features"):
+        monkeypatch.setattr(run.quality_verdict, name, lambda place: None)
+    for function in (judged, fit_prior_to_compare, lean_to_prior):
+        monkeypatch.setattr(run, {"judged": "judge"}.get(function.__name__, function.__name__), function)
+    beside = {"beside": "returns"}
+    told = lambda models, *given: replace(models, final=Final("prior", models.final.info | beside))  # noqa: E731
+    monkeypatch.setattr(run, "told_further", told)
+    monkeypatch.setattr(run.record, "record", record)
+    monkeypatch.setattr(run.model_registry, "champions_of_a_year", lambda *given: [])
+    monkeypatch.setattr(run.model_registry, "apply_decision", lambda *given: None)
+    business = settings.model_copy(update={"minimum": settings.minimum.model_copy(update={"below": "prior"})})
+    trained = run.train(business, Workspace(tmp_path), "churn", "ada")
+    assert trained.stand_in is not None and trained.stand_in.basis == "prior"
+    assert len(fitted) == 1 and compared == (fitted if is_in_doubt else [])
+    assert recorded[1].judged is fitted[0].judged
+    assert recorded[1].final.info == {"why": "churn/1 was refused: a prior did better", **beside}
+
+
+def test_a_champion_that_customers_judged_says_in_the_month_when_moments_can_that_it_is_to_be_trained_again(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pd.DataFrame({"as_of": [pd.Timestamp("2024-04-01")]})
+    learned = {"learned_until": pd.Timestamp("2024-05-30"), "trained_through": "2024-03-01", "basis": "model"}
+    model = SimpleNamespace(**learned, info={"holdout": "share 0.2, seed 0"})
+    monkeypatch.setattr(run.catalog, "champion", lambda *given: SimpleNamespace(version="1"))
+    monkeypatch.setattr(run.model_registry, "bundles", lambda *given: (model, model))
+    monkeypatch.setattr(run, "holdout", lambda *given: (rows, rows))
+    result = run.examine_champion(settings, Workspace(tmp_path), "clv")
+    assert result["basis"] == "model" and "model" not in result
+    assert "moments from 2024-04-01 on can judge now" in result["unjudged"] and "staycast train" in result["unjudged"]
+    later = SimpleNamespace(**learned, info={"holdout": None})
+    twin = SimpleNamespace(**{**learned, "trained_through": "2024-02-01"}, info={"holdout": None})
+    monkeypatch.setattr(run.model_registry, "bundles", lambda *given: (later, twin))
+    with pytest.raises(RegistryError, match="more moments are held out"):
+        run.examine_champion(settings, Workspace(tmp_path), "clv")

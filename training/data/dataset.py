@@ -199,7 +199,7 @@ def shortage(data: Dataset, minimum: Minimum) -> list[str]:
         counts["labels of customers who left"] = (n_positive, least)
         counts["labels of customers who stayed"] = (len(data.frame) - n_positive, least)
     else:
-        did = "bought" if data.by == "as_of" else "brought something"
+        did = "brought something" if data.by == "part" else "bought"
         counts[f"labels of customers who {did}"] = (n_positive, least)
     return [f"{count:,} {name}, {least:,} are needed" for name, (count, least) in counts.items() if count < least]
 

@@ -44,6 +44,7 @@ QUANTILES = 101
 MAX_REFERENCE_ROWS = 20_000
 YEAR_DAYS = 365
 KEYS = ["customer_id", "as_of"]
+TWINS_TOGETHER = ", twins together"
 
 
 @dataclass(frozen=True)
@@ -299,8 +300,18 @@ def info_of(fitted: Fitted, data: Dataset, settings: Settings) -> dict[str, Any]
 
 
 def holdout_rule(settings: Settings) -> str:
-    """What decides who is held out where the data has no dates: models of one rule never saw its hold-out."""
-    return f"share {settings.churn.holdout_share:g}, seed {settings.tuning.seed}, twins together"
+    """What decides which customers are held out where no later date judges: models of one rule never saw them.
+
+    Twins, rows alike in all columns, go together where nothing is dated; of dated rows the id alone decides.
+    """
+    twins = TWINS_TOGETHER if settings.churn.kind == "label" else ""
+    return f"share {settings.churn.holdout_share:g}, seed {settings.tuning.seed}{twins}"
+
+
+def held_out_alike(bundle: Bundle, settings: Settings) -> bool:
+    """Whether a model left out the customers whom the settings hold out; earlier ones name twins of dated rows, too."""
+    rule = holdout_rule(settings)
+    return bundle.info.get("holdout") in (rule, f"{rule.removesuffix(TWINS_TOGETHER)}{TWINS_TOGETHER}")
 
 
 def forecast(bundle: Bundle, rows: pd.DataFrame) -> pd.DataFrame:

@@ -86,20 +86,20 @@ def search_and_fit(
     why = "" if data.by == "customer_part" else "; ".join(shortened(plan, data, settings))  # its bundles say it
     facts = {"why": why, "contest": list(result.contest)}
     models = FittedModels(plan, result, judged, assembly.with_facts(final, **facts))
-    return _told_further(models, data, settings, workspace)
+    return told_further(models, data, settings, workspace)
 
 
-def _told_further(models: FittedModels, data: Dataset, settings: Settings, workspace: Workspace) -> FittedModels:
+def told_further(models: FittedModels, data: Dataset, settings: Settings, workspace: Workspace) -> FittedModels:
     """The models with what they tell beside the main forecast."""
     return with_longer_values(with_reactivation(models, settings, workspace), data, settings, workspace)
 
 
 def fit_prior(settings: Settings, workspace: Workspace, data: Dataset, why: str) -> FittedModels:
     """Fit a prior alone, see `fit_prior_to_compare`, and what is told beside the main forecast."""
-    return _told_further(fit_prior_to_compare(settings, workspace, data, why), data, settings, workspace)
+    return told_further(fit_prior_to_compare(settings, workspace, data, why), data, settings, workspace)
 
 
-def fit_prior_to_compare(settings: Settings, workspace: Workspace, data: Dataset, why: str) -> FittedModels:
+def fit_prior_to_compare(settings: Settings, workspace: Workspace, data: Dataset, why: str = "") -> FittedModels:
     """The main forecast of a prior alone, see `training.fit.small_data`; `why`: why no trees answer, for people."""
     rows = rows_of_stayers(workspace)
     models = fit_small_data(settings, data, plan_if_any(data, settings), rows, why)

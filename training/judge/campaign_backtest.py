@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from configs.settings import Settings
-from training.fit.assembly import holdout_rule
+from training.fit.assembly import held_out_alike
 from training.judge import plots
 from training.judge.baselines import past_rate
 from training.judge.profit import Backtest, backtest
@@ -96,7 +96,7 @@ def values(settings: Settings, value_models: ValueModels, rows: pd.DataFrame) ->
 def _is_unseen(name: str, bundle: Bundle, rows: pd.DataFrame, settings: Settings) -> bool:
     """Whether all that a model learned from was over by the first date of rows; without dates, if it left them out."""
     if settings.churn.kind == "label":
-        return name.endswith(AS_JUDGED) and bundle.info.get("holdout") == holdout_rule(settings)
+        return name.endswith(AS_JUDGED) and held_out_alike(bundle, settings)
     return bool(bundle.learned_until <= rows["as_of"].min())
 
 

@@ -42,6 +42,9 @@ class Check:
         ``failed`` if either is NaN; ``cannot tell`` passes.
     text
         A sentence with both numbers.
+    better_mean
+        Of a value against the rule of thumb: whether the deviance, least for the mean, shows the candidate to be
+        better beyond chance, whatever this figure says.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Check:
     limit: float
     verdict: Verdict
     text: str
+    better_mean: bool = False
 
     @property
     def passed(self) -> bool:
@@ -111,8 +115,8 @@ def baseline_check(
     relation = "below" if sign > 0 else "above"
     of = f"{relation} the {rule_name}'s {limit_text}{_difference(margin, level)}"
     worse = sign * (value - limit)
-    mean = margins.get("deviance_less_baseline", _exact(0.0))
-    if metric == "mae" and worse > 0 and mean.value < 0 and not _explains(mean, mean.value):
+    if metric == "mae" and worse > 0 and is_better_mean(margins):
+        mean = margins["deviance_less_baseline"]
         text = (
             f"{what} {value_text} is not {of}, but it is least for the median: by the deviance, which is least for the"
         )
@@ -125,6 +129,12 @@ def baseline_check(
         return Check(name, value, limit, "passed", f"{what} {value_text} is {of}")
     text = f"{what} {value_text} cannot be told from {'level' if worse == 0 else 'chance'}: is it {of}"
     return Check(name, value, limit, "cannot tell", text + _what_tells(margin, worse, level))
+
+
+def is_better_mean(margins: Mapping[str, Margin]) -> bool:
+    """Whether the deviance of a candidate is smaller than the rule of thumb's beyond chance; False without one."""
+    mean = margins.get("deviance_less_baseline", _exact(0.0))
+    return mean.value < 0 and not _explains(mean, mean.value)
 
 
 def champion_checks(

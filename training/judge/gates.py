@@ -23,6 +23,7 @@ from training.judge.checks import (
     calibration_check,
     champion_checks,
     coverage_check,
+    is_better_mean,
     limit_check,
     number,
 )
@@ -167,7 +168,8 @@ def judge_value(
         checks.append(coverage_check(group, target_coverage, gates.coverage_tolerance, level, name))
     if gates.must_beat_baseline:
         for metric, what in (("normalised_gini", "normalised Gini"), (error, ERRORS[error])):
-            checks.append(baseline_check(metric, what, candidate, baseline, rule_name, margins))
+            check = baseline_check(metric, what, candidate, baseline, rule_name, margins)
+            checks.append(replace(check, better_mean=is_better_mean(margins)))
     return _decide(checks + champion_checks(ERRORS[error], candidate, error, champions, gates.max_loss_to_champion))
 
 
@@ -217,13 +219,17 @@ def judge_small_data(
 
 
 def is_in_doubt(decision: Decision) -> bool:
-    """Whether a candidate passed with a figure worse than the rule of thumb's, as the rows cannot tell."""
-    return decision.promote and any(
-        check.name.startswith(AGAINST_RULE)
-        and check.verdict == "cannot tell"
-        and (check.value < check.limit) == (check.name.removeprefix(AGAINST_RULE) in RISING)
-        for check in decision.checks
-    )
+    """Whether a candidate passed with a figure worse than the rule of thumb's, and with none better beyond chance."""
+    against = [check for check in decision.checks if check.name.startswith(AGAINST_RULE)]
+    if not decision.promote or any(check.verdict == "passed" or check.better_mean for check in against):
+        return False
+    return any(_is_worse(check) for check in against)
+
+
+def _is_worse(check: Check) -> bool:
+    """Whether a figure is worse than the rule of thumb's, by however little; one that is level or undefined is not."""
+    is_rising = check.name.removeprefix(AGAINST_RULE) in RISING
+    return check.value < check.limit if is_rising else check.value > check.limit
 
 
 def lean_to_simpler(decision: Decision, loss_less_prior: Margin) -> Decision:

@@ -143,12 +143,38 @@ def _champions_on(
 
 def _may_judge(model: Bundle, data: Dataset, plan: Plan, settings: Settings) -> bool:
     """Whether a champion's model has not learned from the hold-out, forecasts the same, and finds its columns."""
-    if data.by != "as_of":
-        is_unseen = model.info.get("holdout") == assembly.holdout_rule(settings)
-    else:
-        is_unseen = model.learned_until <= min(plan.holdout)
     is_same = model.horizon_days == getattr(settings, data.task).horizon_days
-    return is_unseen and is_same and set(model.features) <= set(data.frame.columns)
+    return (
+        has_not_seen(model, data.at(plan.holdout), settings)
+        and is_same
+        and set(model.features) <= set(data.frame.columns)
+    )
+
+
+def has_not_seen(judged: Bundle, held_out: pd.DataFrame, settings: Settings) -> bool:
+    """Whether a model has not learned from the rows held out: from none of their customers, or nothing so late."""
+    if _customers_judge(held_out, settings) and assembly.held_out_alike(judged, settings):
+        return True
+    return settings.churn.kind != "label" and bool(judged.learned_until <= held_out["as_of"].min())
+
+
+def why_unjudged(serving: Bundle, judged: Bundle, held_out: pd.DataFrame, settings: Settings) -> str:
+    """Why a champion cannot be judged on the rows held out today, though nothing is wrong; empty: it can, or it is.
+
+    What judges changes as a history grows: nothing at first, then customers held out, then later moments. A model of an
+    earlier state has learned from what judges now. What is wrong, `require_unseen` says.
+    """
+    rule, again = judged.info.get("holdout"), "run `staycast train` for a model that can be judged"
+    if has_not_seen(judged, held_out, settings):
+        return ""
+    if _customers_judge(held_out, settings):
+        return "" if rule else f"it held out no customers, and those who judge today may have taught it: {again}"
+    until = f"it learned from outcomes up to {judged.learned_until:%Y-%m-%d}"
+    now = f"moments from {held_out['as_of'].min():%Y-%m-%d} on can judge now, and {until}: {again}"
+    if rule:
+        return f"customers held out judged it, as no later moment could; {now}"
+    is_without_twin = judged.trained_through == serving.trained_through  # so it is when nothing could judge it
+    return f"nothing could judge it when it was trained; {now}" if is_without_twin else ""
 
 
 def require_unseen(judged: Bundle, held_out: pd.DataFrame, name: str, settings: Settings) -> None:
@@ -159,15 +185,20 @@ def require_unseen(judged: Bundle, held_out: pd.DataFrame, name: str, settings: 
     RegistryError
         It has, or it may have; `name` is in the message.
     """
-    if settings.churn.kind == "label" or "customer_part" in held_out:
-        rule, judged_rule = assembly.holdout_rule(settings), judged.info.get("holdout") or "as-of date"
-        if judged_rule != rule:
-            raise RegistryError(
-                f"{name} held out customers by '{judged_rule}', the settings say '{rule}': it may have learned from "
-                "those to be examined; train again"
-            )
-    elif judged.learned_until > held_out["as_of"].min():
+    if has_not_seen(judged, held_out, settings):
+        return
+    rule = judged.info.get("holdout") or "as-of date"
+    if _customers_judge(held_out, settings):
         raise RegistryError(
-            f"{name} learned from outcomes up to {judged.learned_until:%Y-%m-%d}, the hold-out starts at "
-            f"{held_out['as_of'].min():%Y-%m-%d}: features were rebuilt on less data; train again"
+            f"{name} held out customers by '{rule}', the settings say '{assembly.holdout_rule(settings)}': it may have "
+            "learned from those to be examined; train again"
         )
+    raise RegistryError(
+        f"{name} learned from outcomes up to {judged.learned_until:%Y-%m-%d}, the hold-out starts at "
+        f"{held_out['as_of'].min():%Y-%m-%d}: features were rebuilt on less data, or more "
+        "moments are held out; train again"
+    )
+
+
+def _customers_judge(held_out: pd.DataFrame, settings: Settings) -> bool:
+    return settings.churn.kind == "label" or "customer_part" in held_out

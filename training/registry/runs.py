@@ -25,6 +25,7 @@ import pandas as pd
 
 from configs.tracking import open_database
 from configs.workspace import Workspace
+from training.json_text import json_text
 from training.judge.plots import save as save_figure
 from training.model.bundle import Bundle, Task
 from training.registry.environment import code_version, environment
@@ -127,7 +128,7 @@ class Run:
 
     def document(self, content: Any, path: str) -> None:
         """Log a JSON document."""
-        self.client.log_text(self.run_id, json.dumps(content, indent=1, default=str), path)
+        self.client.log_text(self.run_id, json_text(content), path)
 
     def figure(self, figure: Any, path: str) -> None:
         """Log a matplotlib figure as PNG."""

@@ -101,6 +101,10 @@ def test_every_gate_and_what_follows_end_the_screen(printed: Printed, changed: d
 def test_a_model_that_nothing_can_judge_says_so(printed: Printed) -> None:
     text = printed(training_screen({"clv": {"version": "clv/1", "basis": "hybrid"}}))
     assert text == "Customer value: clv/1, nothing has matured to judge it by basis: hybrid"
+    text = printed(
+        training_screen({"clv": {"version": "clv/1", "basis": "prior", "unjudged": "moments can judge now"}})
+    )
+    assert text == "Customer value: clv/1, moments can judge now basis: prior"
 
 
 def test_a_search_tells_how_far_it_is(printed: Printed) -> None:

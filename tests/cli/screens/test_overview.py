@@ -20,4 +20,7 @@ def test_monitoring_says_what_drifted_how_groups_fare_and_where_the_pages_are(pr
 def test_without_an_audit_monitoring_says_why(printed: Printed) -> None:
     report = {"model": "churn/3", "drift": {**DRIFT, "drifted": []}, "fairness": None}
     text = printed(monitoring_screen({"churn": report}))
-    assert "churn/3 0 of 70 no sensitive column declared, or nothing has matured drift.html" in text
+    assert (
+        "churn/3 0 of 70 no sensitive column declared, or nothing has matured that is new to the model drift.html"
+        in text
+    )

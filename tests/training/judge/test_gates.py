@@ -282,3 +282,33 @@ def test_of_churn_a_worse_area_or_log_loss_is_a_doubt_and_another_check_is_none(
         return judge_churn(candidate, RULE, [], GATES, chance=chance, margins=off)
 
     assert is_in_doubt(told(0.69, 0.3)) and is_in_doubt(told(0.8, 0.36)) and not is_in_doubt(told(0.71, 0.34))
+
+
+def test_nobody_is_in_doubt_who_is_better_beyond_chance_in_any_figure() -> None:
+    area = {"beats_baseline_auc": Margin(-0.001, 0.01, 1e6, 5000)}
+    surely = area | {"beats_baseline_log_loss": Margin(-0.05, 0.005, 1e6, 5000)}
+    by_chance = area | {"beats_baseline_log_loss": Margin(-0.05, 0.1, 1e6, 5000)}
+    lower_area = GOOD | {"auc": 0.699}
+    decision = judge_churn(lower_area, RULE, [], GATES, margins=surely)
+    assert decision.in_doubt == ("beats_baseline_auc",) and not is_in_doubt(decision)
+    assert lean_to_simpler(decision, Margin(0.1, 0.01, 1e6, 5000)) == decision
+    assert is_in_doubt(judge_churn(lower_area, RULE, [], GATES, margins=by_chance))
+
+
+@pytest.mark.parametrize(("gini", "mae"), [(0.13, 59.0), (0.14, 61.0), (0.13, 61.0)])
+def test_nobody_is_in_doubt_whose_mean_is_better_beyond_chance_by_its_deviance(gini: float, mae: float) -> None:
+    assert is_in_doubt(few_customers(gini, mae, beats_baseline_mae=Margin(mae - 60, 3.0, 200.0, 234)))
+    sure = few_customers(gini, mae, deviance_less_baseline=Margin(-0.2, 0.01, 200.0, 234))
+    assert sure.promote and not is_in_doubt(sure)
+    unsure = few_customers(gini, mae, deviance_less_baseline=Margin(-0.2, 0.2, 200.0, 234))
+    assert not unsure.promote or is_in_doubt(unsure)
+
+
+@pytest.mark.parametrize("loss", [0.35, math.nan])
+def test_a_figure_that_is_level_or_undefined_is_no_doubt(loss: float) -> None:
+    margins = {
+        "beats_baseline_auc": Margin(0.01, 0.2, 99.0, 99),
+        "beats_baseline_log_loss": Margin(loss - 0.35, 0.2, 99.0, 99),
+    }
+    decision = judge_churn(GOOD | {"auc": 0.71, "log_loss": loss}, RULE, [], GATES, margins=margins)
+    assert decision.promote and "beats_baseline_log_loss" in decision.in_doubt and not is_in_doubt(decision)

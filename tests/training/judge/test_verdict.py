@@ -202,8 +202,66 @@ def test_customers_held_out_are_examined_by_a_model_that_held_out_the_same_alone
     same = SimpleNamespace(info={"holdout": assembly.holdout_rule(DEFAULT)})
     verdict.require_unseen(same, rows, "clv/1", DEFAULT)  # type: ignore[arg-type]
     for other in ({"holdout": None}, {"holdout": "share 0.5, seed 1"}):
+        seen = SimpleNamespace(info=other, learned_until=pd.Timestamp("2024-01-02"))
         with pytest.raises(RegistryError, match="may have learned from"):
-            verdict.require_unseen(SimpleNamespace(info=other), rows, "clv/1", DEFAULT)  # type: ignore[arg-type]
+            verdict.require_unseen(seen, rows, "clv/1", DEFAULT)  # type: ignore[arg-type]
+        before = SimpleNamespace(info=other, learned_until=pd.Timestamp("2024-01-01"))
+        verdict.require_unseen(before, rows, "clv/1", DEFAULT)  # type: ignore[arg-type]  # nothing so late taught it
+
+
+BY_CUSTOMERS = {"holdout": assembly.holdout_rule(DEFAULT)}
+
+
+def champion(until: str, info: dict[str, object], through: str = "2024-01-01") -> SimpleNamespace:
+    return SimpleNamespace(learned_until=pd.Timestamp(until), trained_through=through, info=info)
+
+
+@pytest.mark.parametrize(
+    ("info", "customers_judge", "twin_through", "why"),
+    [
+        (
+            BY_CUSTOMERS,
+            False,
+            "2024-01-01",
+            "customers held out judged it, as no later moment could; moments from 2024-0",
+        ),
+        ({"holdout": None}, False, "2024-01-01", "nothing could judge it when it was trained; moments from 2024-02-01"),
+        ({}, True, "2024-01-01", "it held out no customers, and those who judge today may have taught it"),
+        (BY_CUSTOMERS, True, "2024-01-01", ""),
+        ({"holdout": "share 0.5, seed 1"}, True, "2024-01-01", ""),  # another setting is an error
+        ({"holdout": None}, False, "2023-10-01", ""),  # so are features rebuilt on less data
+    ],
+)
+def test_a_champion_of_when_something_else_judged_is_not_judged_and_says_why_and_the_way_on(
+    info: dict[str, object], customers_judge: bool, twin_through: str, why: str
+) -> None:
+    rows = pd.DataFrame({"as_of": [pd.Timestamp("2024-02-01")], **({"customer_part": [0]} if customers_judge else {})})
+    serving, judged = champion("2024-05-30", info), champion("2024-05-30", info, twin_through)
+    said = verdict.why_unjudged(serving, judged, rows, DEFAULT)  # type: ignore[arg-type]
+    assert said.startswith(why) and bool(said) == bool(why) and ("run `staycast train`" in said) == bool(why)
+    early = champion("2024-02-01", info)
+    assert verdict.has_not_seen(early, rows, DEFAULT)  # type: ignore[arg-type]
+    assert not verdict.why_unjudged(early, early, rows, DEFAULT)  # type: ignore[arg-type]
+
+
+def test_where_nothing_is_dated_a_model_that_held_nobody_out_is_not_judged_whatever_its_date() -> None:
+    rows, model = pd.DataFrame({"as_of": [pd.Timestamp("2024-02-01")]}), champion("2024-01-01", {"holdout": None})
+    telco = load("telco")
+    assert not verdict.has_not_seen(model, rows, telco)  # type: ignore[arg-type]
+    assert "held out no customers" in verdict.why_unjudged(model, model, rows, telco)  # type: ignore[arg-type]
+
+
+def test_the_rule_of_dated_customers_names_no_twins_and_earlier_models_that_did_are_of_the_same_rule() -> None:
+    assert "twins" not in assembly.holdout_rule(DEFAULT)
+    assert assembly.holdout_rule(load("telco")).endswith(", twins together")
+
+    def alike(rule: str | None, settings: Settings) -> bool:
+        return assembly.held_out_alike(SimpleNamespace(info={"holdout": rule}), settings)  # type: ignore[arg-type]
+
+    dated = assembly.holdout_rule(DEFAULT)
+    assert alike(dated, DEFAULT) and alike(f"{dated}, twins together", DEFAULT) and not alike(None, DEFAULT)
+    telco = assembly.holdout_rule(load("telco"))
+    assert alike(telco, load("telco")) and not alike(telco.removesuffix(", twins together"), load("telco"))
 
 
 @pytest.mark.parametrize(("task", "prior"), [("churn", 0.9), ("churn", 1.1), ("clv", 0.9), ("clv", 1.1)])
