@@ -71,3 +71,15 @@ def season_silence_second(customers: ir.Table) -> ir.Value:
 def season_silence_third(customers: ir.Table) -> ir.Value:
     """Season of silence that lasts to the horizon after that: usual log-odds less those of other times."""
     return ibis.literal(0.0)
+
+
+@column("season", "Until the second horizon days usually bring {value:level} than those of the main one", NOTHING_KNOWN)
+def season_value_second(customers: ir.Table) -> ir.Value:
+    """Season of the step from value's main horizon to the next: logarithm of a day's usual revenue in it to before."""
+    return ibis.literal(0.0)
+
+
+@column("season", "Until the third horizon days usually bring {value:level} than those of the main one", NOTHING_KNOWN)
+def season_value_third(customers: ir.Table) -> ir.Value:
+    """Season of the step to value's horizon after that: logarithm of a day's usual revenue in it to the main one."""
+    return ibis.literal(0.0)

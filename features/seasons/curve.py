@@ -23,7 +23,7 @@ from configs.settings import Settings
 from features.labels.by_kind import Knowledge
 from features.labels.horizons import neighbour_pairs
 from features.labels.value_sources import TABLES
-from features.schema import SEASON_COLUMNS, SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, SEASON_YEAR
+from features.schema import SEASON_COLUMNS, SEASON_LONGER, SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, SEASON_YEAR
 from features.seasons.events import Events
 from features.seasons.feasts import feast_days
 from features.seasons.history import (
@@ -36,7 +36,7 @@ from features.seasons.history import (
     silence_levels,
     value_levels,
 )
-from features.seasons.index import LARGEST, MIN_HISTORY_DAYS, Levels, learn_season
+from features.seasons.index import LARGEST, MIN_HISTORY_DAYS, Levels, learn_season, step_seasons
 
 SEASON_FILE = "season.json"
 DAYS_AHEAD = 400
@@ -157,6 +157,14 @@ def season_curve(
             index = season.index(days) + events.exposure(effects, days, COLUMN_DAYS.get(name, 0), ahead)
             columns[name][place] = np.clip(index, -LARGEST, LARGEST).round(DIGITS)
             weights[name] = round(season.weight, DIGITS)
+            if name == SEASON_YEAR:
+                longer = settings.clv.longer_horizons
+                further = np.arange(days[0], days[-1] + 1 + max(longer, default=0))
+                index = season.index(further) + events.exposure(effects, further, LEVEL_DAYS[name], ahead)
+                steps = step_seasons(np.clip(index, -LARGEST, LARGEST), len(days), (ahead, *longer))
+                for column, values in zip(SEASON_LONGER, steps, strict=False):
+                    columns[column][place] = values.round(DIGITS)
+                    weights[column] = weights[name]
     learned = {name: values.tolist() for name, values in columns.items() if values.any()}
     return SeasonCurve(midnights[0], learned, {name: weights[name] for name in learned})
 

@@ -12,7 +12,9 @@ Nothing after the day of knowledge counts: a level is known once the days it loo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +96,33 @@ def learn_season(levels: Levels, known: int) -> Season:
     if known < MIN_HISTORY_DAYS:
         return Season(deviations, 0.0)
     return Season(deviations, _weight(deviations, levels.noise[: len(values)], levels.ahead_days))
+
+
+def step_seasons(index: Array, days: int, horizons: Sequence[int]) -> list[Array]:
+    """For each step from a horizon to the next: logarithm of a day's usual level in it over one of the first horizon.
+
+    Parameters
+    ----------
+    index
+        Of the first horizon's days ahead of each day, shape (days + the longest horizon,).
+    days
+        How many days are asked about, from the first on.
+    horizons
+        Rising.
+
+    Examples
+    --------
+    >>> index = np.log(np.repeat([3.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 1.0], 90))
+    >>> [np.exp(step[[0, 90]]).round(2).tolist() for step in step_seasons(index, 91, (90, 180, 360))]
+    [[0.33, 1.0], [0.33, 2.0]]
+    """
+    out = []
+    for begins, ends in pairwise(horizons):
+        windows = max(round((ends - begins) / horizons[0]), 1)
+        starts = np.linspace(begins, max(ends - horizons[0], begins), windows).round().astype(int)
+        level = np.mean([np.exp(index[start : start + days]) for start in starts], axis=0)
+        out.append(np.asarray(np.log(level) - index[:days]))
+    return out
 
 
 def _without_trend(values: Array) -> Array:

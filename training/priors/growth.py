@@ -8,8 +8,11 @@ The main model forecasts one horizon. Further out its forecast is continued by a
   customer's own, from the share of a full price that the main model expects: where the end is near, little follows.
   Whose price is not known ends contracts at the rate of all; so does everyone where the forecast holds orders, too.
 
-Both give increments, one for each step from a horizon to the next, never negative: no later total is smaller. A rate
-that never rises bounds a step by its length.
+Neither knows a season. Where the business has one that counts in the main forecast, each step is raised or lowered by
+what its days usually bring beside those of the main horizon (`SeasonalGrowth`).
+
+All give increments, one for each step from a horizon to the next, never negative: no later total is smaller. A rate
+that never rises bounds a step by its length, before the season.
 """
 
 from __future__ import annotations
@@ -33,7 +36,10 @@ class Growth(Protocol):
     """What comes after the main horizon, as a multiple of what comes in it."""
 
     kind: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it goes by."""
 
     def increments(self, x: np.ndarray, expected: np.ndarray, days: Sequence[int]) -> np.ndarray:
         """For each step between rising horizons its multiple of the first horizon's value, shape (n, len(days) - 1).
@@ -177,6 +183,65 @@ class ContractGrowth:
         return cls(**content)
 
 
+@dataclass(frozen=True)
+class SeasonalGrowth:
+    """Growth without a season, with that of each step beside the main horizon.
+
+    The main forecast over the season of its days, continued as if there were none, times the season of a step's days,
+    is the step without a season times the ratio of both.
+
+    Attributes
+    ----------
+    growth
+        Without a season.
+    season
+        By step the column of the logarithm of that ratio, see `features.seasons`; later steps have none.
+    share
+        How much of it the main forecast holds.
+    """
+
+    kind: ClassVar[str] = "seasonal"
+
+    growth: OrderGrowth | ContractGrowth
+    season: tuple[str, ...]
+    share: float
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those of the growth, then those of the season."""
+        return (*self.growth.columns, *self.season)
+
+    def increments(self, x: np.ndarray, expected: np.ndarray, days: Sequence[int]) -> np.ndarray:
+        """See `Growth`."""
+        own = len(self.growth.columns)
+        out = self.growth.increments(x[:, :own], expected, days)
+        steps = min(out.shape[1], len(self.season))
+        out[:, :steps] *= np.exp(self.share * np.nan_to_num(x[:, own : own + steps]))
+        return out
+
+    def drawable(self, x: np.ndarray) -> np.ndarray:
+        """See `Growth`."""
+        return self.growth.drawable(x[:, : len(self.growth.columns)])
+
+    def draws(
+        self, x: np.ndarray, expected: np.ndarray, days: tuple[int, int], levels: Sequence[float]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `Growth`: multiples of what is expected have no season."""
+        return self.growth.draws(x[:, : len(self.growth.columns)], expected, days, levels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return {"growth": dump(self.growth), "season": list(self.season), "share": self.share}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> SeasonalGrowth:
+        """The inverse of `to_dict`."""
+        growth = load(content["growth"])
+        if isinstance(growth, SeasonalGrowth):
+            raise TypeError("growth with a season stands within growth with a season")
+        return cls(growth, tuple(content["season"]), content["share"])
+
+
 def paid_days(hazard: np.ndarray, days: float) -> np.ndarray:
     """Expected days that are paid of so many, where contracts end at a rate a day, shape (n,).
 
@@ -200,7 +265,9 @@ def _as_buyers(x: np.ndarray) -> np.ndarray:
 
 HAZARDS = np.concatenate([[0.0], np.geomspace(1e-6, MOST_HAZARD, 400)])
 PAID_SHARES = _paid_share(HAZARDS)
-KINDS: dict[str, type[OrderGrowth] | type[ContractGrowth]] = {g.kind: g for g in (OrderGrowth, ContractGrowth)}
+KINDS: dict[str, type[OrderGrowth] | type[ContractGrowth] | type[SeasonalGrowth]] = {
+    g.kind: g for g in (OrderGrowth, ContractGrowth, SeasonalGrowth)
+}
 
 
 def dump(growth: Growth) -> dict[str, Any]:
@@ -208,6 +275,6 @@ def dump(growth: Growth) -> dict[str, Any]:
     return {"kind": growth.kind, **growth.to_dict()}
 
 
-def load(content: Mapping[str, Any]) -> Growth:
+def load(content: Mapping[str, Any]) -> OrderGrowth | ContractGrowth | SeasonalGrowth:
     """The inverse of `dump`."""
     return KINDS[content["kind"]].from_dict({name: value for name, value in content.items() if name != "kind"})

@@ -14,7 +14,7 @@ import pytest
 from configs.settings import Settings, load
 from features.labels.by_kind import Knowledge
 from features.labels.gaps import Gap
-from features.schema import SEASON_COLUMNS, SEASON_STEPS, SEASON_YEAR
+from features.schema import SEASON_COLUMNS, SEASON_LONGER, SEASON_STEPS, SEASON_YEAR
 from features.seasons.curve import SILENCE, VALUE, SeasonCurve, load_curve, season_curve
 
 Open = Callable[[dict[str, pd.DataFrame]], dict[str, ir.Table]]
@@ -58,11 +58,22 @@ def test_value_is_up_and_silence_down_before_the_busy_time_once_two_years_are_kn
     assert {VALUE, SEASON_YEAR, SILENCE} <= set(curve.weights) <= set(SEASON_COLUMNS)
 
 
+def test_a_busy_time_is_followed_by_slack_days_and_a_slack_time_by_busy_ones(curve: SeasonCurve) -> None:
+    busy, slack = datetime(2023, 3, 1), datetime(2023, 9, 1)
+    for column in SEASON_LONGER:
+        assert curve.at(column, busy) < -0.15 < 0.15 < curve.at(column, slack)
+        assert curve.at(column, MOMENTS[0]) == 0.0
+    # the main horizon holds 90 days: the next step is the main horizon of 90 days later
+    later = curve.at(SEASON_YEAR, slack + timedelta(days=90)) - curve.at(SEASON_YEAR, slack)
+    assert abs(curve.at(SEASON_LONGER[0], slack) - later) < 0.02
+
+
 def test_no_order_after_a_moment_moves_the_season_at_it(opened: Open, settings: Settings, curve: SeasonCurve) -> None:
     known = Knowledge(MOMENTS[-1], value_from="orders")
     for end in MOMENTS[-2:]:
         past = season_curve(opened(shop(until=end)), [m for m in MOMENTS if m <= end], known, settings)
-        assert [past.at(VALUE, end), past.at(SILENCE, end)] == [curve.at(VALUE, end), curve.at(SILENCE, end)]
+        for column in (VALUE, SILENCE, *SEASON_LONGER):
+            assert past.at(column, end) == curve.at(column, end)
 
 
 def test_an_order_counts_from_its_record_on(opened: Open, settings: Settings) -> None:
@@ -109,7 +120,7 @@ def test_an_event_whose_days_are_given_moves_value_before_its_next_time(opened: 
     with_event = season_curve(opened(raw), MOMENTS[:2], known, with_events(settings, *times))
     assert with_event.at(VALUE, MOMENTS[0]) > 0.3
     assert with_event.at(VALUE, datetime(2021, 5, 10)) < -0.3
-    assert set(with_event.columns) == {VALUE, SEASON_YEAR}
+    assert set(with_event.columns) == {VALUE, SEASON_YEAR, *SEASON_LONGER}
 
 
 def with_events(settings: Settings, *windows: tuple[datetime, datetime]) -> Settings:

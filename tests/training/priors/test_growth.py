@@ -9,7 +9,7 @@ import pytest
 
 from training.priors import growth as laws
 from training.priors.expectation import summary_of
-from training.priors.growth import ContractGrowth, OrderGrowth, paid_days
+from training.priors.growth import ContractGrowth, OrderGrowth, SeasonalGrowth, paid_days
 from training.priors.order_model import OrderModel
 
 DAYS = (90, 180, 365)
@@ -82,8 +82,32 @@ def test_what_is_drawn_has_the_mean_that_is_expected(model: OrderModel) -> None:
 
 def test_a_law_of_growth_comes_back_from_json(model: OrderModel) -> None:
     x = buyers(20, 5)
-    for growth in (OrderGrowth(model, 0.05), ContractGrowth(0.002, 0.5)):
+    seasonal = SeasonalGrowth(ContractGrowth(0.002), ("second", "third"), 0.5)
+    for growth in (OrderGrowth(model, 0.05), ContractGrowth(0.002, 0.5), seasonal):
         back = laws.load(json.loads(json.dumps(laws.dump(growth))))
         of_law = x[:, : len(growth.columns)]
         steps = [g.increments(of_law, np.ones(len(x)), DAYS) for g in (growth, back)]
         assert np.array_equal(*steps)
+
+
+def test_a_season_moves_each_step_by_its_share_and_nothing_else_does(model: OrderModel) -> None:
+    x, expected, plain = buyers(20, 6), np.ones(22), OrderGrowth(model)
+    seasonal = SeasonalGrowth(plain, ("second", "third"), 0.5)
+    assert seasonal.columns == (*plain.columns, "second", "third")
+    before = plain.increments(x, expected, DAYS)
+    known = np.column_stack([x, np.full(22, -0.8), np.full(22, 0.4)])
+    np.testing.assert_allclose(seasonal.increments(known, expected, DAYS), before * np.exp([-0.4, 0.2]))
+    for nothing in (0.0, np.nan):
+        rows = np.column_stack([x, np.full((22, 2), nothing)])
+        assert np.array_equal(seasonal.increments(rows, expected, DAYS), before)
+    further = seasonal.increments(known, expected, (*DAYS, 730))
+    assert np.array_equal(further[:, 2], plain.increments(x, expected, (*DAYS, 730))[:, 2])
+    assert np.array_equal(seasonal.drawable(known), plain.drawable(x))
+    drawn = [g.draws(known[:, : len(g.columns)], expected, (90, 365), (0.1, 0.9))[1] for g in (plain, seasonal)]
+    assert np.array_equal(*drawn)
+
+
+def test_a_season_within_a_season_is_refused() -> None:
+    inner = laws.dump(SeasonalGrowth(ContractGrowth(0.002), ("second",), 0.5))
+    with pytest.raises(TypeError, match="within"):
+        laws.load({"kind": "seasonal", "growth": inner, "season": ["second"], "share": 0.5})

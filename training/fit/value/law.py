@@ -11,7 +11,7 @@ from training.data.dataset import Encoder
 from training.data.split import matured
 from training.fit.assembly import expectation_of
 from training.priors.expectation import COLUMNS
-from training.priors.growth import ContractGrowth, Growth, OrderGrowth
+from training.priors.growth import ContractGrowth, OrderGrowth
 from training.priors.level import smoothed_share
 
 HAZARD_MOMENTS = 12
@@ -27,7 +27,9 @@ NO_END_KNOWN = (
 )
 
 
-def growth_at(moment: pd.Timestamp, rows: pd.DataFrame, labels: pd.DataFrame, settings: Settings) -> Growth:
+def growth_at(
+    moment: pd.Timestamp, rows: pd.DataFrame, labels: pd.DataFrame, settings: Settings
+) -> OrderGrowth | ContractGrowth:
     """The law of growth as of a moment.
 
     Of contracts the end of each is told by the share of its price that the forecast expects, where fees alone make the

@@ -1,6 +1,7 @@
 """Value within longer horizons, learned from past moments whose outcome of that length is known.
 
-The law of growth (`training.priors.growth`) needs no outcome. Past moments, each forecast as it would have been then,
+The law of growth (`training.priors.growth`) needs no outcome, and holds the season as far as the main forecast does.
+Past moments, each forecast as it would have been then,
 show two things: at what level its steps come true, believed as far as few moments tell (`training.priors.level`), and
 how far customers lie from what was expected, which makes the interval. Where no moment has an outcome of that length,
 the interval is made of what the law draws, and spread by `UNSEEN_SD` for the level nobody has seen.
@@ -29,6 +30,7 @@ from training.fit.assembly import FittedModels, with_facts
 from training.fit.small_data import LEVELS
 from training.fit.value.law import growth_at
 from training.fit.value.past import forecasts_at
+from training.fit.value.season import in_season
 from training.model.bundle import Bundle, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import KNOWN, Interval
@@ -100,7 +102,7 @@ def _learned(
     models: FittedModels, data: Dataset, rows: pd.DataFrame, labels: pd.DataFrame, settings: Settings
 ) -> FittedModels:
     newest = rows["as_of"].max()
-    growth = growth_at(newest, rows, labels, settings)
+    growth = in_season(growth_at(newest, rows, labels, settings), models.final, rows)
     past = _past(models, replace(data, by="as_of"), rows, labels, settings)
     longer, facts = learn_longer(models.final, growth, past, rows[rows["as_of"] == newest], settings)
     return replace(models, final=replace(with_facts(models.final, longer=facts), longer=longer))
@@ -154,7 +156,7 @@ def _past(models: FittedModels, data: Dataset, rows: pd.DataFrame, labels: pd.Da
     for moment in forecasts["as_of"].unique():
         own = (forecasts["as_of"] == moment).to_numpy()
         try:
-            growth = growth_at(moment, rows, labels, settings)
+            growth = in_season(growth_at(moment, rows, labels, settings), models.final, rows)
         except NotEnoughDataError:
             continue
         has_law |= own

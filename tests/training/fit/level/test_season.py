@@ -10,8 +10,8 @@ import pytest
 
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.schema import Feature, FeatureSchema
-from training.data.dataset import Dataset, Encoder, Matrix
+from features.schema import SEASON_LONGER, Feature, FeatureSchema
+from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.split import Fold
 from training.fit.assembly import fold_data, learn
 from training.fit.boosters import CHURN, FORMS, TWEEDIE, Fitted, Form, fit
@@ -97,3 +97,10 @@ def test_the_total_at_coming_moments_is_at_least_twice_as_near_with_it() -> None
         for model in [fitted(TWEEDIE, train, season)]
     }
     assert errors[1.0] < errors[0.0] / 2
+
+
+def test_no_model_takes_the_season_of_longer_horizons() -> None:
+    names = ("gap", *SEASON_LONGER)
+    frame = pd.DataFrame({name: [0.0, 1.0] for name in names})
+    schema = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in names))
+    assert learn_encoder(frame, schema).features == ("gap",)

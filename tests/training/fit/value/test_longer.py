@@ -14,7 +14,7 @@ import pytest
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings, load
 from configs.workspace import Workspace
-from features.schema import Feature, FeatureSchema
+from features.schema import SEASON_LONGER, Feature, FeatureSchema
 from training.data.dataset import Dataset
 from training.fit.assembly import FittedModels
 from training.fit.small_data import fit_small_data
@@ -26,7 +26,9 @@ from training.model.conformal import Outcomes, fit_intervals
 from training.model.intervals import Interval
 from training.model.longer import Amounts
 from training.priors.expectation import COLUMNS
-from training.priors.growth import ContractGrowth
+from training.priors.growth import ContractGrowth, SeasonalGrowth
+from training.priors.prior import Sum
+from training.priors.season import Season
 
 SCHEMA = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in COLUMNS))
 MOMENTS = pd.date_range("2022-01-01", periods=12, freq="QS", tz="UTC")
@@ -271,3 +273,52 @@ def test_a_model_with_longer_values_is_saved_and_an_older_one_tells_none(told: b
     older = bundles.load(folder)
     assert older.longer is None
     assert older.longer_values(pd.DataFrame(), np.zeros((0, 4)), Amounts(*[np.zeros(0)] * 3)) == {}
+
+
+def in_season(models: FittedModels, strength: float) -> FittedModels:
+    score = models.final.scores[0]
+    held = replace(score, prior=Sum((score.prior, Season(0, strength))))
+    return replace(models, final=replace(models.final, scores=(held,)))
+
+
+def test_a_season_that_the_main_forecast_holds_moves_the_steps_of_past_moments_and_of_answers(
+    history: tuple[pd.DataFrame, pd.DataFrame, Dataset],
+    prior: FittedModels,
+    told: bundles.Bundle,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    rows, labels, _ = history
+    slack = (rows["as_of"].dt.month == 1).to_numpy()
+    seasonal = rows.assign(**{name: np.where(slack, 0.6, 0.3) for name in SEASON_LONGER})
+    place = workspace_of(tmp_path, seasonal, labels)
+    final = with_longer_values(in_season(prior, 0.5), data_of(seasonal, labels), settings, place).final
+    assert isinstance(final.longer.growth, SeasonalGrowth)
+    assert final.longer.growth.share == pytest.approx(0.5 * final.scores[0].affine.slope)
+    for own, plain in zip(final.longer.horizons, told.longer.horizons, strict=True):
+        assert -0.35 < own.level - plain.level < -0.08  # what the season tells of past moments is no level
+    asked = seasonal[seasonal["as_of"] == MOMENTS[4]]
+    main = Amounts(*[np.full(len(asked), 10.0)] * 3)
+    high, low = (
+        final.longer_values(asked.assign(**dict.fromkeys(SEASON_LONGER, ratio)), final.encode(asked), main)
+        for ratio in (0.6, -0.6)
+    )
+    np.testing.assert_allclose(
+        (high[180].expected - 10) / (low[180].expected - 10), np.exp(1.2 * final.longer.growth.share)
+    )
+    assert bundles.load(final.save(tmp_path / "saved")).longer == final.longer
+
+
+@pytest.mark.parametrize(("strength", "index"), [(0.0, 0.5), (0.5, 0.0)])
+def test_where_no_season_is_known_or_counts_longer_values_are_as_without(
+    strength: float,
+    index: float,
+    history: tuple[pd.DataFrame, pd.DataFrame, Dataset],
+    prior: FittedModels,
+    told: bundles.Bundle,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    rows, labels, data = history
+    place = workspace_of(tmp_path, rows.assign(**dict.fromkeys(SEASON_LONGER, index)), labels)
+    assert with_longer_values(in_season(prior, strength), data, settings, place).final.longer == told.longer
