@@ -61,15 +61,23 @@ def season_silence(customers: ir.Table) -> ir.Value:
     return ibis.literal(0.0)
 
 
-@column("season", "At this time of the year silence lasts on to the second horizon {value:level} likely", NOTHING_KNOWN)
+@column(
+    "season",
+    "At this time of the year silence until the first of the other horizons is usually {value:level} likely",
+    NOTHING_KNOWN,
+)
 def season_silence_second(customers: ir.Table) -> ir.Value:
-    """Season of silence that lasts to the horizon next to the main one: usual log-odds less those of other times."""
+    """Season of silence until the first other horizon, longer first: usual log-odds less those of other times."""
     return ibis.literal(0.0)
 
 
-@column("season", "At this time of the year silence lasts on to the third horizon {value:level} likely", NOTHING_KNOWN)
+@column(
+    "season",
+    "At this time of the year silence until the second of the other horizons is usually {value:level} likely",
+    NOTHING_KNOWN,
+)
 def season_silence_third(customers: ir.Table) -> ir.Value:
-    """Season of silence that lasts to the horizon after that: usual log-odds less those of other times."""
+    """Season of silence until the second other horizon, longer first: usual log-odds less those of other times."""
     return ibis.literal(0.0)
 
 

@@ -15,3 +15,14 @@ def neighbour_pairs(days: int, others: Sequence[int]) -> list[tuple[int, int]]:
     shorter = [days, *sorted((d for d in others if d < days), reverse=True)]
     longer = [days, *sorted(d for d in others if d > days)]
     return [(d, near) for side in (shorter, longer) for near, d in pairwise(side)]
+
+
+def season_pairs(days: int, others: Sequence[int]) -> list[tuple[int, int]]:
+    """The same pairs in the order in which steps have a season of their own: longer horizons first.
+
+    There are columns for the first few alone (`features.schema.SEASON_STEPS`).
+
+    >>> season_pairs(30, (7, 14, 30, 60, 90))
+    [(60, 30), (90, 60), (14, 30), (7, 14)]
+    """
+    return sorted(neighbour_pairs(days, others), key=lambda pair: pair[0] < days)

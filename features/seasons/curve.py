@@ -21,7 +21,7 @@ import pandas as pd
 
 from configs.settings import Settings
 from features.labels.by_kind import Knowledge
-from features.labels.horizons import neighbour_pairs
+from features.labels.horizons import season_pairs
 from features.labels.value_sources import TABLES
 from features.schema import SEASON_COLUMNS, SEASON_LONGER, SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, SEASON_YEAR
 from features.seasons.events import Events
@@ -182,7 +182,7 @@ def _levels(history: History, knowledge: Knowledge, settings: Settings) -> dict[
         out[SEASON_YEAR] = revenue_levels(history, settings.clv.horizon_days)
     if churn.kind == "inactivity":
         out[SILENCE] = silence_levels(history, churn.horizon_days, churn.activity_days)
-        steps = neighbour_pairs(churn.horizon_days, churn.all_horizons)
+        steps = season_pairs(churn.horizon_days, churn.all_horizons)
         for name, (days, near) in zip(SEASON_STEPS, steps, strict=False):
             out[name] = silence_levels(history, days, churn.activity_days, near)
     return {name: replace(own, ahead_days=own.ahead_days + _waits(knowledge)) for name, own in out.items()}

@@ -49,7 +49,12 @@ MIN_PROBABILITY = 1e-6
 
 
 def with_treatment_weights(
-    data: Dataset, as_ofs: AsOfs, settings: Settings, until: pd.Timestamp | None = None
+    data: Dataset,
+    as_ofs: AsOfs,
+    settings: Settings,
+    until: pd.Timestamp | None = None,
+    *,
+    few: bool = False,
 ) -> Dataset:
     """Weigh how much each row of some as-of dates counts in learning, by ``churn.treatment``.
 
@@ -63,6 +68,8 @@ def with_treatment_weights(
         Of the business.
     until
         No contact past this moment may be seen; None: all that is on record.
+    few
+        Whether a prior learns from them, for which few leavers and stayers are enough.
 
     Returns
     -------
@@ -107,8 +114,34 @@ def with_treatment_weights(
         if days == churn.horizon_days and option == "weight":
             facts |= overlap(p, contacted, weight[chosen], np.delete(x, encoder.category_places, axis=1))
     treated = replace(data, frame=frame, treatment=facts)
-    _require_both(treated.training_rows(as_ofs), settings)
+    if not few:
+        _require_both(treated.training_rows(as_ofs), settings)
     return treated
+
+
+def without_contacted(rows: pd.DataFrame, days: int, settings: Settings) -> pd.DataFrame:
+    """The rows whose outcome within a horizon is what is asked: under ``keep`` all, else those without a contact in it.
+
+    Parameters
+    ----------
+    rows
+        Labelled rows of churn whose outcome within the horizon is known.
+    days
+        The horizon.
+    settings
+        Of the business.
+
+    Raises
+    ------
+    ConfigError
+        Contacts shall be left out, but the business has no table of them.
+    """
+    if settings.churn.treatment == "keep" or rows.empty:
+        return rows
+    contacted = contacts_of(rows, contact_column(days, settings.churn))
+    if np.isnan(contacted).all():
+        _require_keep(settings.churn.treatment)
+    return rows[contacted == 0]
 
 
 def contacts_of(rows: pd.DataFrame, name: str = CONTACTED) -> np.ndarray:

@@ -27,7 +27,7 @@ from training.fit.boosters import (
 )
 from training.fit.distributed import Trainer, make_trainer
 from training.fit.folds import FoldData, blocks_of
-from training.fit.horizons import fit_horizons
+from training.fit.horizons import fit_horizons, horizons_without_season
 from training.fit.level.season import has_season, season_params
 from training.fit.search import SearchResult
 from training.model.bundle import Bundle, Score, Task, encode
@@ -178,6 +178,9 @@ def assemble(
     parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
     scores = tuple(Score(part.name, booster, map_, prior) for part, booster, map_, prior in parts)
     steps, left_out = fit_horizons(data, trained, until, encoder, fitted, settings)
+    info = info_of(fitted, data, settings) | level
+    if steps and info.get("season") and (without := horizons_without_season(settings)):
+        info["horizons_without_season"] = without
     bundle = bundle_without_reference(
         fitted.form,
         encoder,
@@ -186,7 +189,7 @@ def assemble(
         scores=scores,
         trained_through=data.newest(trained)["as_of"].iloc[0].isoformat(),
         interval=None,
-        info=info_of(fitted, data, settings) | level | ({"horizons_left_out": left_out} if left_out else {}),
+        info=info | ({"horizons_left_out": left_out} if left_out else {}),
         steps=steps,
         full_season=has_season,
     )

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.special import expit
 
 from configs.settings import Settings
-from features.labels.horizons import neighbour_pairs
+from features.labels.horizons import neighbour_pairs, season_pairs
 from features.labels.inactivity import churned_column
 from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
 from training.data.split import AsOfs, customer_folds, matured, rolling_origin
@@ -25,6 +25,7 @@ from training.model.bundle import HorizonModel, Score
 from training.model.calibration import Affine, Learned, fit_log_odds
 from training.priors.linear import Linear
 from training.priors.prior import terms
+from training.priors.season import Season
 
 MIN_OF_EACH = 50
 TREES_WITHOUT_A_FOLD = 100
@@ -127,15 +128,21 @@ def _fit_horizon(
 
 def _season_of(days: int, near: int, main: Fitted, encoder: Encoder, settings: Settings) -> dict[str, float]:
     """As much of the step's own season as of the main horizon's counts; none where none is known."""
-    pairs = neighbour_pairs(settings.churn.horizon_days, settings.churn.all_horizons)
+    pairs = season_pairs(settings.churn.horizon_days, settings.churn.all_horizons)
     own = dict(zip(pairs, STEP_PARAMS.items(), strict=False)).get((days, near))
     strength = main.params.get("season", 0.0)
     return {own[0]: strength} if own and strength and own[1] in encoder.features else {}
 
 
+def horizons_without_season(settings: Settings) -> list[int]:
+    """The horizons of churn for whose steps there is no column of the season, see `season_pairs`."""
+    pairs = season_pairs(settings.churn.horizon_days, settings.churn.all_horizons)
+    return sorted(days for days, _ in pairs[len(STEP_PARAMS) :])
+
+
 def _most_trees(main: Fitted, settings: Settings) -> int:
     """At most as many as the main model's; where a prior spared it some, as many as folds find useful."""
-    if any(terms(prior) for prior in main.priors):
+    if any(not isinstance(term, Season) for prior in main.priors for term in terms(prior)):
         return settings.tuning.max_trees
     return max(main.trees.values()) // int(main.params.get("seeds", 1))
 

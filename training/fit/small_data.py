@@ -18,12 +18,13 @@ from scipy.special import expit
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
 from features.labels.eligibility import is_active
-from features.labels.horizons import neighbour_pairs
+from features.labels.horizons import neighbour_pairs, season_pairs
 from features.labels.inactivity import churned_column
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.preconditions import require_features
 from training.data.split import AsOfs, Plan
 from training.data.task_rows import newest_judged
+from training.data.treatment import with_treatment_weights, without_contacted
 from training.fit import assembly
 from training.fit.assembly import FittedModels
 from training.fit.boosters import (
@@ -38,6 +39,7 @@ from training.fit.boosters import (
     fit,
     link,
 )
+from training.fit.horizons import horizons_without_season
 from training.fit.level.orders import PriorLevel, prior_level
 from training.fit.search import SearchResult, no_search
 from training.model.bundle import Bundle, HorizonModel, Score, Task, encode
@@ -100,7 +102,8 @@ def fit_small_data(
         seen = feature_rows
         if data.by == "customer_part":
             seen = seen[~seen["customer_id"].isin(data.at(plan.holdout)["customer_id"])]
-        judged = _bundle(form, settings, data, plan.train_for_holdout, seen, then, earlier)
+        begins = min(plan.holdout) if data.by == "as_of" else None
+        judged = _bundle(form, settings, data, plan.train_for_holdout, seen, then, earlier, begins)
     as_ofs = plan.final if plan else tuple(sorted(data.frame[data.by].unique()))
     final = _bundle(form, settings, data, as_ofs, feature_rows, population)
     if plan is None:
@@ -132,13 +135,14 @@ def with_shorter_level(
     settings, feature_rows
         See `fit_small_data`.
     labels
-        ``customer_id, as_of`` and ``churned_<days>`` of the horizons; NaN: not known.
+        ``customer_id, as_of``, ``churned_<days>`` and ``contacted_<days>`` of the horizons; NaN: not known yet when the
+        model is made, so that no outcome counts that had not come.
     population
         The customers who are asked about.
     """
     prior, churn = bundle.scores[0].prior, settings.churn
     shorter = [d for d in churn.all_horizons if d < churn.horizon_days and churned_column(d) in labels]
-    known = {d: labels.dropna(subset=[churned_column(d)]) for d in sorted(shorter)}
+    known = {d: without_contacted(labels.dropna(subset=[churned_column(d)]), d, settings) for d in sorted(shorter)}
     matured_at = [d for d, rows in known.items() if len(rows)]
     in_season = not all(isinstance(p, Expectation) for p in (prior, *(step.score.prior for step in bundle.steps)))
     if not isinstance(prior, Expectation) or in_season or not matured_at:
@@ -157,14 +161,15 @@ def with_shorter_level(
         return log_odds_shift(chance, asked[churned_column(days)].to_numpy(np.float64))
 
     moments = list(rows["as_of"].unique())
-    level = Affine(1.0, level_shift(moments, days, shift_at)[0])
+    shift, sd = level_shift(moments, days, shift_at)
+    level = Affine(1.0, shift)
     others = [d for d, _ in neighbour_pairs(churn.horizon_days, churn.all_horizons)]
     steps = tuple(
         HorizonModel(d, Score(f"until_{d}_days", None, level, replace(prior, horizon_days=d)), True) for d in others
     )
     through = pd.Timestamp(bundle.trained_through)
     facts = {"learned_horizon_days": days, "learned_moments": len(moments)}
-    facts |= {"outcome_days": _days_past(through, rows, days)}
+    facts |= {"outcome_days": _days_past(through, rows, days), "level_sd": max(sd, bundle.level_sd)}
     leveled = replace(
         bundle, scores=(replace(bundle.scores[0], affine=level),), steps=steps, info={**bundle.info, **facts}
     )
@@ -182,7 +187,8 @@ def small_data_model_at(settings: Settings, past: Dataset, feature_rows: pd.Data
         The labelled rows whose outcomes were known.
     """
     population = rows_asked_about(feature_rows, past.task, settings)
-    return _bundle(form_for(past, settings), settings, past, tuple(past.as_ofs), feature_rows, population)
+    form, now = form_for(past, settings), feature_rows["as_of"].max()
+    return _bundle(form, settings, past, tuple(past.as_ofs), feature_rows, population, until=now)
 
 
 def rows_asked_about(
@@ -213,32 +219,41 @@ def _bundle(
     feature_rows: pd.DataFrame,
     population: pd.DataFrame,
     asked: pd.DataFrame | None = None,
+    until: pd.Timestamp | None = None,
 ) -> Bundle:
     """One model; the one that serves takes the model of orders from the newest as-of date, which needs no outcome.
 
     `population` makes the scale of percentiles; `asked` are the customers at the model's own date, None: the same.
+    No outcome past `until` may be seen; None: all that is labelled.
     """
     asked = population if asked is None else asked
     rows = data.at(as_ofs)
     orders = form in (CHURN_ORDERS, VALUE_ORDERS)
     level = PriorLevel(Encoder(ORDERS, {}))
     if orders:
-        level = prior_level(settings, data, rows, feature_rows[feature_rows["as_of"] <= asked["as_of"].max()])
+        known = feature_rows[feature_rows["as_of"] <= asked["as_of"].max()]
+        level = prior_level(settings, data, rows, known, until)
         encoder = level.encoder
         customers = feature_rows[feature_rows["as_of"] == asked["as_of"].max()]
         fitted = _from_orders(form, settings, data, customers, level)
         through = asked["as_of"].max()
         outcome_days = _days_past(through, rows, settings.outcome_days(data.task))
     else:
-        _require_labels(data, rows)
+        data = with_treatment_weights(data, as_ofs, settings, until, few=True)
+        rows = _rows_that_teach(data, as_ofs)
         encoder = learn_encoder(rows, data.schema)
         fitted = fit(form, encoder(rows), encoder, {}, seed=settings.tuning.seed, trees={})
         asked, through = assembly.reference_rows(data, as_ofs, population), rows["as_of"].max()
         outcome_days = settings.outcome_days(data.task)
+        level = replace(level, shift_sd=_level_sd(fitted, encoder, data, rows, settings))
     affine = level_of_values(fitted, encoder(rows)) if form is VALUE_LINEAR else Affine(1.0, level.shift)
     scores = tuple(Score(p.name, None, affine, prior) for p, prior in zip(form.parts, fitted.priors, strict=True))
     steps, left_out = _horizon_models(fitted, settings, data, level)
     facts = {**assembly.info_of(fitted, data, settings), "outcome_days": outcome_days, "horizons_left_out": left_out}
+    if data.task == "churn":
+        facts["level_sd"] = level.shift_sd
+    if level.season and data.task == "churn" and (without := horizons_without_season(settings)):
+        facts["horizons_without_season"] = without
     prior = _model_of_orders(fitted)
     if prior is not None:
         purchases = prior.model.purchases
@@ -297,6 +312,30 @@ def _at_level(seen: Outcomes, shift: float, sd: float, seed: int) -> Outcomes:
     return replace(seen, expected=seen.expected * np.exp(shift), actual=seen.actual * np.exp(shift + sd * z))
 
 
+def _level_sd(fitted: Fitted, encoder: Encoder, data: Dataset, rows: pd.DataFrame, settings: Settings) -> float:
+    """How far the level of a regression of churn may differ at a moment to come, by how it differed at past ones."""
+    if data.task != "churn":
+        return 0.0
+
+    def shift_at(moment: pd.Timestamp) -> tuple[float, float] | None:
+        own = encoder(rows[rows["as_of"] == moment])
+        return log_odds_shift(expit(fitted.raw(own.x)[:, 0]), own.y)
+
+    return level_shift(list(rows["as_of"].unique()), settings.outcome_days(data.task), shift_at)[1]
+
+
+def _rows_that_teach(data: Dataset, as_ofs: AsOfs) -> pd.DataFrame:
+    rows = data.training_rows(as_ofs)
+    if rows.empty and len(data.at(as_ofs)):
+        raise NotEnoughDataError(
+            f"{data.task}: all {len(data.at(as_ofs))} rows whose outcome is known are of customers who were contacted "
+            "within the horizon, and without orders nothing can be said beforehand: set churn.treatment to keep, or "
+            "narrow what counts as a retention contact under churn.contacts"
+        )
+    _require_labels(data, rows)
+    return rows
+
+
 def _require_labels(data: Dataset, rows: pd.DataFrame) -> None:
     if rows.empty or (data.task == "clv" and rows["label"].sum() <= 0):
         what = "no outcome is known yet"
@@ -322,12 +361,18 @@ def _horizon_models(
     pairs = neighbour_pairs(churn.horizon_days, churn.all_horizons)
     if prior is None:
         return (), {str(days): WHY_LEFT_OUT for days, _ in pairs}
-    params = [*STEP_PARAMS, *[""] * len(pairs)]
+    own = dict(zip(season_pairs(churn.horizon_days, churn.all_horizons), STEP_PARAMS, strict=False))
     return tuple(
         HorizonModel(
-            days, Score(f"until_{days}_days", None, Affine(), _in_season(prior.conditional_on(*pair), level, name))
+            days,
+            Score(
+                f"until_{days}_days",
+                None,
+                Affine(),
+                _in_season(prior.conditional_on(days, near), level, own.get((days, near), "")),
+            ),
         )
-        for (days, _), pair, name in zip(pairs, pairs, params, strict=False)
+        for days, near in pairs
     ), {}
 
 

@@ -57,16 +57,15 @@ def apart(moments: Iterable[Any], gap: Any, most: int) -> list[Any]:
 def shrunk(shifts: np.ndarray, variances: np.ndarray) -> tuple[float, float]:
     """Posterior mean of the common shift, and the standard deviation of the shift of one further moment.
 
-    Without a moment both are 0: nothing is known of the level but the model's own.
+    Without a moment nothing is known of the level but the prior, which is the least sure of all.
 
-    >>> shrunk(np.zeros(0), np.zeros(0))
-    (0.0, 0.0)
+    >>> mean, sd = shrunk(np.zeros(0), np.zeros(0))
+    >>> mean, round(sd, 2)
+    (0.0, 0.51)
     >>> mean, sd = shrunk(np.array([0.4, 0.4]), np.array([0.001, 0.001]))
     >>> 0.35 < mean < 0.4 and 0.1 < sd < 0.2
     True
     """
-    if not len(shifts):
-        return 0.0, 0.0
     between = LEAST_SD_BETWEEN**2
     if len(shifts) > 1:
         weight = 1 / variances
@@ -83,9 +82,10 @@ def unseen_level(shift: Shift | None) -> float:
     """The standard deviation of the level at a moment to come where one alone was seen; without one, the prior's.
 
     >>> round(unseen_level((0.0, 1e-6)), 2), unseen_level(None)
-    (0.14, 0.5)
+    (0.14, 0.51)
     """
-    return PRIOR_SD if shift is None else shrunk(np.zeros(1), np.array([shift[1]]))[1]
+    variance = np.zeros(0) if shift is None else np.array([shift[1]])
+    return shrunk(np.zeros(len(variance)), variance)[1]
 
 
 def smoothed_share(label: np.ndarray, weight: np.ndarray | None = None) -> float:

@@ -7,9 +7,12 @@ import pytest
 from configs.settings import Settings
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset, learn_encoder
-from training.fit.boosters import CHURN, fit
-from training.fit.horizons import churn_label_at, fit_horizons, no_event_until
+from training.fit.boosters import CHURN, Fitted, fit
+from training.fit.horizons import _most_trees, churn_label_at, fit_horizons, horizons_without_season, no_event_until
 from training.fit.search import FIRST_TRIAL
+from training.priors.linear import Linear
+from training.priors.prior import Sum
+from training.priors.season import Season
 
 SCHEMA = FeatureSchema((Feature("gap", "orders", "float64", ""), Feature("spend", "orders", "float64", "")))
 MOMENTS = pd.date_range("2024-01-01", periods=6, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
@@ -47,6 +50,23 @@ def test_each_step_learns_the_chance_of_going_on_in_silence(data: Dataset, setti
     for model in steps:
         chance = 1 / (1 + np.exp(-model.score(asked.x)))
         assert chance == pytest.approx(np.exp(-30 / (20 + 120 * np.array([0.25, 0.75]))), abs=0.12)
+
+
+def test_a_season_spares_the_main_model_no_trees_and_another_prior_does(data: Dataset, settings: Settings) -> None:
+    encoder = learn_encoder(data.frame, SCHEMA)
+    plain = fit(CHURN, encoder(data.frame), encoder, FIRST_TRIAL, seed=0, trees={"churn": 20})
+    season, linear = Season(0, 0.5), Linear(0.0, (0.0, 0.0), (0.0, 0.0), (1.0, 1.0))
+    limits = [
+        _most_trees(Fitted(CHURN, plain.boosters, (prior,), plain.params), settings)
+        for prior in (None, season, Sum((linear, season)))
+    ]
+    assert limits == [plain.trees["churn"], plain.trees["churn"], settings.tuning.max_trees]
+
+
+def test_horizons_beyond_the_columns_of_the_season_have_none_and_the_longer_ones_go_first(settings: Settings) -> None:
+    assert horizons_without_season(settings) == []
+    churn = settings.churn.model_copy(update={"horizons_days": (7, 14, 30, 60, 90)})
+    assert horizons_without_season(settings.model_copy(update={"churn": churn})) == [7, 14]
 
 
 def test_other_horizons_have_one_booster_where_the_main_one_averages_several_seeds(

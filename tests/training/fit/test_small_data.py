@@ -312,6 +312,67 @@ def test_under_drop_the_level_is_that_of_customers_who_were_not_contacted(settin
     assert means["keep"] < 0.4 < 0.55 < means["drop"]
 
 
+def under_drop(settings: Settings, kind: str = "inactivity") -> Settings:
+    return settings.model_copy(update={"churn": settings.churn.model_copy(update={"treatment": "drop", "kind": kind})})
+
+
+def test_under_drop_a_regression_of_contracts_learns_from_customers_who_were_not_contacted(settings: Settings) -> None:
+    data = contracts(60, "churn")
+    contacted = (np.arange(len(data.frame)) % 2).astype(float)
+    label = np.where(contacted == 1, 0.0, np.random.default_rng(1).random(len(contacted)) < 0.7)
+    frame, own = data.frame.assign(label=label, contacted=contacted), under_drop(settings, "contract")
+    rows = data.frame.assign(contracts_active=1.0)
+    model = fit_small_data(own, dataclasses.replace(data, frame=frame), None, rows).final
+    assert 0.55 < model.predict(model.encode(rows)).mean() < 0.85
+    everybody = dataclasses.replace(data, frame=frame.assign(contacted=1.0))
+    with pytest.raises(NotEnoughDataError, match=r"all 360 rows .* contacted .* set churn.treatment to keep"):
+        fit_small_data(own, everybody, None, rows)
+
+
+def test_under_drop_the_level_of_a_shorter_horizon_is_that_of_customers_who_were_not_contacted(
+    settings: Settings,
+) -> None:
+    rows, labels = shorter_outcomes(0.7)
+    contacted = (np.arange(len(labels)) % 2).astype(float)
+    came_back = labels["churned_90"].where((contacted == 0) | labels["churned_90"].isna(), 0.0)
+    known = labels.assign(churned_90=came_back, contacted_90=contacted, contacted_30=contacted)
+    asked = rows[rows["as_of"] == rows["as_of"].max()].reset_index(drop=True)
+    own = under_drop(of_a_long_horizon(settings))
+    plain = fit_small_data(own, labelled("churn", 0), None, rows).final
+    leveled = [with_shorter_level(plain, own, rows, part, asked) for part in (known, known[known["contacted_90"] == 0])]
+    assert leveled[0].scores == leveled[1].scores != plain.scores
+
+
+def test_the_less_is_known_of_the_level_of_churn_the_wider_is_the_range_of_a_campaign(settings: Settings) -> None:
+    asked, data = customers_at(150, 9, "2024-10-01"), labelled("churn", 4, n=150)
+    known = pd.concat([data.frame[asked.columns], asked], ignore_index=True)
+    moments = [dataclasses.replace(data, frame=data.at(data.as_ofs[:n])) for n in (0, 1, 4)]
+    sds = [fit_small_data(settings, own, None, known).final.level_sd for own in moments]
+    assert sds[0] > sds[1] > sds[2] > 0.1
+    rows, labels = shorter_outcomes(0.7)
+    long = of_a_long_horizon(settings)
+    plain = fit_small_data(long, labelled("churn", 0), None, rows).final
+    newest = rows[rows["as_of"] == rows["as_of"].max()].reset_index(drop=True)
+    assert with_shorter_level(plain, long, rows, labels, newest).level_sd >= plain.level_sd == sds[0]
+    own = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
+    fees = contracts(60, "churn")
+    assert fit_small_data(own, fees, None, fees.frame.assign(contracts_active=1.0)).final.level_sd > 0.1
+
+
+def test_without_a_past_moment_the_interval_of_values_is_widest(settings: Settings) -> None:
+    asked, data = customers_at(150, 9, "2024-10-01"), labelled("clv", 1, n=150)
+    known = pd.concat([data.frame[asked.columns], asked], ignore_index=True)
+    prior = fit_small_data(settings, dataclasses.replace(data, frame=data.frame.head(0)), None, known).final
+    expected = prior.predict(prior.encode(data.frame))
+    widths = {}
+    for name, count in (("nothing", 0), ("a moment", len(data.frame))):
+        own = dataclasses.replace(data, frame=data.frame.assign(label=expected).head(count))
+        model = fit_small_data(settings, own, None, known).final
+        low, high = model.bounds(model.predict(model.encode(asked)), model.encode(asked))
+        widths[name] = ((high - low) / model.predict(model.encode(asked))).mean()
+    assert widths["nothing"] > widths["a moment"]
+
+
 def test_a_level_that_was_learned_from_outcomes_counts_them_as_seen(settings: Settings) -> None:
     data = labelled("churn", 4, n=150)
     model = fit_small_data(settings, data, None, customers_at(150, 9, "2024-04-02")).final

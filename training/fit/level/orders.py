@@ -17,11 +17,12 @@ import pandas as pd
 from scipy.special import expit
 
 from configs.settings import Settings
-from features.labels.horizons import neighbour_pairs
-from features.labels.inactivity import CONTACTED
+from features.labels.horizons import season_pairs
 from features.schema import SEASON_STEPS
 from training.data.dataset import Dataset, Encoder
 from training.data.early_seasons import with_early_seasons
+from training.data.split import matured
+from training.data.treatment import without_contacted
 from training.fit import assembly
 from training.fit.boosters import SEASON_OF, STEP_PARAMS, season_strengths
 from training.fit.horizons import at_risk
@@ -58,7 +59,13 @@ class PriorLevel:
         return {name: share for name, share in self.season.items() if name not in STEP_PARAMS}
 
 
-def prior_level(settings: Settings, data: Dataset, rows: pd.DataFrame, feature_rows: pd.DataFrame) -> PriorLevel:
+def prior_level(
+    settings: Settings,
+    data: Dataset,
+    rows: pd.DataFrame,
+    feature_rows: pd.DataFrame,
+    until: pd.Timestamp | None = None,
+) -> PriorLevel:
     """Learn the level at past moments, each forecast by the model of orders of its time.
 
     Parameters
@@ -71,6 +78,8 @@ def prior_level(settings: Settings, data: Dataset, rows: pd.DataFrame, feature_r
         Those of them that may be learned from.
     feature_rows
         Feature rows of all customers at all as-of dates up to the model's own.
+    until
+        No outcome past this moment may be seen, of no horizon; None: all that is labelled.
     """
     index = index_of(feature_rows, data)
     columns = [SEASON_OF["churn" if data.task == "churn" else "value"][str(name)] for name in index]
@@ -83,7 +92,9 @@ def prior_level(settings: Settings, data: Dataset, rows: pd.DataFrame, feature_r
 
     @cache
     def error_at(moment: pd.Timestamp) -> Shift | None:
-        prior, labelled = model_at(moment), _kept(rows[rows["as_of"] == moment], data, settings)
+        prior, labelled = model_at(moment), rows[rows["as_of"] == moment]
+        if data.task == "churn":
+            labelled = without_contacted(labelled, settings.churn.horizon_days, settings)
         matrix = encoder(labelled)
         if prior is None:
             return None
@@ -94,7 +105,7 @@ def prior_level(settings: Settings, data: Dataset, rows: pd.DataFrame, feature_r
     moments = sorted(rows["as_of"].unique())
     season = _counting(index, moments, error_at)
     if season:
-        season |= _of_steps(settings, data, rows, encoder, model_at)
+        season |= _of_steps(settings, data, rows, encoder, model_at, until)
     seasons = with_early_seasons(feature_rows[feature_rows["as_of"].isin(moments)])
     strengths = season_strengths(data.task, season, encoder)
     main = {place: s for place, s in strengths.items() if encoder.features[place] in columns}
@@ -107,14 +118,8 @@ def prior_level(settings: Settings, data: Dataset, rows: pd.DataFrame, feature_r
         return shift[0] - sum(s * float(at[encoder.features[place]]) for place, s in main.items()), shift[1]
 
     shift, sd = level_shift(moments, settings.outcome_days(data.task), left_at)
-    return PriorLevel(encoder, shift, sd, season)
-
-
-def _kept(labelled: pd.DataFrame, data: Dataset, settings: Settings) -> pd.DataFrame:
-    """Without those of whom what came is not what is asked: contacted customers, where treatment leaves them out."""
-    if data.task == "churn" and settings.churn.treatment != "keep" and CONTACTED in labelled:
-        return labelled[labelled[CONTACTED] == 0]
-    return labelled
+    of_param = SEASON_OF["churn" if data.task == "churn" else "value"]
+    return PriorLevel(Encoder((*ORDERS, *(of_param[name] for name in season)), {}), shift, sd, season)
 
 
 def _counting(index: pd.DataFrame, moments: list[Any], error_at: ShiftAt) -> dict[str, float]:
@@ -134,26 +139,28 @@ def _of_steps(
     rows: pd.DataFrame,
     encoder: Encoder,
     model_at: Callable[[pd.Timestamp], Expectation | None],
+    until: pd.Timestamp | None,
 ) -> dict[str, float]:
     """The same of the steps to the other horizons of churn, see `training.model.survival`."""
     if data.task != "churn":
         return {}
     out: dict[str, float] = {}
-    pairs = neighbour_pairs(settings.churn.horizon_days, settings.churn.all_horizons)
+    pairs = season_pairs(settings.churn.horizon_days, settings.churn.all_horizons)
     for (param, column), (days, near) in zip(STEP_PARAMS.items(), pairs, strict=False):
         if column not in encoder.features:
             continue
 
         def error_at(moment: pd.Timestamp, days: int = days, near: int = near) -> Shift | None:
-            prior, risky = (
-                model_at(moment),
-                at_risk(_kept(rows[rows["as_of"] == moment], data, settings), days, near, settings),
-            )
+            prior, risky = model_at(moment), at_risk(rows[rows["as_of"] == moment], days, near, settings)
+            risky = without_contacted(risky, max(days, near), settings)
             if prior is None or len(risky) < 2:
                 return None
             matrix = encoder(risky)
             return log_odds_shift(expit(prior.conditional_on(days, near)(matrix.x)), matrix.y)
 
         index = rows.groupby("as_of")[[column]].first().set_axis([param], axis=1)
-        out |= _counting(index[index.any(axis=1)], sorted(index.index), error_at)
+        moments = list(index.index)
+        if until is not None:
+            moments = list(matured(moments, max(days, near) + settings.grace_days("churn"), by=until))
+        out |= _counting(index[index.any(axis=1)], sorted(moments), error_at)
     return out

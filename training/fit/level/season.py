@@ -50,14 +50,28 @@ def season_params(data: Dataset, as_ofs: Iterable[Any], settings: Settings) -> d
     index = index_of(data.at(as_ofs), data) if data.by == "as_of" else pd.DataFrame()
     if index.empty:
         return {}
+    rows = data.training_rows(as_ofs)
+    index = index[index.index.isin(rows["as_of"])]
     wait = settings.outcome_days(data.task)
     known = {v: matured(list(index.index), wait, by=v) for v in index.index[index.any(axis=1)]}
-    asked = [v for v, dates in known.items() if len(index.loc[list(dates)].drop_duplicates()) >= LEAST_DATES]
+    asked = [
+        v
+        for v, dates in known.items()
+        if len(index.loc[list(dates)].drop_duplicates()) >= LEAST_DATES and _tells(rows, dates, v, data.task)
+    ]
     moments = spread(asked)
     errors = [_errors(data, known[v], v, [*map(str, index)], settings.tuning.seed) for v in moments]
     table = np.array(errors).reshape(len(moments), 1 + index.shape[1])
     strengths = shares(table[:, 0], table[:, :1] - table[:, 1:])
     return {str(name): float(share) for name, share in zip(index, strengths, strict=True) if share}
+
+
+def _tells(rows: pd.DataFrame, train: Iterable[Any], valid: Any, task: str) -> bool:
+    """Whether the error at a moment can be told: both outcomes were known before it, or some value, and came at it."""
+    before = rows.loc[rows["as_of"].isin(list(train)), "label"]
+    if task == "churn":
+        return before.nunique() > 1
+    return bool((before > 0).any() and (rows.loc[rows["as_of"] == valid, "label"] > 0).any())
 
 
 def index_of(rows: pd.DataFrame, data: Dataset) -> pd.DataFrame:
@@ -140,5 +154,4 @@ def _errors(data: Dataset, train: Iterable[Any], valid: Any, names: Sequence[str
 def _level_error(task: str, forecast: np.ndarray, y: np.ndarray) -> float:
     if task == "churn":
         return float(logit(np.mean(forecast)) - logit(smoothed_share(y)))
-    total = float(np.maximum(y, 0.0).sum())
-    return float(np.log(forecast.sum() / total)) if total > 0 else 0.0
+    return float(np.log(forecast.sum() / np.maximum(y, 0.0).sum()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +91,51 @@ def test_without_a_season_the_columns_are_those_of_the_orders_alone(settings: Se
     data, everything = made("clv", 1.0)
     level = prior_level(settings, data, data.frame, everything.assign(**{SEASON_VALUE: 0.0}))
     assert (level.encoder.features, dict(level.season)) == (ORDERS, {})
+
+
+@pytest.mark.parametrize("task", ["clv", "churn"])
+def test_where_none_of_the_season_counts_its_columns_are_not_asked_for(task: str, settings: Settings) -> None:
+    data, everything = made(task, -1.0)
+    level = prior_level(settings, data, data.frame, everything)
+    assert (level.encoder.features, dict(level.season)) == (ORDERS, {})
+
+
+def test_no_outcome_of_a_longer_horizon_teaches_before_it_has_passed(settings: Settings) -> None:
+    data, everything = made("churn", 1.0)
+    late = data.frame["as_of"] == MONTHS[-2]
+    silent = np.where(late, data.frame["label"], data.frame[churned_column(60)])
+    later = data.frame.assign(**{churned_column(60): silent})
+    changed = dataclasses.replace(data, frame=later)
+    levels = [prior_level(settings, d, d.frame, everything, MONTHS[-1]).season for d in (data, changed)]
+    assert levels[0] == levels[1] and "season_second" in levels[0]
+    assert prior_level(settings, changed, later, everything).season != levels[0]  # all that is labelled
+    models = [small_data_model_at(settings, d, everything) for d in (data, changed)]
+    assert models[0].steps == models[1].steps
+
+
+def test_who_was_contacted_until_a_longer_horizon_does_not_teach_its_step_under_drop(settings: Settings) -> None:
+    data, everything = made("churn", 1.0)
+    churn = settings.churn.model_copy(update={"treatment": "drop"})
+    own = settings.model_copy(update={"churn": churn})
+    late = np.arange(len(data.frame)) % 2 == 0
+    came_back = np.where(late, 0.0, data.frame[churned_column(60)])
+    frame = data.frame.assign(contacted=0.0, contacted_60=late.astype(float), **{churned_column(60): came_back})
+    spared = frame.assign(label=frame["label"], **{churned_column(60): frame[churned_column(60)].where(~late)})
+    steps = [
+        prior_level(own, dataclasses.replace(data, frame=f), f, everything).season["season_second"]
+        for f in (frame, spared)
+    ]
+    assert steps[0] == steps[1]
+
+
+def test_longer_horizons_have_a_season_of_their_own_before_shorter_ones(settings: Settings) -> None:
+    churn = settings.churn.model_copy(update={"horizons_days": (7, 14, 30, 60, 90)})
+    own = settings.model_copy(update={"churn": churn})
+    data, everything = made("churn", 1.0)
+    model = small_data_model_at(own, data, everything)
+    asked = everything[everything["as_of"] == MONTHS[-1]]
+    low, high = (model.encode(asked.assign(**{SEASON_STEPS[0]: index})) for index in (-0.5, 0.5))
+    at = [model.by_horizon(model.survival(x, model.predict(x))) for x in (low, high)]
+    assert (at[1][60] > at[0][60]).all()
+    np.testing.assert_array_equal(at[0][14], at[1][14])
+    assert model.info["horizons_without_season"] == [7, 14]

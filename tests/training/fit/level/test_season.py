@@ -11,7 +11,7 @@ import pytest
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import SEASON_LONGER, Feature, FeatureSchema
-from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
+from training.data.dataset import WEIGHT, Dataset, Encoder, Matrix, learn_encoder
 from training.data.split import Fold
 from training.fit.assembly import fold_data, learn
 from training.fit.boosters import CHURN, FORMS, TWEEDIE, Fitted, Form, fit
@@ -56,6 +56,23 @@ def test_as_much_of_the_season_counts_as_past_moments_tell(task: str, settings: 
     assert 0.75 < strength[0] <= 1.0
     assert 0.2 < strength[1] < 0.65
     assert strength[2] == 0.0
+
+
+def test_a_moment_that_can_tell_nothing_is_left_out(settings: Settings) -> None:
+    own = data("churn")
+    contacted = own.frame["as_of"] == own.as_ofs[-1]
+    weighed = dataclasses.replace(own, frame=own.frame.assign(**{WEIGHT: np.where(contacted, 0.0, 1.0)}))
+    assert season_params(weighed, own.as_ofs, settings) == season_params(own, own.as_ofs[:-1], settings) != {}
+    one_outcome = own.frame.assign(label=own.frame["label"].where(own.frame["as_of"] > own.as_ofs[10], 0.0))
+    found = season_params(dataclasses.replace(own, frame=one_outcome), own.as_ofs, settings)
+    assert np.isfinite([*found.values()]).all()
+
+
+def test_a_moment_that_brought_nothing_is_no_perfect_forecast(settings: Settings) -> None:
+    own = data("clv")
+    quiet = own.frame["as_of"] == own.as_ofs[-1]
+    nothing = dataclasses.replace(own, frame=own.frame.assign(label=own.frame["label"].where(~quiet, 0.0)))
+    assert season_params(nothing, own.as_ofs, settings) == season_params(own, own.as_ofs[:-1], settings)
 
 
 def test_where_no_column_tells_a_season_none_counts(settings: Settings) -> None:
