@@ -168,7 +168,7 @@ def with_shorter_level(
         HorizonModel(d, Score(f"until_{d}_days", None, level, replace(prior, horizon_days=d)), True) for d in others
     )
     through = pd.Timestamp(bundle.trained_through)
-    facts = {"learned_horizon_days": days, "learned_moments": len(moments)}
+    facts: dict[str, Any] = {"learned_horizon_days": days, "learned_moments": len(moments)}
     facts |= {"outcome_days": _days_past(through, rows, days), "level_sd": max(sd, bundle.level_sd)}
     leveled = replace(
         bundle, scores=(replace(bundle.scores[0], affine=level),), steps=steps, info={**bundle.info, **facts}
