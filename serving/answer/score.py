@@ -36,6 +36,8 @@ RESTS_ON = {
 NO_BETTER = "A prior or a regression: trees that competed with it on this company's outcomes forecast no better"
 OF_SEASON = "; the season of earlier years counts"
 NO_SEASON = "; no whole year of outcomes was learned from, so no season is known"
+NOT_HELPFUL = "; the season of earlier years brings forecasts of past moments no nearer, and does not count"
+NO_REPEATED = "; no season is known: that takes two years of orders, in which one repeats"
 NO_DROPOUT = "; the orders do not tell whether customers leave for good, or only order less"
 EVENTS = {"inactivity": "next_order", "contract": "contract_end", "label": None}
 
@@ -183,15 +185,24 @@ OF_SHORTER = "; no outcome of {} days is known yet: the level is that of {} days
 
 def basis_of(bundle: Bundle) -> dict[str, Any]:
     """What the predictions of a model rest on, as answers say it."""
-    season = OF_SEASON if bundle.info.get("season") else "" if bundle.full_season else NO_SEASON
     leaving = "" if bundle.info.get("dropout_identifiable", True) else NO_DROPOUT
     why = f"; {bundle.info['why']}" if bundle.info.get("why") else ""
     rests_on = NO_BETTER if bundle.basis == "prior" and bundle.chosen_on_folds else RESTS_ON[bundle.basis]
     judged = f"; {bundle.info['judged_by']}" if bundle.info.get("judged_by") else ""
     if shorter := bundle.info.get("learned_horizon_days"):
         judged += OF_SHORTER.format(bundle.horizon_days, shorter, bundle.info["learned_moments"])
-    text = f"{rests_on}{why}{judged}{season}{leaving}".rstrip(".") + "."
+    text = f"{rests_on}{why}{judged}{_season_of(bundle)}{leaving}".rstrip(".") + "."
     return {"kind": bundle.basis, "full_season": bundle.full_season, "text": text}
+
+
+def _season_of(bundle: Bundle) -> str:
+    """What is known of the season; a model of orders needs no year of outcomes for it."""
+    counts = bundle.info.get("season")
+    if counts or bundle.full_season:
+        return OF_SEASON if counts else ""
+    if counts is False:
+        return NOT_HELPFUL
+    return NO_REPEATED if str(bundle.info.get("form", "")).endswith("_orders") else NO_SEASON
 
 
 def _churn(

@@ -254,6 +254,8 @@ def _bundle(
         facts["level_sd"] = level.shift_sd
     if level.season and data.task == "churn" and (without := horizons_without_season(settings)):
         facts["horizons_without_season"] = without
+    if level.season_known and not level.main_season:
+        facts["season"] = False  # known, and not helpful
     prior = _model_of_orders(fitted)
     if prior is not None:
         purchases = prior.model.purchases

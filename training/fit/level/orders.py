@@ -3,6 +3,10 @@
 A model of orders knows no calendar: of who buys at Christmas it expects the same in every month. At each past moment
 the model of that moment shows how far its level was off. As much of the season counts as explains these errors
 (`training.fit.level.season.shares`); what is left and common to them is the shift (`training.priors.level`).
+
+A season is known after two years, and its first outcomes later still. Until three moments have both, earlier ones tell
+too, with the season of the same time of later years. That was learned from them among others, so that it fits them
+better than it forecasts: no more than all of it counts, which is as far as the index itself is believed.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from training.data.treatment import without_contacted
 from training.fit import assembly
 from training.fit.boosters import SEASON_OF, STEP_PARAMS, season_strengths
 from training.fit.horizons import at_risk
-from training.fit.level.season import index_of, shares, spread
+from training.fit.level.season import LEAST_DATES, index_of, shares, spread
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation
 from training.priors.level import Shift, level_shift, log_odds_shift, log_ratio
@@ -46,12 +50,15 @@ class PriorLevel:
         What is added to the raw score, and how far the next moment may differ from it.
     season
         Parameters that say how much of the season counts, see `training.fit.boosters.SEASON_OF`.
+    season_known
+        Whether earlier years showed any at the main horizon, whether it counts or not.
     """
 
     encoder: Encoder
     shift: float = 0.0
     shift_sd: float = 0.0
     season: Mapping[str, float] = field(default_factory=dict)
+    season_known: bool = False
 
     @property
     def main_season(self) -> dict[str, float]:
@@ -103,10 +110,11 @@ def prior_level(
         return log_ratio(np.exp(prior(matrix.x)), matrix.y)
 
     moments = sorted(rows["as_of"].unique())
-    season = _counting(index, moments, error_at)
+    names = [*columns, *steps]
+    seasons = with_early_seasons(feature_rows[["as_of", *names]].drop_duplicates("as_of")).set_index("as_of")
+    season = _counting(index, seasons[columns].set_axis([*map(str, index)], axis=1), moments, error_at)
     if season:
-        season |= _of_steps(settings, data, rows, encoder, model_at, until)
-    seasons = with_early_seasons(feature_rows[feature_rows["as_of"].isin(moments)])
+        season |= _of_steps(settings, data, (rows, seasons), encoder, model_at, until)
     strengths = season_strengths(data.task, season, encoder)
     main = {place: s for place, s in strengths.items() if encoder.features[place] in columns}
 
@@ -114,29 +122,37 @@ def prior_level(
         shift = error_at(moment)
         if shift is None or not main:
             return shift
-        at = seasons[seasons["as_of"] == moment].iloc[0]
+        at = seasons.loc[moment]
         return shift[0] - sum(s * float(at[encoder.features[place]]) for place, s in main.items()), shift[1]
 
     shift, sd = level_shift(moments, settings.outcome_days(data.task), left_at)
     of_param = SEASON_OF["churn" if data.task == "churn" else "value"]
-    return PriorLevel(Encoder((*ORDERS, *(of_param[name] for name in season)), {}), shift, sd, season)
+    return PriorLevel(Encoder((*ORDERS, *(of_param[name] for name in season)), {}), shift, sd, season, not index.empty)
 
 
-def _counting(index: pd.DataFrame, moments: list[Any], error_at: ShiftAt) -> dict[str, float]:
-    """How much of each column of the season counts, by parameter; those alone that do."""
+def _counting(index: pd.DataFrame, early: pd.DataFrame, moments: list[Any], error_at: ShiftAt) -> dict[str, float]:
+    """How much of each column of the season counts, by parameter; those alone that do.
+
+    `early` is the index with moments before it was known, see the module; they tell where few others can.
+    """
     if index.empty:
         return {}
     known = [moment for moment in moments if moment in index.index and index.loc[moment].any()]
+    few = len(known) < LEAST_DATES
+    if few:
+        index, known = early, [moment for moment in moments if early.loc[moment].any()]
     errors = {moment: error_at(moment) for moment in spread(known)}
     there = {moment: shift[0] for moment, shift in errors.items() if shift is not None}
     found = shares(-np.array([*there.values()]), -index.loc[[*there]].to_numpy(np.float64))
+    if few:
+        found = (found / max(found.sum(), 1.0)).round(2)
     return {str(name): float(share) for name, share in zip(index, found, strict=True) if share}
 
 
 def _of_steps(
     settings: Settings,
     data: Dataset,
-    rows: pd.DataFrame,
+    known: tuple[pd.DataFrame, pd.DataFrame],
     encoder: Encoder,
     model_at: Callable[[pd.Timestamp], Expectation | None],
     until: pd.Timestamp | None,
@@ -144,6 +160,7 @@ def _of_steps(
     """The same of the steps to the other horizons of churn, see `training.model.survival`."""
     if data.task != "churn":
         return {}
+    rows, seasons = known
     out: dict[str, float] = {}
     pairs = season_pairs(settings.churn.horizon_days, settings.churn.all_horizons)
     for (param, column), (days, near) in zip(STEP_PARAMS.items(), pairs, strict=False):
@@ -162,5 +179,6 @@ def _of_steps(
         moments = list(index.index)
         if until is not None:
             moments = list(matured(moments, max(days, near) + settings.grace_days("churn"), by=until))
-        out |= _counting(index[index.any(axis=1)], sorted(moments), error_at)
+        early = seasons[[column]].set_axis([param], axis=1)
+        out |= _counting(index[index.any(axis=1)], early, sorted(moments), error_at)
     return out

@@ -4,7 +4,8 @@ The index says how the days ahead differ from those before (`features.seasons`),
 before, and beside a whole year. Customers' columns look back further or less far, and tell some of it themselves, so
 that a model needs only a part of each. Plain trees forecast up to eight past moments without the index and with all of
 each column, from what was known then; between their errors of the level lie the shares that bring them nearest to 0,
-by least squares, held to a half in total as far as few moments tell.
+by least squares, held to a half in total as far as few moments tell. That no share helps is what more moments tell than
+there are shares; from fewer, whose errors a level explains as well, the season counts as far as its index is believed.
 """
 
 from __future__ import annotations
@@ -108,6 +109,8 @@ def shares(errors: np.ndarray, gains: np.ndarray) -> np.ndarray:
     [0.0]
     >>> shares(np.empty(0), np.empty((0, 2))).tolist()
     [0.25, 0.25]
+    >>> shares(np.array([0.5]), np.array([[0.6, 0.4]])).tolist()  # one moment does not tell a season from a level
+    [0.31, 0.29]
     """
     n, k = gains.shape
     usual = np.full(k, USUAL / k)
@@ -122,6 +125,8 @@ def shares(errors: np.ndarray, gains: np.ndarray) -> np.ndarray:
         found = lsq_linear(np.vstack([level / sd, prior]), np.concatenate([errors / sd, aim]), bounds).x
         return found[1:], errors - level @ found
 
+    if n <= k:
+        return solved(SD_LEVEL)[0].round(2)
     _, left = solved(LEAST_SD)
     strengths, left = solved(max(float(np.sqrt(left @ left / max(n - k, 1))), LEAST_SD))
     common = errors.sum() / (n + float(np.var(errors)) / SD_LEVEL**2)

@@ -12,6 +12,7 @@ import pytest
 from configs.settings import Settings
 from features.labels.inactivity import churned_column
 from features.schema import SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, Feature, FeatureSchema
+from serving.answer.score import basis_of
 from training.data.dataset import Dataset
 from training.fit.level.orders import prior_level
 from training.fit.small_data import small_data_model_at
@@ -139,3 +140,32 @@ def test_longer_horizons_have_a_season_of_their_own_before_shorter_ones(settings
     assert (at[1][60] > at[0][60]).all()
     np.testing.assert_array_equal(at[0][14], at[1][14])
     assert model.info["horizons_without_season"] == [7, 14]
+
+
+@pytest.mark.parametrize("task", ["clv", "churn"])
+def test_a_season_with_outcomes_at_few_moments_counts_as_far_as_earlier_years_showed_it(
+    task: str, settings: Settings
+) -> None:
+    found = {}
+    for real in (1.0, 0.0):
+        data, everything = made(task, real)
+        names = [name for name in (SEASON_VALUE, SEASON_SILENCE, *SEASON_STEPS) if name in everything]
+        unknown = everything["as_of"] < MONTHS[-3]
+        late = everything.assign(**{name: everything[name].where(~unknown, 0.0) for name in names})
+        seen = dataclasses.replace(data, frame=late[late["as_of"] < MONTHS[-1]].reset_index(drop=True))
+        level = prior_level(settings, seen, seen.frame, late)
+        found[real] = level.season.get("season", 0.0)
+        assert level.season_known
+    assert 0.4 < found[1.0] <= 1.0
+    assert found[0.0] < 0.3
+
+
+def test_a_season_that_is_known_and_does_not_help_is_named_as_that(settings: Settings) -> None:
+    texts = {}
+    for real in (1.0, -1.0):
+        data, everything = made("clv", real)
+        texts[real] = basis_of(small_data_model_at(settings, data, everything))["text"]
+    nothing = small_data_model_at(settings, data, everything.assign(**{SEASON_VALUE: 0.0}))
+    assert "season of earlier years counts" in texts[1.0]
+    assert "does not count" in texts[-1.0]
+    assert "no season is known: that takes two years of orders" in basis_of(nothing)["text"]
