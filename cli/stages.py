@@ -99,12 +99,14 @@ def train(s: Session, task: Task) -> dict[str, Any]:
             "version": trained.version.label,
             "run_id": trained.version.run_id,
             "basis": trained.basis,
+            "horizons_left_out": trained.horizons_left_out,
             **trained.decision.to_dict(),
             **(trained.examination.to_dict() if trained.examination else {}),
             "stand_in": trained.stand_in
             and {
                 "version": trained.stand_in.version.label,
                 "basis": trained.stand_in.basis,
+                "horizons_left_out": trained.stand_in.horizons_left_out,
                 **trained.stand_in.decision.to_dict(),
             },
         }

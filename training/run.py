@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
@@ -44,6 +44,8 @@ class Trained:
         Of the gates.
     basis
         What its forecasts rest on.
+    horizons_left_out
+        Days of which the model tells nothing, and why.
     stand_in
         The prior that answers in its place, where it was refused and no model that learned serves.
     """
@@ -53,6 +55,7 @@ class Trained:
     decision: gates.Decision
     basis: Basis
     stand_in: Trained | None = None
+    horizons_left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def train(
@@ -150,7 +153,8 @@ def _judge_and_record(
             decision = replace(decision, reasons=(*decision.reasons, f"no prior could stand beside it: {error}"))
     version = record.record(settings, workspace, data, models, examination, decision, started_at)
     model_registry.apply_decision(workspace, version, decision, by)
-    return Trained(version, examination, decision, models.final.basis)
+    left_out = models.final.info.get("horizons_left_out", {})
+    return Trained(version, examination, decision, models.final.basis, None, left_out)
 
 
 def _may_stand_in(settings: Settings, workspace: Workspace, task: Task, refused: FittedModels) -> bool:
@@ -209,6 +213,7 @@ def examine_champion(settings: Settings, workspace: Workspace, task: Task) -> di
         raise RegistryError(f"{task}: there is no champion to examine; run `staycast train`, or see `staycast models`")
     serving, judged = model_registry.bundles(workspace, task, version.version)
     result: dict[str, Any] = {"version": f"{task}/{version.version}", "basis": serving.basis}
+    result["horizons_left_out"] = serving.info.get("horizons_left_out", {})
     if serving.basis == "prior" and plan_if_any(labelled(settings, workspace, task), settings) is None:
         return result
     held_out, seen = holdout(settings, workspace, task)

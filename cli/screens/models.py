@@ -94,6 +94,7 @@ def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
     campaign = result.get("campaign")
     table = () if campaign is None else (_campaign(campaign),)
     basis = (Text(f"  basis: {result['basis']}"),) if result.get("basis", "model") != "model" else ()
+    basis += _left_out(result)
     if "model" not in result:
         return (
             Text(f"{TASK_TITLES[task]}: {result['version']}, {result.get('unjudged', UNJUDGED)}"),
@@ -103,6 +104,12 @@ def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
     returns = () if not result.get("reactivation") else (_returns(result["reactivation"]),)
     longer = () if not result.get("longer") else (_longer(result["longer"]),)
     return (_metrics(task, result), *returns, *longer, *basis, *table, _verdict(result))
+
+
+def _left_out(result: Mapping[str, Any]) -> tuple[Text, ...]:
+    """The horizons of churn of which a model tells nothing, and why."""
+    horizons = result.get("horizons_left_out", {}).items()
+    return tuple(Text(f"  nothing is told within {days} days: {why}") for days, why in horizons)
 
 
 def _returns(horizons: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -182,6 +189,8 @@ def _verdict(result: Mapping[str, Any]) -> Text:
     if stand_in := result.get("stand_in"):
         serves = "answers in its place, as no model that learned serves" if stand_in["promote"] else "was refused, too"
         lines.append(f"  {stand_in['version']}, a prior alone, {serves}: {'; '.join(stand_in['reasons'])}\n", "yellow")
+        for left_out in _left_out(stand_in):
+            lines.append(left_out).append("\n")
     return lines
 
 

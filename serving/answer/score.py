@@ -181,6 +181,7 @@ def _answer(
 
 
 OF_SHORTER = "; no outcome of {} days is known yet: the level is that of {} days, learned at {} moments, told beside"
+LEFT_OUT = "; nothing is told within {} days: {}"
 
 
 def basis_of(bundle: Bundle) -> dict[str, Any]:
@@ -188,10 +189,11 @@ def basis_of(bundle: Bundle) -> dict[str, Any]:
     leaving = "" if bundle.info.get("dropout_identifiable", True) else NO_DROPOUT
     why = f"; {bundle.info['why']}" if bundle.info.get("why") else ""
     rests_on = NO_BETTER if bundle.basis == "prior" and bundle.chosen_on_folds else RESTS_ON[bundle.basis]
+    left_out = "".join(LEFT_OUT.format(*each) for each in bundle.info.get("horizons_left_out", {}).items())
     judged = f"; {bundle.info['judged_by']}" if bundle.info.get("judged_by") else ""
     if shorter := bundle.info.get("learned_horizon_days"):
         judged += OF_SHORTER.format(bundle.horizon_days, shorter, bundle.info["learned_moments"])
-    text = f"{rests_on}{why}{judged}{_season_of(bundle)}{leaving}".rstrip(".") + "."
+    text = f"{rests_on}{why}{judged}{_season_of(bundle)}{leaving}{left_out}".rstrip(".") + "."
     return {"kind": bundle.basis, "full_season": bundle.full_season, "text": text}
 
 

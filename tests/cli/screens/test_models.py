@@ -59,6 +59,14 @@ def test_value_within_longer_horizons_stands_beside_what_came(printed: Printed) 
     assert "longer" not in printed(training_screen({"clv": value | {"longer": {}}}))
 
 
+def test_horizons_of_which_nothing_is_told_are_named_with_the_reason(printed: Printed) -> None:
+    left_out = {"horizons_left_out": {"350": "12 customers without the event and 3 with it, 50 needed"}}
+    for judged in ({"model": {}, "baseline": {}}, {}):
+        text = printed(training_screen({"churn": EXAMINED | {"version": "churn/3"} | judged | left_out}))
+        assert "nothing is told within 350 days: 12 customers without the event" in text
+    assert "nothing is told" not in printed(training_screen({"churn": EXAMINED | {"version": "churn/3"}}))
+
+
 PASSED = {"text": "AUC 0.86 is at least 0.6", "passed": True}
 FAILED = {"text": "log loss 0.4 is not below 0.3", "passed": False}
 DOUBT = {"text": "AUC 0.61, by chance perhaps", "passed": True, "verdict": "cannot tell"}

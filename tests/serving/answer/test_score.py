@@ -219,6 +219,8 @@ def test_an_answer_says_where_neither_a_season_nor_leaving_can_be_told(champions
     seasonal = basis_of(replace(bare, info={"season": True}))["text"]
     assert "the season of earlier years counts" in seasonal
     assert "no season is known" not in seasonal
+    short = basis_of(replace(bare, info={"horizons_left_out": {"350": "50 needed"}}))["text"]
+    assert "nothing is told within 350 days: 50 needed" in short
     sure = basis_of(replace(bare, basis="model", full_season=True, info={}))["text"]
     assert sure == "Trees, learned from this company's outcomes."
 
