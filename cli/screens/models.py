@@ -93,7 +93,7 @@ def _rolling(task: str, summary: Mapping[str, Any]) -> tuple[Any, ...]:
 def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
     campaign = result.get("campaign")
     table = () if campaign is None else (_campaign(campaign),)
-    basis = (Text(f"  basis: {result['basis']}"),) if result.get("basis", "model") != "model" else ()
+    basis: tuple[Text, ...] = (Text(f"  basis: {result['basis']}"),) if result.get("basis", "model") != "model" else ()
     basis += _left_out(result)
     if "model" not in result:
         return (

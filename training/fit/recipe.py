@@ -28,6 +28,7 @@ from training.data.task_rows import (
 from training.fingerprints import training_fingerprint
 from training.fit import assembly, search
 from training.fit.assembly import FittedModels
+from training.fit.level.own_levels import with_levels_of_horizons
 from training.fit.reactivation import with_reactivation
 from training.fit.small_data import fit_small_data, rows_asked_about, with_shorter_level
 from training.fit.value.longer import with_longer_values
@@ -106,7 +107,7 @@ def fit_prior_to_compare(settings: Settings, workspace: Workspace, data: Dataset
     if data.task == "churn" and data.frame.empty:
         labels, asked = labels_of(workspace), rows_asked_about(rows, "churn", settings)
         models = replace(models, final=with_shorter_level(models.final, settings, rows, labels, asked))
-    return models
+    return with_levels_of_horizons(models, settings, rows, labels_of(workspace))
 
 
 def prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[search.FoldData]]:

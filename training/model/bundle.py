@@ -15,7 +15,7 @@ from typing import Any, Literal
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from configs.errors import RegistryError
 from training.model.calibration import Affine
@@ -67,12 +67,14 @@ class Score:
 class HorizonModel:
     """The model of one further horizon: how likely nothing happens until then, given its neighbouring horizon.
 
-    `direct`: the chance itself, given nothing; a bundle's are all direct, or none.
+    `direct`: the chance itself, given nothing; a bundle's are all direct, or none. `level`: what is added to the
+    log-odds of the chance that follows, as outcomes of this horizon showed it.
     """
 
     days: int
     score: Score
     direct: bool = False
+    level: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,12 @@ class Bundle:
             chances = {s.days: expit(s.score(matrix)) for s in self.steps}
             return Survival(direct_curve(self.horizon_days, no_event, chances), prediction)
         conditional = {s.days: expit(s.score(matrix)) for s in self.steps}
-        return Survival(survival_curve(self.horizon_days, no_event, conditional), prediction)
+        curve = survival_curve(self.horizon_days, no_event, conditional)
+        levels = {s.days: s.level for s in self.steps}
+        if any(levels.values()):
+            chances = {d: expit(logit(curve[d]) + level) for d, level in levels.items()}
+            curve = direct_curve(self.horizon_days, no_event, chances)
+        return Survival(curve, prediction)
 
     def by_horizon(self, survival: Survival) -> Curve:
         """Probability of leaving by horizon: no order until then, or the end of the contract before.
@@ -293,7 +300,9 @@ class Bundle:
             "link": self.link,
             "scores": [_score_content(s) for s in self.scores],
             "event": self.event,
-            "steps": [{"days": s.days, "direct": s.direct, **_score_content(s.score)} for s in self.steps],
+            "steps": [
+                {"days": s.days, "direct": s.direct, "level": s.level, **_score_content(s.score)} for s in self.steps
+            ],
             "returns": [{"days": s.days, **_score_content(s.score)} for s in self.returns],
             "longer": self.longer.to_dict() if self.longer else None,
             "features": self.features,
@@ -344,7 +353,10 @@ def load(folder: Path) -> Bundle:
         basis=content["basis"],
         full_season=content["full_season"],
         event=content["event"],
-        steps=tuple(HorizonModel(s["days"], _load_score(folder, s), s.get("direct", False)) for s in content["steps"]),
+        steps=tuple(
+            HorizonModel(s["days"], _load_score(folder, s), s.get("direct", False), s.get("level", 0.0))
+            for s in content["steps"]
+        ),
         returns=tuple(HorizonModel(s["days"], _load_score(folder, s)) for s in content.get("returns", [])),
         longer=LongerValue.from_dict(content["longer"]) if content.get("longer") else None,
     )
