@@ -10,8 +10,10 @@ import pytest
 from scipy.special import expit, logit
 
 from configs.settings import Settings
+from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset
+from training.fit import recipe
 from training.fit.assembly import FittedModels
 from training.fit.level.own_levels import with_levels_of_horizons, with_own_levels
 from training.fit.search import SearchResult, no_search
@@ -89,3 +91,13 @@ def test_no_outcome_past_a_moment_counts_nor_does_a_model_of_values_change(setti
     models = FittedModels(None, SearchResult((), None, None, no_search()), None, plain)
     served = with_levels_of_horizons(models, own, rows, labels).final
     assert served.steps == with_own_levels(plain, own, rows, labels).steps != plain.steps
+
+
+def test_the_recipe_of_a_prior_levels_each_horizon(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, rows, labels, own = made(0.05, settings)
+    first = rows[rows["as_of"] == MONTHS[0]].reset_index(drop=True)
+    data = Dataset("churn", first.assign(label=np.arange(len(first)) % 2.0), _schema(), "made up")
+    for name, found in (("rows_of_stayers", rows), ("labels_of", labels), ("plan_if_any", None)):
+        monkeypatch.setattr(recipe, name, lambda *_, found=found: found)
+    model = recipe.fit_prior_to_compare(own, Workspace(Path("nowhere")), data).final
+    assert {step.days: step.level < 0 for step in model.steps} == {30: True, 90: True, 500: False}
