@@ -140,6 +140,7 @@ def test_the_judged_model_learns_nothing_from_the_hold_out_and_the_one_that_serv
     assert _same_but_for_reference(models.judged, load(catalog.files(lived, version) / "judged"))
     assert not _same_but_for_reference(models.final, load(catalog.files(lived, version) / "bundle"))
     assert not set(_trees(models.final)) & set(_trees(models.judged))
+    assert (task == "clv") == ("recent_level" in models.final.info)
     early, all_known = calibrated_on
     assert all_known == early + len(data.training_rows(plan.holdout))
 

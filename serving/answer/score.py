@@ -34,6 +34,7 @@ RESTS_ON = {
     "prior": "A prior alone, no trees; the uncertainty is larger",
 }
 NO_BETTER = "A prior or a regression: trees that competed with it on this company's outcomes forecast no better"
+RECENT = "; the newest months, as past ones showed, move its level by {:+.1%}"
 OF_SEASON = "; the season of earlier years counts"
 NO_SEASON = "; no whole year of outcomes was learned from, so no season is known"
 NOT_HELPFUL = "; the season of earlier years brings forecasts of past moments no nearer, and does not count"
@@ -193,7 +194,9 @@ def basis_of(bundle: Bundle) -> dict[str, Any]:
     judged = f"; {bundle.info['judged_by']}" if bundle.info.get("judged_by") else ""
     if shorter := bundle.info.get("learned_horizon_days"):
         judged += OF_SHORTER.format(bundle.horizon_days, shorter, bundle.info["learned_moments"])
-    text = f"{rests_on}{why}{judged}{_season_of(bundle)}{leaving}{left_out}".rstrip(".") + "."
+    factor = bundle.info.get("recent_level", {}).get("factor")
+    recent = RECENT.format(factor - 1) if factor else ""
+    text = f"{rests_on}{why}{judged}{recent}{_season_of(bundle)}{leaving}{left_out}".rstrip(".") + "."
     return {"kind": bundle.basis, "full_season": bundle.full_season, "text": text}
 
 

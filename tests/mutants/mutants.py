@@ -41,11 +41,21 @@ MUTANTS = [
         WIRING,
         ("assembly.learn(early, plan.train_for_holdout, result", "assembly.learn(whole, plan.final, result"),
         ("assembly.learn(whole, plan.final, result", "assembly.learn(early, plan.train_for_holdout, result"),
-        ("then, settings)\n    later = earlier +", "then, settings)\n    later ="),
+        ("then, settings, move)\n    later = earlier +", "then, settings, move)\n    later ="),
         (
             "    earlier = assembly.validation_scores(folds, result, seed)\n",
             "    earlier = assembly.score_rows(*assembly.learn(early, plan.train_for_holdout, result, settings), early.training_rows(plan.holdout))\n",
         ),
+    ),
+    *mutants_of(
+        "training/fit/value/recent.py",
+        "tests/training/fit/value/test_recent.py",
+        ("dates + horizon <= moment", "dates < moment"),
+        (
+            'now = history.rows["as_of"].max() if until is None else until',
+            'now = history.rows["as_of"].max()',
+        ),
+        ("days for days in clv.step_horizons if days <= passed", "days for days in clv.step_horizons"),
     ),
     *mutants_of(
         "training/run.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from training.fit.boosters import (
     fit_member,
     forms,
     joined,
+    lifted,
     linear_of,
     predict,
 )
@@ -45,6 +46,13 @@ MAX_REFERENCE_ROWS = 20_000
 YEAR_DAYS = 365
 KEYS = ["customer_id", "as_of"]
 TWINS_TOGETHER = ", twins together"
+Forecast = Callable[[pd.DataFrame], np.ndarray]
+Move = Callable[[Forecast], tuple[float, dict[str, Any]]]
+
+
+def no_move(forecast: Forecast) -> tuple[float, dict[str, Any]]:
+    """The level stays as it was learned, and nothing is told of it."""
+    return 0.0, {}
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,7 @@ def assemble(
     until: pd.Timestamp | None,
     population: pd.DataFrame,
     settings: Settings,
+    recent: Move = no_move,
 ) -> Bundle:
     """Make a whole model.
 
@@ -170,15 +179,23 @@ def assemble(
         Feature rows of the customers who are asked about: their predictions make the scale of percentiles and tiers.
     settings
         Of the business.
+    recent
+        Tells by how much the newest months raise the logarithm of a forecast, see `training.fit.value.recent`, and what
+        of it people are told; the interval moves with it.
     """
     affine = calibrate(fitted.form, later, score_rows(fitted, encoder, data.training_rows(trained)))
     expected = predict(fitted.form, later.raw, affine)
     level = {"level_sd": _level_sd(data, expected, later)} if data.task == "churn" else {}
     has_season = full_season(data, trained, settings)
-    parts = zip(fitted.form.parts, fitted.boosters, affine, fitted.priors, strict=True)
+    by, moved = recent(
+        lambda rows: predict(fitted.form, fitted.raw(encode(rows, encoder.features, encoder.categories)), affine)
+    )
+    maps = lifted(fitted.form, affine, by)
+    parts = zip(fitted.form.parts, fitted.boosters, maps, fitted.priors, strict=True)
     scores = tuple(Score(part.name, booster, map_, prior) for part, booster, map_, prior in parts)
     steps, left_out = fit_horizons(data, trained, until, encoder, fitted, settings)
     info = info_of(fitted, data, settings) | level
+    info |= {name: what for name, what in {"horizons_left_out": left_out, "recent_level": moved}.items() if what}
     if steps and info.get("season") and (without := horizons_without_season(settings)):
         info["horizons_without_season"] = without
     bundle = bundle_without_reference(
@@ -189,7 +206,7 @@ def assemble(
         scores=scores,
         trained_through=data.newest(trained)["as_of"].iloc[0].isoformat(),
         interval=None,
-        info=info | ({"horizons_left_out": left_out} if left_out else {}),
+        info=info,
         steps=steps,
         full_season=has_season,
     )
@@ -197,6 +214,8 @@ def assemble(
     if data.task == "churn":
         return bundle
     seen = outcomes(later, expected)
+    if by:  # as if their moments had been at that level, too
+        seen = replace(seen, expected=seen.expected * np.exp(by), actual=seen.actual * np.exp(by))
     return with_interval(bundle, seen, settings, allowance_of(data, seen, has_season, settings))
 
 

@@ -520,6 +520,11 @@ def _weighted(form: Form, affine: Sequence[Affine], shares: np.ndarray) -> tuple
     return tuple(out)
 
 
+def lifted(form: Form, affine: tuple[Affine, ...], by: float) -> tuple[Affine, ...]:
+    """The maps with the logarithm of every amount raised by as much, and so the forecast."""
+    return _weighted(form, affine, np.full(len(spans(form.link)), np.exp(by))) if by else affine
+
+
 def predict(form: Form, raw: np.ndarray, affine: tuple[Affine, ...]) -> np.ndarray:
     """The forecast from raw scores and their affine maps, shape (n,)."""
     return link(form.link, mapped(raw, affine))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -32,6 +33,7 @@ from training.fit.level.own_levels import with_levels_of_horizons
 from training.fit.reactivation import with_reactivation
 from training.fit.small_data import fit_small_data, rows_asked_about, with_shorter_level
 from training.fit.value.longer import with_longer_values
+from training.fit.value.recent import History, recent_level
 from training.model.bundle import Bundle, Task
 
 OnProgress = Callable[[str, int, int], None]
@@ -161,11 +163,14 @@ def _fit(
     on_progress("fit", 1, 3)
     fitted, encoder = assembly.learn(early, plan.train_for_holdout, result, settings)
     begins = min(plan.holdout) if whole.by == "as_of" else None
-    judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, then, settings)
+    history = History.of(workspace, whole, settings)
+    move = partial(recent_level, history, fitted, begins)
+    judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, then, settings, move)
     later = earlier + assembly.score_rows(fitted, encoder, whole.training_rows(plan.holdout))
     on_progress("fit", 2, 3)
     fitted, encoder = assembly.learn(whole, plan.final, result, settings)
-    final = assembly.assemble(fitted, encoder, later, whole, plan.final, None, scale_rows, settings)
+    move = partial(recent_level, history, fitted, None)
+    final = assembly.assemble(fitted, encoder, later, whole, plan.final, None, scale_rows, settings, move)
     on_progress("fit", 3, 3)
     return judged, final
 

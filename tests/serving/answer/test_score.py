@@ -221,6 +221,8 @@ def test_an_answer_says_where_neither_a_season_nor_leaving_can_be_told(champions
     assert "no season is known" not in seasonal
     short = basis_of(replace(bare, info={"horizons_left_out": {"350": "50 needed"}}))["text"]
     assert "nothing is told within 350 days: 50 needed" in short
+    moved = basis_of(replace(bare, info={"recent_level": {"share": 0.5, "factor": 1.08}}))["text"]
+    assert "the newest months" in moved and "by +8.0%" in moved
     sure = basis_of(replace(bare, basis="model", full_season=True, info={}))["text"]
     assert sure == "Trees, learned from this company's outcomes."
 

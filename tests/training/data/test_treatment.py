@@ -98,7 +98,7 @@ def test_under_weight_the_risk_without_a_contact_is_calibrated_and_under_keep_it
     without = (np.random.default_rng(3).random(len(later)) < later["truth"]).astype(float)
     result = {option: bundle.predict(bundle.encode(later)) for option, bundle in models.items()}
     error = {option: metrics.expected_calibration_error(without, p) for option, p in result.items()}
-    assert error["weight"] < 0.025 < 0.06 < error["keep"]
+    assert error["weight"] < 0.03 < 0.06 < error["keep"]
     assert result["weight"].mean() == pytest.approx(later["truth"].mean(), abs=0.015)
     assert result["keep"].mean() < later["truth"].mean() - 0.06
     assert np.mean((result["weight"] - later["truth"]) ** 2) < 0.5 * np.mean((result["keep"] - later["truth"]) ** 2)

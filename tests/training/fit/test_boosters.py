@@ -17,7 +17,7 @@ from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset, Matrix, learn_encoder, require_enough
 from training.data.split import plan_as_ofs
-from training.fit.assembly import assemble, fold_data, learn, validation_scores
+from training.fit.assembly import assemble, fold_data, learn, score_rows, validation_scores
 from training.fit.boosters import (
     CHURN,
     LOGNORMAL,
@@ -28,11 +28,13 @@ from training.fit.boosters import (
     ScoredRows,
     calibrate,
     fit,
+    lifted,
     predict,
 )
 from training.fit.search import FIRST_TRIAL, search
 from training.metrics import auc, expected_calibration_error, total_error
 from training.model import bundle as bundles
+from training.model.calibration import Affine
 
 SCHEMA = FeatureSchema(
     (
@@ -87,6 +89,31 @@ def trained(data: Dataset, tmp_path_factory: pytest.TempPathFactory, settings: S
     fitted, encoder = learn(data, parts.final, result, settings)
     later = validation_scores(folds, result, 0)
     return assemble(fitted, encoder, later, data, parts.final, None, data.at(parts.holdout), settings)
+
+
+@pytest.mark.parametrize("form", [TWEEDIE, TWO_PART, LOGNORMAL, ZILN], ids=lambda f: f.name)
+def test_a_level_that_is_lifted_multiplies_every_forecast(form) -> None:
+    raw, affine = np.random.default_rng(0).normal(size=(50, len(form.parts))), (Affine(0.8, 0.1),) * len(form.parts)
+    ratio = predict(form, raw, lifted(form, affine, 0.3)) / predict(form, raw, affine)
+    assert ratio == pytest.approx(np.exp(0.3))
+    assert lifted(form, affine, 0.0) == affine
+
+
+def test_the_model_that_is_assembled_is_lifted_and_its_interval_keeps_to_the_forecast(settings: Settings) -> None:
+    dates = [pd.Timestamp(f"2024-0{month}-01", tz="UTC") for month in (1, 2, 3)]
+    parts = [rows(300, i, "clv").assign(as_of=date, customer_id=np.arange(300)) for i, date in enumerate(dates)]
+    data = Dataset("clv", pd.concat(parts, ignore_index=True), SCHEMA, "made up")
+    early, asked = data.at(data.as_ofs[:2]), data.at(data.as_ofs[2:])
+    encoder = learn_encoder(early, SCHEMA)
+    fitted = fit(TWEEDIE, encoder(early), encoder, FIRST_TRIAL, seed=0, trees={"value": 20})
+    arguments = (fitted, encoder, score_rows(fitted, encoder, asked), data, data.as_ofs[:2], None, asked, settings)
+    plain, moved = assemble(*arguments), assemble(*arguments, lambda forecast: (0.5, {"share": 1.0}))
+    x = plain.encode(asked)
+    expected, higher = plain.predict(x), moved.predict(x)
+    assert higher == pytest.approx(np.exp(0.5) * expected)
+    widths = [np.median(b.bounds(value, x)[1] / value) for b, value in ((plain, expected), (moved, higher))]
+    assert widths[1] == pytest.approx(widths[0], rel=0.2)
+    assert moved.info["recent_level"] == {"share": 1.0} and "recent_level" not in plain.info
 
 
 @pytest.mark.parametrize("form", [CHURN, TWEEDIE, TWO_PART, LOGNORMAL, ZILN], ids=lambda f: f.name)

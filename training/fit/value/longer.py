@@ -30,6 +30,7 @@ from training.fit.assembly import FittedModels, with_facts
 from training.fit.small_data import LEVELS
 from training.fit.value.law import growth_at
 from training.fit.value.past import forecasts_at
+from training.fit.value.recent import past_moves
 from training.fit.value.season import in_season
 from training.model.bundle import Bundle, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
@@ -149,7 +150,8 @@ def _past(models: FittedModels, data: Dataset, rows: pd.DataFrame, labels: pd.Da
     for days, column in zip(ends[1:], columns[1:], strict=True):
         known = set(labels.loc[labels[column].notna(), "as_of"].unique()) & set(data.as_ofs)
         chosen |= set(apart(known, pd.Timedelta(days=days), MOST_MOMENTS))
-    forecasts = forecasts_at(sorted(chosen), models, data, rows, settings)
+    moved = past_moves(models.final.info.get("recent_level", {}), rows, labels, data, settings)
+    forecasts = forecasts_at(sorted(chosen), models, data, rows, settings, moved)
     forecasts = forecasts.merge(labels[["customer_id", "as_of", *columns]], on=["customer_id", "as_of"], validate="1:1")
     expected, increments = forecasts["expected"].to_numpy(np.float64), np.zeros((len(forecasts), len(ends) - 1))
     has_law = np.zeros(len(forecasts), dtype=bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,11 +15,14 @@ from training.data.preconditions import informative_folds
 from training.data.split import AsOfs, matured, rolling_origin
 from training.data.task_rows import search_folds
 from training.fit import assembly
-from training.fit.assembly import FittedModels
+from training.fit.assembly import FittedModels, Forecast
 from training.fit.boosters import Fitted, ScoredRows, balance, calibrate, predict
 from training.fit.search import SearchResult
 from training.fit.small_data import small_data_model_at
+from training.model.bundle import encode
 from training.model.calibration import Affine
+
+MoveAt = Callable[[pd.Timestamp, Forecast], float]
 
 
 def forecasts_at(
@@ -28,6 +31,7 @@ def forecasts_at(
     data: Dataset,
     rows: pd.DataFrame,
     settings: Settings,
+    move_at: MoveAt = lambda moment, forecast: 0.0,
 ) -> pd.DataFrame:
     """What the model's recipe would have forecast at past moments, from what was known at each.
 
@@ -40,6 +44,8 @@ def forecasts_at(
         What was fitted, to what.
     rows
         Feature rows of all customers at all as-of dates.
+    move_at
+        By how much the months before a moment raise the logarithm of its forecasts, see `training.fit.value.recent`.
 
     Returns
     -------
@@ -48,14 +54,18 @@ def forecasts_at(
     """
     by_prior = models.search.loss is None
     parts = [
-        _by_prior(moment, data, rows, settings) if by_prior else _by_search(moment, models.search, data, settings)
+        _by_prior(moment, data, rows, settings)
+        if by_prior
+        else _by_search(moment, models.search, data, settings, move_at)
         for moment in moments
     ]
     forecasts = [part for part in parts if part is not None]
     return pd.concat(forecasts, ignore_index=True) if forecasts else data.frame.head(0).assign(expected=np.zeros(0))
 
 
-def _by_search(moment: pd.Timestamp, result: SearchResult, data: Dataset, settings: Settings) -> pd.DataFrame | None:
+def _by_search(
+    moment: pd.Timestamp, result: SearchResult, data: Dataset, settings: Settings, move_at: MoveAt
+) -> pd.DataFrame | None:
     known = matured(data.as_ofs, settings.outcome_days(data.task), by=moment)
     if not known or (data.at(known)["label"] > 0).sum() < 2:
         return None
@@ -66,7 +76,11 @@ def _by_search(moment: pd.Timestamp, result: SearchResult, data: Dataset, settin
     except DataError:
         return None
     asked = data.at([moment])
-    return asked.assign(expected=predict(fitted.form, fitted.raw(encoder(asked).x), affine))
+
+    def forecast(rows: pd.DataFrame) -> np.ndarray:
+        return predict(fitted.form, fitted.raw(encode(rows, encoder.features, encoder.categories)), affine)
+
+    return asked.assign(expected=forecast(asked) * np.exp(move_at(moment, forecast)))
 
 
 def _calibrated(

@@ -16,11 +16,12 @@ from configs.settings import Settings, load
 from configs.workspace import Workspace
 from features.schema import SEASON_LONGER, Feature, FeatureSchema
 from training.data.dataset import Dataset
-from training.fit.assembly import FittedModels
+from training.fit.assembly import FittedModels, Forecast, with_facts
 from training.fit.small_data import fit_small_data
 from training.fit.value import longer
 from training.fit.value.law import NOTHING_GOES_ON
 from training.fit.value.longer import LONGER_NOT_BUILT, longer_metrics, with_longer_values
+from training.fit.value.past import forecasts_at
 from training.model import bundle as bundles
 from training.model.conformal import Outcomes, fit_intervals
 from training.model.intervals import Interval
@@ -122,6 +123,30 @@ def test_values_of_the_newest_customers_come_true_a_year_later(told: bundles.Bun
         came = asked[f"clv_{days}"].to_numpy()
         assert amounts.expected.sum() == pytest.approx(came.sum(), rel=0.25)
         assert 0.82 < ((amounts.low <= came) & (came <= amounts.high)).mean() < 0.98
+
+
+def test_steps_are_learned_from_past_forecasts_at_the_level_that_serves(
+    history: tuple[pd.DataFrame, pd.DataFrame, Dataset],
+    prior: FittedModels,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, labels, data = history
+    facts, seen = {"share": 0.5, "factor": 1.2}, []
+
+    def move(moment: pd.Timestamp, forecast: Forecast) -> float:
+        return 0.0
+
+    def forecasts(*arguments: Any) -> pd.DataFrame:
+        seen.append(arguments[-1])
+        return forecasts_at(*arguments)
+
+    monkeypatch.setattr(longer, "past_moves", lambda told, *others: seen.append(told) or move)
+    monkeypatch.setattr(longer, "forecasts_at", forecasts)
+    moved = replace(prior, final=with_facts(prior.final, recent_level=facts))
+    with_longer_values(moved, data, settings, workspace_of(tmp_path, rows, labels))
+    assert seen == [facts, move]
 
 
 def test_where_no_outcome_of_that_length_is_known_the_interval_is_said_to_be_unexamined(

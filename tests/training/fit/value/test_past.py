@@ -50,6 +50,8 @@ def test_what_came_later_changes_no_forecast_of_a_past_moment(trees: bool) -> No
     assert len(made) == 80
     assert np.array_equal(made["expected"], changed["expected"])
     assert made["expected"].sum() == pytest.approx(data.at([moment])["label"].sum(), rel=0.3)
+    doubled = forecasts_at([moment], models, data, rows, settings, lambda at, forecast: np.log(2) * (at == moment))
+    assert doubled["expected"].sum() == pytest.approx(made["expected"].sum() * (2 if trees else 1))
     assert trees == forecasts_at([MOMENTS[0]], models, data, rows, settings).empty  # a prior needs no outcome
 
 
