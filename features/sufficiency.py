@@ -56,13 +56,15 @@ NO_LABELS = pd.DataFrame(columns=["customer_id", "as_of", "churned", "clv"], dty
 class LabelledRows:
     """Outcomes beside columns that have no date: ``customer_id, as_of, label`` and the columns of `schema`.
 
-    All customers at all moments, the outcome missing where it is not known; ``churned`` and ``clv`` where both are.
-    `why_none`: why there is no moment at all; empty: there is.
+    All customers at all moments, the outcome missing where it is not known; ``churned`` and ``clv`` where both are,
+    ``active`` where moments differ in who is asked about.
+    `why_none`: why there is no moment at all; empty: there is. `orders`: whether there is a table of orders.
     """
 
     rows: pd.DataFrame
     schema: FeatureSchema
     why_none: str = ""
+    orders: bool = True
 
 
 def check_source(
@@ -217,7 +219,7 @@ def _requirements(
         ready = read_ready_table(checked["profiles"].used, settings)
         values = {"clv": ready.labels["clv"].to_numpy()} if "clv" in settings.tasks else {}
         rows = ready.rows.assign(label=ready.labels["churned"].to_numpy(), **values)
-        return _profile_requirements(rows, settings.minimum), LabelledRows(rows, schema_of(ready.columns))
+        return _profile_requirements(rows, settings.minimum), LabelledRows(rows, schema_of(ready.columns), orders=False)
     with tempfile.TemporaryDirectory() as folder:
         for name, table in checked.items():
             write_used_rows(table, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")
@@ -229,7 +231,7 @@ def _requirements(
     rows = labels.assign(label=labels["churned"])
     if names and len(rows):
         rows = rows.merge(checked["customers"].used[["customer_id", *names]], on="customer_id")
-    return _held_against(labels, settings.minimum), LabelledRows(rows, schema, why_none)
+    return _held_against(labels, settings.minimum), LabelledRows(rows, schema, why_none, "orders" in checked)
 
 
 def _profile_requirements(profiles: pd.DataFrame, minimum: Minimum) -> list[dict[str, Any]]:

@@ -34,9 +34,10 @@ def _expected(labelled: LabelledRows, settings: Settings, task: Task) -> dict[st
     rows, minimum = labelled.rows, settings.minimum
     if labelled.why_none:
         return {"basis": "none", "why": labelled.why_none}
-    customers = int((rows["as_of"] == rows["as_of"].max()).sum())
-    if customers < minimum.few_customers:
-        few = f"{customers} customers at the newest moment, and even a prior needs {minimum.few_customers}"
+    asked = rows[rows["as_of"] == rows["as_of"].max()]
+    asked = asked[asked["active"]] if task == "churn" and "active" in rows else asked
+    if len(asked) < minimum.few_customers:
+        few = f"{len(asked)} customers at the newest moment, and even a prior needs {minimum.few_customers}"
         return {"basis": "none", "why": f"{few}: bring more, or lower minimum.few_customers"}
     name = LABEL[task] if LABEL[task] in rows else "label"
     known = rows.assign(label=rows[name]).dropna(subset=["label"])
@@ -45,6 +46,10 @@ def _expected(labelled: LabelledRows, settings: Settings, task: Task) -> dict[st
         beside = f"; {shorter} days can be learned: their chance stands beside, and gives the level"
     else:
         beside = ""
+    from_orders = labelled.orders and (task == "clv" or settings.churn.kind == "inactivity")
+    if by == "as_of" and not from_orders and (known.empty or (task == "clv" and known["label"].sum() <= 0)):
+        what = "no outcome is known yet" if known.empty else "no customer has brought anything yet"
+        return {"basis": "none", "why": f"{what}, and without orders nothing can be said beforehand"}
     data = parted_by_customer(Dataset(task, known, labelled.schema, "", by), settings)
     if task == "clv" and by == "part" and known["label"].sum() <= 0:
         return {"basis": "none", "why": NOTHING_BROUGHT.format(rows=len(known), total=known["label"].sum())}

@@ -111,3 +111,24 @@ def test_the_check_names_the_longest_horizon_that_can_be_learned_where_the_one_a
     why = {entry["model"]: entry["why"] for entry in entries}
     assert (said in why["churn"]) and ("can be learned" in why["churn"]) == bool(said)
     assert "can be learned" not in why["clv"] and {entry["basis"] for entry in entries} == {"prior"}
+
+
+def test_churn_counts_the_active_customers_alone_and_without_orders_nothing_known_is_nothing_to_answer(
+    settings: Settings,
+) -> None:
+    rows = pd.DataFrame({"customer_id": range(60), "as_of": pd.Timestamp("2024-01-01")})
+    rows = rows.assign(label=np.nan, churned=np.nan, clv=np.nan, active=[True] * 12 + [False] * 48)
+
+    def expected(kind: str, orders: bool = True, **changes: object) -> list[tuple[str, str]]:
+        business = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": kind})})
+        entries = expected_basis(LabelledRows(rows.assign(**changes), FeatureSchema(()), orders=orders), business)
+        return [(entry["basis"], entry["why"]) for entry in entries]
+
+    churn, value = expected("inactivity")
+    assert churn[0] == "none" and churn[1].startswith("12 customers") and value[0] == "prior"
+    assert [basis for basis, _ in expected("inactivity", active=True)] == ["prior", "prior"]
+    assert [basis for basis, _ in expected("contract", active=True)] == ["none", "prior"]
+    for told in expected("contract", orders=False, active=True):
+        assert told[0] == "none" and "no outcome is known yet" in told[1]
+    unpaid = expected("contract", orders=False, active=True, churned=[0.0, 1.0] * 30, label=0.0, clv=0.0)
+    assert unpaid[0][0] == "prior" and unpaid[1][0] == "none" and "no customer has brought anything" in unpaid[1][1]
