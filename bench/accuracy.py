@@ -31,6 +31,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -481,11 +482,12 @@ def keep(
     if page is None:
         return
     moments = [] if contest is None or "fold" in contest.rows else sorted(contest.rows["as_of"].unique())
+    given = ["RIVALS_PYTHON" if before == "--rivals" else own for before, own in pairwise(sys.argv)]
     write_result(
         page,
         key,
         {
-            "command": shlex.join(["python", "bench/accuracy.py", *sys.argv[1:]]),
+            "command": shlex.join(["python", "bench/accuracy.py", *given]),
             "day": f"{datetime.now(UTC):%Y-%m-%d}",
             "moments": [f"{m:%Y-%m-%d}" for m in moments],
             "measures": list(contest.measures if contest else cdnow_bench.MEASURES),
