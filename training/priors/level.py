@@ -81,7 +81,7 @@ def shrunk(shifts: np.ndarray, variances: np.ndarray) -> tuple[float, float]:
 def unseen_level(shift: Shift | None) -> float:
     """The standard deviation of the level at a moment to come where one alone was seen; without one, the prior's.
 
-    >>> round(unseen_level((0.0, 1e-6)), 2), unseen_level(None)
+    >>> round(unseen_level((0.0, 1e-6)), 2), round(unseen_level(None), 2)
     (0.14, 0.51)
     """
     variance = np.zeros(0) if shift is None else np.array([shift[1]])
