@@ -151,7 +151,8 @@ class ContractGrowth:
         """See `Growth`."""
         hazard, ends = self._hazards(x, expected, days[0]), np.asarray(days, dtype=np.float64)
         totals = np.stack([paid_days(hazard, end) for end in ends], axis=1)
-        return np.diff(totals, axis=1) / np.maximum(totals[:, :1], LEAST_EXPECTED)
+        steps = np.maximum(np.diff(totals, axis=1), 0.0)  # where all have ended, rounding alone is left
+        return steps / np.maximum(totals[:, :1], LEAST_EXPECTED)
 
     def drawable(self, x: np.ndarray) -> np.ndarray:
         """See `Growth`: everyone."""

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from training.model.intervals import Interval
@@ -27,6 +27,7 @@ def longer(basis: str, level: float = 0.0) -> LongerValue:
 @given(
     st.lists(st.tuples(AMOUNT, AMOUNT, AMOUNT), min_size=1, max_size=20), st.sampled_from(["examined", "unexamined"])
 )
+@example([(0.0, 1.0, 0.625)], "examined")  # a contract that ends so soon that nothing is left for later
 def test_value_and_both_ends_never_fall_with_the_horizon(amounts: list[tuple[float, ...]], basis: str) -> None:
     low, expected, high = np.sort(np.array(amounts), axis=1).T
     before = Amounts(expected, low, high)
