@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import ibis.expr.types as ir
@@ -43,3 +44,12 @@ def recorded_later(workspace: Workspace) -> set[str]:
         times = [rows[c] > newest for c in ("recorded_at", "redeemed_at") if c in rows]
         found |= set(rows.loc[np.logical_or.reduce(times), "customer_id"])
     return found
+
+
+def workspace_of(folder: Path, rows: pd.DataFrame, labels: pd.DataFrame) -> Workspace:
+    """A workspace with nothing but feature rows and labels."""
+    place = Workspace(folder)
+    place.features.mkdir(parents=True)
+    rows.to_parquet(place.features / "rows.parquet")
+    labels.to_parquet(place.features / "labels.parquet")
+    return place

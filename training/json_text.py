@@ -20,12 +20,13 @@ def json_text(content: Any) -> str:
      ]
     }
     """
-    return json.dumps(_finite(content), indent=1, default=str, allow_nan=False)
+    return json.dumps(without_nan(content), indent=1, default=str, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """A value, or all within mappings and lists, with None for what is not a finite number."""
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -34,6 +34,7 @@ from features.seasons.history import (
     read_history,
     revenue_levels,
     silence_levels,
+    step_levels,
     value_levels,
 )
 from features.seasons.index import LARGEST, MIN_HISTORY_DAYS, Levels, learn_season, step_seasons
@@ -184,7 +185,7 @@ def _levels(history: History, knowledge: Knowledge, settings: Settings) -> dict[
         out[SILENCE] = silence_levels(history, churn.horizon_days, churn.activity_days)
         steps = season_pairs(churn.horizon_days, churn.all_horizons)
         for name, (days, near) in zip(SEASON_STEPS, steps, strict=False):
-            out[name] = silence_levels(history, days, churn.activity_days, near)
+            out[name] = step_levels(history, days, near, churn.activity_days)
     return {name: replace(own, ahead_days=own.ahead_days + _waits(knowledge)) for name, own in out.items()}
 
 

@@ -137,19 +137,17 @@ def revenue_levels(history: History, horizon_days: int) -> Levels:
     return Levels(np.where(there, logs, np.nan), noise, horizon_days, has_trend=True)
 
 
-def silence_levels(history: History, horizon_days: int, activity_days: int, near_days: int | None = None) -> Levels:
-    """Log-odds that a customer active at the day orders nothing in the days ahead; of few customers it is none.
-
-    With a neighbouring horizon: the log-odds of those of whom it leaves that open, see `training.model.survival`.
-    """
-    if near_days is not None:
-        return _step_levels(history, horizon_days, near_days, activity_days)
+def silence_levels(history: History, horizon_days: int, activity_days: int) -> Levels:
+    """Log-odds that a customer active at the day orders nothing in the days ahead; of few customers it is none."""
     active, stayed, complete = _counts(history, horizon_days, activity_days)
     return _log_odds(active - stayed, stayed, complete, horizon_days)
 
 
-def _step_levels(history: History, days: int, near_days: int, activity_days: int) -> Levels:
-    """The step from a horizon to the next: of those without an order until the nearer one, or with one if inwards."""
+def step_levels(history: History, days: int, near_days: int, activity_days: int) -> Levels:
+    """The same of the step to a horizon from its neighbour, of those of whom that leaves it open.
+
+    Outwards they have no order until the nearer horizon, inwards they have one, see `training.model.survival`.
+    """
     active, stayed, complete = _counts(history, days, activity_days)
     _, stayed_near, complete_near = _counts(history, near_days, activity_days)
     if days > near_days:

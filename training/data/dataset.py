@@ -190,6 +190,11 @@ def with_open_label(data: Dataset, settings: Settings) -> Dataset:
     return replace(data, frame=rows.assign(label=rows["label"] - fees))
 
 
+def has_fees(rows: pd.DataFrame) -> bool:
+    """Whether feature rows tell of contracts with a price."""
+    return "price_now" in rows and bool(rows["price_now"].notna().any())
+
+
 def shortage(data: Dataset, minimum: Minimum) -> list[str]:
     """What trees would need more of; empty: it is enough. One sentence each: what was found, and the least."""
     as_ofs = data.as_ofs

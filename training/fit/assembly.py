@@ -32,6 +32,7 @@ from training.fit.horizons import fit_horizons, horizons_without_season
 from training.fit.level.season import has_season, season_params
 from training.fit.search import SearchResult
 from training.model.bundle import Bundle, Score, Task, encode
+from training.model.calibration import Affine
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import known_days
 from training.model.profit_range import level_miss
@@ -48,6 +49,11 @@ KEYS = ["customer_id", "as_of"]
 TWINS_TOGETHER = ", twins together"
 Forecast = Callable[[pd.DataFrame], np.ndarray]
 Move = Callable[[Forecast], tuple[float, dict[str, Any]]]
+
+
+def forecaster(fitted: Fitted, encoder: Encoder, affine: tuple[Affine, ...]) -> Forecast:
+    """The calibrated forecasts of feature rows, shape (n,) each."""
+    return lambda rows: predict(fitted.form, fitted.raw(encode(rows, encoder.features, encoder.categories)), affine)
 
 
 def no_move(forecast: Forecast) -> tuple[float, dict[str, Any]]:
@@ -187,9 +193,7 @@ def assemble(
     expected = predict(fitted.form, later.raw, affine)
     level = {"level_sd": _level_sd(data, expected, later)} if data.task == "churn" else {}
     has_season = full_season(data, trained, settings)
-    by, moved = recent(
-        lambda rows: predict(fitted.form, fitted.raw(encode(rows, encoder.features, encoder.categories)), affine)
-    )
+    by, moved = recent(forecaster(fitted, encoder, affine))
     maps = lifted(fitted.form, affine, by)
     parts = zip(fitted.form.parts, fitted.boosters, maps, fitted.priors, strict=True)
     scores = tuple(Score(part.name, booster, map_, prior) for part, booster, map_, prior in parts)

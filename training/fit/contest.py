@@ -71,6 +71,10 @@ class Contender:
         """How many trees an answer asks."""
         return sum(member.trees_asked for member in self.members)
 
+    def mean_loss(self, weight: np.ndarray) -> float:
+        """The mean of the losses, rows counted by a weight of shape (n,)."""
+        return float(np.average(self.losses, weights=weight))
+
 
 def contest(
     task: Task, folds: Sequence[FoldData], boosters: Sequence[Member], seed: int
@@ -98,7 +102,7 @@ def contest(
     """
     entered = contenders(task, folds, boosters, seed)
     weight, blocks = _weight(folds), np.concatenate([fold.block for fold in folds])
-    means = [float(np.average(contender.losses, weights=weight)) for contender in entered]
+    means = [contender.mean_loss(weight) for contender in entered]
     best = entered[int(np.argmin(means))]
     errors = [standard_error(contender.losses - best.losses, blocks, weight) for contender in entered]
     above = [mean - min(means) for mean in means]
@@ -128,15 +132,12 @@ def contenders(task: Task, folds: Sequence[FoldData], boosters: Sequence[Member]
         Member(form, folds[0].season_params, {}) for form in forms(task, [fold.encoder for fold in folds], SIMPLE_FORMS)
     ]
     weight = _weight(folds)
-
-    def mean(contender: Contender) -> float:
-        return float(np.average(contender.losses, weights=weight))
-
     alone = [_contender(task, folds, member, seed) for member in (*simple, *boosters)]
-    single = min((c for c in alone if c.trees), key=mean)
+    single = min((c for c in alone if c.trees), key=lambda c: c.mean_loss(weight))
     several = _contender(task, folds, _of_seeds(single.members[0]), seed)
     alone.sort(key=lambda contender: contender.trees)
-    in_average = [several if c is single and mean(several) < mean(c) * (1 - WORTH_TREES) else c for c in alone]
+    is_worth = several.mean_loss(weight) < single.mean_loss(weight) * (1 - WORTH_TREES)
+    in_average = [several if c is single and is_worth else c for c in alone]
     return [*alone, several, *_averages(task, folds, in_average)]
 
 

@@ -22,7 +22,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.inactivity import returned_column
 from training.data.dataset import Encoder
-from training.data.task_rows import feature_rows
+from training.data.task_rows import feature_rows, labels_of
 from training.fit.assembly import FittedModels, expectation_of
 from training.metrics import auc, log_loss
 from training.model.bundle import Bundle, HorizonModel, Score, encode
@@ -60,7 +60,7 @@ def lapsed_rows(rows: pd.DataFrame, workspace: Workspace, settings: Settings) ->
     known).
     """
     days = [returned_column(d) for d in settings.churn.all_horizons]
-    labels = pd.read_parquet(workspace.features / "labels.parquet")
+    labels = labels_of(workspace)
     if not set(days) <= set(labels.columns):
         return None, RETURNS_NOT_BUILT
     if not set(COLUMNS) <= set(rows.columns):

@@ -29,9 +29,9 @@ from training.data.task_rows import (
 from training.fingerprints import training_fingerprint
 from training.fit import assembly, search
 from training.fit.assembly import FittedModels
-from training.fit.level.own_levels import with_levels_of_horizons
+from training.fit.level.own_levels import with_levels_of_horizons, with_shorter_level
 from training.fit.reactivation import with_reactivation
-from training.fit.small_data import fit_small_data, rows_asked_about, with_shorter_level
+from training.fit.small_data import fit_small_data, rows_asked_about
 from training.fit.value.longer import with_longer_values
 from training.fit.value.recent import History, recent_level
 from training.model.bundle import Bundle, Task
@@ -106,10 +106,13 @@ def fit_prior_to_compare(settings: Settings, workspace: Workspace, data: Dataset
     """The main forecast of a prior alone, see `training.fit.small_data`; `why`: why no trees answer, for people."""
     rows = rows_of_stayers(workspace)
     models = fit_small_data(settings, data, plan_if_any(data, settings), rows, why)
-    if data.task == "churn" and data.frame.empty:
-        labels, asked = labels_of(workspace), rows_asked_about(rows, "churn", settings)
+    if data.task != "churn":
+        return models
+    labels = labels_of(workspace)
+    if data.frame.empty:
+        asked = rows_asked_about(rows, "churn", settings)
         models = replace(models, final=with_shorter_level(models.final, settings, rows, labels, asked))
-    return with_levels_of_horizons(models, settings, rows, labels_of(workspace))
+    return with_levels_of_horizons(models, settings, rows, labels)
 
 
 def prepare(data: Dataset, settings: Settings) -> tuple[Plan, Dataset, list[search.FoldData]]:
@@ -163,7 +166,7 @@ def _fit(
     on_progress("fit", 1, 3)
     fitted, encoder = assembly.learn(early, plan.train_for_holdout, result, settings)
     begins = min(plan.holdout) if whole.by == "as_of" else None
-    history = History.of(workspace, whole, settings)
+    history = History.of(stayers, workspace, whole, settings)
     move = partial(recent_level, history, fitted, begins)
     judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, then, settings, move)
     later = earlier + assembly.score_rows(fitted, encoder, whole.training_rows(plan.holdout))

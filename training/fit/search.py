@@ -43,7 +43,7 @@ from training.fit.boosters import (
     joined_form,
     predict,
 )
-from training.fit.contest import contest, row_losses
+from training.fit.contest import WORTH_TREES, contest, row_losses
 from training.fit.folds import FoldData
 from training.model.bundle import Task
 from training.model.calibration import Affine
@@ -61,7 +61,6 @@ FIRST = FIRST_TRIAL | {"few_columns": False, "max_cat_to_onehot": 4}
 SLOW = FIRST | {"learning_rate": 0.03, "num_leaves": 15, "lambda_l2": 10.0, "extra_trees": False}
 FEW_COLUMNS = 12
 FEW_LEVELS, MANY_LEVELS = 4, 64
-EXCESS = 0.001
 KINDS = 3
 
 
@@ -162,7 +161,7 @@ def tree_members(trials: Sequence[FrozenTrial]) -> list[Member]:
 
 def fewest_trees(trials: Sequence[FrozenTrial]) -> FrozenTrial:
     """Of the trials whose loss exceeds the least by at most a thousandth of it, the one with the fewest trees."""
-    limit = min(_value(t) for t in trials) * (1 + EXCESS)
+    limit = min(_value(t) for t in trials) * (1 + WORTH_TREES)
     close = [t for t in trials if _value(t) <= limit]
     return min(close, key=lambda t: (sum(t.user_attrs["trees"].values()), _value(t), t.number))
 

@@ -19,12 +19,11 @@ from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
 from features.labels.eligibility import is_active
 from features.labels.horizons import neighbour_pairs, season_pairs
-from features.labels.inactivity import churned_column
-from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
+from training.data.dataset import Dataset, Encoder, Matrix, has_fees, learn_encoder
 from training.data.preconditions import require_features
 from training.data.split import AsOfs, Plan
 from training.data.task_rows import newest_judged
-from training.data.treatment import with_treatment_weights, without_contacted
+from training.data.treatment import with_treatment_weights
 from training.fit import assembly
 from training.fit.assembly import FittedModels
 from training.fit.boosters import (
@@ -119,63 +118,6 @@ def _tells_a_judge(data: Dataset, plan: Plan) -> bool:
     return len(data.at(plan.holdout)) > 0 and len(rows) > 0 and (data.task == "churn" or rows["label"].sum() > 0)
 
 
-def with_shorter_level(
-    bundle: Bundle, settings: Settings, feature_rows: pd.DataFrame, labels: pd.DataFrame, population: pd.DataFrame
-) -> Bundle:
-    """A churn model of orders at the level that past moments showed at the longest horizon known of any.
-
-    For a main horizon that has not passed since any moment; as it came where a season counts in it. In log-odds, the
-    level is that of every horizon, so that none contradicts another; learned it is at one, which `info` names
-    (``learned_horizon_days``) for the answer.
-
-    Parameters
-    ----------
-    bundle
-        Of `fit_small_data`, without an outcome.
-    settings, feature_rows
-        See `fit_small_data`.
-    labels
-        ``customer_id, as_of``, ``churned_<days>`` and ``contacted_<days>`` of the horizons; NaN: not known yet when the
-        model is made, so that no outcome counts that had not come.
-    population
-        The customers who are asked about.
-    """
-    prior, churn = bundle.scores[0].prior, settings.churn
-    shorter = [d for d in churn.all_horizons if d < churn.horizon_days and churned_column(d) in labels]
-    known = {d: without_contacted(labels.dropna(subset=[churned_column(d)]), d, settings) for d in sorted(shorter)}
-    matured_at = [d for d, rows in known.items() if len(rows)]
-    in_season = not all(isinstance(p, Expectation) for p in (prior, *(step.score.prior for step in bundle.steps)))
-    if not isinstance(prior, Expectation) or in_season or not matured_at:
-        return bundle
-    days = matured_at[-1]
-    keys, encoder = ["customer_id", "as_of"], Encoder(ORDERS, {})
-    rows = feature_rows.merge(known[days][[*keys, churned_column(days)]], on=keys, validate="1:1")
-
-    def shift_at(moment: pd.Timestamp) -> tuple[float, float] | None:
-        then = feature_rows[feature_rows["as_of"] == moment]
-        orders = assembly.expectation_of(then, "churn", encoder, settings)
-        if orders is None:
-            return None
-        asked = rows[rows["as_of"] == moment]
-        chance = expit(replace(orders, horizon_days=days)(encode(asked, ORDERS, {})))
-        return log_odds_shift(chance, asked[churned_column(days)].to_numpy(np.float64))
-
-    moments = list(rows["as_of"].unique())
-    shift, sd = level_shift(moments, days, shift_at)
-    level = Affine(1.0, shift)
-    others = [d for d, _ in neighbour_pairs(churn.horizon_days, churn.all_horizons)]
-    steps = tuple(
-        HorizonModel(d, Score(f"until_{d}_days", None, level, replace(prior, horizon_days=d)), True) for d in others
-    )
-    through = pd.Timestamp(bundle.trained_through)
-    facts: dict[str, Any] = {"learned_horizon_days": days, "learned_moments": len(moments)}
-    facts |= {"outcome_days": _days_past(through, rows, days), "level_sd": max(sd, bundle.level_sd)}
-    leveled = replace(
-        bundle, scores=(replace(bundle.scores[0], affine=level),), steps=steps, info={**bundle.info, **facts}
-    )
-    return assembly.with_reference(leveled, population, population, settings.tuning.seed)
-
-
 def small_data_model_at(settings: Settings, past: Dataset, feature_rows: pd.DataFrame) -> Bundle:
     """The model that would have answered at the newest date of `feature_rows`, with the outcomes matured by then.
 
@@ -207,8 +149,7 @@ def form_for(data: Dataset, settings: Settings) -> Form:
     orders = data.by != "part" and set(ORDERS) <= set(data.schema.names)
     if data.task == "churn":
         return CHURN_ORDERS if orders and settings.churn.kind == "inactivity" else CHURN_LINEAR
-    has_fees = "price_now" in data.frame and bool(data.frame["price_now"].notna().any())
-    return VALUE_ORDERS if orders and (not has_fees or settings.clv.contracts == "orders") else VALUE_LINEAR
+    return VALUE_ORDERS if orders and (not has_fees(data.frame) or settings.clv.contracts == "orders") else VALUE_LINEAR
 
 
 def _bundle(
@@ -237,7 +178,7 @@ def _bundle(
         customers = feature_rows[feature_rows["as_of"] == asked["as_of"].max()]
         fitted = _from_orders(form, settings, data, customers, level)
         through = asked["as_of"].max()
-        outcome_days = _days_past(through, rows, settings.outcome_days(data.task))
+        outcome_days = days_past(through, rows, settings.outcome_days(data.task))
     else:
         data = with_treatment_weights(data, as_ofs, settings, until, few=True)
         rows = _rows_that_teach(data, as_ofs)
@@ -300,7 +241,7 @@ def _from_orders(form: Form, settings: Settings, data: Dataset, customers: pd.Da
     return fit(form, Matrix(x, np.zeros(len(x))), encoder, level.main_season, seed=0, trees={}, expectation=expectation)
 
 
-def _days_past(through: pd.Timestamp, rows: pd.DataFrame, outcome_days: int) -> int:
+def days_past(through: pd.Timestamp, rows: pd.DataFrame, outcome_days: int) -> int:
     """How many days past a moment the outcomes lie that the level was learned from; 0: none does."""
     if rows.empty:
         return 0

@@ -14,6 +14,7 @@ from configs.settings import Settings
 from training.data.treatment import untreated_weights, weighted_metrics
 from training.fit.assembly import forecast
 from training.fit.horizons import churn_label_at
+from training.json_text import without_nan
 from training.judge.baselines import (
     past_rate,
     present_price,
@@ -212,4 +213,4 @@ def _tenure(rows: pd.DataFrame, settings: Settings) -> dict[str, pd.Series]:
 
 
 def _finite_or_none(metrics: dict[str, float]) -> dict[str, float | None]:
-    return {k: float(v) if np.isfinite(v) else None for k, v in metrics.items()}
+    return {k: without_nan(float(v)) for k, v in metrics.items()}

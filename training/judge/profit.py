@@ -10,7 +10,7 @@ numbers of customers and sums of money are those of one campaign: the mean over 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from configs.campaign import at_stake, break_even, expected_profit, retention_profit
 from configs.errors import NotEnoughDataError
 from configs.settings import Campaign
+from training.json_text import without_nan
 from training.metrics import Array, empc
 from training.model.profit_range import CampaignTotal, ValueRange, rests_on
 
@@ -81,8 +82,8 @@ class Backtest:
     def to_dict(self) -> dict[str, Any]:
         """As values that JSON can hold; NaN becomes None."""
         tables = {"policies": self.policies, "curve": self.curve}
-        records = {name: [_finite_or_none(row) for row in table.to_dict("records")] for name, table in tables.items()}
-        return {**_finite_or_none(self.facts), "value_from": self.value_from, "ranges": self.ranges, **records}
+        records = {name: without_nan(table.to_dict("records")) for name, table in tables.items()}
+        return {**without_nan(self.facts), "value_from": self.value_from, "ranges": self.ranges, **records}
 
 
 def backtest(
@@ -274,7 +275,3 @@ def _draws(customer: NDArray[Any], seed: int) -> Iterator[Array]:
     for _ in range(DRAWS):
         times = np.bincount(rng.integers(size, size=size), minlength=size)[codes].astype(np.float64)
         yield times * (len(times) / times.sum())
-
-
-def _finite_or_none(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(k): None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}

@@ -13,6 +13,7 @@ from scipy.special import expit
 from configs.errors import DataError
 from configs.settings import Settings, load
 from configs.workspace import Workspace
+from tests.feature_rows import workspace_of
 from training.data.split import plan_as_ofs
 from training.fit import reactivation
 from training.fit.assembly import FittedModels
@@ -68,14 +69,6 @@ def empty_churn_model() -> Bundle:
         schema_hash="", horizon_days=30, trained_through="2024-01-01T00:00:00Z", interval=None,
         quantiles=tuple(np.linspace(0, 1, 101)), reference=pd.DataFrame({"a": [1.0]}), info={},
     )  # fmt: skip
-
-
-def workspace_of(folder: Path, rows: pd.DataFrame, labels: pd.DataFrame) -> Workspace:
-    place = Workspace(folder)
-    place.features.mkdir(parents=True)
-    rows.to_parquet(place.features / "rows.parquet")
-    labels.to_parquet(place.features / "labels.parquet")
-    return place
 
 
 def models_of(final: Bundle, holdout: tuple[pd.Timestamp, ...] = ()) -> FittedModels:

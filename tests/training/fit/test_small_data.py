@@ -21,7 +21,8 @@ from training.data.dataset import Dataset, shortage
 from training.data.split import plan_as_ofs, plan_customers
 from training.data.task_rows import in_parts, parted_by_customer, plan_of
 from training.fit import recipe
-from training.fit.small_data import fit_small_data, form_for, with_shorter_level
+from training.fit.level.own_levels import with_shorter_level
+from training.fit.small_data import fit_small_data, form_for
 from training.judge.examination import examine
 from training.model import bundle as bundles
 from training.model.tiers import TIERS, tier_edges, tiers

@@ -3,13 +3,15 @@
 A model of orders gets its level at the main horizon. Of a long one few moments have an outcome, while many more have
 those of shorter ones, which may show another level. So each horizon is raised or lowered, in log-odds, by what its own
 past moments show beside a neighbour's level (`training.priors.level`, shrunk alike); without any it keeps the
-neighbour's. No horizon contradicts another (`training.model.survival.direct_curve`).
+neighbour's. No horizon contradicts another (`training.model.survival.direct_curve`). Where the main horizon itself has
+no outcome yet, the longest one that has gives the level of all.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,14 +20,16 @@ from scipy.special import expit, logit
 from configs.settings import Settings
 from features.labels.horizons import neighbour_pairs
 from features.labels.inactivity import churned_column
-from features.schema import SEASON_COLUMNS
 from training.data.dataset import Encoder
 from training.data.early_seasons import with_early_seasons
 from training.data.split import matured
 from training.data.treatment import without_contacted
 from training.fit import assembly
 from training.fit.assembly import FittedModels
-from training.model.bundle import Bundle, Score
+from training.fit.small_data import days_past
+from training.model.bundle import Bundle, HorizonModel, Score, encode
+from training.model.calibration import Affine
+from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation
 from training.priors.level import Shift, level_shift, log_odds_shift
 from training.priors.prior import Prior, Sum, terms
@@ -73,7 +77,7 @@ def with_own_levels(
         return bundle
     encoder = Encoder(bundle.features, bundle.categories)
     through = pd.Timestamp(bundle.trained_through)
-    rows = _with_seasons(feature_rows[feature_rows["as_of"] <= through])
+    rows = with_early_seasons(feature_rows[feature_rows["as_of"] <= through])  # as `training.fit.level.orders` has them
 
     @cache
     def bundle_at(moment: pd.Timestamp) -> Bundle | None:
@@ -100,17 +104,63 @@ def with_own_levels(
     return replace(bundle, steps=tuple(replace(step, level=found[step.days]) for step in bundle.steps))
 
 
-def _with_seasons(feature_rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows with the season of moments before it was known, see `training.fit.level.orders`."""
-    columns = [name for name in SEASON_COLUMNS if name in feature_rows]
-    if not columns:
-        return feature_rows
-    seasons = with_early_seasons(feature_rows[["as_of", *columns]].drop_duplicates("as_of")).set_index("as_of")
-    return feature_rows.assign(**{name: feature_rows["as_of"].map(seasons[name]) for name in columns})
+def with_shorter_level(
+    bundle: Bundle, settings: Settings, feature_rows: pd.DataFrame, labels: pd.DataFrame, population: pd.DataFrame
+) -> Bundle:
+    """A churn model of orders at the level that past moments showed at the longest horizon known of any.
+
+    For a main horizon that has not passed since any moment; as it came where a season counts in it. In log-odds, the
+    level is that of every horizon, so that none contradicts another; learned it is at one, which `info` names
+    (``learned_horizon_days``) for the answer.
+
+    Parameters
+    ----------
+    bundle
+        Of `training.fit.small_data`, without an outcome.
+    settings, feature_rows
+        See `training.fit.small_data.fit_small_data`.
+    labels
+        ``customer_id, as_of``, ``churned_<days>`` and ``contacted_<days>`` of the horizons; NaN: not known yet when the
+        model is made, so that no outcome counts that had not come.
+    population
+        The customers who are asked about.
+    """
+    prior, churn = bundle.scores[0].prior, settings.churn
+    shorter = sorted((d for d in churn.all_horizons if d < churn.horizon_days), reverse=True)
+    outcomes = ((d, _known(feature_rows, labels, d, settings)) for d in shorter)
+    days, rows = next(((d, known) for d, known in outcomes if len(known)), (0, feature_rows.head(0)))
+    in_season = not all(isinstance(p, Expectation) for p in (prior, *(step.score.prior for step in bundle.steps)))
+    if not isinstance(prior, Expectation) or in_season or not days:
+        return bundle
+    encoder = Encoder(ORDERS, {})
+
+    def shift_at(moment: pd.Timestamp) -> Shift | None:
+        then = feature_rows[feature_rows["as_of"] == moment]
+        orders = assembly.expectation_of(then, "churn", encoder, settings)
+        if orders is None:
+            return None
+        asked = rows[rows["as_of"] == moment]
+        chance = expit(replace(orders, horizon_days=days)(encode(asked, ORDERS, {})))
+        return log_odds_shift(chance, asked[churned_column(days)].to_numpy(np.float64))
+
+    moments = list(rows["as_of"].unique())
+    shift, sd = level_shift(moments, days, shift_at)
+    level = Affine(1.0, shift)
+    others = [d for d, _ in neighbour_pairs(churn.horizon_days, churn.all_horizons)]
+    steps = tuple(
+        HorizonModel(d, Score(f"until_{d}_days", None, level, replace(prior, horizon_days=d)), True) for d in others
+    )
+    through = pd.Timestamp(bundle.trained_through)
+    facts: dict[str, Any] = {"learned_horizon_days": days, "learned_moments": len(moments)}
+    facts |= {"outcome_days": days_past(through, rows, days), "level_sd": max(sd, bundle.level_sd)}
+    leveled = replace(
+        bundle, scores=(replace(bundle.scores[0], affine=level),), steps=steps, info={**bundle.info, **facts}
+    )
+    return assembly.with_reference(leveled, population, population, settings.tuning.seed)
 
 
 def _known(
-    rows: pd.DataFrame, labels: pd.DataFrame, days: int, settings: Settings, until: pd.Timestamp | None
+    rows: pd.DataFrame, labels: pd.DataFrame, days: int, settings: Settings, until: pd.Timestamp | None = None
 ) -> pd.DataFrame:
     """Feature rows whose outcome within a horizon is known, with it."""
     if churned_column(days) not in labels:

@@ -11,6 +11,7 @@ there are shares; from fewer, whose errors a level explains as well, the season 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,22 @@ from scipy.optimize import lsq_linear
 from scipy.special import logit
 
 from configs.settings import Settings
-from training.data.dataset import Dataset, learn_encoder
+from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
 from training.data.split import matured
-from training.fit.boosters import CHURN, SEASON_OF, STEP_PARAMS, TWEEDIE, Fitted, ScoredRows, balance, fit, predict
+from training.fit.boosters import (
+    CHURN,
+    SEASON_OF,
+    STEP_PARAMS,
+    TWEEDIE,
+    Fitted,
+    Params,
+    ScoredRows,
+    balance,
+    fit,
+    predict,
+)
 from training.fit.search import FIRST_TRIAL
+from training.model.bundle import Task
 from training.model.calibration import Affine
 from training.priors.level import smoothed_share
 from training.priors.prior import terms
@@ -141,19 +154,30 @@ def has_season(fitted: Fitted) -> bool:
 
 def _errors(data: Dataset, train: Iterable[Any], valid: Any, names: Sequence[str], seed: int) -> list[float]:
     """How far plain trees are off in the level at a moment: without the season, then with each column; raw scores."""
+    learned, encoder = learn_some(data, train, seed)
+    later, out = encoder(data.training_rows([valid])), []
+    for name in (None, *names):
+        fitted, affine = fit_plain_trees(data.task, learned, encoder, seed, {} if name is None else {name: 1.0})
+        out.append(_level_error(data.task, predict(fitted.form, fitted.raw(later.x), affine), later.y))
+    return out
+
+
+def learn_some(data: Dataset, train: Iterable[Any], seed: int) -> tuple[Matrix, Encoder]:
+    """Encoded rows of some dates, of many a part."""
     rows = data.training_rows(train)
     rows = rows.sample(min(len(rows), MOST_ROWS), random_state=seed)
     encoder = learn_encoder(rows, data.schema)
-    learned, later = encoder(rows), encoder(data.training_rows([valid]))
-    form = CHURN if data.task == "churn" else TWEEDIE
-    out = []
-    for name in (None, *names):
-        params = FIRST_TRIAL if name is None else {**FIRST_TRIAL, name: 1.0}
-        fitted = fit(form, learned, encoder, params, seed=seed, trees={form.parts[0].name: TREES})
-        trained = ScoredRows(fitted.raw(learned.x), learned.y, np.zeros(len(learned.y), dtype=int))
-        affine = (Affine(),) if data.task == "churn" else balance(form, trained)
-        out.append(_level_error(data.task, predict(form, fitted.raw(later.x), affine), later.y))
-    return out
+    return encoder(rows), encoder
+
+
+def fit_plain_trees(
+    task: Task, learned: Matrix, encoder: Encoder, seed: int, params: Params = MappingProxyType({})
+) -> tuple[Fitted, tuple[Affine, ...]]:
+    """Trees that nothing was searched for, at the level of what they learned from; `params` beside the usual ones."""
+    form = CHURN if task == "churn" else TWEEDIE
+    fitted = fit(form, learned, encoder, {**FIRST_TRIAL, **params}, seed=seed, trees={form.parts[0].name: TREES})
+    trained = ScoredRows(fitted.raw(learned.x), learned.y, np.zeros(len(learned.y), dtype=int))
+    return fitted, (Affine(),) if task == "churn" else balance(form, trained)
 
 
 def _level_error(task: str, forecast: np.ndarray, y: np.ndarray) -> float:

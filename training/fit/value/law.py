@@ -7,7 +7,7 @@ import pandas as pd
 
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings
-from training.data.dataset import Encoder
+from training.data.dataset import Encoder, has_fees
 from training.data.split import matured
 from training.fit.assembly import expectation_of
 from training.priors.expectation import COLUMNS
@@ -45,21 +45,25 @@ def growth_at(
     NotEnoughDataError
         The features hold nothing that tells, or nothing yet.
     """
-    has_fees = "price_now" in rows and bool(rows["price_now"].notna().any())
-    has_orders = set(COLUMNS) <= set(rows)
-    if has_orders and (not has_fees or settings.counts_orders or settings.clv.contracts == "orders"):
-        customers = rows[rows["as_of"] == moment]
-        expectation = expectation_of(customers, "clv", Encoder(COLUMNS, {}), settings)
-        if expectation is None:
+    priced, has_orders = has_fees(rows), set(COLUMNS) <= set(rows)
+    if has_orders and (not priced or settings.counts_orders or settings.clv.contracts == "orders"):
+        growth = order_growth_at(moment, rows, settings)
+        if growth is None:
             raise NotEnoughDataError(NOBODY_ORDERED.format(moment=moment))
-        return OrderGrowth(expectation.model, settings.clv.annual_discount_rate)
-    if not has_fees:
+        return growth
+    if not priced:
         raise NotEnoughDataError(NOTHING_GOES_ON)
     if settings.churn.kind != "contract":
         raise NotEnoughDataError(ENDS_UNLABELLED)
     hazard = _rate_of_ends(moment, labels, settings) + np.log1p(settings.clv.annual_discount_rate) / 365.25
     fees_alone = settings.clv.contracts == "fees" or not has_orders
     return ContractGrowth(float(hazard), settings.clv.margin, by_forecast=fees_alone)
+
+
+def order_growth_at(moment: pd.Timestamp, rows: pd.DataFrame, settings: Settings) -> OrderGrowth | None:
+    """The law by which value of orders goes on, as of a moment; None where nobody had ordered."""
+    orders = expectation_of(rows[rows["as_of"] == moment], "clv", Encoder(COLUMNS, {}), settings)
+    return None if orders is None else OrderGrowth(orders.model, settings.clv.annual_discount_rate)
 
 
 def _rate_of_ends(moment: pd.Timestamp, labels: pd.DataFrame, settings: Settings) -> float:

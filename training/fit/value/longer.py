@@ -25,7 +25,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.inactivity import value_column
 from training.data.dataset import Dataset
-from training.data.task_rows import feature_rows
+from training.data.task_rows import feature_rows, labels_of
 from training.fit.assembly import FittedModels, with_facts
 from training.fit.small_data import LEVELS
 from training.fit.value.law import growth_at
@@ -88,7 +88,7 @@ def with_longer_values(models: FittedModels, data: Dataset, settings: Settings, 
         return models
     if data.by == "part" or settings.churn.kind == "label":
         return _without(models, NOTHING_AFTER)
-    labels = pd.read_parquet(workspace.features / "labels.parquet")
+    labels = labels_of(workspace)
     if not {value_column(d) for d in days} <= set(labels):
         return _without(models, LONGER_NOT_BUILT)
     try:

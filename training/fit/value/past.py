@@ -16,10 +16,9 @@ from training.data.split import AsOfs, matured, rolling_origin
 from training.data.task_rows import search_folds
 from training.fit import assembly
 from training.fit.assembly import FittedModels, Forecast
-from training.fit.boosters import Fitted, ScoredRows, balance, calibrate, predict
+from training.fit.boosters import Fitted, ScoredRows, balance, calibrate
 from training.fit.search import SearchResult
 from training.fit.small_data import small_data_model_at
-from training.model.bundle import encode
 from training.model.calibration import Affine
 
 MoveAt = Callable[[pd.Timestamp, Forecast], float]
@@ -75,11 +74,7 @@ def _by_search(
         affine = _calibrated(fitted, trained, known, result, data, settings)
     except DataError:
         return None
-    asked = data.at([moment])
-
-    def forecast(rows: pd.DataFrame) -> np.ndarray:
-        return predict(fitted.form, fitted.raw(encode(rows, encoder.features, encoder.categories)), affine)
-
+    asked, forecast = data.at([moment]), assembly.forecaster(fitted, encoder, affine)
     return asked.assign(expected=forecast(asked) * np.exp(move_at(moment, forecast)))
 
 

@@ -14,7 +14,7 @@ correction for few moments of Harvey, Leybourne and Newbold 1997).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,13 +24,13 @@ from scipy.stats import t as student
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.inactivity import value_column
-from training.data.dataset import Dataset, Encoder, learn_encoder
+from training.data.dataset import Dataset, has_fees
 from training.data.split import AsOfs, matured
-from training.data.task_rows import feature_rows, labels_of
-from training.fit.assembly import Forecast, expectation_of, score_rows
-from training.fit.boosters import TWEEDIE, Fitted, balance, fit, predict
-from training.fit.level.season import MOST_ROWS, TREES, has_season
-from training.fit.search import FIRST_TRIAL
+from training.data.task_rows import labels_of
+from training.fit.assembly import Forecast, forecaster
+from training.fit.boosters import Fitted
+from training.fit.level.season import MOST_ROWS, fit_plain_trees, has_season, learn_some
+from training.fit.value.law import order_growth_at
 from training.model.bundle import encode
 from training.priors.expectation import COLUMNS
 from training.priors.growth import OrderGrowth
@@ -63,17 +63,16 @@ class History:
     errors: dict[pd.Timestamp, tuple[float, float] | None] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, workspace: Workspace, data: Dataset, settings: Settings) -> History | None:
-        """Of a workspace; None for a task that forecasts no values."""
-        return cls(feature_rows(workspace), labels_of(workspace), data, settings) if data.task == "clv" else None
+    def of(cls, rows: pd.DataFrame, workspace: Workspace, data: Dataset, settings: Settings) -> History | None:
+        """Of feature rows and the labels of a workspace; None for a task that forecasts no values."""
+        return cls(rows, labels_of(workspace), data, settings) if data.task == "clv" else None
 
     @property
     def left_out(self) -> str:
         """Why the newest months tell nothing here; empty: they may."""
         if self.data.by != "as_of":
             return NO_DATES
-        has_fees = "price_now" in self.rows and bool(self.rows["price_now"].notna().any())
-        if has_fees and self.settings.clv.contracts != "orders":
+        if has_fees(self.rows) and self.settings.clv.contracts != "orders":
             return CONTRACTS
         steps = {value_column(days) for days in self.settings.clv.step_horizons}
         return "" if steps and steps <= set(self.labels) and set(COLUMNS) <= set(self.rows) else NOT_BUILT
@@ -242,19 +241,12 @@ def shift_at(moment: pd.Timestamp, forecast: Forecast, history: History) -> floa
 def _growth_at(moment: pd.Timestamp, history: History) -> OrderGrowth | None:
     """The law by which value comes within the horizon, as of a moment; None where nobody had ordered."""
     if moment not in history.growths:
-        customers, settings = history.rows[history.rows["as_of"] == moment], history.settings
-        law = expectation_of(customers, "clv", Encoder(COLUMNS, {}), settings)
-        rate = settings.clv.annual_discount_rate
-        history.growths[moment] = None if law is None else OrderGrowth(law.model, rate)
+        history.growths[moment] = order_growth_at(moment, history.rows, history.settings)
     return history.growths[moment]
 
 
 def _plain_trees(data: Dataset, known: AsOfs, settings: Settings) -> Forecast:
     """Forecasts of plain trees at the level of what they learned from."""
-    rows = data.training_rows(known)
-    rows = rows.sample(min(len(rows), MOST_ROWS), random_state=settings.tuning.seed)
-    encoder = learn_encoder(rows, data.schema)
-    trees = {TWEEDIE.parts[0].name: TREES}
-    fitted = fit(TWEEDIE, encoder(rows), encoder, FIRST_TRIAL, seed=settings.tuning.seed, trees=trees)
-    affine = balance(TWEEDIE, score_rows(fitted, encoder, replace(data, frame=rows).training_rows(known)))
-    return lambda asked: predict(TWEEDIE, fitted.raw(encode(asked, encoder.features, encoder.categories)), affine)
+    learned, encoder = learn_some(data, known, settings.tuning.seed)
+    fitted, affine = fit_plain_trees(data.task, learned, encoder, settings.tuning.seed)
+    return forecaster(fitted, encoder, affine)

@@ -13,8 +13,8 @@ import pytest
 
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings, load
-from configs.workspace import Workspace
 from features.schema import SEASON_LONGER, Feature, FeatureSchema
+from tests.feature_rows import workspace_of
 from training.data.dataset import Dataset
 from training.fit.assembly import FittedModels, Forecast, with_facts
 from training.fit.small_data import fit_small_data
@@ -57,14 +57,6 @@ def shop(n: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
             known = {d: came[d] if moment + pd.Timedelta(days=d) <= end else np.nan for d in LENGTHS}
             labels.append(key | {"clv" if d == 90 else f"clv_{d}": v for d, v in known.items()})
     return pd.DataFrame(rows), pd.DataFrame(labels)
-
-
-def workspace_of(folder: Path, rows: pd.DataFrame, labels: pd.DataFrame) -> Workspace:
-    place = Workspace(folder)
-    place.features.mkdir(parents=True)
-    rows.to_parquet(place.features / "rows.parquet")
-    labels.to_parquet(place.features / "labels.parquet")
-    return place
 
 
 def data_of(rows: pd.DataFrame, labels: pd.DataFrame) -> Dataset:

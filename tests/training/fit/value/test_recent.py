@@ -147,7 +147,7 @@ def test_what_cannot_tell_is_left_alone_with_a_reason(growing: History, settings
     assert told(replace(growing, labels=growing.labels.drop(columns="clv_60"))) == (0.0, {"left_out": NOT_BUILT})
     assert told(replace(growing, data=few, errors={})) == (0.0, {"left_out": FEW})
     assert told(None) == (0.0, {})
-    assert History.of(Workspace(tmp_path), replace(growing.data, task="churn"), settings) is None
+    assert History.of(growing.rows, Workspace(tmp_path), replace(growing.data, task="churn"), settings) is None
 
 
 def test_a_month_in_which_nobody_bought_moves_nothing_and_a_wild_one_at_most_by_two(growing: History) -> None:
