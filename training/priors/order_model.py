@@ -24,6 +24,7 @@ SUMMARY = ("repeats", "recency_days", "age_days", "orders", "mean_amount")
 DISCOUNT_STEPS = 24
 ROWS_AT_ONCE = 2_000
 PARAMETER_DRAWS = 20
+Summary = Mapping[str, ArrayLike] | pd.DataFrame  # the columns of `summarise`, one row a customer
 
 
 def summarise(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
@@ -124,20 +125,20 @@ class OrderModel:
         spend = SpendModel.from_dict(content["spend"]) if content["spend"] else None
         return cls(PurchaseModel.from_dict(content["purchases"]), spend)
 
-    def p_alive(self, summary: pd.DataFrame) -> Array:
+    def p_alive(self, summary: Summary) -> Array:
         """Probability that each customer has not left yet, shape (n,)."""
         return self.purchases.p_alive(*_history(summary))
 
-    def p_none(self, summary: pd.DataFrame, horizons: Sequence[float]) -> Array:
+    def p_none(self, summary: Summary, horizons: Sequence[float]) -> Array:
         """Probability of no order within each horizon in days, shape (n, h); never rises with the horizon."""
         return self.purchases.p_none(*_history(summary), horizons)
 
-    def expected_orders(self, summary: pd.DataFrame, horizon_days: ArrayLike) -> Array:
+    def expected_orders(self, summary: Summary, horizon_days: ArrayLike) -> Array:
         """Expected days with an order within one horizon, shape (n,), or several, shape (n, h)."""
         return self.purchases.expected_orders(*_history(summary), horizon_days)
 
     def value(
-        self, summary: pd.DataFrame, horizon_days: float, margin: float = 1.0, annual_discount_rate: float = 0.0
+        self, summary: Summary, horizon_days: float, margin: float = 1.0, annual_discount_rate: float = 0.0
     ) -> Array:
         """Expected net revenue times margin over a horizon, discounted to the moment, shape (n,), in currency.
 
@@ -209,10 +210,10 @@ def _discount(days: Array, annual_rate: float) -> Array:
     return (1.0 + annual_rate) ** (-days / YEAR)
 
 
-def _history(summary: pd.DataFrame) -> tuple[Array, Array, Array]:
+def _history(summary: Summary) -> tuple[Array, Array, Array]:
     missing = [name for name in SUMMARY[:3] if name not in summary]
     if missing:
         raise DataError(
             f"summary of orders: columns {missing} are missing, got {list(summary)}; make it by summarise()"
         )
-    return tuple(summary[name].to_numpy(np.float64) for name in SUMMARY[:3])  # type: ignore[return-value]
+    return tuple(np.asarray(summary[name], dtype=np.float64) for name in SUMMARY[:3])  # type: ignore[return-value]

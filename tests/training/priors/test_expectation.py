@@ -51,6 +51,14 @@ def test_columns_that_tell_the_same_of_two_customers_have_the_same_effects() -> 
     assert np.array_equal(effects[0], effects[1])
 
 
+@pytest.mark.parametrize("task", ["clv", "churn"])
+def test_a_customer_alone_is_explained_as_among_others_bit_for_bit(task: str) -> None:
+    x = customers()
+    prior = fitted(task, x)
+    _, together = prior.split(x)
+    assert all(np.array_equal(prior.split(x[i : i + 1])[1][0], together[i]) for i in range(0, len(x), 20))
+
+
 def test_a_column_at_the_middle_customer_has_no_effect() -> None:
     x = customers()
     prior = fitted("clv", x)
