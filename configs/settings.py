@@ -456,6 +456,7 @@ class Serving(Section):
     max_customers_per_request: Count
     top_reasons: Count
     stale_after_hours: Count
+    max_wait_ms: Count
     registry_poll_seconds: Annotated[float, Field(gt=0)]
     drain_seconds: Annotated[float, Field(ge=0, le=600)]
 

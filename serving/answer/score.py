@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def score(
     champions: Champions,
     settings: Settings,
     now: datetime,
-    top_reasons: int,
+    top_reasons: int | Sequence[int],
     make_id: Callable[[datetime], str] = new_id,
 ) -> list[dict[str, Any]]:
     """Answer for every row of a feature frame.
@@ -77,8 +78,8 @@ def score(
     now
         When it is scored, UTC.
     top_reasons
-        How many reasons to give of each model, the largest effects first; 0 gives all, and then the base of the
-        model and the effects sum to the prediction.
+        How many reasons to give of each model, the largest effects first, for all or for each row; 0 gives all, and
+        then the base of the model and the effects sum to the prediction.
     make_id
         Gives the id of each answer.
 
@@ -103,17 +104,17 @@ def score(
     names = [str(c) for c in frame.columns]
     columns = (frame[c].tolist() for c in names)  # for one row many times faster than row by row
     rows: list[Row] = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    tops = [top_reasons] * len(rows) if isinstance(top_reasons, int) else list(top_reasons)
     active = is_active(frame, settings.churn)
     churn_matrix, clv_matrix = _matrices(champions, frame)
-    active_rows = [row for row, is_customer in zip(rows, active, strict=True) if is_customer]
-    risks = iter(_churn(champions.churn.bundle, churn_matrix[active], active_rows, settings, top_reasons))
+    active_rows, active_tops = list(compress(rows, active)), list(compress(tops, active))
+    risks = iter(_churn(champions.churn.bundle, churn_matrix[active], active_rows, settings, active_tops))
     churn = [next(risks) if is_customer else None for is_customer in active]
     clv: Sequence[Prediction | None] = [None] * len(rows)
     if champions.clv is not None and clv_matrix is not None:
         valued = ~is_booked(frame, settings.churn)
-        valued_rows = [row for row, is_valued in zip(rows, valued, strict=True) if is_valued]
-        known = (frame[valued], clv_matrix[valued], valued_rows)
-        values = iter(_clv(champions.clv.bundle, known, settings, top_reasons))
+        known = (frame[valued], clv_matrix[valued], list(compress(rows, valued)))
+        values = iter(_clv(champions.clv.bundle, known, settings, list(compress(tops, valued))))
         clv = [next(values) if is_valued else None for is_valued in valued]
     stages = decide.stages(frame, settings.decisions.stages, settings.churn)
     returns = reactivations(champions.churn.bundle, frame, stages)
@@ -211,7 +212,7 @@ def _season_of(bundle: Bundle) -> str:
 
 
 def _churn(
-    bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, top_reasons: int
+    bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, tops: Sequence[int]
 ) -> list[Prediction]:
     if not rows:
         return []
@@ -237,7 +238,7 @@ def _churn(
             bands,
             percentiles,
             times,
-            _reasons(bundle, matrix, rows, top_reasons, settings.counts_orders),
+            _reasons(bundle, matrix, rows, tops, settings.counts_orders),
             strict=True,
         )
     ]
@@ -271,7 +272,7 @@ def _expected(event: str | None, days: float, as_of: pd.Timestamp) -> dict[str, 
 
 
 def _clv(
-    bundle: Bundle, known: tuple[pd.DataFrame, np.ndarray, list[Row]], settings: Settings, top_reasons: int
+    bundle: Bundle, known: tuple[pd.DataFrame, np.ndarray, list[Row]], settings: Settings, tops: Sequence[int]
 ) -> list[Prediction]:
     """`known`: the rows as a frame, as a matrix, and as Python values."""
     frame, matrix, rows = known
@@ -307,9 +308,7 @@ def _clv(
     )
     return [
         Prediction(body, reasons)
-        for body, reasons in zip(
-            bodies, _reasons(bundle, matrix, rows, top_reasons, settings.counts_orders), strict=True
-        )
+        for body, reasons in zip(bodies, _reasons(bundle, matrix, rows, tops, settings.counts_orders), strict=True)
     ]
 
 
@@ -322,10 +321,10 @@ def _quantiles(bundle: Bundle, expected: np.ndarray, matrix: np.ndarray) -> list
 
 
 def _reasons(
-    bundle: Bundle, matrix: np.ndarray, rows: Sequence[Row], top_reasons: int, counted: bool
+    bundle: Bundle, matrix: np.ndarray, rows: Sequence[Row], tops: Sequence[int], counted: bool
 ) -> list[list[dict[str, Any]]]:
     names, effects = bundle.features, bundle.explain(matrix).effects
-    order = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, : top_reasons or None]
+    order = np.argsort(-np.abs(effects), axis=1, kind="stable").tolist()
     return [
         [
             {
@@ -334,9 +333,9 @@ def _reasons(
                 "effect": of_row[i],
                 "text": describe(names[i], row, counted),
             }
-            for i in largest
+            for i in largest[: top or None]
         ]
-        for row, of_row, largest in zip(rows, effects.tolist(), order.tolist(), strict=True)
+        for row, of_row, largest, top in zip(rows, effects.tolist(), order, tops, strict=True)
     ]
 
 

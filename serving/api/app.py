@@ -67,6 +67,7 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         app.state.draining = True
+        endpoints.close()
 
     routes = [
         Route("/v1/predictions", endpoints.predictions, methods=["POST"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -10,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-import pandas as pd
 from anyio import CapacityLimiter, move_on_after, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,10 +19,12 @@ from configs.errors import StaycastError
 from configs.settings import Settings
 from serving.answer import decide
 from serving.answer.champion import LoadedModel
-from serving.answer.score import iso, score
+from serving.answer.score import iso
+from serving.api.batching import Batcher
 from serving.api.guards import AdmissionControl, check_media_type, read_body, safe_summary
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.metrics import MEDIA_TYPE, Metrics
+from serving.api.predictor import Asked, Found, Predictor
 from serving.api.problems import (
     AnswerError,
     LeftCustomerError,
@@ -36,6 +38,8 @@ from serving.api.schema.requests import OneCustomer, PredictionRequest, max_pred
 
 API_VERSION = "1"
 MAX_QUEUED_REQUESTS = 64
+CUSTOMERS_AT_ONCE = 64  # of one call of the models: longer lists are answered in parts, between other requests
+ANSWERS_AT_ONCE = 1024  # of one write
 READINESS_TIMEOUT_SECONDS = 2.0
 READINESS_CACHE_SECONDS = 1.0
 PROBE_CUSTOMER_ID = "readyz"
@@ -66,32 +70,41 @@ class Endpoints:
         left: Leavers,
     ) -> None:
         self.metrics = Metrics()
-        self._models, self._reader, self._log = models, reader, log
-        self._settings, self._clock, self._events, self._left = settings, clock, events, left
+        self._models, self._log = models, log
+        self._settings, self._clock, self._events = settings, clock, events
         self._max_customers = settings.serving.max_customers_per_request
         self._openapi = orjson.dumps(openapi_document(self._max_customers, API_VERSION))
         workers = max(2, os.cpu_count() or 1)
-        self._scoring, self._probing = CapacityLimiter(workers), CapacityLimiter(1)
+        self._taking, self._probing = CapacityLimiter(workers), CapacityLimiter(1)
+        self._predictor = Predictor(models, reader, settings, clock, left)
+        wait = settings.serving.max_wait_ms / 1000
+        self._scoring = Batcher[Asked, Found](self._predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
+        self._logging = Batcher[list[dict[str, Any]], None](self._append, ANSWERS_AT_ONCE, name="logging")
         self._admission = AdmissionControl(workers + MAX_QUEUED_REQUESTS)
         self._last_logged = ""
         self._ready_until = 0.0
 
     async def predictions(self, request: Request) -> Response:
         """Answer for one customer, or for several."""
+        self._scoring.require_room()
         check_media_type(request.headers)
         body = await read_body(request, max_prediction_bytes(self._max_customers))
         asked = parse_prediction(body, self._max_customers)
-        async with self._admission.admit():
-            answer = await to_thread.run_sync(self._predict, asked, limiter=self._scoring)
+        found = await self._find(asked)
+        self._require_somebody(asked, found)
+        await self._logging.ask(found.answers, len(found.answers))
         request.scope["staycast"]["customers"] = len(asked.ids)
-        return Response(answer, media_type="application/json")
+        self.metrics.customers(len(found.answers), sum(a["features"]["stale"] for a in found.answers), 0)
+        if isinstance(asked, OneCustomer):
+            return JsonResponse(found.answers[0])
+        return JsonResponse({"predictions": found.answers, "not_found": found.not_found, "left": found.left})
 
     async def events(self, request: Request) -> Response:
         """Take one event, or several."""
         check_media_type(request.headers)
         batch = parse_events(await read_body(request, max_events_bytes(self._max_customers)), self._max_customers)
         async with self._admission.admit():
-            body = await to_thread.run_sync(self._accept, batch, limiter=self._scoring)
+            body = await to_thread.run_sync(self._accept, batch, limiter=self._taking)
         return JsonResponse(body)
 
     async def models(self, request: Request) -> Response:
@@ -129,6 +142,11 @@ class Endpoints:
             logger.warning("%s", error)
         return problem_response(error)
 
+    def close(self) -> None:
+        """End the threads once what they do is done."""
+        self._scoring.close()
+        self._logging.close()
+
     async def _probe(self) -> None:
         """Check once that the service can answer; what holds is believed for `READINESS_CACHE_SECONDS`."""
         with move_on_after(READINESS_TIMEOUT_SECONDS):
@@ -140,34 +158,34 @@ class Endpoints:
     def _check_columns(self) -> None:
         """Read the features of nobody: all columns that the models and the decisions need must come."""
         needed = self._models.current().columns | set(decide.stage_columns(self._settings.churn))
-        missing = sorted(needed - set(self._read([PROBE_CUSTOMER_ID]).columns))
+        missing = sorted(needed - set(self._predictor.read([PROBE_CUSTOMER_ID]).columns))
         if missing:
             raise UnavailableError(
                 f"the feature store lacks {len(missing)} columns of the models, among them '{missing[0]}'"
             )
 
-    def _predict(self, request: PredictionRequest) -> bytes:
-        """Read, score, log, and write the body; runs in a thread."""
-        champions = self._models.current()
-        frame = self._read(request.ids)
-        known = frame["as_of"].notna().to_numpy()
-        known_ids = [i for i, is_known in zip(request.ids, known, strict=True) if is_known]
-        unknown = [i for i, is_known in zip(request.ids, known, strict=True) if not is_known]
-        left = self._known_to_have_left(unknown)
-        not_found, is_one = [i for i in unknown if i not in left], isinstance(request, OneCustomer)
-        self.metrics.customers(0, 0, len(not_found))
-        if is_one and left:
-            raise LeftCustomerError(f"customer '{unknown[0]}' has left, as the label of the last load says")
-        if not known_ids and not left:
-            who = f"customer '{not_found[0]}'" if len(not_found) == 1 else f"any of these {len(not_found)} customers"
-            raise UnknownCustomerError(f"no features are known for {who}: check the id, or refresh the feature store")
+    async def _find(self, request: PredictionRequest) -> Found:
+        """The answers to a request; a long list is answered in parts."""
         top = self._settings.serving.top_reasons if request.top_reasons is None else request.top_reasons
-        answers = score(frame[known], champions, self._settings, self._clock(), top)
-        self._append(answers)
-        answers = [a if a["customer_id"] == i else {**a, "alias": i} for a, i in zip(answers, known_ids, strict=True)]
-        self.metrics.customers(len(answers), sum(a["features"]["stale"] for a in answers), 0)
-        lists = {"predictions": answers, "not_found": not_found, "left": [i for i in unknown if i in left]}
-        return orjson.dumps(answers[0] if is_one else lists)
+        starts = range(0, len(request.ids), CUSTOMERS_AT_ONCE)
+        parts = [Asked(request.ids[at : at + CUSTOMERS_AT_ONCE], top) for at in starts]
+        in_list = len(parts) > 1
+        asking = [asyncio.ensure_future(self._scoring.ask(part, len(part.ids), in_list)) for part in parts]
+        try:
+            return Found.together(await asyncio.gather(*asking))
+        finally:
+            for task in asking:
+                task.cancel()
+
+    def _require_somebody(self, request: PredictionRequest, found: Found) -> None:
+        """UnknownCustomerError where nobody of a request is known."""
+        self.metrics.customers(0, 0, len(found.not_found))
+        if isinstance(request, OneCustomer) and found.left:
+            raise LeftCustomerError(f"customer '{found.left[0]}' has left, as the label of the last load says")
+        if not found.answers and not found.left:
+            unknown = found.not_found
+            who = f"customer '{unknown[0]}'" if len(unknown) == 1 else f"any of these {len(unknown)} customers"
+            raise UnknownCustomerError(f"no features are known for {who}: check the id, or refresh the feature store")
 
     def _accept(self, batch: EventBatch) -> dict[str, Any]:
         """Accept events; runs in a thread."""
@@ -183,27 +201,14 @@ class Endpoints:
         accepted = [{"event_id": e.event_id, "status": s} for e, s in zip(batch.events, statuses, strict=True)]
         return {"events": accepted, "as_of": iso(as_of)}
 
-    def _read(self, ids: list[str]) -> pd.DataFrame:
+    def _append(self, answers: list[list[dict[str, Any]]]) -> list[UnavailableError | None]:
+        """Log the answers of several requests together; what cannot be written is said to each."""
         try:
-            return self._reader.read(ids)
-        except Exception as error:
-            logger.error("the feature store cannot be read: %s", safe_summary(error))
-            raise UnavailableError("the feature store cannot be read now") from None
-
-    def _known_to_have_left(self, ids: list[str]) -> set[str]:
-        """Of customers who are not online, those who have left."""
-        try:
-            return self._left(ids) if ids else set()
-        except Exception as error:
-            logger.error("who has left cannot be read: %s", safe_summary(error))
-            raise UnavailableError("the label of the last load cannot be read now") from None
-
-    def _append(self, answers: list[dict[str, Any]]) -> None:
-        try:
-            self._log.append(answers)
+            self._log.append([answer for of_request in answers for answer in of_request])
         except Exception as error:
             logger.error("the prediction log cannot be written: %s", safe_summary(error))
-            raise UnavailableError("the answer could not be logged, so it is not given") from None
+            return [UnavailableError("the answer could not be logged, so it is not given") for _ in answers]
+        return [None] * len(answers)
 
 
 def _model_facts(model: LoadedModel) -> dict[str, Any]:

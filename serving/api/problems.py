@@ -9,7 +9,7 @@
         ├── TooLargeError          413  the body is longer than any valid request
         ├── MediaTypeError         415  the body is not application/json
         └── UnavailableError       503  the service cannot answer now, whatever is asked
-            └── OverloadedError    503  too many requests wait already
+            └── OverloadedError    429  too many requests wait already
 
 A message echoes nothing of a request but the one id that was asked.
 """
@@ -111,6 +111,7 @@ class UnavailableError(AnswerError):
 class OverloadedError(UnavailableError):
     """Too many requests wait already."""
 
+    status = 429
     slug = "overloaded"
     title = "Too many requests wait already"
     retry_after_seconds = 1

@@ -26,14 +26,14 @@ def openapi_document(max_customers: int, version: str) -> dict[str, Any]:
         "predict",
         "Risk, value, reasons and action of one customer or of several",
         _one_of("Answer", "Answers"),
-        ("404", "413", "415", "422", "503"),
+        ("404", "413", "415", "422", "429", "503"),
         _one_of("OneCustomer", "ManyCustomers"),
     )
     take_events = _operation(
         "take_events",
         "Take new orders and interactions; predictions reflect them from then on",
         _reference("AcceptedEvents"),
-        ("409", "413", "415", "422", "503"),
+        ("409", "413", "415", "422", "429", "503"),
         _one_of("OrderEvent", "InteractionEvent", "ManyEvents"),
     )
     models = _operation("models", "The champions that answer now", _reference("Models"), ["503"])

@@ -1,0 +1,117 @@
+"""From the ids that several requests ask for to their answers: one look at the features, one call of the models."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from configs.settings import Settings
+from serving.answer.score import score
+from serving.api.guards import safe_summary
+from serving.api.interfaces import FeatureReader, Leavers, ModelProvider
+from serving.api.problems import UnavailableError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one request, or a part of a long one, asks for: ids, and how many reasons (0: all)."""
+
+    ids: list[str]
+    top_reasons: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answers for those who are known, in the order asked, and the ids of the others."""
+
+    answers: list[dict[str, Any]]
+    not_found: list[str]
+    left: list[str]
+
+    @classmethod
+    def together(cls, parts: Sequence[Found]) -> Found:
+        """What was found for the parts of one request."""
+        lists = ([item for part in parts for item in getattr(part, name)] for name in ("answers", "not_found", "left"))
+        return cls(*lists)
+
+
+class Predictor:
+    """Answers what several requests ask for in one call; nothing is logged here.
+
+    Parameters
+    ----------
+    models, reader, settings, clock, left
+        As for `serving.api.app.create_app`.
+    """
+
+    def __init__(
+        self,
+        models: ModelProvider,
+        reader: FeatureReader,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        left: Leavers,
+    ) -> None:
+        self._models, self._reader, self._settings, self._clock, self._left = models, reader, settings, clock, left
+
+    def __call__(self, asked: Sequence[Asked]) -> list[Found]:
+        """What was found for each, in their order.
+
+        Raises
+        ------
+        UnavailableError
+            The features, or who has left, cannot be read.
+        NotReadyError, RegistryError
+            There are no models, or they cannot score these rows.
+        """
+        champions = self._models.current()
+        ids = [i for each in asked for i in each.ids]
+        tops = [each.top_reasons for each in asked for _ in each.ids]
+        frame = self.read(ids)
+        known = frame["as_of"].notna().to_numpy()
+        answers = iter(
+            score(
+                frame[known],
+                champions,
+                self._settings,
+                self._clock(),
+                [top for top, is_known in zip(tops, known, strict=True) if is_known],
+            )
+        )
+        left = self._known_to_have_left([i for i, is_known in zip(ids, known, strict=True) if not is_known])
+        is_known = iter(known.tolist())
+        return [_found(each.ids, [next(is_known) for _ in each.ids], answers, left) for each in asked]
+
+    def read(self, ids: list[str]) -> pd.DataFrame:
+        """The features of these ids; UnavailableError if they cannot be read."""
+        try:
+            return self._reader.read(ids)
+        except Exception as error:
+            logger.error("the feature store cannot be read: %s", safe_summary(error))
+            raise UnavailableError("the feature store cannot be read now") from None
+
+    def _known_to_have_left(self, ids: list[str]) -> set[str]:
+        """Of customers who are not online, those who have left."""
+        try:
+            return self._left(ids) if ids else set()
+        except Exception as error:
+            logger.error("who has left cannot be read: %s", safe_summary(error))
+            raise UnavailableError("the label of the last load cannot be read now") from None
+
+
+def _found(ids: list[str], known: list[bool], answers: Any, left: set[str]) -> Found:
+    """The share of one request in the answers, which stand in its order; an alias is named beside its person."""
+    own = [(i, next(answers)) for i, is_known in zip(ids, known, strict=True) if is_known]
+    unknown = [i for i, is_known in zip(ids, known, strict=True) if not is_known]
+    return Found(
+        [answer if answer["customer_id"] == i else {**answer, "alias": i} for i, answer in own],
+        [i for i in unknown if i not in left],
+        [i for i in unknown if i in left],
+    )
