@@ -229,7 +229,7 @@ class Clv(Section):
     annual_discount_rate: Annotated[float, Field(ge=0, lt=1)]
     coverage: Annotated[float, Field(gt=0.5, lt=1)]
     season_allowance: Share
-    longer_days: tuple[Days, ...]
+    longer_days: Annotated[tuple[Days, ...], Field(max_length=3)]  # of so many the season is known
 
     @property
     def longer_horizons(self) -> tuple[int, ...]:

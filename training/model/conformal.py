@@ -7,6 +7,7 @@ seen (Vovk et al. 2005). Bins hold the edges of the tiers, so that the promise h
 - The moments are pooled: the next is one more of their kind. They differ in level, and few of them show less of that
   than the next will, least where their horizons overlap. What lacks is put in: each outcome stands twice, as it would
   have been had its moment been that much better, and that much worse (`level_spread`).
+- Ends and quantiles never fall from one bin of a tier to the next: such bins become one.
 - A bin with few rows borrows the nearest ones of its neighbours.
 - The interval holds the expected value, which is a mean: of a skewed law it may lie beyond the quantile that is asked,
   as where nine in ten bring nothing. Then at least a tenth of the outcomes beyond the expected value lie inside, which
@@ -139,10 +140,8 @@ def fit_interval(
     expected, actual = expected[order], actual[order]
     offset = _offset(actual)
     unit, floor = np.abs(expected) + offset, float(min(actual.min(), 0.0))
-    rows = _Rows(expected / unit, actual / unit, floor, spread, alike)
-    edges = bin_edges(expected, tier_edges)
-    starts = [0, *np.searchsorted(expected, edges, side="right").tolist(), len(expected)]
-    bins = [rows.bin(start, stop, coverage) for start, stop in pairwise(starts)]
+    rows = _Rows(unit, expected / unit, actual / unit, floor, spread, alike)
+    edges, bins = _rising(rows, expected, bin_edges(expected, tier_edges), tier_edges, coverage)
     low, high, *quantiles = zip(*bins, strict=True)
     return Interval(
         coverage=coverage,
@@ -224,10 +223,31 @@ def bin_edges(expected: np.ndarray, tier_edges: Sequence[float] = ()) -> np.ndar
     return kept
 
 
+def _rising(
+    rows: _Rows, expected: np.ndarray, edges: np.ndarray, tier_edges: Sequence[float], coverage: float
+) -> tuple[np.ndarray, list[tuple[float, ...]]]:
+    """The edges and multiples of bins in which no end and no quantile falls as the expected value rises.
+
+    Neighbours of one tier become one bin where the typical customer of the upper one would be told less than that of
+    the lower one, as in the pooling of adjacent violators: where nine in ten bring nothing, chance alone decides on
+    which side of it a bin comes to lie. An end below nothing may fall: larger customers may give back more.
+    """
+    while True:
+        starts = [0, *np.searchsorted(expected, edges, side="right").tolist(), len(expected)]
+        bins = [rows.bin(start, stop, coverage) for start, stop in pairwise(starts)]
+        units = np.array([rows.unit[start:stop].mean() for start, stop in pairwise(starts)])
+        typical = np.asarray(bins) * units[:, None]
+        falls = ((np.diff(typical, axis=0) < 0) & (typical[:-1] > 0)).any(axis=1) & ~np.isin(edges, tier_edges)
+        if not falls.any():
+            return edges, bins
+        edges = np.delete(edges, np.flatnonzero(falls)[0])
+
+
 @dataclass(frozen=True)
 class _Rows:
     """Forecasts in rising order and what came, both as multiples of the unit, shape (n,) each."""
 
+    unit: np.ndarray
     forecast: np.ndarray
     ratio: np.ndarray
     floor: float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -117,6 +119,34 @@ def test_the_expected_value_lies_inside_quantiles_rise_and_nothing_is_infinite(
     assert at is not None and np.isfinite([low, high]).all() and np.isfinite(at).all()
     assert (low <= asked).all() and (high >= asked).all()
     assert (np.diff(at, axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_where_about_nine_in_ten_bring_nothing_no_quantile_falls_from_a_bin_of_a_tier_to_the_next(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    expected = np.sort(rng.gamma(2.0, 6.0, 1000))
+    gives = rng.random(1000) < 0.1
+    tiers = (8.0, 20.0)
+    interval = fit_interval(
+        expected, np.where(gives, expected * 10 * rng.gamma(4.0, 0.25, 1000), 0.0), 0.9, 0.0, 50, tiers
+    )
+    starts = [0, *np.searchsorted(expected, interval.edges, side="right"), len(expected)]
+    middles = np.array([expected[start:stop].mean() for start, stop in pairwise(starts)])
+    at = interval.at_levels(middles)
+    assert at is not None
+    told = np.column_stack([at, *interval(middles)])
+    within_tier = ~np.isin(interval.edges, tiers)
+    assert (np.diff(told, axis=0)[within_tier] >= 0).all()
+    assert set(tiers) <= set(interval.edges)
+
+
+def test_a_lower_end_below_nothing_may_fall_as_larger_customers_give_back_more() -> None:
+    rng = np.random.default_rng(0)
+    expected = np.sort(rng.uniform(100, 1000, 3000))
+    interval = fit_interval(
+        expected, expected * np.where(rng.random(3000) < 0.3, -0.5, 1.0 + rng.normal(0, 0.1, 3000)), 0.9
+    )
+    assert len(interval.edges) > 3 and interval(expected)[0][-1] < interval(expected)[0][0] < 0
 
 
 def test_where_nearly_all_bring_nothing_the_upper_end_is_beyond_the_expected_value_and_covers_little_more() -> None:

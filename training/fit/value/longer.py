@@ -13,6 +13,7 @@ moment alone, the interval is that of one half of the customers on the other. Wh
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -95,7 +96,8 @@ def with_longer_values(models: FittedModels, data: Dataset, settings: Settings, 
         return _learned(models, data, feature_rows(workspace), labels, settings)
     except DataError as error:
         return _without(models, str(error))
-    except Exception as error:  # an extra never takes the main forecast with it
+    except Exception as error:  # an extra never takes the main forecast with it, and whoever trains sees the fault
+        warnings.warn(f"value within longer horizons is left out: {error!r}", RuntimeWarning, stacklevel=2)
         return _without(models, NOT_LEARNED.format(error=error))
 
 

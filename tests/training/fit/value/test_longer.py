@@ -184,7 +184,8 @@ def test_an_error_of_the_extra_leaves_the_main_forecast_and_is_said(
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.setattr(longer, "learn_longer", fails)
-    final = with_longer_values(prior, data, settings, workspace_of(tmp_path, rows, labels)).final
+    with pytest.warns(RuntimeWarning, match="left out: ZeroDivisionError"):
+        final = with_longer_values(prior, data, settings, workspace_of(tmp_path, rows, labels)).final
     assert final.longer is None and "by nothing" in final.info["longer"]["left_out"]
     assert final.scores == prior.final.scores
 
