@@ -110,8 +110,9 @@ def train(
     on_progress("read", 0, 1)
     data = labelled(settings, workspace, task)
     require_values(data)
-    if data.by == "part" or not shortage(data, settings.minimum):
-        overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)
+    enough = data.by == "part" or not shortage(data, settings.minimum)
+    asked = with_open_label(data, settings) if enough else data
+    overrides.check_leaks(settings, workspace, asked, by, accepted_leaks, reason, by_values=enough)
     models = search_and_fit(settings, workspace, data, on_progress, workspace)
     on_progress("record", 0, 1)
     prior_once = cache(partial(fit_prior_to_compare, settings, workspace, data))  # it may answer in the place, too

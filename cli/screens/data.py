@@ -128,6 +128,7 @@ def proposal_screen(result: Mapping[str, Any]) -> Group:
         table.add_row("–", "customers", f"derived: the first row in {result['customers_from']} is the sign-up")
     told = dict.fromkeys(why for file in result["tables"] for why in file["instead"].values())
     instead = [Text(f"  {why}") for why in told]
+    instead += [Text(f"  {o['table']}.{o['column']}: {o['why']}") for o in result.get("outcomes", ())]
     after = f"  read {result['config']}, then: {COMMAND} ingest --check --config {result['config']}"
     return Group(table, *instead, Text(after))
 

@@ -17,13 +17,16 @@ import pandas as pd
 
 from features.labels.flags import read_flags
 
+CHURN = (  # words that say of customers that they leave, and nothing else
+    "churn", "churned", "churner", "churners", "attrition", "attrited", "abgewandert", "abwanderung", "abwanderer",
+    "desercion", "evasao", "流失", "离网", "離網", "отток",
+)  # fmt: skip
 LEFT = (
-    "churn", "churned", "churner", "exited", "attrition", "attrited", "left", "leave", "leaver", "departed", "quit",
-    "lost", "defected", "lapsed", "cancelled", "canceled", "unsubscribed", "terminated", "closed", "gone",
-    "gekuendigt", "gekundigt", "kuendigung", "kundigung", "abgewandert", "abwanderung", "verloren", "ausgetreten",
-    "resilie", "resiliation", "desabonne", "parti", "perdu", "depart", "baja", "abandono", "cancelado", "fuga",
-    "perdido", "desercion", "evasao", "cancelou", "saiu", "disdetta", "abbandono", "opgezegd", "vertrokken", "流失",
-    "离网", "離網", "已流失", "退订", "退訂", "注销", "解約", "退会", "이탈", "해지", "отток", "ушел",
+    *CHURN, "exited", "left", "leave", "leaver", "departed", "quit", "lost", "defected", "lapsed", "cancelled",
+    "canceled", "unsubscribed", "terminated", "closed", "gone", "gekuendigt", "gekundigt", "kuendigung", "kundigung",
+    "verloren", "ausgetreten", "resilie", "resiliation", "desabonne", "parti", "perdu", "depart", "baja", "abandono",
+    "cancelado", "fuga", "perdido", "cancelou", "saiu", "disdetta", "abbandono", "opgezegd", "vertrokken", "已流失",
+    "退订", "退訂", "注销", "解約", "退会", "이탈", "해지", "ушел",
 )  # fmt: skip
 GENERIC = ("label", "target", "class", "outcome", "y", "zielvariable", "ziel", "cible", "objetivo", "标签", "目标")
 AROUND = (

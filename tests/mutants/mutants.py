@@ -79,7 +79,7 @@ MUTANTS = [
             "    started_at = datetime.now(UTC)\n",
         ),
         (
-            '    if data.by == "part" or not shortage(data, settings.minimum):\n        overrides.check_leaks(settings, workspace, with_open_label(data, settings), by, accepted_leaks, reason)\n',
+            "    overrides.check_leaks(settings, workspace, asked, by, accepted_leaks, reason, by_values=enough)\n",
             "",
         ),
     ),

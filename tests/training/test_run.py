@@ -12,6 +12,7 @@ import pytest
 from configs.errors import ConfigError, DataError, RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.schema import FeatureSchema
 from training import run
 from training.data.leakage import LeakError
 from training.data.task_rows import feature_rows
@@ -200,7 +201,7 @@ def test_the_prior_that_a_refused_candidate_was_compared_with_answers_in_its_pla
         recorded.append(models)
         return SimpleNamespace(label=f"churn/{len(recorded)}")
 
-    data = SimpleNamespace(task="churn", by="as_of", at=lambda parts: pd.DataFrame())
+    data = SimpleNamespace(task="churn", by="as_of", at=lambda parts: pd.DataFrame(), schema=FeatureSchema(()))
     returned = {
         "labelled": data,
         "require_values": None,

@@ -6,7 +6,7 @@ import pandas as pd
 
 from configs.settings import Settings
 from features.sufficiency import LabelledRows
-from training.data.leakage import find_leaks, question
+from training.data.leakage import by_name, find_leaks, question
 from training.data.task_rows import in_parts
 
 
@@ -17,18 +17,18 @@ def leak_questions(labelled: LabelledRows, settings: Settings) -> list[dict[str,
     filled: how well a whole column tells the label is held against plain features, which are not built here.
     """
     rows, schema, has_dates = labelled.rows, labelled.schema, settings.churn.kind != "label"
-    if not schema.names or rows.empty:
+    if not schema.names:
         return []
+    leaks = by_name(schema)
     if has_dates:
-        known = _known(rows, "label")
-        leaks = (
-            [leak for leak in find_leaks(known, schema, settings.leaks) if leak.kind != "values"] if len(known) else []
-        )
+        known = _known(rows, "label") if len(rows) else rows
+        found = find_leaks(known, schema, settings.leaks) if len(known) else []
+        leaks += [leak for leak in found if leak.kind != "values"]
     else:
         outcomes = (_known(rows, name) for name in ("label", "clv") if name in rows)
         parts = [in_parts(known, schema.names, settings) for known in outcomes if len(known)]
-        leaks = [leak for part in parts for leak in find_leaks(part, schema, settings.leaks, by="part")]
-    asked = [leak for leak in leaks if leak.column not in settings.leaks.known_before]
+        leaks += [leak for part in parts for leak in find_leaks(part, schema, settings.leaks, by="part")]
+    asked = [leak for leak in dict.fromkeys(leaks) if leak.column not in settings.leaks.known_before]
     return [{**leak.to_dict(), "todo": question([leak])} for leak in asked]
 
 

@@ -3,7 +3,8 @@
 A column can leak in three ways. Its *values* tell the label: a status that is set when a customer leaves, days to the
 next order. Or its *being filled* does: an attribute that only those who stayed were asked for. Or a *part* of it does:
 one value, or one range of an attribute's numbers, is only ever seen with customers who left, as a complaint that is
-filed at the notice. All look like a wonderful feature, and are worth nothing when it counts.
+filed at the notice. All look like a wonderful feature, and are worth nothing when it counts. A *name* that speaks of
+what came after (`revenue_next_90d`) is asked about however little the column tells.
 
 None of this is sure: what was truly known beforehand may tell as much. So a training stops with the question, and
 `leaks.known_before` answers it for good.
@@ -25,6 +26,7 @@ import pandas as pd
 from configs.errors import StaycastError
 from configs.settings import Leaks
 from features.schema import FeatureSchema
+from features.sources.proposal.time_in_names import time_told
 from training.metrics import auc
 
 BINS, MIN_GROUP, Z = 20, 50, 5.0
@@ -39,7 +41,7 @@ class LeakError(StaycastError):
 
 @dataclass(frozen=True)
 class Leak:
-    """Suspicious: which column, what kind (``values``, ``missing``, ``part``), what was got, and what was expected."""
+    """Suspicious: which column, what kind (``name``, ``values``, ``missing``, ``part``), what was got, and expected."""
 
     column: str
     kind: str
@@ -75,11 +77,13 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str
     Returns
     -------
     list of Leak
-        In the order of the schema; if one of the halves holds fewer than 50 rows of either label, only columns of a
-        table without dates that follow the amount, or of which a part comes with amounts alone.
+        In the order of the schema; if one of the halves holds fewer than 50 rows of either label, only columns without
+        a date whose names speak of what came after, and those of a table without dates that follow the amount, or of
+        which a part comes with amounts alone.
     """
     is_flag = set(rows["label"].unique()) <= {0.0, 1.0}
-    leaks = _by_halves(rows, schema, limits, by, target(rows["label"]), is_flag)
+    leaks = by_name(schema)
+    leaks += _others(_by_halves(rows, schema, limits, by, target(rows["label"]), is_flag), leaks)
     if by == "part" and not is_flag:
         brought = (rows["label"] > 0).to_numpy()
         further = _by_halves(rows, schema, limits, by, brought, is_flag)
@@ -87,8 +91,20 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str
         if brought.mean() < 0.5:  # where most bring something, many an honest column knows who does
             further += _by_part(rows[_attributes(schema)], brought)
         for leak in further:
-            leaks += [] if leak.column in {known.column for known in leaks} else [leak]
+            leaks += _others([leak], leaks)
     return sorted(leaks, key=lambda leak: schema.names.index(leak.column))
+
+
+def by_name(schema: FeatureSchema) -> list[Leak]:
+    """Columns without a date whose names speak of what came after, however little of it they tell."""
+    told = {name: time_told(name) for name in _attributes(schema)}
+    expected = "a column of what was known then"
+    return [Leak(name, "name", told_.text, expected) for name, told_ in told.items() if told_ and told_.is_asked]
+
+
+def _others(leaks: Sequence[Leak], known: Sequence[Leak]) -> list[Leak]:
+    """Those of columns that are not asked about already."""
+    return [leak for leak in leaks if leak.column not in {other.column for other in known}]
 
 
 def _attributes(schema: FeatureSchema) -> list[str]:

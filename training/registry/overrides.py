@@ -10,7 +10,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.quality import quality_verdict
 from training.data.dataset import Dataset
-from training.data.leakage import Leak, find_leaks, require_no_leaks
+from training.data.leakage import Leak, by_name, find_leaks, require_no_leaks
 from training.registry import ledger
 
 DATA = "data"
@@ -36,7 +36,13 @@ def accept_quality(workspace: Workspace, by: str, reason: str) -> ledger.Record 
 
 
 def check_leaks(
-    settings: Settings, workspace: Workspace, data: Dataset, by: str, accepted: Sequence[str] = (), reason: str = ""
+    settings: Settings,
+    workspace: Workspace,
+    data: Dataset,
+    by: str,
+    accepted: Sequence[str] = (),
+    reason: str = "",
+    by_values: bool = True,
 ) -> list[Leak]:
     """Stop a training whose columns know the label, unless they are accepted by name, which is recorded.
 
@@ -46,6 +52,8 @@ def check_leaks(
         Of the business; what is about to be learned from.
     by, accepted, reason
         Who asks for the training, the columns it may learn from although they are suspicious, and why.
+    by_values
+        Whether there are rows enough to look at what the columns hold; else their names alone are.
 
     Returns
     -------
@@ -64,7 +72,8 @@ def check_leaks(
             if name not in data.schema.names:
                 raise ConfigError(f"{where}: there is no feature '{name}'{nearest(name, data.schema.names)}")
     known = settings.leaks.known_before
-    leaks = [x for x in find_leaks(data.frame, data.schema, settings.leaks, data.by) if x.column not in known]
+    found = find_leaks(data.frame, data.schema, settings.leaks, data.by) if by_values else by_name(data.schema)
+    leaks = [leak for leak in found if leak.column not in known]
     require_no_leaks(leaks, accepted)
     if leaks:
         checks = tuple(leak.to_dict() for leak in leaks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +17,7 @@ from features.sources.proposal.event_times import with_recorded_later
 from features.sources.proposal.lexicon import SENSITIVE
 from features.sources.proposal.notices import with_notice
 from features.sources.proposal.order_lines import lines_of
+from features.sources.proposal.outcomes import left_out, notes
 from features.sources.proposal.repairs import with_repairs
 from features.sources.proposal.row_rules import row_rules
 from features.sources.proposal.skeleton import skeleton, why_aside
@@ -84,6 +85,12 @@ class Business:
             ],
             "customers_from": self.customers_from,
             "missing": list(self.missing),
+            "outcomes": [
+                {"table": n, "column": column, "why": why}
+                for n in ONE_ROW_A_CUSTOMER
+                for entry in self.tables.get(n, [])
+                for column, why in outcome_notes(entry[0]).items()
+            ],
             "not_used": [{"path": str(path), "why": why} for path, why in self.aside.items()],
         }
 
@@ -292,7 +299,23 @@ def _middle_year(times: pd.Series) -> float:
 
 def attribute_columns(columns: Sequence[Column]) -> list[Column]:
     """Columns of few values that may have been known from the sign-up on."""
-    return [c for c in columns if c.is_category and not c.meaning.concepts & UNDATED and not _is_personal(c)]
+    asked = left_out(columns)
+    known = [c for c in columns if c.is_category and not c.meaning.concepts & UNDATED and not _is_personal(c)]
+    return [c for c in known if c.name not in asked]
+
+
+def customer_columns(guess: TableGuess) -> tuple[list[Column], list[Column]]:
+    """Of a list of customers: attributes, and sensitive columns."""
+    time = guess.column("signed_up_at")
+    sensitive = sensitive_columns(guess.spare, None if time is None else times_of(time))
+    return [c for c in attribute_columns(guess.spare) if c not in sensitive], sensitive
+
+
+def outcome_notes(guess: TableGuess) -> Mapping[str, str]:
+    """What is said of columns of one row a customer whose names speak of a time after, by name."""
+    _, sensitive = customer_columns(guess)
+    spare = [c for c in guess.spare if c not in sensitive]
+    return notes(spare if guess.table.name == "profiles" else [c for c in spare if c.is_category], guess.table.name)
 
 
 def _is_personal(column: Column) -> bool:

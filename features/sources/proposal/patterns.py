@@ -59,7 +59,7 @@ PATTERNS: Mapping[str, str] = {  # field: concepts joined by + and how sure a na
     "changed_at": "change+date 1, change 0.9, date 0.7",
     "attribute": "attribute 1, attribute+name 1",
     "label": "label 1, label+flag 1, label+customer 1, end 0.7, cancel 0.7, end+customer 0.7, cancel+customer 0.7",
-    "realised_value": "next+period+amount 0.5",  # as a rule its name tells of a time ahead, see `tells_of_time_ahead`
+    "realised_value": "next+period+amount 0.5",  # as a rule its name tells of a time ahead, see `time_in_names`
     "exported_at": "export 1, export+date 1",
 }
 BY_CONTENT = 0.3
@@ -111,31 +111,6 @@ def name_score(field: str, column: Column) -> tuple[float, str]:
             best, score = concepts, given
     score *= 1.0 if column.meaning.is_complete else 0.9
     return (score, f"its name says {' and '.join(sorted(best, reverse=True))}") if score else (0.0, "")
-
-
-_AHEAD = (
-    "next|following|future|subsequent|upcoming|nachst\\w*|naechst\\w*|folgend\\w*|kunftig\\w*|kuenftig\\w*|suivante?s?|"
-    "prochaine?s?|futurs?|siguientes?|proxim[oa]s?|未来|接下来"
-)
-_SPAN = (
-    "d|days?|w|weeks?|m|months?|y|years?|quarter|tagen?|wochen?|monaten?|jahre?n?|jours?|semaines?|mois|ans?|dias?|"
-    "semanas?|mes|meses|anos?|天|日|周|个月|月|年"
-)
-_OF_TIME_AHEAD = re.compile(
-    rf"(?<!\w)((\d+ )?({_AHEAD}) ?(\d+ ?)?({_SPAN})|\d+ ?({_SPAN}) ({_AHEAD}))(?!\w)"
-    rf"|({_AHEAD}) ?\d+ ?(天|日|周|个月|月|年)"
-)
-
-
-def tells_of_time_ahead(name: str) -> bool:
-    """Whether a column's name says that it is of a span of time that follows: what came, and no feature.
-
-    >>> [tells_of_time_ahead(n) for n in ("donated_next_90_days", "Umsatz nächste 12 Monate", "gasto_proximos_90_dias")]
-    [True, True, True]
-    >>> [tells_of_time_ahead(n) for n in ("next_bill_day", "spend_90d", "days_since_last", "next_best_offer")]
-    [False, False, False, False]
-    """
-    return bool(_OF_TIME_AHEAD.search(re.sub(r"[\W_]+", " ", normalized(name))))
 
 
 def _letters(name: str) -> str:

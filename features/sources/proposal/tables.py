@@ -13,7 +13,8 @@ import pandas as pd
 from features.labels.label_column import find_label
 from features.sources.proposal.columns import Column
 from features.sources.proposal.lexicon import meaning
-from features.sources.proposal.patterns import BY_CONTENT, name_score, tells_of_time_ahead
+from features.sources.proposal.patterns import BY_CONTENT, name_score
+from features.sources.proposal.time_in_names import time_told
 from features.tables import ONE_ROW_A_CUSTOMER, TABLES, Field, Table
 
 FILE_NAMES = {  # concepts of a file's name that speak for a table
@@ -270,9 +271,11 @@ def _value_by_name(table: Table, columns: Sequence[Column], matches: dict[str, G
     if wanted is None or wanted.name in matches:
         return
     taken = [g.column for g in matches.values()]
-    found = [c for c in columns if c not in taken and c.is_number and c.distinct > 2 and tells_of_time_ahead(c.name)]
+    numbers = [c for c in columns if c not in taken and c.is_number and c.distinct > 2]
+    found = [c for c in numbers if (told := time_told(c.name)) and told.kind == "ahead"]
     if found:
-        matches[wanted.name] = Guess(wanted, found[0], BY_CONTENT, "its name says that it is of the time that follows")
+        best = max(found, key=lambda c: "amount" in c.meaning.concepts)  # the first of those of money, else the first
+        matches[wanted.name] = Guess(wanted, best, BY_CONTENT, "its name says that it is of the time that follows")
 
 
 def _one_row_is_a_contract(table: Table, matches: dict[str, Guess]) -> None:

@@ -19,20 +19,22 @@ from features.sources.proposal.business import (
     LONG_CONTRACT_DAYS,
     Business,
     Rhythm,
-    attribute_columns,
+    customer_columns,
+    outcome_notes,
     rounded_up,
-    sensitive_columns,
 )
-from features.sources.proposal.columns import FEW, Column, times_of
+from features.sources.proposal.columns import FEW, Column
 from features.sources.proposal.lexicon import KINDS, STATUSES
 from features.sources.proposal.notices import may_be_notice
-from features.sources.proposal.patterns import tells_of_time_ahead
+from features.sources.proposal.outcomes import left_out
 from features.sources.proposal.tables import Guess, Reading, TableGuess
+from features.sources.proposal.time_in_names import time_told
 from features.sources.rows.meaning import normalized
 from features.tables import MONEY
 
 WORDS_OF_YAML = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 SAME, MOSTLY = 0.5, 0.8
+VALUE_DAYS = 90
 PERSON = r"[^\W\d_]+([ .,'’-]+[^\W\d_]+)+\.?|[\u4e00-\u9fff]{2,4}"
 OF_VALUE = (
     "is it what each customer brought? then it is forecast, and never a feature; if not, take this line out, and where "
@@ -186,15 +188,8 @@ def _unread(guess: TableGuess) -> list[str]:
     numbers = guess.reading.numbers.values() if guess.reading else ()
     read |= {how.get(key) for how in numbers for key in ("times", "per")}
     if guess.table.name == "customers":
-        read |= {c.name for found in _customer_columns(guess) for c in found}
+        read |= {c.name for found in customer_columns(guess) for c in found}
     return [c.name for c in guess.spare if c.name not in read]
-
-
-def _customer_columns(guess: TableGuess) -> tuple[list[Column], list[Column]]:
-    """Attributes, and sensitive columns."""
-    time = guess.column("signed_up_at")
-    sensitive = sensitive_columns(guess.spare, None if time is None else times_of(time))
-    return [c for c in attribute_columns(guess.spare) if c not in sensitive], sensitive
 
 
 def _reading_lines(guess: TableGuess) -> list[str]:
@@ -310,10 +305,8 @@ def _churn_lines(business: Business) -> list[str]:
     if business.kind == "label":
         lines.append("  horizon_days: 30  # within how many days leavers left: only you know; correct it")
         has_value = any(g.column("realised_value") for entry in business.tables.get("profiles", []) for g in entry)
-        of_value = [
-            "clv:",
-            "  horizon_days: 90  # over how many days realised_value counts; DOUBT: only you know; correct it",
-        ]
+        doubt = "over how many days realised_value counts; DOUBT: only you know; correct it"
+        of_value = ["clv:", f"  horizon_days: {_value_days(business)}  # {doubt}"]
         return [*lines, *(of_value if has_value else [])]
     if business.kind == "contract":
         return [*lines, *_contract_lines(seen)]
@@ -328,6 +321,12 @@ def _churn_lines(business: Business) -> list[str]:
         f"  activity_days: {max(LEAST_HORIZON, rounded_up(GAPS_ACTIVE * gap))}  # about {GAPS_ACTIVE} usual gaps",
     ]
     return [*lines, *_further_lines(horizon, seen)]
+
+
+def _value_days(business: Business) -> int:
+    """As the name of the column of values says, else a guess."""
+    names = [c.name for c in _columns_of(business, "realised_value")]
+    return next((told.days for name in names if (told := time_told(name)) and told.days), VALUE_DAYS)
 
 
 def _contract_lines(seen: Rhythm | None) -> list[str]:
@@ -353,17 +352,19 @@ def _column_lines(business: Business) -> list[str]:
     if name not in business.tables:
         return []
     guess = business.tables[name][0][0]
-    attributes, sensitive = _customer_columns(guess)
+    attributes, sensitive = customer_columns(guess)
     lines = ["columns:"]
     if name == "profiles":
         lines += [
             "  # every other column is a feature; these tell rows apart, or the label in other words:",
             f"  exclude: [{', '.join(quoted(name) for name in _no_features(guess, sensitive))}]",
+            *_note_lines(guess),
         ]
     else:
         lines += [
             "  # few different values: features, as far as their past is known",
             f"  attributes: [{', '.join(quoted(c.name) for c in attributes)}]",
+            *_note_lines(guess),
             "  # of the attributes, those that never change: name them; today's value of the others tells the future,",
             "  # and they are kept out until a table attribute_changes dates their changes",
             "  constant: []",
@@ -375,13 +376,18 @@ def _column_lines(business: Business) -> list[str]:
     ]
 
 
+def _note_lines(guess: TableGuess) -> list[str]:
+    """What is said of columns whose names speak of a time after."""
+    return [f"  # {comment(name)}: {comment(why)}" for name, why in outcome_notes(guess).items()]
+
+
 def _no_features(guess: TableGuess, sensitive: list[Column]) -> list[str]:
     """Columns of a ready table that are names of rows, free text or dates, tell the label, or of the time ahead."""
     label = guess.column("label")
     spare = [c for c in guess.spare if c not in sensitive]
     told = tell_label(pd.DataFrame({c.name: c.values for c in (label, *spare)}), label.name) if label else []
     names = [c.name for c in spare if c.is_time or (c.is_row_name and not c.has_fractions)]
-    return [c.name for c in spare if c.name in (*told, *names) or tells_of_time_ahead(c.name)]
+    return [c.name for c in spare if c.name in (*told, *names, *left_out(spare))]
 
 
 def quoted(text: str) -> str:

@@ -244,6 +244,39 @@ def test_columns_that_name_rows_or_tell_the_label_are_no_features_and_nothing_el
     assert "not read" not in propose_config([path])[0]
 
 
+def test_columns_of_what_came_are_no_features_and_the_proposal_says_why(tmp_path: Path) -> None:
+    numbers = [round(n * 1.7 + 3, 2) for n in range(60)]
+    frame = pd.DataFrame(
+        {"Spendernr": range(60), "Ausgetreten": ["ja", "nein"] * 30, "future_rank": numbers,
+         "Betrag nächste 60 Tage": numbers, "Umsatz in 90 Tagen": numbers, "Umsatz 30 Tage": numbers,
+         "Umsatz letzte 30 Tage": numbers, "Branche": ["Bau", "IT", "Bau"] * 20}
+    )  # fmt: skip
+    path = write(tmp_path, "t.csv", frame)
+    settings = proposed(path)
+    assert settings["source"]["options"]["profiles"]["columns"]["realised_value"] == "Betrag nächste 60 Tage"
+    assert settings["clv"] == {"horizon_days": 60}
+    assert settings["columns"]["exclude"] == ["future_rank", "Umsatz in 90 Tagen"]
+    text, business = propose_config([path])
+    told = {entry["column"]: entry["why"] for entry in business.to_dict()["outcomes"]}
+    assert list(told) == ["future_rank", "Umsatz in 90 Tagen", "Umsatz 30 Tage"]
+    assert all(f"  # {column}: {why}" in text.splitlines() for column, why in told.items())
+
+
+def test_attributes_of_a_shop_that_speak_of_what_came_are_left_out(tmp_path: Path, german: list[Path]) -> None:
+    customers = pd.DataFrame(
+        {
+            "customer_id": range(60),
+            "signed_up_at": "2023-01-01",
+            "region": ["n", "s"] * 30,
+            "churn_risk": ["a", "b"] * 30,
+        }
+    )
+    orders = pd.DataFrame({"order_id": range(60), "customer_id": WHO, "ordered_at": DAYS, "amount": 1.5})
+    paths = [write(tmp_path, "customers.csv", customers), write(tmp_path, "orders.csv", orders)]
+    text, _ = propose_config(paths)
+    assert "attributes: [region]" in text and "# churn_risk: left out, as its name ('churn')" in text
+
+
 def test_a_file_that_cannot_be_read_is_said_and_one_that_is_not_there_is_refused(
     tmp_path: Path, german: list[Path]
 ) -> None:

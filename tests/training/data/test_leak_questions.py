@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from configs.settings import Settings
-from features.sufficiency import check_source
+from features.schema import Feature, FeatureSchema
+from features.sufficiency import LabelledRows, check_source
 from training.data.leak_questions import leak_questions
 
 Business = Callable[..., Settings]
@@ -74,3 +75,12 @@ def test_so_is_an_attribute_that_only_those_who_stayed_were_asked_for(tmp_path: 
     churn = shop.churn.model_copy(update={"activity_days": 250, "horizon_days": 30})
     asked = check_source(shop.model_copy(update={"churn": churn}), ask=leak_questions)["asked"]
     assert [(q["column"], q["kind"]) for q in asked] == [("Hobby", "missing")]
+
+
+def test_a_name_of_what_came_after_is_asked_about_once_by_either_model_and_with_few_rows(settings: Settings) -> None:
+    schema = FeatureSchema((Feature("spend_90d_after", "profiles", "float64", ""),))
+    rows = pd.DataFrame({"customer_id": ["a", "b"], "as_of": pd.Timestamp("2024-01-01"), "spend_90d_after": [1.0, 2.0]})
+    ready = of_kind(settings, "label", {})
+    for outcomes in ({"label": [0.0, 1.0], "clv": [0.0, 9.0]}, {"label": [0.0, 0.0]}):
+        asked = leak_questions(LabelledRows(rows.assign(**outcomes), schema), ready)
+        assert [(q["column"], q["kind"]) for q in asked] == [("spend_90d_after", "name")]

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from configs.settings import Settings
 from features.schema import Feature, FeatureSchema
-from training.data.leakage import LeakError, find_leaks, require_no_leaks, single_gini, target
+from training.data.leakage import LeakError, by_name, find_leaks, require_no_leaks, single_gini, target
 
 N, PLAIN = 1500, 8
 FEW = examples(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -224,3 +224,20 @@ def test_a_letter_that_thanks_half_of_few_givers_is_asked_about_and_a_contract_t
     rows, gave = donors(2000, 0.9, 0)
     on_contract = rows.assign(copy=(gave & (np.arange(2000) % 2 == 0)).astype(float))
     assert find_leaks(on_contract, PROFILES, settings.leaks, by="part") == []
+
+
+def test_a_name_of_what_came_after_is_asked_about_however_little_it_tells(settings: Settings) -> None:
+    rng = np.random.default_rng(5)
+    rows = pd.DataFrame({"part": 1, "label": rng.integers(0, 2, 40).astype(float), "n": rng.random(40)})
+    names = ("revenue_next_90d", "Umsatz_in_90_Tagen", "last_90_days", "spend_90d")
+    told = FeatureSchema(tuple(Feature(name, "profiles", "float64", "") for name in names))
+    rows = rows.assign(**{name: rng.random(40) for name in names})
+    found = find_leaks(rows, told, settings.leaks, "part")
+    assert [(leak.column, leak.kind) for leak in found] == [
+        ("revenue_next_90d", "name"),
+        ("Umsatz_in_90_Tagen", "name"),
+    ]
+    with pytest.raises(LeakError, match=r"'next 90 d'.*columns.exclude.*known_before"):
+        require_no_leaks(found)
+    dated = FeatureSchema((Feature("future_plan", "attribute_changes", "string", ""),))
+    assert by_name(dated) == []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -108,3 +109,13 @@ def test_a_column_that_was_asked_about_once_is_answered_for_good_in_the_settings
 def test_honest_columns_leave_no_record(settings: Settings, workspace: Workspace) -> None:
     assert check_leaks(settings, workspace, data(leaking=False), "ada") == []
     assert not Path(workspace.ledger).exists()
+
+
+def test_too_few_rows_to_look_at_what_columns_hold_are_asked_about_names_alone(
+    settings: Settings, workspace: Workspace
+) -> None:
+    given = data(leaking=True)
+    assert check_leaks(settings, workspace, given, "ada", by_values=False) == []
+    named = FeatureSchema((*given.schema.features, Feature("future_value", "customers", "float64", "")))
+    with pytest.raises(LeakError, match=r"1 suspicions .*future_value: its name"):
+        check_leaks(settings, workspace, replace(given, schema=named), "ada", by_values=False)
