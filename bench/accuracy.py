@@ -63,9 +63,9 @@ from features.labels.eligibility import is_active  # noqa: E402
 from features.simulation.shop import generate, true_churn_probability  # noqa: E402
 from training import metrics  # noqa: E402
 from training.data.dataset import Dataset, learn_encoder  # noqa: E402
+from training.data.horizon_rows import churn_label_at  # noqa: E402
 from training.data.split import rolling_origin  # noqa: E402
 from training.data.task_rows import labelled  # noqa: E402
-from training.fit.horizons import churn_label_at  # noqa: E402
 from training.judge.baselines import past_rate, recency_rule, regression_rule  # noqa: E402
 from training.judge.rolling_origin import evaluation_as_ofs, matured_rows, train_on  # noqa: E402
 from training.metrics import margin_interval  # noqa: E402

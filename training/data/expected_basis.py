@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import pandas as pd
@@ -11,6 +12,7 @@ from configs.settings import Settings
 from features.labels.inactivity import churned_column
 from features.sufficiency import LabelledRows
 from training.data.dataset import LABEL, Dataset, shortage
+from training.data.horizon_rows import horizons_to_learn, left_out_by_main_alone
 from training.data.task_rows import judged_by, parted_by_customer, plan_of, shortened
 from training.model.bundle import Task
 
@@ -24,8 +26,9 @@ NOTHING_BROUGHT = (
 def expected_basis(labelled: LabelledRows, settings: Settings) -> list[dict[str, str]]:
     """One entry a model: ``model``; ``basis``, which is ``trees``, ``prior`` or ``none``; and ``why``.
 
-    Customers and outcomes are counted as a training counts them. Not told from here: that the rows to learn from are
-    alike in all columns or have one outcome, where trees are expected and a prior answers.
+    Horizons of churn of which the model would tell nothing are among the reasons, by the rule of a training, under
+    ``churn.treatment: keep``. Customers and outcomes are counted as a training counts them. Not told from here: that
+    the rows to learn from are alike in all columns or have one outcome, where trees are expected and a prior answers.
     """
     return [{"model": task, **_expected(labelled, settings, task)} for task in settings.tasks]
 
@@ -54,12 +57,20 @@ def _expected(labelled: LabelledRows, settings: Settings, task: Task) -> dict[st
     if task == "clv" and by == "part" and known["label"].sum() <= 0:
         return {"basis": "none", "why": NOTHING_BROUGHT.format(rows=len(known), total=known["label"].sum())}
     if lacking := shortage(data, minimum):
-        why = "; ".join([*lacking, *filter(None, [judged_by(data, settings)])])
+        silent = left_out_by_main_alone(settings) if task == "churn" and by == "as_of" and not from_orders else {}
+        why = "; ".join([*lacking, *filter(None, [judged_by(data, settings)]), *_nothing_within(silent)])
         return {"basis": "prior" if minimum.below == "prior" else "none", "why": why + beside}
     try:
-        return {"basis": "trees", "why": "; ".join(shortened(plan_of(data, settings), data, settings))}
+        plan = plan_of(data, settings)
+        silent = horizons_to_learn(data, plan.final, None, settings)[1] if task == "churn" and by == "as_of" else {}
+        return {"basis": "trees", "why": "; ".join([*shortened(plan, data, settings), *_nothing_within(silent)])}
     except NotEnoughDataError as error:
         return {"basis": "prior" if minimum.below == "prior" else "none", "why": str(error)}
+
+
+def _nothing_within(left_out: Mapping[str, str]) -> list[str]:
+    """Of horizons that are left out, what is said, a sentence each."""
+    return [f"nothing would be told within {days} days: {why}" for days, why in left_out.items()]
 
 
 def _learnable_days(rows: pd.DataFrame, settings: Settings) -> int:

@@ -13,10 +13,10 @@ import pandas as pd
 from scipy.special import expit
 
 from configs.settings import Settings
-from features.labels.horizons import neighbour_pairs, season_pairs
-from features.labels.inactivity import churned_column
-from training.data.dataset import WEIGHT, Dataset, Encoder, weight_column
-from training.data.split import AsOfs, customer_folds, matured, rolling_origin
+from features.labels.horizons import season_pairs
+from training.data.dataset import Dataset, Encoder
+from training.data.horizon_rows import horizons_to_learn, rows_at_risk
+from training.data.split import AsOfs, customer_folds, rolling_origin
 from training.fit.boosters import CHURN, CHURN_LINEAR, STEP_PARAMS, Fitted, Member, ScoredRows, fit_member
 from training.fit.distributed import make_trainer
 from training.fit.search import FIRST_TRIAL
@@ -27,7 +27,6 @@ from training.priors.linear import Linear
 from training.priors.prior import terms
 from training.priors.season import Season
 
-MIN_OF_EACH = 50
 TREES_WITHOUT_A_FOLD = 100
 
 
@@ -63,23 +62,9 @@ def fit_horizons(
     """
     if data.task == "clv" or data.by == "part":
         return (), {}
-    models: list[HorizonModel] = []
-    left_out: dict[str, str] = {}
-    for days, near in neighbour_pairs(settings.churn.horizon_days, settings.churn.all_horizons):
-        if str(near) in left_out:
-            left_out[str(days)] = f"rests on {near} days"
-            continue
-        wait = max(days, near) + settings.grace_days("churn")
-        known_as_ofs = as_ofs if until is None else matured(as_ofs, wait, by=until)
-        rows = _at_risk(data, known_as_ofs, days, near, settings)
-        counts = np.bincount(rows["label"].astype(int), minlength=2)
-        if counts.min() < MIN_OF_EACH:
-            left_out[str(days)] = (
-                f"{counts[1]} customers without the event and {counts[0]} with it, {MIN_OF_EACH} needed"
-            )
-            continue
-        models.append(_fit_horizon(data, rows, known_as_ofs, (days, near, wait), encoder, main, settings))
-    return tuple(models), left_out
+    to_learn, left_out = horizons_to_learn(data, as_ofs, until, settings)
+    models = tuple(_fit_horizon(data, rows, dates, span, encoder, main, settings) for span, dates, rows in to_learn)
+    return models, left_out
 
 
 def _fit_horizon(
@@ -104,7 +89,9 @@ def _fit_horizon(
     by_time = data.by == "as_of"
     folds = rolling_origin(known_as_ofs, wait, settings.tuning.folds) if by_time else customer_folds(known_as_ofs)
     for fold in folds:
-        train, valid = (encoder(_at_risk(data, dates, days, near, settings)) for dates in (fold.train, [fold.valid]))
+        train, valid = (
+            encoder(rows_at_risk(data, dates, days, near, settings)) for dates in (fold.train, [fold.valid])
+        )
         if len(np.unique(train.y)) < 2 or len(valid.y) == 0:
             continue
         for rows_of_member, m in zip(later, members, strict=True):
@@ -149,34 +136,3 @@ def _most_trees(main: Fitted, settings: Settings) -> int:
 
 def _loss(scored: ScoredRows) -> float:
     return float(np.average(log_losses(scored.y, expit(scored.raw[:, 0])), weights=scored.weight))
-
-
-def _at_risk(data: Dataset, as_ofs: AsOfs | list, days: int, near: int, settings: Settings) -> pd.DataFrame:
-    """Rows that a step forecasts, see `at_risk`.
-
-    They weigh as much as at the longer horizon: who was contacted only after the shorter one counts there alone.
-    """
-    weight = weight_column(max(days, near), settings.churn.horizon_days)
-    rows = data.training_rows(as_ofs, weight)
-    return at_risk(rows.assign(**{WEIGHT: rows[weight]}) if weight in rows else rows, days, near, settings)
-
-
-def at_risk(rows: pd.DataFrame, days: int, near: int, settings: Settings) -> pd.DataFrame:
-    """The rows that a step forecasts; ``label`` is 1 where nothing happened until its horizon."""
-    inner, outer = (no_event_until(rows, d, settings) for d in (near, days))
-    open_ = (inner == 1) if days > near else (inner == 0)
-    return rows.assign(label=outer)[open_ & ~np.isnan(outer)].reset_index(drop=True)
-
-
-def no_event_until(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:
-    """1 where nothing had happened by a horizon (no order, no end of the contract), 0 where it had, NaN if unknown."""
-    churned = churn_label_at(rows, days, settings)
-    return churned if settings.churn.kind == "inactivity" else 1 - churned
-
-
-def churn_label_at(rows: pd.DataFrame, days: int, settings: Settings) -> np.ndarray:
-    """The churn label at a horizon, NaN where it is not known (yet), shape (n,)."""
-    name = "label" if days == settings.churn.horizon_days else churned_column(days)
-    if name not in rows:
-        return np.full(len(rows), np.nan)
-    return rows[name].to_numpy(dtype=np.float64, na_value=np.nan)

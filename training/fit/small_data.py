@@ -20,6 +20,7 @@ from configs.settings import Settings
 from features.labels.eligibility import is_active
 from features.labels.horizons import neighbour_pairs, season_pairs
 from training.data.dataset import Dataset, Encoder, Matrix, has_fees, learn_encoder
+from training.data.horizon_rows import left_out_by_main_alone
 from training.data.preconditions import require_features
 from training.data.split import AsOfs, Plan
 from training.data.task_rows import newest_judged
@@ -53,7 +54,6 @@ from training.priors.season import Season
 LEVELS = tuple((np.arange(39) + 0.5) / 39)
 MIN_FOR_INTERVAL = 10
 GROUPS = 5
-WHY_LEFT_OUT = "too little history: the prior was learned at the main horizon alone"
 
 
 def fit_small_data(
@@ -303,7 +303,7 @@ def _horizon_models(
     churn, prior = settings.churn, _model_of_orders(fitted)
     pairs = neighbour_pairs(churn.horizon_days, churn.all_horizons)
     if prior is None:
-        return (), {str(days): WHY_LEFT_OUT for days, _ in pairs}
+        return (), left_out_by_main_alone(settings)
     own = dict(zip(season_pairs(churn.horizon_days, churn.all_horizons), STEP_PARAMS, strict=False))
     return tuple(
         HorizonModel(

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from configs.settings import Settings
+from training.data.horizon_rows import churn_label_at
 from training.data.treatment import untreated_weights, weighted_metrics
 from training.fit.assembly import forecast
-from training.fit.horizons import churn_label_at
 from training.json_text import without_nan
 from training.judge.baselines import (
     past_rate,

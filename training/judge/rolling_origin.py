@@ -24,12 +24,12 @@ from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from training.data.dataset import Dataset, require_enough
+from training.data.horizon_rows import churn_label_at
 from training.data.preconditions import informative_folds, require_learnable, require_values
 from training.data.split import matured, rolling_origin
 from training.data.task_rows import search_folds
 from training.data.treatment import with_treatment_weights
 from training.fit import assembly, search
-from training.fit.horizons import churn_label_at
 from training.fit.small_data import small_data_model_at
 from training.judge.examination import HEADLINE, examine, measure_rows
 from training.margins import margin

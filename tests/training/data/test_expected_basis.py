@@ -28,7 +28,8 @@ def expected(settings: Settings) -> Expected:
         left = np.where(known, rows["customer_id"] % 2, np.nan)
         least = settings.minimum.model_copy(update={"below": below})
         clv = settings.clv.model_copy(update={"horizon_days": 90})
-        business = settings.model_copy(update={"minimum": least, "clv": clv})
+        churn = settings.churn.model_copy(update={"horizons_days": ()})
+        business = settings.model_copy(update={"minimum": least, "clv": clv, "churn": churn})
         labelled = LabelledRows(rows.assign(churned=left, clv=left, label=left), FeatureSchema(()))
         return {e["model"]: (e["basis"], e["why"]) for e in expected_basis(labelled, business)}
 

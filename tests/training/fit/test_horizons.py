@@ -7,8 +7,9 @@ import pytest
 from configs.settings import Settings
 from features.schema import Feature, FeatureSchema
 from training.data.dataset import Dataset, learn_encoder
+from training.data.horizon_rows import churn_label_at, no_event_until
 from training.fit.boosters import CHURN, Fitted, fit
-from training.fit.horizons import _most_trees, churn_label_at, fit_horizons, horizons_without_season, no_event_until
+from training.fit.horizons import _most_trees, fit_horizons, horizons_without_season
 from training.fit.search import FIRST_TRIAL
 from training.priors.linear import Linear
 from training.priors.prior import Sum

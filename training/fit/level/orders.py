@@ -25,11 +25,11 @@ from features.labels.horizons import season_pairs
 from features.schema import SEASON_STEPS
 from training.data.dataset import Dataset, Encoder
 from training.data.early_seasons import with_early_seasons
+from training.data.horizon_rows import at_risk
 from training.data.split import matured
 from training.data.treatment import without_contacted
 from training.fit import assembly
 from training.fit.boosters import SEASON_OF, STEP_PARAMS, season_strengths
-from training.fit.horizons import at_risk
 from training.fit.level.season import LEAST_DATES, index_of, shares, spread
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation
