@@ -229,7 +229,7 @@ class Clv(Section):
     annual_discount_rate: Annotated[float, Field(ge=0, lt=1)]
     coverage: Annotated[float, Field(gt=0.5, lt=1)]
     season_allowance: Share
-    longer_days: Annotated[tuple[Days, ...], Field(max_length=3)]  # of so many the season is known
+    longer_days: Annotated[tuple[Days, ...], Field(max_length=3)]  # a season column each, see features.schema
 
     @property
     def longer_horizons(self) -> tuple[int, ...]:

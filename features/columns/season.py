@@ -91,3 +91,9 @@ def season_value_second(customers: ir.Table) -> ir.Value:
 def season_value_third(customers: ir.Table) -> ir.Value:
     """Season of the step to value's horizon after that: logarithm of a day's usual revenue in it to the main one."""
     return ibis.literal(0.0)
+
+
+@column("season", "Until the fourth horizon days usually bring {value:level} than those of the main one", NOTHING_KNOWN)
+def season_value_fourth(customers: ir.Table) -> ir.Value:
+    """Season of the step to value's last horizon: logarithm of a day's usual revenue in it to the main one."""
+    return ibis.literal(0.0)

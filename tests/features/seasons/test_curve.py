@@ -10,8 +10,9 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
-from configs.settings import Settings, load
+from configs.settings import Clv, Settings, load
 from features.labels.by_kind import Knowledge
 from features.labels.gaps import Gap
 from features.schema import SEASON_COLUMNS, SEASON_LONGER, SEASON_STEPS, SEASON_YEAR
@@ -41,7 +42,8 @@ def shop(lag_days: int = 0, until: datetime | None = None, season: float = 0.4) 
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return load("test")
+    given = load("test")
+    return given.model_copy(update={"clv": given.clv.model_copy(update={"longer_days": (180, 365, 730)})})
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,14 @@ def test_a_busy_time_is_followed_by_slack_days_and_a_slack_time_by_busy_ones(cur
     # the main horizon holds 90 days: the next step is the main horizon of 90 days later
     later = curve.at(SEASON_YEAR, slack + timedelta(days=90)) - curve.at(SEASON_YEAR, slack)
     assert abs(curve.at(SEASON_LONGER[0], slack) - later) < 0.02
+
+
+def test_every_longer_horizon_that_settings_permit_has_a_season(settings: Settings, curve: SeasonCurve) -> None:
+    days, section = range(1000, 1000 + len(SEASON_LONGER)), settings.clv.model_dump()
+    assert len(Clv.model_validate(section | {"longer_days": days}).longer_horizons) == len(SEASON_LONGER)
+    with pytest.raises(ValidationError, match="longer_days"):
+        Clv.model_validate(section | {"longer_days": [*days, 2000]})
+    assert set(SEASON_LONGER) <= set(curve.weights)
 
 
 def test_no_order_after_a_moment_moves_the_season_at_it(opened: Open, settings: Settings, curve: SeasonCurve) -> None:
