@@ -30,9 +30,12 @@ METRICS = {
         "normalised_gini": ("normalised Gini", "higher"),
         "decile_calibration_error": ("decile calibration error", "lower"),
         "coverage": ("interval coverage", "as promised"),
-        "share_below_q10": ("outcomes below the 10 % quantile", "0.1"),
-        "share_below_q50": ("outcomes below the median", "0.5"),
-        "share_below_q90": ("outcomes below the 90 % quantile", "0.9"),
+        "share_below_q10": ("outcomes below the 10 % quantile", "at most 0.1"),
+        "share_up_to_q10": ("outcomes up to the 10 % quantile", "at least 0.1"),
+        "share_below_q50": ("outcomes below the median", "at most 0.5"),
+        "share_up_to_q50": ("outcomes up to the median", "at least 0.5"),
+        "share_below_q90": ("outcomes below the 90 % quantile", "at most 0.9"),
+        "share_up_to_q90": ("outcomes up to the 90 % quantile", "at least 0.9"),
     },
 }
 SIGNS = {"passed": ("  ✓ ", "green"), "failed": ("  ✗ ", "red"), "cannot tell": ("  ? ", "yellow")}

@@ -23,7 +23,7 @@ from training.judge.baselines import (
     regression_rule,
     value_regression_rule,
 )
-from training.judge.interval_coverage import shares_below_quantiles
+from training.judge.interval_coverage import shares_at_quantiles
 from training.margins import margin
 from training.metrics import auc, by_slice, churn_metrics, log_loss, mae, normalised_gini, rmse, value_metrics
 from training.model.bundle import Bundle
@@ -169,7 +169,7 @@ def measure_rows(rows: pd.DataFrame, task: str, column: str = "forecast") -> dic
         return churn_metrics(rows["label"], rows[column])
     if column == "forecast":
         metrics = value_metrics(rows["label"], rows[column], rows["low"], rows["high"])
-        return metrics | shares_below_quantiles(rows)
+        return metrics | shares_at_quantiles(rows)
     return value_metrics(rows["label"], rows[column])
 
 

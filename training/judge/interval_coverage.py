@@ -130,22 +130,27 @@ def coverage_by_group(rows: pd.DataFrame, target: float, new: str) -> dict[str, 
     return {name: coverage_of(part, target) for name, part in groups.items()}
 
 
-def shares_below_quantiles(rows: pd.DataFrame) -> dict[str, float]:
-    """The share of outcomes below each quantile ``q10, q50, q90`` of the rows, under ``share_below_q10``; none without.
+def shares_at_quantiles(rows: pd.DataFrame) -> dict[str, float]:
+    """The shares of outcomes below, and up to, each quantile ``q10, q50, q90`` of the rows; none without quantiles.
 
-    Of outcomes that equal their quantile, as of the many who bring nothing, as many count as below as its name asks
-    for: so a share under its name means quantiles that are too low, and one over it quantiles that are too high.
+    A quantile is calibrated where its level lies between them: ``P(y < q) <= level <= P(y <= q)`` (Gneiting and
+    others, Model diagnostics and forecast evaluation for quantiles, Annual Review of Statistics 10, 2023). They are one
+    where no outcome equals its quantile. Where many do, as the many who bring nothing, both are told: neither alone
+    says whether the quantile is right, and how far they lie apart says how little the level then tells.
 
     >>> rows = pd.DataFrame({"label": [0.0, 0.0, 0.0, 9.0], "q10": 0.0, "q50": 4.0, "q90": 8.0})
-    >>> shares_below_quantiles(rows)
-    {'share_below_q10': 0.1, 'share_below_q50': 0.75, 'share_below_q90': 0.75}
+    >>> found = shares_at_quantiles(rows)
+    >>> found["share_below_q10"], found["share_up_to_q10"]
+    (0.0, 0.75)
+    >>> found["share_below_q90"], found["share_up_to_q90"]
+    (0.75, 0.75)
     """
     known = rows[rows["label"].notna()]
-    named = {f"q{round(100 * level)}": level for level in LEVELS}
-    if known.empty or not set(named) <= set(rows):
+    names = [f"q{round(100 * level)}" for level in LEVELS]
+    if known.empty or not set(names) <= set(rows):
         return {}
-    y = known["label"]
-    return {
-        f"share_below_{name}": float(np.clip(level, (y < known[name]).mean(), (y <= known[name]).mean()))
-        for name, level in named.items()
-    }
+    y, out = known["label"], dict[str, float]()
+    for name in names:
+        out[f"share_below_{name}"] = float((y < known[name]).mean())
+        out[f"share_up_to_{name}"] = float((y <= known[name]).mean())
+    return out

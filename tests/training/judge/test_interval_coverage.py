@@ -11,7 +11,7 @@ from training.judge.interval_coverage import (
     coverage_by_group,
     coverage_of,
     least_coverage,
-    shares_below_quantiles,
+    shares_at_quantiles,
 )
 
 
@@ -65,12 +65,21 @@ def test_groups_are_the_tiers_and_the_new() -> None:
     assert coverage_by_group(rows.drop(columns="low"), 0.9, "new") == {}
 
 
-def test_a_share_below_a_quantile_is_that_of_its_name_where_the_quantile_is_right_however_many_bring_nothing() -> None:
+def test_the_level_of_a_right_quantile_lies_between_the_shares_below_and_up_to_it_however_many_bring_nothing() -> None:
     rng = np.random.default_rng(0)
     y = np.where(rng.random(20_000) < 0.3, 0.0, rng.exponential(10.0, 20_000))
     right = {f"q{p}": np.quantile(y, p / 100) for p in (10, 50, 90)}
-    shares = list(shares_below_quantiles(pd.DataFrame({"label": y, **right})).values())
-    assert shares == pytest.approx([0.1, 0.5, 0.9], abs=0.001)
-    too_low = shares_below_quantiles(pd.DataFrame({"label": y, **right, "q90": right["q90"] / 2}))
-    assert too_low["share_below_q90"] < 0.85
-    assert shares_below_quantiles(pd.DataFrame({"label": y})) == {}
+    shares = shares_at_quantiles(pd.DataFrame({"label": y, **right}))
+    assert shares["share_below_q10"] == 0.0 and shares["share_up_to_q10"] == pytest.approx(0.3, abs=0.01)
+    for name, level in (("q50", 0.5), ("q90", 0.9)):
+        assert [shares[f"share_{side}_{name}"] for side in ("below", "up_to")] == pytest.approx([level] * 2, abs=0.001)
+
+
+def test_a_quantile_that_is_wrong_has_its_level_outside_of_both_shares() -> None:
+    y = np.repeat([0.0, 5.0], [400, 600])  # the median is 5, the 10 % quantile 0
+    low = shares_at_quantiles(pd.DataFrame({"label": y, "q10": 0.0, "q50": 0.0, "q90": 4.9}))
+    assert (low["share_up_to_q50"], low["share_up_to_q90"]) == (0.4, 0.4)  # less than their levels: too low
+    high = shares_at_quantiles(pd.DataFrame({"label": y, "q10": 0.1, "q50": 5.0, "q90": 5.0}))
+    assert high["share_below_q10"] == 0.4  # more than its level: too high
+    assert (high["share_below_q50"], high["share_up_to_q50"]) == (0.4, 1.0)
+    assert shares_at_quantiles(pd.DataFrame({"label": y})) == {}
