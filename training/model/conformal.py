@@ -7,7 +7,8 @@ seen (Vovk et al. 2005). Bins hold the edges of the tiers, so that the promise h
 - The moments are pooled: the next is one more of their kind. They differ in level, and few of them show less of that
   than the next will, least where their horizons overlap. What lacks is put in: each outcome stands twice, as it would
   have been had its moment been that much better, and that much worse (`level_spread`).
-- Ends and quantiles never fall from one bin of a tier to the next: such bins become one.
+- Ends and quantiles never fall within a tier as the expected value rises: bins between whose typical customers they
+  fall become one, and at the edge of two bins their amounts meet (`Interval`).
 - A bin with few rows borrows the nearest ones of its neighbours.
 - The interval holds the expected value, which is a mean: of a skewed law it may lie beyond the quantile that is asked,
   as where nine in ten bring nothing. Then at least a tenth of the outcomes beyond the expected value lie inside, which
@@ -153,6 +154,7 @@ def fit_interval(
         allowance=allowance,
         quantiles=tuple(quantiles),
         from_zero=True,
+        steps=tuple(float(e) for e in edges if e in tier_edges),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,9 @@ class Interval:
         True: the multiples stand for themselves, so that all who bring nothing lie at one multiple, 0, whatever was
         expected of them; and an expected value on an edge belongs to the bin below, as to the tier below. False, as in
         older models: they are added to the expected value, and one on an edge belongs to the bin above.
+    steps
+        The edges of tiers among `edges`: between them no amount above nothing falls as the expected value rises. None,
+        as in older models: right of an edge it may fall.
     """
 
     coverage: float
@@ -56,6 +60,7 @@ class Interval:
     new_days: float = 0.0
     quantiles: tuple[tuple[float, ...], ...] = ()
     from_zero: bool = False
+    steps: tuple[float, ...] | None = None
 
     def __call__(self, expected: np.ndarray, known_days: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return the lower and upper ends for expected values of shape (n,), in currency.
@@ -87,19 +92,41 @@ class Interval:
         return np.where((known_days < self.new_days)[:, None], self.newcomers._quantiles(expected), at)
 
     def _ends(self, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        low, high = self._amounts((self.low, self.high), expected)
+        low, high = self._amounts(slice(0, 2), expected)
         low, high = low - self.allowance * np.abs(low), high + self.allowance * np.abs(high)
         return np.minimum(np.maximum(low, self.floor), expected), np.maximum(high, expected)
 
     def _quantiles(self, expected: np.ndarray) -> np.ndarray:
-        amounts = np.stack(self._amounts(self.quantiles, expected), axis=1)
+        amounts = self._amounts(slice(2, None), expected).T
         out = amounts + np.abs(amounts) * self.allowance * np.sign(np.asarray(LEVELS) - 0.5)
         return np.maximum(out, self.floor)
 
-    def _amounts(self, multiples: Sequence[Sequence[float]], expected: np.ndarray) -> list[np.ndarray]:
+    def _amounts(self, which: slice, expected: np.ndarray) -> np.ndarray:
+        """Some of lower end, upper end and quantiles, shape (some, n).
+
+        Larger customers have smaller multiples as a rule, so at an edge the amounts of its two bins differ: above
+        nothing they are told midway between the nearest above and below that never fall within a tier.
+        """
         bins = np.searchsorted(self.edges, expected, side="left" if self.from_zero else "right")
         unit, base = np.abs(expected) + self.offset, 0.0 if self.from_zero else expected
-        return [base + np.asarray(each)[bins] * unit for each in multiples]
+        multiples, least, most = (each[which][:, bins] for each in self._bounded)
+        amounts = multiples * unit
+        if self.steps is None:
+            return base + amounts
+        rising = 0.5 * (np.maximum(amounts, least) + np.minimum(amounts, most))
+        return np.where(multiples < 0, amounts, rising)
+
+    @cached_property
+    def _bounded(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Multiples, and the most that bins before and the least that bins after tell in a tier; (2 + levels, bins)."""
+        multiples = np.array([self.low, self.high, *self.quantiles])
+        tier = np.concatenate([[0], np.cumsum(np.isin(self.edges, self.steps or ()))])
+        before = (tier[:, None] == tier) & np.tri(len(tier), k=-1, dtype=bool)
+        at_edge = np.abs(self.edges) + self.offset
+        left, right = (np.maximum(each, 0.0) * at_edge for each in (multiples[:, :-1], multiples[:, 1:]))
+        least = np.where(before[:, :-1], left[:, None], 0.0).max(axis=2, initial=0.0)
+        most = np.where(before.T[:, 1:], right[:, None], np.inf).min(axis=2, initial=np.inf)
+        return multiples, least, most
 
 
 def known_days(matrix: np.ndarray, features: Sequence[str]) -> np.ndarray | None:

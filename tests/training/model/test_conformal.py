@@ -91,10 +91,10 @@ def test_every_tier_and_new_customers_are_covered_as_promised_where_months_diffe
 
 @pytest.mark.parametrize("coverage", [0.8, 0.9])
 def test_the_interval_keeps_its_promise_on_new_customers(coverage: float) -> None:
-    interval = fit_interval(*spenders(5000, 0), coverage)
-    expected, actual = spenders(20_000, 1)
-    low, high = interval(expected)
-    assert np.mean((low <= actual) & (actual <= high)) == pytest.approx(coverage, abs=0.02)
+    expected, actual = spenders(20_000, 99)
+    ends = [fit_interval(*spenders(5000, seed), coverage)(expected) for seed in range(4)]
+    held = [np.mean((low <= actual) & (actual <= high)) for low, high in ends]
+    assert np.mean(held) == pytest.approx(coverage, abs=0.012)  # of one such business it varies by .006
 
 
 def test_the_promise_holds_for_small_and_large_customers_alike() -> None:
@@ -138,6 +138,24 @@ def test_where_about_nine_in_ten_bring_nothing_no_quantile_falls_from_a_bin_of_a
     within_tier = ~np.isin(interval.edges, tiers)
     assert (np.diff(told, axis=0)[within_tier] >= 0).all()
     assert set(tiers) <= set(interval.edges)
+
+
+@pytest.mark.parametrize("law", ["steady", "zeros", "heavy"])
+@pytest.mark.parametrize("n", [500, 3000])
+def test_of_two_customers_of_a_tier_who_is_expected_to_bring_more_is_never_told_a_lower_end_or_quantile(
+    law: str, n: int
+) -> None:
+    for seed in range(3):
+        seen, later = business(law, n, seed)
+        edges = np.quantile(later.expected, [0.5, 0.8, 0.95])
+        interval = fit_intervals(seen, 0.9, horizon_days=HORIZON, new_days=60, tier_edges=edges)
+        asked = np.sort(later.expected)
+        for known in (None, np.zeros(len(asked))):  # of long standing, and new
+            at = interval.at_levels(asked, known)
+            assert at is not None
+            told = np.column_stack([at, *interval(asked, known)])
+            for tier in range(4):
+                assert (np.diff(told[np.searchsorted(edges, asked) == tier], axis=0) >= -1e-9).all()
 
 
 def test_a_lower_end_below_nothing_may_fall_as_larger_customers_give_back_more() -> None:

@@ -71,6 +71,19 @@ def test_an_expected_value_on_an_edge_belongs_to_the_bin_below_as_to_the_tier_be
     assert two(np.array([10.0, 10.5]))[1].tolist() == [10.0, 21.0]
 
 
+def test_amounts_of_two_bins_meet_midway_at_their_edge_and_jump_where_a_tier_begins() -> None:
+    three = Interval(0.9, (10.0, 20.0), (0.0,) * 3, (5.0, 4.0, 2.0), 0.0, 0.0, from_zero=True, steps=(20.0,))
+    asked = np.array([2.0, 9.0, 10.0, 11.0, 13.0, 20.0, 21.0])
+    # left of 10: 5 times, at most 40 half of the way; right of it: 4 times, at least 50 half of the way; 20 is a tier's
+    assert three(asked)[1].tolist() == pytest.approx([10.0, 42.5, 45.0, 47.0, 52.0, 80.0, 42.0])
+    assert replace(three, steps=None)(asked)[1].tolist() == pytest.approx([10.0, 45.0, 50.0, 44.0, 52.0, 80.0, 42.0])
+
+
+def test_a_lower_end_below_nothing_is_left_as_it_is() -> None:
+    two = Interval(0.9, (10.0,), (-0.5, -1.0), (5.0, 5.0), 0.0, -100.0, from_zero=True, steps=())
+    assert two(np.array([10.0, 11.0]))[0].tolist() == [-5.0, -11.0]
+
+
 def test_an_interval_of_an_older_model_answers_as_before_and_has_no_quantiles() -> None:
     older = load_interval(OLDER)
     assert older is not None
@@ -81,5 +94,5 @@ def test_an_interval_of_an_older_model_answers_as_before_and_has_no_quantiles() 
 
 
 def test_an_interval_is_read_as_it_was_written() -> None:
-    both = replace(one_bin(0.0, 1.0), newcomers=one_bin(0.0, 3.0), new_days=60.0)
+    both = replace(one_bin(0.0, 1.0), newcomers=one_bin(0.0, 3.0), new_days=60.0, steps=())
     assert load_interval(json.loads(json.dumps(asdict(both)))) == both
