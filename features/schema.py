@@ -56,7 +56,7 @@ MODULES = (
 SCHEMA_FILE = "schema.json"
 SEASON = "season"
 SEASON_COLUMNS = tuple(c.name for c in columns_of(season) if c.table == SEASON)
-SEASON_VALUE, SEASON_YEAR, SEASON_SILENCE, *_STEPS = SEASON_COLUMNS
+SEASON_VALUE, SEASON_YEAR, SEASON_SILENCE, SEASON_GAP, *_STEPS = SEASON_COLUMNS
 SEASON_STEPS = tuple(_STEPS[:2])  # of two other horizons, in the order of `features.labels.horizons.season_pairs`
 SEASON_LONGER = tuple(_STEPS[2:])  # of the steps beyond value's main horizon, the nearest first; no model takes them
 RESERVED = (

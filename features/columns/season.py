@@ -63,6 +63,16 @@ def season_silence(customers: ir.Table) -> ir.Value:
 
 @column(
     "season",
+    "At this time of the year the time between orders is usually {value:level} than after a like past at others",
+    NOTHING_KNOWN,
+)
+def season_gap(customers: ir.Table) -> ir.Value:
+    """Season of the time between orders ahead: logarithm of its usual ratio to that before; 0 where none is known."""
+    return ibis.literal(0.0)
+
+
+@column(
+    "season",
     "At this time of the year silence until the first of the other horizons is usually {value:level} likely",
     NOTHING_KNOWN,
 )

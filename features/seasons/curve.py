@@ -23,13 +23,22 @@ from configs.settings import Settings
 from features.labels.by_kind import Knowledge
 from features.labels.horizons import season_pairs
 from features.labels.value_sources import TABLES
-from features.schema import SEASON_COLUMNS, SEASON_LONGER, SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, SEASON_YEAR
+from features.schema import (
+    SEASON_COLUMNS,
+    SEASON_GAP,
+    SEASON_LONGER,
+    SEASON_SILENCE,
+    SEASON_STEPS,
+    SEASON_VALUE,
+    SEASON_YEAR,
+)
 from features.seasons.events import Events
 from features.seasons.feasts import feast_days
 from features.seasons.history import (
     TRAILING_DAYS,
     History,
     comes_late,
+    gap_levels,
     midnight,
     read_history,
     revenue_levels,
@@ -182,6 +191,7 @@ def _levels(history: History, knowledge: Knowledge, settings: Settings) -> dict[
         out[VALUE] = value_levels(history, settings.clv.horizon_days)
         out[SEASON_YEAR] = revenue_levels(history, settings.clv.horizon_days)
     if churn.kind == "inactivity":
+        out[SEASON_GAP] = gap_levels(history, churn.horizon_days)
         out[SILENCE] = silence_levels(history, churn.horizon_days, churn.activity_days)
         steps = season_pairs(churn.horizon_days, churn.all_horizons)
         for name, (days, near) in zip(SEASON_STEPS, steps, strict=False):

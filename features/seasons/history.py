@@ -1,7 +1,8 @@
 """A business's orders by day -> the levels whose season is learned: of value, and of falling silent.
 
 Levels are those of the labels, taken every day: what the customers known at a day bring in the days ahead, beside what
-all brought in the days before; and how many of the active customers order nothing in the days ahead.
+all brought in the days before; how much rarer their orders become; and how many of the active customers order nothing
+in the days ahead.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from features.windows import is_purchase, known
 Array = npt.NDArray[np.float64]
 
 LEAST_ORDERS = 10
+HALF = 0.5  # of a customer or order more: the logarithm of none is infinite
 TRAILING_DAYS = 90
 
 
@@ -137,6 +139,23 @@ def revenue_levels(history: History, horizon_days: int) -> Levels:
     return Levels(np.where(there, logs, np.nan), noise, horizon_days, has_trend=True)
 
 
+def gap_levels(history: History, horizon_days: int) -> Levels:
+    """Logarithm of purchases a day before over those a day ahead, of the customers known at the day.
+
+    That is how much longer the time from order to order becomes. Who forecasts by the orders of the days before is off
+    by it, whatever the time of the year; a level of few orders is none.
+    """
+    rows, days = history.orders, history.days
+    day, known_day = rows["day"].to_numpy(np.int64), rows["known"].to_numpy(np.int64)
+    orders = rows["orders"].to_numpy(np.float64)
+    ahead = _over_windows(np.maximum(known_day + 1, day - horizon_days + 1), day, orders, days)
+    before = _over_windows(day + 1, day + TRAILING_DAYS, orders, days)
+    enough = _complete(history, TRAILING_DAYS, horizon_days) & (before >= LEAST_ORDERS)
+    ahead, before = ahead + HALF, np.where(enough, before + HALF, 1.0)
+    logs = np.log(before / TRAILING_DAYS) - np.log(ahead / horizon_days)
+    return Levels(np.where(enough, logs, np.nan), 1 / ahead + 1 / before, horizon_days)
+
+
 def silence_levels(history: History, horizon_days: int, activity_days: int) -> Levels:
     """Log-odds that a customer active at the day orders nothing in the days ahead; of few customers it is none."""
     active, stayed, complete = _counts(history, horizon_days, activity_days)
@@ -169,8 +188,8 @@ def _counts(history: History, horizon_days: int, activity_days: int) -> tuple[Ar
 
 
 def _log_odds(left: Array, stayed: Array, complete: npt.NDArray[np.bool_], ahead_days: int) -> Levels:
-    enough = complete & (np.minimum(left, stayed) >= LEAST_ORDERS)
-    left, stayed = np.where(enough, left, 1.0), np.where(enough, stayed, 1.0)
+    enough = complete & (left + stayed >= 2 * LEAST_ORDERS)  # by their sum: a season shows where few do one of both
+    left, stayed = left + HALF, stayed + HALF
     return Levels(np.where(enough, np.log(left / stayed), np.nan), 1 / left + 1 / stayed, ahead_days)
 
 

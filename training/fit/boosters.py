@@ -18,7 +18,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from features.schema import SEASON_COLUMNS, SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, SEASON_YEAR
+from features.schema import SEASON_COLUMNS, SEASON_GAP, SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, SEASON_YEAR
 from training.data.dataset import Encoder, Matrix
 from training.fit.distributed import Rows, Trainer, dataset
 from training.model.averaging import averaged
@@ -160,6 +160,7 @@ PARAM_OBJECTIVE = {
     "prior_days": "",
     "season": "",
     "season_year": "",
+    "season_gap": "",
     "season_second": "",
     "season_third": "",
     "extra_trees": "binary",
@@ -169,7 +170,7 @@ PARAM_OBJECTIVE = {
 STEP_PARAMS = dict(zip(("season_second", "season_third"), SEASON_STEPS, strict=True))
 SEASON_OF = {
     "value": {"season": SEASON_VALUE, "season_year": SEASON_YEAR},
-    "churn": {"season": SEASON_SILENCE, **STEP_PARAMS},
+    "churn": {"season": SEASON_SILENCE, "season_gap": SEASON_GAP, **STEP_PARAMS},
 }
 NO_SEASON = ("buys", "spread")
 

@@ -167,6 +167,11 @@ def test_every_column_can_be_said_with_and_without_a_value(column) -> None:
             {"season_silence": 0.1133},
             "At this time of the year falling silent is usually 12 % more likely",
         ),
+        (
+            "season_gap",
+            {"season_gap": 0.1133},
+            "At this time of the year the time between orders is usually 12 % more than after a like past at others",
+        ),
     ],
 )
 def test_reasons_are_plain_sentences_with_the_customers_own_numbers(

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from configs.settings import Clv, Settings, load
 from features.labels.by_kind import Knowledge
 from features.labels.gaps import Gap
-from features.schema import SEASON_COLUMNS, SEASON_LONGER, SEASON_STEPS, SEASON_YEAR
+from features.schema import SEASON_COLUMNS, SEASON_GAP, SEASON_LONGER, SEASON_STEPS, SEASON_YEAR
 from features.seasons.curve import SILENCE, VALUE, SeasonCurve, load_curve, season_curve
 
 Open = Callable[[dict[str, pd.DataFrame]], dict[str, ir.Table]]
@@ -57,7 +57,8 @@ def test_value_is_up_and_silence_down_before_the_busy_time_once_two_years_are_kn
     assert spring > 0.1
     assert autumn < -0.1
     assert curve.at(SILENCE, datetime(2023, 4, 1)) < 0 < curve.at(SILENCE, datetime(2023, 10, 1))
-    assert {VALUE, SEASON_YEAR, SILENCE} <= set(curve.weights) <= set(SEASON_COLUMNS)
+    assert curve.at(SEASON_GAP, datetime(2023, 3, 1)) < -0.1 < 0.1 < curve.at(SEASON_GAP, datetime(2023, 9, 1))
+    assert {VALUE, SEASON_YEAR, SILENCE, SEASON_GAP} <= set(curve.weights) <= set(SEASON_COLUMNS)
 
 
 def test_a_busy_time_is_followed_by_slack_days_and_a_slack_time_by_busy_ones(curve: SeasonCurve) -> None:
@@ -100,8 +101,8 @@ def test_an_order_counts_from_its_record_on(opened: Open, settings: Settings) ->
 def test_without_two_years_or_without_a_season_of_the_label_all_is_nothing(opened: Open, settings: Settings) -> None:
     tables, known = opened(shop()), Knowledge(MOMENTS[-1], value_from="fees")
     assert season_curve(tables, MOMENTS[:2], known, settings).columns == {}
-    of_silence = {SILENCE, *SEASON_STEPS}
-    assert {SILENCE} <= set(season_curve(tables, MOMENTS, known, settings).columns) <= of_silence
+    of_silence = {SILENCE, SEASON_GAP, *SEASON_STEPS}
+    assert {SILENCE, SEASON_GAP} <= set(season_curve(tables, MOMENTS, known, settings).columns) <= of_silence
     assert season_curve({}, MOMENTS, known, settings).columns == {}
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from features.labels.gaps import Gap
 from features.seasons import history as of_history
-from features.seasons.history import comes_late, read_history, silence_levels, value_levels
+from features.seasons.history import comes_late, gap_levels, read_history, silence_levels, value_levels
 
 Open = Callable[[dict[str, pd.DataFrame]], dict[str, ir.Table]]
 FIRST, DAYS = datetime(2024, 1, 1), 400
@@ -66,8 +66,34 @@ def test_the_level_of_silence_is_the_log_odds_of_the_label(tables: dict[str, ir.
     before = bought[(bought["ordered_at"] < at(day)) & (bought["ordered_at"] >= at(day - 60))]
     ahead = bought[(bought["ordered_at"] >= at(day)) & (bought["ordered_at"] < at(day + 20))]
     stayed = before["customer_id"].drop_duplicates().isin(ahead["customer_id"])
-    assert levels.values[day] == pytest.approx(np.log((~stayed).sum() / stayed.sum()))
-    assert levels.noise[day] == pytest.approx(1 / (~stayed).sum() + 1 / stayed.sum())
+    left, there = (~stayed).sum() + 0.5, stayed.sum() + 0.5
+    assert levels.values[day] == pytest.approx(np.log(left / there))
+    assert levels.noise[day] == pytest.approx(1 / left + 1 / there)
+
+
+def test_a_level_of_silence_is_there_when_hardly_anybody_falls_silent(opened: Open) -> None:
+    """Of thirty customers two stay away: where this is the season, it is not to be left out of it."""
+    day = [d for c in range(30) for d in ([10, 50] if c > 1 else [10])]
+    orders = pd.DataFrame({"order_id": [f"o{i}" for i in range(len(day))], "ordered_at": [at(d) for d in day]})
+    orders = orders.assign(amount=1.0, customer_id=[f"c{c}" for c in range(30) for _ in range(2 if c > 1 else 1)])
+    customers = orders.groupby("customer_id")["ordered_at"].min().rename("signed_up_at").reset_index()
+    history = read_history(opened({"customers": customers, "orders": orders}), FIRST, at(100))
+    assert silence_levels(history, 30, 30).values[35] == pytest.approx(np.log(2.5 / 28.5))
+
+
+@pytest.mark.parametrize("day", [90, 200, 350])
+def test_the_level_of_the_gap_is_how_much_rarer_orders_become(tables: dict[str, ir.Table], day: int) -> None:
+    levels = gap_levels(read_history(tables, FIRST, at(DAYS)), 30)
+    frames, moment = raw(), at(day)
+    bought = frames["orders"].query("amount >= 0").merge(frames["customers"], on="customer_id")
+    ahead = bought.query(
+        "signed_up_at < @moment <= ordered_at < @until", local_dict={"moment": moment, "until": at(day + 30)}
+    )
+    before = bought[(bought["ordered_at"] < moment) & (bought["ordered_at"] >= at(day - 90))]
+    counts = len(before) + 0.5, len(ahead) + 0.5
+    assert levels.values[day] == pytest.approx(np.log(counts[0] / 90) - np.log(counts[1] / 30))
+    assert levels.noise[day] == pytest.approx(1 / counts[0] + 1 / counts[1])
+    assert np.isnan(levels.values[:90]).all()
 
 
 def test_levels_of_few_orders_and_of_days_over_a_gap_are_none(tables: dict[str, ir.Table]) -> None:

@@ -1,8 +1,10 @@
 """The level of a model of orders: how far it is off, and how much of the season counts, by its own past moments.
 
-A model of orders knows no calendar: of who buys at Christmas it expects the same in every month. At each past moment
-the model of that moment shows how far its level was off. As much of the season counts as explains these errors
-(`training.fit.level.season.shares`); what is left and common to them is the shift (`training.priors.level`).
+A model of orders knows no calendar: of who buys at Christmas it expects the same in every month, and after it more than
+ever, for it goes by recent orders. So churn has two columns of the season: silence beside that of a year, and how much
+rarer orders become than just before. At each past moment the model of that moment shows how far its level was off. As
+much of the season counts as explains these errors (`training.fit.level.season.shares`); what is left and common to them
+is the shift (`training.priors.level`).
 
 A season is known after two years, and its first outcomes later still. Until three moments have both, earlier ones tell
 too, with the season of the same time of later years. That was learned from them among others, so that it fits them
@@ -35,6 +37,7 @@ from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation
 from training.priors.level import Shift, level_shift, log_odds_shift, log_ratio
 
+MOMENTS = 16  # a model of orders is made in no time, trees are not
 ShiftAt = Callable[[pd.Timestamp], Shift | None]
 
 
@@ -141,7 +144,7 @@ def _counting(index: pd.DataFrame, early: pd.DataFrame, moments: list[Any], erro
     few = len(known) < LEAST_DATES
     if few:
         index, known = early, [moment for moment in moments if early.loc[moment].any()]
-    errors = {moment: error_at(moment) for moment in spread(known)}
+    errors = {moment: error_at(moment) for moment in spread(known, MOMENTS)}
     there = {moment: shift[0] for moment, shift in errors.items() if shift is not None}
     found = shares(-np.array([*there.values()]), -index.loc[[*there]].to_numpy(np.float64))
     if few:

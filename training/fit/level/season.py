@@ -98,9 +98,9 @@ def index_of(rows: pd.DataFrame, data: Dataset) -> pd.DataFrame:
     return index.loc[:, index.any()] if index.any(axis=None) else pd.DataFrame()
 
 
-def spread(moments: Sequence[Any]) -> list[Any]:
-    """At most eight of the moments, as far apart as can be."""
-    places = np.linspace(0, len(moments) - 1, min(MOMENTS, len(moments)))
+def spread(moments: Sequence[Any], most: int = MOMENTS) -> list[Any]:
+    """At most so many of the moments, as far apart as can be."""
+    places = np.linspace(0, len(moments) - 1, min(most, len(moments)))
     return [moments[i] for i in np.unique(places.round().astype(int))]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from configs.settings import Settings
 from features.labels.inactivity import churned_column
-from features.schema import SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, Feature, FeatureSchema
+from features.schema import SEASON_GAP, SEASON_SILENCE, SEASON_STEPS, SEASON_VALUE, Feature, FeatureSchema
 from serving.answer.score import basis_of
 from training.data.dataset import Dataset
 from training.fit.level.orders import prior_level
@@ -169,3 +169,18 @@ def test_a_season_that_is_known_and_does_not_help_is_named_as_that(settings: Set
     assert "season of earlier years counts" in texts[1.0]
     assert "does not count" in texts[-1.0]
     assert "no season is known: that takes two years of orders" in basis_of(nothing)["text"]
+
+
+def test_orders_that_become_rarer_count_beside_silence_where_forecasts_go_by_the_days_before(
+    settings: Settings,
+) -> None:
+    """After a busy time recent orders promise too much: what the index of silence alone does not tell."""
+    data, everything = made("churn", 0.0)
+    number = {m: i for i, m in enumerate(MONTHS)}
+    phase = 2 * np.pi * everything["as_of"].map(number) / 12
+    own = everything.assign(**{SEASON_SILENCE: 0.8 * np.sin(phase), SEASON_GAP: 0.8 * np.cos(phase)})
+    rng, log_odds = np.random.default_rng(7), 0.5 * own[SEASON_SILENCE] + 1.0 * own[SEASON_GAP] - 0.5
+    own["label"] = (rng.random(len(own)) < 1 / (1 + np.exp(-log_odds))).astype(float)
+    frame = own[own["as_of"] < MONTHS[-1]].reset_index(drop=True)
+    season = prior_level(settings, dataclasses.replace(data, frame=frame), frame, own).season
+    assert 0.2 < season["season"] < 0.7 < season["season_gap"] < 1.3
