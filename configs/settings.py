@@ -76,7 +76,8 @@ TimeZone = Annotated[str, AfterValidator(known_zone)]
 Time = Annotated[datetime, BeforeValidator(_written_time), AfterValidator(_within_calendar)]
 Task = Literal["churn", "clv"]
 Feast = Literal[
-    "ramadan", "eid_al_fitr", "eid_al_adha", "chinese_new_year", "easter", "thanksgiving", "black_friday"
+    "ramadan", "eid_al_fitr", "eid_al_adha", "chinese_new_year", "easter", "thanksgiving", "black_friday",
+    "golden_week_japan", "golden_week_china",
 ]  # fmt: skip
 FeastDay = Annotated[int, Field(ge=-60, le=60)]  # counted from the first day of the feast
 Engine = Literal["duckdb", "spark"]

@@ -53,6 +53,11 @@ def _black_friday(year: int) -> list[Days]:
     return [(friday, friday + timedelta(days=3))]
 
 
+def _fixed(first: tuple[int, int], last: tuple[int, int]) -> Callable[[int], list[Days]]:
+    """The same days of every year, as month and day."""
+    return lambda year: [(date(year, *first), date(year, *last))]
+
+
 TIMES: Mapping[Feast, Callable[[int], list[Days]]] = {
     "ramadan": _islamic(9, 1),
     "eid_al_fitr": _islamic(10, 1, 3),
@@ -61,6 +66,8 @@ TIMES: Mapping[Feast, Callable[[int], list[Days]]] = {
     "easter": _easter,
     "thanksgiving": _thanksgiving,
     "black_friday": _black_friday,
+    "golden_week_japan": _fixed((4, 29), (5, 5)),
+    "golden_week_china": _fixed((10, 1), (10, 7)),
 }
 
 

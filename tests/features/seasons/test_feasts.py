@@ -24,6 +24,8 @@ from features.seasons.feasts import TIMES, feast_days
         ("thanksgiving", 2023, "2023-11-23", "2023-11-23"),
         ("thanksgiving", 2024, "2024-11-28", "2024-11-28"),
         ("black_friday", 2024, "2024-11-29", "2024-12-02"),
+        ("golden_week_japan", 2024, "2024-04-29", "2024-05-05"),
+        ("golden_week_china", 2024, "2024-10-01", "2024-10-07"),
     ],
 )
 def test_the_days_are_those_of_the_calendar(name, year: int, first: str, last: str) -> None:
