@@ -38,6 +38,7 @@ NO_BETTER = "A prior or a regression: trees that competed with it on this compan
 RECENT = "; the newest months, as past ones showed, move its level by {:+.1%}"
 OF_SEASON = "; the season of earlier years counts"
 NO_SEASON = "; no whole year of outcomes was learned from, so no season is known"
+ONE_YEAR = "; the outcomes learned from cover less than two years, so no season repeats in them, and none counts"
 NOT_HELPFUL = "; the season of earlier years brings forecasts of past moments no nearer, and does not count"
 NO_REPEATED = "; no season is known: that takes two years of orders, in which one repeats"
 NO_DROPOUT = "; the orders do not tell whether customers leave for good, or only order less"
@@ -204,8 +205,10 @@ def basis_of(bundle: Bundle) -> dict[str, Any]:
 def _season_of(bundle: Bundle) -> str:
     """What is known of the season; a model of orders needs no year of outcomes for it."""
     counts = bundle.info.get("season")
-    if counts or bundle.full_season:
-        return OF_SEASON if counts else ""
+    if counts:
+        return OF_SEASON
+    if bundle.full_season:
+        return "" if bundle.info.get("season_repeats", True) else ONE_YEAR
     if counts is False:
         return NOT_HELPFUL
     return NO_REPEATED if str(bundle.info.get("form", "")).endswith("_orders") else NO_SEASON

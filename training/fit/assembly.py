@@ -200,6 +200,8 @@ def assemble(
     steps, left_out = fit_horizons(data, trained, until, encoder, fitted, settings)
     info = info_of(fitted, data, settings) | level
     info |= {name: what for name, what in {"horizons_left_out": left_out, "recent_level": moved}.items() if what}
+    if not season_repeats(data, trained, settings):
+        info["season_repeats"] = False
     if steps and info.get("season") and (without := horizons_without_season(settings)):
         info["horizons_without_season"] = without
     bundle = bundle_without_reference(
@@ -280,11 +282,18 @@ def bundle_without_reference(form: Form, encoder: Encoder, data: Dataset, settin
 
 def full_season(data: Dataset, as_ofs: AsOfs, settings: Settings) -> bool:
     """Whether the outcomes of some as-of dates cover a whole year; what has no dates has no season."""
-    if data.by == "part":
-        return True
+    return data.by == "part" or _covered(data, as_ofs, settings) >= pd.Timedelta(days=YEAR_DAYS)
+
+
+def season_repeats(data: Dataset, as_ofs: AsOfs, settings: Settings) -> bool:
+    """Whether the outcomes of some as-of dates cover two whole years; what has no dates has no season to repeat."""
+    return data.by == "part" or _covered(data, as_ofs, settings) >= pd.Timedelta(days=2 * YEAR_DAYS)
+
+
+def _covered(data: Dataset, as_ofs: AsOfs, settings: Settings) -> pd.Timedelta:
+    """How long the outcomes of some as-of dates last, from the first day to the last."""
     dates = data.at(as_ofs)["as_of"]
-    covered = dates.max() - dates.min() + pd.Timedelta(days=settings.outcome_days(data.task))
-    return bool(covered >= pd.Timedelta(days=YEAR_DAYS))
+    return pd.Timedelta(dates.max() - dates.min()) + pd.Timedelta(days=settings.outcome_days(data.task))
 
 
 def reference_rows(data: Dataset, trained: AsOfs, population: pd.DataFrame) -> pd.DataFrame:

@@ -216,6 +216,9 @@ def test_an_answer_says_where_neither_a_season_nor_leaving_can_be_told(champions
     basis = basis_of(bare)
     assert (basis["kind"], basis["full_season"]) == ("prior", False)
     assert "no season is known" in basis["text"] and "do not tell whether customers leave for good" in basis["text"]
+    once = replace(bare, full_season=True, info={"season_repeats": False})
+    assert "less than two years, so no season repeats" in basis_of(once)["text"]
+    assert "no season" not in basis_of(replace(once, info={"season_repeats": False, "season": True}))["text"]
     seasonal = basis_of(replace(bare, info={"season": True}))["text"]
     assert "the season of earlier years counts" in seasonal
     assert "no season is known" not in seasonal

@@ -72,3 +72,16 @@ def test_forecasts_of_folds_and_of_the_hold_out_say_whose_they_are_and_when(
     assert both.customers is not None and both.days is not None
     assert both.customers.tolist() == [f"c{i}" for i in range(5)] * 3
     assert both.days.tolist() == [0.0] * 5 + [29.0] * 5 + [60.0] * 5
+
+
+@pytest.mark.parametrize(
+    ("months", "whole", "twice"), [(11, False, False), (12, True, False), (23, True, False), (24, True, True)]
+)
+def test_a_year_of_outcomes_holds_a_season_and_two_repeat_it(
+    months: int, whole: bool, twice: bool, settings: Settings
+) -> None:
+    dates = pd.date_range("2021-01-01", periods=months, freq="30.5D", tz="UTC")
+    frame = pd.DataFrame({"customer_id": "c", "as_of": dates, "tickets": 1.0, "label": 2.0})
+    data = Dataset("churn", frame, SCHEMA, "made up")
+    assert assembly.full_season(data, tuple(dates), settings) == whole
+    assert assembly.season_repeats(data, tuple(dates), settings) == twice
