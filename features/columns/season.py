@@ -107,3 +107,15 @@ def season_value_third(customers: ir.Table) -> ir.Value:
 def season_value_fourth(customers: ir.Table) -> ir.Value:
     """Season of the step to value's last horizon: logarithm of a day's usual revenue in it to the main one."""
     return ibis.literal(0.0)
+
+
+@column("season", "Known events let expect that customers bring {value:level} than before", NOTHING_KNOWN)
+def season_value_events(customers: ir.Table) -> ir.Value:
+    """Season of the value ahead: the part of it that events of the calendar make; 0 where none is known."""
+    return ibis.literal(0.0)
+
+
+@column("season", "Known events let expect that the days ahead bring {value:level}", NOTHING_KNOWN)
+def season_value_year_events(customers: ir.Table) -> ir.Value:
+    """Season of the days ahead: the part of it that events of the calendar make; 0 where none is known."""
+    return ibis.literal(0.0)

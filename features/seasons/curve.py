@@ -24,6 +24,7 @@ from features.labels.by_kind import Knowledge
 from features.labels.horizons import season_pairs
 from features.labels.value_sources import TABLES
 from features.schema import (
+    EVENTS_OF,
     SEASON_COLUMNS,
     SEASON_GAP,
     SEASON_LONGER,
@@ -164,7 +165,10 @@ def season_curve(
             ahead = settings.clv.horizon_days
             quiet = events.exposure(effects, np.arange(len(own.values)), LEVEL_DAYS.get(name, 0), ahead)
             season = learn_season(replace(own, values=own.values - quiet), known)
-            index = season.index(days) + events.exposure(effects, days, COLUMN_DAYS.get(name, 0), ahead)
+            moved = np.clip(events.exposure(effects, days, COLUMN_DAYS.get(name, 0), ahead), -LARGEST, LARGEST)
+            if name in EVENTS_OF:
+                columns[EVENTS_OF[name]][place] = moved.round(DIGITS)
+            index = season.index(days) + moved
             columns[name][place] = np.clip(index, -LARGEST, LARGEST).round(DIGITS)
             weights[name] = round(season.weight, DIGITS)
             if name == SEASON_YEAR:

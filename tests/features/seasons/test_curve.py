@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from configs.settings import Clv, Settings, load
 from features.labels.by_kind import Knowledge
 from features.labels.gaps import Gap
-from features.schema import SEASON_COLUMNS, SEASON_GAP, SEASON_LONGER, SEASON_STEPS, SEASON_YEAR
+from features.schema import EVENTS_OF, SEASON_COLUMNS, SEASON_GAP, SEASON_LONGER, SEASON_STEPS, SEASON_YEAR
 from features.seasons.curve import SILENCE, VALUE, SeasonCurve, load_curve, season_curve
 
 Open = Callable[[dict[str, pd.DataFrame]], dict[str, ir.Table]]
@@ -131,7 +131,9 @@ def test_an_event_whose_days_are_given_moves_value_before_its_next_time(opened: 
     with_event = season_curve(opened(raw), MOMENTS[:2], known, with_events(settings, *times))
     assert with_event.at(VALUE, MOMENTS[0]) > 0.3
     assert with_event.at(VALUE, datetime(2021, 5, 10)) < -0.3
-    assert set(with_event.columns) == {VALUE, SEASON_YEAR, *SEASON_LONGER}
+    assert set(with_event.columns) == {VALUE, SEASON_YEAR, *SEASON_LONGER, *EVENTS_OF.values()}
+    for column, of_events in EVENTS_OF.items():  # with less than two years there is nothing else
+        assert with_event.columns[of_events] == with_event.columns[column]
 
 
 def with_events(settings: Settings, *windows: tuple[datetime, datetime]) -> Settings:

@@ -40,3 +40,15 @@ def test_rows_to_learn_from_are_filled_by_no_later_moment_and_those_to_forecast_
     assert data.training_rows(MONTHS)["season_value"][2:4].all()
     assert not data.training_rows(MONTHS[:24])["season_value"].any()
     assert not data.at(MONTHS)["season_value"][:48].any()
+
+
+def test_each_column_is_filled_alone_and_events_stay_with_their_own_moment() -> None:
+    number, known = np.arange(48), np.arange(48) >= 24
+    event = np.select([number == 3, number == 25, number == 37], [0.7, 0.6, 0.5], 0.0)  # in April, then in February
+    wave = np.sin(2 * np.pi * number / 12)
+    frame = pd.DataFrame({"as_of": MONTHS, "season_silence": np.where(number >= 30, wave, 0.0).round(6)})
+    frame = frame.assign(season_value=(np.where(known, wave, 0.0) + event).round(6), season_value_events=event)
+    filled = with_early_seasons(frame)
+    np.testing.assert_allclose(filled["season_value"], wave + event, atol=1e-5)
+    np.testing.assert_allclose(filled["season_silence"], wave, atol=1e-5)
+    np.testing.assert_array_equal(filled["season_value_events"], event)

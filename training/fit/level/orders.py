@@ -24,7 +24,7 @@ from scipy.special import expit
 
 from configs.settings import Settings
 from features.labels.horizons import season_pairs
-from features.schema import SEASON_STEPS
+from features.schema import EVENTS_OF, SEASON_STEPS
 from training.data.dataset import Dataset, Encoder
 from training.data.early_seasons import with_early_seasons
 from training.data.horizon_rows import at_risk
@@ -114,7 +114,8 @@ def prior_level(
 
     moments = sorted(rows["as_of"].unique())
     names = [*columns, *steps]
-    seasons = with_early_seasons(feature_rows[["as_of", *names]].drop_duplicates("as_of")).set_index("as_of")
+    events = [EVENTS_OF[name] for name in names if EVENTS_OF.get(name) in feature_rows]
+    seasons = with_early_seasons(feature_rows[["as_of", *names, *events]].drop_duplicates("as_of")).set_index("as_of")
     season = _counting(index, seasons[columns].set_axis([*map(str, index)], axis=1), moments, error_at)
     if season:
         season |= _of_steps(settings, data, (rows, seasons), encoder, model_at, until)
