@@ -58,8 +58,8 @@ SEASON = "season"
 SEASON_COLUMNS = tuple(c.name for c in columns_of(season) if c.table == SEASON)
 SEASON_VALUE, SEASON_YEAR, SEASON_SILENCE, SEASON_GAP, *_STEPS = SEASON_COLUMNS
 SEASON_STEPS = tuple(_STEPS[:2])  # of two other horizons, in the order of `features.labels.horizons.season_pairs`
-SEASON_LONGER = tuple(_STEPS[2:4])  # of the steps beyond value's main horizon, the nearest first; no model takes them
-EVENTS_OF = dict(zip((SEASON_VALUE, SEASON_YEAR), _STEPS[4:], strict=True))  # what of them events make; none takes it
+SEASON_LONGER = tuple(_STEPS[2:5])  # of the steps beyond value's main horizon, the nearest first; no model takes them
+EVENTS_OF = dict(zip((SEASON_VALUE, SEASON_YEAR), _STEPS[5:], strict=True))  # what of them events make; none takes it
 RESERVED = (
     "customer_id", "signed_up_at", "recorded_at", "as_of", "known_at", "event_timestamp", "created_timestamp",
     "created", "active", "churned", "contacted", "training_weight", "clv", "forecast", "baseline", "prediction",

@@ -282,10 +282,10 @@ MUTANTS = [
     *mutants_of(
         "serving/api/endpoints.py",
         APP,
-        ("        self._append(answers)\n", ""),
+        ("        await self._logging.ask(found.answers, len(found.answers))\n", ""),
         (
-            '            raise UnavailableError("the answer could not be logged, so it is not given") from None\n',
-            "            return\n",
+            'return [UnavailableError("the answer could not be logged, so it is not given") for _ in answers]',
+            "return [None] * len(answers)",
         ),
         ("        if request.app.state.draining:\n", "        if False:\n"),
         ("        if missing:\n", "        if False:\n"),

@@ -1,0 +1,64 @@
+"""What several requests ask for is found in one look, and each gets its own share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from configs.settings import Settings
+from serving.api.predictor import Asked, Found, Predictor
+from serving.api.problems import UnavailableError
+
+
+def predictor(models: Any, reader: Any, settings: Settings, now: datetime, left: Sequence[str] = ()) -> Predictor:
+    return Predictor(models, reader, settings, lambda: now, lambda ids: {*left} & {*ids})
+
+
+def test_each_request_gets_its_own_answers_from_one_look_at_the_features(
+    models: Any, reader: Any, settings: Settings, now: datetime
+) -> None:
+    asked = [Asked(["c3", "nobody", "c1"], 2), Asked(["c1"], 0), Asked(["noone"], 5)]
+    found = predictor(models, reader, settings, now)(asked)
+    assert reader.asked == [["c3", "nobody", "c1", "c1", "noone"]]
+    assert [[a["customer_id"] for a in f.answers] for f in found] == [["c3", "c1"], ["c1"], []]
+    assert [f.not_found for f in found] == [["nobody"], [], ["noone"]]
+    assert [len(a["clv_reasons"]) for f in found for a in f.answers] == [2, 2, 6]
+
+
+def test_who_has_left_is_told_apart_from_who_is_unknown(
+    models: Any, reader: Any, settings: Settings, now: datetime
+) -> None:
+    (found,) = predictor(models, reader, settings, now, ["gone", "c1"])([Asked(["gone", "c1", "nobody"], 1)])
+    assert (found.left, found.not_found, [a["customer_id"] for a in found.answers]) == (["gone"], ["nobody"], ["c1"])
+
+
+def test_an_alias_is_named_beside_the_person_it_belongs_to(
+    models: Any, reader: Any, settings: Settings, now: datetime
+) -> None:
+    class Aliases:
+        def read(self, customer_ids: list[str]) -> pd.DataFrame:
+            return reader.read(["c1" if i == "other" else i for i in customer_ids])
+
+    (found,) = predictor(models, Aliases(), settings, now)([Asked(["other", "c2", "c1"], 1)])
+    assert [(a["customer_id"], a.get("alias")) for a in found.answers] == [("c1", "other"), ("c2", None), ("c1", None)]
+
+
+def test_parts_of_a_list_are_put_together_in_their_order() -> None:
+    parts = [Found([{"customer_id": "a"}], ["x"], []), Found([{"customer_id": "b"}], [], ["y"])]
+    assert Found.together(parts) == Found([{"customer_id": "a"}, {"customer_id": "b"}], ["x"], ["y"])
+
+
+def test_what_cannot_be_read_is_said_without_a_customer(
+    models: Any, settings: Settings, now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def read(self, customer_ids: list[str]) -> pd.DataFrame:
+            raise ConnectionError(f"while reading {customer_ids}")
+
+    with pytest.raises(UnavailableError, match="feature store cannot be read"):
+        predictor(models, Broken(), settings, now)([Asked(["c1"], 1)])
+    assert "c1" not in caplog.text
