@@ -1,8 +1,8 @@
 """Value within horizons beyond the main one, anchored on the main forecast.
 
 A longer forecast is the main one and, for each step further, what the law of growth (`training.priors.growth`) says
-follows, at the level that past moments showed. So it never falls with the horizon, and neither do the ends of its
-interval: who has paid cannot have paid less.
+follows, at the level that past moments showed, and no more than its law allows. So it never falls with the horizon,
+and neither do the ends of its interval: who has paid cannot have paid less.
 
 An interval rests on outcomes of that length at past moments (``examined``), or, where the history is too short, on what
 the law draws, and then reaches at least as far as the main interval grown by the square root of the expected value, as
@@ -12,9 +12,9 @@ where that is negative.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,22 @@ class Amounts:
     basis: LongerBasis = "examined"
 
 
+class Level(NamedTuple):
+    """At what level the steps of a law come: by how much their logarithm is raised, and the most that one can be."""
+
+    shift: float = 0.0
+    most: float | None = None
+
+    def of(self, increments: np.ndarray) -> np.ndarray:
+        """Steps at this level, as multiples of the main value, shape (n,).
+
+        >>> Level(np.log(2), most=1.5).of(np.array([0.5, 1.0])).tolist()
+        [1.0, 1.5]
+        """
+        raised = increments * np.exp(self.shift)
+        return raised if self.most is None else np.minimum(raised, self.most)
+
+
 @dataclass(frozen=True)
 class LongerHorizon:
     """One horizon beyond the main one.
@@ -50,12 +66,20 @@ class LongerHorizon:
         Of the value within it.
     basis
         What the interval rests on.
+    most
+        The largest multiple of the main value that the step can be; None: nothing bounds it.
     """
 
     days: int
     level: float
     interval: Interval
     basis: LongerBasis
+    most: float | None = None
+
+    @property
+    def step(self) -> Level:
+        """The level of the step to it."""
+        return Level(self.level, self.most)
 
 
 @dataclass(frozen=True)
@@ -90,7 +114,7 @@ class LongerValue:
         """
         days = (self.main_days, *(h.days for h in self.horizons))
         totals = anchored(
-            main.expected, self.growth.increments(x, main.expected, days), [h.level for h in self.horizons]
+            main.expected, self.growth.increments(x, main.expected, days), [h.step for h in self.horizons]
         )
         out, before = {}, main
         for horizon, expected in zip(self.horizons, totals, strict=True):
@@ -116,11 +140,11 @@ class LongerValue:
         return cls(content["main_days"], laws.load(content["growth"]), tuple(horizons))
 
 
-def anchored(expected: np.ndarray, increments: np.ndarray, levels: list[float]) -> list[np.ndarray]:
+def anchored(expected: np.ndarray, increments: np.ndarray, levels: Sequence[Level]) -> list[np.ndarray]:
     """Totals within longer horizons: each adds its step, a multiple of the main value, at its level.
 
-    >>> [total.tolist() for total in anchored(np.array([10.0]), np.array([[1.0, 2.0]]), [0.0, 0.0])]
+    >>> [total.tolist() for total in anchored(np.array([10.0]), np.array([[1.0, 2.0]]), [Level(), Level()])]
     [[20.0], [40.0]]
     """
-    steps = np.maximum(expected, 0.0)[:, None] * increments * np.exp(np.asarray(levels))
-    return list((expected[:, None] + np.cumsum(steps, axis=1)).T)
+    steps = np.stack([level.of(step) for level, step in zip(levels, increments.T, strict=True)], axis=1)
+    return list((expected[:, None] + np.cumsum(np.maximum(expected, 0.0)[:, None] * steps, axis=1)).T)

@@ -12,13 +12,15 @@ Neither knows a season. Where the business has one that counts in the main forec
 what its days usually bring beside those of the main horizon (`SeasonalGrowth`).
 
 All give increments, one for each step from a horizon to the next, never negative: no later total is smaller. A rate
-that never rises bounds a step by its length, before the season.
+that never rises bounds a step by its length, before the season. Past moments may show more: customers who order ever
+more bring it, so of orders nothing bounds what they show. Fees alone are bounded by their price (`Growth.most`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -53,6 +55,9 @@ class Growth(Protocol):
         days
             Horizons, the main one first.
         """
+
+    def most(self, days: Sequence[int]) -> tuple[float | None, ...]:
+        """For each step the largest multiple that it can be of any customer; None: nothing bounds it."""
 
     def drawable(self, x: np.ndarray) -> np.ndarray:
         """Who can be drawn for, a mask of shape (n,)."""
@@ -99,6 +104,10 @@ class OrderGrowth:
         totals = np.cumsum(worth, axis=1)[:, np.searchsorted(grid, ends) - 1]
         step = np.diff(totals, axis=1) / np.maximum(totals[:, :1], LEAST_EXPECTED)
         return np.clip(np.nan_to_num(step), 0.0, np.diff(ends) / ends[0])
+
+    def most(self, days: Sequence[int]) -> tuple[float | None, ...]:
+        """See `Growth`: who orders ever more may bring any."""
+        return (None,) * (len(days) - 1)
 
     def drawable(self, x: np.ndarray) -> np.ndarray:
         """See `Growth`: who has ordered."""
@@ -153,6 +162,10 @@ class ContractGrowth:
         totals = np.stack([paid_days(hazard, end) for end in ends], axis=1)
         steps = np.maximum(np.diff(totals, axis=1), 0.0)  # where all have ended, rounding alone is left
         return steps / np.maximum(totals[:, :1], LEAST_EXPECTED)
+
+    def most(self, days: Sequence[int]) -> tuple[float | None, ...]:
+        """See `Growth`: the price of its days, where the forecast holds fees alone."""
+        return tuple((end - begin) / days[0] if self.by_forecast else None for begin, end in pairwise(days))
 
     def drawable(self, x: np.ndarray) -> np.ndarray:
         """See `Growth`: everyone."""
@@ -219,6 +232,10 @@ class SeasonalGrowth:
         steps = min(out.shape[1], len(self.season))
         out[:, :steps] *= np.exp(self.share * np.nan_to_num(x[:, own : own + steps]))
         return out
+
+    def most(self, days: Sequence[int]) -> tuple[float | None, ...]:
+        """See `Growth`: a season may raise a step by any."""
+        return (None,) * (len(days) - 1)
 
     def drawable(self, x: np.ndarray) -> np.ndarray:
         """See `Growth`."""

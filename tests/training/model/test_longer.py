@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,4 +66,5 @@ def test_new_customers_have_the_interval_of_new_customers() -> None:
 
 def test_it_comes_back_from_json() -> None:
     value = longer("unexamined", 0.1)
+    value = replace(value, horizons=(value.horizons[0], replace(value.horizons[1], most=2.0)))
     assert LongerValue.from_dict(json.loads(json.dumps(value.to_dict()))) == value

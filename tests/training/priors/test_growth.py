@@ -9,7 +9,7 @@ import pytest
 
 from training.priors import growth as laws
 from training.priors.expectation import summary_of
-from training.priors.growth import ContractGrowth, OrderGrowth, SeasonalGrowth, paid_days
+from training.priors.growth import ContractGrowth, Growth, OrderGrowth, SeasonalGrowth, paid_days
 from training.priors.order_model import OrderModel
 
 DAYS = (90, 180, 365)
@@ -38,6 +38,16 @@ def test_a_step_is_a_number_not_negative_and_no_more_than_its_length(model: Orde
     assert np.isfinite(steps).all()
     assert (steps >= 0).all()
     assert (steps <= np.array([90, 185]) / 90 + 1e-12).all()
+
+
+def test_fees_alone_are_bounded_by_their_price_and_nothing_else_is(model: OrderModel) -> None:
+    assert ContractGrowth(0.003).most(DAYS) == (1.0, 185 / 90)
+    unbounded: tuple[Growth, ...] = (
+        ContractGrowth(0.003, by_forecast=False),
+        OrderGrowth(model),
+        SeasonalGrowth(OrderGrowth(model), ("season",), 1.0),
+    )
+    assert [law.most(DAYS) for law in unbounded] == [(None, None)] * 3
 
 
 def test_steps_of_orders_are_those_of_the_model_s_own_value(model: OrderModel) -> None:

@@ -3,7 +3,8 @@
 The law of growth (`training.priors.growth`) needs no outcome, and holds the season as far as the main forecast does.
 Past moments, each forecast as it would have been then,
 show two things: at what level its steps come true, believed as far as few moments tell (`training.priors.level`), and
-how far customers lie from what was expected, which makes the interval. Where no moment has an outcome of that length,
+how far customers lie from what was expected, which makes the interval. A level above the law's raises no step beyond
+its bound: the others are raised by what the bounded ones lack. Where no moment has an outcome of that length,
 the interval is made of what the law draws, and spread by `UNSEEN_SD` for the level nobody has seen.
 
 Of one length only moments count that lie as far apart: outcomes that share days tell the same twice. What is told
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
@@ -36,13 +38,14 @@ from training.fit.value.season import in_season
 from training.model.bundle import Bundle, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import KNOWN, Interval
-from training.model.longer import LongerHorizon, LongerValue, anchored
+from training.model.longer import Level, LongerHorizon, LongerValue, anchored
 from training.priors.growth import Growth
 from training.priors.level import apart, log_ratio, shrunk
 
 MOST_MOMENTS = 3
 MOST_DRAWN = 1_000
 UNSEEN_SD = 0.3
+MOST_FURTHER = float(np.log(2))
 MEASURED = ("total_error", "largest_error_at_a_moment", "coverage")
 LONGER_NOT_BUILT = "the labels were built before longer horizons were counted: run `staycast features` again"
 NOTHING_AFTER = "a ready table has no dates, so nothing tells what comes after its horizon"
@@ -55,7 +58,8 @@ class _Past:
     """Past moments with outcomes of several lengths, one row a customer and moment.
 
     ``expected`` (n,) within the main horizon; ``increments`` (n, steps); ``came`` (n, steps + 1), NaN: not known;
-    ``moment`` (n,) as a number; ``days`` since the first, ``customer`` and ``known_days`` (n,).
+    ``moment`` (n,) as a number; ``days`` since the first, ``customer`` and ``known_days`` (n,). ``most`` (steps,) is
+    that of the law; empty: nothing bounds a step.
     """
 
     expected: np.ndarray
@@ -65,12 +69,12 @@ class _Past:
     days: np.ndarray
     customer: np.ndarray
     known_days: np.ndarray | None
+    most: tuple[float | None, ...] = ()
 
     def of(self, rows: np.ndarray) -> _Past:
         """Some of the rows."""
-        known = None if self.known_days is None else self.known_days[rows]
-        kept = {name: values[rows] for name, values in vars(self).items() if name != "known_days"}
-        return _Past(**kept, known_days=known)
+        kept = {name: values[rows] for name, values in vars(self).items() if isinstance(values, np.ndarray)}
+        return replace(self, **kept)
 
     def at_horizon(self, step: int, days: int) -> _Past:
         """The rows whose outcome within the horizon that a step ends at is known, at moments that lie as far apart."""
@@ -106,7 +110,7 @@ def _learned(
 ) -> FittedModels:
     newest = rows["as_of"].max()
     growth = in_season(growth_at(newest, rows, labels, settings), models.final, rows)
-    past = _past(models, replace(data, by="as_of"), rows, labels, settings)
+    past = _past(models, replace(data, by="as_of"), rows, labels, settings, growth)
     longer, facts = learn_longer(models.final, growth, past, rows[rows["as_of"] == newest], settings)
     return replace(models, final=replace(with_facts(models.final, longer=facts), longer=longer))
 
@@ -126,26 +130,33 @@ def learn_longer(
     for step, days in enumerate(ends[1:]):
         known = past.at_horizon(step, days)
         if len(known.expected) >= MIN_PER_BIN and (known.came[:, step + 1] > 0).any():
-            levels = [h.level for h in horizons]
             level, sd = _level(known, step)
-            interval = _interval(known, step, [*levels, level], sd, days, bundle, settings)
+            levels = [*(h.step for h in horizons), level]
+            interval = _interval(known, step, levels, sd, days, bundle, settings)
             facts[str(days)] = {
                 "basis": "examined",
-                "level": level,
+                "level": level.shift,
                 **_examined(past, known, step, ends, bundle, settings),
             }
-            horizons.append(LongerHorizon(days, level, interval, "examined"))
+            horizons.append(LongerHorizon(days, level.shift, interval, "examined", level.most))
             continue
-        level, sd = horizons[-1].level if horizons else 0.0, max(sd, UNSEEN_SD)
-        levels = [*(h.level for h in horizons), level]
+        level, sd = _carried(past, step, horizons), max(sd, UNSEEN_SD)
+        levels = [*(h.step for h in horizons), level]
         interval = _drawn_interval(growth, population, bundle, levels, ends[: step + 2], sd, settings)
-        facts[str(days)] = {"basis": "unexamined", "level": level, "moments": 0, "customers": 0}
-        horizons.append(LongerHorizon(days, level, interval, "unexamined"))
+        facts[str(days)] = {"basis": "unexamined", "level": level.shift, "moments": 0, "customers": 0}
+        horizons.append(LongerHorizon(days, level.shift, interval, "unexamined", level.most))
     return LongerValue(bundle.horizon_days, growth, tuple(horizons)), facts
 
 
-def _past(models: FittedModels, data: Dataset, rows: pd.DataFrame, labels: pd.DataFrame, settings: Settings) -> _Past:
-    """The forecasts of past moments with what the law of their time adds, and what came."""
+def _past(
+    models: FittedModels,
+    data: Dataset,
+    rows: pd.DataFrame,
+    labels: pd.DataFrame,
+    settings: Settings,
+    newest: Growth,
+) -> _Past:
+    """The forecasts of past moments with what the law of their time adds, bounded as the newest law, and what came."""
     ends = (settings.clv.horizon_days, *settings.clv.longer_horizons)
     columns = ["clv", *(value_column(d) for d in ends[1:])]
     chosen: set[pd.Timestamp] = set()
@@ -175,30 +186,74 @@ def _past(models: FittedModels, data: Dataset, rows: pd.DataFrame, labels: pd.Da
         ((forecasts["as_of"] - first) / pd.Timedelta(days=1)).to_numpy(np.float64),
         forecasts["customer_id"].to_numpy(),
         forecasts[names[0]].to_numpy(np.float64, na_value=np.nan) if names else None,
+        newest.most(ends),
     )
     return past.of(has_law)
 
 
-def _level(past: _Past, step: int) -> tuple[float, float]:
-    """By how much the logarithm of a step must be raised, and its standard deviation at a moment to come."""
-    shifts = []
+def _level(past: _Past, step: int) -> tuple[Level, float]:
+    """At what level a step comes true, and the standard deviation of its logarithm at a moment to come."""
+    shifts, most = [], past.most[step] if past.most else None
+    main, increments = np.maximum(past.expected, 0.0), past.increments[:, step]
     for number in np.unique(past.moment):
         own = past.moment == number
-        expected = np.maximum(past.expected, 0.0)[own] * past.increments[own, step]
-        shifts.append(log_ratio(expected, past.came[own, step + 1] - past.came[own, step]))
+        shifts.append(log_ratio((main * increments)[own], past.came[own, step + 1] - past.came[own, step]))
     found = [shift for shift in shifts if shift is not None]
     if not found:
-        return 0.0, UNSEEN_SD
-    return shrunk(np.asarray([s for s, _ in found]), np.asarray([v for _, v in found]))
+        return Level(0.0, most), UNSEEN_SD
+    shift, sd = shrunk(np.asarray([s for s, _ in found]), np.asarray([v for _, v in found]))
+    return bounded(shift, most, main, increments), sd
 
 
-def _totals(past: _Past, levels: Sequence[float]) -> np.ndarray:
+def bounded(shift: float, most: float | None, main: np.ndarray, increments: np.ndarray) -> Level:
+    """The level that raises the total of steps by a shift, of which none is raised beyond a bound.
+
+    The others are raised by what those lack, but by no more than twice as much: the end of a contract is near or far,
+    whatever others pay. What is left then is what all pay more than their bound, as where prices rise.
+
+    Parameters
+    ----------
+    shift
+        Of the logarithm of the total.
+    most
+        The bound, which no increment exceeds; None: none.
+    main, increments
+        Value of the main horizon, and the step as a multiple of it, shape (n,) each.
+
+    >>> level = bounded(np.log(1.25), 1.0, np.ones(2), np.array([0.9, 0.3]))
+    >>> level.of(np.array([0.9, 0.3])).round(3).tolist()
+    [1.0, 0.5]
+    """
+
+    def total(raised: float) -> float:
+        return float(main @ Level(raised, most).of(increments))
+
+    asked, largest = float(main @ increments) * np.exp(shift), shift + MOST_FURTHER
+    if most is None or total(shift) >= asked * (1 - 1e-9):
+        return Level(shift, most)
+    if total(largest) >= asked:
+        return Level(float(brentq(lambda raised: total(raised) - asked, shift, largest)), most)
+    beyond = float(np.log(asked / total(largest)))
+    return Level(largest + beyond, most * float(np.exp(beyond)))
+
+
+def _carried(past: _Past, step: int, horizons: Sequence[LongerHorizon]) -> Level:
+    """The level of a step of which no outcome is known: that of the step before, as far beyond its bound."""
+    most = past.most[step] if past.most else None
+    if not horizons or most is None:
+        return Level(horizons[-1].level if horizons else 0.0, most)
+    before, bound = horizons[-1], past.most[step - 1]
+    beyond = before.most / bound if before.most and bound else 1.0
+    return Level(before.level, most * beyond)
+
+
+def _totals(past: _Past, levels: Sequence[Level]) -> np.ndarray:
     """Expected value within the horizon that the last of some steps ends at, shape (n,)."""
-    return anchored(past.expected, past.increments[:, : len(levels)], list(levels))[-1]
+    return anchored(past.expected, past.increments[:, : len(levels)], levels)[-1]
 
 
 def _interval(
-    past: _Past, step: int, levels: Sequence[float], sd: float, days: int, bundle: Bundle, settings: Settings
+    past: _Past, step: int, levels: Sequence[Level], sd: float, days: int, bundle: Bundle, settings: Settings
 ) -> Interval:
     """The interval of outcomes within a longer horizon, at least as far spread as the level of the step is unsure."""
     expected, main = _totals(past, levels), float(past.expected.sum())
@@ -247,7 +302,7 @@ def _examined(
     }
 
 
-def _levels_elsewhere(past: _Past, day: float, step: int, ends: Sequence[int]) -> tuple[list[float], float]:
+def _levels_elsewhere(past: _Past, day: float, step: int, ends: Sequence[int]) -> tuple[list[Level], float]:
     """The levels of all steps up to one that moments show whose outcomes share no day with that of a day's moment.
 
     With the standard deviation of the last. A step that no such moment tells of has the level 0.
@@ -267,7 +322,7 @@ def _drawn_interval(
     growth: Growth,
     population: pd.DataFrame,
     bundle: Bundle,
-    levels: Sequence[float],
+    levels: Sequence[Level],
     ends: tuple[int, ...],
     sd: float,
     settings: Settings,
@@ -279,7 +334,7 @@ def _drawn_interval(
         raise NotEnoughDataError(NOBODY_DRAWN)
     rows = rows.sample(min(len(rows), MOST_DRAWN), random_state=seed).sort_index()
     x, expected = encode(rows, growth.columns, {}), bundle.predict(bundle.encode(rows))
-    total = anchored(expected, growth.increments(x, expected, ends), list(levels))[-1]
+    total = anchored(expected, growth.increments(x, expected, ends), levels)[-1]
     drawn, multiples = growth.draws(x, expected, (ends[0], ends[-1]), LEVELS)
     center = np.repeat(total[drawn], len(LEVELS))
     z = np.random.default_rng(seed).standard_normal(len(center))

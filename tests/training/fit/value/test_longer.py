@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings, load
@@ -25,9 +27,9 @@ from training.fit.value.past import forecasts_at
 from training.model import bundle as bundles
 from training.model.conformal import Outcomes, fit_intervals
 from training.model.intervals import Interval
-from training.model.longer import Amounts
+from training.model.longer import Amounts, LongerHorizon, anchored
 from training.priors.expectation import COLUMNS
-from training.priors.growth import ContractGrowth, SeasonalGrowth
+from training.priors.growth import DAYS_A_MONTH, ContractGrowth, SeasonalGrowth, paid_days
 from training.priors.prior import Sum
 from training.priors.season import Season
 
@@ -204,6 +206,73 @@ def past(moments: int, days: float, factors: tuple[float, ...], n: int = 600, sp
     increments = np.tile([1.0, 2.0], (n * moments, 1))
     came = np.stack([first, second, third], axis=1)
     return longer._Past(expected, increments, came, moment, moment * days, np.tile(np.arange(n), moments), None)
+
+
+def fees(n: int = 2_400, rise: float = 1.0) -> tuple[longer._Past, np.ndarray]:
+    """Contracts of which half seldom end and half soon, at three moments, and each one's share of a full price.
+
+    The forecast knows how long each has lasted, and is off by a tenth; later prices are by `rise` higher.
+    """
+    rng, ends = np.random.default_rng(0), (90, 180, 365)
+    tenure, rates = rng.exponential(300, n), np.array([0.0003, 0.01])
+    chance = np.exp(-np.outer(tenure, rates))
+    often = rng.random(n) < chance[:, 1] / chance.sum(axis=1)
+    paid = np.minimum(rng.exponential(1 / np.where(often, *rates[::-1])), np.array(ends)[:, None]).T
+    came = paid[:, :1] + rise * (paid - paid[:, :1])
+    known = (chance @ paid_days(rates, 90)) / chance.sum(axis=1) * np.exp(rng.normal(0, 0.1, n))
+    law, price = ContractGrowth(0.004), np.full((n, 1), DAYS_A_MONTH)
+    main, moment = np.minimum(known, 90.0), np.arange(n) % 3
+    steps = law.increments(price, main, ends)
+    return longer._Past(main, steps, came, moment, moment * 366.0, np.arange(n), None, law.most(ends)), main
+
+
+@pytest.mark.parametrize("length", [180, 365])
+def test_fees_come_true_in_total_and_none_is_beyond_its_price_where_those_who_stay_stay_longer(
+    length: int, settings: Settings
+) -> None:
+    rows, main = fees()
+    told, facts = longer.learn_longer(MAIN, None, rows, pd.DataFrame(), settings)  # type: ignore[arg-type]
+    assert facts[str(length)]["level"] > 0.05  # the rate of those who may leave is not the rate of all
+    total = dict(zip((180, 365), anchored(main, rows.increments, [h.step for h in told.horizons]), strict=True))
+    came = rows.came[:, (90, 180, 365).index(length)]
+    assert (total[length] <= main * length / 90 * (1 + 1e-9)).all()
+    assert total[length].sum() == pytest.approx(came.sum(), rel=0.02)
+
+
+def test_what_all_pay_more_than_before_is_told_of_all(settings: Settings) -> None:
+    rows, main = fees(rise=3.0)
+    told, _ = longer.learn_longer(MAIN, None, rows, pd.DataFrame(), settings)  # type: ignore[arg-type]
+    assert all(h.most is not None and h.most > length for h, length in zip(told.horizons, (1, 185 / 90), strict=True))
+    total = anchored(main, rows.increments, [h.step for h in told.horizons])[-1]
+    assert total.sum() == pytest.approx(rows.came[:, -1].sum(), rel=0.08)  # the shift is shrunk
+
+
+@given(
+    st.floats(-2, 2),
+    st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 2)), min_size=1, max_size=20),
+)
+def test_a_bounded_level_keeps_the_total_and_its_bound_or_says_that_all_are_beyond(
+    shift: float, customers: list[tuple[float, float]]
+) -> None:
+    main, steps = np.array(customers).T
+    level = longer.bounded(shift, 2.0, main, steps)
+    told = level.of(steps)
+    assert float(main @ told) == pytest.approx(np.exp(shift) * float(main @ steps), rel=1e-6, abs=1e-9)
+    assert level.most is not None and level.most >= 2.0 and (told <= level.most).all()
+    assert level.shift >= shift - 1e-12
+    assert longer.bounded(shift, None, main, steps) == (shift, None)
+
+
+def test_a_step_that_nobody_has_seen_is_as_far_beyond_its_bound_as_the_one_before(settings: Settings) -> None:
+    rows, _ = fees()
+    before = LongerHorizon(180, 0.3, told_interval(), "examined", 1.1)
+    assert longer._carried(rows, 1, [before]) == (0.3, pytest.approx(1.1 * 185 / 90))
+    assert longer._carried(rows, 0, []) == (0.0, 1.0)
+    assert longer._carried(replace(rows, most=()), 1, [replace(before, most=None)]) == (0.3, None)
+
+
+def told_interval() -> Interval:
+    return Interval(0.9, (), (0.0,), (2.0,), 1.0, 0.0)
 
 
 MAIN = SimpleNamespace(horizon_days=90, full_season=True)
