@@ -15,7 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from serving.api.problems import OverloadedError
+from configs.errors import NotReadyError
+from serving.api.problems import OverloadedError, UnavailableError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -70,9 +71,9 @@ class Batcher(Generic[Item, Result]):
     Parameters
     ----------
     work
-        Answers items: one result each, in their order; a result that is an exception is raised to who asked. What it
-        raises itself is raised to each of them, but where several were asked together, each is first tried alone: what
-        one item causes meets no other.
+        Answers items: one result each, in their order; a result that is an exception is raised to who asked. An error
+        that it raises meets all where it is of the service (`NotReadyError`, `UnavailableError`); after any other each
+        item is tried alone: what one causes meets no other.
     max_size
         How much may go into one call, see `ask`.
     max_wait_seconds
@@ -174,7 +175,11 @@ class Batcher(Generic[Item, Result]):
         size = sum(waiting.size for waiting in batch)
         self._began, self._lasts = time.monotonic(), self._cost.seconds(size)
         items = [waiting.item for waiting in batch]
-        results = await asyncio.get_running_loop().run_in_executor(self._thread, self._results, items)
+        results: Sequence[Result | Exception]
+        try:
+            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._results, items)
+        except RuntimeError:  # the thread was ended
+            results = [UnavailableError("the server is stopping") for _ in items]
         self._cost.learn(size, time.monotonic() - self._began)
         for waiting, result in zip(batch, results, strict=True):
             if waiting.answer.done():
@@ -187,5 +192,7 @@ class Batcher(Generic[Item, Result]):
     def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
         try:
             return self._work(items)
+        except (NotReadyError, UnavailableError) as error:
+            return [error] * len(items)
         except Exception as error:
             return [error] if len(items) == 1 else [self._results([item])[0] for item in items]

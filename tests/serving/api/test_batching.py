@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from serving.api.batching import Batcher, CallCost
-from serving.api.problems import OverloadedError
+from serving.api.problems import OverloadedError, UnavailableError
 
 
 class Gate:
@@ -90,6 +90,33 @@ def test_the_fault_of_one_is_told_to_nobody_else() -> None:
         answers = await settled(*await start(*(batcher.ask(item) for item in ("a", "bad", "b"))))
         assert (answers[0], answers[2]) == ("A", "B")
         assert isinstance(answers[1], ValueError)
+
+    run(scene)
+
+
+def test_what_the_service_lacks_is_told_to_all_at_once_and_not_tried_for_each() -> None:
+    calls = []
+
+    def work(items: list[str]) -> list[str]:
+        calls.append(items)
+        raise UnavailableError("the feature store cannot be read now")
+
+    async def scene() -> None:
+        batcher = Batcher[str, str](work, 100)
+        answers = await settled(*await start(*(batcher.ask(item) for item in "abc")))
+        assert [type(a) for a in answers] == [UnavailableError] * 3
+        assert calls == [["a", "b", "c"]]
+
+    run(scene)
+
+
+def test_who_asks_while_the_server_stops_is_told_so() -> None:
+    async def scene() -> None:
+        batcher = Batcher[str, str](lambda items: items, 100)
+        assert await batcher.ask("a") == "a"
+        batcher.close()
+        with pytest.raises(UnavailableError, match="stopping"):
+            await batcher.ask("b")
 
     run(scene)
 
