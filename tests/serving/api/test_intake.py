@@ -290,7 +290,7 @@ def test_a_business_of_ready_profiles_takes_no_events_and_says_what_to_do_instea
 def test_the_openapi_document_names_the_endpoint(start: Callable) -> None:
     document = start().http.get("/openapi.json").json()
     operation = document["paths"]["/v1/events"]["post"]
-    assert set(operation["responses"]) == {"200", "409", "413", "415", "422", "503"}
+    assert set(operation["responses"]) == {"200", "409", "413", "415", "422", "429", "503"}
     assert {"OrderEvent", "InteractionEvent", "ManyEvents", "AcceptedEvents"} <= set(document["components"]["schemas"])
 
 
