@@ -64,7 +64,7 @@ def test_a_regression_at_the_main_horizon_tells_of_no_other_and_the_check_says_s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("months", [2, 5, 8, 14])
+@pytest.mark.parametrize("months", [2, 8])
 def test_the_check_names_the_horizons_that_a_training_leaves_out(
     months: int, settings: Settings, tmp_path: Path
 ) -> None:
