@@ -89,7 +89,7 @@ class Expectation:
         out = np.full(len(columns), self.nothing)
         has_ordered = np.nan_to_num(columns[:, 0]) >= 1
         if has_ordered.any():
-            out[has_ordered] = _buyer_scores(self, _summary(columns[has_ordered]))
+            out[has_ordered] = _buyer_scores(self, summary_arrays(columns[has_ordered]))
         return out
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,11 +145,11 @@ def summary_of(columns: np.ndarray) -> pd.DataFrame:
     >>> summary_of(np.array([[3.0, 10.0, 100.0, 60.0]])).round(1).to_dict("records")[0]["mean_amount"]
     20.0
     """
-    return pd.DataFrame(_summary(columns))
+    return pd.DataFrame(summary_arrays(columns))
 
 
-def _summary(columns: np.ndarray) -> dict[str, np.ndarray]:
-    """`summary_of` without its frame, which for one customer costs more than the forecast."""
+def summary_arrays(columns: np.ndarray) -> dict[str, np.ndarray]:
+    """As `summary_of`, without the frame, which for one customer costs more than the forecast."""
     orders, days_since_order, tenure, spend = np.nan_to_num(columns).T
     orders, age = np.maximum(orders, 1.0), np.maximum(tenure, 0.5)
     recency = np.where(orders == 1, 0.0, np.clip(age - days_since_order, 0.0, None))

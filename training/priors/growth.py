@@ -25,7 +25,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from training.priors.expectation import COLUMNS, summary_of
+from training.priors.expectation import COLUMNS, summary_arrays, summary_of
 from training.priors.order_model import DISCOUNT_STEPS, OrderModel
 from training.priors.purchases import YEAR
 
@@ -94,7 +94,7 @@ class OrderGrowth:
 
     def increments(self, x: np.ndarray, expected: np.ndarray, days: Sequence[int]) -> np.ndarray:
         """See `Growth`; who never ordered grows as a customer who ordered once, just now."""
-        summary = summary_of(_as_buyers(x))
+        summary = summary_arrays(_as_buyers(x))
         rate = self.annual_discount_rate
         ends = np.asarray(days, dtype=np.float64)
         grid = np.unique([*np.linspace(0.0, ends[0], 4), *np.linspace(ends[0], ends[-1], DISCOUNT_STEPS), *ends])
