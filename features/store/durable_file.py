@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Self
 
 BUSY_SECONDS = 5.0
-Batch = TypeVar("Batch")
 
 
 def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -53,10 +52,8 @@ def overwrite_deleted(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-class DurableFile(Generic[Batch]):
+class DurableFile:
     """The file, opened; to be derived from. All methods may be called from several threads.
-
-    Batches that come while another thread writes wait in a queue and go to disk together, with one sync.
 
     Parameters
     ----------
@@ -69,14 +66,7 @@ class DurableFile(Generic[Batch]):
     def __init__(self, path: Path, tables: str) -> None:
         self._connection = connect(path)
         self._connection.executescript(tables)
-        self._queueing = threading.Lock()
         self._writing = threading.Lock()
-        self._waiting: list[Batch] = []
-
-    def _enqueue(self, batch: Batch) -> None:
-        """Let a batch wait for the next who writes."""
-        with self._queueing:
-            self._waiting.append(batch)
 
     def erase(self, table: str, customer_ids: Iterable[str]) -> int:
         """Delete all rows of these customers from a table with a ``customer_id``; how many there were.

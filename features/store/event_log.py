@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -183,11 +184,13 @@ def _row_faults(spec: Table, raw: pd.DataFrame, customers: set[str] | None, now:
     return [Fault(int(i), *part.split(": ", 1)) for i, reason in reasons for part in parts.split(reason)]
 
 
-class EventLog(DurableFile["_Batch"]):
+class EventLog(DurableFile):
     """The log in its file, opened as a `DurableFile`; several processes may write to one file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _TABLE)
+        self._queueing = threading.Lock()
+        self._waiting: list[_Batch] = []
 
     def append(self, events: Sequence[Event], now: datetime) -> list[Status]:
         """Write events, all or none; they are on disk when this returns.
@@ -214,7 +217,8 @@ class EventLog(DurableFile["_Batch"]):
             They could not be written.
         """
         mine = _Batch(list(events), to_micros(now))
-        self._enqueue(mine)
+        with self._queueing:
+            self._waiting.append(mine)
         with self._writing:
             if not mine.done:
                 self._write_waiting()

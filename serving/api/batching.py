@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from configs.errors import NotReadyError
 from serving.api.problems import OverloadedError, UnavailableError
 
@@ -27,15 +29,11 @@ class CallCost:
     """How long a call takes by its size, learned from the newest calls: a start and so much for each customer."""
 
     def __init__(self) -> None:
-        self._weight = self._size = self._seconds = self._squares = self._products = 0.0
+        self._sums = np.zeros(5)  # of weights, sizes, seconds, squared sizes, sizes times seconds
 
     def learn(self, size: int, seconds: float) -> None:
         """Take note of a call."""
-        sums = (self._weight, self._size, self._seconds, self._squares, self._products)
-        new = (1.0, size, seconds, size * size, size * seconds)
-        self._weight, self._size, self._seconds, self._squares, self._products = (
-            MEMORY * old + now for old, now in zip(sums, new, strict=True)
-        )
+        self._sums = MEMORY * self._sums + np.array([1.0, size, seconds, size * size, size * seconds])
 
     def seconds(self, size: float) -> float:
         """How long a call of this size will take; 0 before the first.
@@ -49,11 +47,11 @@ class CallCost:
         >>> round(cost.seconds(31), 3)
         0.041
         """
-        if not self._weight:
+        if not self._sums.any():
             return 0.0
-        mean_size, mean = self._size / self._weight, self._seconds / self._weight
-        spread = self._squares / self._weight - mean_size**2
-        slope = (self._products / self._weight - mean_size * mean) / spread if spread > 1e-9 else 0.0
+        mean_size, mean, squares, products = (self._sums[1:] / self._sums[0]).tolist()
+        spread = squares - mean_size**2
+        slope = (products - mean_size * mean) / spread if spread > 1e-9 else 0.0
         slope = min(max(slope, 0.0), mean / mean_size)
         return mean + slope * (size - mean_size)
 

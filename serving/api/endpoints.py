@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -201,13 +202,15 @@ class Endpoints:
         accepted = [{"event_id": e.event_id, "status": s} for e, s in zip(batch.events, statuses, strict=True)]
         return {"events": accepted, "as_of": iso(as_of)}
 
-    def _append(self, answers: list[list[dict[str, Any]]]) -> list[UnavailableError | None]:
-        """Log the answers of several requests together; what cannot be written is said to each."""
+    def _append(self, answers: list[list[dict[str, Any]]]) -> list[None]:
+        """Log the answers of several requests together; one that the log does not take fails by itself alone."""
         try:
             self._log.append([answer for of_request in answers for answer in of_request])
         except Exception as error:
+            if isinstance(error, sqlite3.IntegrityError) and len(answers) > 1:
+                raise  # each is tried alone, see `Batcher`
             logger.error("the prediction log cannot be written: %s", safe_summary(error))
-            return [UnavailableError("the answer could not be logged, so it is not given") for _ in answers]
+            raise UnavailableError("the answer could not be logged, so it is not given") from None
         return [None] * len(answers)
 
 

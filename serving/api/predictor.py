@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import compress, islice
 from typing import Any
 
 import pandas as pd
@@ -76,18 +77,11 @@ class Predictor:
         tops = [each.top_reasons for each in asked for _ in each.ids]
         frame = self.read(ids)
         known = frame["as_of"].notna().to_numpy()
-        answers = iter(
-            score(
-                frame[known],
-                champions,
-                self._settings,
-                self._clock(),
-                [top for top, is_known in zip(tops, known, strict=True) if is_known],
-            )
-        )
-        left = self._known_to_have_left([i for i, is_known in zip(ids, known, strict=True) if not is_known])
-        is_known = iter(known.tolist())
-        return [_found(each.ids, [next(is_known) for _ in each.ids], answers, left) for each in asked]
+        answers = score(frame[known], champions, self._settings, self._clock(), list(compress(tops, known)))
+        left = self._known_to_have_left(list(compress(ids, ~known)))
+        in_order = iter(answers)
+        outcomes = iter([next(in_order) if is_known else None for is_known in known])
+        return [_found(each.ids, islice(outcomes, len(each.ids)), left) for each in asked]
 
     def read(self, ids: list[str]) -> pd.DataFrame:
         """The features of these ids; UnavailableError if they cannot be read."""
@@ -106,12 +100,12 @@ class Predictor:
             raise UnavailableError("the label of the last load cannot be read now") from None
 
 
-def _found(ids: list[str], known: list[bool], answers: Any, left: set[str]) -> Found:
-    """The share of one request in the answers, which stand in its order; an alias is named beside its person."""
-    own = [(i, next(answers)) for i, is_known in zip(ids, known, strict=True) if is_known]
-    unknown = [i for i, is_known in zip(ids, known, strict=True) if not is_known]
+def _found(ids: list[str], answers: Iterable[dict[str, Any] | None], left: set[str]) -> Found:
+    """What was found for ids, None for who is unknown; an alias is named beside its person."""
+    pairs = list(zip(ids, answers, strict=True))
+    unknown = [i for i, answer in pairs if answer is None]
     return Found(
-        [answer if answer["customer_id"] == i else {**answer, "alias": i} for i, answer in own],
+        [answer if answer["customer_id"] == i else {**answer, "alias": i} for i, answer in pairs if answer],
         [i for i in unknown if i not in left],
         [i for i in unknown if i in left],
     )

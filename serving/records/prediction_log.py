@@ -6,7 +6,6 @@ processes may write to one file.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -56,7 +55,6 @@ CREATE INDEX IF NOT EXISTS predictions_by_time ON predictions (scored_at);
 CREATE INDEX IF NOT EXISTS predictions_by_customer ON predictions (customer_id, scored_at);
 """
 _INSERT = f"INSERT INTO predictions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-Row = tuple[Any, ...]
 
 
 def to_record(answer: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +78,10 @@ def to_record(answer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-class PredictionLog(DurableFile[list[Row]]):
+Row = tuple[Any, ...]
+
+
+class PredictionLog(DurableFile):
     """The log in its file, opened as a `DurableFile`."""
 
     def __init__(self, path: Path) -> None:
@@ -89,8 +90,6 @@ class PredictionLog(DurableFile[list[Row]]):
     def append(self, answers: Sequence[dict[str, Any]]) -> None:
         """Write answers, all or none; they are on disk when this returns.
 
-        Answers that arrive while another thread writes go to disk together, with one sync.
-
         Raises
         ------
         sqlite3.Error
@@ -98,9 +97,8 @@ class PredictionLog(DurableFile[list[Row]]):
         """
         records = [to_record(a) for a in answers]
         rows = [tuple(to_micros(r[c]) if c in TIMES else r[c] for c in COLUMNS) for r in records]
-        self._enqueue(rows)
-        with self._writing:
-            self._write_waiting(rows)
+        with self._writing, transaction(self._connection):
+            self._connection.executemany(_INSERT, rows)
 
     def read(
         self, start: datetime | None = None, end: datetime | None = None, customer_id: str | None = None
@@ -131,26 +129,6 @@ class PredictionLog(DurableFile[list[Row]]):
         with self._writing:
             rows = self._connection.execute(query, [*given.values()]).fetchall()
         return _frame(rows)
-
-    def _write_waiting(self, rows: list[Row]) -> None:
-        """Write all that waits, unless another thread wrote `rows` already; if that fails, `rows` alone."""
-        with self._queueing:
-            if not any(waiting is rows for waiting in self._waiting):
-                return
-            batches, self._waiting = self._waiting, []
-        others = [batch for batch in batches if batch is not rows]
-        try:
-            self._insert([row for batch in batches for row in batch])
-        except BaseException as error:
-            with self._queueing:
-                self._waiting = others + self._waiting
-            if not others or not isinstance(error, sqlite3.Error):
-                raise
-            self._insert(rows)
-
-    def _insert(self, rows: list[Row]) -> None:
-        with transaction(self._connection):
-            self._connection.executemany(_INSERT, rows)
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:

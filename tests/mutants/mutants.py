@@ -284,8 +284,8 @@ MUTANTS = [
         APP,
         ("        await self._logging.ask(found.answers, len(found.answers))\n", ""),
         (
-            'return [UnavailableError("the answer could not be logged, so it is not given") for _ in answers]',
-            "return [None] * len(answers)",
+            '            raise UnavailableError("the answer could not be logged, so it is not given") from None\n',
+            "            pass\n",
         ),
         ("        if request.app.state.draining:\n", "        if False:\n"),
         ("        if missing:\n", "        if False:\n"),
@@ -294,6 +294,6 @@ MUTANTS = [
         "serving/records/prediction_log.py",
         LOG,
         ('"scored_at >= ?": None', '"scored_at > ?": None'),
-        ("        with self._writing:\n            self._write_waiting(rows)\n", ""),
+        ("            self._connection.executemany(_INSERT, rows)\n", "            pass\n"),
     ),
 ]

@@ -272,6 +272,30 @@ def test_an_answer_that_cannot_be_logged_is_not_given(
     problem(client.post("/v1/predictions", json={"customer_id": "c1"}), 503)
 
 
+def test_an_answer_that_the_log_does_not_take_fails_alone_among_those_that_are_written_with_it(
+    models: Any, reader: Any, log: PredictionLog, settings: Settings
+) -> None:
+    freed = threading.Event()
+
+    class Picky:
+        def append(self, answers: list[dict[str, Any]]) -> None:
+            freed.wait(10)
+            log.append([{**a, "customer_id": None} if a["customer_id"] == "c2" else a for a in answers])
+
+    app = create_app(models, reader, Picky(), settings)
+
+    async def run() -> list[httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            ids = ("c0", "c1", "c2", "c3")
+            asking = [asyncio.ensure_future(client.post("/v1/predictions", json={"customer_id": i})) for i in ids]
+            await asyncio.sleep(0.3)
+            freed.set()
+            return await asyncio.gather(*asking)
+
+    assert [answer.status_code for answer in asyncio.run(run())] == [200, 200, 503, 200]
+    assert sorted(log.read()["customer_id"]) == ["c0", "c1", "c3"]
+
+
 def test_a_store_that_lacks_a_column_of_the_model_is_not_ready(
     calling: Calling, models: Any, reader: Any, log: PredictionLog, settings: Settings
 ) -> None:
