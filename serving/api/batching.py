@@ -13,33 +13,43 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from statistics import median
 from typing import Generic, TypeVar
-
-import numpy as np
 
 from configs.errors import NotReadyError
 from serving.api.problems import OverloadedError, UnavailableError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-MEMORY = 0.97  # of the weight of a call, what is left at the next: the newest thirty or so tell
+MEMORY = 33  # newest calls that tell how long one takes
 
 
 class CallCost:
-    """How long a call takes by its size, learned from the newest calls: a start and so much for each customer."""
+    """How long a call takes by its size, learned from the newest calls: a start and so much for each customer.
+
+    A line through the medians of the smaller and of the larger calls, with a start and a slope that are not negative
+    (Tukey, Exploratory Data Analysis, 1977, chapter 5): a single call that hung, or the first of all, tells nothing of
+    the next. Where all calls were of one size, it is taken to be all start: what more customers cost is learned as
+    soon as they come.
+    """
 
     def __init__(self) -> None:
-        self._sums = np.zeros(5)  # of weights, sizes, seconds, squared sizes, sizes times seconds
+        self._calls: deque[tuple[int, float]] = deque(maxlen=MEMORY)
+        self._start = self._slope = 0.0
 
     def learn(self, size: int, seconds: float) -> None:
         """Take note of a call."""
-        self._sums = MEMORY * self._sums + np.array([1.0, size, seconds, size * size, size * seconds])
+        self._calls.append((size, seconds))
+        calls = sorted(self._calls)
+        smaller, larger = calls[: (len(calls) + 1) // 2], calls[len(calls) // 2 :]
+        (low, quick), (high, slow) = _medians(smaller), _medians(larger)
+        typical, seconds = _medians(calls)
+        slope = (slow - quick) / (high - low) if high > low else 0.0
+        self._slope = min(max(slope, 0.0), seconds / typical) if typical > 0 else 0.0
+        self._start = max(median(lasted - self._slope * of for of, lasted in calls), 0.0)
 
     def seconds(self, size: float) -> float:
         """How long a call of this size will take; 0 before the first.
-
-        Least squares, with a start and a slope that are not negative; where all calls were of one size, it is taken
-        to be all start: what more customers cost is learned as soon as they come.
 
         >>> cost = CallCost()
         >>> for size, seconds in ((1, 0.011), (11, 0.021)):
@@ -47,13 +57,11 @@ class CallCost:
         >>> round(cost.seconds(31), 3)
         0.041
         """
-        if not self._sums.any():
-            return 0.0
-        mean_size, mean, squares, products = (self._sums[1:] / self._sums[0]).tolist()
-        spread = squares - mean_size**2
-        slope = (products - mean_size * mean) / spread if spread > 1e-9 else 0.0
-        slope = min(max(slope, 0.0), mean / mean_size)
-        return mean + slope * (size - mean_size)
+        return self._start + self._slope * size
+
+
+def _medians(calls: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    return median(size for size, _ in calls), median(seconds for _, seconds in calls)
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,31 @@ class _Waiting(Generic[Item, Result]):
     item: Item
     size: int
     answer: asyncio.Future[Result]
+
+
+class _Queue(Generic[Item, Result]):
+    """What waits, in the order it came, and how much of calls it takes."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Waiting[Item, Result]] = deque()
+        self.size = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def next_size(self) -> int:
+        """Of what comes next; 0 where nothing waits."""
+        return self._waiting[0].size if self._waiting else 0
+
+    def put(self, waiting: _Waiting[Item, Result]) -> None:
+        self._waiting.append(waiting)
+        self.size += waiting.size
+
+    def get(self) -> _Waiting[Item, Result]:
+        waiting = self._waiting.popleft()
+        self.size -= waiting.size
+        return waiting
 
 
 class Batcher(Generic[Item, Result]):
@@ -93,30 +126,39 @@ class Batcher(Generic[Item, Result]):
     ) -> None:
         self._work, self._max_size, self._max_wait = work, max_size, max_wait_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
-        self._alone: deque[_Waiting[Item, Result]] = deque()
-        self._lists: deque[_Waiting[Item, Result]] = deque()
-        self._cost, self._size = CallCost(), 0
+        self._alone = _Queue[Item, Result]()
+        self._parts = _Queue[Item, Result]()
+        self._cost = CallCost()
         self._began = self._lasts = 0.0  # of the call that runs
         self._running: asyncio.Task[None] | None = None
 
     def require_room(self) -> None:
-        """OverloadedError if whoever asks now would wait too long."""
-        if self._max_wait is not None and self.expected_wait() > self._max_wait:
+        """OverloadedError if a single item asked for now would wait too long."""
+        beside = self._parts.next_size  # of each call, while there are lists
+        self._require(self._until_idle(self._alone.size, self._max_size - beside))
+
+    def require_room_for_parts(self, size: int) -> None:
+        """OverloadedError if a list of this size would wait too long: longer than its own answer takes, too."""
+        waits = self._until_idle(self._alone.size + self._parts.size, self._max_size)
+        self._require(waits - self._cost.seconds(self._max_size) * size / self._max_size)
+
+    def _require(self, waits: float) -> None:
+        if self._max_wait is not None and waits > self._max_wait:
             raise OverloadedError("too many requests wait already: try again in a second")
 
-    def expected_wait(self) -> float:
-        """Seconds until a call begins that could take what is asked now.
+    def _until_idle(self, size: int, of_call: int) -> float:
+        """Seconds until a call begins that could take what is asked now, behind so much in calls of such a size.
 
         Of a call that lasts longer than it should, it is expected that it goes on for as long again: so behind one
         that hangs nobody queues up.
         """
         if self._running is None:
             return 0.0
-        full, rest = divmod(self._size, self._max_size)
+        full, rest = divmod(size, max(of_call, 1))
         calls = full * self._cost.seconds(self._max_size) + (self._cost.seconds(rest) if full and rest else 0.0)
         return abs(self._lasts - (time.monotonic() - self._began)) + calls
 
-    async def ask(self, item: Item, size: int = 1, in_list: bool = False) -> Result:
+    async def ask(self, item: Item, size: int = 1) -> Result:
         """Give the result of one item.
 
         Parameters
@@ -125,8 +167,6 @@ class Batcher(Generic[Item, Result]):
             What is asked.
         size
             How much of a call it takes, in the unit of `max_size`; a larger one than that goes alone.
-        in_list
-            A part of a long list: others go first, but each call takes one such part at least.
 
         Raises
         ------
@@ -134,17 +174,41 @@ class Batcher(Generic[Item, Result]):
             It would wait too long.
         """
         self.require_room()
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        (self._lists if in_list else self._alone).append(_Waiting(item, size, answer))
-        self._size += size
-        if self._running is None:
-            self._began, self._lasts = time.monotonic(), 0.0
-            self._running = asyncio.get_running_loop().create_task(self._run())
-        return await answer
+        return await self._enqueue(self._alone, item, size)
+
+    async def ask_in_parts(self, parts: Sequence[tuple[Item, int]]) -> list[Result]:
+        """Give the results of a long list, part by part: single items go first, beside one part in each call.
+
+        Parameters
+        ----------
+        parts
+            Items with their sizes; at most half a call each, so that others find room in the same.
+
+        Raises
+        ------
+        OverloadedError
+            It would wait too long; asked once for the whole list, which is not stopped halfway.
+        """
+        self.require_room_for_parts(sum(size for _, size in parts))
+        answers = [self._enqueue(self._parts, item, size) for item, size in parts]
+        try:
+            return await asyncio.gather(*answers)
+        finally:
+            for answer in answers:
+                answer.cancel()
 
     def close(self) -> None:
         """End the thread when its call has ended."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _enqueue(self, queue: _Queue[Item, Result], item: Item, size: int) -> asyncio.Future[Result]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
+        queue.put(_Waiting(item, size, answer))
+        if self._running is None:
+            self._began, self._lasts = time.monotonic(), 0.0
+            self._running = loop.create_task(self._run())
+        return answer
 
     async def _run(self) -> None:
         try:
@@ -154,14 +218,13 @@ class Batcher(Generic[Item, Result]):
             self._running = None
 
     def _take(self) -> list[_Waiting[Item, Result]]:
-        """What goes into the next call: one part of a list at least, then requests, then more parts."""
+        """What goes into the next call: one part of a list at least, then single items, then more parts."""
         batch: list[_Waiting[Item, Result]] = []
         room = self._max_size
-        for queue, at_most in ((self._lists, 1), (self._alone, None), (self._lists, None)):
+        for queue, at_most in ((self._parts, 1), (self._alone, None), (self._parts, None)):
             taken = 0
-            while queue and taken != at_most and (queue[0].size <= room or not batch):
-                waiting = queue.popleft()
-                self._size -= waiting.size
+            while taken != at_most and queue and (queue.next_size <= room or not batch):
+                waiting = queue.get()
                 if waiting.answer.done():  # who asked has gone
                     continue
                 batch.append(waiting)
@@ -172,12 +235,7 @@ class Batcher(Generic[Item, Result]):
     async def _call(self, batch: list[_Waiting[Item, Result]]) -> None:
         size = sum(waiting.size for waiting in batch)
         self._began, self._lasts = time.monotonic(), self._cost.seconds(size)
-        items = [waiting.item for waiting in batch]
-        results: Sequence[Result | Exception]
-        try:
-            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._results, items)
-        except RuntimeError:  # the thread was ended
-            results = [UnavailableError("the server is stopping") for _ in items]
+        results = await self._results_in_thread([waiting.item for waiting in batch])
         self._cost.learn(size, time.monotonic() - self._began)
         for waiting, result in zip(batch, results, strict=True):
             if waiting.answer.done():
@@ -186,6 +244,20 @@ class Batcher(Generic[Item, Result]):
                 waiting.answer.set_exception(result)
             else:
                 waiting.answer.set_result(result)
+
+    async def _results_in_thread(self, items: list[Item]) -> Sequence[Result | Exception]:
+        """One result or error for each item, whatever happens: nobody waits for ever."""
+        try:
+            working = asyncio.get_running_loop().run_in_executor(self._thread, self._results, items)
+        except RuntimeError:  # the thread was ended
+            return [UnavailableError("the server is stopping")] * len(items)
+        await asyncio.wait([working])
+        if working.cancelled():
+            return [UnavailableError("the server is stopping")] * len(items)
+        results = working.result()
+        if len(results) != len(items):
+            return [RuntimeError(f"{len(results)} results for {len(items)} items")] * len(items)
+        return results
 
     def _results(self, items: list[Item]) -> Sequence[Result | Exception]:
         try:

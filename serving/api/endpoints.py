@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sqlite3
@@ -39,7 +38,8 @@ from serving.api.schema.requests import OneCustomer, PredictionRequest, max_pred
 
 API_VERSION = "1"
 MAX_QUEUED_REQUESTS = 64
-CUSTOMERS_AT_ONCE = 64  # of one call of the models: longer lists are answered in parts, between other requests
+CUSTOMERS_AT_ONCE = 64  # of one call of the models
+CUSTOMERS_IN_PART = 32  # longer lists are answered in such parts, beside other requests
 ANSWERS_AT_ONCE = 1024  # of one write
 READINESS_TIMEOUT_SECONDS = 2.0
 READINESS_CACHE_SECONDS = 1.0
@@ -77,7 +77,7 @@ class Endpoints:
         self._openapi = orjson.dumps(openapi_document(self._max_customers, API_VERSION))
         workers = max(2, os.cpu_count() or 1)
         self._taking, self._probing = CapacityLimiter(workers), CapacityLimiter(1)
-        self._predictor = Predictor(models, reader, settings, clock, left)
+        self._predictor = Predictor(reader, settings, clock, left)
         wait = settings.serving.max_wait_ms / 1000
         self._scoring = Batcher[Asked, Found](self._predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
         self._logging = Batcher[list[dict[str, Any]], None](self._append, ANSWERS_AT_ONCE, name="logging")
@@ -93,7 +93,8 @@ class Endpoints:
         asked = parse_prediction(body, self._max_customers)
         found = await self._find(asked)
         self._require_somebody(asked, found)
-        await self._logging.ask(found.answers, len(found.answers))
+        if found.answers:
+            await self._logging.ask(found.answers, len(found.answers))
         request.scope["staycast"]["customers"] = len(asked.ids)
         self.metrics.customers(len(found.answers), sum(a["features"]["stale"] for a in found.answers), 0)
         if isinstance(asked, OneCustomer):
@@ -166,17 +167,14 @@ class Endpoints:
             )
 
     async def _find(self, request: PredictionRequest) -> Found:
-        """The answers to a request; a long list is answered in parts."""
+        """The answers to a request, of the models that answer now; a long list is answered in parts."""
         top = self._settings.serving.top_reasons if request.top_reasons is None else request.top_reasons
-        starts = range(0, len(request.ids), CUSTOMERS_AT_ONCE)
-        parts = [Asked(request.ids[at : at + CUSTOMERS_AT_ONCE], top) for at in starts]
-        in_list = len(parts) > 1
-        asking = [asyncio.ensure_future(self._scoring.ask(part, len(part.ids), in_list)) for part in parts]
-        try:
-            return Found.together(await asyncio.gather(*asking))
-        finally:
-            for task in asking:
-                task.cancel()
+        models, ids = self._models.current(), request.ids
+        if len(ids) <= CUSTOMERS_IN_PART:
+            return await self._scoring.ask(Asked(ids, top, models), len(ids))
+        starts = range(0, len(ids), CUSTOMERS_IN_PART)
+        parts = [Asked(ids[at : at + CUSTOMERS_IN_PART], top, models) for at in starts]
+        return Found.together(await self._scoring.ask_in_parts([(part, len(part.ids)) for part in parts]))
 
     def _require_somebody(self, request: PredictionRequest, found: Found) -> None:
         """UnknownCustomerError where nobody of a request is known."""
@@ -207,8 +205,8 @@ class Endpoints:
         try:
             self._log.append([answer for of_request in answers for answer in of_request])
         except Exception as error:
-            if isinstance(error, sqlite3.IntegrityError) and len(answers) > 1:
-                raise  # each is tried alone, see `Batcher`
+            if len(answers) > 1 and not isinstance(error, sqlite3.OperationalError | OSError):
+                raise  # not of the file but of an answer: each is tried alone, see `Batcher`
             logger.error("the prediction log cannot be written: %s", safe_summary(error))
             raise UnavailableError("the answer could not be logged, so it is not given") from None
         return [None] * len(answers)

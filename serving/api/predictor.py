@@ -9,12 +9,14 @@ from datetime import datetime
 from itertools import compress, islice
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from configs.settings import Settings
+from serving.answer.champion import Champions
 from serving.answer.score import score
 from serving.api.guards import safe_summary
-from serving.api.interfaces import FeatureReader, Leavers, ModelProvider
+from serving.api.interfaces import FeatureReader, Leavers
 from serving.api.problems import UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -22,10 +24,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Asked:
-    """What one request, or a part of a long one, asks for: ids, and how many reasons (0: all)."""
+    """What one request, or a part of a long one, asks for: ids, how many reasons (0: all), and of which models."""
 
     ids: list[str]
     top_reasons: int
+    models: Champions
 
 
 @dataclass(frozen=True)
@@ -48,19 +51,18 @@ class Predictor:
 
     Parameters
     ----------
-    models, reader, settings, clock, left
+    reader, settings, clock, left
         As for `serving.api.app.create_app`.
     """
 
     def __init__(
         self,
-        models: ModelProvider,
         reader: FeatureReader,
         settings: Settings,
         clock: Callable[[], datetime],
         left: Leavers,
     ) -> None:
-        self._models, self._reader, self._settings, self._clock, self._left = models, reader, settings, clock, left
+        self._reader, self._settings, self._clock, self._left = reader, settings, clock, left
 
     def __call__(self, asked: Sequence[Asked]) -> list[Found]:
         """What was found for each, in their order.
@@ -70,18 +72,27 @@ class Predictor:
         UnavailableError
             The features, or who has left, cannot be read.
         NotReadyError, RegistryError
-            There are no models, or they cannot score these rows.
+            The models cannot score these rows.
         """
-        champions = self._models.current()
         ids = [i for each in asked for i in each.ids]
-        tops = [each.top_reasons for each in asked for _ in each.ids]
         frame = self.read(ids)
         known = frame["as_of"].notna().to_numpy()
-        answers = score(frame[known], champions, self._settings, self._clock(), list(compress(tops, known)))
         left = self._known_to_have_left(list(compress(ids, ~known)))
-        in_order = iter(answers)
-        outcomes = iter([next(in_order) if is_known else None for is_known in known])
+        outcomes = iter(self._outcomes(asked, frame, known))
         return [_found(each.ids, islice(outcomes, len(each.ids)), left) for each in asked]
+
+    def _outcomes(self, asked: Sequence[Asked], frame: pd.DataFrame, known: np.ndarray) -> list[dict[str, Any] | None]:
+        """The answer of every row, None for who is unknown; one call for all that is asked of the same models."""
+        of_row = [each for each in asked for _ in each.ids]
+        models = np.array([id(each.models) for each in of_row])
+        outcomes: list[dict[str, Any] | None] = [None] * len(of_row)
+        for champions in {id(each.models): each.models for each in asked}.values():
+            rows = np.flatnonzero(known & (models == id(champions)))
+            tops = [of_row[row].top_reasons for row in rows]
+            answers = score(frame.iloc[rows], champions, self._settings, self._clock(), tops)
+            for row, answer in zip(rows, answers, strict=True):
+                outcomes[row] = answer
+        return outcomes
 
     def read(self, ids: list[str]) -> pd.DataFrame:
         """The features of these ids; UnavailableError if they cannot be read."""

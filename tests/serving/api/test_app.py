@@ -125,6 +125,15 @@ def test_who_is_known_to_have_left_is_said_to_have_left_and_not_to_be_unknown(
     several = client.post("/v1/predictions", json={"customer_ids": ["gone", "nobody", "c1"]}).json()
     assert (several["left"], several["not_found"], len(several["predictions"])) == (["gone"], ["nobody"], 1)
     assert client.post("/v1/predictions", json={"customer_ids": ["gone"]}).json()["left"] == ["gone"]
+
+
+def test_a_list_of_leavers_alone_leaves_nothing_to_log_and_later_ones_are_answered(
+    calling: Calling, models: Any, reader: Any, log: PredictionLog, settings: Settings
+) -> None:
+    client = calling(create_app(models, reader, log, settings, left=lambda ids: {"gone"} & {*ids}))
+    for ids in (["gone"], ["c1"], ["c2", "c3"]):
+        assert client.post("/v1/predictions", json={"customer_ids": ids}).status_code == 200
+    assert sorted(log.read()["customer_id"]) == ["c1", "c2", "c3"]
     assert problem(client.post("/v1/predictions", json={"customer_id": "nobody"}), 404).title == "Unknown customer"
 
 
@@ -458,9 +467,21 @@ def test_an_answer_ends_with_the_models_it_began_with(
             return reader.read(customer_ids)
 
     client = calling(create_app(models, Swapping(), log, settings))
-    ask = {"customer_id": "c1"}
-    assert client.post("/v1/predictions", json=ask).json()["model"]["churn"] == "churn/3"
-    assert client.post("/v1/predictions", json=ask).json()["model"]["churn"] == "churn/9"
+    ask = {"customer_ids": [f"c{i}" for i in range(150)]}
+    for version in ("churn/3", "churn/9"):
+        answers = client.post("/v1/predictions", json=ask).json()["predictions"]
+        assert [a["model"]["churn"] for a in answers] == [version] * 150
+
+
+def test_a_long_list_is_answered_as_often_as_it_is_asked(
+    calling: Calling, models: Any, reader: Any, log: PredictionLog, settings: Settings
+) -> None:
+    hasty = settings.model_copy(update={"serving": settings.serving.model_copy(update={"max_wait_ms": 1})})
+    client = calling(create_app(models, reader, log, hasty))
+    ids = [f"c{i}" for i in range(200)]
+    for _ in range(4):
+        answers = client.post("/v1/predictions", json={"customer_ids": ids}).json()
+        assert [a["customer_id"] for a in answers["predictions"]] == ids
 
 
 def test_the_answer_is_json_that_a_strict_reader_takes(client: Any) -> None:

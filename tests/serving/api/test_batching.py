@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from serving.api.batching import Batcher, CallCost
+from serving.api.endpoints import CUSTOMERS_AT_ONCE, CUSTOMERS_IN_PART
 from serving.api.problems import OverloadedError, UnavailableError
 
 
@@ -68,13 +69,90 @@ def test_a_call_takes_no_more_than_it_may_and_what_is_larger_goes_alone() -> Non
 def test_single_requests_overtake_long_lists_which_still_move_in_every_call() -> None:
     async def scene() -> None:
         work = Gate()
-        batcher = Batcher[str, str](work, 2)
+        batcher = Batcher[str, str](work, CUSTOMERS_AT_ONCE)
         tasks = await start(batcher.ask("first"))
-        tasks += await start(*(batcher.ask(f"part {i}", in_list=True) for i in range(4)))
-        tasks += await start(*(batcher.ask(c) for c in "ab"))
+        tasks += await start(batcher.ask_in_parts([(f"part {i}", CUSTOMERS_IN_PART) for i in range(5)]))
+        tasks += await start(*(batcher.ask(c) for c in "ab"), batcher.ask("many", CUSTOMERS_IN_PART))
         work.open.set()
-        await settled(*tasks)
-        assert work.calls == [["first"], ["part 0", "a"], ["part 1", "b"], ["part 2", "part 3"]]
+        answers = await settled(*tasks)
+        assert answers[1] == [f"answer to part {i}" for i in range(5)]
+        assert work.calls == [["first"], ["part 0", "a", "b"], ["part 1", "many"], ["part 2", "part 3"], ["part 4"]]
+
+    run(scene)
+
+
+def test_a_list_is_admitted_as_a_whole_and_again_once_its_cost_is_known() -> None:
+    async def scene() -> None:
+        work = Gate()
+        work.open.set()
+        batcher = Batcher[int, str](work, 2, max_wait_seconds=0.0)
+        batcher._cost.learn(2, 5.0)
+        for _ in range(2):
+            assert len(await batcher.ask_in_parts([(i, 1) for i in range(40)])) == 40
+
+    run(scene)
+
+
+def test_a_list_may_wait_as_long_as_it_takes_itself_and_no_longer() -> None:
+    async def scene() -> None:
+        work = Gate()
+        batcher = Batcher[int, str](work, 2, max_wait_seconds=1.0)
+        batcher._cost.learn(2, 1.0)
+        (first,) = await start(batcher.ask_in_parts([(i, 1) for i in range(20)]))
+        with pytest.raises(OverloadedError):
+            await batcher.ask_in_parts([(i, 1) for i in range(4)])
+        (second,) = await start(batcher.ask_in_parts([(i, 1) for i in range(24)]))
+        work.open.set()
+        assert [len(answers) for answers in await settled(first, second)] == [20, 24]
+
+    run(scene)
+
+
+def test_a_single_request_waits_for_no_more_of_a_list_than_the_part_beside_it() -> None:
+    async def scene() -> None:
+        work = Gate()
+        batcher = Batcher[int, str](work, 2, max_wait_seconds=1.5)
+        batcher._cost.learn(2, 1.0)
+        (long,) = await start(batcher.ask_in_parts([(i, 1) for i in range(40)]))
+        (single,) = await start(batcher.ask(99))
+        work.open.set()
+        await settled(long, single)
+        assert [99 in call for call in work.calls].index(True) == 1
+
+    run(scene)
+
+
+def test_who_leaves_a_list_is_worked_for_no_more_and_everyone_else_is_answered() -> None:
+    async def scene() -> None:
+        work = Gate()
+        batcher = Batcher[str, str](work, 2)
+        (first,) = await start(batcher.ask("a"))
+        gone, last = await start(batcher.ask_in_parts([("b", 1), ("c", 1), ("d", 1)]), batcher.ask("e"))
+        gone.cancel()
+        await asyncio.sleep(0)
+        work.open.set()
+        await settled(first, gone, last)
+        assert work.calls == [["a"], ["e"]]
+
+    run(scene)
+
+
+@pytest.mark.parametrize("items", [[], ["a", "b"]])
+def test_work_that_gives_another_number_of_results_is_an_error_and_the_next_is_answered(items: list[str]) -> None:
+    async def scene() -> None:
+        batcher = Batcher[str, str](lambda asked: items if asked == ["bad"] else asked, 10)
+        with pytest.raises(RuntimeError, match="results for 1 items"):
+            await batcher.ask("bad")
+        assert await batcher.ask("good") == "good"
+
+    run(scene)
+
+
+def test_a_call_of_nothing_costs_what_it_took_and_stops_nobody() -> None:
+    async def scene() -> None:
+        batcher = Batcher[str, str](lambda items: items, 10, max_wait_seconds=1.0)
+        assert await batcher.ask("nothing", 0) == "nothing"
+        assert await settled(*await start(*(batcher.ask(c) for c in "abc"))) == ["a", "b", "c"]
 
     run(scene)
 
@@ -205,3 +283,11 @@ def test_a_larger_call_is_never_taken_to_be_quicker() -> None:
     for size, seconds in ((1, 0.05), (64, 0.01)):
         cost.learn(size, seconds)
     assert cost.seconds(200) == cost.seconds(1) == pytest.approx(0.03, rel=0.05)
+
+
+@pytest.mark.parametrize("stalls", [[5.0], [5.0, 12.0]])
+def test_a_call_that_hung_tells_nothing_of_the_next(stalls: list[float]) -> None:
+    cost = CallCost()
+    for seconds in [*stalls, *[0.005] * (len(stalls) + 1)]:
+        cost.learn(1, seconds)
+    assert cost.seconds(1) == pytest.approx(0.005)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,15 +15,20 @@ from serving.api.predictor import Asked, Found, Predictor
 from serving.api.problems import UnavailableError
 
 
-def predictor(models: Any, reader: Any, settings: Settings, now: datetime, left: Sequence[str] = ()) -> Predictor:
-    return Predictor(models, reader, settings, lambda: now, lambda ids: {*left} & {*ids})
+def predictor(reader: Any, settings: Settings, now: datetime, left: Sequence[str] = ()) -> Predictor:
+    return Predictor(reader, settings, lambda: now, lambda ids: {*left} & {*ids})
 
 
 def test_each_request_gets_its_own_answers_from_one_look_at_the_features(
     models: Any, reader: Any, settings: Settings, now: datetime
 ) -> None:
-    asked = [Asked(["c3", "nobody", "c1"], 2), Asked(["c1"], 0), Asked(["noone"], 5)]
-    found = predictor(models, reader, settings, now)(asked)
+    champions = models.current()
+    asked = [
+        Asked(["c3", "nobody", "c1"], 2, champions),
+        Asked(["c1"], 0, champions),
+        Asked(["noone"], 5, champions),
+    ]
+    found = predictor(reader, settings, now)(asked)
     assert reader.asked == [["c3", "nobody", "c1", "c1", "noone"]]
     assert [[a["customer_id"] for a in f.answers] for f in found] == [["c3", "c1"], ["c1"], []]
     assert [f.not_found for f in found] == [["nobody"], [], ["noone"]]
@@ -32,7 +38,7 @@ def test_each_request_gets_its_own_answers_from_one_look_at_the_features(
 def test_who_has_left_is_told_apart_from_who_is_unknown(
     models: Any, reader: Any, settings: Settings, now: datetime
 ) -> None:
-    (found,) = predictor(models, reader, settings, now, ["gone", "c1"])([Asked(["gone", "c1", "nobody"], 1)])
+    (found,) = predictor(reader, settings, now, ["gone", "c1"])([Asked(["gone", "c1", "nobody"], 1, models.current())])
     assert (found.left, found.not_found, [a["customer_id"] for a in found.answers]) == (["gone"], ["nobody"], ["c1"])
 
 
@@ -43,7 +49,7 @@ def test_an_alias_is_named_beside_the_person_it_belongs_to(
         def read(self, customer_ids: list[str]) -> pd.DataFrame:
             return reader.read(["c1" if i == "other" else i for i in customer_ids])
 
-    (found,) = predictor(models, Aliases(), settings, now)([Asked(["other", "c2", "c1"], 1)])
+    (found,) = predictor(Aliases(), settings, now)([Asked(["other", "c2", "c1"], 1, models.current())])
     assert [(a["customer_id"], a.get("alias")) for a in found.answers] == [("c1", "other"), ("c2", None), ("c1", None)]
 
 
@@ -60,5 +66,22 @@ def test_what_cannot_be_read_is_said_without_a_customer(
             raise ConnectionError(f"while reading {customer_ids}")
 
     with pytest.raises(UnavailableError, match="feature store cannot be read"):
-        predictor(models, Broken(), settings, now)([Asked(["c1"], 1)])
+        predictor(Broken(), settings, now)([Asked(["c1"], 1, models.current())])
     assert "c1" not in caplog.text
+
+
+def test_requests_that_began_with_other_models_share_a_look_and_each_ends_with_its_own(
+    models: Any, reader: Any, settings: Settings, now: datetime
+) -> None:
+    old = models.current()
+    new = replace(old, churn=replace(old.churn, version="9"))
+    asked = [Asked(["c1", "c2"], 1, old), Asked(["c2", "nobody", "c3"], 2, new), Asked(["c3"], 1, old)]
+    found = predictor(reader, settings, now)(asked)
+    assert len(reader.asked) == 1
+    assert [{a["model"]["churn"] for a in f.answers} for f in found] == [
+        {old.churn.label},
+        {"churn/9"},
+        {old.churn.label},
+    ]
+    assert [[a["customer_id"] for a in f.answers] for f in found] == [["c1", "c2"], ["c2", "c3"], ["c3"]]
+    assert [len(a["clv_reasons"]) for f in found for a in f.answers] == [1, 1, 2, 2, 1]
