@@ -22,7 +22,7 @@ from configs.files import replacing
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.columns.column import Column
-from features.engine import AsOfTable, Cache, batches, connect, merge, read_tables, save, workers
+from features.engine import AsOfTable, Cache, batches, connect, merge, read_tables, workers
 from features.labels.by_kind import Knowledge, first_event, labels_at, require_amounts, what_is_known
 from features.labels.moments import as_of_dates
 from features.labels.ready_label import ReadyTable, read_ready_table
@@ -126,33 +126,39 @@ def _compute(
     for number in range(min(connections, len(jobs))):
         free.put(_Worker.open(settings, workspace, connections) if number else first)
     features = [_feature_rows(first.backend, batch, columns) for batch in first.batches]
+    labels = [_labels(first.backend, batch, knowledge, settings) for batch in first.batches]
 
-    def work(job: tuple[int, int]) -> dict[str, str]:
+    def work(job: tuple[int, int]) -> None:
         (date, batch), worker = job, free.get()
         as_of, name = as_ofs[date], f"{date}-{batch}.parquet"
         try:
             features[batch].save(worker.backend, as_of, parts / f"rows-{name}")
-            tables = worker.batches[batch]
-            labels = labels_at(tables, customers_as_of(tables["customers"], as_of), as_of, knowledge, settings)
-            save(worker.backend, _with_as_of(labels, as_of), parts / f"labels-{name}")
-            return _column_sql(labels)
+            labels[batch].save(worker.backend, as_of, parts / f"labels-{name}")
         finally:
             free.put(worker)
 
     on_progress(0, len(as_ofs))
-    label_sql = []
     with ThreadPoolExecutor(connections) as pool:
-        for columns_of_part in (map if connections == 1 else pool.map)(work, jobs):
-            label_sql.append(columns_of_part)
-            on_progress(len(label_sql) * len(as_ofs) // len(jobs), len(as_ofs))
+        for done, _ in enumerate((map if connections == 1 else pool.map)(work, jobs), 1):
+            on_progress(done * len(as_ofs) // len(jobs), len(as_ofs))
     feature_sql = _column_sql(features_as_of(first.batches[0], columns, as_ofs[0]), known_at=True)
+    label_sql = _column_sql(_labels_as_of(first.batches[0], as_ofs[0], knowledge, settings))
     seasons = season_curve(first.tables, as_ofs, knowledge, settings)
-    return feature_sql | seasons.sql(as_ofs), label_sql[0], seasons
+    return feature_sql | seasons.sql(as_ofs), label_sql, seasons
 
 
 def _feature_rows(backend: BaseBackend, batch: dict[str, ir.Table], columns: list[Column]) -> AsOfTable:
     """The feature rows of one batch."""
     return AsOfTable(backend, lambda as_of, cache: _with_as_of(features_as_of(batch, columns, as_of, cache), as_of))
+
+
+def _labels(backend: BaseBackend, batch: dict[str, ir.Table], knowledge: Knowledge, settings: Settings) -> AsOfTable:
+    """The labels of one batch."""
+    return AsOfTable(backend, lambda as_of, _: _with_as_of(_labels_as_of(batch, as_of, knowledge, settings), as_of))
+
+
+def _labels_as_of(tables: dict[str, ir.Table], as_of: datetime, knowledge: Knowledge, settings: Settings) -> ir.Table:
+    return labels_at(tables, customers_as_of(tables["customers"], as_of), as_of, knowledge, settings)
 
 
 def _with_as_of(table: ir.Table, as_of: datetime) -> ir.Table:

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,8 +21,7 @@ from features.build import customers_as_of
 from features.columns.attributes import attribute_columns
 from features.engine import connect, read_tables
 from features.ingest import judge_source, write_used_rows
-from features.labels.by_kind import BEGINS, Knowledge, first_event, labels_at, what_is_known
-from features.labels.inactivity import matured
+from features.labels.by_kind import first_event, labels_at, what_is_known
 from features.labels.moments import as_of_dates
 from features.labels.ready_label import read_ready_table
 from features.quality.anomalies import Finding
@@ -268,18 +266,12 @@ def _labels(tables: Mapping[str, ir.Table], settings: Settings, now: datetime | 
     as_ofs = as_of_dates(first_event(tables, settings), known.until, settings.as_of)
     backend = tables["customers"].get_backend()
 
-    def statement(as_of: datetime, known: Knowledge) -> list[str]:
+    def statement(as_of: datetime) -> list[str]:
         customers = customers_as_of(tables["customers"], as_of)
         return [str(backend.compile(labels_at(tables, customers, as_of, known, settings)))]
 
-    end = known.labels_until or known.until
-    churn_days = max(settings.churn.all_horizons) + settings.grace_days("churn")
-    days = max(churn_days, settings.clv.horizon_days)
-    names = [name for name, _ in BEGINS.values()]
-    whole = [t for t in as_ofs if matured(t, days, end) and not any(known.in_gap(n, t, days) for n in names)]
-    of_whole = AsOfStatements(partial(statement, known=known), (whole[0], whole[-1])) if whole else None
-    labels = []
+    statements, labels = AsOfStatements(statement), []
     for as_of in as_ofs:
-        [query] = of_whole.at(as_of) if of_whole and as_of in whole else statement(as_of, known)
+        [query] = statements.at(as_of)
         labels.append(backend.con.execute(query).df().assign(as_of=as_of))
     return pd.concat(labels, ignore_index=True)

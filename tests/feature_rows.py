@@ -10,9 +10,11 @@ import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
 
+from configs.settings import Settings
 from configs.workspace import Workspace
 from features.build import features_as_of
 from features.contract_terms import with_grace
+from features.labels.by_kind import Knowledge, labels_at
 from features.schema import feature_columns
 from features.sql import AsOfStatements
 
@@ -33,6 +35,23 @@ class FeatureRows:
             self._queries[key] = AsOfStatements(lambda t: [str(backend.compile(features_as_of(tables, columns, t)))])
         [query] = self._queries[key].at(as_of)
         return backend.con.execute(query).df().set_index("customer_id").sort_index()
+
+
+class LabelRows:
+    """Computes labels by customer; the SQL of a date is used for all tables of the same names and columns."""
+
+    def __init__(self) -> None:
+        self._queries: dict[Any, str] = {}
+
+    def __call__(
+        self, tables: dict[str, ir.Table], as_of: datetime, known: Knowledge, settings: Settings
+    ) -> pd.DataFrame:
+        backend = tables["customers"].get_backend()
+        schemas = frozenset((name, table.schema()) for name, table in tables.items())
+        key = as_of, repr(known), settings.model_dump_json(), schemas
+        if key not in self._queries:
+            self._queries[key] = str(backend.compile(labels_at(tables, tables["customers"], as_of, known, settings)))
+        return backend.con.execute(self._queries[key]).df().set_index("customer_id").sort_index()
 
 
 def recorded_later(workspace: Workspace) -> set[str]:

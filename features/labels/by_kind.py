@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any
 
 import ibis
@@ -59,10 +60,17 @@ class Knowledge:
     gaps: Mapping[str, tuple[Gap, ...]] = field(default_factory=dict)
     value_from: ValueOfContracts = "both"
 
-    def in_gap(self, table: str, begins: datetime, days: int) -> bool:
-        """True if days of ``[begins, begins + days)`` are missing in a table."""
-        ends = begins + timedelta(days=days)
-        return any(gap.begins < ends and gap.ends > begins for gap in self.gaps.get(table, ()))
+    def in_gap(self, table: str, begins: datetime, days: int) -> ir.BooleanScalar | None:
+        """True if days of ``[begins, begins + days)`` are missing in a table; None for one without gaps.
+
+        Asked in SQL, so that labels are the same statement whatever the date.
+        """
+        time = timestamp(begins)
+        inside = [
+            (time > timestamp(gap.begins - timedelta(days=days))) & (time < timestamp(gap.ends))
+            for gap in self.gaps.get(table, ())
+        ]
+        return reduce(or_, inside) if inside else None
 
 
 def what_is_known(tables: Mapping[str, ir.Table], settings: Settings, loaded_at: datetime | None = None) -> Knowledge:
@@ -259,16 +267,20 @@ def _unknown_over_gaps(
     labels: ir.Table, as_of: datetime, known: Knowledge, settings: Settings, value_from: tuple[str, ...]
 ) -> ir.Table:
     """Labels with null in place of those over a gap, for all customers: else stayers alone would be left."""
-    churn, table = settings.churn, BEGINS[settings.churn.kind][0]
+    churn, own = settings.churn, (BEGINS[settings.churn.kind][0],)
     windows = {
-        "churned" if days == churn.horizon_days else churned_column(days): days + settings.grace_days("churn")
+        "churned" if days == churn.horizon_days else churned_column(days): (own, days + settings.grace_days("churn"))
         for days in churn.all_horizons
+    } | {
+        "clv" if days == settings.clv.horizon_days else value_column(days): (value_from, days)
+        for days in value_horizons(settings.clv)
     }
-    lost = [name for name, days in windows.items() if known.in_gap(table, as_of, days)]
-    for days in value_horizons(settings.clv):
-        name = "clv" if days == settings.clv.horizon_days else value_column(days)
-        lost += [name] if any(known.in_gap(of, as_of, days) for of in value_from) else []
-    return labels.mutate(**{name: ibis.null("float64") for name in lost}) if lost else labels
+    lost = {
+        name: [gap for table in read if (gap := known.in_gap(table, as_of, days)) is not None]
+        for name, (read, days) in windows.items()
+    }
+    none = ibis.null("float64")
+    return labels.mutate(**{n: ibis.ifelse(ibis.or_(*gaps), none, labels[n]) for n, gaps in lost.items() if gaps})
 
 
 def require_amounts(tables: Mapping[str, ir.Table], settings: Settings) -> None:

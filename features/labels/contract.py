@@ -15,7 +15,7 @@ import ibis.expr.types as ir
 
 from configs.settings import Churn, Clv
 from features.contract_terms import with_terms
-from features.labels.inactivity import DAYS_A_YEAR, outcomes, value_horizons, with_contacted
+from features.labels.inactivity import DAYS_A_YEAR, outcomes, value_column, value_horizons, with_contacted
 from features.windows import (
     DAYS_A_MONTH,
     ENDLESS,
@@ -66,16 +66,11 @@ def contract_labels_as_of(
     active = alive.filter(alive.alive).select("customer_id").distinct().mutate(active=True)
     rows = customers.select("customer_id").left_join(active, "customer_id").drop("customer_id_right")
     rows = rows.left_join(_leaves(recorded, as_of, churn.grace_days), "customer_id").drop("customer_id_right")
-    values = {}
-    for days in value_horizons(clv):
-        worth, unpriced = f"value_{days}", f"unpriced_{days}"
-        cost = _value(recorded, as_of, clv, days).rename({worth: "value", unpriced: "unpriced"})
-        rows = rows.left_join(cost, "customer_id").drop("customer_id_right")
-        values[days] = worth, unpriced
+    rows = rows.left_join(_values(recorded, as_of, clv), "customer_id").drop("customer_id_right")
     none = ibis.null("float64")
     costs = {
-        days: ibis.ifelse(rows[unpriced].fill_null(False), none, rows[worth].fill_null(0.0))
-        for days, (worth, unpriced) in values.items()
+        days: ibis.ifelse(rows[f"unpriced_{days}"].fill_null(False), none, rows[value_column(days)].fill_null(0.0))
+        for days in value_horizons(clv)
     }
 
     def left(days: int) -> ir.BooleanValue:
@@ -109,27 +104,36 @@ def _leaves(subscriptions: ir.Table, as_of: datetime, grace_days: int) -> ir.Tab
     return breaks.group_by("customer_id").agg(leaves_in=-days_before(breaks.end, as_of).max())
 
 
-def _value(subscriptions: ir.Table, as_of: datetime, clv: Clv, horizon_days: int) -> ir.Table:
-    """Price times months alive and not paused within the horizon, times margin, each instant discounted to the date.
+def _values(subscriptions: ir.Table, as_of: datetime, clv: Clv) -> ir.Table:
+    """Price times months alive and not paused within each horizon, times margin, each instant discounted to the date.
+
+    One column a horizon, ``clv_<days>``, and ``unpriced_<days>``: true where a contract alive in it has no price.
 
     From day ``a`` to day ``b`` after it, at ``k = ln(1 + rate) / 365.25``, a price of 1 a day is worth the
     integral of ``exp(-k u)`` over ``[a, b]``: ``(exp(-k a) - exp(-k b)) / k``, or ``b - a`` if the rate is 0.
     """
     rows = _ends(subscriptions)
-    horizon = float(horizon_days)
-    rows = rows.mutate(
-        a=(-days_before(rows.begins_at, as_of)).clip(lower=0.0), b=(-days_before(rows.end, as_of)).clip(upper=horizon)
-    )
-    rows = rows.filter(rows.b > rows.a)
-    rows = rows.mutate(
-        pause=(-days_before(rows.paused_at, as_of)).clip(lower=rows.a, upper=rows.b),
-        resume=(-days_before(rows.resumes_at, as_of)).fill_null(horizon).clip(lower=rows.a, upper=rows.b),
+    rows = rows.select(
+        "customer_id",
+        "price_per_month",
+        begins_in=(-days_before(rows.begins_at, as_of)).clip(lower=0.0),
+        ends_in=-days_before(rows.end, as_of),
+        pause_in=-days_before(rows.paused_at, as_of),
+        resume_in=-days_before(rows.resumes_at, as_of),
     )
     k = math.log1p(clv.annual_discount_rate) / DAYS_A_YEAR
 
     def days(start: ir.Value, end: ir.Value) -> ir.Value:
         return ((-k * start).exp() - (-k * end).exp()) / k if k else end - start
 
-    paused = ibis.ifelse(rows.resume > rows.pause, days(rows.pause, rows.resume), 0.0).fill_null(0.0)
-    worth = rows.price_per_month / DAYS_A_MONTH * (days(rows.a, rows.b) - paused) * clv.margin
-    return rows.group_by("customer_id").agg(value=worth.sum(), unpriced=rows.price_per_month.isnull().any())
+    values: dict[str, ir.Value] = {}
+    for horizon in value_horizons(clv):
+        until = rows.ends_in.clip(upper=float(horizon))
+        pause = rows.pause_in.clip(lower=rows.begins_in, upper=until)
+        resume = rows.resume_in.fill_null(float(horizon)).clip(lower=rows.begins_in, upper=until)
+        paused = ibis.ifelse(resume > pause, days(pause, resume), 0.0).fill_null(0.0)
+        worth = rows.price_per_month / DAYS_A_MONTH * (days(rows.begins_in, until) - paused) * clv.margin
+        alive = until > rows.begins_in
+        values[value_column(horizon)] = worth.sum(where=alive)
+        values[f"unpriced_{horizon}"] = rows.price_per_month.isnull().any(where=alive)
+    return rows.group_by("customer_id").agg(**values)

@@ -112,24 +112,23 @@ def outcomes(
     active, none = rows.active.fill_null(False), ibis.null("float64")
 
     def churned(days: int) -> ir.Value:
-        label = ibis.ifelse(active, ibis.ifelse(left(days), 1.0, 0.0), none)
-        return label if matured(as_of, days + grace_days, data_until) else none
+        known = active & matured(as_of, days + grace_days, data_until)
+        return ibis.ifelse(known, ibis.ifelse(left(days), 1.0, 0.0), none)
 
     def returned(who: ir.BooleanValue, days: int) -> ir.Value:
-        label = ibis.ifelse(who, ibis.ifelse(left(days), 0.0, 1.0), none)
-        return label if matured(as_of, days + grace_days, data_until) else none
+        known = who & matured(as_of, days + grace_days, data_until)
+        return ibis.ifelse(known, ibis.ifelse(left(days), 0.0, 1.0), none)
+
+    def value(days: int) -> ir.Value:
+        return ibis.ifelse(matured(as_of, days, data_until), values[days], none)
 
     returns = {} if lapsed is None else {returned_column(d): returned(lapsed, d) for d in churn.all_horizons}
     return rows.select(
         "customer_id",
         active=active,
         churned=churned(churn.horizon_days),
-        clv=values[clv.horizon_days] if matured(as_of, clv.horizon_days, data_until) else none,
-        **{
-            value_column(days): value if matured(as_of, days, data_until) else none
-            for days, value in values.items()
-            if days != clv.horizon_days
-        },
+        clv=value(clv.horizon_days),
+        **{value_column(days): value(days) for days in values if days != clv.horizon_days},
         **{churned_column(days): churned(days) for days in churn.all_horizons if days != churn.horizon_days},
         **returns,
     )
@@ -178,7 +177,7 @@ def with_contacted(
 
     def contacted(days: int) -> ir.Value:
         label = ibis.ifelse((rows.contact_in < days).fill_null(False), 1.0, 0.0)
-        return label if matured(as_of, days, data_until) else none
+        return ibis.ifelse(matured(as_of, days, data_until), label, none)
 
     return rows.select(*labels.columns, **{name: contacted(days) for days, name in names.items()})
 
@@ -228,9 +227,12 @@ def returned_column(days: int | str) -> str:
     return f"returned_{days}"
 
 
-def matured(as_of: datetime, horizon_days: int, data_until: datetime) -> bool:
-    """True if the label window of an as-of date has fully passed: its end is not after `data_until`."""
-    return as_of + timedelta(days=horizon_days) <= data_until
+def matured(as_of: datetime, horizon_days: int, data_until: datetime) -> ir.BooleanScalar:
+    """True if the label window of an as-of date has fully passed: its end is not after `data_until`.
+
+    Asked in SQL, so that labels are the same statement whatever the date.
+    """
+    return timestamp(as_of) <= timestamp(data_until - timedelta(days=horizon_days))
 
 
 def _active(orders: ir.Table, as_of: datetime, churn: Churn) -> ir.Table:

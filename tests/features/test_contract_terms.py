@@ -15,12 +15,12 @@ import pytest
 from configs.settings import Settings
 from features.contract_terms import OPTIONAL, STATUSES, with_terms
 from features.ingest import with_local_time
-from features.labels.by_kind import Knowledge, labels_at
+from features.labels.by_kind import Knowledge
 from features.quality.check import ValidatedTable, read_values
 from features.schema import feature_columns
 from features.tables import TABLES
 from features.windows import timestamp, trials_as_of
-from tests.feature_rows import FeatureRows
+from tests.feature_rows import FeatureRows, LabelRows
 
 Features = Callable[..., pd.DataFrame]
 AS_OF = datetime(2023, 4, 1)
@@ -61,13 +61,12 @@ def unannounced(opened) -> Features:
     return rows
 
 
+label_rows = LabelRows()
+
+
 def churned(opened, tables: dict[str, pd.DataFrame], business: Settings, as_of: datetime) -> pd.Series:
     """1 left, 0 stayed, missing: no customer then."""
-    tables = opened(tables)
-    rows = (
-        labels_at(tables, tables["customers"], as_of, Knowledge(UNTIL), business).to_pandas().set_index("customer_id")
-    )
-    return rows["churned"]
+    return label_rows(opened(tables), as_of, Knowledge(UNTIL), business)["churned"]
 
 
 NOTICE = {
@@ -195,9 +194,7 @@ def test_a_pause_is_no_churn_and_costs_nothing(features: Features, opened, busin
     assert rows.loc["back", "paid_total"] == pytest.approx(10 * 60 / 30.4375)
     assert rows.loc["never", "paid_total"] == pytest.approx(10 * 90 / 30.4375)
     assert churned(opened, tables, business, AS_OF).to_dict() == {"back": 0, "still": 0, "never": 0, "left": 1}
-    opens = opened(tables)
-    value = labels_at(opens, opens["customers"], datetime(2023, 4, 21), Knowledge(UNTIL), business).to_pandas()
-    value = value.set_index("customer_id")["clv"]
+    value = label_rows(opened(tables), datetime(2023, 4, 21), Knowledge(UNTIL), business)["clv"]
     assert value.to_dict() == pytest.approx(
         {"back": 10 * 20 / 30.4375, "still": 0, "never": 10 * 30 / 30.4375, "left": 0}
     )

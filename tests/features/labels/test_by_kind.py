@@ -10,11 +10,15 @@ import pandas as pd
 import pytest
 
 from configs.settings import Settings
+from features.engine import connect
 from features.labels.by_kind import Knowledge, data_end, end_of_known, labels_at, what_is_known
 from features.labels.gaps import Gap
 from features.labels.ready_label import prepare
 from features.quality import quality_report
+from features.sql import AsOfStatements
+from tests.feature_rows import LabelRows
 
+label_rows = LabelRows()
 NOW = datetime(2026, 5, 4, 13, tzinfo=UTC)
 
 
@@ -107,7 +111,7 @@ def open_ended(settings: Settings) -> Settings:
 def labels(opened: Any, raw: dict[str, pd.DataFrame], settings: Settings, as_of: datetime) -> pd.DataFrame:
     tables = opened(raw)
     known = what_is_known(tables, settings)
-    return labels_at(tables, tables["customers"], as_of, known, settings).to_pandas().set_index("customer_id")
+    return label_rows(tables, as_of, known, settings)
 
 
 def test_a_label_whose_window_touches_a_gap_is_unknown_of_everybody(opened: Any, open_ended: Settings) -> None:
@@ -198,12 +202,43 @@ def test_contracts_over_a_gap_are_unknown_and_their_value_too(opened: Any, open_
 
 def test_a_gap_is_touched_from_its_first_moment_to_its_last() -> None:
     gap = Gap("orders", datetime(2024, 4, 15), datetime(2024, 5, 6), 210.0)
-    known = Knowledge(datetime(2025, 1, 1), gaps={"orders": (gap,)})
-    assert not known.in_gap("orders", gap.begins - timedelta(days=5), 5)
-    assert known.in_gap("orders", gap.begins - timedelta(days=5), 6)
-    assert known.in_gap("orders", gap.ends - timedelta(microseconds=1), 1)
-    assert not known.in_gap("orders", gap.ends, 100)
-    assert not known.in_gap("subscriptions", gap.begins, 1)
+    later = Gap("orders", datetime(2024, 8, 1), datetime(2024, 9, 1), 210.0)
+    known, asked = Knowledge(datetime(2025, 1, 1), gaps={"orders": (gap, later)}), connect().execute
+    assert not asked(known.in_gap("orders", gap.begins - timedelta(days=5), 5))
+    assert asked(known.in_gap("orders", gap.begins - timedelta(days=5), 6))
+    assert asked(known.in_gap("orders", gap.ends - timedelta(microseconds=1), 1))
+    assert not asked(known.in_gap("orders", gap.ends, 80))
+    assert asked(known.in_gap("orders", gap.ends, 100))
+    assert known.in_gap("subscriptions", gap.begins, 1) is None
+
+
+@pytest.mark.parametrize("kind", ["inactivity", "contract"])
+def test_labels_are_one_statement_for_all_dates_and_give_what_each_date_alone_gives(
+    opened, contracts: dict[str, pd.DataFrame], shop: dict[str, pd.DataFrame], settings: Settings, kind: str
+) -> None:
+    raw = {**contracts, "orders": shop["orders"]}
+    raw["customers"] = pd.concat([raw["customers"], shop["customers"]]).drop_duplicates("customer_id")
+    raw["contacts"] = raw["customers"][["customer_id"]].assign(
+        contact_id=lambda rows: "k" + rows["customer_id"], contacted_at=pd.Timestamp("2024-05-20"), campaign="call"
+    )
+    tables, business = (
+        opened(raw),
+        settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": kind})}),
+    )
+    gaps = {
+        name: (Gap(name, datetime(2024, 4, 15), datetime(2024, 5, 6), 9.0),) for name in ("orders", "subscriptions")
+    }
+    known, backend = Knowledge(datetime(2024, 9, 1), gaps=gaps), tables["customers"].get_backend()
+
+    def compiled(as_of: datetime) -> list[str]:
+        return [str(backend.compile(labels_at(tables, tables["customers"], as_of, known, business)))]
+
+    statements, told = AsOfStatements(compiled), set()
+    for as_of in pd.date_range("2024-02-01", "2024-10-01", freq="17D").to_pydatetime():
+        told.add(tuple(backend.con.execute(statements.at(as_of)[0]).df().notna().any()))
+    for as_of in (datetime(2024, 4, 1), datetime(2024, 8, 20)):
+        assert statements.at(as_of) == compiled(as_of)
+    assert len(told) > 3  # some windows are whole, others touch the gap or the end
 
 
 def test_a_contract_that_was_booked_at_the_end_of_the_data_takes_no_label_away(opened, settings: Settings) -> None:

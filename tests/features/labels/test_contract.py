@@ -11,11 +11,13 @@ import pytest
 
 from configs.errors import ConfigError, DataError
 from configs.settings import Settings
-from features.labels.by_kind import Knowledge, end_of_known, first_event, labels_at, require_amounts
+from features.labels.by_kind import Knowledge, end_of_known, first_event, require_amounts
 from features.labels.eligibility import is_active
 from features.quality.check import check_tables
 from serving.answer.decide import contract_stages
+from tests.feature_rows import LabelRows
 
+label_rows = LabelRows()
 AS_OF = datetime(2024, 7, 1)
 Features = Callable[..., pd.DataFrame]
 Company = Callable[..., dict[str, pd.DataFrame]]
@@ -31,10 +33,7 @@ def business(settings: Settings) -> Settings:
 
 
 def labels(opened, raw: dict[str, pd.DataFrame], settings: Settings, as_of: datetime, until: datetime) -> pd.DataFrame:
-    tables = opened(raw)
-    return (
-        labels_at(tables, tables["customers"], as_of, Knowledge(until), settings).to_pandas().set_index("customer_id")
-    )
+    return label_rows(opened(raw), as_of, Knowledge(until), settings)
 
 
 def test_who_ends_without_a_contract_following_within_the_grace_has_left(

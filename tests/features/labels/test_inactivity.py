@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from configs.settings import Settings
+from features.engine import connect
 from features.labels.inactivity import labels_as_of, matured
 
 FEBRUARY = datetime(2024, 2, 1)
@@ -73,8 +74,9 @@ def test_a_horizon_that_has_not_passed_gives_no_label(opened: Opened, shop, sett
 
 
 def test_a_label_is_known_at_the_very_end_of_its_horizon() -> None:
-    assert matured(datetime(2024, 3, 1), 30, datetime(2024, 3, 31))
-    assert not matured(datetime(2024, 3, 1), 30, datetime(2024, 3, 30, 23, 59))
+    asked = connect().execute
+    assert asked(matured(datetime(2024, 3, 1), 30, datetime(2024, 3, 31)))
+    assert not asked(matured(datetime(2024, 3, 1), 30, datetime(2024, 3, 30, 23, 59, 59, 999_999)))
 
 
 def recorded(shop: dict[str, pd.DataFrame], order_id: str, at: str) -> dict[str, pd.DataFrame]:

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from configs.settings import Settings
-from features.labels.by_kind import labels_at, what_is_known
+from features.labels.by_kind import what_is_known
 from features.labels.value_sources import ValueSource, by_marks, marks, value_source
+from tests.feature_rows import LabelRows
 
+label_rows = LabelRows()
 Company = Callable[..., dict[str, pd.DataFrame]]
 MONTHS = pd.date_range("2024-01-05", periods=12, freq="MS")
 BOUGHT = [9.9, 14.5, 21.0, 7.25]
@@ -50,8 +52,7 @@ def own(settings: Settings, kind: str, contracts: str | None) -> Settings:
 def value_of(opened, raw: dict[str, pd.DataFrame], settings: Settings) -> float:
     tables = opened(raw)
     as_of, known = datetime(2024, 7, 1), what_is_known(tables, settings)
-    rows = labels_at(tables, tables["customers"], as_of, known, settings).to_pandas().set_index("customer_id")
-    return float(rows.loc["ana", "clv"])
+    return float(label_rows(tables, as_of, known, settings).loc["ana", "clv"])
 
 
 FEES = 30 * 90 / 30.4375
