@@ -122,7 +122,7 @@ def columns_of(module: ModuleType) -> list[Column]:
 class _TextFormatter(Formatter):
     """Formats numbers as a person would say them: ``{x:count order}``, ``{x:days}``, ``{x:percent}``, ``{x:money}``.
 
-    A difference of logarithms is a ``{x:level}``: 12 % more, 5 % less.
+    A difference of logarithms is a ``{x:level}``: 12 % more, 5 % less; or a ``{x:level longer shorter}``.
 
     >>> [_TextFormatter().format(text, x=-0.001) for text in ("{x:money}", "{x:percent}", "{x:times}")]
     ['0.00', '0 %', '0.0 times']
@@ -142,7 +142,8 @@ class _TextFormatter(Formatter):
         if kind == "raw":
             return f"{value:,.10g}" if isinstance(value, int | float) else str(value)
         if kind == "level":
-            return f"{abs(math.expm1(value)):.0%} {'more' if value >= 0 else 'less'}".replace("%", " %")
+            more, less = noun.split() or ("more", "less")
+            return f"{abs(math.expm1(value)):.0%} {more if value >= 0 else less}".replace("%", " %")
         if kind == "times":
             return f"{value:z.1f} times"
         return super().format_field(value, spec)

@@ -63,7 +63,8 @@ def season_silence(customers: ir.Table) -> ir.Value:
 
 @column(
     "season",
-    "At this time of the year the time between orders is usually {value:level} than after a like past at others",
+    "At this time of the year the gap between orders is usually {value:level longer shorter} than after a like past at "
+    "others",
     NOTHING_KNOWN,
 )
 def season_gap(customers: ir.Table) -> ir.Value:

@@ -166,10 +166,10 @@ def season_curve(
             quiet = events.exposure(effects, np.arange(len(own.values)), LEVEL_DAYS.get(name, 0), ahead)
             season = learn_season(replace(own, values=own.values - quiet), known)
             moved = np.clip(events.exposure(effects, days, COLUMN_DAYS.get(name, 0), ahead), -LARGEST, LARGEST)
-            if name in EVENTS_OF:
-                columns[EVENTS_OF[name]][place] = moved.round(DIGITS)
-            index = season.index(days) + moved
-            columns[name][place] = np.clip(index, -LARGEST, LARGEST).round(DIGITS)
+            usual = season.index(days).round(DIGITS)
+            columns[name][place] = np.clip(usual + moved, -LARGEST, LARGEST).round(DIGITS)
+            if name in EVENTS_OF:  # what is left of the bound, so that column less events is the season
+                columns[EVENTS_OF[name]][place] = (columns[name][place] - usual).round(DIGITS)
             weights[name] = round(season.weight, DIGITS)
             if name == SEASON_YEAR:
                 longer = settings.clv.longer_horizons

@@ -10,9 +10,11 @@ moment keeps its own, and a later one lends it none.
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
 from features.schema import EVENTS_OF, SEASON_COLUMNS
+from features.seasons.index import LARGEST
 
 YEAR_DAYS = 365.25
 NEAR_DAYS = 16.0
@@ -44,12 +46,15 @@ def _events(there: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _filled(column: pd.Series, events: pd.Series) -> pd.Series:
-    """A column by moment, filled where without events it is 0 and the same time of later years lends it a season."""
+    """A column by moment, filled where without events it is 0 and the same time of later years lends it a season.
+
+    What is filled stays within the bound of the index, as what events make of a moment does where both exceed it.
+    """
     season = column - events
     known, out = season[season != 0], column.copy()
     for as_of in season.index[season == 0]:
         away = (known.index - as_of) / pd.Timedelta(days=YEAR_DAYS)
         same_time = (away > 0.5) & (abs(away - away.round()) * YEAR_DAYS <= NEAR_DAYS)
         if same_time.any():
-            out[as_of] = known[same_time].mean() + events[as_of]
+            out[as_of] = np.clip(known[same_time].mean() + events[as_of], -LARGEST, LARGEST)
     return out

@@ -6,7 +6,7 @@ import pandas as pd
 
 from configs.settings import Settings
 from features.sufficiency import LabelledRows
-from training.data.leakage import by_name, find_leaks, question
+from training.data.leakage import by_name, find_leaks, in_order, question
 from training.data.task_rows import in_parts
 
 
@@ -28,7 +28,7 @@ def leak_questions(labelled: LabelledRows, settings: Settings) -> list[dict[str,
         outcomes = (_known(rows, name) for name in ("label", "clv") if name in rows)
         parts = [in_parts(known, schema.names, settings) for known in outcomes if len(known)]
         leaks += [leak for part in parts for leak in find_leaks(part, schema, settings.leaks, by="part")]
-    asked = [leak for leak in dict.fromkeys(leaks) if leak.column not in settings.leaks.known_before]
+    asked = [leak for leak in in_order(leaks, schema) if leak.column not in settings.leaks.known_before]
     return [{**leak.to_dict(), "todo": question([leak])} for leak in asked]
 
 

@@ -4,7 +4,7 @@ A column can leak in three ways. Its *values* tell the label: a status that is s
 next order. Or its *being filled* does: an attribute that only those who stayed were asked for. Or a *part* of it does:
 one value, or one range of an attribute's numbers, is only ever seen with customers who left, as a complaint that is
 filed at the notice. All look like a wonderful feature, and are worth nothing when it counts. A *name* that speaks of
-what came after (`revenue_next_90d`) is asked about however little the column tells.
+what came after (`revenue_next_90d`) is asked about however little the column tells, beside what its values prove.
 
 None of this is sure: what was truly known beforehand may tell as much. So a training stops with the question, and
 `leaks.known_before` answers it for good.
@@ -17,7 +17,7 @@ computed by our own code from what was known as of the date, show how well one h
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -77,13 +77,12 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str
     Returns
     -------
     list of Leak
-        In the order of the schema; if one of the halves holds fewer than 50 rows of either label, only columns without
-        a date whose names speak of what came after, and those of a table without dates that follow the amount, or of
-        which a part comes with amounts alone.
+        In the order of the schema, what a column holds before what its name says; if one of the halves holds fewer
+        than 50 rows of either label, only columns without a date whose names speak of what came after, and those of a
+        table without dates that follow the amount, or of which a part comes with amounts alone.
     """
     is_flag = set(rows["label"].unique()) <= {0.0, 1.0}
-    leaks = by_name(schema)
-    leaks += _others(_by_halves(rows, schema, limits, by, target(rows["label"]), is_flag), leaks)
+    leaks = _by_halves(rows, schema, limits, by, target(rows["label"]), is_flag)
     if by == "part" and not is_flag:
         brought = (rows["label"] > 0).to_numpy()
         further = _by_halves(rows, schema, limits, by, brought, is_flag)
@@ -92,7 +91,12 @@ def find_leaks(rows: pd.DataFrame, schema: FeatureSchema, limits: Leaks, by: str
             further += _by_part(rows[_attributes(schema)], brought)
         for leak in further:
             leaks += _others([leak], leaks)
-    return sorted(leaks, key=lambda leak: schema.names.index(leak.column))
+    return in_order(leaks + by_name(schema), schema)
+
+
+def in_order(leaks: Iterable[Leak], schema: FeatureSchema) -> list[Leak]:
+    """In the order of the schema, each once, what a column holds before what its name says: the proof goes first."""
+    return sorted(dict.fromkeys(leaks), key=lambda leak: (schema.names.index(leak.column), leak.kind == "name"))
 
 
 def by_name(schema: FeatureSchema) -> list[Leak]:

@@ -17,7 +17,17 @@ from features.labels.horizons import season_pairs
 from training.data.dataset import Dataset, Encoder
 from training.data.horizon_rows import horizons_to_learn, rows_at_risk
 from training.data.split import AsOfs, customer_folds, rolling_origin
-from training.fit.boosters import CHURN, CHURN_LINEAR, STEP_PARAMS, Fitted, Member, ScoredRows, fit_member
+from training.fit.boosters import (
+    CHURN,
+    CHURN_LINEAR,
+    SEASON_OF,
+    STEP_PARAMS,
+    Fitted,
+    Member,
+    ScoredRows,
+    fit_member,
+    season_strengths,
+)
 from training.fit.distributed import make_trainer
 from training.fit.search import FIRST_TRIAL
 from training.metrics import log_losses
@@ -78,7 +88,8 @@ def _fit_horizon(
 ) -> HorizonModel:
     days, near, wait = span
     seed = settings.tuning.seed
-    params = {**FIRST_TRIAL, **main.params, "season": 0.0, "seeds": 1}  # the index is that of the main horizon
+    without_season = dict.fromkeys(SEASON_OF["churn"], 0.0)  # the main horizon's says nothing of a step
+    params = {**FIRST_TRIAL, **main.params, **without_season, "seeds": 1}
     members = [Member(CHURN, params, {"churn": _most_trees(main, settings)})]
     if any(isinstance(term, Linear) for prior in main.priors for term in terms(prior)):  # it earned its place there
         members.insert(0, Member(CHURN_LINEAR, {}, {}))
@@ -114,10 +125,11 @@ def _fit_horizon(
 
 
 def _season_of(days: int, near: int, main: Fitted, encoder: Encoder, settings: Settings) -> dict[str, float]:
-    """As much of the step's own season as of the main horizon's counts; none where none is known."""
+    """As much of the step's own season as the main horizon's columns count together, at most all; none if unknown."""
     pairs = season_pairs(settings.churn.horizon_days, settings.churn.all_horizons)
     own = dict(zip(pairs, STEP_PARAMS.items(), strict=False)).get((days, near))
-    strength = main.params.get("season", 0.0)
+    counting = {name: share for name, share in main.params.items() if name not in STEP_PARAMS}
+    strength = min(sum(season_strengths("churn", counting, encoder).values()), 1.0)
     return {own[0]: strength} if own and strength and own[1] in encoder.features else {}
 
 

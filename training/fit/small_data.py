@@ -195,6 +195,8 @@ def _bundle(
         facts["level_sd"] = level.shift_sd
     if level.season and data.task == "churn" and (without := horizons_without_season(settings)):
         facts["horizons_without_season"] = without
+    if not orders and not assembly.season_repeats(data, as_ofs, settings):
+        facts["season_repeats"] = False
     if level.season_known and not level.main_season:
         facts["season"] = False  # known, and not helpful
     prior = _model_of_orders(fitted)

@@ -20,7 +20,10 @@ _DAYS = {  # lengths of units, by what they are called
     365.25 / 4: "quarter quarters quartal quartale quartalen trimestre trimestres 季度 季",
     365: "y yr yrs year years jahr jahre jahren an ans annee annees ano anos 年",
 }
+ONE = "day tag jour dia week woche semaine semana month monat mes quarter quartal trimestre year jahr an annee ano"
+ROMANCE = "j jours? dias? semaines? semanas? mois mes meses trimestres? ans? annees? anos?"
 DAYS_OF = {word: days for days, words in _DAYS.items() for word in words.split()}
+MOST_DAYS = 3660
 NUMBERS = "one two three six nine twelve drei sechs neun zwolf zwoelf trois neuf douze tres seis doce"
 FOLLOWING = (
     r"next|following|future|subsequent|upcoming|coming|nachst\w*|naechst\w*|folgend\w*|nachfolgend\w*|kommend\w*|"
@@ -32,11 +35,13 @@ FUTURE = (  # without a span
     r"subsequent|thereafter|afterwards?|danach|ulterieure?s?|a venir|venider[oa]s?|"
     r"folge(monat|jahr|quartal|woche|zeitraum)e?[ns]?"
 )
-AFTER = r"after|later|post|nach|danach|spater|spaeter|apres|plus tard|despues|mas tarde|tras"
+AFTER = r"after|(?<!pay )later|post|nach|danach|spater|spaeter|apres|plus tard|despues|mas tarde|tras"
 WITHIN = (
-    r"(?<!logged )(?<!log )(?<!signed )(?<!sign )(?<!checked )(?<!check )(?<!opted )(?<!opt )in|"
-    r"within|innerhalb|innerhalb von|binnen|a|sous|dans|dans les|en|en los|en les|dentro de"
+    r"(?<!logged )(?<!log )(?<!signed )(?<!sign )(?<!checked )(?<!check )(?<!opted )(?<!opt )(?<!locked )(?<!lock )in|"
+    r"within|innerhalb|innerhalb von|binnen|sous|dans|dans les|en los|en les|dentro de"
 )
+# The short words of French and Spanish are others elsewhere: the first letter of a plan, an article, a code of English.
+TO = r"(?<!plan )(?<!forfait )(?<!contrat )(?<!contrato )(?<!abonnement )(?<!engagement )(?<!tarif )(?<!tarifa )a"
 PAST = (
     r"last|past|previous|prev|prior|preceding|trailing|recent|since|ago|before|histor\w*|to date|ytd|rolling|letzt\w*|"
     r"vergangen\w*|vorig\w*|vorherig\w*|bisher\w*|zuruckliegend\w*|vor|seit|dernier\w*|passee?s?|precedent\w*|depuis|"
@@ -47,7 +52,9 @@ TOLD = (
     r"pronostic\w*|predich[oa]s?|prediccion(es)?"
 )
 _WORDS = "|".join(sorted((word for word in DAYS_OF if word.isascii()), key=len, reverse=True))
-_SPAN = rf"(?:(?:\d+|{'|'.join(NUMBERS.split())}) )(?:{_WORDS})"
+_NUMBER = rf"(?:\d+|{'|'.join(NUMBERS.split())})"
+_IN_ROMANCE = "|".join(ROMANCE.split())
+_SPAN = rf"{_NUMBER} (?:{_WORDS})"
 _CHINESE = rf"(?:[\d一二两三四五六七八九十半]+)(?:{'|'.join(w for w in DAYS_OF if not w.isascii())})"
 
 
@@ -60,7 +67,10 @@ _STEP = re.compile(r"(?<![^\W\d_])[tmdjq] ?(?:\+|plus) ?\d+")
 _FUTURE = _words(rf"{FUTURE}|{_SPAN} (?:{AFTER})$|(?:after|despues|apres)$")
 _PAST = _words(PAST)
 _TOLD = _words(TOLD)
-_IN_DOUBT = _words(rf"(?:{WITHIN}) {_SPAN}|(?:{AFTER}) {_SPAN}|{_SPAN} (?:{AFTER})|next (?:order|purchase|sale)")
+_IN_DOUBT = _words(
+    rf"(?:{WITHIN}|{AFTER}) {_SPAN}|{TO} {_NUMBER} (?:{_IN_ROMANCE})|en {_NUMBER} (?:{_IN_ROMANCE}|[dm])|"
+    rf"{_SPAN} (?:{AFTER})|next (?:order|purchase|sale)"
+)
 _ONLY_SPAN = _words(_SPAN)
 _CHINESE_PAST = re.compile(r"过去|最近|近|前|历史|以往|截至|累计|以来|上次|上一?个?[月周季年]")
 _CHINESE_AHEAD = re.compile(
@@ -69,6 +79,7 @@ _CHINESE_AHEAD = re.compile(
 )
 _CHINESE_TOLD = re.compile("预测|预计|预估|将会|将要|即将|是否将")
 _CHINESE_DOUBT, _CHINESE_SPAN = re.compile(rf"{_CHINESE}[之以]?内"), re.compile(_CHINESE)
+_NUMBER_IN_WORDS = re.compile(rf"(?:{'|'.join(NUMBERS.split())})(?!\w)|[一二两三四五六七八九十半]")
 _PARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])")
 
 Kind = Literal["ahead", "outcome", "doubt", "span"]
@@ -86,7 +97,7 @@ class TimeTold:
     words
         The part of the name that says it.
     days
-        Length of the span; None: there is none.
+        Length of the span, within ten years; None: there is none.
     """
 
     kind: Kind
@@ -125,7 +136,7 @@ def time_told(name: str) -> TimeTold | None:
     if step:
         return TimeTold("ahead", step.group())
     text = re.sub(r"[\W_]+", " ", normalized(_PARTS.sub(" ", name))).strip()
-    unspaced = text.replace(" ", "")
+    unspaced = re.sub(r"(?<!\d) | (?!\d)", "", text)
     if found := _FOLLOWS.search(text):
         return _told("ahead", found)
     if _PAST.search(text) or _CHINESE_PAST.search(unspaced):
@@ -150,13 +161,28 @@ def _says(text: str, unspaced: str, word: str) -> bool:
 
 def _told(kind: Kind, found: re.Match[str]) -> TimeTold:
     """A reading with the length of its span."""
-    words = found.group()
+    days = _days(found.group())
+    return TimeTold(kind, found.group(), days if days and 1 <= days <= MOST_DAYS else None)
+
+
+def _days(words: str) -> int | None:
+    """By the number beside a unit, or, of several units, the one before the word that says that they follow.
+
+    >>> _days("2019 next 12 months"), _days("90 prochains jours"), _days("2017 next month"), _days("next two months")
+    (365, 90, 30, None)
+    """
     parts = re.findall(r"\d+|[^\W\d_]+", words)
-    number = next((int(part) for part in parts if part.isdecimal()), None)
-    units = (DAYS_OF[w] for w in parts if w in DAYS_OF)
-    chinese = (days for word, days in DAYS_OF.items() if not word.isascii() and word in words)
-    unit = next(units, None) or next(chinese, None)
-    counts = number is not None or not re.search(
-        rf"(?:{'|'.join(NUMBERS.split())})(?!\w)|[一二两三四五六七八九十半]", words
-    )
-    return TimeTold(kind, words, round(unit * (number or 1)) if unit and counts else None)
+    units = [(place, days) for place, part in enumerate(parts) if (days := _unit(part))]
+    beside = next(((int(parts[i - 1]), days) for i, days in units if i and parts[i - 1].isdecimal()), None)
+    if beside:
+        return round(beside[0] * beside[1])
+    if not units or _NUMBER_IN_WORDS.search(words):
+        return None
+    place, days = units[0]
+    before = next((int(part) for part in parts[:place] if part.isdecimal()), 1)
+    return round(days * (1 if parts[place] in ONE.split() else before))
+
+
+def _unit(part: str) -> float | None:
+    """Days of a unit; of Chinese, which has no spaces, of the unit within the part."""
+    return DAYS_OF.get(part) or next((d for word, d in DAYS_OF.items() if not word.isascii() and word in part), None)

@@ -170,7 +170,12 @@ def test_every_column_can_be_said_with_and_without_a_value(column) -> None:
         (
             "season_gap",
             {"season_gap": 0.1133},
-            "At this time of the year the time between orders is usually 12 % more than after a like past at others",
+            "At this time of the year the gap between orders is usually 12 % longer than after a like past at others",
+        ),
+        (
+            "season_gap",
+            {"season_gap": -0.223},
+            "At this time of the year the gap between orders is usually 20 % shorter than after a like past at others",
         ),
     ],
 )

@@ -17,6 +17,7 @@ from features.labels.by_kind import Knowledge
 from features.labels.gaps import Gap
 from features.schema import EVENTS_OF, SEASON_COLUMNS, SEASON_GAP, SEASON_LONGER, SEASON_STEPS, SEASON_YEAR
 from features.seasons.curve import SILENCE, VALUE, SeasonCurve, load_curve, season_curve
+from features.seasons.index import LARGEST
 
 Open = Callable[[dict[str, pd.DataFrame]], dict[str, ir.Table]]
 FIRST, DAYS = datetime(2020, 1, 1), 4 * 365
@@ -139,6 +140,22 @@ def test_an_event_whose_days_are_given_moves_value_before_its_next_time(opened: 
 def with_events(settings: Settings, *windows: tuple[datetime, datetime]) -> Settings:
     given = {"events": {"sale": tuple((a.date(), b.date()) for a, b in windows)}}
     return settings.model_copy(update={"calendar": settings.calendar.model_validate(given)})
+
+
+def test_a_column_less_its_events_is_the_season_where_both_together_leave_the_bound(
+    opened: Open, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = [(datetime(year, 4, 5), datetime(year, 6, 5)) for year in range(2020, 2024)]
+    orders, known, spring = shop()["orders"], Knowledge(MOMENTS[-1], value_from="orders"), datetime(2023, 4, 1)
+    inside = pd.concat([orders["ordered_at"].between(*each) for each in times], axis=1).any(axis=1)
+    tables = opened(shop() | {"orders": orders.assign(amount=np.where(inside, 400.0, 10.0))})
+    held = season_curve(tables, [spring], known, with_events(settings, *times))
+    monkeypatch.setattr("features.seasons.curve.LARGEST", 9.0)
+    free = season_curve(tables, [spring], known, with_events(settings, *times))
+    assert held.at(VALUE, spring) == LARGEST < free.at(VALUE, spring)
+    season = free.at(VALUE, spring) - free.at(EVENTS_OF[VALUE], spring)
+    assert season > 0.1
+    assert held.at(VALUE, spring) - held.at(EVENTS_OF[VALUE], spring) == pytest.approx(season)
 
 
 @pytest.mark.parametrize("is_sure", [True, False])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from features.schema import Feature, FeatureSchema
+from features.seasons.index import LARGEST
 from training.data.dataset import Dataset
 from training.data.early_seasons import with_early_seasons
 
@@ -52,3 +53,13 @@ def test_each_column_is_filled_alone_and_events_stay_with_their_own_moment() -> 
     np.testing.assert_allclose(filled["season_value"], wave + event, atol=1e-5)
     np.testing.assert_allclose(filled["season_silence"], wave, atol=1e-5)
     np.testing.assert_array_equal(filled["season_value_events"], event)
+
+
+def test_what_is_filled_beside_an_event_stays_within_the_bound_of_the_index() -> None:
+    number = np.arange(48)
+    event = np.select([number == 3, number == 8], [1.8, -1.8], 0.0)  # at the height of the season, and in its depth
+    wave = np.where(number >= 24, np.sin(2 * np.pi * number / 12), 0.0).round(6)
+    frame = pd.DataFrame({"as_of": MONTHS, "season_value": wave + event, "season_value_events": event})
+    filled = with_early_seasons(frame)["season_value"]
+    assert (filled[3], filled[8]) == (LARGEST, -LARGEST)
+    np.testing.assert_allclose(filled[[4, 9]], np.sin(2 * np.pi * np.array([4, 9]) / 12), atol=1e-5)

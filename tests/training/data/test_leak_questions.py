@@ -84,3 +84,13 @@ def test_a_name_of_what_came_after_is_asked_about_once_by_either_model_and_with_
     for outcomes in ({"label": [0.0, 1.0], "clv": [0.0, 9.0]}, {"label": [0.0, 0.0]}):
         asked = leak_questions(LabelledRows(rows.assign(**outcomes), schema), ready)
         assert [(q["column"], q["kind"]) for q in asked] == [("spend_90d_after", "name")]
+
+
+def test_the_proof_from_the_values_is_asked_before_what_the_name_says(settings: Settings) -> None:
+    rng = np.random.default_rng(1)
+    rows = pd.DataFrame({"customer_id": [f"k{i}" for i in range(600)], "as_of": pd.Timestamp("2024-01-01")})
+    rows = rows.assign(label=(rng.random(600) < 0.4).astype(float), clv=rng.lognormal(size=600))
+    rows["spend_90d_after"] = rows["label"] + rng.normal(0, 0.01, 600)
+    schema = FeatureSchema((Feature("spend_90d_after", "profiles", "float64", ""),))
+    asked = leak_questions(LabelledRows(rows, schema), of_kind(settings, "label", {}))
+    assert [q["kind"] for q in asked] == ["values", "name"] and "it alone tells the label" in asked[0]["got"]

@@ -241,3 +241,14 @@ def test_a_name_of_what_came_after_is_asked_about_however_little_it_tells(settin
         require_no_leaks(found)
     dated = FeatureSchema((Feature("future_plan", "attribute_changes", "string", ""),))
     assert by_name(dated) == []
+
+
+@pytest.mark.parametrize("named", ["bonus", "bonus_in_30_days"])
+def test_what_the_values_prove_is_told_first_and_what_the_name_says_beside(settings: Settings, named: str) -> None:
+    rows = world(10)
+    rows = rows.assign(part=np.arange(N) % 5, **{named: rows["label"]})
+    found = find_leaks(rows, profiles("plain_0", named), settings.leaks, "part")
+    assert [(leak.column, leak.kind) for leak in found] == [(named, "values"), (named, "name")][: 1 + ("_in_" in named)]
+    assert "AUC of 1.000" in found[0].got
+    with pytest.raises(LeakError, match=rf"AUC of 1\.000.*--accept-leaks {named} "):
+        require_no_leaks(found)

@@ -3,16 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from configs.settings import Settings
-from features.schema import Feature, FeatureSchema
+from features.schema import SEASON_STEPS, Feature, FeatureSchema
 from training.data.dataset import Dataset, learn_encoder
 from training.data.horizon_rows import churn_label_at, no_event_until
-from training.fit.boosters import CHURN, Fitted, fit
+from training.fit.boosters import CHURN, SEASON_OF, STEP_PARAMS, Fitted, fit
 from training.fit.horizons import _most_trees, fit_horizons, horizons_without_season
 from training.fit.search import FIRST_TRIAL
 from training.priors.linear import Linear
-from training.priors.prior import Sum
+from training.priors.prior import Sum, terms
 from training.priors.season import Season
 
 SCHEMA = FeatureSchema((Feature("gap", "orders", "float64", ""), Feature("spend", "orders", "float64", "")))
@@ -62,6 +63,46 @@ def test_a_season_spares_the_main_model_no_trees_and_another_prior_does(data: Da
         for prior in (None, season, Sum((linear, season)))
     ]
     assert limits == [plain.trees["churn"], plain.trees["churn"], settings.tuning.max_trees]
+
+
+def in_two_seasons(step_season: bool) -> Dataset:
+    """Every other moment orders become rarer; in step with it or not, silence of 30 days goes on more surely."""
+    names = ("gap", "season_silence", "season_gap", *SEASON_STEPS[:step_season])
+    frames = [customers(m, i) for i, m in enumerate(pd.date_range("2024-01-01", periods=8, freq="MS", tz="UTC"))]
+    rng, parts = np.random.default_rng(0), []
+    for number, frame in enumerate(frames):
+        season = 1.0 if number % 2 else -1.0
+        goes_on = rng.random(len(frame)) < expit(1.5 * season) if step_season else frame["churned_60"] > 0
+        parts.append(
+            frame.assign(
+                **dict.fromkeys(names[1:], season), churned_60=(frame["label"] > 0) & goes_on, churned_90=np.nan
+            )
+        )
+    frame = pd.concat(parts, ignore_index=True).astype({"churned_60": float})
+    schema = FeatureSchema(tuple(Feature(name, "season", "float64", "") for name in names))
+    return Dataset("churn", frame, schema, "made up")
+
+
+def with_gap(data: Dataset, settings: Settings, **params: float):
+    encoder = learn_encoder(data.frame, data.schema)
+    main = fit(CHURN, encoder(data.frame), encoder, FIRST_TRIAL | params, seed=0, trees={"churn": 5})
+    return fit_horizons(data, tuple(data.as_ofs), None, encoder, main, settings)[0], encoder
+
+
+@pytest.mark.parametrize("param", [name for name in SEASON_OF["churn"] if name not in STEP_PARAMS])
+def test_no_season_of_the_main_horizon_counts_in_a_step(settings: Settings, param: str) -> None:
+    data = in_two_seasons(step_season=False)
+    (plain, *_), encoder = with_gap(data, settings)
+    (step, *_), _ = with_gap(data, settings, **{param: 1.0})
+    assert not [term for term in terms(step.score.prior) if isinstance(term, Season)]
+    x = encoder(data.frame).x
+    assert np.array_equal(step.score(x), plain.score(x))
+
+
+def test_the_season_of_a_step_competes_where_the_gap_alone_counts_at_the_main_horizon(settings: Settings) -> None:
+    (step, *_), encoder = with_gap(in_two_seasons(step_season=True), settings, season_gap=1.5)
+    (season,) = (term for term in terms(step.score.prior) if isinstance(term, Season))
+    assert (encoder.features[season.place], season.strength) == (SEASON_STEPS[0], 1.0)
 
 
 def test_horizons_beyond_the_columns_of_the_season_have_none_and_the_longer_ones_go_first(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from training.data.split import plan_as_ofs, plan_customers
 from training.data.task_rows import in_parts, parted_by_customer, plan_of
 from training.fit import recipe
 from training.fit.level.own_levels import with_shorter_level
-from training.fit.small_data import fit_small_data, form_for
+from training.fit.small_data import fit_small_data, form_for, small_data_model_at
 from training.judge.examination import examine
 from training.model import bundle as bundles
 from training.model.tiers import TIERS, tier_edges, tiers
@@ -155,6 +155,18 @@ def test_contracts_are_answered_by_a_regression_that_ranks_them(task: str, setti
     else:
         low, high = model.bounds(result, model.encode(asked))
         assert ((low <= result) & (result <= high)).all()
+
+
+@pytest.mark.parametrize(("months", "said"), [(6, "no season is known"), (18, "no season repeats"), (30, "")])
+def test_a_regression_of_less_than_two_years_of_outcomes_says_that_no_season_repeats(
+    settings: Settings, months: int, said: str
+) -> None:
+    days = pd.date_range("2022-01-01", periods=months, freq="MS", tz="UTC")
+    one = contracts(30, "clv").frame.drop_duplicates("customer_id")
+    frame = pd.concat([one.assign(as_of=day) for day in days], ignore_index=True)
+    data = Dataset("clv", frame, CONTRACT, "made up")
+    text = basis_of(small_data_model_at(settings, data, frame.assign(contracts_active=1.0)))["text"]
+    assert said in text and ("season" in text) == bool(said)
 
 
 def test_without_orders_and_without_an_outcome_nothing_is_made_up(settings: Settings) -> None:

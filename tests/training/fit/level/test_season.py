@@ -10,7 +10,7 @@ import pytest
 
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.schema import SEASON_LONGER, Feature, FeatureSchema
+from features.schema import EVENTS_OF, SEASON_LONGER, Feature, FeatureSchema
 from training.data.dataset import WEIGHT, Dataset, Encoder, Matrix, learn_encoder
 from training.data.split import Fold
 from training.fit.assembly import fold_data, learn
@@ -116,8 +116,8 @@ def test_the_total_at_coming_moments_is_at_least_twice_as_near_with_it() -> None
     assert errors[1.0] < errors[0.0] / 2
 
 
-def test_no_model_takes_the_season_of_longer_horizons() -> None:
-    names = ("gap", *SEASON_LONGER)
+def test_no_model_takes_the_season_of_longer_horizons_or_what_events_make_of_one() -> None:
+    names = ("gap", *SEASON_LONGER, *EVENTS_OF.values())
     frame = pd.DataFrame({name: [0.0, 1.0] for name in names})
     schema = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in names))
     assert learn_encoder(frame, schema).features == ("gap",)
