@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import httpx
@@ -38,8 +40,10 @@ ORDER = {
 class Service:
     """The app over one workspace."""
 
-    def __init__(self, place: Workspace, settings: Settings, models: object, calling: Callable) -> None:
-        self.place, self.intake = place, EventIntake(settings, place)
+    def __init__(
+        self, place: Workspace, settings: Settings, models: object, calling: Callable, intake: EventIntake | None = None
+    ) -> None:
+        self.place, self.intake = place, intake or EventIntake(settings, place)
         self.log = PredictionLog(place.prediction_log)
         reader = OnlineFeatures(place)
         app: Starlette = create_app(models, reader, self.log, settings, lambda: NOW, self.intake)
@@ -77,9 +81,25 @@ def start(place: Workspace, few: Settings, models: object, calling: Callable) ->
         service.close()
 
 
+@pytest.fixture(scope="module")
+def shared_intake(built: Workspace, few: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventIntake]:
+    place = Workspace(tmp_path_factory.mktemp("shared") / "workspace")
+    shutil.copytree(built.root, place.root)
+    with closing(EventIntake(few, place)) as intake:
+        yield intake
+
+
 @pytest.fixture
-def one(place: Workspace) -> str:
-    rows = pd.read_parquet(place.features / "rows.parquet")
+def shared(shared_intake: EventIntake, few: Settings, models: object, calling: Callable) -> Iterator[Service]:
+    """A service that several tests ask: for what is refused, and leaves nothing behind."""
+    service = Service(shared_intake._workspace, few, models, calling, shared_intake)
+    yield service
+    service.log.close()
+
+
+@pytest.fixture
+def one(built: Workspace) -> str:
+    rows = pd.read_parquet(built.features / "rows.parquet")
     return str(rows.loc[rows["as_of"] == rows["as_of"].max(), "customer_id"].min())
 
 
@@ -164,16 +184,16 @@ def test_the_same_id_with_other_content_is_a_conflict(start: Callable, one: str)
     ],
 )
 def test_a_bad_event_is_refused_by_field_and_nothing_is_stored(
-    start: Callable, one: str, changed: dict, pointer: str
+    shared: Service, one: str, changed: dict, pointer: str
 ) -> None:
-    service = start()
-    good = {**ORDER, "event_id": "good", "order_id": "good", "customer_id": one}
+    name = f"good beside {changed}"
+    good = {**ORDER, "event_id": name, "order_id": name, "customer_id": one}
     bad = {**ORDER, "customer_id": one, **changed}
-    fault = problem(service.send(**bad), 422)
+    fault = problem(shared.send(**bad), 422)
     assert [e.pointer for e in fault.errors] == [pointer]
-    fault = problem(service.send(events=[good, bad]), 422)
+    fault = problem(shared.send(events=[good, bad]), 422)
     assert [e.pointer for e in fault.errors] == [f"/events/1{pointer}"]
-    assert service.send(**good).json()["events"][0]["status"] == "accepted"
+    assert shared.send(**good).json()["events"][0]["status"] == "accepted"
 
 
 def link(place: Workspace, person: str, alias: str) -> None:
@@ -244,8 +264,8 @@ def test_an_order_that_an_export_gives_to_another_later_counts_once_and_is_no_co
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{", b'{"events": []}', b'{"events": {}}', b'{"events": [], "x": 1}'])
-def test_a_body_that_brings_no_events_is_refused(start: Callable, content: bytes) -> None:
-    response = start().http.post("/v1/events", content=content, headers={"content-type": "application/json"})
+def test_a_body_that_brings_no_events_is_refused(shared: Service, content: bytes) -> None:
+    response = shared.http.post("/v1/events", content=content, headers={"content-type": "application/json"})
     problem(response, 422)
 
 
@@ -287,8 +307,8 @@ def test_a_business_of_ready_profiles_takes_no_events_and_says_what_to_do_instea
     assert problem_response(refused.value).status_code == 422
 
 
-def test_the_openapi_document_names_the_endpoint(start: Callable) -> None:
-    document = start().http.get("/openapi.json").json()
+def test_the_openapi_document_names_the_endpoint(shared: Service) -> None:
+    document = shared.http.get("/openapi.json").json()
     operation = document["paths"]["/v1/events"]["post"]
     assert set(operation["responses"]) == {"200", "409", "413", "415", "422", "429", "503"}
     assert {"OrderEvent", "InteractionEvent", "ManyEvents", "AcceptedEvents"} <= set(document["components"]["schemas"])
