@@ -35,7 +35,8 @@ from features.columns import (
     trend,
 )
 from features.columns.attributes import attribute_columns, changing_attribute_columns
-from features.columns.column import Column, columns_of
+from features.columns.column import Column, columns_of, first_text
+from features.columns.topics import TEXTS, topic_of
 
 MODULES = (
     recency,
@@ -192,19 +193,41 @@ def features_folder() -> Path:
     return Path(os.environ.get("STAYCAST_WORKSPACE", ".")).resolve() / "state" / "features"
 
 
-def describe(feature: str, row: Mapping[str, Any], counted: bool = False) -> str:
+def describe(feature: str, row: Mapping[str, Any], currency: str = "") -> str:
     """Describe the value of a feature for one customer in plain words, with the customer's own numbers.
 
-    `counted` says that the business has no amounts, and each order counts as one.
+    Parameters
+    ----------
+    feature
+        Name of the column.
+    row
+        The customer's columns by name.
+    currency
+        ISO 4217, told beside amounts; ``XXX``: the business has no amounts, and each order counts as one.
 
     Examples
     --------
     >>> describe("days_since_last_order", {"days_since_last_order": 41.3, "median_gap_days": 9.0})
     'Last order 41 days ago; usual gap is 9 days'
+    >>> describe("spend_30d", {"spend_30d": 12.0}, "EUR")
+    'Spent 12.00 EUR in the last 30 days'
     """
     known = _by_name()
     column = known[feature] if feature in known else attribute_columns((feature,))[0]
-    return column.describe(row, counted)
+    return column.describe(row, currency)
+
+
+def describe_topic(feature: str, row: Mapping[str, Any], currency: str = "") -> str:
+    """Describe what the topic of a feature says of one customer, see `features.columns.topics`; else as `describe`.
+
+    Examples
+    --------
+    >>> row = {"days_since_last_order": 41.3, "median_gap_days": 9.0, "orders_total": 7.0}
+    >>> describe_topic("orders_total", row)
+    'Last order 41 days ago, usually one every 9 days; 7 orders so far'
+    """
+    texts = TEXTS.get(topic_of(feature))
+    return describe(feature, row, currency) if texts is None else first_text(texts, row, currency)
 
 
 def of_customers(names: Iterable[str]) -> list[str]:

@@ -55,7 +55,7 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
     for row in risky:
         value = f"{row['expected']:z,.0f} ({row['low']:z,.0f}–{row['high']:z,.0f})"
         leaves = f"{row['probability']:.0%}"
-        because = "\n".join(row["reasons"][:MAX_REASONS])
+        because = _because(row)
         table.add_row(row["customer_id"], leaves, value, row["tier"], row["action"], because)
     return table
 
@@ -65,9 +65,14 @@ def _at_highest_risk(risky: Sequence[Mapping[str, Any]], as_of: str) -> Table:
     title = f"The {len(risky)} customers at the highest risk, as of {as_of}"
     table = make_table(title, "customer", "leaves", "action", "because")
     for row in risky:
-        because = "\n".join(row["reasons"][:MAX_REASONS])
+        because = _because(row)
         table.add_row(row["customer_id"], f"{row['probability']:.0%}", row["action"], because)
     return table
+
+
+def _because(row: Mapping[str, Any]) -> str:
+    """What raises the risk of a customer, a line each."""
+    return "\n".join(reason["text"] for reason in row["reasons"][:MAX_REASONS] if reason["direction"] == "raises")
 
 
 def campaign_lines(result: Mapping[str, Any], currency: str) -> tuple[Text, ...]:

@@ -11,7 +11,7 @@ numbers; of several, the first whose numbers are all known is taken.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from string import Formatter
@@ -20,6 +20,7 @@ from typing import Any
 
 import ibis.expr.types as ir
 
+NO_CURRENCY = "XXX"
 Aggregate = Callable[..., ir.Value]
 
 
@@ -61,14 +62,30 @@ class Column:
     of_amounts: bool = False
     counted: tuple[str, ...] = ()
 
-    def describe(self, row: Mapping[str, Any], counted: bool = False) -> str:
-        """Describe the value of this column for one customer in plain words; `counted`: each order counts as one."""
-        values = {**row, "value": row.get(self.name)}
-        for text in self.counted if counted and self.counted else self.texts:
-            names = [name for _, name, _, _ in Formatter().parse(text) if name]
-            if all(_is_known(values.get(name)) for name in names):
-                return _TextFormatter().vformat(text, (), values)
-        return f"{self.name.replace('_', ' ')} unknown"
+    def describe(self, row: Mapping[str, Any], currency: str = "") -> str:
+        """Describe the value of this column for one customer in plain words; `currency`: see `first_text`."""
+        texts = self.counted if currency == NO_CURRENCY and self.counted else self.texts
+        text = first_text(texts, {**row, "value": row.get(self.name)}, currency)
+        return text or f"{self.name.replace('_', ' ')} unknown"
+
+
+def first_text(texts: Iterable[str], values: Mapping[str, Any], currency: str = "") -> str:
+    """The first text whose numbers are all known, with them in it; empty if there is none.
+
+    Parameters
+    ----------
+    texts
+        Of a `Column`.
+    values
+        Numbers and words by the name that texts give them.
+    currency
+        ISO 4217, told beside amounts; ``XXX``: there are none, each order counts as one.
+    """
+    for text in texts:
+        names = [name for _, name, _, _ in Formatter().parse(text) if name]
+        if all(_is_known(values.get(name)) for name in names):
+            return _TextFormatter(currency).vformat(text, (), values)
+    return ""
 
 
 def column(
@@ -122,11 +139,16 @@ def columns_of(module: ModuleType) -> list[Column]:
 class _TextFormatter(Formatter):
     """Formats numbers as a person would say them: ``{x:count order}``, ``{x:days}``, ``{x:percent}``, ``{x:money}``.
 
-    A difference of logarithms is a ``{x:level}``: 12 % more, 5 % less; or a ``{x:level longer shorter}``.
+    A difference of logarithms is a ``{x:level}``: 12 % more, 5 % less; or a ``{x:level longer shorter}``; one of
+    amounts a ``{x:change}``.
 
-    >>> [_TextFormatter().format(text, x=-0.001) for text in ("{x:money}", "{x:percent}", "{x:times}")]
-    ['0.00', '0 %', '0.0 times']
+    >>> texts = ("{x:money}", "{x:percent}", "{x:times}", "{x:change}")
+    >>> [_TextFormatter("EUR").format(text, x=-0.001) for text in texts]
+    ['0.00 EUR', '0 %', '0.0 times', '+0.00 EUR']
     """
+
+    def __init__(self, currency: str = "") -> None:
+        self._currency = f" {currency}" if currency not in ("", NO_CURRENCY) else ""
 
     def format_field(self, value: Any, spec: str) -> str:
         kind, _, noun = spec.partition(" ")
@@ -138,7 +160,9 @@ class _TextFormatter(Formatter):
         if kind == "percent":
             return f"{100 * value:z.0f} %"
         if kind == "money":
-            return f"{value:z,.2f}"
+            return f"{value:z,.2f}{self._currency}"
+        if kind == "change":
+            return f"{value:+z,.2f}{self._currency}"
         if kind == "raw":
             return f"{value:,.10g}" if isinstance(value, int | float) else str(value)
         if kind == "level":

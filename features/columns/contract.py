@@ -80,7 +80,7 @@ def price_now(s: ir.Table) -> ir.Value:
     return s.price_per_month.sum(where=s.alive)
 
 
-@column("subscriptions", "Price changed by {value:+,.2f} a month with the current contract", "No price before")
+@column("subscriptions", "Price changed by {value:change} a month with the current contract", "No price before")
 def price_change(s: ir.Table) -> ir.Value:
     """Price a month of the current contract less that of the one before it."""
     return (s.price_per_month - s.price_before).max(where=s.is_current)

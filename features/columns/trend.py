@@ -32,7 +32,7 @@ def orders_change(o: ir.Table, days: int) -> ir.Value:
 
 @column(
     "orders",
-    "Spend changed by {value:+,.2f} against the {days} days before",
+    "Spend changed by {value:change} against the {days} days before",
     windows=(30, 90),
     reach=2,
     empty=0,

@@ -16,18 +16,19 @@ from ulid import ULID
 from configs.errors import NotReadyError, RegistryError
 from configs.settings import Settings
 from features.labels.eligibility import is_active, is_booked
-from features.schema import describe
 from serving.answer import decide
 from serving.answer.campaign import campaign_decision
 from serving.answer.champion import Champions
 from serving.answer.event_time import event_days
 from serving.answer.longer import longer_values
 from serving.answer.reactivation import reactivations
+from serving.answer.reasons import reasons
 from training.model.bundle import Bundle
 from training.model.longer import Amounts
 from training.model.tiers import tier_edges, tiers
 
 Row = dict[str, Any]
+AT_RISK = ("high", "critical")
 BASES = ("prior", "hybrid", "model")
 RESTS_ON = {
     "model": "Trees, learned from this company's outcomes",
@@ -79,8 +80,8 @@ def score(
     now
         When it is scored, UTC.
     top_reasons
-        How many reasons to give of each model, the largest effects first, for all or for each row; 0 gives all, and
-        then the base of the model and the effects sum to the prediction.
+        How many reasons to give of each model, the largest effects first, for all or for each row; 0 gives each
+        column apart, and then the base of the model and the effects sum to the prediction.
     make_id
         Gives the id of each answer.
 
@@ -234,14 +235,14 @@ def _churn(
                 **time,
                 "basis": basis,
             },
-            reasons,
+            why,
         )
-        for p, band, percentile, time, reasons in zip(
+        for p, band, percentile, time, why in zip(
             probability.tolist(),
             bands,
             percentiles,
             times,
-            _reasons(bundle, matrix, rows, tops, settings.counts_orders),
+            reasons(bundle, matrix, rows, tops, settings.currency, [band in AT_RISK for band in bands]),
             strict=True,
         )
     ]
@@ -310,8 +311,8 @@ def _clv(
         )
     )
     return [
-        Prediction(body, reasons)
-        for body, reasons in zip(bodies, _reasons(bundle, matrix, rows, tops, settings.counts_orders), strict=True)
+        Prediction(body, why)
+        for body, why in zip(bodies, reasons(bundle, matrix, rows, tops, settings.currency), strict=True)
     ]
 
 
@@ -321,33 +322,6 @@ def _quantiles(bundle: Bundle, expected: np.ndarray, matrix: np.ndarray) -> list
         str(percent): (amounts + 0.0).tolist() for percent, amounts in bundle.value_quantiles(expected, matrix).items()
     }
     return [dict(zip(at, row, strict=True)) for row in zip(*at.values(), strict=True)] if at else [None] * len(expected)
-
-
-def _reasons(
-    bundle: Bundle, matrix: np.ndarray, rows: Sequence[Row], tops: Sequence[int], counted: bool
-) -> list[list[dict[str, Any]]]:
-    names, effects = bundle.features, bundle.explain(matrix).effects
-    order = np.argsort(-np.abs(effects), axis=1, kind="stable").tolist()
-    return [
-        [
-            {
-                "feature": names[i],
-                "value": to_json_value(row[names[i]]),
-                "effect": of_row[i],
-                "text": describe(names[i], row, counted),
-            }
-            for i in largest[: top or None]
-        ]
-        for row, of_row, largest, top in zip(rows, effects.tolist(), order, tops, strict=True)
-    ]
-
-
-def to_json_value(value: Any) -> float | str | None:
-    """A feature's value as JSON can hold it; what is not known, or not finite, is None."""
-    if value is None or isinstance(value, str):
-        return value
-    number = float(value)
-    return number if math.isfinite(number) else None
 
 
 def _require_finite(prediction: np.ndarray, task: str) -> np.ndarray:

@@ -32,6 +32,16 @@ _TIMESTAMP = pa.timestamp("us", tz="UTC")
 _AMOUNTS = pa.struct(
     [("expected", pa.float64()), ("low", pa.float64()), ("high", pa.float64()), ("basis", pa.string())]
 )
+_REASON = pa.struct(
+    [
+        ("feature", pa.string()),
+        ("value", pa.float64()),
+        ("category", pa.string()),
+        ("effect", pa.float64()),
+        ("direction", pa.string()),
+        ("text", pa.string()),
+    ]
+)
 SCHEMA = pa.schema(
     [
         ("prediction_id", pa.string()),
@@ -60,8 +70,8 @@ SCHEMA = pa.schema(
         ("profit_low", pa.float64()),
         ("profit_high", pa.float64()),
         ("contact", pa.bool_()),
-        ("reasons", pa.list_(pa.string())),
-        ("clv_reasons", pa.list_(pa.string())),
+        ("reasons", pa.list_(_REASON)),
+        ("clv_reasons", pa.list_(_REASON)),
         ("churn_model", pa.string()),
         ("clv_model", pa.string()),
         ("basis", pa.string()),
@@ -231,9 +241,16 @@ def _parquet_row(answer: dict[str, Any]) -> dict[str, Any]:
         "clv_by_horizon": list(((answer["clv"] or {}).get("by_horizon") or {}).items()) or None,
         "clv_percentile": answer["clv"]["percentile"] if answer["clv"] else None,
         **{f"q{percent}": amount for percent, amount in _quantiles(answer).items()},
-        "reasons": [reason["text"] for reason in answer["reasons"]],
-        "clv_reasons": [reason["text"] for reason in answer["clv_reasons"]],
+        "reasons": [_reason(reason) for reason in answer["reasons"]],
+        "clv_reasons": [_reason(reason) for reason in answer["clv_reasons"]],
     }
+
+
+def _reason(reason: Mapping[str, Any]) -> dict[str, Any]:
+    """A reason with its value in one of two columns: a number, or a category."""
+    value = reason["value"]
+    is_text = isinstance(value, str)
+    return {**reason, "value": None if is_text else value, "category": value if is_text else None}
 
 
 def _quantiles(answer: dict[str, Any]) -> dict[str, float]:

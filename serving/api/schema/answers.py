@@ -115,12 +115,21 @@ class ClvPart(StrictModel):
 
 
 class Reason(StrictModel):
-    """What one feature did to the prediction. The base of the model and the effects of all features sum to it."""
+    """What the columns of one topic did to the prediction; with ``top_reasons`` 0, one column each.
 
-    feature: str
-    value: Annotated[float | str | None, Field(description="The customer's value; null: not known.")]
-    effect: Annotated[float, Field(description="In the unit of the prediction: probability, or currency.")]
+    The base of the model and the effects of all columns sum to the prediction.
+    """
+
+    feature: Annotated[str, Field(description="The column that did most.")]
+    value: Annotated[float | str | None, Field(description="The customer's value of it; null: not known.")]
+    effect: Annotated[
+        float, Field(description="Of the topic, in the unit of the prediction: probability, or currency.")
+    ]
+    direction: Annotated[
+        Literal["raises", "lowers", "neither"], Field(description="What it does to the prediction, in a word.")
+    ]
     text: str
+    features: Annotated[list[str], Field(description="All columns of the topic, whose effects are summed.")]
 
 
 class ActionPart(StrictModel):
@@ -181,7 +190,13 @@ class Answer(StrictModel):
         Literal["prospect", "new", "growing", "mature", "declining", "booked", "lapsed"] | None,
         Field(description="`prospect`: no order or contract yet. Null where the data has no dates."),
     ]
-    reasons: Annotated[list[Reason], Field(description="Of the churn probability, the largest effect first.")]
+    reasons: Annotated[
+        list[Reason],
+        Field(
+            description="Of the churn probability, the largest effect first; of who is at high or critical risk, those "
+            "that raise it."
+        ),
+    ]
     clv_reasons: Annotated[list[Reason], Field(description="Of the expected value, the largest effect first.")]
     action: ActionPart
     campaign: Annotated[

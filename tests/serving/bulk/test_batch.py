@@ -30,7 +30,12 @@ def test_both_files_hold_the_answers_of_single_requests(
     assert table["prediction_id"].tolist() == [a["prediction_id"] for a in lines]
     assert table["expected"].tolist() == [a["clv"]["expected"] for a in lines]
     assert table[["q10", "q50", "q90"]].to_numpy().tolist() == [list(a["clv"]["quantiles"].values()) for a in lines]
-    assert [list(r) for r in table["reasons"]] == [[one["text"] for one in a["reasons"]] for a in lines]
+    for name in ("reasons", "clv_reasons"):
+        for found, answer in zip(table[name], lines, strict=True):
+            values = [r["category"] if r["value"] is None or r["value"] != r["value"] else r["value"] for r in found]
+            assert values == [r["value"] for r in answer[name]]
+            told = ("feature", "effect", "direction", "text")
+            assert [[r[c] for c in told] for r in found] == [[r[c] for c in told] for r in answer[name]]
     assert table["as_of"].unique().tolist() == [pd.Timestamp("2024-03-01", tz="UTC")]
 
 

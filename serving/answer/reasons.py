@@ -1,0 +1,115 @@
+"""Why: what the columns of a customer did to a prediction, as a person reads it.
+
+The base of the model and the effects of all columns sum to the prediction. To be read, columns of one topic are one
+reason (`features.topics`): its effect is the sum of theirs, so the reasons of all topics sum to the prediction, too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from features.columns.topics import topic_of
+from features.schema import describe, describe_topic
+from training.model.bundle import Bundle
+
+NEGLIGIBLE = 1e-4  # of the sum of the sizes of all effects: less is no reason
+Row = Mapping[str, Any]
+
+
+def reasons(
+    bundle: Bundle,
+    matrix: np.ndarray,
+    rows: Sequence[Row],
+    tops: Sequence[int],
+    currency: str,
+    only_raising: Sequence[bool] | None = None,
+) -> list[list[dict[str, Any]]]:
+    """The reasons of each customer, the largest effect first.
+
+    Parameters
+    ----------
+    bundle, matrix
+        The model, and the columns it learned from, shape (customers, features).
+    rows
+        All columns of each customer by name, which texts name.
+    tops
+        How many reasons of each; 0: every column apart, those without any effect too.
+    currency
+        Of amounts; XXX: there are none, each order counts as one.
+    only_raising
+        Of whom only reasons are given that raise the prediction; None: of nobody.
+
+    Returns
+    -------
+    list of list of dict
+        See `serving.api.schema.answers.Reason`.
+    """
+    effects, names = bundle.explain(matrix).effects, bundle.features
+    topics, starts = _by_topic(names)
+    sums = np.add.reduceat(effects[:, topics], starts, axis=1)
+    told = np.abs(sums) > NEGLIGIBLE * np.abs(effects).sum(axis=1, keepdims=True)
+    if only_raising is not None:
+        told &= (sums > 0) | ~np.asarray(only_raising, dtype=bool)[:, None]
+    order = np.argsort(-np.abs(sums), axis=1, kind="stable")
+    groups = np.split(topics, starts[1:])
+    found = []
+    for number, (row, top) in enumerate(zip(rows, tops, strict=True)):
+        of_row = effects[number]
+        if not top:
+            found.append(_of_columns(names, row, of_row, currency))
+            continue
+        chosen = [topic for topic in order[number].tolist() if told[number, topic]][:top]
+        found.append([_of_topic(names, row, of_row, groups[t], float(sums[number, t]), currency) for t in chosen])
+    return found
+
+
+def _of_columns(names: tuple[str, ...], row: Row, effects: np.ndarray, currency: str) -> list[dict[str, Any]]:
+    order = np.argsort(-np.abs(effects), kind="stable").tolist()
+    return [_reason([names[i]], row, float(effects[i]), describe(names[i], row, currency)) for i in order]
+
+
+def _of_topic(
+    names: tuple[str, ...], row: Row, effects: np.ndarray, columns: np.ndarray, effect: float, currency: str
+) -> dict[str, Any]:
+    """One reason of a topic, told by the column that did most in its direction."""
+    order = columns[np.argsort(-math.copysign(1.0, effect) * effects[columns], kind="stable")].tolist()
+    return _reason([names[i] for i in order], row, effect, describe_topic(names[order[0]], row, currency))
+
+
+def _reason(columns: list[str], row: Row, effect: float, text: str) -> dict[str, Any]:
+    direction = "raises" if effect > 0 else "lowers" if effect < 0 else "neither"
+    return {
+        "feature": columns[0],
+        "value": to_json_value(row[columns[0]]),
+        "effect": effect,
+        "direction": direction,
+        "text": text,
+        "features": columns,
+    }
+
+
+def to_json_value(value: Any) -> float | str | None:
+    """A feature's value as JSON can hold it; what is not known, or not finite, is None.
+
+    >>> to_json_value(3), to_json_value("north"), to_json_value(float("nan"))
+    (3.0, 'north', None)
+    """
+    if value is None or isinstance(value, str):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+@lru_cache(maxsize=8)
+def _by_topic(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the columns, those of a topic side by side, and where in them each topic starts."""
+    found: dict[str, list[int]] = {}
+    for position, name in enumerate(names):
+        found.setdefault(topic_of(name), []).append(position)
+    sizes = [len(columns) for columns in found.values()]
+    return np.array([i for columns in found.values() for i in columns]), np.cumsum([0, *sizes[:-1]])
