@@ -92,6 +92,7 @@ def train(s: Session, task: Task) -> dict[str, Any]:
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
         from training import run
+        from training.registry.record import FIGURES_LEFT_OUT
 
         accepted = [name.strip() for name in s.accept_leaks.split(",") if name.strip()]
         trained = run.train(s.settings, s.workspace, task, s.who, on_progress, accepted, s.reason)
@@ -100,6 +101,7 @@ def train(s: Session, task: Task) -> dict[str, Any]:
             "run_id": trained.version.run_id,
             "basis": trained.basis,
             "horizons_left_out": trained.horizons_left_out,
+            FIGURES_LEFT_OUT: trained.version.tags.get(FIGURES_LEFT_OUT, ""),
             **trained.decision.to_dict(),
             **(trained.examination.to_dict() if trained.examination else {}),
             "stand_in": trained.stand_in

@@ -110,9 +110,10 @@ def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _left_out(result: Mapping[str, Any]) -> tuple[Text, ...]:
-    """The horizons of churn of which a model tells nothing, and why."""
+    """The horizons of churn of which a model tells nothing, the figures that could not be drawn, and why."""
     horizons = result.get("horizons_left_out", {}).items()
-    return tuple(Text(f"  nothing is told within {days} days: {why}") for days, why in horizons)
+    not_drawn = (Text(f"  not drawn: {figures}"),) if (figures := result.get("figures_left_out")) else ()
+    return (*(Text(f"  nothing is told within {days} days: {why}") for days, why in horizons), *not_drawn)
 
 
 def _returns(horizons: Mapping[str, Mapping[str, Any]]) -> Table:
