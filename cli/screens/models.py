@@ -94,6 +94,9 @@ def _rolling(task: str, summary: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
+    if why := result.get("untrained") or result.get("unserved"):
+        what = "could not be trained" if "untrained" in result else "nothing to examine"
+        return (Text.assemble((f"{TASK_TITLES[task]}: {what}: ", "red"), f"{why}\n"),)
     campaign = result.get("campaign")
     table = () if campaign is None else (_campaign(campaign),)
     basis: tuple[Text, ...] = (Text(f"  basis: {result['basis']}"),) if result.get("basis", "model") != "model" else ()

@@ -132,3 +132,9 @@ def test_a_figure_that_could_not_be_drawn_is_named_with_the_reason(printed: Prin
     why = "plots/gains.png: gains figure: needs at least one customer who left, found none"
     assert f"not drawn: {why}" in printed(training_screen({"churn": EXAMINED | {"figures_left_out": why}}))
     assert "not drawn" not in printed(training_screen({"churn": EXAMINED}))
+
+
+def test_a_model_that_could_not_be_trained_stands_beside_the_other_with_the_reason(printed: Printed) -> None:
+    text = printed(training_screen({"churn": {"untrained": "19 customers"}, "clv": EXAMINED | {"version": "clv/1"}}))
+    assert "Churn: could not be trained: 19 customers" in text and "Customer value: clv/1" in text
+    assert "Churn: nothing to examine: why" in printed(training_screen({"churn": {"unserved": "why"}}))
