@@ -60,7 +60,7 @@ def run(s: Session) -> None:
     result = {
         "ingest": stages.ingest(s),
         "features": stages.features(s),
-        "train": (trained := {task: stages.train(s, task) for task in s.settings.tasks}),
+        "train": (trained := stages.train_each(s, s.settings.tasks)),
         "score": stages.score(s),
         "monitor": stages.monitor(s),
     }
@@ -96,7 +96,10 @@ def ingest(
     again: Again = False,
     check: Annotated[bool, typer.Option("--check", help="Only say what is wrong, and whether it is enough.")] = False,
 ) -> None:
-    """Read, check and judge the tables; bad rows go to quarantine with their reason; ends with 4 if it is refused."""
+    """Read, check and judge the tables; bad rows go to quarantine with their reason; ends with 4 if it is refused.
+
+    With --check it ends with 2 where nothing could be answered.
+    """
     from cli.screens.data import check_screen, ingest_screen
     from features.quality import quality_verdict
 
@@ -114,6 +117,8 @@ def ingest(
         show(result, as_json, check_screen)
         if result["refused_for"]:
             raise typer.Exit(quality_verdict.REFUSED_EXIT_CODE)
+        if all(model["basis"] == "none" for model in result["expected"]):
+            raise typer.Exit(StaycastError.exit_code)
         return
     s = open_session(True, config, workspace, as_json=as_json, again=again)
     s.show(stages.ingest(s), lambda r: ingest_screen(r, s.workspace))
@@ -147,11 +152,10 @@ def features(
 def train(
     s: Session, model: Annotated[Literal["churn", "clv", "all"], typer.Argument(help="Which model.")] = "all"
 ) -> None:
-    """Search, learn and judge; what passes every gate becomes the champion; ends with 3 if one did not."""
+    """Search, learn and judge; what no gate refuses serves; ends with 3 if one was refused or could not be learned."""
     from cli.screens.models import training_screen
 
-    tasks = s.settings.tasks if model == "all" else (model,)
-    result = {task: stages.train(s, task) for task in tasks}
+    result = stages.train_each(s, s.settings.tasks if model == "all" else (model,))
     s.show(result, training_screen)
     _end_if_refused(result)
 
@@ -159,7 +163,7 @@ def train(
 def _end_if_refused(trained: Mapping[Any, Mapping[str, Any]]) -> None:
     from training.judge.gates import REFUSED_EXIT_CODE
 
-    if not all(result["promote"] for result in trained.values()):
+    if not all(result.get("promote") for result in trained.values()):
         raise typer.Exit(REFUSED_EXIT_CODE)
 
 
@@ -189,6 +193,7 @@ def evaluate(
     from features.quality import quality_verdict
     from training.data.task_rows import feature_rows, labelled
     from training.judge.rolling_origin import evaluate_rolling
+    from training.model import catalog
     from training.run import examine_champion
 
     quality_verdict.require_newest_features(s.workspace)
@@ -203,7 +208,11 @@ def evaluate(
         return
     with progress("evaluate") as on_progress:
         on_progress("", 0, 1)
-        result = {task: examine_champion(s.settings, s.workspace, task) for task in s.settings.tasks}
+        serving, unserved = catalog.champions(s.workspace, s.settings.tasks)
+        result = {
+            task: examine_champion(s.settings, s.workspace, task) if task in serving else {"unserved": unserved[task]}
+            for task in s.settings.tasks
+        }
     s.show(result, training_screen)
 
 

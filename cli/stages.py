@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from cli.session import OnProgress, Session, progress
-from configs.errors import ConfigError
+from configs.errors import ConfigError, DataError
 from configs.fingerprint import fingerprint
 from configs.settings import Task
 from configs.workspace import SCORE_TABLE
@@ -92,6 +93,7 @@ def train(s: Session, task: Task) -> dict[str, Any]:
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
         from training import run
+        from training.registry.record import FIGURES_LEFT_OUT
 
         accepted = [name.strip() for name in s.accept_leaks.split(",") if name.strip()]
         trained = run.train(s.settings, s.workspace, task, s.who, on_progress, accepted, s.reason)
@@ -100,6 +102,7 @@ def train(s: Session, task: Task) -> dict[str, Any]:
             "run_id": trained.version.run_id,
             "basis": trained.basis,
             "horizons_left_out": trained.horizons_left_out,
+            FIGURES_LEFT_OUT: trained.version.tags.get(FIGURES_LEFT_OUT, ""),
             **trained.decision.to_dict(),
             **(trained.examination.to_dict() if trained.examination else {}),
             "stand_in": trained.stand_in
@@ -119,6 +122,31 @@ def train(s: Session, task: Task) -> dict[str, Any]:
     return s.gated_stage(
         f"train {task}", lambda: training_fingerprint(s.settings, s.workspace, task), body, is_registered
     )
+
+
+def train_each(s: Session, tasks: Sequence[Task]) -> dict[Task, dict[str, Any]]:
+    """Train one model after the other: what one lacks keeps no other from being trained; ``untrained`` says what it is.
+
+    Raises
+    ------
+    DataError
+        None could be trained.
+    """
+    from features.quality.quality_verdict import QualityError
+
+    trained: dict[Task, dict[str, Any]] = {}
+    for task in tasks:
+        try:
+            trained[task] = train(s, task)
+        except QualityError:
+            raise
+        except DataError as error:
+            if len(tasks) == 1:
+                raise
+            trained[task] = {"untrained": str(error)}
+    if all("untrained" in result for result in trained.values()):
+        raise DataError("; ".join(result["untrained"] for result in trained.values()))
+    return trained
 
 
 def score(s: Session) -> dict[str, Any]:

@@ -52,7 +52,8 @@ def monitor(
     Returns
     -------
     dict
-        For each model: its version, the columns that drifted, the fairness findings, and the pages written.
+        For each model: its version, the columns that drifted, the fairness findings, and the pages written; or
+        ``unserved``: why it does not serve.
 
     Raises
     ------
@@ -61,10 +62,10 @@ def monitor(
     """
     quality_verdict.require_newest_features(workspace)
     champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks)
-    steps = 2 * len(settings.tasks)
+    steps = 2 * len(champions.models)
     out: dict[str, Any] = {}
-    for number, task in enumerate(settings.tasks):
-        loaded = getattr(champions, task)
+    for number, loaded in enumerate(champions.models):
+        task = loaded.bundle.task
         on_progress(f"{task} drift", 2 * number, steps)
         drift = _drift(task, loaded.bundle, settings, workspace)
         on_progress(f"{task} fairness", 2 * number + 1, steps)
@@ -73,7 +74,7 @@ def monitor(
         runs.attach(workspace, run_id, workspace.reports / task, f"monitoring/{drift['as_of']}")
         out[task] = {"model": f"{task}/{loaded.version}", "drift": drift, "fairness": fairness}
     on_progress("done", steps, steps)
-    return out
+    return out | {task: {"model": task, "unserved": why} for task, why in champions.unserved.items()}
 
 
 def _drift(task: Task, bundle: Bundle, settings: Settings, workspace: Workspace) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from cli.screens.tables import make_table
+from cli.screens.tables import TASK_TITLES, make_table
 from configs.settings import Settings
 from configs.workspace import SCORE_TABLE, Workspace
 
@@ -33,18 +33,27 @@ def scores_screen(result: Mapping[str, Any], workspace: Workspace, settings: Set
     return Group(table, at_risk(workspace, result, settings), *lines)
 
 
-def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) -> Table:
-    """The most valuable customers of the two highest risk bands, with their reasons."""
+def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) -> Group:
+    """The most valuable customers of the two highest risk bands, with their reasons; what is not answered, and why."""
+    unserved = score.get("unserved", {})
+    told = [Text(f"  {TASK_TITLES[task]} is not answered: {why}", "yellow") for task, why in unserved.items()]
+    return Group(*told) if "churn" in unserved else Group(_at_risk(workspace, score, settings), *told)
+
+
+def _at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) -> Table | Text:
     import pyarrow.parquet as pq
 
     path = workspace.scores / Path(score["folder"]).name / SCORE_TABLE
     rows = pq.read_table(path, columns=list(COLUMNS), filters=[("band", "in", ["high", "critical"])]).to_pylist()
-    if "clv" not in settings.tasks:
+    if not rows:
+        return Text(f"No customer is at high or critical risk, as of {score['as_of'][:10]}")
+    if "clv" not in settings.tasks or "clv" in score.get("unserved", {}):
         return _at_highest_risk(nlargest(AT_RISK, rows, itemgetter("probability")), score["as_of"][:10])
     risky = nlargest(AT_RISK, rows, itemgetter("expected"))
     days = settings.clv.horizon_days
+    whom = "most valuable customer" if len(risky) == 1 else f"{len(risky)} most valuable customers"
     table = make_table(
-        f"The {len(risky)} most valuable customers at risk, as of {score['as_of'][:10]}",
+        f"The {whom} at risk, as of {score['as_of'][:10]}",
         "customer",
         "leaves",
         f"value {days} d",
@@ -62,7 +71,8 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
 
 def _at_highest_risk(risky: Sequence[Mapping[str, Any]], as_of: str) -> Table:
     """The customers at the highest risk, where no value is forecast."""
-    title = f"The {len(risky)} customers at the highest risk, as of {as_of}"
+    whom = "one customer" if len(risky) == 1 else f"{len(risky)} customers"
+    title = f"The {whom} at the highest risk, as of {as_of}"
     table = make_table(title, "customer", "leaves", "action", "because")
     for row in risky:
         because = _because(row)

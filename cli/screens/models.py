@@ -94,6 +94,9 @@ def _rolling(task: str, summary: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
+    if why := result.get("untrained") or result.get("unserved"):
+        what = "could not be trained" if "untrained" in result else "nothing to examine"
+        return (Text.assemble((f"{TASK_TITLES[task]}: {what}: ", "red"), f"{why}\n"),)
     campaign = result.get("campaign")
     table = () if campaign is None else (_campaign(campaign),)
     basis: tuple[Text, ...] = (Text(f"  basis: {result['basis']}"),) if result.get("basis", "model") != "model" else ()
@@ -110,9 +113,10 @@ def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _left_out(result: Mapping[str, Any]) -> tuple[Text, ...]:
-    """The horizons of churn of which a model tells nothing, and why."""
+    """The horizons of churn of which a model tells nothing, the figures that could not be drawn, and why."""
     horizons = result.get("horizons_left_out", {}).items()
-    return tuple(Text(f"  nothing is told within {days} days: {why}") for days, why in horizons)
+    not_drawn = (Text(f"  not drawn: {figures}"),) if (figures := result.get("figures_left_out")) else ()
+    return (*(Text(f"  nothing is told within {days} days: {why}") for days, why in horizons), *not_drawn)
 
 
 def _returns(horizons: Mapping[str, Mapping[str, Any]]) -> Table:

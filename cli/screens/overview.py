@@ -31,6 +31,9 @@ def monitoring_screen(result: Mapping[str, Any]) -> Table:
     """What drifted, and what the fairness report says of each group."""
     table = make_table("Watch", "model", "columns drifted", "fairness", "reports")
     for report in result.values():
+        if "unserved" in report:
+            table.add_row(report["model"], report["unserved"], "", "")
+            continue
         drift, drifted = report["drift"], ", ".join(report["drift"]["drifted"])
         count = f"{len(drift['drifted'])} of {drift['columns']}" + (f": {drifted}" if drifted else "")
         table.add_row(report["model"], count, _fairness(report["fairness"]), "\n".join(_pages(report)))
@@ -54,6 +57,8 @@ def _where(result: Mapping[str, Any], settings: Settings, workspace: Workspace, 
 
 
 def _pages(report: Mapping[str, Any]) -> list[str]:
+    if "unserved" in report:
+        return []
     parts = (report["drift"], report["fairness"] or {"pages": {}})
     return [path for part in parts for kind, path in part["pages"].items() if kind == "html"]
 

@@ -1,6 +1,6 @@
 """The models that serve, read from the registry.
 
-Both champions are swapped together, in one assignment: an answer never mixes an old with a new load, and a
+All champions are swapped together, in one assignment: an answer never mixes an old with a new load, and a
 request that began with one pair ends with it.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -59,15 +59,24 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class Champions:
-    """The models that serve; ``clv`` is None for a business without a value model."""
+    """The models that serve, one at least.
 
-    churn: LoadedModel
+    Attributes
+    ----------
+    churn, clv
+        None where no version serves, or the business has no value model.
+    unserved
+        Why a model of the business does not serve, by its name.
+    """
+
+    churn: LoadedModel | None
     clv: LoadedModel | None
+    unserved: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[LoadedModel, ...]:
         """The models there are."""
-        return (self.churn,) if self.clv is None else (self.churn, self.clv)
+        return tuple(model for model in (self.churn, self.clv) if model is not None)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -77,7 +86,12 @@ class Champions:
     @property
     def labels(self) -> dict[str, str | None]:
         """Name and version of each model, as answers name them."""
-        return {"churn": self.churn.label, "clv": self.clv.label if self.clv else None}
+        return {"churn": self.churn.label if self.churn else None, "clv": self.clv.label if self.clv else None}
+
+    @property
+    def level_sd(self) -> float:
+        """How far the level of the probability of leaving missed at later moments, in log-odds; 0: not known."""
+        return self.churn.bundle.level_sd if self.churn else 0.0
 
     @property
     def columns(self) -> set[str]:
@@ -109,12 +123,12 @@ class Champions:
         Raises
         ------
         RegistryError
-            No version carries the alias, its files are missing or altered, or it does not fit the features.
+            No model has a champion, its files are missing or altered, or it does not fit the features.
         """
         served_hash = schema_hash() if schema_hash else None
-        versions = [require_champion(workspace, task) for task in tasks]
-        models = {version.model: _load(workspace, version, served_hash) for version in versions}
-        return cls(models["churn"], models.get("clv"))
+        versions, unserved = catalog.champions(workspace, tasks)
+        models = {task: _load(workspace, version, served_hash) for task, version in versions.items()}
+        return cls(models.get("churn"), models.get("clv"), unserved)
 
 
 def _load(workspace: Workspace, version: Version, served_hash: str | None) -> LoadedModel:
@@ -168,7 +182,8 @@ class ChampionWatcher:
 
     Notes
     -----
-    A look that fails leaves the champions as they are and logs why, once for each reason.
+    A look that fails, or that no longer finds one that serves, leaves the champions as they are and logs why, once for
+    each reason.
     """
 
     def __init__(
@@ -241,12 +256,18 @@ class ChampionWatcher:
 
     def _reload_if_changed(self) -> bool:
         current = self._champions
-        if current is not None and current.versions == champion_versions(self._workspace, self._tasks):
-            self._last_failure = None
-            return False
+        if current is not None:
+            found = champion_versions(self._workspace, self._tasks)
+            for task in current.versions.keys() - found.keys():
+                require_champion(self._workspace, task)
+            if found == current.versions:
+                self._last_failure = None
+                return False
         self._champions = Champions.load(self._workspace, self._schema_hash, self._tasks)
         self._last_failure = None
         logger.info("serving %s", self._champions)
+        for reason in self._champions.unserved.values():
+            logger.warning("%s", reason)
         self._on_swap()
         return True
 

@@ -15,13 +15,15 @@ UNCALIBRATED = f"{RESTS_ON}; no outcome of lapsed customers is known yet, so its
 CALIBRATED = "{}; its level and spread are set by {:,} lapsed customers at {} moments whose outcome is known."
 
 
-def reactivations(bundle: Bundle, frame: pd.DataFrame, stages: Sequence[str | None]) -> list[dict[str, Any] | None]:
+def reactivations(
+    bundle: Bundle | None, frame: pd.DataFrame, stages: Sequence[str | None]
+) -> list[dict[str, Any] | None]:
     """The chance of return of each lapsed customer; None for all others, and of a model that does not hold it.
 
     Parameters
     ----------
     bundle
-        The churn model.
+        The churn model; None: there is none.
     frame, stages
         Feature rows, and the stage of each.
 
@@ -32,7 +34,7 @@ def reactivations(bundle: Bundle, frame: pd.DataFrame, stages: Sequence[str | No
     """
     out: list[dict[str, Any] | None] = [None] * len(frame)
     places = [place for place, stage in enumerate(stages) if stage == "lapsed"]
-    if bundle.event != "order" or not bundle.returns or not places:
+    if bundle is None or bundle.event != "order" or not bundle.returns or not places:
         return out
     chances = bundle.reactivation(frame.iloc[places]) or {}
     text = basis(bundle)

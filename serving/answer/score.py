@@ -92,7 +92,8 @@ def score(
         `serving.api.schema.answers.Answer`. ``churn`` is None and ``reasons`` empty for who is not a customer at
         ``as_of``: the churn model never learned from such; ``reactivation`` tells the chance of return of the
         lapsed. ``clv`` is None and ``clv_reasons`` empty without a value model, and for whose only contract begins
-        later.
+        later. A model that the business should have and that does not serve leaves its part None for all, and
+        ``unserved`` tells why; the key is missing where all serve.
 
     Raises
     ------
@@ -110,8 +111,10 @@ def score(
     active = is_active(frame, settings.churn)
     churn_matrix, clv_matrix = _matrices(champions, frame)
     active_rows, active_tops = list(compress(rows, active)), list(compress(tops, active))
-    risks = iter(_churn(champions.churn.bundle, churn_matrix[active], active_rows, settings, active_tops))
-    churn = [next(risks) if is_customer else None for is_customer in active]
+    churn: Sequence[Prediction | None] = [None] * len(rows)
+    if champions.churn is not None and churn_matrix is not None:
+        risks = iter(_churn(champions.churn.bundle, churn_matrix[active], active_rows, settings, active_tops))
+        churn = [next(risks) if is_customer else None for is_customer in active]
     clv: Sequence[Prediction | None] = [None] * len(rows)
     if champions.clv is not None and clv_matrix is not None:
         valued = ~is_booked(frame, settings.churn)
@@ -119,7 +122,7 @@ def score(
         values = iter(_clv(champions.clv.bundle, known, settings, list(compress(tops, valued))))
         clv = [next(values) if is_valued else None for is_valued in valued]
     stages = decide.stages(frame, settings.decisions.stages, settings.churn)
-    returns = reactivations(champions.churn.bundle, frame, stages)
+    returns = reactivations(champions.churn.bundle if champions.churn else None, frame, stages)
     return [
         _answer(row, risk, value, stage, champions, settings, now, make_id(now)) | {"reactivation": chance}
         for row, risk, value, stage, chance in zip(rows, churn, clv, stages, returns, strict=True)
@@ -135,12 +138,12 @@ def iso(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="auto").replace("+00:00", "Z")
 
 
-def _matrices(champions: Champions, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray | None]:
+def _matrices(champions: Champions, frame: pd.DataFrame) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The matrix of each model there is; encoded once where both learned from the same columns."""
-    churn = champions.churn.bundle
-    if champions.clv is None:
-        return churn.encode(frame), None
-    clv = champions.clv.bundle
+    if champions.churn is None or champions.clv is None:
+        alone = (None if model is None else model.bundle.encode(frame) for model in (champions.churn, champions.clv))
+        return next(alone), next(alone)
+    churn, clv = champions.churn.bundle, champions.clv.bundle
     matrix = clv.encode(frame)
     same = (churn.features, churn.categories) == (clv.features, clv.categories)
     return (matrix if same else churn.encode(frame)), matrix
@@ -159,7 +162,7 @@ def _answer(
     as_of = row["as_of"].to_pydatetime()
     age = int((now - as_of).total_seconds())
     band = churn.body["band"] if churn else None
-    bases = [part.body["basis"]["kind"] for part in (churn, clv) if part] or [champions.churn.bundle.basis]
+    bases = [part.body["basis"]["kind"] for part in (churn, clv) if part] or [champions.models[0].bundle.basis]
     rule = decide.action(settings.decisions.actions, band, clv.body["tier"] if clv else None, stage)
     return {
         "customer_id": row["customer_id"],
@@ -176,11 +179,12 @@ def _answer(
             churn.body if churn else None,
             clv.body if clv else None,
             settings.decisions.campaign,
-            champions.churn.bundle.level_sd,
+            champions.level_sd,
         ),
         "basis": min(bases, key=BASES.index),
         "features": {"age_seconds": age, "stale": age > settings.serving.stale_after_hours * 3600},
         "model": champions.labels,
+        **({"unserved": dict(champions.unserved)} if champions.unserved else {}),
     }
 
 

@@ -112,8 +112,9 @@ class Endpoints:
     async def models(self, request: Request) -> Response:
         """Say which versions answer now."""
         champions = self._models.current()
-        clv = _model_facts(champions.clv) if champions.clv else None
-        return JsonResponse({"churn": _model_facts(champions.churn), "clv": clv})
+        models = {"churn": champions.churn, "clv": champions.clv}
+        facts = {task: _model_facts(model) if model else None for task, model in models.items()}
+        return JsonResponse({**facts, "unserved": dict(champions.unserved)})
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI document."""

@@ -111,7 +111,7 @@ def score_all(
         What was written, as JSON can hold it: the folder, counts of customers by band, tier, stage and action,
         the sum of expected values (None without a value model), and of the campaign how many customers to contact, what
         that is expected to bring, with the range of what comes, and the lowest probability among them (None if no
-        campaign is planned).
+        campaign is planned, or nothing tells who leaves); ``unserved``, why a model does not serve, by its name.
 
     Raises
     ------
@@ -123,8 +123,8 @@ def score_all(
     quality_verdict.require(workspace)
     as_of = _single_as_of(frame)
     folder = workspace.scores / folder_name(as_of, workspace.loads.pointer())
-    total = CampaignTotal(champions.churn.bundle.level_sd, settings.decisions.campaign, settings.tuning.seed)
-    summary = _Summary(total if settings.decisions.campaign.planned else None)
+    total = CampaignTotal(champions.level_sd, settings.decisions.campaign, settings.tuning.seed)
+    summary = _Summary(total if settings.decisions.campaign.planned and champions.churn else None)
     chunks = (frame.iloc[start : start + chunk_rows] for start in range(0, len(frame), chunk_rows))
     with replacing(folder) as part:
         aliases = load_alias_map(workspace.tables).aliases()
@@ -138,6 +138,7 @@ def score_all(
         "as_of": iso(as_of),
         "scored_at": iso(now),
         "model": champions.labels,
+        "unserved": dict(champions.unserved),
         **summary.to_dict(),
     }
 

@@ -16,6 +16,7 @@ import pandas as pd
 from features.store.durable_file import DurableFile, transaction
 from features.store.timestamps import to_micros
 
+NO_MODEL = ""  # in the log, whose column takes no null
 TIMES = ("as_of", "scored_at")
 NUMBERS = ("probability", "expected", "low", "high")
 COLUMNS = (
@@ -95,7 +96,7 @@ class PredictionLog(DurableFile):
         sqlite3.Error
             They could not be written.
         """
-        records = [to_record(a) for a in answers]
+        records = [{**(record := to_record(a)), "churn_model": record["churn_model"] or NO_MODEL} for a in answers]
         rows = [tuple(to_micros(r[c]) if c in TIMES else r[c] for c in COLUMNS) for r in records]
         with self._writing, transaction(self._connection):
             self._connection.executemany(_INSERT, rows)

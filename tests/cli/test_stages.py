@@ -8,9 +8,10 @@ import pytest
 
 from cli import stages
 from cli.session import Session
-from configs.errors import NotReadyError
+from configs.errors import DataError, NotEnoughDataError, NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.quality.quality_verdict import QualityError
 from monitoring.run import monitor
 from serving.bulk.run import score_newest
 from training import run
@@ -77,3 +78,28 @@ def test_features_of_a_load_before_stop_what_is_made_from_them_until_they_are_bu
     stages.features(session)
     assert "reused" in capsys.readouterr().err
     assert stages.score(session)["folder"].endswith(copied.tables.parent.name)
+
+
+def test_what_one_model_lacks_keeps_no_other_from_being_trained(
+    workspace: Workspace, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, lacking = Session("test", settings, workspace), {"churn": NotEnoughDataError("19 customers")}
+
+    def train(s: Session, task: str) -> dict[str, object]:
+        if task in lacking:
+            raise lacking[task]
+        return {"promote": True}
+
+    monkeypatch.setattr(stages, "train", train)
+    assert stages.train_each(session, ("churn", "clv")) == {
+        "churn": {"untrained": "19 customers"},
+        "clv": {"promote": True},
+    }
+    with pytest.raises(NotEnoughDataError, match="19 customers"):
+        stages.train_each(session, ("churn",))
+    lacking["clv"] = DataError("brought nothing")
+    with pytest.raises(DataError, match="19 customers; brought nothing"):
+        stages.train_each(session, ("churn", "clv"))
+    lacking["churn"] = QualityError("of the load")
+    with pytest.raises(QualityError):
+        stages.train_each(session, ("churn", "clv"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,17 +106,19 @@ def require_champion(workspace: Workspace, model: str) -> Version:
     known = versions(workspace, model)
     version = _serving(known)
     if version is None:
-        raise RegistryError(
-            f"no version of the model '{model}' carries the alias '{CHAMPION}' in '{workspace.mlruns}': "
-            f"{_without_champion(model, known)}"
-        )
+        raise RegistryError(why_no_champion(model, known))
     return version
+
+
+def why_no_champion(model: str, known: list[Version]) -> str:
+    """That none of the versions of a model, the newest first, serves, and what to do."""
+    return f"no version of the model '{model}' carries the alias '{CHAMPION}': {_without_champion(model, known)}"
 
 
 def _without_champion(model: str, known: list[Version]) -> str:
     """What a person can do who has these versions, the newest first, and none that serves."""
     if not known:
-        return f"run `staycast train {model}` first"
+        return f"run `staycast train {model}` first; where it cannot be learned, that says why"
     newest = known[0]
     if newest.tags.get("gates") == "passed":
         return f'put {newest.label} in charge with `staycast promote {model} {newest.version} --reason "..."`'
@@ -128,9 +130,24 @@ def _without_champion(model: str, known: list[Version]) -> str:
     )
 
 
-def champion_versions(workspace: Workspace, models: Iterable[str]) -> dict[str, str]:
-    """The number of the version that serves, by model; errors as of `require_champion`."""
-    return {model: require_champion(workspace, model).version for model in models}
+def champions(workspace: Workspace, models: Sequence[str]) -> tuple[dict[str, Version], dict[str, str]]:
+    """The version that serves, by model; and why there is none, by each other model.
+
+    Raises
+    ------
+    RegistryError
+        None of them has one, or the registry cannot be read.
+    """
+    known = {model: versions(workspace, model) for model in models}
+    serving = {model: version for model, of_model in known.items() if (version := _serving(of_model))}
+    if not serving:
+        require_champion(workspace, models[0])
+    return serving, {model: why_no_champion(model, known[model]) for model in models if model not in serving}
+
+
+def champion_versions(workspace: Workspace, models: Sequence[str]) -> dict[str, str]:
+    """The number of the version that serves, by each model that has one; errors as of `champions`."""
+    return {model: version.version for model, version in champions(workspace, models)[0].items()}
 
 
 def files(workspace: Workspace, version: Version) -> Path:

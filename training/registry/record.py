@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import pandas as pd
-from optuna.importance import get_param_importances
-from optuna.trial import TrialState
 
 from configs.settings import Settings
 from configs.workspace import Workspace
@@ -18,17 +15,17 @@ from training.data.dataset import Dataset
 from training.data.split import AsOfs, Plan
 from training.fit.assembly import FittedModels
 from training.fit.recipe import population, search_facts
-from training.fit.search import SearchResult, history
+from training.fit.search import history
 from training.fit.value.longer import longer_metrics
-from training.judge import campaign_backtest, gates, plots
+from training.judge import campaign_backtest, gates
 from training.judge.examination import HEADLINE, Examination
-from training.model.bundle import Bundle, Task
+from training.model.bundle import Task
 from training.model.catalog import Version
-from training.registry import model_registry
+from training.registry import figures, model_registry
 from training.registry.runs import Run, open_run
 
-SAMPLE = 1000
 ROWS = "state/features"
+FIGURES_LEFT_OUT = "figures_left_out"  # a version's tag: what could not be drawn, and why
 METRIC_NAMES = {
     "auc": "AUC",
     "log_loss": "log loss",
@@ -84,7 +81,9 @@ def record(
             run.document(treatment.report(models.judged.info, final.info, settings), "treatment.json")
         if examination and models.plan and models.judged:
             run.document(_plan_dates(models.plan), "plan.json")
-            _record_examination(run, settings, workspace, data.at(models.plan.holdout), models, examination)
+            left_out = _record_examination(run, settings, workspace, data.at(models.plan.holdout), models, examination)
+            if left_out:
+                tags |= {FIGURES_LEFT_OUT: "; ".join(f"{path}: {why}" for path, why in left_out.items())}
         run.document(decision.to_dict(), "gates.json")
         run.trials(history(result.study))
         tags |= {"gates": "passed" if decision.passed else "failed"}
@@ -127,8 +126,8 @@ def _record_examination(
     rows: pd.DataFrame,
     models: FittedModels,
     examination: Examination,
-) -> None:
-    """What the judged model showed on the hold-out rows, at every horizon, and its figures."""
+) -> dict[str, str]:
+    """What the judged model showed on the hold-out rows, at every horizon, and its figures; why some are left out."""
     searched = {} if models.search.loss is None else {"search_loss": models.search.loss}
     baseline = {f"baseline_{k}": v for k, v in examination.baseline.items()}
     horizons = {
@@ -137,8 +136,9 @@ def _record_examination(
         for name, value in metrics.items()
     }
     run.metrics({**examination.model, **baseline, **horizons, **longer_metrics(examination.longer), **searched})
-    run.document(examination.to_dict(), "evaluation.json")
     assert models.judged is not None  # noqa: S101 - an examination is of a judged model
+    drawable = figures.hold_out_figures(models.judged, examination, rows, settings)
+    drawable |= figures.search_figures(models.search)
     if models.judged.task == "churn":
         values = partial(model_registry.named_champion_bundles, workspace, "clv")
         forecast = examination.rows["forecast"].to_numpy()
@@ -147,48 +147,10 @@ def _record_examination(
         if campaign is not None:
             run.metrics(campaign_backtest.metrics(campaign))
             run.document(campaign.to_dict(), "campaign.json")
-            run.figure(plots.profit(campaign.curve, campaign.facts, settings.currency), "plots/profit.png")
-    for path, figure in _figures(models.judged, examination, rows, settings).items():
-        run.figure(figure, path)
-    for path, figure in _search_figures(models.search).items():
-        run.figure(figure, path)
-
-
-def _figures(judged: Bundle, examination: Examination, rows: pd.DataFrame, settings: Settings) -> dict[str, Any]:
-    """Figures of the hold-out, by their place among the run's artifacts."""
-    y, p, base = (examination.rows[c].to_numpy() for c in ("label", "forecast", "baseline"))
-    sample = rows.sample(min(len(rows), SAMPLE), random_state=settings.tuning.seed)
-    effects = judged.explain(judged.encode(sample)).effects
-    unit = "probability points" if judged.task == "churn" else settings.value_unit
-    figures = {"plots/shap_summary.png": plots.shap_summary(effects, sample[list(judged.features)], unit)}
-    if judged.task == "churn":
-        return figures | {
-            "plots/calibration.png": plots.calibration(y, p),
-            "plots/gains.png": plots.gains(y, p, base, examination.baseline_name.capitalize()),
-        }
-    low, high = examination.rows["low"].to_numpy(), examination.rows["high"].to_numpy()
-    return figures | {
-        "plots/decile_bars.png": plots.decile_bars(y, p, settings.value_unit),
-        "plots/interval.png": plots.interval_plot(y, p, low, high, settings.clv.coverage, settings.value_unit),
-    }
-
-
-def _search_figures(search: SearchResult) -> dict[str, Any]:
-    """How the loss fell over the trials, which parameters mattered, and the contest; none without a search."""
-    study = search.study
-    ended = study.get_trials(states=[TrialState.COMPLETE])  # a pruned one has the loss of fewer folds
-    losses = [(trial.number, trial.value) for trial in ended if trial.value is not None]
-    if not losses:
-        return {}
-    figures = {"search/history.png": plots.search_history(*map(list, zip(*losses, strict=True)))}
-    if len(losses) > 1:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            shares = get_param_importances(study)
-        figures["search/importance.png"] = plots.param_importance(shares)
-    if search.contest:
-        figures["search/contest.png"] = plots.contest(search.contest)
-    return figures
+            drawable |= figures.campaign_figures(campaign, settings)
+    left_out = figures.draw(drawable, run.figure)
+    run.document({**examination.to_dict(), FIGURES_LEFT_OUT: left_out}, "evaluation.json")
+    return left_out
 
 
 def _plan_dates(plan: Plan) -> dict[str, Any]:

@@ -160,8 +160,11 @@ class FeaturesPart(StrictModel):
 class ModelPart(StrictModel):
     """Which registered versions answered."""
 
-    churn: Annotated[str, Field(examples=["churn/3"])]
-    clv: Annotated[str | None, Field(examples=["clv/3"], description="Null for a business without a value model.")]
+    churn: Annotated[str | None, Field(examples=["churn/3"], description="Null where none serves.")]
+    clv: Annotated[
+        str | None,
+        Field(examples=["clv/3"], description="Null for a business without a value model, or if none serves."),
+    ]
 
 
 class Answer(StrictModel):
@@ -176,11 +179,15 @@ class Answer(StrictModel):
     scored_at: UtcTime
     prediction_id: Annotated[str, Field(pattern="^[0-9A-HJKMNP-TV-Z]{26}$", description="ULID.")]
     churn: Annotated[
-        ChurnPart | None, Field(description="Null for who is not a customer now: there is nobody to leave.")
+        ChurnPart | None,
+        Field(description="Null for who is not a customer now: there is nobody to leave; and where no model serves."),
     ]
     clv: Annotated[
         ClvPart | None,
-        Field(description="Null for a business without a value model, and for whose only contract begins later."),
+        Field(
+            description="Null for a business without a value model, for whose only contract begins later, and where no "
+            "model serves."
+        ),
     ]
     reactivation: Annotated[
         ReactivationPart | None,
@@ -205,6 +212,10 @@ class Answer(StrictModel):
     basis: Annotated[Basis, Field(description="The weakest of the two below: prior before hybrid before model.")]
     features: FeaturesPart
     model: ModelPart
+    unserved: Annotated[
+        dict[Literal["churn", "clv"], str] | None,
+        Field(description="Why a model of the business does not serve, by its name; left out where all serve."),
+    ] = None
 
 
 class Answers(StrictModel):
@@ -232,8 +243,14 @@ class ModelFacts(StrictModel):
 class Models(StrictModel):
     """The champions that answer now."""
 
-    churn: ModelFacts
-    clv: Annotated[ModelFacts | None, Field(description="Null for a business without a value model.")]
+    churn: Annotated[ModelFacts | None, Field(description="Null where none serves.")]
+    clv: Annotated[
+        ModelFacts | None, Field(description="Null for a business without a value model, or if none serves.")
+    ]
+    unserved: Annotated[
+        dict[Literal["churn", "clv"], str],
+        Field(description="Why a model of the business does not serve, by its name."),
+    ]
 
 
 class FieldFault(StrictModel):

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from cli.screens.customers import campaign_lines
+import pandas as pd
+
+from cli.screens.customers import COLUMNS, at_risk, campaign_lines
+from configs.settings import Settings
+from configs.workspace import SCORE_TABLE, Workspace
 
 
 def test_a_campaign_says_whom_to_contact_in_one_line() -> None:
@@ -19,3 +23,24 @@ def test_without_a_campaign_nothing_is_said() -> None:
 def test_costs_that_nobody_is_worth_are_said_in_one_line() -> None:
     (line,) = campaign_lines({"campaign": {"contacts": 0, "expected_profit": 0, "lowest_probability": None}}, "USD")
     assert "nobody" in line.plain
+
+
+def scored(place: Workspace, rows: list[dict[str, object]], unserved: dict[str, str]) -> dict[str, object]:
+    (place.scores / "newest").mkdir(parents=True)
+    pd.DataFrame(rows, columns=list(COLUMNS)).astype({"band": str}).to_parquet(place.scores / "newest" / SCORE_TABLE)
+    return {"folder": "newest", "as_of": "2026-10-30T00:00:00Z", "unserved": unserved}
+
+
+def test_where_nobody_is_at_risk_a_sentence_says_so(workspace: Workspace, settings: Settings, printed) -> None:
+    text = printed(at_risk(workspace, scored(workspace, [{"customer_id": "ann", "band": "low"}], {}), settings))
+    assert text == "No customer is at high or critical risk, as of 2026-10-30"
+
+
+def test_what_no_model_answers_is_told_beside_what_is_known(workspace: Workspace, settings: Settings, printed) -> None:
+    risky = {"customer_id": "ann", "band": "high", "probability": 0.4, "action": "call", "reasons": ["Silent"]}
+    score = scored(workspace, [risky], {"clv": "nothing brought"})
+    text = printed(at_risk(workspace, score, settings))
+    assert "The one customer at the highest risk" in text and "ann 40% call Silent" in text
+    assert "Customer value is not answered: nothing brought" in text
+    told = printed(at_risk(workspace, score | {"unserved": {"churn": "19 customers"}}, settings))
+    assert told == "Churn is not answered: 19 customers"

@@ -126,3 +126,15 @@ def test_versions_stand_with_aliases_and_the_ledger_with_who_and_why(printed: Pr
     text = printed(versions_screen({"versions": [version], "ledger": [{**entry, "at": "2024-03-01T10:00:00+00:00"}]}))
     assert "churn/2 champion passed r7" in text
     assert "2024-03-01T10:00:00 promote churn/2 ada better" in text
+
+
+def test_a_figure_that_could_not_be_drawn_is_named_with_the_reason(printed: Printed) -> None:
+    why = "plots/gains.png: gains figure: needs at least one customer who left, found none"
+    assert f"not drawn: {why}" in printed(training_screen({"churn": EXAMINED | {"figures_left_out": why}}))
+    assert "not drawn" not in printed(training_screen({"churn": EXAMINED}))
+
+
+def test_a_model_that_could_not_be_trained_stands_beside_the_other_with_the_reason(printed: Printed) -> None:
+    text = printed(training_screen({"churn": {"untrained": "19 customers"}, "clv": EXAMINED | {"version": "clv/1"}}))
+    assert "Churn: could not be trained: 19 customers" in text and "Customer value: clv/1" in text
+    assert "Churn: nothing to examine: why" in printed(training_screen({"churn": {"unserved": "why"}}))

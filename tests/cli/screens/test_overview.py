@@ -24,3 +24,8 @@ def test_without_an_audit_monitoring_says_why(printed: Printed) -> None:
         "churn/3 0 of 70 no sensitive column declared, or nothing has matured that is new to the model drift.html"
         in text
     )
+
+
+def test_a_model_that_does_not_serve_is_not_watched_and_the_reason_is_told(printed: Printed) -> None:
+    text = printed(monitoring_screen({"churn": {"model": "churn", "unserved": "no version serves"}}))
+    assert "churn no version serves" in text

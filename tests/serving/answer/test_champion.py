@@ -121,7 +121,18 @@ def test_without_a_registry_one_is_told_to_train_and_none_is_made(workspace: Wor
 def test_without_a_champion_one_is_told_to_promote(registry: Workspace, point: Point) -> None:
     point("clv", None)
     with pytest.raises(RegistryError, match=r"no version of the model 'clv' carries the alias 'champion'.*promote"):
-        Champions.load(registry)
+        Champions.load(registry, tasks=("clv",))
+
+
+def test_a_model_without_a_champion_leaves_the_other_to_serve(registry: Workspace, point: Point) -> None:
+    point("churn", None)
+    alone = Champions.load(registry)
+    assert alone.churn is None and alone.labels == {"churn": None, "clv": "clv/1"} and str(alone) == "clv/1"
+    assert alone.unserved["churn"].startswith("no version of the model 'churn' carries the alias 'champion'")
+    watcher = ChampionWatcher(registry)
+    assert watcher.refresh() and watcher.current().versions == {"clv": "1"} and not watcher.refresh()
+    point("churn", NEWER)
+    assert watcher.refresh() and watcher.current().versions == {"churn": NEWER, "clv": "1"}
 
 
 def test_a_model_that_learned_from_other_features_is_refused(registry: Workspace, point: Point) -> None:

@@ -74,3 +74,7 @@ def test_without_known_outcomes_the_basis_says_so(returning: Champions, rows: pd
     bundle = replace(returning.churn.bundle, info={})
     (first, *_) = reactivations(bundle, rows, ["lapsed"] * len(rows))
     assert first is not None and "no outcome of lapsed customers is known" in first["basis"]
+
+
+def test_without_a_churn_model_no_return_is_told() -> None:
+    assert reactivations(None, pd.DataFrame({"tenure_days": [9.0]}), ["lapsed"]) == [None]

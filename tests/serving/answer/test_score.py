@@ -271,3 +271,23 @@ def test_a_model_of_before_quantiles_were_learned_answers_without_them(
     (answer,) = score(customers.head(1), before, settings, now, 1)
     assert answer["clv"]["quantiles"] is None
     Answer.model_validate(answer)
+
+
+def test_without_a_churn_model_value_stage_and_action_are_answered_and_the_reason_is_told(
+    champions: Champions, planned: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    alone = replace(champions, churn=None, unserved={"churn": "too few customers"})
+    both = score(customers.head(40), champions, planned, now, 3)
+    for answer, whole in zip(score(customers.head(40), alone, planned, now, 3), both, strict=True):
+        Answer.model_validate_json(orjson.dumps(answer))
+        for part in ("clv", "clv_reasons", "stage", "as_of"):
+            assert answer[part] == whole[part]
+        assert (answer["churn"], answer["reasons"], answer["campaign"], answer["reactivation"]) == (
+            None,
+            [],
+            None,
+            None,
+        )
+        assert answer["model"] == {"churn": None, "clv": "clv/4"} and answer["basis"] == whole["clv"]["basis"]["kind"]
+        assert answer["unserved"] == {"churn": "too few customers"} and "unserved" not in whole
+        assert answer["action"]["code"] in {rule.code for rule in planned.decisions.actions}

@@ -223,6 +223,7 @@ def test_models_names_versions_and_horizons(client: Any, champions: Champions) -
     assert (models.churn.model, models.churn.version) == ("churn/3", "3")
     assert models.clv.horizon_days == 90
     assert models.clv.features == list(champions.clv.bundle.features)
+    assert models.unserved == {}
 
 
 def test_the_openapi_document_is_served(client: Any) -> None:

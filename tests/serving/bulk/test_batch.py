@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -134,3 +135,14 @@ def test_without_a_plan_the_columns_are_empty(
     summary = score_all(customers, champions, settings, workspace, now)
     table = pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")
     assert summary["campaign"] is None and table[["expected_profit", "contact"]].isna().all(axis=None)
+
+
+def test_without_a_churn_model_all_are_scored_and_nobody_is_said_to_be_worth_a_contact(
+    champions: Champions, planned: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> None:
+    alone = replace(champions, churn=None, unserved={"churn": "too few customers"})
+    summary = score_all(customers.head(30), alone, planned, workspace, now)
+    assert (summary["customers"], summary["bands"], summary["campaign"]) == (30, {}, None)
+    assert summary["unserved"] == {"churn": "too few customers"}
+    table = pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")
+    assert table["probability"].isna().all() and table["churn_model"].isna().all() and table["expected"].notna().all()

@@ -136,3 +136,11 @@ def test_a_thread_fails_by_its_own_answers_only(tmp_path: Path, answers: list[di
     assert outcomes == {"good": "written", "bad": "failed"}
     assert log.read()["customer_id"].tolist() == ["c0"]
     log.close()
+
+
+def test_an_answer_without_a_churn_model_is_logged(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
+    alone = {**answers[0], "churn": None, "model": {"churn": None, "clv": "clv/4"}}
+    with PredictionLog(tmp_path / "log.db") as log:
+        log.append([alone])
+        [row] = log.read().to_dict("records")
+    assert (row["churn_model"], row["clv_model"]) == ("", "clv/4")

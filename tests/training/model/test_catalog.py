@@ -137,3 +137,17 @@ def test_a_locked_registry_is_not_said_to_be_broken(copied: Workspace, monkeypat
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(RegistryError, match="kept locked by another program"):
             catalog.versions(copied, "churn")
+
+
+def test_a_model_without_a_champion_leaves_the_others_to_serve_and_says_why(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.mlruns.mkdir(parents=True)
+    workspace.registry.touch()
+    value = catalog.Version("clv", "7", "run", ("champion",), {})
+    monkeypatch.setattr(catalog, "versions", lambda place, model: [value] if model == "clv" else [])
+    serving, unserved = catalog.champions(workspace, ("churn", "clv"))
+    assert serving == {"clv": value} and catalog.champion_versions(workspace, ("churn", "clv")) == {"clv": "7"}
+    assert list(unserved) == ["churn"] and "run `staycast train churn` first" in unserved["churn"]
+    with pytest.raises(RegistryError, match="no version of the model 'churn'"):
+        catalog.champions(workspace, ("churn",))
