@@ -379,11 +379,25 @@ class Stages(Section):
     declining_ratio: Annotated[float, Field(gt=0, lt=1)]
 
 
-class Rule(Section):
-    """An action for the customers it matches; an empty list matches all."""
+Code = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 
-    code: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+
+class CampaignAction(Section):
+    """The action where contacting a customer pays and no rule for contacts matches."""
+
+    code: Code
     text: str
+
+
+class Rule(Section):
+    """An action for the customers it matches; an empty list matches all.
+
+    `contact` says that it costs what a contact of the campaign costs: it is taken only where that pays.
+    """
+
+    code: Code
+    text: str
+    contact: bool = False
     band: tuple[Literal["low", "watch", "high", "critical"], ...] = ()
     tier: tuple[Literal["diamond", "gold", "silver", "bronze"], ...] = ()
     stage: tuple[Literal["prospect", "new", "growing", "mature", "declining", "booked", "lapsed"], ...] = ()
@@ -400,6 +414,7 @@ class Campaign(Section):
     margin: Annotated[float, Field(gt=0, le=1)] | None
     value_per_customer: Annotated[float, Field(gt=0)] | None
     leaver_value_share: Annotated[float, Field(ge=0, lt=1)]
+    action: CampaignAction
 
     @model_validator(mode="after")
     def _whole(self) -> Campaign:
@@ -442,9 +457,9 @@ class Decisions(Section):
     @classmethod
     def _last_matches_all(cls, actions: tuple[Rule, ...]) -> tuple[Rule, ...]:
         last = actions[-1]
-        if last.band or last.tier or last.stage:
+        if last.band or last.tier or last.stage or last.contact:
             raise ValueError(
-                f"the last action ('{last.code}') must match every customer: give it no band, tier or stage"
+                f"the last action ('{last.code}') must match every customer: give it no band, tier, stage or contact"
             )
         return actions
 

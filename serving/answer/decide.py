@@ -5,12 +5,13 @@ Edges of bands and rules of actions are the business's own settings; tiers see `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from configs.settings import Bands, Churn, Rule, Stages
+from configs.settings import Bands, Churn, Decisions, Rule, Stages
 from features.labels.eligibility import numbers
 from serving.answer.event_time import NOTICE_COLUMNS
 
@@ -114,12 +115,67 @@ def stages(frame: pd.DataFrame, edges: Stages, churn: Churn) -> Sequence[str | N
     )
 
 
-def action(rules: Sequence[Rule], band: str | None, tier: str | None, stage: str | None) -> Rule:
-    """The first rule that matches; an empty list matches all, any other never what the customer does not have."""
+def decision(
+    decisions: Decisions,
+    band: str | None,
+    tier: str | None,
+    stage: str | None,
+    campaign: Mapping[str, Any] | None,
+    currency: str,
+) -> dict[str, str]:
+    """What to do, and why: one decision, which the campaign and the rules share.
+
+    Parameters
+    ----------
+    decisions
+        The business's own rules.
+    band, tier, stage
+        What the customer is; None: not known, or no customer now.
+    campaign
+        What contacting is expected to bring, see `serving.answer.campaign`; None: no campaign decides.
+    currency
+        Of the campaign's amounts.
+
+    Returns
+    -------
+    dict
+        ``code`` and ``text`` of the action, and its ``reason`` in words.
+
+    Examples
+    --------
+    >>> from configs.settings import load
+    >>> pays = {"contact": False, "expected_profit": -2.5, "low": -3.0, "high": -1.0}
+    >>> found = decision(load("default").decisions, "critical", "silver", "declining", pays, "EUR")
+    >>> found["code"], found["reason"]
+    ('low_cost_reminder', 'critical risk, silver, declining; a contact is expected to bring -2.50 EUR (-3.00 to -1.00)')
+    """
+    contact = campaign["contact"] if campaign else None
+    rule = action(decisions.actions, band, tier, stage, contact) or decisions.campaign.action
+    facts = ", ".join(filter(None, (f"{band} risk" if band else "", tier, stage))) or "nothing is known of the customer"
+    if campaign:
+        profit, low, high = (f"{campaign[name]:z.2f}" for name in ("expected_profit", "low", "high"))
+        facts += f"; a contact is expected to bring {profit} {currency} ({low} to {high})"
+    return {"code": rule.code, "text": rule.text, "reason": facts}
+
+
+def action(
+    rules: Sequence[Rule], band: str | None, tier: str | None, stage: str | None, contact: bool | None = None
+) -> Rule | None:
+    """The first rule that matches; an empty list matches all, any other never what the customer does not have.
+
+    Where contacting the customer pays (`contact`), of the rules for contacts alone, None if none of them matches; where
+    it does not, of the others; None: no campaign says, and all rules count.
+    """
     return next(
-        r
-        for r in rules
-        if (not r.band or band in r.band) and (not r.tier or tier in r.tier) and (not r.stage or stage in r.stage)
+        (
+            r
+            for r in rules
+            if (contact is None or r.contact == contact)
+            and (not r.band or band in r.band)
+            and (not r.tier or tier in r.tier)
+            and (not r.stage or stage in r.stage)
+        ),
+        None,
     )
 
 

@@ -163,7 +163,10 @@ def _answer(
     age = int((now - as_of).total_seconds())
     band = churn.body["band"] if churn else None
     bases = [part.body["basis"]["kind"] for part in (churn, clv) if part] or [champions.models[0].bundle.basis]
-    rule = decide.action(settings.decisions.actions, band, clv.body["tier"] if clv else None, stage)
+    campaign = campaign_decision(
+        churn.body if churn else None, clv.body if clv else None, settings.decisions.campaign, champions.level_sd
+    )
+    tier = clv.body["tier"] if clv else None
     return {
         "customer_id": row["customer_id"],
         "as_of": iso(as_of),
@@ -174,13 +177,8 @@ def _answer(
         "stage": stage,
         "reasons": churn.reasons if churn else [],
         "clv_reasons": clv.reasons if clv else [],
-        "action": {"code": rule.code, "text": rule.text},
-        "campaign": campaign_decision(
-            churn.body if churn else None,
-            clv.body if clv else None,
-            settings.decisions.campaign,
-            champions.level_sd,
-        ),
+        "action": decide.decision(settings.decisions, band, tier, stage, campaign, settings.currency),
+        "campaign": campaign,
         "basis": min(bases, key=BASES.index),
         "features": {"age_seconds": age, "stale": age > settings.serving.stale_after_hours * 3600},
         "model": champions.labels,

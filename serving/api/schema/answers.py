@@ -133,10 +133,17 @@ class Reason(StrictModel):
 
 
 class ActionPart(StrictModel):
-    """What to do."""
+    """What to do: one decision of the rules and the campaign."""
 
     code: str
     text: str
+    reason: Annotated[
+        str,
+        Field(
+            description="What decided.",
+            examples=["critical risk, silver; a contact is expected to bring 12.40 EUR (3.10 to 19.93)"],
+        ),
+    ]
 
 
 class CampaignPart(StrictModel):

@@ -37,7 +37,8 @@ def test_where_nobody_is_at_risk_a_sentence_says_so(workspace: Workspace, settin
 
 
 def test_what_no_model_answers_is_told_beside_what_is_known(workspace: Workspace, settings: Settings, printed) -> None:
-    risky = {"customer_id": "ann", "band": "high", "probability": 0.4, "action": "call", "reasons": ["Silent"]}
+    reasons = [{"text": "Silent", "direction": "raises"}, {"text": "A loyal one", "direction": "lowers"}]
+    risky = {"customer_id": "ann", "band": "high", "probability": 0.4, "action": "call", "reasons": reasons}
     score = scored(workspace, [risky], {"clv": "nothing brought"})
     text = printed(at_risk(workspace, score, settings))
     assert "The one customer at the highest risk" in text and "ann 40% call Silent" in text

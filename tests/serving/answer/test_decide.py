@@ -124,6 +124,52 @@ def test_the_first_rule_that_matches_is_taken() -> None:
     assert decide.action(rules, None, "gold", "lapsed").code == "none"
 
 
+def test_where_a_contact_pays_only_contacts_match_and_where_not_only_the_others() -> None:
+    rules = (
+        Rule(code="call", text="", band=("critical",), contact=True),
+        Rule(code="mail", text="", band=("critical",)),
+        Rule(code="none", text=""),
+    )
+    assert decide.action(rules, "critical", "gold", "mature", True).code == "call"
+    assert decide.action(rules, "critical", "gold", "mature", False).code == "mail"
+    assert decide.action(rules, "critical", "gold", "mature").code == "call"
+    assert decide.action(rules, "low", "gold", "mature", True) is None
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_action_and_campaign_never_contradict_one_another_under_the_default_rules(
+    settings: Settings, pays: bool
+) -> None:
+    decisions, profit = settings.decisions, 4.0 if pays else -4.0
+    contacts = {rule.code for rule in decisions.actions if rule.contact} | {decisions.campaign.action.code}
+    campaign = {"contact": pays, "expected_profit": profit, "low": profit - 1, "high": profit + 1}
+    for band in decide.BANDS:
+        for tier in (*TIERS, None):
+            for stage in ("new", "growing", "mature", "declining", None):
+                found = decide.decision(decisions, band, tier, stage, campaign, "EUR")
+                assert (found["code"] in contacts) == pays
+                assert found["reason"].endswith(
+                    f"is expected to bring {profit:.2f} EUR ({profit - 1:.2f} to {profit + 1:.2f})"
+                )
+
+
+def test_whom_it_does_not_pay_to_contact_gets_no_thanks_for_loyalty_when_at_risk(settings: Settings) -> None:
+    lost = {"contact": False, "expected_profit": -1.0, "low": -2.0, "high": 0.0}
+    for tier in TIERS:
+        assert (
+            decide.decision(settings.decisions, "critical", tier, "mature", lost, "EUR")["code"] == "low_cost_reminder"
+        )
+
+
+def test_the_reason_of_a_decision_says_what_the_customer_is(settings: Settings) -> None:
+    def why(*facts: str | None) -> str:
+        return decide.decision(settings.decisions, *facts, None, "EUR")["reason"]
+
+    assert why("watch", "gold", "declining") == "watch risk, gold, declining"
+    assert why(None, "gold", "lapsed") == "gold, lapsed"
+    assert why(None, None, None) == "nothing is known of the customer"
+
+
 def test_every_customer_gets_an_action_under_the_default_rules(settings: Settings) -> None:
     rules = settings.decisions.actions
     stages = ("prospect", "new", "growing", "mature", "declining", "booked", "lapsed")
