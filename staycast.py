@@ -9,7 +9,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
@@ -308,12 +308,42 @@ def serve(
     port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port to listen on.", show_default="serving.port")
     ] = None,
+    open_to_all: Annotated[
+        bool, typer.Option("--open-to-all", help="Let other machines in although callers need not say who they are.")
+    ] = False,
 ) -> None:
     """Answer over HTTP until stopped: POST /v1/predictions."""
     from serving import launch
 
     s = open_session(False, config, workspace)
-    launch.serve(config, workspace, host or s.settings.serving.host, port or s.settings.serving.port)
+    address = host or s.settings.serving.host, port or s.settings.serving.port
+    launch.serve(config, workspace, *address, open_to_all)
+
+
+@verb(app)
+def keys(
+    s: Session,
+    do: Annotated[Literal["list", "create", "rotate", "revoke"], typer.Argument(help="What to do.")] = "list",
+    name: Annotated[str, typer.Argument(help="Of the key: the system that will use it.")] = "",
+    role: Annotated[str, typer.Option(help="What it may do: crm, analyst, reviewer or admin.")] = "crm",
+    days: Annotated[
+        int | None, typer.Option(min=1, help="After how many a new key ends.", show_default="never")
+    ] = None,
+    grace_hours: Annotated[float, typer.Option(min=0, help="How long a rotated key still holds.")] = 24,
+) -> None:
+    """Make, rotate and revoke keys by which callers say who they are; the first closes the service to others."""
+    from cli.screens.keys import keys_screen, to_dict
+    from serving.access.keys import ApiKeys
+
+    with ApiKeys(s.workspace.access_keys) as store:
+        secret = None
+        if do == "create":
+            _, secret = store.create(name, role, days)
+        elif do == "rotate":
+            _, secret = store.rotate(name, grace_hours)
+        elif do == "revoke":
+            store.revoke(name)
+        s.show(to_dict(store.all(), datetime.now(UTC), secret), keys_screen)
 
 
 @app.command("mlflow")

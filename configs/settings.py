@@ -464,6 +464,30 @@ class Decisions(Section):
         return actions
 
 
+class Tokens(Section):
+    """Signed tokens (JWT) of an identity provider that are taken."""
+
+    jwks: str
+    issuer: str
+    audience: str
+    role_claim: str = "scope"
+
+    @field_validator("jwks")
+    @classmethod
+    def _of_file_or_https(cls, jwks: str) -> str:
+        if "://" in jwks and not jwks.startswith("https://"):
+            raise ValueError("give a file, or an address that begins with https://: keys over plain HTTP can be forged")
+        return jwks
+
+
+class Access(Section):
+    """Who may ask the service, see `serving.access`."""
+
+    required: bool | None
+    requests_per_minute: Annotated[float, Field(gt=0)]
+    tokens: Tokens | None
+
+
 class Serving(Section):
     """How answers are given."""
 
@@ -551,6 +575,7 @@ class Settings(Section):
     leaks: Leaks
     gates: Gates
     decisions: Decisions
+    access: Access
     serving: Serving
     monitoring: Monitoring
 

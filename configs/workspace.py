@@ -97,6 +97,11 @@ class Workspace:
         return self.state / "predictions.db"
 
     @property
+    def access_keys(self) -> Path:
+        """Hashes of the API keys of the service."""
+        return self.state / "access.db"
+
+    @property
     def events(self) -> Path:
         """Every order and interaction that came between two ingests."""
         return self.state / "events.db"

@@ -6,6 +6,7 @@ Apart from `serving.service`, so that starting it does not first import BentoML.
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import sys
@@ -15,6 +16,7 @@ from typing import NoReturn
 from configs import settings as configs
 from configs.errors import ConfigError
 from configs.workspace import Workspace
+from serving.access.control import access_control
 from training.model.catalog import versions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +29,7 @@ ENVIRONMENT = {
 }
 
 
-def serve(config: str, workspace: Path, host: str, port: int) -> NoReturn:
+def serve(config: str, workspace: Path, host: str, port: int, open_to_all: bool = False) -> NoReturn:
     """Serve in place of this process: does not return.
 
     Parameters
@@ -38,18 +40,52 @@ def serve(config: str, workspace: Path, host: str, port: int) -> NoReturn:
         Root folder of the workspace.
     host, port
         Address to listen on.
+    open_to_all
+        Listen elsewhere than on this machine even if callers need not say who they are.
 
     Raises
     ------
     ConfigError
-        The configuration cannot be used, or the address is in use.
+        The configuration cannot be used, the address is in use, or it lets other machines in without access control.
     RegistryError
         The model registry cannot be read.
     """
+    if not open_to_all:
+        require_access_control(config, workspace, host)
     arguments, environment = command(config, workspace, host, port)
     versions(Workspace(workspace), "churn")  # a registry that cannot be read is said here; none yet is no fault
     require_free_port(host, port)
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - a program and its arguments, no shell
+
+
+def require_access_control(config: str, workspace: Path, host: str) -> None:
+    """Check that nobody on another machine is let in without saying who asks.
+
+    Raises
+    ------
+    ConfigError
+        The address is not of this machine alone, and callers need not say who they are.
+    """
+    if is_loopback(host) or access_control(configs.load(config).access, Workspace(workspace)).required():
+        return
+    raise ConfigError(
+        f"listening on {host} would let everybody who reaches this machine read forecasts of all customers: make a key "
+        "(`staycast keys create NAME --role crm`), set access.tokens, or say --open-to-all if something else guards it"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is of this machine alone.
+
+    >>> [is_loopback(host) for host in ("localhost", "127.0.0.1", "::1", "0.0.0.0", "::", "example.com")]
+    [True, True, True, False, False, False]
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def require_free_port(host: str, port: int) -> None:

@@ -38,6 +38,7 @@ from features.labels.ready_label import left_by_label
 from features.people.identity import load_alias_map
 from features.schema import load_schema
 from serving import launch
+from serving.access.control import access_control
 from serving.answer.champion import ChampionWatcher
 from serving.api.app import create_app
 from serving.api.intake import EventIntake
@@ -96,7 +97,8 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         reader = LazyFeatureReader(workspace)
         reader.preload()
         intake.preload()
-        app = create_app(champions, reader, log, settings, events=intake, left=leavers(settings, workspace))
+        left, access = leavers(settings, workspace), access_control(settings.access, workspace)
+        app = create_app(champions, reader, log, settings, events=intake, left=left, access=access)
         with _graceful_shutdown(app, settings.serving.drain_seconds):
             yield app
 

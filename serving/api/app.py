@@ -26,7 +26,9 @@ from starlette.routing import Route
 
 from configs.errors import StaycastError
 from configs.settings import Settings
+from serving.access.control import AccessControl
 from serving.api.endpoints import Endpoints
+from serving.api.gate import GateMiddleware
 from serving.api.guards import AccessLogMiddleware
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.problems import status_problem_response
@@ -40,6 +42,7 @@ def create_app(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     events: EventSink | None = None,
     left: Leavers = lambda ids: set(),
+    access: AccessControl | None = None,
 ) -> Starlette:
     """Make the app.
 
@@ -55,6 +58,8 @@ def create_app(
         Accepts events; without it, ``/v1/events`` answers 503.
     left
         Tells who of those without features is known to have left.
+    access
+        Who may do what; None: everybody everything.
 
     Returns
     -------
@@ -81,7 +86,10 @@ def create_app(
     paths = frozenset(route.path for route in routes)
     app = Starlette(
         routes=routes,
-        middleware=[Middleware(AccessLogMiddleware, metrics=endpoints.metrics, routes=paths)],
+        middleware=[
+            Middleware(AccessLogMiddleware, metrics=endpoints.metrics, routes=paths),
+            *([Middleware(GateMiddleware, access=access)] if access else []),
+        ],
         exception_handlers={StaycastError: endpoints.handle_error, HTTPException: _handle_http_exception},
         lifespan=lifespan,
     )

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from ulid import ULID
 
 from serving.api.metrics import Metrics
 from serving.api.problems import MediaTypeError, OverloadedError, TooLargeError, status_problem_response
 
 PROBE_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+SECURITY_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 logger = logging.getLogger(__name__)
 access = logging.getLogger("serving.access")
 
@@ -94,11 +99,15 @@ class AccessLogMiddleware:
             await self.app(scope, receive, send)
             return
         started, status = time.perf_counter(), 0
-        scope["staycast"] = {"customers": 0}
+        request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        scope["staycast"] = {"customers": 0, "caller": "", "request_id": request_id}
 
         async def send_and_note_status(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                headers.update({**SECURITY_HEADERS, "X-Request-Id": request_id})
             await send(message)
 
         try:
@@ -115,8 +124,15 @@ class AccessLogMiddleware:
         route = scope["path"] if scope["path"] in self.routes else "other"
         self.metrics.request(route, status, seconds)
         level = logging.DEBUG if route in PROBE_ROUTES and status == 200 else logging.INFO
-        customers = scope["staycast"]["customers"]
-        access.log(level, "%s %s %d %.1f ms customers=%d", scope["method"], route, status, seconds * 1000, customers)
+        noted = scope["staycast"]
+        text = "%s %s %d %.1f ms customers=%d caller=%s request=%s"
+        told = (noted["customers"], noted["caller"] or "-", noted["request_id"])
+        access.log(level, text, scope["method"], route, status, seconds * 1000, *told)
+
+
+def _request_id(given: str) -> str:
+    """The id that a request came with, if it can be one; else a new one."""
+    return given if REQUEST_ID.fullmatch(given) else str(ULID())
 
 
 def safe_summary(error: Exception) -> str:

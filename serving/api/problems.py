@@ -2,6 +2,8 @@
 
     StaycastError
     └── AnswerError                no answer to this request
+        ├── UnauthorizedError      401  it is not known who asks
+        ├── ForbiddenError         403  who asks may not do this
         ├── InvalidRequestError    422  the body is not JSON, or not what the schema asks for
         ├── UnknownCustomerError   404  no features are known for the ids that were asked
         │   └── LeftCustomerError  404  the customer is known to have left, and gets no answer
@@ -10,6 +12,7 @@
         ├── MediaTypeError         415  the body is not application/json
         └── UnavailableError       503  the service cannot answer now, whatever is asked
             └── OverloadedError    429  too many requests wait already
+                └── RateLimitError 429  this caller asks more than it may
 
 A message echoes nothing of a request but the one id that was asked.
 """
@@ -47,6 +50,22 @@ class AnswerError(StaycastError):
     def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(detail)
         self.errors = errors
+
+
+class UnauthorizedError(AnswerError):
+    """It is not known who asks."""
+
+    status = 401
+    slug = "unauthorized"
+    title = "Who asks is not known"
+
+
+class ForbiddenError(AnswerError):
+    """Who asks may not do this."""
+
+    status = 403
+    slug = "forbidden"
+    title = "The caller may not do this"
 
 
 class InvalidRequestError(AnswerError):
@@ -117,6 +136,17 @@ class OverloadedError(UnavailableError):
     retry_after_seconds = 1
 
 
+class RateLimitError(OverloadedError):
+    """The caller asks more than it may; `retry_after_seconds` says when it may again."""
+
+    slug = "rate-limit"
+    title = "The caller asks too much"
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
 def problem(status: int, slug: str, title: str, detail: str, errors: tuple[FieldError, ...] = ()) -> dict[str, Any]:
     """Make the body of a problem.
 
@@ -138,8 +168,10 @@ def problem_response(error: StaycastError) -> Response:
     if not isinstance(error, AnswerError):
         error = UnavailableError("the models or the features cannot be used now; the server's log says why")
     body = problem(error.status, error.slug, error.title, str(error), error.errors)
-    retry = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, UnavailableError) else {}
-    return _respond(body, retry)
+    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, UnavailableError) else {}
+    if isinstance(error, UnauthorizedError):
+        headers["WWW-Authenticate"] = "Bearer"
+    return _respond(body, headers)
 
 
 def status_problem_response(status: int, headers: Mapping[str, str] | None = None) -> Response:

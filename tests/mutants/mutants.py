@@ -280,6 +280,21 @@ MUTANTS = [
         ("np.add.reduceat(effects[:, topics], starts, axis=1)", "effects[:, topics[starts]]"),
     ),
     *mutants_of(
+        "serving/api/gate.py",
+        "tests/serving/api/test_gate.py",
+        ("        if not may(caller.role, ", "        if False and not may(caller.role, "),
+        ("            await self._admit(scope)\n", "            pass\n"),
+    ),
+    *mutants_of(
+        "serving/access/keys.py",
+        "tests/serving/access/test_keys.py",
+        ("key_id, name, role, key.hash, now", "key_id, name, role, secret.encode(), now"),
+        (
+            '!= "valid":\n            raise NotAuthenticatedError(f"the key is',
+            '== "none":\n            raise NotAuthenticatedError(f"the key is',
+        ),
+    ),
+    *mutants_of(
         "serving/answer/decide.py",
         DECIDE,
         ("recency > activity_days,", "recency >= 0,"),

@@ -21,6 +21,8 @@ from configs import settings as configs
 from configs.settings import Campaign, Settings
 from configs.workspace import Workspace
 from serving.answer.champion import Champions, LoadedModel
+from serving.api.app import create_app
+from serving.records.prediction_log import PredictionLog
 from training.model.bundle import Bundle, Score, encode
 from training.model.calibration import Affine
 from training.model.conformal import fit_interval
@@ -119,8 +121,8 @@ class Client:
         self._portal = portal
         self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
 
-    def get(self, path: str) -> httpx.Response:
-        return self._portal.call(self._http.get, path)
+    def get(self, path: str, **request: Any) -> httpx.Response:
+        return self._portal.call(lambda: self._http.get(path, **request))
 
     def post(self, path: str, **request: Any) -> httpx.Response:
         return self._portal.call(lambda: self._http.post(path, **request))
@@ -245,3 +247,14 @@ class Held(mlflow.pyfunc.PythonModel):
 
 mlflow.models.set_model(Held())
 """
+
+
+@pytest.fixture
+def log(workspace: Workspace) -> Iterator[PredictionLog]:
+    with PredictionLog(workspace.prediction_log) as opened:
+        yield opened
+
+
+@pytest.fixture
+def app(models: Any, reader: Any, log: PredictionLog, settings: Settings, now: datetime) -> Starlette:
+    return create_app(models, reader, log, settings, clock=lambda: now)

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
+from configs.workspace import Workspace
+from serving import launch
+from serving.access.keys import ApiKeys
 from serving.launch import command, require_free_port
 
 
@@ -56,3 +59,23 @@ def test_a_port_is_free_again_once_it_is_closed(host: str) -> None:
 def test_an_address_of_another_machine_is_refused_with_its_reason() -> None:
     with pytest.raises(ConfigError, match=r"cannot listen on port 3000 of 192\.0\.2\.1: Cannot assign"):
         require_free_port("192.0.2.1", 3000)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.7.1", "::", "example.com"])
+def test_other_machines_are_let_in_with_a_key_alone_or_where_it_is_said(workspace: Workspace, host: str) -> None:
+    with pytest.raises(ConfigError, match="--open-to-all"):
+        launch.require_access_control("test", workspace.root, host)
+    with pytest.raises(ConfigError, match="--open-to-all"):
+        launch.serve("test", workspace.root, host, 3999)
+    with ApiKeys(workspace.access_keys) as keys:
+        keys.create("crm", "crm")
+        launch.require_access_control("test", workspace.root, host)
+        keys.revoke("crm")
+    with pytest.raises(ConfigError, match="forecasts of all customers"):
+        launch.require_access_control("test", workspace.root, host)
+
+
+def test_this_machine_needs_no_key(workspace: Workspace) -> None:
+    for host in ("127.0.0.1", "localhost", "::1"):
+        launch.require_access_control("test", workspace.root, host)
+    assert not workspace.access_keys.exists()

@@ -12,6 +12,10 @@ from serving.api.schema.answers import Answer, Answers, Models, Problem
 from serving.api.schema.events import AcceptedEvents, ManyEvents
 from serving.api.schema.requests import ManyCustomers, OneCustomer
 
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A key of the service, or a token of the provider."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of the service."},
+}
 MODELS = (OneCustomer, ManyCustomers, Answer, Answers, Models, Problem, ManyEvents, AcceptedEvents)
 
 
@@ -26,17 +30,17 @@ def openapi_document(max_customers: int, version: str) -> dict[str, Any]:
         "predict",
         "Risk, value, reasons and action of one customer or of several",
         _one_of("Answer", "Answers"),
-        ("404", "413", "415", "422", "429", "503"),
+        ("401", "403", "404", "413", "415", "422", "429", "503"),
         _one_of("OneCustomer", "ManyCustomers"),
     )
     take_events = _operation(
         "take_events",
         "Take new orders and interactions; predictions reflect them from then on",
         _reference("AcceptedEvents"),
-        ("409", "413", "415", "422", "429", "503"),
+        ("401", "403", "409", "413", "415", "422", "429", "503"),
         _one_of("OrderEvent", "InteractionEvent", "ManyEvents"),
     )
-    models = _operation("models", "The champions that answer now", _reference("Models"), ["503"])
+    models = _operation("models", "The champions that answer now", _reference("Models"), ("401", "403", "429", "503"))
     alive = _operation("alive", "The process runs", {"type": "object"})
     ready = _operation("ready", "Models are loaded and features can be read", {"type": "object"}, ["503"])
     about = {"title": "Staycast", "version": version, "description": "Who will leave, what each is worth, and why."}
@@ -50,7 +54,7 @@ def openapi_document(max_customers: int, version: str) -> dict[str, Any]:
             "/healthz": {"get": alive},
             "/readyz": {"get": ready},
         },
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": SECURITY},
     }
 
 
@@ -66,7 +70,8 @@ def _operation(
     success = {"description": summary, "content": {"application/json": {"schema": answer}}}
     operation = {"summary": summary, "responses": {"200": success, **dict.fromkeys(problems, problem)}}
     body = {"required": True, "content": {"application/json": {"schema": request}}}
-    return {**operation, "operationId": name, **({"requestBody": body} if request else {})}
+    guarded: list[dict[str, Any]] = [{scheme: []} for scheme in SECURITY] if "401" in problems else []
+    return {**operation, "security": guarded, "operationId": name, **({"requestBody": body} if request else {})}
 
 
 def _one_of(*names: str) -> dict[str, Any]:

@@ -5,10 +5,9 @@ import logging
 import re
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import httpx
@@ -21,7 +20,6 @@ import serving.api.endpoints
 import serving.api.predictor
 from configs.errors import NotReadyError
 from configs.settings import Settings
-from configs.workspace import Workspace
 from serving.answer.champion import Champions
 from serving.api.app import create_app
 from serving.api.schema.answers import Answer, Answers, Models, Problem
@@ -30,17 +28,6 @@ from serving.records.prediction_log import PredictionLog
 
 Calling = Callable[[Starlette], Any]
 SECRET = "a-customer-nobody-may-see"
-
-
-@pytest.fixture
-def log(workspace: Workspace) -> Iterator[PredictionLog]:
-    with PredictionLog(workspace.prediction_log) as opened:
-        yield opened
-
-
-@pytest.fixture
-def app(models: Any, reader: Any, log: PredictionLog, settings: Settings, now: datetime) -> Starlette:
-    return create_app(models, reader, log, settings, clock=lambda: now)
 
 
 @pytest.fixture
@@ -380,7 +367,9 @@ def test_the_log_never_holds_an_id_or_a_body(
             one.get(f"/v1/predictions/{SECRET}?id={SECRET}")
     ours = [r.getMessage() for r in caplog.records if r.name.startswith("serving")]
     assert not [m for m in ours if SECRET in m]
-    assert [m for m in ours if re.fullmatch(r"POST /v1/predictions 404 \d+\.\d ms customers=0", m)]
+    assert [
+        m for m in ours if re.fullmatch(r"POST /v1/predictions 404 \d+\.\d ms customers=0 caller=- request=\w{26}", m)
+    ]
     assert [m for m in ours if m.startswith("GET other 404")]
 
 

@@ -1,0 +1,42 @@
+"""The keys of the service: whose they are, what they may do, and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from cli.screens.tables import make_table
+from serving.access.keys import ApiKey
+
+SHOWN_ONCE = "Keep it now: only its hash is stored, and it is not shown again."
+
+
+def to_dict(keys: Iterable[ApiKey], now: datetime, secret: str | None) -> dict[str, Any]:
+    """The keys as JSON can hold them, and a new key itself."""
+    rows = [
+        {
+            "id": key.key_id,
+            "name": key.name,
+            "role": key.role,
+            "state": key.state(now),
+            "created_at": key.created_at.isoformat(timespec="seconds"),
+            "expires_at": key.expires_at.isoformat(timespec="seconds") if key.expires_at else None,
+        }
+        for key in keys
+    ]
+    return {"keys": rows, **({"key": secret} if secret else {})}
+
+
+def keys_screen(result: Mapping[str, Any]) -> RenderableType:
+    """A table of the keys; a new one below it, once."""
+    table = make_table("Keys of the service", "name", "role", "state", "made", "ends", "id")
+    for key in result["keys"]:
+        ends = (key["expires_at"] or "never")[:16]
+        table.add_row(key["name"], key["role"], key["state"], key["created_at"][:16], ends, key["id"])
+    if "key" not in result:
+        return table
+    return Group(table, Text(result["key"], style="bold", no_wrap=True, overflow="ignore"), Text(SHOWN_ONCE))
