@@ -168,9 +168,11 @@ def _campaign(campaign: Mapping[str, Any]) -> Table:
 
 def _metrics(task: str, result: Mapping[str, Any]) -> Table:
     as_ofs = ", ".join(as_of[:10] for as_of in result["as_ofs"])
-    many = f"{count:,} " if (count := result.get("customers")) else ""
-    at_moments = f"{many}customers at the untouched moments {as_ofs}" if many else f"the untouched moments {as_ofs}"
-    held_out = f"{many}untouched customers; no time order was possible" if result["note"] else at_moments
+    count = result.get("customers")
+    of = "" if count is None else f"{count:,} customer{'' if count == 1 else 's'}"
+    at_moments = f"{of} at the untouched moments {as_ofs}" if of else f"the untouched moments {as_ofs}"
+    by_lot = f"{of or 'customers'} held out; no time order was possible"
+    held_out = by_lot if result["note"] else at_moments
     title = f"{TASK_TITLES[task]}: {result['version']} on {held_out}"
     table = make_table(title, "metric", "model", result["baseline_name"], "better is")
     for key, (name, better) in METRICS[task].items():

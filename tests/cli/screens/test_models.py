@@ -143,8 +143,9 @@ def test_a_model_that_could_not_be_trained_stands_beside_the_other_with_the_reas
 def test_the_title_says_on_how_many_customers_a_model_was_judged(printed: Printed) -> None:
     text = printed(training_screen({"churn": EXAMINED | {"customers": 4}}))
     assert "Churn: churn/3 on 4 customers at the untouched moments 2017-11-01, 2017-12-01" in text
+    assert "churn/3 on 1 customer at the" in printed(training_screen({"churn": EXAMINED | {"customers": 1}}))
     by_lot = EXAMINED | {"customers": 1204, "note": "by a seeded lot"}
-    assert "churn/3 on 1,204 untouched customers; no time order" in printed(training_screen({"churn": by_lot}))
+    assert "churn/3 on 1,204 customers held out; no time order" in printed(training_screen({"churn": by_lot}))
 
 
 def test_a_verdict_on_a_prior_names_what_decided(printed: Printed) -> None:
