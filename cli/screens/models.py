@@ -52,6 +52,7 @@ def search_screen(result: Mapping[str, Any]) -> Group:
     return Group(*lines)
 
 
+LITTLE_HISTORY = "champion_had_no_more"  # a check of `training.judge.gates.judge_small_data` alone
 UNJUDGED = "nothing has matured to judge it by"
 LONGER = (
     "moments",
@@ -167,9 +168,11 @@ def _campaign(campaign: Mapping[str, Any]) -> Table:
 
 def _metrics(task: str, result: Mapping[str, Any]) -> Table:
     as_ofs = ", ".join(as_of[:10] for as_of in result["as_ofs"])
-    held_out = (
-        "untouched customers; no time order was possible" if result["note"] else f"the untouched moments {as_ofs}"
-    )
+    count = result.get("customers")
+    of = "" if count is None else f"{count:,} customer{'' if count == 1 else 's'}"
+    at_moments = f"{of} at the untouched moments {as_ofs}" if of else f"the untouched moments {as_ofs}"
+    by_lot = f"{of or 'customers'} held out; no time order was possible"
+    held_out = by_lot if result["note"] else at_moments
     title = f"{TASK_TITLES[task]}: {result['version']} on {held_out}"
     table = make_table(title, "metric", "model", result["baseline_name"], "better is")
     for key, (name, better) in METRICS[task].items():
@@ -185,11 +188,10 @@ def _verdict(result: Mapping[str, Any]) -> Text:
     for check in result["checks"]:
         lines.append(*SIGNS[check.get("verdict", "passed" if check["passed"] else "failed")])
         lines.append(check["text"] + "\n")
-    rules = ", by the rules for little history" if result.get("basis") == "prior" else ""
     if all(check["passed"] for check in result["checks"]):
         doubt = sum(check.get("verdict") == "cannot tell" for check in result["checks"])
         told = f", {doubt} of {len(result['checks'])} as the data cannot tell" if doubt else ""
-        return lines.append(f"  passed every gate{told}{rules}: champion\n", "green")
+        return lines.append(f"  passed every gate{told}{_by(result)}: champion\n", "green")
     if result["promote"]:
         return lines.append("  did not pass every gate, and serves as nothing else could answer\n", "yellow")
     lines.append("  not promoted\n", "red")
@@ -199,6 +201,13 @@ def _verdict(result: Mapping[str, Any]) -> Text:
         for left_out in _left_out(stand_in):
             lines.append(left_out).append("\n")
     return lines
+
+
+def _by(result: Mapping[str, Any]) -> str:
+    """What the verdict on a prior rests on: the rules for little history, or the contest that trees did not win."""
+    if any(check.get("name") == LITTLE_HISTORY for check in result["checks"]):
+        return ", by the rules for little history"
+    return ", a prior that trees did not beat on past months" if result.get("basis") == "prior" else ""
 
 
 def reproduction_screen(result: Mapping[str, Any]) -> Group:

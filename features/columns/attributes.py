@@ -19,7 +19,7 @@ def attribute_columns(names: tuple[str, ...], numbers: Collection[str] = ()) -> 
             name=name,
             table="customers",
             aggregate=itemgetter(name),
-            texts=(f"{_words(name)}: {{value:raw}}",),
+            texts=(f"{words(name)}: {{value:raw}}",),
             dtype="float64" if name in numbers else "string",
             doc=f"Attribute '{name}' of the customer.",
         )
@@ -34,7 +34,7 @@ def changing_attribute_columns(names: tuple[str, ...], numbers: Collection[str] 
             name=name,
             table="attribute_changes",
             aggregate=partial(_value, name=name, is_number=name in numbers),
-            texts=(f"{_words(name)}: {{value:raw}}",),
+            texts=(f"{words(name)}: {{value:raw}}",),
             dtype="float64" if name in numbers else "string",
             doc=f"Attribute '{name}' of the customer, as of its last change.",
         )
@@ -47,12 +47,12 @@ def _value(changes: ir.Table, name: str, is_number: bool) -> ir.Value:
     return value.try_cast("float64") if is_number else value
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
     """A column's name as words: ``MonthlyCharges`` and ``monthly_charges`` are both "Monthly charges".
 
     A name of several words keeps its capitals: nouns of German have one.
 
-    >>> [_words(name) for name in ("MonthlyCharges", "monthly_charges", "Tage seit letzter Spende")]
+    >>> [words(name) for name in ("MonthlyCharges", "monthly_charges", "Tage seit letzter Spende")]
     ['Monthly charges', 'Monthly charges', 'Tage seit letzter Spende']
     """
     if " " in name:

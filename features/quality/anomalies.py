@@ -89,6 +89,7 @@ RULES: Mapping[str, tuple[Severity, str]] = {
         "see whether the export lacks these days: outcomes over them count as unknown. If the business was "
         "closed then, say so under quality.closed; if the data ends there, say so by data_until",
     ),
+    "ends_in_closure": ("stop", "or accept it knowingly: whoever is used to order oftener counts as silent since then"),
     "isolated_dates": ("stop", "see whether the year of the dates after the gap is right"),
     "future_dates": ("stop", "correct the dates, or the clock that wrote them"),
     "table_missing": ("stop", "give the table as before, or accept that it is gone"),
@@ -96,6 +97,7 @@ RULES: Mapping[str, tuple[Severity, str]] = {
 SELF_RULES = (
     "unit_change_within", "returns_without_purchase", "recorded_before_event", "damaged_text", "isolated_dates",
     "control_signs", "future_dates", "ends_early", "twins", "gap", "conflicting_rows",
+    "ends_in_closure",
 )  # fmt: skip
 
 

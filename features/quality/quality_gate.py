@@ -23,6 +23,7 @@ from configs.workspace import Workspace
 from features.quality import anomalies, quality_report
 from features.quality.anomalies import Finding, Profile
 from features.quality.check import ValidatedTable
+from features.quality.dates.closure_findings import closure_findings
 from features.quality.dates.gap_findings import gap_findings
 from features.quality.dates.moment_findings import moment_findings
 from features.quality.dates.sign_ups import sign_up_findings
@@ -95,6 +96,7 @@ def judge(
     findings = (
         *_threshold_findings(checked, dimensions, settings),
         *gap_findings(checked, settings, at),
+        *closure_findings(checked, settings, at),
         *sign_up_findings(checked),
         *strange,
         *conflict_findings(checked, settings),

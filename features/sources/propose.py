@@ -60,7 +60,7 @@ def propose_config(paths: Sequence[Path], name: str | None = None, recipe: str |
     business = understand_by_recipe(recipe, samples) if recipe else understand(samples)
     business = replace(business, aside={**business.aside, **unread})
     if not business.tables:
-        raise DataError(refusal(samples))
+        raise DataError(refusal(samples, unread))
     return to_yaml(name or business_name(files), business, doubts), business
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from typing import Any
 
 import matplotlib as mpl
@@ -50,7 +51,9 @@ def interval_figure(groups: pd.DataFrame, metric: str) -> Markup:
         axes.scatter(value, table.index, s=40, c=fills, edgecolors=colors, linewidths=1.5, zorder=3)
         _dress(axes, measure(metric), table["group"])
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's browser draws the text, in its fonts
+            figure.savefig(text, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     return Markup(text.getvalue()[text.getvalue().index("<svg") :])  # noqa: S704 - matplotlib escapes text
 
 

@@ -143,7 +143,7 @@ def require_no_leaks(leaks: Sequence[Leak], accepted: Sequence[str] = ()) -> Non
     if unaccepted:
         names = ",".join(dict.fromkeys(leak.column for leak in unaccepted))
         raise LeakError(
-            f"{len(unaccepted)} suspicions that a column knows the label: "
+            f"{len(unaccepted)} suspicion{'s' if len(unaccepted) > 1 else ''} that a column knows the label: "
             f"{'; '.join(leak.text for leak in unaccepted)}. {question(unaccepted)}, or go on this once with "
             f'--accept-leaks {names} --reason "..."'
         )

@@ -92,6 +92,7 @@ class Examination:
         """As values that JSON can hold; NaN becomes None."""
         slices = [{k: None if pd.isna(v) else v for k, v in row.items()} for row in self.slices.to_dict("records")]
         return {
+            "customers": int(self.rows.loc[self.rows["label"].notna(), "customer_id"].nunique()),
             "as_ofs": sorted({f"{a.isoformat()}" for a in self.rows["as_of"]}),
             "model": _finite_or_none(self.model),
             "baseline": _finite_or_none(self.baseline),

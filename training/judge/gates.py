@@ -34,6 +34,7 @@ ERRORS = {"mae": "mean absolute error", "rmse": "root mean squared error"}
 COVERAGE_LEVEL = 0.99  # of all intervals of a coverage together
 MIN_GROUP = 30
 DEVIANCE = "deviance"
+UNTOLD = "cannot tell: the customers held out are too few, or their outcomes are alike"
 AGAINST_RULE = "beats_baseline_"
 REFUSED_EXIT_CODE = 3  # of a training that ended well and whose model was not let through
 
@@ -205,6 +206,8 @@ def judge_small_data(
         verdict: Verdict = "failed" if least > 0 else "passed" if most < 0 else "cannot tell"
         text = f"{name.replace('_', ' ')} less the {rule_name}'s: {low:+.4g} to {high:+.4g}"
         shown = "worse" if verdict == "failed" else "not shown to be worse"
+        if math.isnan(low) or math.isnan(high):
+            text, shown = f"{name.replace('_', ' ')} beside the {rule_name}'s", UNTOLD
         if name == "mae" and verdict == "failed" and better_mean:
             verdict, shown = (
                 "cannot tell",

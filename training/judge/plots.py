@@ -23,6 +23,8 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from configs.errors import NotEnoughDataError
+from features.columns.attributes import words
+from training.fonts import label_ticks
 from training.metrics import Array, auc, coverage, expected_calibration_error, known, quantile_bins, wilson_interval
 
 INK, SOFT, FAINT, PAPER = "#22303c", "#66737f", "#dfe4e8", "#ffffff"
@@ -318,7 +320,7 @@ def shap_summary(effects: ArrayLike, values: pd.DataFrame, unit: str = "log-odds
         y = row + _spread(x, reach=np.ptp(effects[:, strongest]))
         swarm.scatter(x, y, s=9, c=colors, linewidths=0, zorder=3)
     place = np.arange(len(strongest))
-    swarm.set_yticks(place, [str(values.columns[i]).replace("_", " ").capitalize() for i in strongest])
+    label_ticks(swarm.yaxis, place, [words(str(values.columns[i])) for i in strongest])
     swarm.set(xlabel=f"Effect on the forecast ({unit})", ylim=(-0.7, len(strongest) - 0.3))
     bars.barh(place, strength[strongest], height=0.55, color=BAND)
     for at, size in zip(place, strength[strongest], strict=True):

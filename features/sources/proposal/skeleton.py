@@ -66,14 +66,18 @@ def why_aside(unknown: Files) -> dict[Path, str]:
     return {path: out[path] for path in unknown}
 
 
-def refusal(files: Files) -> str:
-    """What is said where not even a skeleton can be written, short whatever the number of files."""
+def refusal(files: Files, unread: Mapping[Path, str]) -> str:
+    """What is said where not even a skeleton can be written, short whatever the number of files.
+
+    `unread`: why files could not be read.
+    """
     told = []
     for first, *others in sorted(_alike(files), key=lambda paths: str(paths[0]))[:SHOWN]:
         names = [c.name for c in files[first]]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         like = f" and {len(others)} files like it" if others else ""
         told.append(f"'{first}'{like} has {', '.join(names[:SHOWN])}{more}")
+    told += [unread[path] for path in sorted(unread)[: SHOWN - len(told)]]
     return (
         f"no file looks like one of {', '.join(TABLES)}: {'; '.join(told)}; if one is, say which column is which by "
         "hand, see 'By example' in docs/own-data.md"

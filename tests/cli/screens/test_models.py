@@ -77,7 +77,7 @@ PRIOR = {"version": "churn/4", "basis": "prior", "reasons": ["not shown to be wo
     ("changed", "said"),
     [
         ({}, "✓ AUC 0.86 is at least 0.6 passed every gate: champion"),
-        ({"basis": "prior"}, "passed every gate, by the rules for little history: champion"),
+        ({"basis": "prior"}, "passed every gate, a prior that trees did not beat on past months: champion"),
         (
             {"checks": [PASSED, DOUBT]},
             "✓ AUC 0.86 is at least 0.6 ? AUC 0.61, by chance perhaps passed every gate, 1 of 2 as the data cannot "
@@ -138,3 +138,19 @@ def test_a_model_that_could_not_be_trained_stands_beside_the_other_with_the_reas
     text = printed(training_screen({"churn": {"untrained": "19 customers"}, "clv": EXAMINED | {"version": "clv/1"}}))
     assert "Churn: could not be trained: 19 customers" in text and "Customer value: clv/1" in text
     assert "Churn: nothing to examine: why" in printed(training_screen({"churn": {"unserved": "why"}}))
+
+
+def test_the_title_says_on_how_many_customers_a_model_was_judged(printed: Printed) -> None:
+    text = printed(training_screen({"churn": EXAMINED | {"customers": 4}}))
+    assert "Churn: churn/3 on 4 customers at the untouched moments 2017-11-01, 2017-12-01" in text
+    assert "churn/3 on 1 customer at the" in printed(training_screen({"churn": EXAMINED | {"customers": 1}}))
+    by_lot = EXAMINED | {"customers": 1204, "note": "by a seeded lot"}
+    assert "churn/3 on 1,204 customers held out; no time order" in printed(training_screen({"churn": by_lot}))
+
+
+def test_a_verdict_on_a_prior_names_what_decided(printed: Printed) -> None:
+    by_contest = printed(training_screen({"churn": EXAMINED | {"basis": "prior"}}))
+    assert "passed every gate, a prior that trees did not beat on past months: champion" in by_contest
+    little = [{"name": "champion_had_no_more", "text": "no champion learned from more", "passed": True}]
+    by_rules = printed(training_screen({"churn": EXAMINED | {"basis": "prior", "checks": little}}))
+    assert "passed every gate, by the rules for little history: champion" in by_rules

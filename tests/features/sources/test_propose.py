@@ -353,3 +353,9 @@ def test_what_came_is_proposed_as_the_value_and_never_as_a_feature(tmp_path: Pat
     assert "over how many days realised_value counts; DOUBT: only you know" in propose_config([path])[0]
     plain = proposed(write(tmp_path, "plain.csv", frame.drop(columns=["donated_next_90_days", "visits_next_90_days"])))
     assert "clv" not in plain and "currency" not in plain["source"]["options"]["profiles"]
+
+
+def test_files_without_rows_are_named_where_nothing_can_be_proposed(tmp_path: Path) -> None:
+    empty = [write(tmp_path, name, pd.DataFrame({"place": [], "rain": []})) for name in ("a.csv", "b.csv")]
+    with pytest.raises(DataError, match=r"no file looks like.*'.*a\.csv' holds a header and no row.*b\.csv"):
+        propose_config(empty)

@@ -63,3 +63,7 @@ def test_the_same_groups_give_the_same_figure_and_stay_as_they_are() -> None:
     before = GROUPS.copy(deep=True)
     assert interval_figure(GROUPS, "ratio") == interval_figure(GROUPS, "ratio")
     assert_frame_equal(GROUPS, before)
+
+
+def test_groups_in_chinese_stand_in_the_picture_as_text_without_a_warning() -> None:
+    assert ">北京</text>" in interval_figure(GROUPS.assign(group=["北京", "上海", "x"]), "ratio")

@@ -312,3 +312,10 @@ def test_a_figure_that_is_level_or_undefined_is_no_doubt(loss: float) -> None:
     }
     decision = judge_churn(GOOD | {"auc": 0.71, "log_loss": loss}, RULE, [], GATES, margins=margins)
     assert decision.promote and "beats_baseline_log_loss" in decision.in_doubt and not is_in_doubt(decision)
+
+
+def test_a_margin_that_is_not_defined_is_said_to_tell_nothing() -> None:
+    decision = judge_small_data({"auc": (math.nan, math.nan), "log_loss": (-0.2, -0.1)}, None)
+    texts = {check.name: check.text for check in decision.checks}
+    assert texts["not_worse_auc"].startswith("auc beside the recency rule's, cannot tell: ")
+    assert "nan" not in "".join(texts.values())

@@ -117,5 +117,5 @@ def test_too_few_rows_to_look_at_what_columns_hold_are_asked_about_names_alone(
     given = data(leaking=True)
     assert check_leaks(settings, workspace, given, "ada", by_values=False) == []
     named = FeatureSchema((*given.schema.features, Feature("future_value", "customers", "float64", "")))
-    with pytest.raises(LeakError, match=r"1 suspicions .*future_value: its name"):
+    with pytest.raises(LeakError, match=r"1 suspicion that .*future_value: its name"):
         check_leaks(settings, workspace, replace(given, schema=named), "ada", by_values=False)
