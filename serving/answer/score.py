@@ -28,6 +28,7 @@ from training.model.longer import Amounts
 from training.model.tiers import tier_edges, tiers
 
 Row = dict[str, Any]
+CLOCK_SKEW_SECONDS = 300  # features may be so much ahead of the clock of this machine
 AT_RISK = ("high", "critical")
 BASES = ("prior", "hybrid", "model")
 RESTS_ON = {
@@ -180,7 +181,10 @@ def _answer(
         "action": decide.decision(settings.decisions, band, tier, stage, campaign, settings.currency),
         "campaign": campaign,
         "basis": min(bases, key=BASES.index),
-        "features": {"age_seconds": age, "stale": age > settings.serving.stale_after_hours * 3600},
+        "features": {
+            "age_seconds": max(age, 0),
+            "stale": age > settings.serving.stale_after_hours * 3600 or age < -CLOCK_SKEW_SECONDS,
+        },
         "model": champions.labels,
         **({"unserved": dict(champions.unserved)} if champions.unserved else {}),
     }

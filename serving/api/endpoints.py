@@ -32,9 +32,9 @@ from serving.api.problems import (
     UnknownCustomerError,
     problem_response,
 )
-from serving.api.schema.events import EventBatch, max_events_bytes, parse_events
+from serving.api.schema.events import EventBatch, parse_events
 from serving.api.schema.openapi import openapi_document
-from serving.api.schema.requests import OneCustomer, PredictionRequest, max_prediction_bytes, parse_prediction
+from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction
 
 API_VERSION = "1"
 MAX_QUEUED_REQUESTS = 64
@@ -89,8 +89,7 @@ class Endpoints:
         """Answer for one customer, or for several."""
         self._scoring.require_room()
         check_media_type(request.headers)
-        body = await read_body(request, max_prediction_bytes(self._max_customers))
-        asked = parse_prediction(body, self._max_customers)
+        asked = parse_prediction(await read_body(request), self._max_customers)
         found = await self._find(asked)
         self._require_somebody(asked, found)
         if found.answers:
@@ -99,12 +98,13 @@ class Endpoints:
         self.metrics.customers(len(found.answers), sum(a["features"]["stale"] for a in found.answers), 0)
         if isinstance(asked, OneCustomer):
             return JsonResponse(found.answers[0])
-        return JsonResponse({"predictions": found.answers, "not_found": found.not_found, "left": found.left})
+        body = {"predictions": found.answers, "not_found": found.not_found, "left": found.left}
+        return JsonResponse({**body, "repeated": asked.repeated} if asked.repeated else body)
 
     async def events(self, request: Request) -> Response:
         """Take one event, or several."""
         check_media_type(request.headers)
-        batch = parse_events(await read_body(request, max_events_bytes(self._max_customers)), self._max_customers)
+        batch = parse_events(await read_body(request), self._max_customers)
         async with self._admission.admit():
             body = await to_thread.run_sync(self._accept, batch, limiter=self._taking)
         return JsonResponse(body)

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import time
+import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -15,9 +16,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
 from serving.api.metrics import Metrics
-from serving.api.problems import MediaTypeError, OverloadedError, TooLargeError, status_problem_response
+from serving.api.problems import (
+    InvalidRequestError,
+    MediaTypeError,
+    OverloadedError,
+    TooLargeError,
+    status_problem_response,
+)
 
 PROBE_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+MAX_BODY_BYTES = 2**20
 SECURITY_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 logger = logging.getLogger(__name__)
@@ -29,17 +37,19 @@ def check_media_type(headers: Mapping[str, str]) -> None:
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise MediaTypeError("send the body with Content-Type: application/json")
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise MediaTypeError("send the body without Content-Encoding")
+    if headers.get("content-encoding", "identity").lower() not in ("identity", "gzip"):
+        raise MediaTypeError("send the body without Content-Encoding, or with gzip")
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The body, read only as far as it may be long.
+async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
+    """The body, read, and unpacked if it is gzip, only as far as it may be long.
 
     Raises
     ------
     TooLargeError
-        It is longer than `max_bytes`.
+        It is longer than `max_bytes`, as sent or unpacked.
+    InvalidRequestError
+        It is no whole gzip.
     """
     too_large = TooLargeError(f"a body may hold at most {max_bytes} bytes: send less at a time")
     declared = request.headers.get("content-length", "")
@@ -50,7 +60,24 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
         body += chunk
         if len(body) > max_bytes:
             raise too_large
-    return bytes(body)
+    if request.headers.get("content-encoding", "").lower() != "gzip":
+        return bytes(body)
+    unpacked = _unpacked(bytes(body), max_bytes + 1)
+    if len(unpacked) > max_bytes:
+        raise too_large
+    return unpacked
+
+
+def _unpacked(body: bytes, most: int) -> bytes:
+    """What a gzip holds, `most` bytes of it at most."""
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        content = unpacker.decompress(body, most)
+    except zlib.error:
+        raise InvalidRequestError("the body is no gzip, although Content-Encoding says so") from None
+    if len(content) < most and not unpacker.eof:
+        raise InvalidRequestError("the body is a gzip that was cut short")
+    return content
 
 
 class AdmissionControl:
@@ -98,6 +125,7 @@ class AccessLogMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        scope = {**scope, "path": scope["path"].rstrip("/") or "/"}  # a slash behind a path changes nothing
         started, status = time.perf_counter(), 0
         request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
         scope["staycast"] = {"customers": 0, "caller": "", "request_id": request_id}

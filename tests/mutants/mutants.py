@@ -268,7 +268,7 @@ MUTANTS = [
         "serving/answer/score.py",
         SCORE,
         ("churn_matrix[active], active_rows", "churn_matrix, rows"),
-        ("age > settings.serving.stale_after_hours * 3600", "False"),
+        ("age > settings.serving.stale_after_hours * 3600 or", "False or"),
         ('"basis": min(bases, key=BASES.index)', '"basis": max(bases, key=BASES.index)'),
         ("bad = int((~np.isfinite(prediction)).sum())", "bad = 0"),
     ),

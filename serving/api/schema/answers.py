@@ -160,8 +160,11 @@ class CampaignPart(StrictModel):
 class FeaturesPart(StrictModel):
     """How old the facts are that the answer rests on."""
 
-    age_seconds: int
-    stale: bool
+    age_seconds: Annotated[int, Field(ge=0)]
+    stale: Annotated[
+        bool,
+        Field(description="Older than the service is set to; or from a time that its clock has not reached."),
+    ]
 
 
 class ModelPart(StrictModel):
@@ -226,12 +229,16 @@ class Answer(StrictModel):
 
 
 class Answers(StrictModel):
-    """The answers for those who are known, in the order asked, and the ids of those who are not, or who have left."""
+    """The answers for those who are known, each once in the order asked, and who is not known, or has left."""
 
     predictions: list[Answer]
     not_found: list[CustomerId]
     left: Annotated[
         list[CustomerId], Field(description="Who has left, as the label of a ready table says: there is no answer.")
+    ]
+    repeated: Annotated[
+        list[CustomerId],
+        Field(default_factory=list, description="Who stood in the request more than once; left out where nobody did."),
     ]
 
 

@@ -11,7 +11,6 @@ from features.tables import KINDS_THAT_COUNT, LARGEST
 from serving.api.problems import FieldError, InvalidRequestError
 from serving.api.schema.fields import (
     ANY_OFFSET,
-    BYTES_PER_CHARACTER,
     MAX_ID_LENGTH,
     CustomerId,
     StrictModel,
@@ -154,11 +153,6 @@ class AcceptedEvents(StrictModel):
 
     events: list[AcceptedEvent]
     as_of: Annotated[UtcTime, Field(description="The moment of the customers' new features; predictions rest on them.")]
-
-
-def max_events_bytes(max_events: int) -> int:
-    """No valid request for this many events is longer than this many bytes."""
-    return 1024 + max_events * (6 * MAX_ID_LENGTH * BYTES_PER_CHARACTER + 1024)
 
 
 def parse_events(body: bytes, max_events: int) -> EventBatch:

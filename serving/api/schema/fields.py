@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features.tables import MAX_ID_LENGTH
 
-BYTES_PER_CHARACTER = 12  # a character outside the basic plane, escaped: \ud83d\ude00
-
 
 class StrictModel(BaseModel):
     """A JSON object without unknown fields, without silent conversion, with finite numbers only."""

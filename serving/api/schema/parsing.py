@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,7 +29,7 @@ def parse_object(body: bytes, example: str) -> dict[str, Any]:
     Raises
     ------
     InvalidRequestError
-        It is not JSON, or not an object.
+        It is not JSON, not an object, or a name stands twice in it.
     """
     try:
         content = orjson.loads(body)
@@ -37,7 +38,17 @@ def parse_object(body: bytes, example: str) -> dict[str, Any]:
         raise InvalidRequestError(f"the body is not valid JSON at {where}; NaN and Infinity are not JSON") from None
     if not isinstance(content, dict):
         raise InvalidRequestError(f"the body must be a JSON object such as {example}")
+    json.loads(body, object_pairs_hook=_require_single_names)
     return content
+
+
+def _require_single_names(pairs: list[tuple[str, Any]]) -> None:
+    """InvalidRequestError if a name stands twice in an object: which one counts, readers of JSON do not agree on."""
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise invalid_request([FieldError(json_pointer((name,)), "stands there twice: give it once")])
+        seen.add(name)
 
 
 def invalid_request(faults: Iterable[FieldError]) -> InvalidRequestError:

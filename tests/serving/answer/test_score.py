@@ -174,6 +174,15 @@ def test_features_older_than_the_setting_are_stale(
     assert stale["features"]["stale"] is True
 
 
+@pytest.mark.parametrize(("behind", "stale"), [(timedelta(seconds=300), False), (timedelta(seconds=301), True)])
+def test_a_clock_that_has_not_reached_the_facts_makes_no_negative_age_and_is_no_reason_to_call_them_fresh(
+    champions: Champions, settings: Settings, customers: pd.DataFrame, behind: timedelta, stale: bool
+) -> None:
+    as_of = customers["as_of"].iloc[0].to_pydatetime()
+    (answer,) = score(customers.head(1), champions, settings, as_of - behind, 1)
+    assert answer["features"] == {"age_seconds": 0, "stale": stale}
+
+
 def test_percentile_and_interval_hold_what_they_say(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame
 ) -> None:
