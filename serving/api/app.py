@@ -84,11 +84,12 @@ def create_app(
         Route("/metrics", endpoints.render_metrics),
     ]
     paths = frozenset(route.path for route in routes)
+    operations = frozenset((method, route.path) for route in routes for method in route.methods or ())
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(AccessLogMiddleware, metrics=endpoints.metrics, routes=paths),
-            *([Middleware(GateMiddleware, access=access)] if access else []),
+            *([Middleware(GateMiddleware, access=access, operations=operations)] if access else []),
         ],
         exception_handlers={StaycastError: endpoints.handle_error, HTTPException: _handle_http_exception},
         lifespan=lifespan,

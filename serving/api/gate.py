@@ -24,10 +24,12 @@ class GateMiddleware:
         What comes next.
     access
         Who may.
+    operations
+        All there is to do, as method and path: of anything else the app says to known callers that it is not there.
     """
 
-    def __init__(self, app: ASGIApp, access: AccessControl) -> None:
-        self.app, self._access = app, access
+    def __init__(self, app: ASGIApp, access: AccessControl, operations: frozenset[tuple[str, str]]) -> None:
+        self.app, self._access, self._operations = app, access, operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -49,5 +51,6 @@ class GateMiddleware:
         scope["staycast"]["caller"] = caller.name
         if wait := self._access.limit.wait_seconds(caller.name):
             raise RateLimitError("this caller asks more than it may: slow down", wait)
-        if not may(caller.role, scope["method"], scope["path"]):
+        is_there = (scope["method"], scope["path"]) in self._operations
+        if is_there and not may(caller.role, scope["method"], scope["path"]):
             raise ForbiddenError(f"the role '{caller.role}' may not do this")

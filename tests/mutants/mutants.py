@@ -282,7 +282,7 @@ MUTANTS = [
     *mutants_of(
         "serving/api/gate.py",
         "tests/serving/api/test_gate.py",
-        ("        if not may(caller.role, ", "        if False and not may(caller.role, "),
+        ("        if is_there and not may(", "        if False and not may("),
         ("            await self._admit(scope)\n", "            pass\n"),
     ),
     *mutants_of(

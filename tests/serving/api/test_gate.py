@@ -70,7 +70,16 @@ def test_who_is_not_known_is_told_how_to_say_it_and_what_was_given_is_not_repeat
 def test_a_path_that_is_not_there_is_told_to_those_who_are_known_alone(closed: Callable, keys: dict[str, str]) -> None:
     client = closed()
     assert client.get("/v2/secrets").status_code == 401
-    assert ask(client, "GET", "/v2/secrets", keys["admin"]).status_code == 403
+    assert ask(client, "GET", "/v2/secrets", keys["reviewer"]).status_code == 404
+    assert ask(client, "GET", "/v1/events", keys["reviewer"]).status_code == 405
+
+
+def test_a_route_that_nobody_put_into_the_table_nobody_may_ask(
+    closed: Callable, keys: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(OPERATIONS, ("GET", "/v1/models"))
+    client = closed()
+    assert {ask(client, "GET", "/v1/models", key).status_code for key in keys.values()} == {403}
 
 
 def test_who_asks_too_much_is_told_when_to_come_again_and_others_are_answered(
