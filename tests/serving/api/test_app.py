@@ -201,7 +201,11 @@ def test_a_gzip_is_unpacked_as_far_as_a_body_may_be_long(client: Any) -> None:
     problem(client.post("/v1/predictions", content=bomb, headers=GZIPPED), 413)
 
 
-@pytest.mark.parametrize("body", [b'{"customer_id": "c1"}', gzip.compress(b'{"customer_id": "c1"}')[:-4], b""])
+@pytest.mark.parametrize(
+    "body",
+    [b'{"customer_id": "c1"}', gzip.compress(b'{"customer_id": "c1"}')[:-4], b""],
+    ids=["plain", "cut short", "empty"],
+)
 def test_what_is_no_whole_gzip_is_422(client: Any, body: bytes) -> None:
     assert "gzip" in problem(client.post("/v1/predictions", content=body, headers=GZIPPED), 422).detail
 
