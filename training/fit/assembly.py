@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,13 +65,15 @@ def no_move(forecast: Forecast) -> tuple[float, dict[str, Any]]:
 class FittedModels:
     """What search and fit came to: the plan, the choice, the model that was judged and the one that serves.
 
-    Without a plan nothing has matured to judge by, and no model was judged.
+    Without a plan nothing has matured to judge by, and no model was judged. ``season`` says how much of a season counts
+    in the one that serves that no fold could judge, see `training.fit.level.unjudged`; None: there is none such.
     """
 
     plan: Plan | None
     search: SearchResult
     judged: Bundle | None
     final: Bundle
+    season: Mapping[str, float] | None = None
 
 
 def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[FoldData]:

@@ -27,14 +27,16 @@ from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.inactivity import value_column
+from features.schema import SEASON_COLUMNS
 from training.data.dataset import Dataset
+from training.data.early_seasons import with_early_seasons
 from training.data.task_rows import feature_rows, labels_of
 from training.fit.assembly import FittedModels, with_facts
 from training.fit.small_data import LEVELS
 from training.fit.value.law import growth_at
 from training.fit.value.past import forecasts_at
 from training.fit.value.recent import past_moves
-from training.fit.value.season import in_season
+from training.fit.value.season import in_season, share_held
 from training.model.bundle import Bundle, encode
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import KNOWN, Interval
@@ -109,10 +111,24 @@ def _learned(
     models: FittedModels, data: Dataset, rows: pd.DataFrame, labels: pd.DataFrame, settings: Settings
 ) -> FittedModels:
     newest = rows["as_of"].max()
+    if share_held(models.final):
+        data, rows = _in_their_season(data, rows)
     growth = in_season(growth_at(newest, rows, labels, settings), models.final, rows)
     past = _past(models, replace(data, by="as_of"), rows, labels, settings, growth)
     longer, facts = learn_longer(models.final, growth, past, rows[rows["as_of"] == newest], settings)
     return replace(models, final=replace(with_facts(models.final, longer=facts), longer=longer))
+
+
+def _in_their_season(data: Dataset, rows: pd.DataFrame) -> tuple[Dataset, pd.DataFrame]:
+    """Labelled and feature rows of which each past moment knows the season of its time of the year.
+
+    Else what a model missed because it knew none would be taken for a level, and carried to other times of the year.
+    """
+    filled = with_early_seasons(rows, data.lent)
+    names = [name for name in SEASON_COLUMNS if name in data.frame and name in filled]
+    frame = data.frame.copy()
+    frame[names] = filled.groupby("as_of")[names].first().reindex(frame["as_of"]).to_numpy()
+    return replace(data, frame=frame), filled
 
 
 def _without(models: FittedModels, why: str) -> FittedModels:

@@ -409,3 +409,22 @@ def test_where_no_season_is_known_or_counts_longer_values_are_as_without(
     rows, labels, data = history
     place = workspace_of(tmp_path, rows.assign(**dict.fromkeys(SEASON_LONGER, index)), labels)
     assert with_longer_values(in_season(prior, strength), data, settings, place).final.longer == told.longer
+
+
+def test_what_a_moment_missed_that_knew_no_season_is_no_level(
+    history: tuple[pd.DataFrame, pd.DataFrame, Dataset], prior: FittedModels, settings: Settings, tmp_path: Path
+) -> None:
+    rows, labels, _ = history
+    index = pd.Series(np.where(rows["as_of"].dt.month == 1, 0.6, -0.3), rows.index)
+    late = (rows["as_of"] >= MOMENTS[8]).to_numpy()
+    whole, unknown = (
+        rows.assign(**{name: np.where(keeps, index, 0.0) for name in SEASON_LONGER}) for keeps in (True, late)
+    )
+    lent = index.groupby(rows["as_of"]).first()
+    levels = []
+    for seen, lends in ((whole, None), (unknown, pd.DataFrame(dict.fromkeys(SEASON_LONGER, lent)))):
+        place = workspace_of(tmp_path / str(len(levels)), seen, labels)
+        data = replace(data_of(seen, labels), lent=lends)
+        final = with_longer_values(in_season(prior, 0.5), data, settings, place).final
+        levels.append([h.level for h in final.longer.horizons])
+    assert levels[1] == pytest.approx(levels[0])
