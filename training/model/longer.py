@@ -4,10 +4,10 @@ A longer forecast is the main one and, for each step further, what the law of gr
 follows, at the level that past moments showed, and no more than its law allows. So it never falls with the horizon,
 and neither do the ends of its interval: who has paid cannot have paid less.
 
-An interval rests on outcomes of that length at past moments (``examined``), or, where the history is too short, on what
-the law draws, and then reaches at least as far as the main interval grown by the square root of the expected value, as
-the sum of independent months would (``unexamined``); but its lower end never lies under that of a shorter horizon, even
-where that is negative.
+An interval rests on outcomes of that length at past moments, and is ``examined`` where these bear it out. Where they do
+not, or the history is too short so that it rests on what the law draws (``unexamined``), it reaches at least as far as
+the main interval grown by the square root of the expected value, as the sum of independent months would; but its lower
+end never lies under that of a shorter horizon, even where that is negative.
 """
 
 from __future__ import annotations
