@@ -109,7 +109,7 @@ def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
             _verdict(result),
         )
     returns = () if not result.get("reactivation") else (_returns(result["reactivation"]),)
-    longer = () if not result.get("longer") else (_longer(result["longer"]),)
+    longer = () if not result.get("longer") else (_longer(result["longer"]), *_doubts(result["longer"]))
     return (_metrics(task, result), *returns, *longer, *basis, *table, _verdict(result))
 
 
@@ -136,7 +136,7 @@ def _longer(horizons: Mapping[str, Any]) -> Table | Text:
         return Text(f"  no value within longer horizons: {horizons['left_out']}")
     table = make_table("Value within longer horizons, at past moments", "days", *LONGER)
     for days, figures in horizons.items():
-        if figures["basis"] == "unexamined":
+        if not figures["moments"]:
             table.add_row(days, "none yet", *[""] * (len(LONGER) - 1))
             continue
         names = ("total_error", "total_error_by_length", "largest_error_at_a_moment")
@@ -144,6 +144,12 @@ def _longer(horizons: Mapping[str, Any]) -> Table | Text:
         counts = (f"{figures[name]:,.0f}" for name in ("moments", "customers", "expected", "came"))
         table.add_row(days, *counts, *errors, _share(figures["coverage"], ".1%"))
     return table
+
+
+def _doubts(horizons: Mapping[str, Any]) -> tuple[Text, ...]:
+    """The longer horizons whose interval past moments do not bear out, and why."""
+    told = {days: figures["why"] for days, figures in horizons.items() if days != "left_out" and "why" in figures}
+    return tuple(Text(f"  ? value within {days} days is unexamined: {why}", "yellow") for days, why in told.items())
 
 
 def _share(value: float | None, form: str) -> str:

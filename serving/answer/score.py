@@ -39,6 +39,10 @@ RESTS_ON = {
 NO_BETTER = "A prior or a regression: trees that competed with it on this company's outcomes forecast no better"
 RECENT = "; the newest months, as past ones showed, move its level by {:+.1%}"
 OF_SEASON = "; the season of earlier years counts"
+SEASON_UNJUDGED = "; the season of earlier years counts as far as they agree: too few past moments knew it to judge it"
+NOT_JUDGED = (
+    "; too few past moments knew a season to judge it, and lent that of later years they came no nearer: none counts"
+)
 NO_SEASON = "; no whole year of outcomes was learned from, so no season is known"
 ONE_YEAR = "; the outcomes learned from cover less than two years, so no season repeats in them, and none counts"
 NOT_HELPFUL = "; the season of earlier years brings forecasts of past moments no nearer, and does not count"
@@ -211,13 +215,13 @@ def basis_of(bundle: Bundle) -> dict[str, Any]:
 
 def _season_of(bundle: Bundle) -> str:
     """What is known of the season; a model of orders needs no year of outcomes for it."""
-    counts = bundle.info.get("season")
+    counts, unjudged = bundle.info.get("season"), bundle.info.get("season_unjudged", False)
     if counts:
-        return OF_SEASON
+        return SEASON_UNJUDGED if unjudged else OF_SEASON
+    if counts is False:
+        return NOT_JUDGED if unjudged else NOT_HELPFUL
     if bundle.full_season:
         return "" if bundle.info.get("season_repeats", True) else ONE_YEAR
-    if counts is False:
-        return NOT_HELPFUL
     return NO_REPEATED if str(bundle.info.get("form", "")).endswith("_orders") else NO_SEASON
 
 

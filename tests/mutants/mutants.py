@@ -40,7 +40,7 @@ MUTANTS = [
         "training/fit/recipe.py",
         WIRING,
         ("assembly.learn(early, plan.train_for_holdout, result", "assembly.learn(whole, plan.final, result"),
-        ("assembly.learn(whole, plan.final, result", "assembly.learn(early, plan.train_for_holdout, result"),
+        ("assembly.learn(whole, plan.final, in_season(", "assembly.learn(early, plan.train_for_holdout, in_season("),
         ("then, settings, move)\n    later = earlier +", "then, settings, move)\n    later ="),
         (
             "    earlier = assembly.validation_scores(folds, result, seed)\n",

@@ -44,6 +44,8 @@ class Dataset:
         where it has, but no two dates lie a horizon apart, see `training.data.task_rows.parted_by_customer`.
     treatment
         What was done about customers who were contacted, in numbers, see `training.data.treatment`.
+    lent
+        The season that the newest moment lends to labelled ones, see `training.data.early_seasons`; None: none.
     """
 
     task: Task
@@ -52,6 +54,7 @@ class Dataset:
     fingerprint: str
     by: Literal["as_of", "part", "customer_part"] = "as_of"
     treatment: dict[str, Any] = field(default_factory=dict)
+    lent: pd.DataFrame | None = None
 
     @property
     def as_ofs(self) -> list[pd.Timestamp]:
@@ -67,7 +70,7 @@ class Dataset:
 
         Moments at which no season was known have that of later ones, see `training.data.early_seasons`.
         """
-        rows = with_early_seasons(self.at(as_ofs))
+        rows = with_early_seasons(self.at(as_ofs), self.lent)
         return rows[rows[weight] > 0].reset_index(drop=True) if weight in rows else rows
 
     def newest(self, as_ofs: Iterable[Any]) -> pd.DataFrame:

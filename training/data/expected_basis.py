@@ -10,6 +10,7 @@ import pandas as pd
 from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from features.labels.inactivity import churned_column
+from features.seasons.index import MIN_HISTORY_DAYS
 from features.sufficiency import LabelledRows
 from training.data.dataset import LABEL, Dataset, shortage
 from training.data.horizon_rows import horizons_to_learn, left_out_by_main_alone
@@ -21,6 +22,9 @@ NOTHING_BROUGHT = (
     "customers bring something: see whether realised_value is the right column and has the right sign, or set "
     "clv.forecast to false"
 )
+
+UNJUDGED = "two years of orders may show a season, and too few past moments knew it to judge it"
+FEW_IN_SEASON = 3
 
 
 def expected_basis(labelled: LabelledRows, settings: Settings) -> list[dict[str, str]]:
@@ -63,9 +67,19 @@ def _expected(labelled: LabelledRows, settings: Settings, task: Task) -> dict[st
     try:
         plan = plan_of(data, settings)
         silent = horizons_to_learn(data, plan.final, None, settings)[1] if task == "churn" and by == "as_of" else {}
-        return {"basis": "trees", "why": "; ".join([*shortened(plan, data, settings), *_nothing_within(silent)])}
+        season = [UNJUDGED] if from_orders and by == "as_of" and _season_unjudged(rows, data) else []
+        return {
+            "basis": "trees",
+            "why": "; ".join([*shortened(plan, data, settings), *season, *_nothing_within(silent)]),
+        }
     except NotEnoughDataError as error:
         return {"basis": "prior" if minimum.below == "prior" else "none", "why": str(error)}
+
+
+def _season_unjudged(rows: pd.DataFrame, data: Dataset) -> bool:
+    """Whether two years have passed since the first moment, while fewer than three labelled ones lie as late."""
+    late = rows["as_of"].min() + pd.Timedelta(days=MIN_HISTORY_DAYS)
+    return bool(rows["as_of"].max() >= late) and sum(as_of >= late for as_of in data.as_ofs) < FEW_IN_SEASON
 
 
 def _nothing_within(left_out: Mapping[str, str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,7 +31,7 @@ from training.fit.folds import FoldData, blocks_of
 from training.fit.horizons import fit_horizons, horizons_without_season
 from training.fit.level.season import has_season, season_params
 from training.fit.search import SearchResult
-from training.model.bundle import Bundle, Score, Task, encode
+from training.model.bundle import PRICE, Bundle, Score, Task, encode
 from training.model.calibration import Affine
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import known_days
@@ -39,12 +39,14 @@ from training.model.profit_range import level_miss
 from training.model.tiers import tier_edges
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, fit_expectation
+from training.priors.growth import DAYS_A_MONTH
 from training.priors.level import log_odds_shift, log_ratio, unseen_level
 from training.priors.linear import Linear
 
 QUANTILES = 101
 MAX_REFERENCE_ROWS = 20_000
 YEAR_DAYS = 365
+ROUNDING = 1e-6
 KEYS = ["customer_id", "as_of"]
 TWINS_TOGETHER = ", twins together"
 Forecast = Callable[[pd.DataFrame], np.ndarray]
@@ -65,13 +67,15 @@ def no_move(forecast: Forecast) -> tuple[float, dict[str, Any]]:
 class FittedModels:
     """What search and fit came to: the plan, the choice, the model that was judged and the one that serves.
 
-    Without a plan nothing has matured to judge by, and no model was judged.
+    Without a plan nothing has matured to judge by, and no model was judged. ``season`` says how much of a season counts
+    in the one that serves that no fold could judge, see `training.fit.level.unjudged`; None: there is none such.
     """
 
     plan: Plan | None
     search: SearchResult
     judged: Bundle | None
     final: Bundle
+    season: Mapping[str, float] | None = None
 
 
 def fold_data(data: Dataset, folds: Sequence[Fold], settings: Settings) -> list[FoldData]:
@@ -274,10 +278,25 @@ def bundle_without_reference(form: Form, encoder: Encoder, data: Dataset, settin
         horizon_days=getattr(settings, data.task).horizon_days,
         quantiles=(),
         reference=pd.DataFrame(),
+        full_price=full_price(encoder, data, pd.Timestamp(fitted["trained_through"]), settings),
         event="order" if settings.churn.kind == "inactivity" else "end",
         basis=form.basis,
         **fitted,
     )
+
+
+def full_price(encoder: Encoder, data: Dataset, through: pd.Timestamp, settings: Settings) -> float | None:
+    """How often a month's price is paid within the horizon, where nobody with a price ever brought more; else None.
+
+    Of fees alone, by what came at all labelled moments up to one.
+    """
+    clv, has_orders = settings.clv, set(ORDERS) <= set(data.frame)
+    fees_alone = clv.contracts == "fees" or (not has_orders and clv.contracts != "orders")
+    if data.task != "clv" or data.by == "part" or PRICE not in encoder.features or not fees_alone:
+        return None
+    priced = data.frame[(data.frame["as_of"] <= through) & (data.frame[PRICE] > 0)]
+    most = clv.horizon_days / DAYS_A_MONTH * clv.margin
+    return most if len(priced) and (priced["label"] <= priced[PRICE] * most * (1 + ROUNDING)).all() else None
 
 
 def full_season(data: Dataset, as_ofs: AsOfs, settings: Settings) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from configs.errors import NotEnoughDataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import known_to_have_left
+from features.seasons.curve import load_curve
 from training.data import treatment
 from training.data.dataset import Dataset, require_enough, shortage
 from training.data.preconditions import informative_folds, require_learnable
@@ -30,6 +31,7 @@ from training.fingerprints import training_fingerprint
 from training.fit import assembly, search
 from training.fit.assembly import FittedModels
 from training.fit.level.own_levels import with_levels_of_horizons, with_shorter_level
+from training.fit.level.unjudged import in_season, unjudged_season, with_lent_season, with_season_facts
 from training.fit.reactivation import with_reactivation
 from training.fit.small_data import fit_small_data, rows_asked_about
 from training.fit.value.longer import with_longer_values
@@ -85,11 +87,14 @@ def search_and_fit(
     )
     on_progress("fit", 0, 3)
     whole = treatment.with_treatment_weights(data, plan.final, settings)
-    judged, final = _fit((early, whole), plan, folds, result, settings, workspace, on_progress)
+    whole = with_lent_season(whole, workspace)
+    season = unjudged_season(whole, plan.final, settings, load_curve(workspace.features).weights)
+    judged, final = _fit((early, whole), plan, folds, (result, season), settings, workspace, on_progress)
     why = "" if data.by == "customer_part" else "; ".join(shortened(plan, data, settings))  # its bundles say it
     facts = {"why": why, "contest": list(result.contest)}
-    models = FittedModels(plan, result, judged, assembly.with_facts(final, **facts))
-    return told_further(models, data, settings, workspace)
+    final = with_season_facts(assembly.with_facts(final, **facts), whole, season)
+    models = FittedModels(plan, result, judged, final, season)
+    return told_further(models, replace(data, lent=whole.lent), settings, workspace)
 
 
 def told_further(models: FittedModels, data: Dataset, settings: Settings, workspace: Workspace) -> FittedModels:
@@ -99,12 +104,13 @@ def told_further(models: FittedModels, data: Dataset, settings: Settings, worksp
 
 def fit_prior(settings: Settings, workspace: Workspace, data: Dataset, why: str) -> FittedModels:
     """Fit a prior alone, see `fit_prior_to_compare`, and what is told beside the main forecast."""
-    return told_further(fit_prior_to_compare(settings, workspace, data, why), data, settings, workspace)
+    models = fit_prior_to_compare(settings, workspace, data, why)
+    return told_further(models, with_lent_season(data, workspace), settings, workspace)
 
 
 def fit_prior_to_compare(settings: Settings, workspace: Workspace, data: Dataset, why: str = "") -> FittedModels:
     """The main forecast of a prior alone, see `training.fit.small_data`; `why`: why no trees answer, for people."""
-    rows = rows_of_stayers(workspace)
+    rows, data = rows_of_stayers(workspace), with_lent_season(data, workspace)
     models = fit_small_data(settings, data, plan_if_any(data, settings), rows, why)
     if data.task != "churn":
         return models
@@ -148,16 +154,17 @@ def _fit(
     data: tuple[Dataset, Dataset],
     plan: Plan,
     folds: list[search.FoldData],
-    result: search.SearchResult,
+    chosen: tuple[search.SearchResult, Mapping[str, float] | None],
     settings: Settings,
     workspace: Workspace,
     on_progress: OnProgress,
 ) -> tuple[Bundle, Bundle]:
     """The model that is judged on the hold-out, and the one that serves: refitted on all labelled as-of dates.
 
-    `data` comes twice: with what rows teach as far as was known before the hold-out, and as far as is known.
+    `data` comes twice: with what rows teach as far as was known before the hold-out, and as far as is known. What the
+    search chose comes with the season that no moment could judge, for the model that serves.
     """
-    early, whole = data
+    (early, whole), (result, season) = data, chosen
     seed, stayers = settings.tuning.seed, rows_of_stayers(workspace)
     scale_rows = rows_asked_about(stayers, whole.task, settings)
     # so the tiers of the model that is judged are those that it would have served
@@ -171,7 +178,7 @@ def _fit(
     judged = assembly.assemble(fitted, encoder, earlier, early, plan.train_for_holdout, begins, then, settings, move)
     later = earlier + assembly.score_rows(fitted, encoder, whole.training_rows(plan.holdout))
     on_progress("fit", 2, 3)
-    fitted, encoder = assembly.learn(whole, plan.final, result, settings)
+    fitted, encoder = assembly.learn(whole, plan.final, in_season(result, season), settings)
     move = partial(recent_level, history, fitted, None)
     final = assembly.assemble(fitted, encoder, later, whole, plan.final, None, scale_rows, settings, move)
     on_progress("fit", 3, 3)

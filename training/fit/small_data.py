@@ -130,6 +130,7 @@ def small_data_model_at(settings: Settings, past: Dataset, feature_rows: pd.Data
     """
     population = rows_asked_about(feature_rows, past.task, settings)
     form, now = form_for(past, settings), feature_rows["as_of"].max()
+    past = replace(past, lent=None)
     return _bundle(form, settings, past, tuple(past.as_ofs), feature_rows, population, until=now)
 
 
@@ -199,6 +200,8 @@ def _bundle(
         facts["season_repeats"] = False
     if level.season_known and not level.main_season:
         facts["season"] = False  # known, and not helpful
+    if level.season_unjudged:
+        facts["season_unjudged"] = True
     prior = _model_of_orders(fitted)
     if prior is not None:
         purchases = prior.model.purchases

@@ -29,6 +29,7 @@ from training.priors.prior import dump as dump_prior
 from training.priors.prior import load as load_prior
 
 FORMAT = 3
+PRICE = "price_now"
 Task = Literal["churn", "clv"]
 Event = Literal["order", "end"]
 Basis = Literal["model", "hybrid", "prior"]
@@ -144,6 +145,9 @@ class Bundle:
         What the prediction rests on: trees (``model``), trees that correct a prior (``hybrid``), or a ``prior`` alone.
     full_season
         Whether the outcomes learned from cover a whole year, so that a season could be learned.
+    full_price
+        How often the price of a month is paid within the horizon, which no value of a customer with a price exceeds;
+        None: nothing bounds it so.
     """
 
     task: Task
@@ -164,6 +168,7 @@ class Bundle:
     longer: LongerValue | None = None
     basis: Basis = "model"
     full_season: bool = True
+    full_price: float | None = None
 
     @property
     def learned_until(self) -> pd.Timestamp:
@@ -197,7 +202,13 @@ class Bundle:
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """The prediction that is served, shape (n,): a calibrated probability, or an expected value."""
-        return link(self.link, self.raw_scores(matrix))
+        return self._at_most_its_price(link(self.link, self.raw_scores(matrix)), matrix)
+
+    def _at_most_its_price(self, prediction: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        if self.full_price is None:
+            return prediction
+        price = np.nan_to_num(matrix[:, self.features.index(PRICE)])
+        return np.where(price > 0, np.minimum(prediction, price * self.full_price), prediction)
 
     def survival(self, matrix: np.ndarray, prediction: np.ndarray) -> Survival:
         """Chance that the event has not come by each horizon.
@@ -274,9 +285,15 @@ class Bundle:
         return {} if at is None else {round(100 * level): at[:, i] for i, level in enumerate(LEVELS)}
 
     def explain(self, matrix: np.ndarray) -> Explanation:
-        """Split every prediction by features, in the unit of the prediction; sums are exact."""
+        """Split every prediction by features, in the unit of the prediction; sums are exact.
+
+        What a price takes off a value beyond it is an effect of the price.
+        """
         bases, phi = zip(*(score.split(matrix) for score in self.scores), strict=True)
         base, split = effects(self.link, np.asarray(bases), np.stack(phi, axis=1))
+        if self.full_price is not None:
+            total = base + split.sum(axis=1)
+            split[:, self.features.index(PRICE)] += self._at_most_its_price(total, matrix) - total
         return Explanation(base, split)
 
     def percentile(self, prediction: np.ndarray) -> np.ndarray:
@@ -315,6 +332,7 @@ class Bundle:
             "info": self.info,
             "basis": self.basis,
             "full_season": self.full_season,
+            "full_price": self.full_price,
             "sha256": {p.name: sha256(p) for p in sorted(folder.iterdir())},
         }
         (folder / "bundle.json").write_text(json.dumps(content, indent=1), "utf-8")
@@ -352,6 +370,7 @@ def load(folder: Path) -> Bundle:
         info=content["info"],
         basis=content["basis"],
         full_season=content["full_season"],
+        full_price=content.get("full_price"),
         event=content["event"],
         steps=tuple(
             HorizonModel(s["days"], _load_score(folder, s), s.get("direct", False), s.get("level", 0.0))

@@ -1,13 +1,15 @@
 """Value within horizons beyond the main one, anchored on the main forecast.
 
 A longer forecast is the main one and, for each step further, what the law of growth (`training.priors.growth`) says
-follows, at the level that past moments showed, and no more than its law allows. So it never falls with the horizon,
-and neither do the ends of its interval: who has paid cannot have paid less.
+follows, at the level that past moments showed, and no more than its law allows. So it never falls with the horizon, and
+neither do the ends of its interval: who has paid cannot have paid less. The upper end lies at least as far above what
+is expected as that of a shorter horizon: what comes later makes a total no surer. A lower end may be that of a shorter
+horizon: the few who bring least have left before it ends, and bring nothing more.
 
-An interval rests on outcomes of that length at past moments (``examined``), or, where the history is too short, on what
-the law draws, and then reaches at least as far as the main interval grown by the square root of the expected value, as
-the sum of independent months would (``unexamined``); but its lower end never lies under that of a shorter horizon, even
-where that is negative.
+An interval rests on outcomes of that length at past moments, and is ``examined`` where these bear it out. Where they do
+not, or the history is too short so that it rests on what the law draws (``unexamined``), it reaches at least as far as
+the main interval grown by the square root of the expected value, as the sum of independent months would; but its lower
+end never lies under that of a shorter horizon, even where that is negative.
 """
 
 from __future__ import annotations
@@ -123,7 +125,8 @@ class LongerValue:
                 growth = np.sqrt(np.maximum(expected, ANCHOR_FLOOR) / np.maximum(main.expected, ANCHOR_FLOOR))
                 low = np.minimum(low, expected - (main.expected - main.low) * growth)
                 high = np.maximum(high, expected + (main.high - main.expected) * growth)
-            low, high = np.maximum(low, before.low), np.maximum(high, before.high)
+            further = np.maximum(before.high, expected + (before.high - before.expected))
+            low, high = np.maximum(low, before.low), np.maximum(high, further)
             before = Amounts(expected, np.minimum(low, expected), np.maximum(high, expected), horizon.basis)
             out[horizon.days] = before
         return out

@@ -80,8 +80,9 @@ class LongerValuePart(StrictModel):
     basis: Annotated[
         Literal["examined", "unexamined"],
         Field(
-            description="`examined`: the interval rests on past moments whose outcome of that length is known; "
-            "`unexamined`: the history is too short for that, and the interval rests on what the model itself draws."
+            description="`examined`: at least two past moments whose outcome of that length is known bear the interval "
+            "out; `unexamined`: they are too few, or were further off than it allows, or there is none and it rests "
+            "on what the model itself draws."
         ),
     ]
 

@@ -52,7 +52,11 @@ def test_value_within_longer_horizons_stands_beside_what_came(printed: Printed) 
     value = EXAMINED | {"version": "clv/3", "model": {}, "baseline": {}}
     text = printed(training_screen({"clv": value | {"longer": longer}}))
     assert "180 2 900 1,234 1,300 -5.0% +21.0% +40.0% 91.3%" in text
-    assert "365 none yet" in text
+    assert "365 none yet" in text and "is unexamined" not in text
+    once = {"180": figures | {"basis": "unexamined", "why": "one past moment alone shows it: +94% off in total"}}
+    doubted = printed(training_screen({"clv": value | {"longer": once}}))
+    assert "180 2 900" in doubted
+    assert "value within 180 days is unexamined: one past moment alone shows it: +94% off in total" in doubted
     assert "staycast features" in printed(
         training_screen({"clv": value | {"longer": {"left_out": "`staycast features`"}}})
     )

@@ -219,6 +219,12 @@ def test_an_answer_says_where_neither_a_season_nor_leaving_can_be_told(champions
     seasonal = basis_of(replace(bare, info={"season": True}))["text"]
     assert "the season of earlier years counts" in seasonal
     assert "no season is known" not in seasonal
+    unjudged = basis_of(replace(once, info={"season": True, "season_unjudged": True}))["text"]
+    assert "counts as far as they agree: too few past moments knew it to judge it" in unjudged
+    not_helpful = basis_of(replace(once, info={"season": False}))["text"]
+    assert "brings forecasts of past moments no nearer" in not_helpful
+    not_judged = basis_of(replace(once, info={"season": False, "season_unjudged": True}))["text"]
+    assert "too few past moments knew a season to judge it" in not_judged and not_helpful != not_judged
     short = basis_of(replace(bare, info={"horizons_left_out": {"350": "50 needed"}}))["text"]
     assert "nothing is told within 350 days: 50 needed" in short
     moved = basis_of(replace(bare, info={"recent_level": {"share": 0.5, "factor": 1.08}}))["text"]

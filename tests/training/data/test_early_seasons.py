@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from features.schema import Feature, FeatureSchema
+from features.seasons.curve import DAYS_AHEAD, SeasonCurve
 from features.seasons.index import LARGEST
 from training.data.dataset import Dataset
-from training.data.early_seasons import with_early_seasons
+from training.data.early_seasons import lent_seasons, with_early_seasons
 
 MONTHS = pd.date_range("2021-01-01", periods=48, freq="MS", tz="UTC")
 
@@ -63,3 +64,25 @@ def test_what_is_filled_beside_an_event_stays_within_the_bound_of_the_index() ->
     filled = with_early_seasons(frame)["season_value"]
     assert (filled[3], filled[8]) == (LARGEST, -LARGEST)
     np.testing.assert_allclose(filled[[4, 9]], np.sin(2 * np.pi * np.array([4, 9]) / 12), atol=1e-5)
+
+
+def test_the_newest_moment_lends_earlier_ones_the_season_of_their_time_of_the_year_without_its_events() -> None:
+    day = np.arange(760 + DAYS_AHEAD)
+    season = np.where(day >= 760, np.sin(2 * np.pi * day / 365.25), 0.0)
+    event = np.where((day >= 800) & (day < 810), 0.5, 0.0)
+    columns = {"season_value": (season + event).tolist(), "season_value_events": event.tolist()}
+    curve = SeasonCurve(MONTHS[0].tz_localize(None).to_pydatetime(), columns)
+    lent = lent_seasons(curve, MONTHS[:24])
+    assert list(lent) == ["season_value"]
+    expected = np.sin(2 * np.pi * np.asarray((MONTHS[:24] - MONTHS[0]).days) / 365.25)
+    np.testing.assert_allclose(lent["season_value"], expected, atol=0.02)  # a year has a quarter of a day more
+    filled = with_early_seasons(rows(48)[lambda table: table["as_of"] < MONTHS[24]], lent)
+    np.testing.assert_allclose(filled["season_value"][::2], expected, atol=0.02)
+    assert lent_seasons(SeasonCurve(curve.first), MONTHS[:24]).empty
+
+
+def test_what_a_moment_knew_itself_is_not_lent() -> None:
+    lent = pd.DataFrame({"season_value": 0.9}, index=MONTHS)
+    season = with_early_seasons(rows(), lent).groupby("as_of")["season_value"].first()
+    own = rows().groupby("as_of")["season_value"].first()
+    assert (season[own == 0] == 0.9).all() and (season[own != 0] == own[own != 0]).all()

@@ -40,6 +40,11 @@ def test_a_long_history_of_many_is_answered_by_trees(expected: Expected) -> None
     assert set(expected(400, 24).values()) == {("trees", "")}
 
 
+def test_a_season_that_no_past_moment_could_judge_is_said_before_anything_is_built(expected: Expected) -> None:
+    said = ("trees", "two years of orders may show a season, and too few past moments knew it to judge it")
+    assert [expected(400, months)["clv"] == said for months in (24, 26, 29, 31)] == [False, True, True, False]
+
+
 def test_too_few_customers_or_moments_are_answered_by_a_prior_with_what_lacks(expected: Expected) -> None:
     assert expected(60, 24)["churn"] == ("prior", "60 customers at the newest labelled moment, 200 are needed")
     basis, why = expected(400, 5)["clv"]

@@ -11,12 +11,14 @@ import pytest
 
 from configs.settings import Settings
 from features.schema import Feature, FeatureSchema
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, Encoder
 from training.data.split import Fold
 from training.fit import assembly
 from training.model.bundle import Bundle
 from training.model.conformal import Outcomes
 from training.model.tiers import tier_edges
+from training.priors.expectation import COLUMNS
+from training.priors.growth import DAYS_A_MONTH
 
 SCHEMA = FeatureSchema((Feature("tickets", "orders", "float64", ""),))
 MOMENTS = pd.date_range("2024-01-01", periods=4, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
@@ -85,3 +87,19 @@ def test_a_year_of_outcomes_holds_a_season_and_two_repeat_it(
     data = Dataset("churn", frame, SCHEMA, "made up")
     assert assembly.full_season(data, tuple(dates), settings) == whole
     assert assembly.season_repeats(data, tuple(dates), settings) == twice
+
+
+def test_a_price_bounds_values_of_fees_alone_where_nobody_ever_brought_more(settings: Settings) -> None:
+    encoder, through = Encoder(("price_now",), {}), MOMENTS[-1]
+    most = settings.clv.horizon_days / DAYS_A_MONTH * settings.clv.margin
+    own = data_of(10)
+    price = np.where(np.arange(40) % 10 == 0, 0.0, 20.0)
+    fees = replace(own, task="clv", frame=own.frame.assign(price_now=price, label=price * most * 0.9 + 1.0))
+    assert assembly.full_price(encoder, fees, through, settings) == most
+    more = fees.frame["label"].where(fees.frame["as_of"] < through, 2 * most * price)
+    raised = replace(fees, frame=fees.frame.assign(label=more))
+    assert assembly.full_price(encoder, raised, through, settings) is None
+    assert assembly.full_price(encoder, raised, MOMENTS[-2], settings) == most  # what came later was not known
+    orders = replace(fees, frame=fees.frame.assign(**dict.fromkeys(COLUMNS, 1.0)))
+    for other in (orders, replace(fees, task="churn"), replace(fees, by="part")):
+        assert assembly.full_price(encoder, other, through, settings) is None

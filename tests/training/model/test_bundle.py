@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import logit
 
-from training.model.bundle import Bundle, Event, HorizonModel, Score
+from training.model.bundle import Bundle, Event, HorizonModel, Score, load
 from training.model.calibration import Affine
+from training.priors.season import Season
 
 PROBABILITIES = np.array([0.0, 5e-324, 1e-18, 0.1, 0.3, 1 / 3, 0.7, 1 - 1e-16, 1.0])
 MATRIX = np.zeros((len(PROBABILITIES), 1))
@@ -45,3 +49,18 @@ def test_an_end_by_hand_and_its_median_day() -> None:
     curve = model.survival(MATRIX[:1], np.array([0.4]))
     assert [float(p[0]) for p in model.by_horizon(curve).values()] == pytest.approx([0.2, 0.4, 1 - 0.6 * 0.8])
     assert 30 < model.event_days(curve)[0] < 60
+
+
+def test_no_value_exceeds_the_price_of_its_days_where_one_bounds_it_and_effects_sum_to_it(tmp_path: Path) -> None:
+    matrix = np.array([[10.0, 2.0], [10.0, 0.0], [0.0, 2.0], [np.nan, 2.0]])
+    free = Bundle(
+        "clv", "exp", (Score("value", None, Affine(), Season(1, 1.0, 3.0)),), ("price_now", "x"), {}, "", 90,
+        "2024-01-01T00:00:00Z", None, (0.0,) * 101, pd.DataFrame({"x": [1.0]}), {},
+    )  # fmt: skip
+    bounded = replace(free, full_price=3.0)
+    assert bounded.predict(matrix) == pytest.approx([30.0, np.exp(3), np.exp(5), np.exp(5)])
+    told = bounded.explain(matrix)
+    assert told.base + told.effects.sum(axis=1) == pytest.approx(bounded.predict(matrix))
+    assert told.effects[0, 0] == pytest.approx(30.0 - np.exp(5))
+    assert load(bounded.save(tmp_path / "model")).full_price == 3.0
+    assert free.predict(matrix)[0] == pytest.approx(np.exp(5))

@@ -53,9 +53,18 @@ def test_the_main_forecast_is_the_anchor_and_the_level_moves_the_steps_alone() -
 def test_an_interval_that_nobody_examined_is_at_least_the_main_one_grown_by_the_root() -> None:
     x, main = np.array([[np.nan]]), Amounts(np.array([100.0]), np.array([0.0]), np.array([900.0]))
     examined, unexamined = (longer(basis)(x, main, None)[365] for basis in ("examined", "unexamined"))
-    assert examined.high[0] == 900.0
+    assert examined.high[0] == pytest.approx(examined.expected[0] + 800)
     assert unexamined.high[0] == pytest.approx(unexamined.expected[0] + 800 * np.sqrt(unexamined.expected[0] / 100))
     assert unexamined.basis == "unexamined"
+
+
+def test_an_upper_end_lies_no_nearer_to_what_is_expected_than_that_of_a_shorter_horizon() -> None:
+    x, main = np.array([[np.nan]]), Amounts(np.array([100.0]), np.array([0.0]), np.array([900.0]))
+    out = longer("examined")(x, main, None)  # whose own upper end is half as much again as is expected
+    above = [main.high[0] - main.expected[0], *(then.high[0] - then.expected[0] for then in out.values())]
+    assert above == pytest.approx([800.0] * 3)
+    narrow = longer("examined")(x, Amounts(main.expected, main.low, np.array([101.0])), None)
+    assert narrow[180].high[0] == pytest.approx(1.5 * narrow[180].expected[0] + 0.5)
 
 
 def test_new_customers_have_the_interval_of_new_customers() -> None:

@@ -7,8 +7,9 @@ much of the season counts as explains these errors (`training.fit.level.season.s
 is the shift (`training.priors.level`).
 
 A season is known after two years, and its first outcomes later still. Until three moments have both, earlier ones tell
-too, with the season of the same time of later years. That was learned from them among others, so that it fits them
-better than it forecasts: no more than all of it counts, which is as far as the index itself is believed.
+too, with the season of the same time of later years, or what the newest moment lends (`training.data.early_seasons`).
+That was learned from them among others, so that it fits them better than it forecasts: no more than all of it counts,
+which is as far as the index itself is believed.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class PriorLevel:
         Parameters that say how much of the season counts, see `training.fit.boosters.SEASON_OF`.
     season_known
         Whether earlier years showed any at the main horizon, whether it counts or not.
+    season_unjudged
+        Whether too few moments whose outcome is known knew it then.
     """
 
     encoder: Encoder
@@ -62,6 +65,7 @@ class PriorLevel:
     shift_sd: float = 0.0
     season: Mapping[str, float] = field(default_factory=dict)
     season_known: bool = False
+    season_unjudged: bool = False
 
     @property
     def main_season(self) -> dict[str, float]:
@@ -115,7 +119,8 @@ def prior_level(
     moments = sorted(rows["as_of"].unique())
     names = [*columns, *steps]
     events = [EVENTS_OF[name] for name in names if EVENTS_OF.get(name) in feature_rows]
-    seasons = with_early_seasons(feature_rows[["as_of", *names, *events]].drop_duplicates("as_of")).set_index("as_of")
+    newest = feature_rows[["as_of", *names, *events]].drop_duplicates("as_of")
+    seasons = with_early_seasons(newest, data.lent if until is None else None).set_index("as_of")
     season = _counting(index, seasons[columns].set_axis([*map(str, index)], axis=1), moments, error_at)
     if season:
         season |= _of_steps(settings, data, (rows, seasons), encoder, model_at, until)
@@ -131,7 +136,14 @@ def prior_level(
 
     shift, sd = level_shift(moments, settings.outcome_days(data.task), left_at)
     of_param = SEASON_OF["churn" if data.task == "churn" else "value"]
-    return PriorLevel(Encoder((*ORDERS, *(of_param[name] for name in season)), {}), shift, sd, season, not index.empty)
+    own = Encoder((*ORDERS, *(of_param[name] for name in season)), {})
+    unjudged = not index.empty and len(_in_season(index, moments)) < LEAST_DATES
+    return PriorLevel(own, shift, sd, season, not index.empty, unjudged)
+
+
+def _in_season(index: pd.DataFrame, moments: list[Any]) -> list[Any]:
+    """The moments that knew a season then."""
+    return [moment for moment in moments if moment in index.index and index.loc[moment].any()]
 
 
 def _counting(index: pd.DataFrame, early: pd.DataFrame, moments: list[Any], error_at: ShiftAt) -> dict[str, float]:
@@ -141,7 +153,7 @@ def _counting(index: pd.DataFrame, early: pd.DataFrame, moments: list[Any], erro
     """
     if index.empty:
         return {}
-    known = [moment for moment in moments if moment in index.index and index.loc[moment].any()]
+    known = _in_season(index, moments)
     few = len(known) < LEAST_DATES
     if few:
         index, known = early, [moment for moment in moments if early.loc[moment].any()]

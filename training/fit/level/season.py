@@ -61,10 +61,12 @@ def season_params(data: Dataset, as_ofs: Iterable[Any], settings: Settings) -> d
     settings
         Of the business.
     """
-    index = index_of(data.at(as_ofs), data) if data.by == "as_of" else pd.DataFrame()
-    if index.empty:
+    if data.by != "as_of":
         return {}
     rows = data.training_rows(as_ofs)
+    index = index_of(data.at(as_ofs) if data.lent is None else rows, data)
+    if index.empty:
+        return {}
     index = index[index.index.isin(rows["as_of"])]
     wait = settings.outcome_days(data.task)
     known = {v: matured(list(index.index), wait, by=v) for v in index.index[index.any(axis=1)]}

@@ -10,35 +10,42 @@ the interval is made of what the law draws, and spread by `UNSEEN_SD` for the le
 Of one length only moments count that lie as far apart: outcomes that share days tell the same twice. What is told
 (``info["longer"]``) was measured at each moment with levels and interval of moments that share no day with it; with one
 moment alone, the interval is that of one half of the customers on the other. What cannot be measured is None.
+
+``examined`` is said of a length only where at least two moments, which knew the season that counts, bear its interval
+out: none was further off in total than the interval allows, and it held as many customers as promised. Else ``why``
+stands beside, and the interval reaches as far as one that nobody has seen.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
+from scipy.stats import norm
 
 from configs.errors import DataError, NotEnoughDataError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.inactivity import value_column
+from features.schema import SEASON_COLUMNS, SEASON_VALUE, SEASON_YEAR
 from training.data.dataset import Dataset
+from training.data.early_seasons import with_early_seasons
 from training.data.task_rows import feature_rows, labels_of
 from training.fit.assembly import FittedModels, with_facts
 from training.fit.small_data import LEVELS
 from training.fit.value.law import growth_at
 from training.fit.value.past import forecasts_at
 from training.fit.value.recent import past_moves
-from training.fit.value.season import in_season
+from training.fit.value.season import in_season, share_held
 from training.model.bundle import Bundle, encode
-from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
+from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals, level_spread
 from training.model.intervals import KNOWN, Interval
-from training.model.longer import Level, LongerHorizon, LongerValue, anchored
+from training.model.longer import Level, LongerBasis, LongerHorizon, LongerValue, anchored
 from training.priors.growth import Growth
 from training.priors.level import apart, log_ratio, shrunk
 
@@ -46,6 +53,7 @@ MOST_MOMENTS = 3
 MOST_DRAWN = 1_000
 UNSEEN_SD = 0.3
 MOST_FURTHER = float(np.log(2))
+SURE, LEAST_SD, LEAST_EXAMINED = 0.95, 0.1, 2
 MEASURED = ("total_error", "largest_error_at_a_moment", "coverage")
 LONGER_NOT_BUILT = "the labels were built before longer horizons were counted: run `staycast features` again"
 NOTHING_AFTER = "a ready table has no dates, so nothing tells what comes after its horizon"
@@ -59,7 +67,8 @@ class _Past:
 
     ``expected`` (n,) within the main horizon; ``increments`` (n, steps); ``came`` (n, steps + 1), NaN: not known;
     ``moment`` (n,) as a number; ``days`` since the first, ``customer`` and ``known_days`` (n,). ``most`` (steps,) is
-    that of the law; empty: nothing bounds a step.
+    that of the law; empty: nothing bounds a step. ``lent`` (n,) is true at moments that did not know the season that
+    counts, see `_in_their_season`; None: all knew what counts.
     """
 
     expected: np.ndarray
@@ -70,6 +79,7 @@ class _Past:
     customer: np.ndarray
     known_days: np.ndarray | None
     most: tuple[float | None, ...] = ()
+    lent: np.ndarray | None = None
 
     def of(self, rows: np.ndarray) -> _Past:
         """Some of the rows."""
@@ -109,10 +119,35 @@ def _learned(
     models: FittedModels, data: Dataset, rows: pd.DataFrame, labels: pd.DataFrame, settings: Settings
 ) -> FittedModels:
     newest = rows["as_of"].max()
+    then = rows
+    if share_held(models.final):
+        data, rows = _in_their_season(data, rows)
+    lent = _lent_moments(then, rows)
     growth = in_season(growth_at(newest, rows, labels, settings), models.final, rows)
-    past = _past(models, replace(data, by="as_of"), rows, labels, settings, growth)
+    past = _past(models, replace(data, by="as_of"), rows, labels, settings, growth, lent)
     longer, facts = learn_longer(models.final, growth, past, rows[rows["as_of"] == newest], settings)
     return replace(models, final=replace(with_facts(models.final, longer=facts), longer=longer))
+
+
+def _in_their_season(data: Dataset, rows: pd.DataFrame) -> tuple[Dataset, pd.DataFrame]:
+    """Labelled and feature rows of which each past moment knows the season of its time of the year.
+
+    Else what a model missed because it knew none would be taken for a level, and carried to other times of the year.
+    """
+    filled = with_early_seasons(rows, data.lent)
+    names = [name for name in SEASON_COLUMNS if name in data.frame and name in filled]
+    frame = data.frame.copy()
+    frame[names] = filled.groupby("as_of")[names].first().reindex(frame["as_of"]).to_numpy()
+    return replace(data, frame=frame), filled
+
+
+def _lent_moments(then: pd.DataFrame, filled: pd.DataFrame) -> list[pd.Timestamp]:
+    """The moments whose season of value was filled in."""
+    if filled is then:
+        return []
+    names = [name for name in (SEASON_VALUE, SEASON_YEAR) if name in then]
+    changed = then.groupby("as_of")[names].first() != filled.groupby("as_of")[names].first()
+    return list(changed.index[changed.any(axis=1)])
 
 
 def _without(models: FittedModels, why: str) -> FittedModels:
@@ -133,12 +168,12 @@ def learn_longer(
             level, sd = _level(known, step)
             levels = [*(h.step for h in horizons), level]
             interval = _interval(known, step, levels, sd, days, bundle, settings)
-            facts[str(days)] = {
-                "basis": "examined",
-                "level": level.shift,
-                **_examined(past, known, step, ends, bundle, settings),
-            }
-            horizons.append(LongerHorizon(days, level.shift, interval, "examined", level.most))
+            showed = _examined(past, known, step, ends, bundle, settings)
+            unsure = np.hypot(max(_spread(known, levels, sd, days), LEAST_SD), _chance(known, levels))
+            why = _not_borne_out(showed, float(unsure), settings.clv.coverage)
+            basis: LongerBasis = "unexamined" if why else "examined"
+            facts[str(days)] = {"basis": basis, **({"why": why} if why else {}), "level": level.shift, **showed}
+            horizons.append(LongerHorizon(days, level.shift, interval, basis, level.most))
             continue
         level, sd = _carried(past, step, horizons), max(sd, UNSEEN_SD)
         levels = [*(h.step for h in horizons), level]
@@ -155,6 +190,7 @@ def _past(
     labels: pd.DataFrame,
     settings: Settings,
     newest: Growth,
+    lent: Collection[pd.Timestamp],
 ) -> _Past:
     """The forecasts of past moments with what the law of their time adds, bounded as the newest law, and what came."""
     ends = (settings.clv.horizon_days, *settings.clv.longer_horizons)
@@ -187,6 +223,7 @@ def _past(
         forecasts["customer_id"].to_numpy(),
         forecasts[names[0]].to_numpy(np.float64, na_value=np.nan) if names else None,
         newest.most(ends),
+        forecasts["as_of"].isin(list(lent)).to_numpy(),
     )
     return past.of(has_law)
 
@@ -256,8 +293,7 @@ def _interval(
     past: _Past, step: int, levels: Sequence[Level], sd: float, days: int, bundle: Bundle, settings: Settings
 ) -> Interval:
     """The interval of outcomes within a longer horizon, at least as far spread as the level of the step is unsure."""
-    expected, main = _totals(past, levels), float(past.expected.sum())
-    share = max(0.0, 1.0 - main / max(float(expected.sum()), 1e-12))
+    expected = _totals(past, levels)
     seen = Outcomes(expected, past.came[:, step + 1], past.known_days, past.customer, past.days)
     allowance = 0.0 if bundle.full_season else settings.clv.season_allowance
     return fit_intervals(
@@ -266,8 +302,40 @@ def _interval(
         horizon_days=days,
         new_days=settings.decisions.stages.new_days,
         allowance=allowance,
-        least_spread=sd * share,
+        least_spread=_spread(past, levels, sd, days),
     )
+
+
+def _spread(past: _Past, levels: Sequence[Level], sd: float, days: int) -> float:
+    """How far the total at a moment to come may lie from what is expected, as a standard deviation of logarithms."""
+    expected = _totals(past, levels)
+    share = max(0.0, 1.0 - float(past.expected.sum()) / max(float(expected.sum()), 1e-12))
+    return max(sd * share, level_spread(expected, past.came[:, len(levels)], past.days, days))
+
+
+def _chance(past: _Past, levels: Sequence[Level]) -> float:
+    """How far the total at a moment lies off by who orders, as a standard deviation of logarithms; of the usual one."""
+    expected, came = _totals(past, levels), past.came[:, len(levels)]
+    shifts = (log_ratio(expected[own], came[own]) for own in (past.moment == m for m in np.unique(past.moment)))
+    return float(np.sqrt(np.mean([variance for _, variance in filter(None, shifts)] or [0.0])))
+
+
+def _not_borne_out(showed: Mapping[str, float | None], spread: float, coverage: float) -> str:
+    """Why past moments do not bear an interval out, for people; empty: they do."""
+    moments, lent = int(showed["moments"] or 0), int(showed["moments_in_lent_season"] or 0)
+    worst, held, customers = showed["largest_error_at_a_moment"], showed["coverage"], showed["customers"] or 0.0
+    said = "" if worst is None else f": {worst:+.0%} off in total{' at the worst' if moments > 1 else ''}"
+    if moments < LEAST_EXAMINED:
+        return f"one past moment alone shows it{said}"
+    if moments - lent < LEAST_EXAMINED:
+        return f"the season was not known yet at {lent} of {moments} past moments{said}"
+    if worst is None or held is None:
+        return "what came at past moments is too little to measure it by"
+    if abs(np.log1p(worst)) > norm.ppf(1 - (1 - SURE) / 2 / moments) * spread:
+        return f"past moments do not bear it out{said}"
+    if held + norm.ppf(SURE) * np.sqrt(coverage * (1 - coverage) / max(customers, 1.0)) < coverage:
+        return f"past moments do not bear it out: it held {held:.1%} of them, and {coverage:.0%} was promised"
+    return ""
 
 
 def _examined(
@@ -292,6 +360,7 @@ def _examined(
     errors = [_total_error(expected[at], came[at]) for at in (known.moment == m for m in np.unique(known.moment))]
     return {
         "moments": float(len(errors)),
+        "moments_in_lent_season": 0.0 if known.lent is None else float(len(np.unique(known.moment[known.lent]))),
         "customers": float(len(came)),
         "expected": float(expected.sum()),
         "came": float(came.sum()),
@@ -348,11 +417,11 @@ def _drawn_interval(
 
 
 def longer_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of examined horizons by name, for a run's metrics."""
+    """The figures of horizons that past moments show by name, for a run's metrics."""
     return {
         f"{name}_{days}_days": value
         for days, of_horizon in facts.items()
-        if days != "left_out" and of_horizon["basis"] == "examined"
+        if days != "left_out" and of_horizon["moments"]
         for name, value in of_horizon.items()
         if name in MEASURED and value is not None
     }

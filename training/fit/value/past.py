@@ -17,6 +17,7 @@ from training.data.task_rows import search_folds
 from training.fit import assembly
 from training.fit.assembly import FittedModels, Forecast
 from training.fit.boosters import Fitted, ScoredRows, balance, calibrate
+from training.fit.level.unjudged import in_season
 from training.fit.search import SearchResult
 from training.fit.small_data import small_data_model_at
 from training.model.calibration import Affine
@@ -55,7 +56,7 @@ def forecasts_at(
     parts = [
         _by_prior(moment, data, rows, settings)
         if by_prior
-        else _by_search(moment, models.search, data, settings, move_at)
+        else _by_search(moment, in_season(models.search, models.season), data, settings, move_at)
         for moment in moments
     ]
     forecasts = [part for part in parts if part is not None]

@@ -278,7 +278,7 @@ def told_interval() -> Interval:
 MAIN = SimpleNamespace(horizon_days=90, full_season=True)
 
 
-def facts_of(rows: longer._Past, settings: Settings) -> dict[str, dict[str, float | None]]:
+def facts_of(rows: longer._Past, settings: Settings) -> dict[str, dict[str, Any]]:
     return longer.learn_longer(MAIN, None, rows, pd.DataFrame(), settings)[1]  # type: ignore[arg-type]
 
 
@@ -409,3 +409,55 @@ def test_where_no_season_is_known_or_counts_longer_values_are_as_without(
     rows, labels, data = history
     place = workspace_of(tmp_path, rows.assign(**dict.fromkeys(SEASON_LONGER, index)), labels)
     assert with_longer_values(in_season(prior, strength), data, settings, place).final.longer == told.longer
+
+
+def test_what_a_moment_missed_that_knew_no_season_is_no_level(
+    history: tuple[pd.DataFrame, pd.DataFrame, Dataset], prior: FittedModels, settings: Settings, tmp_path: Path
+) -> None:
+    rows, labels = (table[table["customer_id"].isin([f"c{n}" for n in range(70)])] for table in history[:2])
+    index = pd.Series(np.where(rows["as_of"].dt.month == 1, 0.6, -0.3), rows.index)
+    late = (rows["as_of"] >= MOMENTS[8]).to_numpy()
+    whole, unknown = (
+        rows.assign(**{name: np.where(keeps, index, 0.0) for name in SEASON_LONGER}) for keeps in (True, late)
+    )
+    lent = index.groupby(rows["as_of"]).first()
+    levels = []
+    for seen, lends in ((whole, None), (unknown, pd.DataFrame(dict.fromkeys(SEASON_LONGER, lent)))):
+        place = workspace_of(tmp_path / str(len(levels)), seen, labels)
+        data = replace(data_of(seen, labels), lent=lends)
+        final = with_longer_values(in_season(prior, 0.5), data, settings, place).final
+        levels.append([h.level for h in final.longer.horizons])
+    assert levels[1] == pytest.approx(levels[0])
+
+
+def test_examined_is_said_only_where_two_moments_bear_the_interval_out(settings: Settings) -> None:
+    def told(rows: longer._Past) -> list[tuple[str, str]]:
+        facts = facts_of(rows, settings)
+        return [(str(facts[days]["basis"]), str(facts[days].get("why", ""))) for days in ("180", "365")]
+
+    steady = past(3, 366.0, (1.0, 1.1, 0.95))
+    assert told(steady) == [("examined", "")] * 2
+    assert all(
+        (basis, said[:31]) == ("unexamined", "one past moment alone shows it:")
+        for basis, said in told(past(1, 0.0, (1.0,)))
+    )
+    for basis, said in told(replace(steady, lent=steady.moment < 2)):
+        assert basis == "unexamined" and said.startswith("the season was not known yet at 2 of 3 past moments: ")
+
+
+@pytest.mark.parametrize(
+    ("worst", "held", "said"),
+    [
+        (0.3, 0.9, ""),
+        (3.3, 0.9, "do not bear it out: +330% off in total at the worst"),
+        (-0.6, 0.9, "do not bear it out: -60% off in total at the worst"),
+        (0.0, 0.8, "it held 80.0% of them, and 90% was promised"),
+        (0.0, None, "too little to measure it by"),
+    ],
+)
+def test_a_miss_larger_than_an_interval_allows_is_told_with_its_size(
+    worst: float, held: float | None, said: str
+) -> None:
+    showed = {"moments": 3.0, "moments_in_lent_season": 0.0, "customers": 900.0}
+    why = longer._not_borne_out(showed | {"largest_error_at_a_moment": worst, "coverage": held}, 0.2, 0.9)
+    assert why.endswith(said) and bool(why) == bool(said)
