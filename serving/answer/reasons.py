@@ -25,7 +25,7 @@ def reasons(
     bundle: Bundle,
     matrix: np.ndarray,
     rows: Sequence[Row],
-    tops: Sequence[int],
+    tops: Sequence[int | None],
     currency: str,
     only_raising: Sequence[bool] | None = None,
 ) -> list[list[dict[str, Any]]]:
@@ -38,7 +38,8 @@ def reasons(
     rows
         All columns of each customer by name, which texts name.
     tops
-        How many reasons of each; 0: every column apart, those without any effect too.
+        How many reasons of each; 0: every column apart, those without any effect too; None: none, which saves the
+        explaining where nobody asks.
     currency
         Of amounts; XXX: there are none, each order counts as one.
     only_raising
@@ -49,6 +50,8 @@ def reasons(
     list of list of dict
         See `serving.api.schema.answers.Reason`.
     """
+    if all(top is None for top in tops):
+        return [[] for _ in tops]
     effects, names = bundle.explain(matrix).effects, bundle.features
     topics, starts = _by_topic(names)
     sums = np.add.reduceat(effects[:, topics], starts, axis=1)
@@ -57,10 +60,13 @@ def reasons(
         told &= (sums > 0) | ~np.asarray(only_raising, dtype=bool)[:, None]
     order = np.argsort(-np.abs(sums), axis=1, kind="stable")
     groups = np.split(topics, starts[1:])
-    found = []
+    found: list[list[dict[str, Any]]] = []
     for number, (row, top) in enumerate(zip(rows, tops, strict=True)):
         of_row = effects[number]
-        if not top:
+        if top is None:
+            found.append([])
+            continue
+        if top == 0:
             found.append(_of_columns(names, row, of_row, currency))
             continue
         chosen = [topic for topic in order[number].tolist() if told[number, topic]][:top]

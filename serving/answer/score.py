@@ -69,7 +69,7 @@ def score(
     champions: Champions,
     settings: Settings,
     now: datetime,
-    top_reasons: int | Sequence[int],
+    top_reasons: int | Sequence[int | None] | None,
     make_id: Callable[[datetime], str] = new_id,
 ) -> list[dict[str, Any]]:
     """Answer for every row of a feature frame.
@@ -86,7 +86,7 @@ def score(
         When it is scored, UTC.
     top_reasons
         How many reasons to give of each model, the largest effects first, for all or for each row; 0 gives each
-        column apart, and then the base of the model and the effects sum to the prediction.
+        column apart, and then the base of the model and the effects sum to the prediction; None gives none.
     make_id
         Gives the id of each answer.
 
@@ -112,7 +112,7 @@ def score(
     names = [str(c) for c in frame.columns]
     columns = (frame[c].tolist() for c in names)  # for one row many times faster than row by row
     rows: list[Row] = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-    tops = [top_reasons] * len(rows) if isinstance(top_reasons, int) else list(top_reasons)
+    tops = list(top_reasons) if isinstance(top_reasons, Sequence) else [top_reasons] * len(rows)
     active = is_active(frame, settings.churn)
     churn_matrix, clv_matrix = _matrices(champions, frame)
     active_rows, active_tops = list(compress(rows, active)), list(compress(tops, active))
@@ -226,7 +226,7 @@ def _season_of(bundle: Bundle) -> str:
 
 
 def _churn(
-    bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, tops: Sequence[int]
+    bundle: Bundle, matrix: np.ndarray, rows: list[Row], settings: Settings, tops: Sequence[int | None]
 ) -> list[Prediction]:
     if not rows:
         return []
@@ -286,7 +286,7 @@ def _expected(event: str | None, days: float, as_of: pd.Timestamp) -> dict[str, 
 
 
 def _clv(
-    bundle: Bundle, known: tuple[pd.DataFrame, np.ndarray, list[Row]], settings: Settings, tops: Sequence[int]
+    bundle: Bundle, known: tuple[pd.DataFrame, np.ndarray, list[Row]], settings: Settings, tops: Sequence[int | None]
 ) -> list[Prediction]:
     """`known`: the rows as a frame, as a matrix, and as Python values."""
     frame, matrix, rows = known

@@ -34,7 +34,7 @@ from serving.api.problems import (
 )
 from serving.api.schema.events import EventBatch, parse_events
 from serving.api.schema.openapi import openapi_document
-from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction
+from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked
 
 API_VERSION = "1"
 MAX_QUEUED_REQUESTS = 64
@@ -169,7 +169,7 @@ class Endpoints:
 
     async def _find(self, request: PredictionRequest) -> Found:
         """The answers to a request, of the models that answer now; a long list is answered in parts."""
-        top = self._settings.serving.top_reasons if request.top_reasons is None else request.top_reasons
+        top = reasons_asked(request, self._settings.serving.top_reasons)
         models, ids = self._models.current(), request.ids
         if len(ids) <= CUSTOMERS_IN_PART:
             return await self._scoring.ask(Asked(ids, top, models), len(ids))

@@ -24,10 +24,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Asked:
-    """What one request, or a part of a long one, asks for: ids, how many reasons (0: all), and of which models."""
+    """What one request, or a part of a long one, asks for: ids, how many reasons, and of which models.
+
+    As for `serving.answer.score.score`, 0 reasons are all columns, None none.
+    """
 
     ids: list[str]
-    top_reasons: int
+    top_reasons: int | None
     models: Champions
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
@@ -20,6 +20,13 @@ TopReasons = Annotated[
         description="How many reasons to give; 0: all of them. Left out: what the service is set to.",
     ),
 ]
+Explain = Annotated[
+    Literal["none", "top", "full"] | None,
+    Field(
+        description="none: no reasons, the quickest; top: the largest, columns that say one thing together; full: the "
+        "effect of every column. Left out: top, or full where top_reasons is 0."
+    ),
+]
 
 
 class OneCustomer(StrictModel):
@@ -27,6 +34,7 @@ class OneCustomer(StrictModel):
 
     customer_id: CustomerId
     top_reasons: TopReasons = None
+    explain: Explain = None
 
     @property
     def ids(self) -> list[str]:
@@ -39,6 +47,7 @@ class ManyCustomers(StrictModel):
 
     customer_ids: Annotated[list[CustomerId], Field(min_length=1)]
     top_reasons: TopReasons = None
+    explain: Explain = None
 
     @property
     def ids(self) -> list[str]:
@@ -52,6 +61,19 @@ class ManyCustomers(StrictModel):
 
 
 PredictionRequest = OneCustomer | ManyCustomers
+
+
+def reasons_asked(request: PredictionRequest, usual: int) -> int | None:
+    """How many reasons a request asks for; 0: the effect of every column; None: none.
+
+    >>> [reasons_asked(OneCustomer(customer_id="a", explain=how), 5) for how in (None, "top", "none", "full")]
+    [5, 5, None, 0]
+    """
+    if request.explain == "none":
+        return None
+    if request.explain == "full":
+        return 0
+    return usual if request.top_reasons is None else request.top_reasons
 
 
 def parse_prediction(body: bytes, max_customers: int) -> PredictionRequest:

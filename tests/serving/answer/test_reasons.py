@@ -13,6 +13,7 @@ from features.columns.topics import TEXTS, TOPICS, topic_of
 from serving.answer.champion import Champions
 from serving.answer.reasons import reasons
 from serving.answer.score import score
+from training.model.bundle import Bundle
 
 
 @pytest.fixture
@@ -83,6 +84,17 @@ def test_amounts_carry_the_currency_and_without_amounts_none(told: Any) -> None:
     assert spent and all(" CNY" in text for text in spent)
     counted = [reason["text"] for of_customer in told(0, currency="XXX") for reason in of_customer]
     assert not [text for text in counted if "XXX" in text or "Spent" in text]
+
+
+def test_who_asks_for_no_reason_gets_none_beside_those_who_do(
+    champions: Champions, customers: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, some = champions.churn.bundle, customers.head(3)
+    matrix, rows = bundle.encode(some), some.to_dict("records")
+    found = reasons(bundle, matrix, rows, [None, 2, 0], "EUR")
+    assert [len(of_customer) for of_customer in found] == [0, 2, 6]
+    monkeypatch.setattr(Bundle, "explain", lambda *arguments: pytest.fail("nobody asked"))
+    assert reasons(bundle, matrix, rows, [None] * 3, "EUR") == [[], [], []]
 
 
 def test_every_named_column_belongs_to_one_topic_and_texts_are_of_topics() -> None:

@@ -82,12 +82,13 @@ def test_all_reasons_and_the_base_sum_to_the_answer_over_http(client: Any) -> No
 
 
 def test_the_number_of_reasons_can_be_asked(client: Any, settings: Settings) -> None:
-    def count(**asked: int) -> int:
+    def count(**asked: int | str) -> int:
         return len(client.post("/v1/predictions", json={"customer_id": "c1", **asked}).json()["clv_reasons"])
 
     assert count() == 4 < settings.serving.top_reasons  # six columns are of four topics
     assert count(top_reasons=2) == 2
-    assert count(top_reasons=0) == 6
+    assert count(top_reasons=0) == count(explain="full") == 6
+    assert count(explain="none") == 0 and count(explain="top") == 4 and count(explain="top", top_reasons=2) == 2
 
 
 def test_every_answer_is_in_the_log_once(client: Any, log: PredictionLog) -> None:

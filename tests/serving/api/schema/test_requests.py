@@ -52,6 +52,7 @@ def test_several_ids_keep_their_order(customer_ids: list[str], top: int | None) 
         ('{"customer_id": "a", "top_reasons": 3.0}', "/top_reasons", "valid integer"),
         ('{"customer_id": "a", "top_reasons": true}', "/top_reasons", "valid integer"),
         ('{"customer_id": "a", "top_reasons": -1}', "/top_reasons", "greater than or equal to 0"),
+        ('{"customer_id": "a", "explain": "all"}', "/explain", "'none', 'top' or 'full'"),
         ('{"customer_ids": []}', "/customer_ids", "at least 1 item"),
         ('{"customer_ids": "a"}', "/customer_ids", "must be a list of strings"),
         ('{"customer_ids": ["a", 7]}', "/customer_ids/1", "must be a string in quotes"),
