@@ -23,6 +23,7 @@ PICTURE = ROOT / "docs" / "images" / "gains.png"
 STAYCAST = ROOT / ".venv" / "bin" / "staycast"
 DIGITS = 4
 WIDTH = 120
+MOST_FEATURES = 2
 CUT = 40  # characters of a text that stands in full elsewhere in the answer
 
 
@@ -88,11 +89,13 @@ def sample(answer: Mapping[str, Any]) -> str:
 
 
 def shortened(value: Any) -> Any:
-    """Numbers with four digits, texts of what an answer rests on cut short."""
+    """Numbers with four digits, texts of what an answer rests on and long lists of columns cut short."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, dict):
-        cut = {"text": f"{value['text'][:CUT].rstrip()}..."} if "full_season" in value else {}
+        cut: dict[str, Any] = {"text": f"{value['text'][:CUT].rstrip()}..."} if "full_season" in value else {}
+        if "direction" in value and len(value["features"]) > MOST_FEATURES:
+            cut["features"] = [*value["features"][:MOST_FEATURES], "..."]
         return {key: shortened(part) for key, part in {**value, **cut}.items()}
     return [shortened(part) for part in value] if isinstance(value, list) else value
 
