@@ -114,7 +114,7 @@ def own(tmp_path: Path, **content: object) -> Path:
         (("features",), "run `staycast ingest` first"),
         (("train",), "run `staycast features` first"),
         (("score",), "run `staycast train` first"),
-        (("evaluate",), "there is no champion to examine"),
+        (("evaluate",), "no model registry"),
         (("rollback", "churn", "--reason", "x"), "no champion before the present one"),
         (("promote", "chrun", "1"), "'chrun' is not one of"),
     ],

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from configs.campaign import Campaign
+from configs.settings import load
 from training.judge import plots
 from training.judge.examination import HEADLINE, measure_rows
 from training.judge.interval_coverage import coverage_of
@@ -22,7 +22,7 @@ OUTCOMES = {
     "nobody": np.zeros(0),
 }
 COSTS = {"contact_cost": 1, "offer_cost": 10, "value_per_customer": 100, "margin": None, "leaver_value_share": 0.25}
-PLANNED = Campaign(**COSTS, success_rate=0.3, success_alpha=6, success_beta=14)
+PLANNED = load("default").decisions.campaign.model_copy(update={**COSTS, "success_rate": 0.3})
 each_outcome = pytest.mark.parametrize("y", OUTCOMES.values(), ids=OUTCOMES)
 
 

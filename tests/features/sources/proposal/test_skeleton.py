@@ -31,7 +31,7 @@ def test_months_of_a_table_in_a_language_that_is_not_known_get_one_mapping_to_be
 
 def test_the_columns_of_files_that_are_alike_are_told_once() -> None:
     columns = tuple(Column(f"column {n}", pd.Series([n])) for n in range(16))
-    text = refusal({Path(f"export_{n}.csv"): columns for n in range(27)})
+    text = refusal({Path(f"export_{n}.csv"): columns for n in range(27)}, {})
     assert text.count("column 7") == 1 and "column 8" not in text and "26 files like it" in text and len(text) < 500
     business = understand(
         {Path("orders.csv"): columns_of(STAYS.assign(customer=1)), Path("a"): columns, Path("b"): columns}
