@@ -58,6 +58,10 @@ class AccessControl:
             raise NotAuthenticatedError("the key is not known")
         return await to_thread.run_sync(self.by_token, credential)
 
+    def wait_seconds(self, caller: Caller) -> int:
+        """Count a request; 0, or in how many seconds one will be let through; nobody in particular is not counted."""
+        return 0 if caller is ANONYMOUS else self.limit.wait_seconds(caller.name)
+
 
 def access_control(settings: Access, workspace: Workspace) -> AccessControl:
     """The control of access of a workspace: asked for where it is set so, or where there are keys or tokens."""

@@ -49,7 +49,7 @@ class GateMiddleware:
         except NotAuthenticatedError as error:
             raise UnauthorizedError(str(error)) from None
         scope["staycast"]["caller"] = caller.name
-        if wait := self._access.limit.wait_seconds(caller.name):
+        if wait := self._access.wait_seconds(caller):
             raise RateLimitError("this caller asks more than it may: slow down", wait)
         is_there = (scope["method"], scope["path"]) in self._operations
         if is_there and not may(caller.role, scope["method"], scope["path"]):

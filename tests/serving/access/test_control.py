@@ -35,6 +35,12 @@ def test_without_a_key_everybody_may_and_with_one_all_are_asked(workspace: Works
             asyncio.run(closed.caller(headers))
 
 
+def test_who_need_not_say_who_asks_is_not_counted_and_a_key_is(workspace: Workspace) -> None:
+    opened = access_control(Access(required=None, requests_per_minute=6, tokens=None), workspace)
+    assert {opened.wait_seconds(ANONYMOUS) for _ in range(100)} == {0}
+    assert opened.wait_seconds(Caller("crm", "crm")) == 0 < opened.wait_seconds(Caller("crm", "crm"))
+
+
 def test_what_is_set_counts_whether_there_are_keys_or_not(workspace: Workspace) -> None:
     with pytest.raises(NotAuthenticatedError, match="say who asks"):
         asyncio.run(control(workspace, required=True).caller({}))
