@@ -64,12 +64,12 @@ class AccessControl:
 
 
 def access_control(settings: Access, workspace: Workspace) -> AccessControl:
-    """The control of access of a workspace: asked for where it is set so, or where there are keys or tokens."""
+    """The control of access of a workspace: asked for where it is set so, or where there was a key or are tokens."""
     keys = KeyCheck(ApiKeys(workspace.access_keys))
     tokens = TokenCheck(settings.tokens) if settings.tokens else None
 
     def required() -> bool:
         given = settings.required
-        return (tokens is not None or keys.any_valid()) if given is None else given
+        return (tokens is not None or keys.any()) if given is None else given
 
     return AccessControl(required, keys, tokens, RateLimit(settings.requests_per_minute))

@@ -111,6 +111,8 @@ class ApiKeys(DurableFile):
     def rotate(self, name: str, grace_hours: float = 24.0) -> tuple[ApiKey, str]:
         """Make another key in the place of one, which ends after some hours, so that its users can change over.
 
+        The new one lasts as long as the old one was to last.
+
         Raises
         ------
         ConfigError
@@ -118,7 +120,8 @@ class ApiKeys(DurableFile):
         """
         old, now = self._valid_key(name), self._now()
         ends = now + timedelta(hours=grace_hours)
-        key, secret = self._add(name, old.role, now, None)
+        lasts = None if old.expires_at is None else old.expires_at - old.created_at
+        key, secret = self._add(name, old.role, now, None if lasts is None else now + lasts)
         self._update("expires_at", min(ends, old.expires_at or ends), old.key_id)
         return key, secret
 
@@ -205,10 +208,9 @@ class KeyCheck:
             raise NotAuthenticatedError(f"the key is {state}")
         return Caller(known.name, known.role)
 
-    def any_valid(self) -> bool:
-        """Whether there is a key at all."""
-        now = self._clock().astimezone(UTC)
-        return any(key.state(now) == "valid" for key in self._current().values())
+    def any(self) -> bool:
+        """Whether there ever was a key: a service that was closed stays so when its last key is revoked or ends."""
+        return bool(self._current())
 
     def _current(self) -> dict[str, ApiKey]:
         with self._reading:

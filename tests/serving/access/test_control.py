@@ -35,6 +35,17 @@ def test_without_a_key_everybody_may_and_with_one_all_are_asked(workspace: Works
             asyncio.run(closed.caller(headers))
 
 
+def test_a_service_stays_closed_when_its_last_key_is_revoked(workspace: Workspace) -> None:
+    with ApiKeys(workspace.access_keys) as keys:
+        _, secret = keys.create("crm", "crm")
+        keys.revoke("crm")
+    closed = control(workspace)
+    assert closed.required()
+    for headers in ({}, {"x-api-key": secret}):
+        with pytest.raises(NotAuthenticatedError):
+            asyncio.run(closed.caller(headers))
+
+
 def test_who_need_not_say_who_asks_is_not_counted_and_a_key_is(workspace: Workspace) -> None:
     opened = access_control(Access(required=None, requests_per_minute=6, tokens=None), workspace)
     assert {opened.wait_seconds(ANONYMOUS) for _ in range(100)} == {0}
