@@ -17,6 +17,12 @@ from serving.answer.event_time import NOTICE_COLUMNS
 
 BANDS = ("low", "watch", "high", "critical")
 RECENT_DAYS = 90
+NO_CUSTOMER = ("lapsed", "booked", "prospect")  # stages of whom no risk is asked
+UNDECIDED = {
+    "code": "undecided",
+    "text": "No decision: the risk of leaving is not known now",
+    "reason": "no model of churn serves, see unserved",
+}
 ORDER_COLUMNS = ("tenure_days", "days_since_last_order", "spend_90d", "spend_total")
 CONTRACT_COLUMNS = ("contracts_active", "contracts_booked", "subscribed_days", "price_now", "price_change")
 

@@ -305,4 +305,6 @@ def test_without_a_churn_model_value_stage_and_action_are_answered_and_the_reaso
         )
         assert answer["model"] == {"churn": None, "clv": "clv/4"} and answer["basis"] == whole["clv"]["basis"]["kind"]
         assert answer["unserved"] == {"churn": "too few customers"} and "unserved" not in whole
-        assert answer["action"]["code"] in {rule.code for rule in planned.decisions.actions}
+        outside = answer["stage"] in ("lapsed", "booked", "prospect")
+        assert (answer["action"]["code"] == "undecided") != outside
+        assert answer["action"]["code"] in {"undecided", *(rule.code for rule in planned.decisions.actions)}
