@@ -392,12 +392,13 @@ class CampaignAction(Section):
 class Rule(Section):
     """An action for the customers it matches; an empty list matches all.
 
-    `contact` says that it costs what a contact of the campaign costs: it is taken only where that pays.
+    `contact` says whether it costs what a contact of the campaign costs: such a rule is taken only where that pays, and
+    one that does not only where it does not pay; None: either way.
     """
 
     code: Code
     text: str
-    contact: bool = False
+    contact: bool | None = None
     band: tuple[Literal["low", "watch", "high", "critical"], ...] = ()
     tier: tuple[Literal["diamond", "gold", "silver", "bronze"], ...] = ()
     stage: tuple[Literal["prospect", "new", "growing", "mature", "declining", "booked", "lapsed"], ...] = ()

@@ -117,8 +117,10 @@ assert 0.1 <= tried[0].user_attrs["params"]["poisson_max_delta_step"] <= 2.0
 from types import SimpleNamespace
 from starlette.testclient import TestClient
 from configs.settings import load
+from serving.access.roles import may
 from serving.api.app import create_app
 
+assert may("crm", "GET", "/v1/features")
 champions = SimpleNamespace(current=lambda: SimpleNamespace(columns=frozenset({"spend_90d", "orders_90d"})))
 client = TestClient(create_app(champions, None, None, load("default")))
 answer = client.get("/v1/features")
@@ -139,10 +141,10 @@ from monitoring import run
 
 rows = pd.DataFrame({"as_of": pd.Timestamp("2024-03-01", tz="UTC"), "spend_90d": [None, 2.0, 3.0, 4.0]})
 bundle = SimpleNamespace(
-    features=("spend_90d",), reference=rows.assign(prediction=0.5), trained_through="2024-02-01",
+    task="churn", features=("spend_90d",), reference=rows.assign(prediction=0.5), trained_through="2024-02-01",
     encode=lambda frame: frame, predict=lambda matrix: np.full(len(matrix), 0.5),
 )
-champions = SimpleNamespace(churn=SimpleNamespace(bundle=bundle, version="1"))
+champions = SimpleNamespace(models=(SimpleNamespace(bundle=bundle, version="1"),), unserved={})
 attached = []
 for name, stand_in in {
     "Champions": SimpleNamespace(load=lambda *_: champions),

@@ -169,14 +169,14 @@ def action(
 ) -> Rule | None:
     """The first rule that matches; an empty list matches all, any other never what the customer does not have.
 
-    Where contacting the customer pays (`contact`), of the rules for contacts alone, None if none of them matches; where
-    it does not, of the others; None: no campaign says, and all rules count.
+    Where contacting the customer pays (`contact`), of the rules that may be contacts, None if none of them matches;
+    where it does not, of those that may be none; None: no campaign says, and all rules count.
     """
     return next(
         (
             r
             for r in rules
-            if (contact is None or r.contact == contact)
+            if (contact is None or r.contact in (contact, None))
             and (not r.band or band in r.band)
             and (not r.tier or tier in r.tier)
             and (not r.stage or stage in r.stage)

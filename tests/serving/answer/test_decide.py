@@ -127,13 +127,20 @@ def test_the_first_rule_that_matches_is_taken() -> None:
 def test_where_a_contact_pays_only_contacts_match_and_where_not_only_the_others() -> None:
     rules = (
         Rule(code="call", text="", band=("critical",), contact=True),
-        Rule(code="mail", text="", band=("critical",)),
-        Rule(code="none", text=""),
+        Rule(code="mail", text="", band=("critical",), contact=False),
+        Rule(code="none", text="", contact=False),
     )
     assert decide.action(rules, "critical", "gold", "mature", True).code == "call"
     assert decide.action(rules, "critical", "gold", "mature", False).code == "mail"
     assert decide.action(rules, "critical", "gold", "mature").code == "call"
     assert decide.action(rules, "low", "gold", "mature", True) is None
+
+
+@pytest.mark.parametrize("pays", [True, False, None])
+def test_rules_that_say_nothing_of_contacts_are_taken_whatever_the_campaign_says(pays: bool | None) -> None:
+    rules = (Rule(code="call", text="", band=("critical",)), Rule(code="none", text=""))
+    assert decide.action(rules, "critical", "gold", "mature", pays).code == "call"
+    assert decide.action(rules, "low", "gold", "mature", pays).code == "none"
 
 
 @pytest.mark.parametrize("pays", [True, False])
