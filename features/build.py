@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -142,7 +142,7 @@ def _compute(
         for done, _ in enumerate((map if connections == 1 else pool.map)(work, jobs), 1):
             on_progress(done * len(as_ofs) // len(jobs), len(as_ofs))
     feature_sql = _column_sql(features_as_of(first.batches[0], columns, as_ofs[0]), known_at=True)
-    label_sql = _column_sql(_labels_as_of(first.batches[0], as_ofs[0], knowledge, settings))
+    label_sql = _column_sql(labels_as_of_date(first.batches[0], as_ofs[0], knowledge, settings))
     seasons = season_curve(first.tables, as_ofs, knowledge, settings)
     return feature_sql | seasons.sql(as_ofs), label_sql, seasons
 
@@ -154,10 +154,13 @@ def _feature_rows(backend: BaseBackend, batch: dict[str, ir.Table], columns: lis
 
 def _labels(backend: BaseBackend, batch: dict[str, ir.Table], knowledge: Knowledge, settings: Settings) -> AsOfTable:
     """The labels of one batch."""
-    return AsOfTable(backend, lambda as_of, _: _with_as_of(_labels_as_of(batch, as_of, knowledge, settings), as_of))
+    return AsOfTable(backend, lambda as_of, _: _with_as_of(labels_as_of_date(batch, as_of, knowledge, settings), as_of))
 
 
-def _labels_as_of(tables: dict[str, ir.Table], as_of: datetime, knowledge: Knowledge, settings: Settings) -> ir.Table:
+def labels_as_of_date(
+    tables: Mapping[str, ir.Table], as_of: datetime, knowledge: Knowledge, settings: Settings
+) -> ir.Table:
+    """Labels as of one date, of the customers known then, see `features.labels.by_kind.labels_at`."""
     return labels_at(tables, customers_as_of(tables["customers"], as_of), as_of, knowledge, settings)
 
 

@@ -17,11 +17,11 @@ import pandas as pd
 from configs.errors import NotEnoughDataError
 from configs.settings import Minimum, Settings
 from configs.workspace import Workspace
-from features.build import customers_as_of
+from features.build import labels_as_of_date
 from features.columns.attributes import attribute_columns
 from features.engine import connect, read_tables
 from features.ingest import judge_source, write_used_rows
-from features.labels.by_kind import first_event, labels_at, what_is_known
+from features.labels.by_kind import first_event, what_is_known
 from features.labels.moments import as_of_dates
 from features.labels.ready_label import read_ready_table
 from features.quality.anomalies import Finding
@@ -267,8 +267,7 @@ def _labels(tables: Mapping[str, ir.Table], settings: Settings, now: datetime | 
     backend = tables["customers"].get_backend()
 
     def statement(as_of: datetime) -> list[str]:
-        customers = customers_as_of(tables["customers"], as_of)
-        return [str(backend.compile(labels_at(tables, customers, as_of, known, settings)))]
+        return [str(backend.compile(labels_as_of_date(tables, as_of, known, settings)))]
 
     statements, labels = AsOfStatements(statement), []
     for as_of in as_ofs:

@@ -20,7 +20,8 @@ from typing import Any
 
 import ibis.expr.types as ir
 
-NO_CURRENCY = "XXX"
+from configs.settings import NO_CURRENCY
+
 Aggregate = Callable[..., ir.Value]
 
 

@@ -118,7 +118,7 @@ class ApiKeys(DurableFile):
         ConfigError
             No valid key has the name.
         """
-        old, now = self._valid_key(name), self._now()
+        (*_, old), now = self._named(name), self._now()
         ends = now + timedelta(hours=grace_hours)
         lasts = None if old.expires_at is None else old.expires_at - old.created_at
         key, secret = self._add(name, old.role, now, None if lasts is None else now + lasts)
@@ -133,8 +133,7 @@ class ApiKeys(DurableFile):
         ConfigError
             No valid key has the name.
         """
-        self._valid_key(name)
-        keys, now = [key for key in self.valid() if key.name == name], self._now()
+        keys, now = self._named(name), self._now()
         for key in keys:
             self._update("revoked_at", now, key.key_id)
         return keys
@@ -150,12 +149,14 @@ class ApiKeys(DurableFile):
         now = self._now()
         return [key for key in self.all() if key.state(now) == "valid"]
 
-    def _valid_key(self, name: str) -> ApiKey:
-        keys = [key for key in self.valid() if key.name == name]
+    def _named(self, name: str) -> list[ApiKey]:
+        """The valid keys of a name, oldest first; ConfigError if there is none."""
+        valid = self.valid()
+        keys = [key for key in valid if key.name == name]
         if not keys:
-            known = ", ".join(sorted({key.name for key in self.valid()})) or "none"
+            known = ", ".join(sorted({key.name for key in valid})) or "none"
             raise ConfigError(f"no valid key is named '{name}'; there are: {known}")
-        return max(keys, key=lambda key: key.created_at)
+        return keys
 
     def _add(self, name: str, role: Role, now: datetime, ends: datetime | None) -> tuple[ApiKey, str]:
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(SECRET_BYTES)

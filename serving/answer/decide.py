@@ -128,6 +128,7 @@ def decision(
     stage: str | None,
     campaign: Mapping[str, Any] | None,
     currency: str,
+    risk_is_told: bool = True,
 ) -> dict[str, str]:
     """What to do, and why: one decision, which the campaign and the rules share.
 
@@ -141,6 +142,8 @@ def decision(
         What contacting is expected to bring, see `serving.answer.campaign`; None: no campaign decides.
     currency
         Of the campaign's amounts.
+    risk_is_told
+        Whether a model of churn serves: without, nothing is decided of a customer whom the risk is asked of.
 
     Returns
     -------
@@ -155,6 +158,8 @@ def decision(
     >>> found["code"], found["reason"]
     ('low_cost_reminder', 'critical risk, silver, declining; a contact is expected to bring -2.50 EUR (-3.00 to -1.00)')
     """
+    if not risk_is_told and stage not in NO_CUSTOMER:
+        return dict(UNDECIDED)
     contact = campaign["contact"] if campaign else None
     rule = action(decisions.actions, band, tier, stage, contact) or decisions.campaign.action
     facts = ", ".join(filter(None, (f"{band} risk" if band else "", tier, stage))) or "nothing is known of the customer"

@@ -1,7 +1,8 @@
 """Why: what the columns of a customer did to a prediction, as a person reads it.
 
 The base of the model and the effects of all columns sum to the prediction. To be read, columns of one topic are one
-reason (`features.topics`): its effect is the sum of theirs, so the reasons of all topics sum to the prediction, too.
+reason (`features.columns.topics`): its effect is the sum of theirs, so the reasons of all topics sum to the prediction,
+too.
 """
 
 from __future__ import annotations
@@ -61,16 +62,14 @@ def reasons(
     order = np.argsort(-np.abs(sums), axis=1, kind="stable")
     groups = np.split(topics, starts[1:])
     found: list[list[dict[str, Any]]] = []
-    for number, (row, top) in enumerate(zip(rows, tops, strict=True)):
-        of_row = effects[number]
+    for row, top, of_row, sum_of, is_told, best in zip(rows, tops, effects, sums, told, order, strict=True):
         if top is None:
             found.append([])
-            continue
-        if top == 0:
+        elif top == 0:
             found.append(_of_columns(names, row, of_row, currency))
-            continue
-        chosen = [topic for topic in order[number].tolist() if told[number, topic]][:top]
-        found.append([_of_topic(names, row, of_row, groups[t], float(sums[number, t]), currency) for t in chosen])
+        else:
+            chosen = [topic for topic in best.tolist() if is_told[topic]][:top]
+            found.append([_of_topic(names, row, of_row, groups[t], float(sum_of[t]), currency) for t in chosen])
     return found
 
 

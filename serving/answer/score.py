@@ -182,9 +182,9 @@ def _answer(
         "stage": stage,
         "reasons": churn.reasons if churn else [],
         "clv_reasons": clv.reasons if clv else [],
-        "action": decide.UNDECIDED
-        if champions.churn is None and stage not in decide.NO_CUSTOMER
-        else decide.decision(settings.decisions, band, tier, stage, campaign, settings.currency),
+        "action": decide.decision(
+            settings.decisions, band, tier, stage, campaign, settings.currency, champions.churn is not None
+        ),
         "campaign": campaign,
         "basis": min(bases, key=BASES.index),
         "features": {

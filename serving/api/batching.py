@@ -135,18 +135,18 @@ class Batcher(Generic[Item, Result]):
     def require_room(self) -> None:
         """OverloadedError if a single item asked for now would wait too long."""
         beside = self._parts.next_size  # of each call, while there are lists
-        self._require(self._until_idle(self._alone.size, self._max_size - beside))
+        self._require(self._wait_behind(self._alone.size, self._max_size - beside))
 
-    def require_room_for_parts(self, size: int) -> None:
+    def _require_room_for_parts(self, size: int) -> None:
         """OverloadedError if a list of this size would wait too long: longer than its own answer takes, too."""
-        waits = self._until_idle(self._alone.size + self._parts.size, self._max_size)
+        waits = self._wait_behind(self._alone.size + self._parts.size, self._max_size)
         self._require(waits - self._cost.seconds(self._max_size) * size / self._max_size)
 
     def _require(self, waits: float) -> None:
         if self._max_wait is not None and waits > self._max_wait:
             raise OverloadedError("too many requests wait already: try again in a second")
 
-    def _until_idle(self, size: int, of_call: int) -> float:
+    def _wait_behind(self, size: int, of_call: int) -> float:
         """Seconds until a call begins that could take what is asked now, behind so much in calls of such a size.
 
         Of a call that lasts longer than it should, it is expected that it goes on for as long again: so behind one
@@ -189,7 +189,7 @@ class Batcher(Generic[Item, Result]):
         OverloadedError
             It would wait too long; asked once for the whole list, which is not stopped halfway.
         """
-        self.require_room_for_parts(sum(size for _, size in parts))
+        self._require_room_for_parts(sum(size for _, size in parts))
         answers = [self._enqueue(self._parts, item, size) for item, size in parts]
         try:
             return await asyncio.gather(*answers)

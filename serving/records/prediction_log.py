@@ -96,8 +96,7 @@ class PredictionLog(DurableFile):
         sqlite3.Error
             They could not be written.
         """
-        records = [{**(record := to_record(a)), "churn_model": record["churn_model"] or NO_MODEL} for a in answers]
-        rows = [tuple(to_micros(r[c]) if c in TIMES else r[c] for c in COLUMNS) for r in records]
+        rows = [tuple(_stored(c, record[c]) for c in COLUMNS) for record in map(to_record, answers)]
         with self._writing, transaction(self._connection):
             self._connection.executemany(_INSERT, rows)
 
@@ -130,6 +129,13 @@ class PredictionLog(DurableFile):
         with self._writing:
             rows = self._connection.execute(query, [*given.values()]).fetchall()
         return _frame(rows)
+
+
+def _stored(column: str, value: Any) -> Any:
+    """A value as the file holds it."""
+    if column in TIMES:
+        return to_micros(value)
+    return NO_MODEL if column == "churn_model" and value is None else value
 
 
 def _frame(rows: list[Row]) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from features.seasons.index import LARGEST
 
 YEAR_DAYS = 365.25
 NEAR_DAYS = 16.0
+LEAST_DATES = 3  # moments that knew a season: fewer cannot judge it
 
 
 def with_early_seasons(rows: pd.DataFrame, lent: pd.DataFrame | None = None) -> pd.DataFrame:

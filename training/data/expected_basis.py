@@ -13,6 +13,7 @@ from features.labels.inactivity import churned_column
 from features.seasons.index import MIN_HISTORY_DAYS
 from features.sufficiency import LabelledRows
 from training.data.dataset import LABEL, Dataset, shortage
+from training.data.early_seasons import LEAST_DATES
 from training.data.horizon_rows import horizons_to_learn, left_out_by_main_alone
 from training.data.task_rows import judged_by, parted_by_customer, plan_of, shortened
 from training.model.bundle import Task
@@ -24,7 +25,6 @@ NOTHING_BROUGHT = (
 )
 
 UNJUDGED = "two years of orders may show a season, and too few past moments knew it to judge it"
-FEW_IN_SEASON = 3
 
 
 def expected_basis(labelled: LabelledRows, settings: Settings) -> list[dict[str, str]]:
@@ -79,7 +79,7 @@ def _expected(labelled: LabelledRows, settings: Settings, task: Task) -> dict[st
 def _season_unjudged(rows: pd.DataFrame, data: Dataset) -> bool:
     """Whether two years have passed since the first moment, while fewer than three labelled ones lie as late."""
     late = rows["as_of"].min() + pd.Timedelta(days=MIN_HISTORY_DAYS)
-    return bool(rows["as_of"].max() >= late) and sum(as_of >= late for as_of in data.as_ofs) < FEW_IN_SEASON
+    return bool(rows["as_of"].max() >= late) and sum(as_of >= late for as_of in data.as_ofs) < LEAST_DATES
 
 
 def _nothing_within(left_out: Mapping[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from features.labels.by_kind import data_end
 from features.quality.anomalies import RULES, Finding
 from features.quality.check import ValidatedTable
 from features.quality.dates.load_facts import newest_times
+from features.sources.proposal.business import middle_gaps
 from features.tables import is_return
 
 RULE = "ends_in_closure"
@@ -54,9 +55,7 @@ def usual_gap(days: pd.DataFrame) -> float:
     >>> usual_gap(pd.DataFrame({"customer_id": ["ann", "ann", "bob"], "day": days}))
     7.0
     """
-    days = days.sort_values(["customer_id", "day"])
-    gaps = days.groupby("customer_id")["day"].diff().dt.days
-    middles = gaps.groupby(days["customer_id"]).median().dropna()
+    middles = middle_gaps(days["customer_id"], days["day"])
     return float(middles.median()) if len(middles) else 0.0
 
 

@@ -221,7 +221,7 @@ def rhythm(entries: list[list[TableGuess]]) -> Rhythm | None:
     parts = [part for entry in entries if (part := _days(entry[0])) is not None]
     if not parts:
         return None
-    rows = pd.concat(parts, ignore_index=True).drop_duplicates().sort_values(["customer", "day"])
+    rows = pd.concat(parts, ignore_index=True).drop_duplicates()
     if rows.empty:
         return None
     span = int((rows["day"].max() - rows["day"].min()).days)
@@ -229,9 +229,27 @@ def rhythm(entries: list[list[TableGuess]]) -> Rhythm | None:
     if "end" in rows:
         lengths = (rows["end"] - rows["day"]).dt.days.dropna()
         return Rhythm(float(lengths.median()), len(lengths), span, is_part) if len(lengths) else None
-    gaps = rows.groupby("customer")["day"].diff().dt.days
-    middles = gaps.groupby(rows["customer"]).median().dropna()
+    middles = middle_gaps(rows["customer"], rows["day"])
     return Rhythm(float(middles.median()), len(middles), span, is_part) if len(middles) else None
+
+
+def middle_gaps(customers: pd.Series, days: pd.Series) -> pd.Series:
+    """The middle gap in days between the orders of each customer who has two days with one.
+
+    Parameters
+    ----------
+    customers, days
+        One row a customer and day with an order, in any order.
+
+    Examples
+    --------
+    >>> days = pd.Series(pd.to_datetime(["2024-01-08", "2024-01-01", "2024-01-02"]))
+    >>> middle_gaps(pd.Series(["ann", "ann", "bob"]), days).to_dict()
+    {'ann': 7.0}
+    """
+    rows = pd.DataFrame({"customer": customers, "day": days}).sort_values(["customer", "day"])
+    gaps = rows.groupby("customer")["day"].diff().dt.days
+    return gaps.groupby(rows["customer"]).median().dropna()
 
 
 def _days(guess: TableGuess) -> pd.DataFrame | None:

@@ -27,13 +27,13 @@ from configs.settings import Settings
 from features.labels.horizons import season_pairs
 from features.schema import EVENTS_OF, SEASON_STEPS
 from training.data.dataset import Dataset, Encoder
-from training.data.early_seasons import with_early_seasons
+from training.data.early_seasons import LEAST_DATES, with_early_seasons
 from training.data.horizon_rows import at_risk
 from training.data.split import matured
 from training.data.treatment import without_contacted
 from training.fit import assembly
 from training.fit.boosters import SEASON_OF, STEP_PARAMS, season_strengths
-from training.fit.level.season import LEAST_DATES, index_of, shares, spread
+from training.fit.level.season import index_of, moments_in_season, shares, spread
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation
 from training.priors.level import Shift, level_shift, log_odds_shift, log_ratio
@@ -142,8 +142,9 @@ def prior_level(
 
 
 def _in_season(index: pd.DataFrame, moments: list[Any]) -> list[Any]:
-    """The moments that knew a season then."""
-    return [moment for moment in moments if moment in index.index and index.loc[moment].any()]
+    """Those of the moments that knew a season then."""
+    known = set(moments_in_season(index))
+    return [moment for moment in moments if moment in known]
 
 
 def _counting(index: pd.DataFrame, early: pd.DataFrame, moments: list[Any], error_at: ShiftAt) -> dict[str, float]:

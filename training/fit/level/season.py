@@ -21,6 +21,7 @@ from scipy.special import logit
 
 from configs.settings import Settings
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
+from training.data.early_seasons import LEAST_DATES
 from training.data.split import matured
 from training.fit.boosters import (
     CHURN,
@@ -44,7 +45,6 @@ from training.priors.season import Season
 TREES, MOMENTS, MOST_ROWS = 60, 8, 20_000
 USUAL, SD = 0.5, 0.3
 SD_LEVEL = 0.3  # of what errors of a business have in common
-LEAST_DATES = 3
 LEAST_SD = 0.02
 MOST = 2.0  # of a column: recency tells the season of the past, and a model that goes by it errs by more than one
 
@@ -69,7 +69,7 @@ def season_params(data: Dataset, as_ofs: Iterable[Any], settings: Settings) -> d
         return {}
     index = index[index.index.isin(rows["as_of"])]
     wait = settings.outcome_days(data.task)
-    known = {v: matured(list(index.index), wait, by=v) for v in index.index[index.any(axis=1)]}
+    known = {v: matured(list(index.index), wait, by=v) for v in moments_in_season(index)}
     asked = [
         v
         for v, dates in known.items()
@@ -80,6 +80,11 @@ def season_params(data: Dataset, as_ofs: Iterable[Any], settings: Settings) -> d
     table = np.array(errors).reshape(len(moments), 1 + index.shape[1])
     strengths = shares(table[:, 0], table[:, :1] - table[:, 1:])
     return {str(name): float(share) for name, share in zip(index, strengths, strict=True) if share}
+
+
+def moments_in_season(index: pd.DataFrame) -> list[Any]:
+    """The moments that knew a season then, of `index_of`."""
+    return list(index.index[index.any(axis=1)])
 
 
 def _tells(rows: pd.DataFrame, train: Iterable[Any], valid: Any, task: str) -> bool:

@@ -15,10 +15,10 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.seasons.curve import load_curve
 from training.data.dataset import Dataset
-from training.data.early_seasons import lent_seasons
+from training.data.early_seasons import LEAST_DATES, lent_seasons
 from training.data.split import AsOfs
 from training.fit.boosters import SEASON_OF
-from training.fit.level.season import LEAST_DATES, index_of, season_params
+from training.fit.level.season import index_of, moments_in_season, season_params
 from training.fit.search import SearchResult
 from training.model.bundle import Bundle
 
@@ -28,7 +28,7 @@ def with_lent_season(data: Dataset, workspace: Workspace) -> Dataset:
 
     That is where fewer than three of them knew a season, so that none can judge it, and the newest moment knows one.
     """
-    if data.task != "clv" or data.by != "as_of" or _moments_in_season(data) >= LEAST_DATES:
+    if data.task != "clv" or data.by != "as_of" or len(moments_in_season(index_of(data.frame, data))) >= LEAST_DATES:
         return data
     lent = lent_seasons(load_curve(workspace.features), data.as_ofs)
     knows = any(name in lent and lent[name].any() for name in SEASON_OF["value"].values())
@@ -71,8 +71,3 @@ def with_season_facts(bundle: Bundle, data: Dataset, season: Mapping[str, float]
     if known and not bundle.info.get("season"):
         facts["season"] = False
     return replace(bundle, info={**bundle.info, **facts})
-
-
-def _moments_in_season(data: Dataset) -> int:
-    index = index_of(data.frame, data)
-    return 0 if index.empty else int(index.any(axis=1).sum())
