@@ -23,6 +23,7 @@ from serving.answer.score import iso
 from serving.api.batching import Batcher
 from serving.api.guards import AdmissionControl, check_media_type, read_body, safe_summary
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
+from serving.api.json_response import JsonResponse
 from serving.api.metrics import MEDIA_TYPE, Metrics
 from serving.api.predictor import Asked, Found, Predictor
 from serving.api.problems import (
@@ -45,16 +46,6 @@ READINESS_TIMEOUT_SECONDS = 2.0
 READINESS_CACHE_SECONDS = 1.0
 PROBE_CUSTOMER_ID = "readyz"
 logger = logging.getLogger(__name__)
-
-
-class JsonResponse(Response):
-    """A JSON response, written by orjson."""
-
-    media_type = "application/json"
-
-    def render(self, content: Any) -> bytes:
-        """The bytes of the body."""
-        return orjson.dumps(content)
 
 
 class Endpoints:
