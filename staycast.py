@@ -335,7 +335,7 @@ def keys(
     from cli.screens.keys import keys_screen, to_dict
     from serving.access.keys import ApiKeys
 
-    with ApiKeys(s.workspace.access_keys) as store:
+    with ApiKeys(s.workspace.access_keys, who=s.who) as store:
         secret = None
         if do == "create":
             _, secret = store.create(name, role, days)

@@ -9,12 +9,13 @@ from anyio import to_thread
 
 from configs.settings import Access
 from configs.workspace import Workspace
-from serving.access.keys import PREFIX, ApiKeys, KeyCheck
+from serving.access.key_check import KeyCheck
+from serving.access.keys import PREFIX
 from serving.access.limits import RateLimit
 from serving.access.roles import Caller, NotAuthenticatedError
 from serving.access.tokens import TokenCheck
 
-ANONYMOUS = Caller("anonymous", "admin")
+ANONYMOUS = Caller("nobody", "admin", "anonymous")
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class AccessControl:
     """
 
     required: Callable[[], bool]
-    by_key: Callable[[str], Caller]
+    by_key: KeyCheck
     by_token: Callable[[str], Caller] | None
     limit: RateLimit
 
@@ -45,11 +46,14 @@ class AccessControl:
         ------
         NotAuthenticatedError
             Nothing tells it, or what was given does not hold.
+        AccessUnavailableError
+            It cannot be told now.
         """
         scheme, _, credential = headers.get("authorization", "").strip().partition(" ")
         credential = credential.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
         if not credential:
             if self.required():
+                self.require_readable()
                 raise NotAuthenticatedError("say who asks: send a key as 'Authorization: Bearer <key>' or 'X-API-Key'")
             return ANONYMOUS
         if credential.startswith(f"{PREFIX}_"):
@@ -58,18 +62,22 @@ class AccessControl:
             raise NotAuthenticatedError("the key is not known")
         return await to_thread.run_sync(self.by_token, credential)
 
+    def require_readable(self) -> None:
+        """Check that it can be told who asks; AccessUnavailableError if not."""
+        self.by_key.require_readable()
+
     def wait_seconds(self, caller: Caller) -> int:
         """Count a request; 0, or in how many seconds one will be let through; nobody in particular is not counted."""
-        return 0 if caller is ANONYMOUS else self.limit.wait_seconds(caller.name)
+        return 0 if caller is ANONYMOUS else self.limit.wait_seconds(caller.id)
 
 
 def access_control(settings: Access, workspace: Workspace) -> AccessControl:
     """The control of access of a workspace: asked for where it is set so, or where there was a key or are tokens."""
-    keys = KeyCheck(ApiKeys(workspace.access_keys))
+    keys = KeyCheck(workspace.access_keys)
     tokens = TokenCheck(settings.tokens) if settings.tokens else None
 
     def required() -> bool:
         given = settings.required
-        return (tokens is not None or keys.any()) if given is None else given
+        return (tokens is not None or keys.is_closed()) if given is None else given
 
     return AccessControl(required, keys, tokens, RateLimit(settings.requests_per_minute))

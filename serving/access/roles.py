@@ -23,6 +23,10 @@ class NotAuthenticatedError(StaycastError):
     """It is not known who asks: nothing was given to tell it, or what was given does not hold."""
 
 
+class AccessUnavailableError(StaycastError):
+    """It cannot be told now who asks: the keys, of this service or of the provider, cannot be read."""
+
+
 @dataclass(frozen=True)
 class Caller:
     """One who may ask.
@@ -30,13 +34,25 @@ class Caller:
     Attributes
     ----------
     name
-        As records name the caller: of the key, or the subject of the token.
+        Of the key, or the subject of the token.
     role
         What the caller may do.
+    kind
+        What told it; a token's subject may be a key's name.
     """
 
     name: str
     role: Role
+    kind: Literal["anonymous", "key", "token"]
+
+    @property
+    def id(self) -> str:
+        """As records and limits name the caller, apart from all others.
+
+        >>> Caller("crm", "crm", "key").id
+        'key:crm'
+        """
+        return f"{self.kind}:{self.name}"
 
 
 def is_public(method: str, path: str) -> bool:

@@ -72,7 +72,7 @@ class TokenCheck:
             )
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise NotAuthenticatedError(f"the token does not hold ({type(error).__name__})") from None
-        return Caller(str(claims["sub"]), _role(claims, self._settings.role_claim))
+        return Caller(str(claims["sub"]), _role(claims, self._settings.role_claim), "token")
 
     def _key(self, token: str) -> Any:
         if self._client is not None:

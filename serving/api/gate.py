@@ -6,13 +6,16 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.access.control import AccessControl
-from serving.access.roles import NotAuthenticatedError, is_public, may
+from serving.access.roles import AccessUnavailableError, NotAuthenticatedError, is_public, may
 from serving.api.problems import (
     ForbiddenError,
     RateLimitError,
     UnauthorizedError,
+    UnavailableError,
     problem_response,
 )
+
+READINESS = "/readyz"
 
 
 class GateMiddleware:
@@ -33,22 +36,28 @@ class GateMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] != "http" or is_public(scope["method"], scope["path"]):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         try:
             await self._admit(scope)
-        except (UnauthorizedError, ForbiddenError, RateLimitError) as error:
+        except (UnauthorizedError, ForbiddenError, UnavailableError) as error:
             await problem_response(error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
         try:
+            if is_public(scope["method"], scope["path"]):
+                if scope["path"] == READINESS:
+                    self._access.require_readable()
+                return
             caller = await self._access.caller(Headers(scope=scope))
         except NotAuthenticatedError as error:
             raise UnauthorizedError(str(error)) from None
-        scope["staycast"]["caller"] = caller.name
+        except AccessUnavailableError as error:
+            raise UnavailableError(f"{error}; the server's log says why") from None
+        scope["staycast"]["caller"] = caller.id
         if wait := self._access.wait_seconds(caller):
             raise RateLimitError("this caller asks more than it may: slow down", wait)
         is_there = (scope["method"], scope["path"]) in self._operations

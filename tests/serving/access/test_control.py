@@ -29,7 +29,7 @@ def test_without_a_key_everybody_may_and_with_one_all_are_asked(workspace: Works
         {"authorization": f"bearer  {secret} "},
         {"x-api-key": secret},
     ):
-        assert asyncio.run(closed.caller(headers)) == Caller("crm", "crm")
+        assert asyncio.run(closed.caller(headers)) == Caller("crm", "crm", "key")
     for headers in ({}, {"authorization": f"Basic {secret}"}, {"authorization": "Bearer "}, {"x-api-key": "a.b.c"}):
         with pytest.raises(NotAuthenticatedError):
             asyncio.run(closed.caller(headers))
@@ -49,7 +49,7 @@ def test_a_service_stays_closed_when_its_last_key_is_revoked(workspace: Workspac
 def test_who_need_not_say_who_asks_is_not_counted_and_a_key_is(workspace: Workspace) -> None:
     opened = access_control(Access(required=None, requests_per_minute=6, tokens=None), workspace)
     assert {opened.wait_seconds(ANONYMOUS) for _ in range(100)} == {0}
-    assert opened.wait_seconds(Caller("crm", "crm")) == 0 < opened.wait_seconds(Caller("crm", "crm"))
+    assert opened.wait_seconds(Caller("crm", "crm", "key")) == 0 < opened.wait_seconds(Caller("crm", "crm", "key"))
 
 
 def test_what_is_set_counts_whether_there_are_keys_or_not(workspace: Workspace) -> None:

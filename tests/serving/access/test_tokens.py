@@ -41,7 +41,7 @@ def check(tmp_path: Path) -> TokenCheck:
 
 @pytest.mark.parametrize("name", ["first", "second"])
 def test_a_token_tells_its_subject_and_role(check: TokenCheck, name: str) -> None:
-    assert check(token(name, name)) == Caller("crm-7", "crm")
+    assert check(token(name, name)) == Caller("crm-7", "crm", "token")
     assert check(token(name, name, scope="openid staycast:analyst")).role == "analyst"
     assert check(token(name, name, scope=["reviewer", "mail"])).role == "reviewer"
 

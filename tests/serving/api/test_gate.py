@@ -114,4 +114,16 @@ def test_the_log_names_the_caller_and_never_the_key(
 ) -> None:
     with caplog.at_level("INFO", "serving.access"):
         ask(closed(), "POST", "/v1/predictions", keys["crm"])
-    assert "caller=the crm" in caplog.text and keys["crm"] not in caplog.text
+    assert "caller=key:the crm" in caplog.text and keys["crm"] not in caplog.text
+
+
+def test_where_the_keys_cannot_be_read_nobody_is_let_in_and_the_service_is_not_ready(
+    closed: Callable, keys: dict[str, str], workspace: Workspace
+) -> None:
+    workspace.access_keys.write_bytes(b"damaged")
+    client = closed()
+    for path, key in (("/v1/models", keys["admin"]), ("/v1/models", None), ("/readyz", None)):
+        response = ask(client, "GET", path, key)
+        assert response.status_code == 503 and int(response.headers["retry-after"]) >= 1
+        assert response.json()["type"] == "urn:staycast:problem:unavailable" and "access.db" not in response.text
+    assert client.get("/healthz").status_code == 200
