@@ -472,6 +472,7 @@ class Tokens(Section):
     issuer: str
     audience: str
     role_claim: str = "scope"
+    role_prefix: str = "staycast:"
 
     @field_validator("jwks")
     @classmethod
@@ -479,6 +480,12 @@ class Tokens(Section):
         if "://" in jwks and not jwks.startswith("https://"):
             raise ValueError("give a file, or an address that begins with https://: keys over plain HTTP can be forged")
         return jwks
+
+    @model_validator(mode="after")
+    def _scopes_have_a_prefix(self) -> Tokens:
+        if self.role_claim in ("scope", "scp") and not self.role_prefix:
+            raise ValueError("role_prefix: a scope names what any service grants: give roles in it a prefix")
+        return self
 
 
 class Access(Section):

@@ -12,6 +12,7 @@ from configs.workspace import Workspace
 from serving.access.key_check import KeyCheck
 from serving.access.keys import PREFIX
 from serving.access.limits import RateLimit
+from serving.access.provider_keys import ProviderKeys
 from serving.access.roles import Caller, NotAuthenticatedError
 from serving.access.tokens import TokenCheck
 
@@ -74,7 +75,7 @@ class AccessControl:
 def access_control(settings: Access, workspace: Workspace) -> AccessControl:
     """The control of access of a workspace: asked for where it is set so, or where there was a key or are tokens."""
     keys = KeyCheck(workspace.access_keys)
-    tokens = TokenCheck(settings.tokens) if settings.tokens else None
+    tokens = TokenCheck(settings.tokens, ProviderKeys(settings.tokens.jwks)) if settings.tokens else None
 
     def required() -> bool:
         given = settings.required
