@@ -493,6 +493,7 @@ class Access(Section):
 
     required: bool | None
     requests_per_minute: Annotated[float, Field(gt=0)]
+    failures_per_minute: Annotated[float, Field(gt=0)] = 60
     tokens: Tokens | None
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from anyio import to_thread
 
 from configs.settings import Access
 from configs.workspace import Workspace
+from serving.access.credential import HOW, credential_of
 from serving.access.key_check import KeyCheck
 from serving.access.keys import PREFIX
-from serving.access.limits import RateLimit
+from serving.access.limits import RateLimit, network_of
 from serving.access.provider_keys import ProviderKeys
 from serving.access.roles import Caller, NotAuthenticatedError
 from serving.access.tokens import TokenCheck
@@ -31,31 +32,35 @@ class AccessControl:
         Tell who a key, or a token, belongs to; None: none are taken.
     limit
         How much each may ask.
+    failures
+        How often it may be tried from one address to ask with what does not hold.
     """
 
     required: Callable[[], bool]
     by_key: KeyCheck
     by_token: Callable[[str], Caller] | None
     limit: RateLimit
+    failures: RateLimit
 
-    async def caller(self, headers: Mapping[str, str]) -> Caller:
-        """Who asks: by ``Authorization: Bearer`` with a key or a token, or by ``X-API-Key``.
+    async def caller(self, authorization: Sequence[str] = (), api_key: Sequence[str] = ()) -> Caller:
+        """Who asks, by all headers ``Authorization`` and ``X-API-Key``, see `credential_of`.
 
         A token is looked at in a thread: the provider's keys may have to be fetched.
 
         Raises
         ------
+        AmbiguousCredentialError
+            It is said more than once, or cannot be read.
         NotAuthenticatedError
             Nothing tells it, or what was given does not hold.
         AccessUnavailableError
             It cannot be told now.
         """
-        scheme, _, credential = headers.get("authorization", "").strip().partition(" ")
-        credential = credential.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
+        credential = credential_of(authorization, api_key)
         if not credential:
             if self.required():
                 self.require_readable()
-                raise NotAuthenticatedError("say who asks: send a key as 'Authorization: Bearer <key>' or 'X-API-Key'")
+                raise NotAuthenticatedError(f"say who asks: {HOW}")
             return ANONYMOUS
         if credential.startswith(f"{PREFIX}_"):
             return self.by_key(credential)
@@ -66,6 +71,13 @@ class AccessControl:
     def require_readable(self) -> None:
         """Check that it can be told who asks; AccessUnavailableError if not."""
         self.by_key.require_readable()
+
+    def wait_after_failure(self, address: str) -> int:
+        """Count an attempt that failed; 0, or in how many seconds one from this address is answered again.
+
+        Who asks with what holds is let on all the same: callers behind one proxy do not shut one another out.
+        """
+        return self.failures.wait_seconds(network_of(address))
 
     def wait_seconds(self, caller: Caller) -> int:
         """Count a request; 0, or in how many seconds one will be let through; nobody in particular is not counted."""
@@ -81,4 +93,5 @@ def access_control(settings: Access, workspace: Workspace) -> AccessControl:
         given = settings.required
         return (tokens is not None or keys.is_closed()) if given is None else given
 
-    return AccessControl(required, keys, tokens, RateLimit(settings.requests_per_minute))
+    limits = RateLimit(settings.requests_per_minute), RateLimit(settings.failures_per_minute)
+    return AccessControl(required, keys, tokens, *limits)

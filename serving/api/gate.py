@@ -6,8 +6,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.access.control import AccessControl
-from serving.access.roles import AccessUnavailableError, NotAuthenticatedError, is_public, may
+from serving.access.credential import AmbiguousCredentialError
+from serving.access.roles import AccessUnavailableError, Caller, NotAuthenticatedError, is_public, may
 from serving.api.problems import (
+    BadCredentialError,
     ForbiddenError,
     RateLimitError,
     UnauthorizedError,
@@ -41,7 +43,7 @@ class GateMiddleware:
             return
         try:
             await self._admit(scope)
-        except (UnauthorizedError, ForbiddenError, UnavailableError) as error:
+        except (BadCredentialError, UnauthorizedError, ForbiddenError, UnavailableError) as error:
             await problem_response(error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
@@ -52,9 +54,7 @@ class GateMiddleware:
                 if scope["path"] == READINESS:
                     self._access.require_readable()
                 return
-            caller = await self._access.caller(Headers(scope=scope))
-        except NotAuthenticatedError as error:
-            raise UnauthorizedError(str(error)) from None
+            caller = await self._caller(scope)
         except AccessUnavailableError as error:
             raise UnavailableError(f"{error}; the server's log says why") from None
         scope["staycast"]["caller"] = caller.id
@@ -63,3 +63,17 @@ class GateMiddleware:
         is_there = (scope["method"], scope["path"]) in self._operations
         if is_there and not may(caller.role, scope["method"], scope["path"]):
             raise ForbiddenError(f"the role '{caller.role}' may not do this")
+
+    async def _caller(self, scope: Scope) -> Caller:
+        """Who asks; what does not hold is counted by the address it comes from."""
+        headers = Headers(scope=scope)
+        authorization, api_key = headers.getlist("authorization"), headers.getlist("x-api-key")
+        try:
+            return await self._access.caller(authorization, api_key)
+        except AmbiguousCredentialError as error:
+            raise BadCredentialError(str(error)) from None
+        except NotAuthenticatedError as error:
+            address = (scope.get("client") or ("",))[0]
+            if (authorization or api_key) and (wait := self._access.wait_after_failure(address)):
+                raise RateLimitError("too many keys or tokens from this address do not hold", wait) from None
+            raise UnauthorizedError(str(error)) from None

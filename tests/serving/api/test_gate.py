@@ -34,8 +34,9 @@ def closed(
     log: PredictionLog,
     settings: Settings,
 ) -> Callable[..., Any]:
-    def client(per_minute: float = 6000) -> Any:
-        access = access_control(Access(required=None, requests_per_minute=per_minute, tokens=None), workspace)
+    def client(per_minute: float = 6000, failures: float = 6000) -> Any:
+        limits = {"requests_per_minute": per_minute, "failures_per_minute": failures}
+        access = access_control(Access(required=None, tokens=None, **limits), workspace)
         return calling(create_app(models, reader, log, settings, access=access))
 
     return client
@@ -127,3 +128,26 @@ def test_where_the_keys_cannot_be_read_nobody_is_let_in_and_the_service_is_not_r
         assert response.status_code == 503 and int(response.headers["retry-after"]) >= 1
         assert response.json()["type"] == "urn:staycast:problem:unavailable" and "access.db" not in response.text
     assert client.get("/healthz").status_code == 200
+
+
+def test_who_says_twice_or_unreadably_who_asks_is_told_how_to_say_it(closed: Callable, keys: dict[str, str]) -> None:
+    client, key = closed(), keys["crm"]
+    for headers in (
+        [("authorization", f"Bearer {key}"), ("authorization", f"Bearer {key}")],
+        [("authorization", ""), ("x-api-key", key)],
+        [("authorization", f"Bearer\t{key}")],
+    ):
+        response = client.get("/v1/models", headers=headers)
+        assert response.status_code == 400 and key not in response.text
+        assert response.json()["type"] == "urn:staycast:problem:bad-credential"
+
+
+def test_from_an_address_of_many_wrong_keys_wrong_ones_are_refused_for_a_while_and_right_ones_never(
+    closed: Callable, keys: dict[str, str]
+) -> None:
+    client = closed(failures=12)
+    statuses = [ask(client, "GET", "/v1/models", "staycast_0_0").status_code for _ in range(4)]
+    assert statuses == [401, 401, 429, 429]
+    assert int(ask(client, "GET", "/v1/models", "a.b.c").headers["retry-after"]) >= 1
+    assert ask(client, "GET", "/v1/models", keys["crm"]).status_code == 200
+    assert ask(client, "GET", "/v1/models", None).status_code == 401
