@@ -473,6 +473,7 @@ class Tokens(Section):
     audience: str
     role_claim: str = "scope"
     role_prefix: str = "staycast:"
+    rows_claim: str = "staycast_rows"
 
     @field_validator("jwks")
     @classmethod
@@ -494,7 +495,14 @@ class Access(Section):
     required: bool | None
     requests_per_minute: Annotated[float, Field(gt=0)]
     failures_per_minute: Annotated[float, Field(gt=0)] = 60
+    row_scope: str | None = None
     tokens: Tokens | None
+
+    @model_validator(mode="after")
+    def _who_sees_some_says_who_asks(self) -> Access:
+        if self.row_scope is not None and self.required is False:
+            raise ValueError("row_scope: whom a caller may see depends on who asks, so required cannot be false")
+        return self
 
 
 class Serving(Section):

@@ -25,6 +25,7 @@ def to_dict(keys: Iterable[ApiKey], now: datetime, secret: str | None) -> dict[s
             "state": key.state(now),
             "created_at": key.created_at.isoformat(timespec="seconds"),
             "expires_at": key.expires_at.isoformat(timespec="seconds") if key.expires_at else None,
+            "rows": sorted(f"{attribute}={value}" for attribute, value in key.rows),
             "changes": [
                 {"at": change.at.isoformat(timespec="seconds"), "what": change.what, "by": change.by}
                 for change in key.changes
@@ -37,11 +38,18 @@ def to_dict(keys: Iterable[ApiKey], now: datetime, secret: str | None) -> dict[s
 
 def keys_screen(result: Mapping[str, Any]) -> RenderableType:
     """A table of the keys; a new one below it, once."""
-    table = make_table("Keys of the service", "name", "role", "state", "made", "ends", "id", "done")
+    table = make_table("Keys of the service", "name", "role", "sees", "state", "made", "ends", "id", "done")
     for key in result["keys"]:
         ends = (key["expires_at"] or "never")[:16]
         table.add_row(
-            key["name"], key["role"], key["state"], key["created_at"][:16], ends, key["id"], _done(key["changes"])
+            key["name"],
+            key["role"],
+            ", ".join(key["rows"]),
+            key["state"],
+            key["created_at"][:16],
+            ends,
+            key["id"],
+            _done(key["changes"]),
         )
     if "key" not in result:
         return table

@@ -15,6 +15,7 @@ from serving.access.keys import PREFIX
 from serving.access.limits import RateLimit, network_of
 from serving.access.provider_keys import ProviderKeys
 from serving.access.roles import Caller, NotAuthenticatedError
+from serving.access.rows import RowScope
 from serving.access.tokens import TokenCheck
 
 ANONYMOUS = Caller("nobody", "admin", "anonymous")
@@ -34,6 +35,8 @@ class AccessControl:
         How much each may ask.
     failures
         How often it may be tried from one address to ask with what does not hold.
+    rows
+        Whom each may see.
     """
 
     required: Callable[[], bool]
@@ -41,6 +44,7 @@ class AccessControl:
     by_token: Callable[[str], Caller] | None
     limit: RateLimit
     failures: RateLimit
+    rows: RowScope
 
     async def caller(self, authorization: Sequence[str] = (), api_key: Sequence[str] = ()) -> Caller:
         """Who asks, by all headers ``Authorization`` and ``X-API-Key``, see `credential_of`.
@@ -91,7 +95,7 @@ def access_control(settings: Access, workspace: Workspace) -> AccessControl:
 
     def required() -> bool:
         given = settings.required
-        return (tokens is not None or keys.is_closed()) if given is None else given
+        return (tokens is not None or settings.row_scope is not None or keys.is_closed()) if given is None else given
 
     limits = RateLimit(settings.requests_per_minute), RateLimit(settings.failures_per_minute)
-    return AccessControl(required, keys, tokens, *limits)
+    return AccessControl(required, keys, tokens, *limits, RowScope(settings.row_scope, workspace.tables))

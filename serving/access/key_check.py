@@ -61,7 +61,7 @@ class KeyCheck:
             raise NotAuthenticatedError("the key is not known")
         if (state := known.state(self._clock().astimezone(UTC))) != "valid":
             raise NotAuthenticatedError(f"the key is {state}")
-        return Caller(known.name, known.role, "key")
+        return Caller(known.name, known.role, "key", known.rows)
 
     def is_closed(self) -> bool:
         """Whether there ever was a key, or whether that cannot be told: a service that was closed stays so."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from configs.errors import ConfigError
 from features.store.durable_file import BUSY_SECONDS, DurableFile, transaction
-from serving.access.roles import ROLES, Role
+from serving.access.roles import ROLES, Role, Row
 
 PREFIX = "staycast"
 SECRET_BYTES = 32
@@ -42,6 +42,11 @@ CREATE TABLE IF NOT EXISTS key_changes (
     key_id TEXT NOT NULL,
     what TEXT NOT NULL,
     by TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS key_rows (
+    key_id TEXT NOT NULL,
+    attribute TEXT NOT NULL,
+    value TEXT NOT NULL
 );
 """
 _COLUMNS = "key_id, name, role, hash, created_at, expires_at, revoked_at"
@@ -68,6 +73,7 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     changes: tuple[KeyChange, ...] = ()
+    rows: frozenset[Row] = frozenset()
 
     def state(self, now: datetime) -> str:
         """``valid``, ``revoked`` or ``expired``."""
@@ -110,7 +116,9 @@ class ApiKeys(DurableFile):
             _make_private(path)
             super().__init__(path, _TABLE, busy_seconds)
 
-    def create(self, name: str, role: str, days: int | None = None) -> tuple[ApiKey, str]:
+    def create(
+        self, name: str, role: str, days: int | None = None, rows: frozenset[Row] = frozenset()
+    ) -> tuple[ApiKey, str]:
         """Make a key.
 
         Parameters
@@ -121,6 +129,8 @@ class ApiKeys(DurableFile):
             One of `serving.access.roles.ROLES`.
         days
             After how many it ends; None: never.
+        rows
+            Which customers it sees, see `serving.access.rows`.
 
         Returns
         -------
@@ -146,7 +156,7 @@ class ApiKeys(DurableFile):
             if any(key.name == name for key in self._valid()):
                 raise ConfigError(f"there is a valid key named '{name}': rotate or revoke it, or take another name")
             now = self._now()
-            return self._add(name, role, now, None if days is None else now + timedelta(days=days))
+            return self._add(name, role, now, None if days is None else now + timedelta(days=days), rows)
 
     def rotate(self, name: str, grace_hours: float = 24.0) -> tuple[ApiKey, str]:
         """Make another key in the place of one, which ends after some hours, so that its users can change over.
@@ -164,7 +174,7 @@ class ApiKeys(DurableFile):
             (*_, old), now = self._named(name), self._now()
             ends = now + timedelta(hours=grace_hours)
             lasts = None if old.expires_at is None else old.expires_at - old.created_at
-            made = self._add(name, old.role, now, None if lasts is None else now + lasts)
+            made = self._add(name, old.role, now, None if lasts is None else now + lasts, old.rows)
             self._update("expires_at", min(ends, old.expires_at or ends), old.key_id)
             self._note("rotated", now, old.key_id)
             return made
@@ -200,7 +210,10 @@ class ApiKeys(DurableFile):
         changes: dict[str, list[KeyChange]] = {}
         for at, key_id, what, by in self._connection.execute("SELECT * FROM key_changes ORDER BY at, rowid"):
             changes.setdefault(key_id, []).append(KeyChange(datetime.fromisoformat(at), what, by))
-        return [_key_of(row, tuple(changes.get(row[0], ()))) for row in rows]
+        seen: dict[str, set[Row]] = {}
+        for key_id, attribute, value in self._connection.execute("SELECT * FROM key_rows"):
+            seen.setdefault(key_id, set()).add((attribute, value))
+        return [_key_of(row, tuple(changes.get(row[0], ())), frozenset(seen.get(row[0], ()))) for row in rows]
 
     def _valid(self) -> list[ApiKey]:
         """The keys that are neither revoked nor expired."""
@@ -216,12 +229,17 @@ class ApiKeys(DurableFile):
             raise ConfigError(f"no valid key is named '{name}'; there are: {known}")
         return keys
 
-    def _add(self, name: str, role: Role, now: datetime, ends: datetime | None) -> tuple[ApiKey, str]:
+    def _add(
+        self, name: str, role: Role, now: datetime, ends: datetime | None, rows: frozenset[Row]
+    ) -> tuple[ApiKey, str]:
         mark_closed(self._path)
         key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(SECRET_BYTES)
-        key = ApiKey(key_id, name, role, hash_of(secret), now, ends, None)
-        row = (key_id, name, role, key.hash, now.isoformat(), ends.isoformat() if ends else None, None)
-        self._connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        key = ApiKey(key_id, name, role, hash_of(secret), now, ends, None, rows=rows)
+        stored = (key_id, name, role, key.hash, now.isoformat(), ends.isoformat() if ends else None, None)
+        self._connection.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", stored)
+        self._connection.executemany(
+            "INSERT INTO key_rows VALUES (?, ?, ?)", [(key_id, *each) for each in sorted(rows)]
+        )
         self._note("made", now, key_id)
         return key, f"{PREFIX}_{key_id}_{secret}"
 
@@ -258,10 +276,10 @@ def hash_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _key_of(row: tuple[Any, ...], changes: tuple[KeyChange, ...]) -> ApiKey:
+def _key_of(row: tuple[Any, ...], changes: tuple[KeyChange, ...], rows: frozenset[Row]) -> ApiKey:
     key_id, name, role, digest, *times = row
     made, ends, revoked = (text and datetime.fromisoformat(text) for text in times)
-    return ApiKey(key_id, name, role, digest, made, ends, revoked, changes)
+    return ApiKey(key_id, name, role, digest, made, ends, revoked, changes, rows)
 
 
 def closed_mark(path: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from configs.errors import StaycastError
 
+Row = tuple[str, str]  # an attribute of customers, and a value of it
 Role = Literal["crm", "analyst", "reviewer", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 EVERYBODY: frozenset[Role] = frozenset(ROLES)
@@ -17,6 +18,10 @@ OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/v1/models"): EVERYBODY,
     ("GET", "/metrics"): frozenset({"analyst", "admin"}),
 }
+
+OF_VISIBLE: frozenset[tuple[str, str]] = frozenset(  # tell callers who see some customers alone of no others
+    {("POST", "/v1/predictions"), ("POST", "/v1/events"), ("GET", "/v1/models")}
+)
 
 
 class NotAuthenticatedError(StaycastError):
@@ -39,11 +44,14 @@ class Caller:
         What the caller may do.
     kind
         What told it; a token's subject may be a key's name.
+    rows
+        Values of attributes of the customers whom the caller may see, see `serving.access.rows`.
     """
 
     name: str
     role: Role
     kind: Literal["anonymous", "key", "token"]
+    rows: frozenset[Row] = frozenset()
 
     @property
     def id(self) -> str:
@@ -67,6 +75,11 @@ def may(role: str, method: str, path: str) -> bool:
     (True, False, False)
     """
     return role in OPERATIONS.get((_read(method), path), frozenset())
+
+
+def tells_of_visible(method: str, path: str) -> bool:
+    """Whether it may be asked by who sees some customers alone."""
+    return (_read(method), path) in OF_VISIBLE
 
 
 def _read(method: str) -> str:

@@ -7,9 +7,11 @@ from typing import Any
 
 import jwt
 
+from configs.errors import ConfigError
 from configs.settings import Tokens
 from serving.access.provider_keys import ProviderKeys
-from serving.access.roles import ROLES, Caller, NotAuthenticatedError, Role
+from serving.access.roles import ROLES, Caller, NotAuthenticatedError, Role, Row
+from serving.access.rows import rows_of
 
 ALGORITHMS = (
     "RS256",
@@ -65,7 +67,9 @@ class TokenCheck:
             )
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise NotAuthenticatedError(f"the token does not hold ({type(error).__name__})") from None
-        return Caller(_subject(claims), _role(claims, self._settings), "token")
+        return Caller(
+            _subject(claims), _role(claims, self._settings), "token", _rows(claims, self._settings.rows_claim)
+        )
 
     def _key(self, token: str) -> tuple[Any, str]:
         """The key that a token says it is signed by, and how; one that says how it signs signs in no other way."""
@@ -91,8 +95,7 @@ def _subject(claims: Mapping[str, Any]) -> str:
 
 def _role(claims: Mapping[str, Any], settings: Tokens) -> Role:
     """The role that a claim names: as a word, a list of words, or words with spaces between, as of ``scope``."""
-    named = claims.get(settings.role_claim, ())
-    words = named.split() if isinstance(named, str) else named if isinstance(named, list) else ()
+    words = _words(claims, settings.role_claim)
     found = [role for role in ROLES if f"{settings.role_prefix}{role}" in words]
     if len(found) != 1:
         raise NotAuthenticatedError(
@@ -100,3 +103,17 @@ def _role(claims: Mapping[str, Any], settings: Tokens) -> Role:
             f"{', '.join(settings.role_prefix + role for role in ROLES)}"
         )
     return found[0]
+
+
+def _rows(claims: Mapping[str, Any], claim: str) -> frozenset[Row]:
+    """The rows that a claim names, as ``branch=north``; none without it."""
+    try:
+        return rows_of(word for word in _words(claims, claim) if isinstance(word, str))
+    except ConfigError as error:
+        raise NotAuthenticatedError(f"the token's claim '{claim}' does not hold: {error}") from None
+
+
+def _words(claims: Mapping[str, Any], claim: str) -> list[Any]:
+    """What a claim names: a list, or words with spaces between."""
+    named = claims.get(claim)
+    return named.split() if isinstance(named, str) else named if isinstance(named, list) else []

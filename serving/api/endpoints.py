@@ -20,6 +20,7 @@ from serving.answer import decide
 from serving.answer.champion import LoadedModel
 from serving.answer.score import iso
 from serving.api.batching import Batcher
+from serving.api.gate import visible
 from serving.api.guards import check_media_type, read_body, safe_summary
 from serving.api.interfaces import Accepted, AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.json_response import JsonResponse
@@ -27,6 +28,7 @@ from serving.api.metrics import MEDIA_TYPE, Metrics
 from serving.api.predictor import Asked, Found, Predictor
 from serving.api.problems import (
     AnswerError,
+    FieldError,
     LeftCustomerError,
     UnavailableError,
     UnknownCustomerError,
@@ -34,6 +36,7 @@ from serving.api.problems import (
 )
 from serving.api.schema.events import EventBatch, parse_events
 from serving.api.schema.openapi import openapi_document
+from serving.api.schema.parsing import invalid_request
 from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked
 
 API_VERSION = "1"
@@ -80,7 +83,9 @@ class Endpoints:
         self._scoring.require_room()
         check_media_type(request.headers)
         asked = parse_prediction(await read_body(request), self._max_customers)
-        found = await self._find(asked)
+        seen = await visible(request.scope, asked.ids)
+        found = await self._find(asked, [i for i in asked.ids if i in seen])
+        found = found if len(seen) == len(asked.ids) else found.as_seen(asked.ids, seen)
         self._require_somebody(asked, found)
         if found.answers:
             await self._logging.ask(found.answers, len(found.answers))
@@ -96,6 +101,7 @@ class Endpoints:
         self._taking.require_room()
         check_media_type(request.headers)
         batch = parse_events(await read_body(request), self._max_customers)
+        await self._require_visible(request, batch)
         statuses, as_of = await self._taking.ask(batch, len(batch.events))
         accepted = [{"event_id": e.event_id, "status": s} for e, s in zip(batch.events, statuses, strict=True)]
         return JsonResponse({"events": accepted, "as_of": iso(as_of)})
@@ -159,10 +165,12 @@ class Endpoints:
                 f"the feature store lacks {len(missing)} columns of the models, among them '{missing[0]}'"
             )
 
-    async def _find(self, request: PredictionRequest) -> Found:
-        """The answers to a request, of the models that answer now; a long list is answered in parts."""
+    async def _find(self, request: PredictionRequest, ids: list[str]) -> Found:
+        """The answers for some ids of a request, of the models that answer now; a long list is answered in parts."""
+        if not ids:
+            return Found([], [], [])
         top = reasons_asked(request, self._settings.serving.top_reasons)
-        models, ids = self._models.current(), request.ids
+        models = self._models.current()
         if len(ids) <= CUSTOMERS_IN_PART:
             return await self._scoring.ask(Asked(ids, top, models), len(ids))
         starts = range(0, len(ids), CUSTOMERS_IN_PART)
@@ -178,6 +186,16 @@ class Endpoints:
             unknown = found.not_found
             who = f"customer '{unknown[0]}'" if len(unknown) == 1 else f"any of these {len(unknown)} customers"
             raise UnknownCustomerError(f"no features are known for {who}: check the id, or refresh the feature store")
+
+    async def _require_visible(self, request: Request, batch: EventBatch) -> None:
+        """InvalidRequestError if an event is of a customer whom the caller may not see, or who is not known to it."""
+        if "visible" not in request.scope["staycast"]:
+            return
+        ids = [event.customer_id.strip() for event in batch.events]
+        seen = await visible(request.scope, ids)
+        if unseen := [position for position, customer in enumerate(ids) if customer not in seen]:
+            detail = "is no customer whom this caller may see"
+            raise invalid_request(FieldError(batch.pointer(p, "customer_id"), detail) for p in unseen)
 
     def _accept(self, batches: list[EventBatch]) -> Sequence[Accepted | Exception]:
         """Accept the events of several requests; runs in a thread."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
+from anyio import to_thread
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.access.control import AccessControl
 from serving.access.credential import AmbiguousCredentialError
-from serving.access.roles import AccessUnavailableError, Caller, NotAuthenticatedError, is_public, may
+from serving.access.roles import AccessUnavailableError, Caller, NotAuthenticatedError, is_public, may, tells_of_visible
 from serving.api.problems import (
     BadCredentialError,
     ForbiddenError,
@@ -63,6 +67,10 @@ class GateMiddleware:
         is_there = (scope["method"], scope["path"]) in self._operations
         if is_there and not may(caller.role, scope["method"], scope["path"]):
             raise ForbiddenError(f"the role '{caller.role}' may not do this")
+        if not self._access.rows.sees_all(caller):
+            if is_there and not tells_of_visible(scope["method"], scope["path"]):
+                raise ForbiddenError("a caller who sees some customers alone may not do this")
+            scope["staycast"]["visible"] = partial(self._access.rows.visible, caller)
 
     async def _caller(self, scope: Scope) -> Caller:
         """Who asks; what does not hold is counted by the address it comes from."""
@@ -77,3 +85,20 @@ class GateMiddleware:
             if (authorization or api_key) and (wait := self._access.wait_after_failure(address)):
                 raise RateLimitError("too many keys or tokens from this address do not hold", wait) from None
             raise UnauthorizedError(str(error)) from None
+
+
+async def visible(scope: Scope, customer_ids: Sequence[str]) -> set[str]:
+    """Of these customers, those whom the caller of a request may see; to it, all others are as if they were not there.
+
+    Raises
+    ------
+    UnavailableError
+        That cannot be told now.
+    """
+    of_caller = scope["staycast"].get("visible")
+    if of_caller is None:
+        return set(customer_ids)
+    try:
+        return await to_thread.run_sync(of_caller, customer_ids)
+    except AccessUnavailableError as error:
+        raise UnavailableError(str(error)) from None

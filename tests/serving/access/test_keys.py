@@ -81,6 +81,13 @@ def test_a_rotation_that_is_cut_short_leaves_the_old_key_as_it_was(
     assert keys.all() == before
 
 
+def test_whom_a_key_sees_stays_with_it_when_it_is_rotated(keys: ApiKeys) -> None:
+    rows = frozenset({("branch", "north"), ("branch", "south")})
+    keys.create("crm", "crm", rows=rows)
+    keys.rotate("crm")
+    assert [key.rows for key in keys.all()] == [rows, rows]
+
+
 def test_revoking_a_rotated_key_ends_both(keys: ApiKeys, clock: Clock) -> None:
     keys.create("crm", "crm")
     keys.rotate("crm")

@@ -82,6 +82,14 @@ def test_a_token_that_lacks_what_it_needs_is_refused(check: TokenCheck, changes:
         check(token(**changes))
 
 
+def test_a_token_says_whom_it_sees(check: TokenCheck) -> None:
+    north = frozenset({("branch", "north")})
+    assert check(token(staycast_rows="branch=north")).rows == check(token(staycast_rows=["branch=north"])).rows == north
+    assert check(token()).rows == frozenset()
+    with pytest.raises(NotAuthenticatedError, match="staycast_rows"):
+        check(token(staycast_rows="north"))
+
+
 def test_a_token_of_another_key_or_of_none_is_refused(check: TokenCheck) -> None:
     unsigned = jwt.encode(claims(), None, "none")
     shared = jwt.encode(claims(), "a secret that is long enough for the rule", "HS256", {"kid": "first"})
