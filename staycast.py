@@ -311,13 +311,16 @@ def serve(
     open_to_all: Annotated[
         bool, typer.Option("--open-to-all", help="Let other machines in although callers need not say who they are.")
     ] = False,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate to speak HTTPS with, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM, without a password.")] = None,
 ) -> None:
     """Answer over HTTP until stopped: POST /v1/predictions."""
     from serving import launch
 
+    tls = launch.Tls.of(tls_cert, tls_key)
     s = open_session(False, config, workspace)
     address = host or s.settings.serving.host, port or s.settings.serving.port
-    launch.serve(config, workspace, *address, open_to_all)
+    launch.serve(config, workspace, *address, open_to_all, tls)
 
 
 @verb(app)

@@ -510,6 +510,7 @@ class Serving(Section):
 
     host: str
     port: Annotated[int, Field(gt=0, lt=65536)]
+    workers: Annotated[int, Field(gt=0, le=64)]
     max_customers_per_request: Count
     top_reasons: Count
     stale_after_hours: Count

@@ -9,7 +9,9 @@ import errno
 import ipaddress
 import os
 import socket
+import ssl
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -30,7 +32,38 @@ ENVIRONMENT = {
 }
 
 
-def serve(config: str, workspace: Path, host: str, port: int, open_to_all: bool = False) -> NoReturn:
+@dataclass(frozen=True)
+class Tls:
+    """PEM files by which the service proves who it is: its certificate with those that vouch for it, and the key."""
+
+    certificate: Path
+    key: Path
+
+    @classmethod
+    def of(cls, certificate: Path | None, key: Path | None) -> Tls | None:
+        """Both files, or neither.
+
+        Raises
+        ------
+        ConfigError
+            One of the two is not given, cannot be read, or the key is not the certificate's.
+        """
+        if certificate is None and key is None:
+            return None
+        if certificate is None or key is None:
+            raise ConfigError("TLS takes a certificate and its key: give both --tls-cert and --tls-key")
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key, password="")
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"'{certificate}' and '{key}' are no certificate and its key in PEM form: {error}"
+            ) from None
+        return cls(certificate.resolve(), key.resolve())
+
+
+def serve(
+    config: str, workspace: Path, host: str, port: int, open_to_all: bool = False, tls: Tls | None = None
+) -> NoReturn:
     """Serve in place of this process: does not return.
 
     Parameters
@@ -43,6 +76,8 @@ def serve(config: str, workspace: Path, host: str, port: int, open_to_all: bool 
         Address to listen on.
     open_to_all
         Listen elsewhere than on this machine even if callers need not say who they are.
+    tls
+        What to speak HTTPS with; None: plain HTTP, as behind a proxy.
 
     Raises
     ------
@@ -55,7 +90,7 @@ def serve(config: str, workspace: Path, host: str, port: int, open_to_all: bool 
         ProviderKeys(tokens.jwks).require()
     if not open_to_all:
         require_access_control(config, workspace, host)
-    arguments, environment = command(config, workspace, host, port)
+    arguments, environment = command(config, workspace, host, port, tls)
     versions(Workspace(workspace), "churn")  # a registry that cannot be read is said here; none yet is no fault
     require_free_port(host, port)
     os.execve(arguments[0], arguments, environment)  # noqa: S606 - a program and its arguments, no shell
@@ -112,7 +147,9 @@ def require_free_port(host: str, port: int) -> None:
         ) from None
 
 
-def command(config: str, workspace: Path, host: str, port: int) -> tuple[list[str], dict[str, str]]:
+def command(
+    config: str, workspace: Path, host: str, port: int, tls: Tls | None = None
+) -> tuple[list[str], dict[str, str]]:
     """The command that starts the service, and its environment; all that BentoML writes goes into the workspace.
 
     Raises
@@ -120,7 +157,7 @@ def command(config: str, workspace: Path, host: str, port: int) -> tuple[list[st
     ConfigError
         The configuration cannot be used: raised here, not in a worker that starts again and again.
     """
-    configs.load(config)
+    workers = configs.load(config).serving.workers
     path, root = Path(config), workspace.resolve()
     arguments = ["-m", "bentoml", "serve", "serving.service:Staycast", "--working-dir", str(ROOT)]
     environment = {
@@ -128,9 +165,11 @@ def command(config: str, workspace: Path, host: str, port: int) -> tuple[list[st
         **ENVIRONMENT,
         WORKSPACE: str(root),
         CONFIG: str(path.resolve()) if path.is_file() else config,
+        "BENTOML_CONFIG_OPTIONS": f"services.staycast.workers={workers}",
         "BENTOML_HOME": str(Workspace(root).state / "bentoml"),
     }
-    return [sys.executable, *arguments, "--host", host, "--port", str(port)], environment
+    files = ["--ssl-certfile", str(tls.certificate), "--ssl-keyfile", str(tls.key)] if tls else []
+    return [sys.executable, *arguments, "--host", host, "--port", str(port), *files], environment
 
 
 def from_environment() -> tuple[str, Workspace]:

@@ -3,15 +3,21 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from configs.errors import ConfigError
 from configs.workspace import Workspace
 from serving import launch
 from serving.access.keys import ApiKeys
-from serving.launch import command, require_free_port
+from serving.launch import Tls, command, require_free_port
 
 
 def test_the_command_names_business_and_workspace_and_tells_nobody(
@@ -26,6 +32,39 @@ def test_the_command_names_business_and_workspace_and_tells_nobody(
     assert environment["STAYCAST_WORKSPACE"] == str(tmp_path / "here")
     assert environment["BENTOML_HOME"].startswith(str(tmp_path / "here"))
     assert environment["BENTOML_DO_NOT_TRACK"] == "True"
+
+
+def test_the_command_starts_as_many_workers_as_the_configuration_says(tmp_path: Path) -> None:
+    config = tmp_path / "shop.yaml"
+    config.write_text("name: shop\nserving: {workers: 3}\n", "utf-8")
+    assert command(str(config), tmp_path, "::1", 1)[1]["BENTOML_CONFIG_OPTIONS"] == "services.staycast.workers=3"
+    assert command("test", tmp_path, "::1", 1)[1]["BENTOML_CONFIG_OPTIONS"] == "services.staycast.workers=1"
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate that vouches for itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(datetime(2024, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2044, 1, 1, tzinfo=UTC))
+        .sign(key, SHA256())
+    )
+    folder.mkdir()
+    (folder / "cert.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    (folder / "key.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_https_takes_a_certificate_with_its_own_key(tmp_path: Path) -> None:
+    (cert, key), (_, other) = certificate(tmp_path / "a"), certificate(tmp_path / "b")
+    arguments, _ = command("test", tmp_path, "::1", 1, Tls.of(cert, key))
+    assert arguments[-4:] == ["--ssl-certfile", str(cert), "--ssl-keyfile", str(key)]
+    assert Tls.of(None, None) is None
+    for pair in ((cert, None), (None, key), (cert, other), (key, cert), (cert, tmp_path / "none.pem")):
+        with pytest.raises(ConfigError, match=r"certificate"):
+            Tls.of(*pair)
 
 
 def test_a_configuration_that_cannot_be_used_is_told_before_anything_starts(tmp_path: Path) -> None:
