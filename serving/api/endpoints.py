@@ -68,7 +68,12 @@ class Endpoints:
         self._models, self._log = models, log
         self._settings, self._clock, self._events = settings, clock, events
         self._max_customers = settings.serving.max_customers_per_request
-        self._openapi = orjson.dumps(openapi_document(self._max_customers, API_VERSION))
+        tokens = settings.access.tokens
+        self._openapi = orjson.dumps(
+            openapi_document(
+                self._max_customers, API_VERSION, settings.serving.public_url, tokens.token_url if tokens else None
+            )
+        )
         self._probing = CapacityLimiter(1)
         self._predictor = Predictor(reader, settings, clock, left)
         wait = settings.serving.max_wait_ms / 1000
