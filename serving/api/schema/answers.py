@@ -388,3 +388,12 @@ class OpenApi(BaseModel):
     info: Annotated[dict[str, Any], Field(max_length=20, examples=[{"title": "Staycast", "version": "1"}])]
     paths: Annotated[dict[str, Any], Field(max_length=MAX_ITEMS, examples=[{}])]
     components: Annotated[dict[str, Any], Field(max_length=20, examples=[{}])]
+
+
+class Swagger(BaseModel):
+    """The contract of this service, as Swagger 2."""
+
+    swagger: Annotated[Name, Field(examples=["2.0"])]
+    info: Annotated[dict[str, Any], Field(max_length=20, examples=[{"title": "Staycast", "version": "1"}])]
+    paths: Annotated[dict[str, Any], Field(max_length=MAX_ITEMS, examples=[{}])]
+    definitions: Annotated[dict[str, Any], Field(max_length=MAX_ITEMS, examples=[{}])]

@@ -14,7 +14,7 @@ from serving.api.contract.operation import (
 )
 from serving.api.contract.schemas import schemas_of
 from serving.api.metrics import MEDIA_TYPE
-from serving.api.schema.answers import Answer, Answers, Models, OpenApi, Problem, State
+from serving.api.schema.answers import Answer, Answers, Models, OpenApi, Problem, State, Swagger
 from serving.api.schema.events import (
     AcceptedEvents,
     ContactEvent,
@@ -73,6 +73,24 @@ OPERATIONS = (
         "This contract as OpenAPI 3.1",
         "What can be asked, by whom, and what is answered.",
         answers=(OpenApi,),
+    ),
+    Operation(
+        "GET",
+        "/openapi-3.0.json",
+        "openapi_30",
+        "service",
+        "This contract as OpenAPI 3.0.3",
+        "For tools that read no newer one: without choices between schemas.",
+        answers=(OpenApi,),
+    ),
+    Operation(
+        "GET",
+        "/swagger.json",
+        "swagger",
+        "service",
+        "This contract as Swagger 2.0",
+        "For tools that read no newer one, such as Power Platform.",
+        answers=(Swagger,),
     ),
     Operation(
         "GET",
