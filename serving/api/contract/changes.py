@@ -27,7 +27,7 @@ def published(document: dict[str, Any]) -> dict[str, Any]:
 def breaking_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What breaks a client of `old` when `new` answers; both are OpenAPI 3.1. One line a change.
 
-    Broken is who finds an operation, a field or a success gone; who sends what was taken, and is refused; who is answered
+    Broken is who finds an operation, a field or a success gone; who sends what was taken, and is refused; who is told
     what the old document rules out: a null, another choice, a longer text. New fields of answers, new operations and
     new optional fields of requests break nobody.
     """
