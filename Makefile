@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCK := deploy/requirements-dev.txt
 UV_LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
-.PHONY: help setup demo readme tables accuracy test test-slow mutants lint lock bench clean
+.PHONY: help setup demo readme tables accuracy contract test test-slow mutants lint lock bench clean
 .DEFAULT_GOAL := demo
 
 help: ## what each target does
@@ -33,6 +33,9 @@ tables: setup ## the tables and columns in docs/own-data.md, from the code
 
 accuracy: setup ## the tables in docs/accuracy.md, from the results of bench/accuracy.py --page
 	$(BIN)/python docs/accuracy.py
+
+contract: setup ## the contract that may not be broken, from the code; at a release
+	$(BIN)/python docs/contract.py
 
 test: setup ## all tests but the slow ones; with ALL=1 those, too, in one run
 	$(BIN)/python -m pytest $(if $(ALL),-m "")

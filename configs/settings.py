@@ -74,6 +74,7 @@ Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0)]
 TimeZone = Annotated[str, AfterValidator(known_zone)]
 Time = Annotated[datetime, BeforeValidator(_written_time), AfterValidator(_within_calendar)]
+HttpsAddress = Annotated[str, Field(pattern=r"^https://[^\s/]+(/\S*[^\s/])?$")]
 Task = Literal["churn", "clv"]
 Feast = Literal[
     "ramadan", "eid_al_fitr", "eid_al_adha", "chinese_new_year", "easter", "thanksgiving", "black_friday",
@@ -474,6 +475,7 @@ class Tokens(Section):
     role_claim: str = "scope"
     role_prefix: str = "staycast:"
     rows_claim: str = "staycast_rows"
+    token_url: HttpsAddress | None = None
 
     @field_validator("jwks")
     @classmethod
@@ -511,6 +513,7 @@ class Serving(Section):
     host: str
     port: Annotated[int, Field(gt=0, lt=65536)]
     workers: Annotated[int, Field(gt=0, le=64)]
+    public_url: HttpsAddress | None
     max_customers_per_request: Count
     top_reasons: Count
     stale_after_hours: Count

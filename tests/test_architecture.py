@@ -91,6 +91,14 @@ def test_the_command_line_imports_what_is_heavy_only_inside_a_verb() -> None:
     assert not top & {"features", "training", "serving", "monitoring"}
 
 
+def test_the_client_imports_httpx_alone_so_that_it_can_be_installed_without_the_service() -> None:
+    folder = ROOT / "client" / "staycast_client"
+    tops = {name.split(".")[0] for path in folder.glob("*.py") for name in imports(path)}
+    assert tops - set(sys.stdlib_module_names) == {"httpx", "staycast_client"}
+    for path in folder.glob("[a-z]*.py"):
+        assert (ROOT / "tests" / "client" / f"test_{path.name}").is_file(), path
+
+
 def tree() -> list[str]:
     """The folders of the page's tree, as paths from the root, in its order."""
     shown = re.findall(r"^( *)(\w+)/ +\S", (ROOT / "docs" / "architecture.md").read_text("utf-8"), flags=re.M)

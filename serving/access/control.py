@@ -12,7 +12,7 @@ from configs.workspace import Workspace
 from serving.access.credential import HOW, credential_of
 from serving.access.key_check import KeyCheck
 from serving.access.keys import PREFIX
-from serving.access.limits import RateLimit, network_of
+from serving.access.limits import RateLimit, Standing, network_of
 from serving.access.provider_keys import ProviderKeys
 from serving.access.roles import Caller, NotAuthenticatedError
 from serving.access.rows import RowScope
@@ -46,10 +46,13 @@ class AccessControl:
     failures: RateLimit
     rows: RowScope
 
-    async def caller(self, authorization: Sequence[str] = (), api_key: Sequence[str] = ()) -> Caller:
+    async def caller(
+        self, authorization: Sequence[str] = (), api_key: Sequence[str] = (), is_public: bool = False
+    ) -> Caller:
         """Who asks, by all headers ``Authorization`` and ``X-API-Key``, see `credential_of`.
 
-        A token is looked at in a thread: the provider's keys may have to be fetched.
+        Of what `is_public` nobody need say it, but what is given must hold. A token is looked at in a thread: the
+        provider's keys may have to be fetched.
 
         Raises
         ------
@@ -62,7 +65,7 @@ class AccessControl:
         """
         credential = credential_of(authorization, api_key)
         if not credential:
-            if self.required():
+            if not is_public and self.required():
                 self.require_readable()
                 raise NotAuthenticatedError(f"say who asks: {HOW}")
             return ANONYMOUS
@@ -83,9 +86,9 @@ class AccessControl:
         """
         return self.failures.wait_seconds(network_of(address))
 
-    def wait_seconds(self, caller: Caller) -> int:
-        """Count a request; 0, or in how many seconds one will be let through; nobody in particular is not counted."""
-        return 0 if caller is ANONYMOUS else self.limit.wait_seconds(caller.id)
+    def take(self, caller: Caller) -> Standing | None:
+        """Count a request, and tell how the caller stands; None: nobody in particular, who is not counted."""
+        return None if caller is ANONYMOUS else self.limit.take(caller.id)
 
 
 def access_control(settings: Access, workspace: Workspace) -> AccessControl:

@@ -11,7 +11,9 @@ Row = tuple[str, str]  # an attribute of customers, and a value of it
 Role = Literal["crm", "analyst", "reviewer", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 EVERYBODY: frozenset[Role] = frozenset(ROLES)
-PUBLIC = frozenset({("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/openapi.json")})  # tell nothing of customers
+PUBLIC = frozenset(  # they tell nothing of customers
+    ("GET", path) for path in ("/healthz", "/readyz", "/openapi.json", "/openapi-3.0.json", "/swagger.json")
+)
 OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/predictions"): frozenset({"crm", "analyst", "admin"}),
     ("POST", "/v1/events"): frozenset({"crm", "admin"}),

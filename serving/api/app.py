@@ -3,7 +3,7 @@
     POST /v1/predictions    answers, see serving.api.schema.answers
     POST /v1/events         takes new orders and interactions, see serving.api.intake
     GET  /v1/models         which versions answer
-    GET  /openapi.json      this, for machines
+    GET  /openapi.json      this, for machines; as /openapi-3.0.json and /swagger.json for those that read no more
     GET  /healthz           the process runs
     GET  /readyz            it can answer; 503 until models and features are there, and again once it shall stop
     GET  /metrics           counts for Prometheus
@@ -32,6 +32,7 @@ from serving.api.gate import GateMiddleware
 from serving.api.guards import AccessLogMiddleware
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.problems import status_problem_response
+from serving.api.resources.contract import Contract
 
 
 def create_app(
@@ -78,10 +79,10 @@ def create_app(
         Route("/v1/predictions", endpoints.predictions, methods=["POST"]),
         Route("/v1/events", endpoints.events, methods=["POST"]),
         Route("/v1/models", endpoints.models),
-        Route("/openapi.json", endpoints.openapi),
         Route("/healthz", endpoints.healthz),
         Route("/readyz", endpoints.readyz),
         Route("/metrics", endpoints.render_metrics),
+        *Contract(settings).routes,
     ]
     paths = frozenset(route.path for route in routes)
     operations = frozenset((method, route.path) for route in routes for method in route.methods or ())

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
 from anyio import CapacityLimiter, move_on_after, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
@@ -35,11 +34,9 @@ from serving.api.problems import (
     problem_response,
 )
 from serving.api.schema.events import EventBatch, parse_events
-from serving.api.schema.openapi import openapi_document
 from serving.api.schema.parsing import invalid_request
 from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked
 
-API_VERSION = "1"
 CUSTOMERS_AT_ONCE = 64  # of one call of the models
 CUSTOMERS_IN_PART = 32  # longer lists are answered in such parts, beside other requests
 ANSWERS_AT_ONCE = 1024  # of one write
@@ -68,7 +65,6 @@ class Endpoints:
         self._models, self._log = models, log
         self._settings, self._clock, self._events = settings, clock, events
         self._max_customers = settings.serving.max_customers_per_request
-        self._openapi = orjson.dumps(openapi_document(self._max_customers, API_VERSION))
         self._probing = CapacityLimiter(1)
         self._predictor = Predictor(reader, settings, clock, left)
         wait = settings.serving.max_wait_ms / 1000
@@ -112,10 +108,6 @@ class Endpoints:
         models = {"churn": champions.churn, "clv": champions.clv}
         facts = {task: _model_facts(model) if model else None for task, model in models.items()}
         return JsonResponse({**facts, "unserved": dict(champions.unserved)})
-
-    async def openapi(self, request: Request) -> Response:
-        """The OpenAPI document."""
-        return Response(self._openapi, media_type="application/json")
 
     async def healthz(self, request: Request) -> Response:
         """The process runs."""

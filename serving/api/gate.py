@@ -53,17 +53,20 @@ class GateMiddleware:
         await self.app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
+        public = is_public(scope["method"], scope["path"])
         try:
-            if is_public(scope["method"], scope["path"]):
-                if scope["path"] == READINESS:
-                    self._access.require_readable()
-                return
-            caller = await self._caller(scope)
+            if scope["path"] == READINESS:
+                self._access.require_readable()
+            caller = await self._caller(scope, public)
         except AccessUnavailableError as error:
             raise UnavailableError(f"{error}; the server's log says why") from None
         scope["staycast"]["caller"] = caller.id
-        if wait := self._access.wait_seconds(caller):
-            raise RateLimitError("this caller asks more than it may: slow down", wait)
+        if standing := self._access.take(caller):
+            scope["staycast"]["headers"] = {"RateLimit": standing.header, "RateLimit-Policy": self._access.limit.policy}
+            if standing.wait_seconds:
+                raise RateLimitError("this caller asks more than it may: slow down", standing.wait_seconds)
+        if public:
+            return
         is_there = (scope["method"], scope["path"]) in self._operations
         if is_there and not may(caller.role, scope["method"], scope["path"]):
             raise ForbiddenError(f"the role '{caller.role}' may not do this")
@@ -72,12 +75,12 @@ class GateMiddleware:
                 raise ForbiddenError("a caller who sees some customers alone may not do this")
             scope["staycast"]["visible"] = partial(self._access.rows.visible, caller)
 
-    async def _caller(self, scope: Scope) -> Caller:
+    async def _caller(self, scope: Scope, public: bool) -> Caller:
         """Who asks; what does not hold is counted by the address it comes from."""
         headers = Headers(scope=scope)
         authorization, api_key = headers.getlist("authorization"), headers.getlist("x-api-key")
         try:
-            return await self._access.caller(authorization, api_key)
+            return await self._access.caller(authorization, api_key, public)
         except AmbiguousCredentialError as error:
             raise BadCredentialError(str(error)) from None
         except NotAuthenticatedError as error:

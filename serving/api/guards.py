@@ -135,7 +135,7 @@ class AccessLogMiddleware:
             status = message.get("status", status)
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
-                headers.update({**SECURITY_HEADERS, "X-Request-Id": request_id})
+                headers.update({**SECURITY_HEADERS, "X-Request-Id": request_id, **scope["staycast"].get("headers", {})})
             await send(message)
 
         try:

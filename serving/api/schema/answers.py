@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from serving.api.schema.fields import CustomerId, StrictModel, UtcTime
-from training.model.bundle import Basis
+from serving.api.schema.fields import (
+    INT32,
+    INT64,
+    MAX_ITEMS,
+    PER_REQUEST,
+    CustomerId,
+    Days,
+    Name,
+    Prose,
+    Share,
+    StrictModel,
+    UtcTime,
+)
+from training.model.bundle import Basis, Task
 
-Percentile = Annotated[int, Field(ge=0, le=100, description="Share of reference customers at or below, in percent.")]
+MAX_HORIZONS = 100
+MAX_FAULTS = 1_000_000
+
+Percentile = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=100,
+        description="Share of reference customers at or below, in percent.",
+        examples=[88],
+        json_schema_extra=INT32,
+    ),
+]
+Probability = Annotated[float, Field(ge=0, le=1, examples=[0.31])]
+Money = Annotated[float, Field(examples=[180.5])]
 
 
 class ExpectedPart(StrictModel):
     """When what ends the waiting is expected: as likely as not, it has come by then; or the known day."""
 
     event: Literal["next_order", "contract_end"]
-    days: Annotated[float | None, Field(ge=0, description="Null: later than the longest horizon.")]
+    days: Annotated[float | None, Field(ge=0, examples=[22.2], description="Null: later than the longest horizon.")]
     at: Annotated[UtcTime | None, Field(description="The same as a moment.")]
 
 
@@ -34,19 +60,20 @@ class BasisPart(StrictModel):
         bool,
         Field(description="False: the outcomes learned from cover less than a year; the value's interval is wider."),
     ]
-    text: str
+    text: Prose
 
 
 class ChurnPart(StrictModel):
     """The risk that the customer leaves."""
 
-    probability: Annotated[float, Field(ge=0, le=1, description="Calibrated probability of leaving.")]
-    horizon_days: Annotated[int, Field(gt=0)]
+    probability: Annotated[Probability, Field(description="Calibrated probability of leaving.")]
+    horizon_days: Days
     band: Literal["low", "watch", "high", "critical"]
     percentile: Percentile
     by_horizon: Annotated[
-        dict[str, Annotated[float, Field(ge=0, le=1)]],
+        dict[str, Probability],
         Field(
+            max_length=MAX_HORIZONS,
             description="Probability of leaving within each number of days: of no order until then, so never rising "
             "with the days; or of the end of the contract, never falling.",
             examples=[{"30": 0.31, "60": 0.22, "90": 0.17}],
@@ -62,21 +89,27 @@ class ChurnPart(StrictModel):
 class ReactivationPart(StrictModel):
     """The chance that a lapsed customer orders again."""
 
-    probability: Annotated[float, Field(ge=0, le=1, description="Of an order within the horizon.")]
-    horizon_days: Annotated[int, Field(gt=0)]
+    probability: Annotated[Probability, Field(description="Of an order within the horizon.")]
+    horizon_days: Days
     by_horizon: Annotated[
-        dict[str, Annotated[float, Field(ge=0, le=1)]],
-        Field(description="Probability of an order within each number of days, never falling with the days."),
+        dict[str, Probability],
+        Field(
+            max_length=MAX_HORIZONS,
+            description="Probability of an order within each number of days, never falling with the days.",
+            examples=[{"30": 0.12, "60": 0.2, "90": 0.25}],
+        ),
     ]
-    basis: Annotated[str, Field(description="What it rests on, in words.")]
+    basis: Annotated[Prose, Field(description="What it rests on, in words.")]
 
 
 class LongerValuePart(StrictModel):
     """What the customer will bring within a longer horizon, all of the shorter ones included."""
 
-    expected: Annotated[float, Field(description="Expected net revenue, or orders; never falls with the horizon.")]
-    low: Annotated[float, Field(description="Lower end of the interval, of the same coverage.")]
-    high: Annotated[float, Field(description="Upper end of the interval.")]
+    expected: Annotated[
+        float, Field(description="Expected net revenue, or orders; never falls with the horizon.", examples=[370.5])
+    ]
+    low: Annotated[float, Field(description="Lower end of the interval, of the same coverage.", examples=[20.0])]
+    high: Annotated[float, Field(description="Upper end of the interval.", examples=[1310.0])]
     basis: Annotated[
         Literal["examined", "unexamined"],
         Field(
@@ -90,25 +123,33 @@ class LongerValuePart(StrictModel):
 class ClvPart(StrictModel):
     """What the customer will bring."""
 
-    expected: Annotated[float, Field(description="Expected net revenue, or orders, over the horizon.")]
-    low: Annotated[float, Field(description="Lower end of the interval.")]
-    high: Annotated[float, Field(description="Upper end of the interval.")]
+    expected: Annotated[
+        float, Field(description="Expected net revenue, or orders, over the horizon.", examples=[180.5])
+    ]
+    low: Annotated[float, Field(description="Lower end of the interval.", examples=[20.0])]
+    high: Annotated[float, Field(description="Upper end of the interval.", examples=[1310.0])]
     quantiles: Annotated[
-        dict[str, float] | None,
+        dict[str, Money] | None,
         Field(
+            max_length=MAX_HORIZONS,
             description="What the customer brings at most with a chance of so many percent; never falling. Null for a "
             "model that was trained before quantiles were learned.",
             examples=[{"10": 0.0, "50": 180.0, "90": 650.0}],
         ),
     ]
-    coverage: Annotated[
-        float, Field(gt=0, lt=1, description="Share of customers whose true value lies in the interval.")
+    coverage: Annotated[Share, Field(description="Share of customers whose true value lies in the interval.")]
+    horizon_days: Days
+    currency: Annotated[
+        str,
+        Field(max_length=3, pattern="^[A-Z]{3}$", examples=["EUR"], description="ISO 4217; XXX: orders, not money."),
     ]
-    horizon_days: Annotated[int, Field(gt=0)]
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$", description="ISO 4217; XXX: orders, not money.")]
     by_horizon: Annotated[
         dict[str, LongerValuePart] | None,
-        Field(description="By days of each horizon of `clv.longer_days`; null for a model that holds none."),
+        Field(
+            max_length=MAX_HORIZONS,
+            description="By days of each horizon of `clv.longer_days`; null for a model that holds none.",
+            examples=[{"180": {"expected": 370.5, "low": 20.0, "high": 1310.0, "basis": "examined"}}],
+        ),
     ]
     tier: Literal["diamond", "gold", "silver", "bronze"]
     percentile: Percentile
@@ -121,25 +162,35 @@ class Reason(StrictModel):
     The base of the model and the effects of all columns sum to the prediction.
     """
 
-    feature: Annotated[str, Field(description="The column that did most.")]
-    value: Annotated[float | str | None, Field(description="The customer's value of it; null: not known.")]
+    feature: Annotated[Name, Field(description="The column that did most.", examples=["gap_ratio"])]
+    value: Annotated[
+        float | Prose | None, Field(examples=[11.06], description="The customer's value of it; null: not known.")
+    ]
     effect: Annotated[
-        float, Field(description="Of the topic, in the unit of the prediction: probability, or currency.")
+        float,
+        Field(description="Of the topic, in the unit of the prediction: probability, or currency.", examples=[0.2291]),
     ]
     direction: Annotated[
         Literal["raises", "lowers", "neither"], Field(description="What it does to the prediction, in a word.")
     ]
-    text: str
-    features: Annotated[list[str], Field(description="All columns of the topic, whose effects are summed.")]
+    text: Prose
+    features: Annotated[
+        list[Name],
+        Field(
+            max_length=MAX_ITEMS,
+            description="All columns of the topic, whose effects are summed.",
+            examples=[["gap_ratio", "days_since_last_order"]],
+        ),
+    ]
 
 
 class ActionPart(StrictModel):
     """What to do: one decision of the rules and the campaign."""
 
-    code: str
-    text: str
+    code: Annotated[Name, Field(examples=["retention_offer"])]
+    text: Annotated[Prose, Field(examples=["Send a retention offer within seven days"])]
     reason: Annotated[
-        str,
+        Prose,
         Field(
             description="What decided.",
             examples=["critical risk, silver; a contact is expected to bring 12.40 EUR (3.10 to 19.93)"],
@@ -150,18 +201,20 @@ class ActionPart(StrictModel):
 class CampaignPart(StrictModel):
     """Whether it pays to contact the customer, under the assumptions of ``decisions.campaign``."""
 
-    expected_profit: Annotated[float, Field(description="Of contacting the customer, in the currency of the answer.")]
-    low: Annotated[float, Field(description="Lower end of the range of the expected profit.")]
-    high: Annotated[float, Field(description="Upper end of the range of the expected profit.")]
-    coverage: Annotated[float, Field(gt=0, lt=1, description="How likely the expected profit lies in its range.")]
-    basis: Annotated[str, Field(description="What the range counts in, and what it takes as it is.")]
+    expected_profit: Annotated[
+        Money, Field(description="Of contacting the customer, in the currency of the answer.", examples=[12.4])
+    ]
+    low: Annotated[float, Field(description="Lower end of the range of the expected profit.", examples=[3.1])]
+    high: Annotated[float, Field(description="Upper end of the range of the expected profit.", examples=[19.93])]
+    coverage: Annotated[Share, Field(description="How likely the expected profit lies in its range.")]
+    basis: Annotated[Prose, Field(description="What the range counts in, and what it takes as it is.")]
     contact: Annotated[bool, Field(description="On the list that brings most: the expected profit is above zero.")]
 
 
 class FeaturesPart(StrictModel):
     """How old the facts are that the answer rests on."""
 
-    age_seconds: Annotated[int, Field(ge=0)]
+    age_seconds: Annotated[int, Field(ge=0, le=10**12, examples=[86400], json_schema_extra=INT64)]
     stale: Annotated[
         bool,
         Field(description="Older than the service is set to; or from a time that its clock has not reached."),
@@ -171,9 +224,9 @@ class FeaturesPart(StrictModel):
 class ModelPart(StrictModel):
     """Which registered versions answered."""
 
-    churn: Annotated[str | None, Field(examples=["churn/3"], description="Null where none serves.")]
+    churn: Annotated[Name | None, Field(examples=["churn/3"], description="Null where none serves.")]
     clv: Annotated[
-        str | None,
+        Name | None,
         Field(examples=["clv/3"], description="Null for a business without a value model, or if none serves."),
     ]
 
@@ -188,7 +241,15 @@ class Answer(StrictModel):
     ] = None
     as_of: Annotated[UtcTime, Field(description="The moment the facts are from.")]
     scored_at: UtcTime
-    prediction_id: Annotated[str, Field(pattern="^[0-9A-HJKMNP-TV-Z]{26}$", description="ULID.")]
+    prediction_id: Annotated[
+        str,
+        Field(
+            max_length=26,
+            pattern="^[0-9A-HJKMNP-TV-Z]{26}$",
+            description="ULID.",
+            examples=["01M8DS094M6HZRVW1SAX75E8NK"],
+        ),
+    ]
     churn: Annotated[
         ChurnPart | None,
         Field(description="Null for who is not a customer now: there is nobody to leave; and where no model serves."),
@@ -211,11 +272,15 @@ class Answer(StrictModel):
     reasons: Annotated[
         list[Reason],
         Field(
+            max_length=MAX_ITEMS,
             description="Of the churn probability, the largest effect first; of who is at high or critical risk, those "
-            "that raise it."
+            "that raise it.",
         ),
     ]
-    clv_reasons: Annotated[list[Reason], Field(description="Of the expected value, the largest effect first.")]
+    clv_reasons: Annotated[
+        list[Reason],
+        Field(max_length=MAX_ITEMS, description="Of the expected value, the largest effect first."),
+    ]
     action: ActionPart
     campaign: Annotated[
         CampaignPart | None, Field(description="Null where no campaign is planned, or for who is not a customer now.")
@@ -224,35 +289,49 @@ class Answer(StrictModel):
     features: FeaturesPart
     model: ModelPart
     unserved: Annotated[
-        dict[Literal["churn", "clv"], str] | None,
-        Field(description="Why a model of the business does not serve, by its name; left out where all serve."),
+        dict[Task, Prose] | None,
+        Field(
+            max_length=2,
+            description="Why a model of the business does not serve, by its name; left out where all serve.",
+        ),
     ] = None
 
 
 class Answers(StrictModel):
     """The answers for those who are known, each once in the order asked, and who is not known, or has left."""
 
-    predictions: list[Answer]
-    not_found: list[CustomerId]
+    predictions: Annotated[list[Answer], Field(json_schema_extra=PER_REQUEST)]
+    not_found: Annotated[list[CustomerId], Field(json_schema_extra=PER_REQUEST)]
     left: Annotated[
-        list[CustomerId], Field(description="Who has left, as the label of a ready table says: there is no answer.")
+        list[CustomerId],
+        Field(
+            description="Who has left, as the label of a ready table says: there is no answer.",
+            json_schema_extra=PER_REQUEST,
+        ),
     ]
     repeated: Annotated[
         list[CustomerId],
-        Field(default_factory=list, description="Who stood in the request more than once; left out where nobody did."),
+        Field(
+            default_factory=list,
+            description="Who stood in the request more than once; left out where nobody did.",
+            json_schema_extra=PER_REQUEST,
+        ),
     ]
 
 
 class ModelFacts(StrictModel):
     """What one champion is."""
 
-    model: Annotated[str, Field(examples=["churn/3"])]
-    version: str
-    base: Annotated[float, Field(description="The prediction at the mean score; base + all effects = the prediction.")]
-    horizon_days: int
-    trained_through: str
-    schema_hash: str
-    features: list[str]
+    model: Annotated[Name, Field(examples=["churn/3"])]
+    version: Annotated[Name, Field(examples=["3"])]
+    base: Annotated[
+        float,
+        Field(description="The prediction at the mean score; base + all effects = the prediction.", examples=[0.21]),
+    ]
+    horizon_days: Days
+    trained_through: Annotated[Name, Field(examples=["2024-10-01T00:00:00Z"])]
+    schema_hash: Annotated[Name, Field(examples=["9f2c41d07be3a865"])]
+    features: Annotated[list[Name], Field(max_length=MAX_ITEMS, examples=[["gap_ratio", "spend_90d"]])]
 
 
 class Models(StrictModel):
@@ -263,23 +342,58 @@ class Models(StrictModel):
         ModelFacts | None, Field(description="Null for a business without a value model, or if none serves.")
     ]
     unserved: Annotated[
-        dict[Literal["churn", "clv"], str],
-        Field(description="Why a model of the business does not serve, by its name."),
+        dict[Task, Prose],
+        Field(max_length=2, description="Why a model of the business does not serve, by its name."),
     ]
 
 
 class FieldFault(StrictModel):
     """What is wrong with one field."""
 
-    pointer: Annotated[str, Field(description="JSON pointer, RFC 6901.", examples=["/customer_ids/3"])]
-    detail: str
+    pointer: Annotated[Prose, Field(description="JSON pointer, RFC 6901.", examples=["/customer_ids/3"])]
+    detail: Annotated[Prose, Field(examples=["is not a known field"])]
 
 
 class Problem(BaseModel):
     """A failure, as in RFC 9457."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[FieldFault] = []
+    type: Annotated[
+        str,
+        Field(
+            max_length=200,
+            description="Its kind, for programs: it stays while texts may change.",
+            examples=["urn:staycast:problem:invalid-request"],
+            json_schema_extra={"format": "uri"},
+        ),
+    ]
+    title: Annotated[Prose, Field(examples=["The request is not valid"])]
+    status: Annotated[int, Field(ge=400, le=599, examples=[422], json_schema_extra=INT32)]
+    detail: Annotated[Prose, Field(examples=["/colour is not a known field"])]
+    errors: Annotated[
+        list[FieldFault],
+        Field(default_factory=list, max_length=MAX_FAULTS, description="The fields at fault; left out where none is."),
+    ]
+
+
+class State(StrictModel):
+    """How the process is."""
+
+    status: Annotated[Literal["alive", "ready"], Field(description="`ready`: it can answer.")]
+
+
+class OpenApi(BaseModel):
+    """The contract of this service, as OpenAPI 3."""
+
+    openapi: Annotated[Name, Field(examples=["3.1.0"])]
+    info: Annotated[dict[str, Any], Field(max_length=20, examples=[{"title": "Staycast", "version": "1"}])]
+    paths: Annotated[dict[str, Any], Field(max_length=MAX_ITEMS, examples=[{}])]
+    components: Annotated[dict[str, Any], Field(max_length=20, examples=[{}])]
+
+
+class Swagger(BaseModel):
+    """The contract of this service, as Swagger 2."""
+
+    swagger: Annotated[Name, Field(examples=["2.0"])]
+    info: Annotated[dict[str, Any], Field(max_length=20, examples=[{"title": "Staycast", "version": "1"}])]
+    paths: Annotated[dict[str, Any], Field(max_length=MAX_ITEMS, examples=[{}])]
+    definitions: Annotated[dict[str, Any], Field(max_length=MAX_ITEMS, examples=[{}])]

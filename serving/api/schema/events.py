@@ -11,7 +11,10 @@ from features.tables import KINDS_THAT_COUNT, LARGEST
 from serving.api.problems import FieldError, InvalidRequestError
 from serving.api.schema.fields import (
     ANY_OFFSET,
+    ANY_TEXT,
     MAX_ID_LENGTH,
+    PER_REQUEST,
+    SOME_TEXT,
     CustomerId,
     StrictModel,
     UtcTime,
@@ -22,13 +25,27 @@ from serving.api.schema.parsing import FieldPath, field_errors, invalid_request,
 EventTime = Annotated[str, time_field("{1,6}", "When it happened: RFC 3339, in the past.", ANY_OFFSET)]
 PlannedTime = Annotated[str, time_field("{1,6}", "RFC 3339; may lie ahead.", ANY_OFFSET)]
 EventId = Annotated[
-    str, Field(min_length=1, max_length=MAX_ID_LENGTH, description="Given by the sender, once for each event.")
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_ID_LENGTH,
+        description="Given by the sender, once for each event.",
+        examples=["crm-2024-000017"],
+        json_schema_extra=ANY_TEXT,
+    ),
 ]
 RowId = Annotated[
-    str, Field(min_length=1, max_length=MAX_ID_LENGTH, description="The same that later exports give this row.")
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_ID_LENGTH,
+        description="The same that later exports give this row.",
+        examples=["A-7731"],
+        json_schema_extra=SOME_TEXT,
+    ),
 ]
-Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
-ShortText = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, examples=[1.0])]
+ShortText = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["web"], json_schema_extra=SOME_TEXT)]
 
 
 KINDS = f"Columns tell apart: {'; '.join(f'{k}, {what}' for k, what in KINDS_THAT_COUNT.items())}. Any other counts."
@@ -43,12 +60,18 @@ class OrderEvent(StrictModel):
     customer_id: CustomerId
     ordered_at: EventTime
     amount: Annotated[
-        float, Field(ge=-LARGEST, le=LARGEST, description="Net, in the currency of the business; negative: a return.")
+        float,
+        Field(
+            ge=-LARGEST,
+            le=LARGEST,
+            description="Net, in the currency of the business; negative: a return.",
+            examples=[34.9],
+        ),
     ]
     quantity: Number | None = None
     channel: ShortText | None = None
     category: ShortText | None = None
-    discount: Annotated[float | None, Field(ge=0, le=LARGEST)] = None
+    discount: Annotated[float | None, Field(ge=0, le=LARGEST, examples=[5.0])] = None
 
 
 class InteractionEvent(StrictModel):
@@ -59,7 +82,12 @@ class InteractionEvent(StrictModel):
     interaction_id: RowId
     customer_id: CustomerId
     occurred_at: EventTime
-    kind: Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["ticket"], description=KINDS)]
+    kind: Annotated[
+        str,
+        Field(
+            min_length=1, max_length=MAX_ID_LENGTH, examples=["ticket"], description=KINDS, json_schema_extra=SOME_TEXT
+        ),
+    ]
     value: Number | None = None
     channel: ShortText | None = None
 
@@ -86,7 +114,7 @@ class ContractEvent(StrictModel):
     resumes_at: PlannedTime | None = None
     status: ShortText | None = None
     plan: ShortText | None = None
-    price_per_month: Annotated[float | None, Field(ge=0, le=LARGEST)] = None
+    price_per_month: Annotated[float | None, Field(ge=0, le=LARGEST, examples=[5.0])] = None
 
 
 class ContactEvent(StrictModel):
@@ -99,7 +127,7 @@ class ContactEvent(StrictModel):
     contacted_at: EventTime
     campaign: ShortText
     arm: ShortText | None = None
-    cost: Annotated[float | None, Field(ge=0, le=LARGEST)] = None
+    cost: Annotated[float | None, Field(ge=0, le=LARGEST, examples=[5.0])] = None
 
 
 class CustomerEvent(StrictModel):
@@ -136,7 +164,9 @@ class EventBatch:
 class ManyEvents(StrictModel):
     """Several events at once; all are taken, or none."""
 
-    events: Annotated[list[AnyEvent], Field(min_length=1)]
+    events: Annotated[
+        list[Annotated[AnyEvent, Field(discriminator="type")]], Field(min_length=1, json_schema_extra=PER_REQUEST)
+    ]
 
 
 class AcceptedEvent(StrictModel):
@@ -151,7 +181,7 @@ class AcceptedEvent(StrictModel):
 class AcceptedEvents(StrictModel):
     """What became of the events, in the order given."""
 
-    events: list[AcceptedEvent]
+    events: Annotated[list[AcceptedEvent], Field(json_schema_extra=PER_REQUEST)]
     as_of: Annotated[UtcTime, Field(description="The moment of the customers' new features; predictions rest on them.")]
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from features.tables import MAX_ID_LENGTH
+
+MAX_TIME_LENGTH = 40
 
 
 class StrictModel(BaseModel):
@@ -21,9 +24,29 @@ def time_field(decimals: str, description: str, offset: str = "Z") -> Any:
     `decimals` is a quantifier of regular expressions, the digits behind the point of a second; `offset` one itself.
     """
     pattern = rf"^\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{decimals})?{offset}$"
-    return Field(pattern=pattern, json_schema_extra={"format": "date-time"}, description=description)
+    return Field(
+        max_length=MAX_TIME_LENGTH,
+        pattern=pattern,
+        json_schema_extra={"format": "date-time"},
+        description=description,
+        examples=["2024-11-05T10:15:00Z"],
+    )
 
 
 ANY_OFFSET = r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
-CustomerId = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["1038"])]
+ANY_TEXT: JsonDict = {"pattern": r"^[\s\S]*$"}  # said, not checked: whatever the length allows is taken
+SOME_TEXT: JsonDict = {"pattern": r"\S"}
+INT32: JsonDict = {"format": "int32"}
+INT64: JsonDict = {"format": "int64"}
+PER_REQUEST: JsonDict = {"maxItems": "as many as a request may name"}  # a number in the document of a service
+MAX_DAYS = 36525
+MAX_ITEMS = 10_000  # of lists that no request bounds, such as the columns of a model
+CustomerId = Annotated[
+    str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["1038"], json_schema_extra=ANY_TEXT)
+]
 UtcTime = Annotated[str, time_field("+", "ISO 8601, UTC.")]
+Name = Annotated[str, Field(max_length=1_000, json_schema_extra=ANY_TEXT)]
+Prose = Annotated[str, Field(max_length=10_000, json_schema_extra=ANY_TEXT)]
+Days = Annotated[int, Field(gt=0, le=MAX_DAYS, examples=[30], json_schema_extra=INT32)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra=INT32)]
+Share = Annotated[float, Field(gt=0, lt=1, examples=[0.9])]

@@ -1,83 +1,187 @@
-"""The OpenAPI 3.1 document of the service, computed from the models of this folder."""
+"""All operations of the service in one table, and the OpenAPI 3.1 document that follows from it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
+from pydantic import BaseModel
 
-from serving.api.problems import MEDIA_TYPE
-from serving.api.schema.answers import Answer, Answers, Models, Problem
-from serving.api.schema.events import AcceptedEvents, ManyEvents
+from serving.api.contract.operation import (
+    SCHEMES,
+    Operation,
+    header_components,
+    problem_responses,
+)
+from serving.api.contract.schemas import schemas_of
+from serving.api.metrics import MEDIA_TYPE
+from serving.api.schema.answers import Answer, Answers, Models, OpenApi, Problem, State, Swagger
+from serving.api.schema.events import (
+    AcceptedEvents,
+    ContactEvent,
+    ContractEvent,
+    CustomerEvent,
+    InteractionEvent,
+    ManyEvents,
+    OrderEvent,
+)
 from serving.api.schema.requests import ManyCustomers, OneCustomer
 
-SECURITY = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "A key of the service, or a token of the provider."},
-    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of the service."},
+TAGS = {
+    "predictions": "Who will leave, what each is worth, why, and what to do.",
+    "events": "What happens between two loads.",
+    "models": "What answers.",
+    "service": "For those who run it, and for machines that read its contract.",
 }
-MODELS = (OneCustomer, ManyCustomers, Answer, Answers, Models, Problem, ManyEvents, AcceptedEvents)
-
-
-def openapi_document(max_customers: int, version: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of a service that takes up to so many customers, or events, in a request."""
-    references = [(model, "validation") for model in MODELS]
-    _, definitions = models_json_schema(references, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
-    schemas = definitions["$defs"]
-    schemas["ManyCustomers"]["properties"]["customer_ids"]["maxItems"] = max_customers
-    schemas["ManyEvents"]["properties"]["events"]["maxItems"] = max_customers
-    predict = _operation(
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/v1/predictions",
         "predict",
+        "predictions",
         "Risk, value, reasons and action of one customer or of several",
-        _one_of("Answer", "Answers"),
-        ("401", "403", "404", "413", "415", "422", "429", "503"),
-        _one_of("OneCustomer", "ManyCustomers"),
-    )
-    take_events = _operation(
+        "One customer by `customer_id`, or several by `customer_ids`; answers come in the order asked.",
+        answers=(Answer, Answers),
+        asks=(OneCustomer, ManyCustomers),
+        problems=("404", "503"),
+    ),
+    Operation(
+        "POST",
+        "/v1/events",
         "take_events",
-        "Take new orders and interactions; predictions reflect them from then on",
-        _reference("AcceptedEvents"),
-        ("401", "403", "409", "413", "415", "422", "429", "503"),
-        _one_of("OrderEvent", "InteractionEvent", "ManyEvents"),
-    )
-    models = _operation("models", "The champions that answer now", _reference("Models"), ("401", "403", "429", "503"))
-    alive = _operation("alive", "The process runs", {"type": "object"})
-    ready = _operation("ready", "Models are loaded and features can be read", {"type": "object"}, ["503"])
-    about = {"title": "Staycast", "version": version, "description": "Who will leave, what each is worth, and why."}
+        "events",
+        "Take new orders, interactions and more; predictions reflect them from then on",
+        "One event, or several under `events`. An event that came before is not taken twice: send it again at will.",
+        answers=(AcceptedEvents,),
+        asks=(OrderEvent, InteractionEvent, ContractEvent, ContactEvent, CustomerEvent, ManyEvents),
+        problems=("409", "503"),
+    ),
+    Operation(
+        "GET",
+        "/v1/models",
+        "models",
+        "models",
+        "The champions that answer now",
+        "Version, columns and base of each; base plus all effects of an answer is its prediction.",
+        answers=(Models,),
+        problems=("503",),
+    ),
+    Operation(
+        "GET",
+        "/openapi.json",
+        "openapi",
+        "service",
+        "This contract as OpenAPI 3.1",
+        "What can be asked, by whom, and what is answered.",
+        answers=(OpenApi,),
+    ),
+    Operation(
+        "GET",
+        "/openapi-3.0.json",
+        "openapi_30",
+        "service",
+        "This contract as OpenAPI 3.0.3",
+        "For tools that read no newer one: without choices between schemas.",
+        answers=(OpenApi,),
+    ),
+    Operation(
+        "GET",
+        "/swagger.json",
+        "swagger",
+        "service",
+        "This contract as Swagger 2.0",
+        "For tools that read no newer one, such as Power Platform.",
+        answers=(Swagger,),
+    ),
+    Operation(
+        "GET",
+        "/healthz",
+        "alive",
+        "service",
+        "The process runs",
+        "For whoever starts it again where it does not.",
+        answers=(State,),
+    ),
+    Operation(
+        "GET",
+        "/readyz",
+        "ready",
+        "service",
+        "Models are loaded and features can be read",
+        "For load balancers: 503 until it can answer, and again once it is to stop.",
+        answers=(State,),
+        problems=("503",),
+    ),
+    Operation(
+        "GET",
+        "/metrics",
+        "metrics",
+        "service",
+        "Counts for Prometheus",
+        "Requests, their time, customers answered.",
+        media_type=MEDIA_TYPE.partition(";")[0],
+    ),
+)
+KEY = {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "A key of the service."}
+BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "JWT",
+    "description": "A token of the identity provider, judged as RFC8725 asks for; or a key of the service.",
+}
+LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+ABOUT = (
+    "Who will leave, what each is worth, why, and what to do. Requests are closed: a field that is not known is "
+    "refused. Answers are open: fields may be added within a version, so pass over those that you do not know. "
+    "Failures are problems (RFC 9457). A body may be packed by gzip, and holds at most 1 MiB."
+)
+
+
+def openapi_document(
+    max_customers: int, version: str, address: str | None = None, token_url: str | None = None
+) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of a service.
+
+    Parameters
+    ----------
+    max_customers
+        How many customers, or events, a request may name.
+    version
+        Of the contract.
+    address
+        Under which callers reach the service; None: where the document comes from.
+    token_url
+        Where callers get tokens by their credentials (OAuth2); None: not told.
+    """
+    asked = [model for operation in OPERATIONS for model in operation.asks]
+    models: list[type[BaseModel]] = [Problem, *(model for operation in OPERATIONS for model in operation.models)]
+    schemas = schemas_of(models, asked, max_customers)
+    schemes = {"key": KEY, "bearer": BEARER} | ({"oauth2": _oauth2(token_url)} if token_url else {})
+    paths: dict[str, Any] = {}
+    for operation in OPERATIONS:
+        item = operation.rendered(schemas, (*SCHEMES, "oauth2") if token_url else SCHEMES)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = item
     return {
         "openapi": "3.1.0",
-        "info": about,
-        "paths": {
-            "/v1/predictions": {"post": predict},
-            "/v1/events": {"post": take_events},
-            "/v1/models": {"get": models},
-            "/healthz": {"get": alive},
-            "/readyz": {"get": ready},
+        "info": {
+            "title": "Staycast",
+            "version": version,
+            "description": ABOUT,
+            "license": LICENSE,
+            "contact": {"name": "Whoever runs this service"},
         },
-        "components": {"schemas": schemas, "securitySchemes": SECURITY},
+        "servers": [{"url": address or "/", "description": "Production: the service itself.", "x-internal": True}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "headers": header_components(),
+            "responses": problem_responses(OPERATIONS),
+            "securitySchemes": schemes,
+        },
     }
 
 
-def _operation(
-    name: str,
-    summary: str,
-    answer: dict[str, Any],
-    problems: Sequence[str] = (),
-    request: dict[str, Any] | None = None,
-) -> dict[str, Any]:
-    """One operation; `answer` and `request` are JSON schemas, `problems` the statuses it may fail with."""
-    problem = {"description": "Problem", "content": {MEDIA_TYPE: {"schema": _reference("Problem")}}}
-    success = {"description": summary, "content": {"application/json": {"schema": answer}}}
-    told = ("400", *problems) if "401" in problems and "400" not in problems else problems  # of who asks
-    operation = {"summary": summary, "responses": {"200": success, **dict.fromkeys(told, problem)}}
-    body = {"required": True, "content": {"application/json": {"schema": request}}}
-    guarded: list[dict[str, Any]] = [{scheme: []} for scheme in SECURITY] if "401" in problems else []
-    return {**operation, "security": guarded, "operationId": name, **({"requestBody": body} if request else {})}
-
-
-def _one_of(*names: str) -> dict[str, Any]:
-    return {"oneOf": [_reference(name) for name in names]}
-
-
-def _reference(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{name}"}
+def _oauth2(token_url: str) -> dict[str, Any]:
+    """Client credentials: another token is asked for where the first was."""
+    flow = {"tokenUrl": token_url, "refreshUrl": token_url, "scopes": {}}
+    return {"type": "oauth2", "description": BEARER["description"], "flows": {"clientCredentials": flow}}

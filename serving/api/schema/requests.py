@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from serving.api.problems import FieldError
-from serving.api.schema.fields import CustomerId, StrictModel
+from serving.api.schema.fields import INT32, PER_REQUEST, CustomerId, StrictModel
 from serving.api.schema.parsing import field_errors, invalid_request, parse_object
 
 MAX_REASONS = 1000
@@ -17,6 +17,8 @@ TopReasons = Annotated[
     Field(
         ge=0,
         le=MAX_REASONS,
+        examples=[3],
+        json_schema_extra=INT32,
         description="How many reasons to give; 0: all of them. Left out: what the service is set to.",
     ),
 ]
@@ -45,7 +47,9 @@ class OneCustomer(StrictModel):
 class ManyCustomers(StrictModel):
     """Ask for several customers at once; an id that stands there twice is answered once."""
 
-    customer_ids: Annotated[list[CustomerId], Field(min_length=1)]
+    customer_ids: Annotated[
+        list[CustomerId], Field(min_length=1, examples=[["1038", "1349"]], json_schema_extra=PER_REQUEST)
+    ]
     top_reasons: TopReasons = None
     explain: Explain = None
 

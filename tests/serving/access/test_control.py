@@ -44,10 +44,17 @@ def test_a_service_stays_closed_when_its_last_key_is_revoked(workspace: Workspac
 
 def test_who_need_not_say_who_asks_is_not_counted_and_a_key_is(workspace: Workspace) -> None:
     opened = access_control(Access(required=None, requests_per_minute=6, tokens=None), workspace)
-    assert {opened.wait_seconds(ANONYMOUS) for _ in range(100)} == {0}
+    assert {opened.take(ANONYMOUS) for _ in range(100)} == {None}
     key, token = Caller("crm", "crm", "key"), Caller("crm", "crm", "token")
-    assert opened.wait_seconds(key) == 0 < opened.wait_seconds(key)
-    assert opened.wait_seconds(token) == 0  # its subject is the name of the key, and it has its own rate
+    waits = [opened.take(caller) for caller in (key, key, token)]  # its subject is the name of the key
+    assert [bool(standing and standing.wait_seconds) for standing in waits] == [False, True, False]
+
+
+def test_who_asks_what_is_public_need_not_say_who_but_what_is_given_must_hold(workspace: Workspace) -> None:
+    closed = control(workspace, required=True)
+    assert asyncio.run(closed.caller(is_public=True)) == ANONYMOUS
+    with pytest.raises(NotAuthenticatedError, match="not known"):
+        asyncio.run(closed.caller(api_key=["staycast_a_b"], is_public=True))
 
 
 def test_what_is_set_counts_whether_there_are_keys_or_not(workspace: Workspace) -> None:

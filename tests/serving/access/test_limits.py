@@ -20,7 +20,7 @@ def test_over_long_a_caller_gets_its_rate_and_never_more_than_a_burst_beyond() -
     limit, granted = RateLimit(60, clock), 0
     for step in range(600):  # ten a second, for a minute
         clock.now = step / 10
-        granted += limit.wait_seconds("crm") == 0
+        granted += limit.take("crm").wait_seconds == 0
     assert 60 <= granted <= 60 + 10
 
 
@@ -28,20 +28,31 @@ def test_over_long_a_caller_gets_its_rate_and_never_more_than_a_burst_beyond() -
 def test_who_waits_as_long_as_told_is_let_through(per_minute: float) -> None:
     clock = Clock()
     limit = RateLimit(per_minute, clock)
-    while not (wait := limit.wait_seconds("crm")):
+    while not (wait := limit.take("crm").wait_seconds):
         pass
     clock.now += wait
-    assert limit.wait_seconds("crm") == 0
+    assert limit.take("crm").wait_seconds == 0
 
 
 def test_one_callers_haste_is_not_anothers() -> None:
     limit = RateLimit(6, Clock())
-    assert limit.wait_seconds("a") == 0 and limit.wait_seconds("a") > 0 and limit.wait_seconds("b") == 0
+    assert [limit.take(caller).wait_seconds > 0 for caller in ("a", "a", "b")] == [False, True, False]
 
 
 def test_who_has_asked_nothing_for_longest_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving.access.limits, "MOST_CALLERS", 2)
     limit = RateLimit(6, Clock())
     for caller in ("a", "b", "a", "c"):
-        limit.wait_seconds(caller)
+        limit.take(caller)
     assert set(limit._left) == {"a", "c"}
+
+
+def test_what_is_left_and_when_all_is_left_again_is_told_as_it_then_is() -> None:
+    clock = Clock()
+    limit = RateLimit(120, clock)  # two a second, twenty at once
+    assert limit.policy == '"requests";q=20;w=10'
+    standings = [limit.take("crm") for _ in range(20)]
+    assert [s.left for s in standings] == [*range(19, -1, -1)]
+    assert standings[-1].header == '"requests";r=0;t=10'
+    clock.now += standings[-1].full_seconds
+    assert limit.take("crm").left == 19

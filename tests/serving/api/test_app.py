@@ -249,7 +249,7 @@ def test_models_names_versions_and_horizons(client: Any, champions: Champions) -
 
 def test_the_openapi_document_is_served(client: Any) -> None:
     paths = client.get("/openapi.json").json()["paths"]
-    assert {"/v1/predictions", "/v1/events", "/v1/models", "/healthz", "/readyz"} == set(paths)
+    assert {"/v1/predictions", "/v1/events", "/v1/models", "/healthz", "/readyz"} <= set(paths)
 
 
 def test_it_is_ready_when_models_and_features_are_there(client: Any) -> None:

@@ -59,8 +59,9 @@ def test_every_operation_answers_those_who_may_and_nobody_else(
     for role, key in keys.items():
         status = ask(client, *operation, key).status_code
         assert (status == 403) == (operation not in PUBLIC and role not in OPERATIONS[operation])
-    for wrong in (None, "staycast_0_0", "a.b.c"):
-        assert (ask(client, *operation, wrong).status_code == 401) == (operation not in PUBLIC)
+    assert (ask(client, *operation, None).status_code == 401) == (operation not in PUBLIC)
+    for wrong in ("staycast_0_0", "a.b.c"):
+        assert ask(client, *operation, wrong).status_code == 401
 
 
 def test_who_is_not_known_is_told_how_to_say_it_and_what_was_given_is_not_repeated(closed: Callable) -> None:
@@ -94,6 +95,16 @@ def test_who_asks_too_much_is_told_when_to_come_again_and_others_are_answered(
     refused = ask(client, "GET", "/v1/models", keys["crm"])
     assert refused.json()["type"] == "urn:staycast:problem:rate-limit" and int(refused.headers["retry-after"]) >= 1
     assert ask(client, "GET", "/v1/models", keys["analyst"]).status_code == 200
+
+
+def test_every_answer_to_a_caller_tells_how_many_requests_are_left(closed: Callable, keys: dict[str, str]) -> None:
+    client = closed(per_minute=12)  # two at once, one each five seconds
+    answers = [ask(client, "GET", path, keys["crm"]) for path in ("/v1/models", "/none", "/healthz")]
+    assert [a.status_code for a in answers] == [200, 404, 429]
+    assert [a.headers["ratelimit"].partition(";t=")[0] for a in answers] == [f'"requests";r={n}' for n in (1, 0, 0)]
+    assert {a.headers["ratelimit-policy"] for a in answers} == {'"requests";q=2;w=10'}
+    assert int(answers[-1].headers["retry-after"]) <= int(answers[-1].headers["ratelimit"].partition(";t=")[2]) <= 10
+    assert "ratelimit" not in client.get("/healthz").headers
 
 
 def test_every_answer_has_a_request_id_and_is_kept_by_no_cache(closed: Callable, keys: dict[str, str]) -> None:
