@@ -18,9 +18,8 @@ import numpy as np
 from configs.errors import NotReadyError, RegistryError, StaycastError
 from configs.workspace import Workspace
 from features.schema import load_schema
-from training.model import bundle as bundles
 from training.model import catalog
-from training.model.bundle import Bundle, Task
+from training.model.bundle import Bundle, Task, registered_bundle
 from training.model.catalog import Version, champion_versions, require_champion
 
 TASKS: tuple[Task, ...] = ("churn", "clv")
@@ -39,11 +38,14 @@ class LoadedModel:
         Its version in the registry.
     base
         The prediction at the mean score: what the effects of all features add to.
+    hash
+        Of the manifest of its files, which names the hash of each; empty where it was loaded from nowhere.
     """
 
     bundle: Bundle
     version: str
     base: float
+    hash: str = ""
 
     @property
     def label(self) -> str:
@@ -51,10 +53,10 @@ class LoadedModel:
         return f"{self.bundle.task}/{self.version}"
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, version: str) -> LoadedModel:
+    def from_bundle(cls, bundle: Bundle, version: str, manifest: str = "") -> LoadedModel:
         """A bundle under a version, with its base computed by the bundle itself."""
         unknown = np.full((1, len(bundle.features)), np.nan)
-        return cls(bundle, version, bundle.explain(unknown).base)
+        return cls(bundle, version, bundle.explain(unknown).base, manifest)
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,7 @@ class Champions:
 
 
 def _load(workspace: Workspace, version: Version, served_hash: str | None) -> LoadedModel:
-    folder = catalog.files(workspace, version) / "bundle"
-    try:
-        bundle = bundles.load(folder)
-    except RegistryError as error:
-        raise RegistryError(str(error).replace(str(folder.parents[1]), version.label)) from None
+    bundle = registered_bundle(workspace, version)
     if bundle.task != version.model:
         raise RegistryError(f"{version.label} holds a model for '{bundle.task}': register it under that name")
     if version.model == "clv" and bundle.interval is None:
@@ -147,7 +145,7 @@ def _load(workspace: Workspace, version: Version, served_hash: str | None) -> Lo
             f"{_difference(workspace, bundle)}: rebuild the features with the settings it was trained with, or train "
             "again"
         )
-    return LoadedModel.from_bundle(bundle, version.version)
+    return LoadedModel.from_bundle(bundle, version.version, catalog.manifest_of(version))
 
 
 def _difference(workspace: Workspace, bundle: Bundle) -> str:

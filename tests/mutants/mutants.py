@@ -156,8 +156,8 @@ MUTANTS = [
         ("    _require_reason(reason)\n    note", "    note"),
         ("previous=serving_version.version if serving_version else None", "previous=None"),
         (
-            'return load_bundle(folder / "bundle"), load_bundle(folder / "judged")',
-            'return load_bundle(folder / "bundle"), load_bundle(folder / "bundle")',
+            'registered_bundle(workspace, known, "judged")',
+            'registered_bundle(workspace, known, "bundle")',
         ),
     ),
     *mutants_of(

@@ -26,6 +26,7 @@ from serving.records.prediction_log import PredictionLog
 from training.model.bundle import Bundle, Score, encode
 from training.model.calibration import Affine
 from training.model.conformal import fit_interval
+from training.model.proof import manifest
 
 AS_OF = pd.Timestamp("2024-03-01", tz="UTC")
 NOW = datetime(2024, 3, 1, 1, 30, tzinfo=UTC)
@@ -232,6 +233,8 @@ def register_champion(workspace: Workspace, bundle: Bundle, name: str | None = N
             pip_requirements=["lightgbm"],
         )
     version = str(info.registered_model_version)
+    sealed = manifest.verify(folder)
+    client.set_model_version_tag(name or bundle.task, version, "manifest", sealed)
     client.set_registered_model_alias(name or bundle.task, "champion", version)
     return version
 

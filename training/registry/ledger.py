@@ -49,6 +49,8 @@ class Entry:
         Why, in a sentence.
     checks
         What the gates measured: the ``checks`` of ``Decision.to_dict()``.
+    manifest
+        The hash of the manifest of the version's files; empty of a load.
     at
         When, with its time zone; now by default.
     """
@@ -60,6 +62,7 @@ class Entry:
     by: str
     reason: str
     checks: tuple[dict[str, Any], ...] = ()
+    manifest: str = ""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:

@@ -28,6 +28,8 @@ from configs.workspace import Workspace
 from training.json_text import json_text
 from training.judge.plots import save as save_figure
 from training.model.bundle import Bundle, Task
+from training.model.catalog import MANIFESTS
+from training.model.proof import manifest
 from training.registry.environment import code_version, environment
 
 if TYPE_CHECKING:
@@ -204,10 +206,9 @@ class Run:
 
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            artifacts = {
-                "bundle": str(bundle.save(Path(folder) / "bundle")),
-                "judged": str(judged.save(Path(folder) / "judged")),
-            }
+            saved = {"bundle": bundle.save(Path(folder) / "bundle"), "judged": judged.save(Path(folder) / "judged")}
+            manifests = {MANIFESTS[part]: manifest.verify(path) for part, path in saved.items()}
+            artifacts = {part: str(path) for part, path in saved.items()}
             rows = example[list(bundle.features)]
             names = ["probability"] if bundle.interval is None else list(VALUE_OUTPUT)
             output = pd.DataFrame([[0.5] * len(names)], columns=names)
@@ -223,7 +224,7 @@ class Run:
         with suppress(MlflowException):
             self.client.create_registered_model(bundle.task)
         version = self.client.create_model_version(
-            bundle.task, logged.model_uri, self.run_id, dict(tags), description=description
+            bundle.task, logged.model_uri, self.run_id, {**tags, **manifests}, description=description
         )
         return str(version.version)
 

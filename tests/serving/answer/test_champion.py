@@ -15,7 +15,10 @@ from configs.errors import NotReadyError, RegistryError
 from configs.workspace import Workspace
 from features.schema import Feature, FeatureSchema
 from serving.answer.champion import Champions, ChampionWatcher, LoadedModel
+from training.model import catalog
+from training.model.bundle import registered_bundle
 from training.model.catalog import champion_versions
+from training.model.proof import manifest
 
 # MLflow's own use of SQLAlchemy, and its advice about models without a signature
 pytestmark = [
@@ -43,12 +46,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory, champions: Champions, reg
     return workspace
 
 
-def alter(workspace: Workspace) -> Path:
-    """The folder of the bundle of the third version of churn."""
+def alter(workspace: Workspace, version: str = ALTERED) -> Path:
+    """The folder of the bundle of a version of churn."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
-    source = client.get_model_version_download_uri("churn", ALTERED)
+    source = client.get_model_version_download_uri("churn", version)
     return Path(url2pathname(urlparse(source).path)) / "artifacts" / "bundle"
 
 
@@ -150,6 +153,29 @@ def test_a_model_whose_file_was_altered_is_refused(registry: Workspace, point: P
     point("churn", ALTERED)
     with pytest.raises(RegistryError, match=r"model file churn/3/.*leave\.txt was altered"):
         Champions.load(registry)
+
+
+def test_an_edited_calibration_is_refused_even_with_a_manifest_of_its_own(registry: Workspace, point: Point) -> None:
+    folder = alter(registry, NEWER)
+    kept = {path: path.read_bytes() for path in folder.iterdir()}
+    calibration = (folder / "bundle.json").read_text("utf-8")
+    (folder / "bundle.json").write_text(calibration.replace('"slope": 0.8', '"slope": 0.1'), "utf-8")
+    assert (folder / "bundle.json").read_text("utf-8") != calibration
+    point("churn", NEWER)
+    with pytest.raises(RegistryError, match=r"model file churn/2/.*bundle\.json was altered"):
+        Champions.load(registry)
+    manifest.seal(folder)
+    with pytest.raises(RegistryError, match=r"model file churn/2/.*manifest\.json was altered"):
+        Champions.load(registry)
+    for path, content in kept.items():
+        path.write_bytes(content)
+    assert Champions.load(registry).churn.hash == manifest.verify(folder)
+
+
+def test_a_version_without_a_registered_hash_is_refused(registry: Workspace, point: Point) -> None:
+    version = replace(next(v for v in catalog.versions(registry, "churn") if v.version == GOOD), tags={})
+    with pytest.raises(RegistryError, match="churn/1: the registry notes no hash of its files"):
+        registered_bundle(registry, version)
 
 
 def test_a_watcher_has_nothing_before_it_looked(watcher: ChampionWatcher) -> None:

@@ -25,6 +25,7 @@ from training.fit.level.own_levels import with_shorter_level
 from training.fit.small_data import fit_small_data, form_for, small_data_model_at
 from training.judge.examination import examine
 from training.model import bundle as bundles
+from training.model.proof import manifest
 from training.model.tiers import TIERS, tier_edges, tiers
 from training.priors.expectation import Expectation, summary_of
 
@@ -557,4 +558,5 @@ def test_a_bundle_without_the_word_direct_reads_as_one_of_steps(
     older = [{name: value for name, value in step.items() if name != "direct"} for step in content["steps"]]
     assert older and older != content["steps"]
     (folder / "bundle.json").write_text(json.dumps(content | {"steps": older}), "utf-8")
+    manifest.seal(folder)
     assert not any(step.direct for step in bundles.load(folder).steps)
