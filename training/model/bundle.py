@@ -133,7 +133,8 @@ class Bundle:
     quantiles
         101 quantiles of the predictions of the reference customers, rising: the scale of percentiles and tiers.
     reference
-        Features and prediction of the reference customers, without ids: what drift is measured against.
+        How features and prediction of the reference customers are distributed, each column by itself and no row of
+        one customer (`training.model.profile`): what drift is measured against.
     info
         Facts for people: data fingerprint, settings name, number of trees.
     event

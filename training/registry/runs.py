@@ -185,9 +185,7 @@ class Run:
             )
             self.client.set_terminated(nested, RunStatus.to_string(RunStatus.FINISHED), at)
 
-    def register(
-        self, bundle: Bundle, judged: Bundle, example: pd.DataFrame, tags: Mapping[str, str], description: str
-    ) -> str:
+    def register(self, bundle: Bundle, judged: Bundle, tags: Mapping[str, str], description: str) -> str:
         """Store a model, with the one that was judged on the hold-out, as a new version; return its number.
 
         Parameters
@@ -196,8 +194,6 @@ class Run:
             The model that serves, refitted on all labelled as-of dates.
         judged
             The same recipe learned from the as-of dates before the hold-out: the metrics are its.
-        example
-            A few feature rows, for signature and input example.
         tags, description
             Of the version.
         """
@@ -209,7 +205,7 @@ class Run:
             saved = {"bundle": bundle.save(Path(folder) / "bundle"), "judged": judged.save(Path(folder) / "judged")}
             manifests = {MANIFESTS[part]: manifest.verify(path) for part, path in saved.items()}
             artifacts = {part: str(path) for part, path in saved.items()}
-            rows = example[list(bundle.features)]
+            rows = bundle.reference[list(bundle.features)].head(5)  # of a profile: no customer is an example
             names = ["probability"] if bundle.interval is None else list(VALUE_OUTPUT)
             output = pd.DataFrame([[0.5] * len(names)], columns=names)
             logged = load_mlflow().pyfunc.log_model(
