@@ -111,7 +111,7 @@ class Endpoints:
         champions = self._models.current()
         models = {"churn": champions.churn, "clv": champions.clv}
         facts = {task: _model_facts(model) if model else None for task, model in models.items()}
-        return JsonResponse({**facts, "unserved": dict(champions.unserved)})
+        return JsonResponse({**facts, "unserved": dict(champions.unserved), "notices": dict(champions.notices)})
 
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI document."""
@@ -127,7 +127,9 @@ class Endpoints:
             raise UnavailableError("the server is stopping")
         if time.monotonic() >= self._ready_until:
             await self._probe()
-        return JsonResponse({"status": "ready"})
+        notices = self._models.current().notices.values()
+        told = [text.partition(": ")[0] for text in notices]  # who asks here need not say who asks: no reason, no path
+        return JsonResponse({"status": "ready", "notices": told} if told else {"status": "ready"})
 
     async def render_metrics(self, request: Request) -> Response:
         """Counts for Prometheus."""
@@ -224,5 +226,6 @@ def _model_facts(model: LoadedModel) -> dict[str, Any]:
         "horizon_days": bundle.horizon_days,
         "trained_through": bundle.trained_through,
         "schema_hash": bundle.schema_hash,
+        "hash": model.hash,
         "features": list(bundle.features),
     }

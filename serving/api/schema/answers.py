@@ -252,6 +252,7 @@ class ModelFacts(StrictModel):
     horizon_days: int
     trained_through: str
     schema_hash: str
+    hash: Annotated[str, Field(description="SHA-256 of the manifest that names the hash of each of its files.")]
     features: list[str]
 
 
@@ -265,6 +266,12 @@ class Models(StrictModel):
     unserved: Annotated[
         dict[Literal["churn", "clv"], str],
         Field(description="Why a model of the business does not serve, by its name."),
+    ]
+    notices: Annotated[
+        dict[Literal["churn", "clv"], str],
+        Field(
+            description="Why what serves is not what the registry names, or from where it serves while that is away."
+        ),
     ]
 
 
