@@ -91,6 +91,7 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         settings.serving.registry_poll_seconds,
         _freeze_garbage_collector,
         settings.tasks,
+        unledgered=settings.serving.unledgered,
     )
     intake = EventIntake(settings, workspace)
     with PredictionLog(workspace.prediction_log) as log, champions, closing(intake):

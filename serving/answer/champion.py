@@ -13,6 +13,7 @@ from features.schema import load_schema
 from training.model import catalog
 from training.model.bundle import Bundle, Task, registered_bundle
 from training.model.catalog import Version
+from training.model.proof.decisions import Unledgered, decided
 
 TASKS: tuple[Task, ...] = ("churn", "clv")
 
@@ -103,6 +104,7 @@ class Champions:
         workspace: Workspace,
         schema_hash: Callable[[], str] | None = None,
         tasks: Sequence[Task] = TASKS,
+        unledgered: Unledgered = "refuse",
     ) -> Champions:
         """Read the champions from the registry.
 
@@ -115,6 +117,8 @@ class Champions:
             None: not checked.
         tasks
             The models of the business (``Settings.tasks``).
+        unledgered
+            Whether a version serves that an alias names and the ledger does not.
 
         Raises
         ------
@@ -122,12 +126,14 @@ class Champions:
             No model has a champion, its files are missing or altered, or it does not fit the features.
         """
         served_hash = schema_hash() if schema_hash else None
-        versions, unserved = catalog.champions(workspace, tasks)
+        found = decided(workspace, tasks, unledgered)
+        if not found.versions:
+            raise RegistryError("; ".join(dict.fromkeys(found.unserved.values())))
         models = {
             task: checked(workspace, version, registered_bundle(workspace, version), served_hash)
-            for task, version in versions.items()
+            for task, version in found.versions.items()
         }
-        return cls(models.get("churn"), models.get("clv"), unserved)
+        return cls(models.get("churn"), models.get("clv"), found.unserved, found.notices)
 
 
 def checked(workspace: Workspace, version: Version, bundle: Bundle, served_hash: str | None) -> LoadedModel:

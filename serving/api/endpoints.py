@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from configs.errors import StaycastError
+from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings
 from serving.answer import decide
 from serving.answer.champion import LoadedModel
@@ -133,6 +134,10 @@ class Endpoints:
 
     async def render_metrics(self, request: Request) -> Response:
         """Counts for Prometheus."""
+        with suppress(NotReadyError):
+            champions = self._models.current()
+            told = champions.notices.keys() | champions.unserved.keys()
+            self.metrics.notices({task: task in told for task in champions.versions.keys() | told})
         return Response(await to_thread.run_sync(self.metrics.render), media_type=MEDIA_TYPE)
 
     async def handle_error(self, request: Request, error: Exception) -> Response:

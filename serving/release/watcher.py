@@ -20,6 +20,7 @@ from serving.release.local_copies import LocalCopies
 from training.model import catalog
 from training.model.bundle import Task
 from training.model.catalog import Version
+from training.model.proof.decisions import Decided, Unledgered, decided
 
 logger = logging.getLogger(__name__)
 LOCAL = "served from the local copy since {}: {}"
@@ -45,6 +46,8 @@ class ChampionWatcher:
         Keeps the models that serve beside; None: those of the workspace.
     clock
         The present, UTC.
+    unledgered
+        Whether a version serves that an alias names and the ledger does not.
 
     Notes
     -----
@@ -61,9 +64,11 @@ class ChampionWatcher:
         tasks: Sequence[Task] = TASKS,
         copies: LocalCopies | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        unledgered: Unledgered = "refuse",
     ) -> None:
         self._workspace, self._schema_hash, self._tasks = workspace, schema_hash, tasks
         self._poll_seconds, self._on_swap, self._clock = poll_seconds, on_swap, clock
+        self._unledgered: Unledgered = unledgered
         self._copies = copies or LocalCopies(workspace)
         self._champions: Champions | None = None
         self._failure: str | None = None
@@ -125,12 +130,12 @@ class ChampionWatcher:
         return f"{self._champions} stay: {reason}" if self._champions else f"nothing is served: {reason}"
 
     def _look(self) -> bool:
-        named, unserved = self._named()
+        found = self._decided()
+        unserved, notices = dict(found.unserved), dict(found.notices)
         before = {model.bundle.task: model for model in self._champions.models} if self._champions else {}
         models: dict[str, LoadedModel] = {}
-        notices: dict[str, str] = {}
         for task in self._tasks:
-            model, why = self._model(task, named.get(task), unserved.get(task, ""), before.get(task))
+            model, why = self._model(task, found.versions.get(task), unserved.get(task, ""), before.get(task))
             if model is not None:
                 models[task] = model
                 unserved.pop(task, None)
@@ -142,12 +147,12 @@ class ChampionWatcher:
             raise RegistryError("; ".join(dict.fromkeys(unserved.values())))
         return self._put_in_place(Champions(models.get("churn"), models.get("clv"), unserved, notices))
 
-    def _named(self) -> tuple[dict[str, Version], dict[str, str]]:
-        """The version that the registry names, or why there is none, by task."""
+    def _decided(self) -> Decided:
+        """The versions that are to serve; where registry or ledger cannot be read, why there are none."""
         try:
-            return catalog.champions(self._workspace, self._tasks)
+            return decided(self._workspace, self._tasks, self._unledgered)
         except StaycastError as error:
-            return {}, dict.fromkeys(self._tasks, str(error))
+            return Decided({}, dict.fromkeys(self._tasks, str(error)), {})
 
     def _model(
         self, task: Task, named: Version | None, missing: str, present: LoadedModel | None

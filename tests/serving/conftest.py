@@ -28,7 +28,7 @@ from serving.records.prediction_log import PredictionLog
 from training.model.bundle import Bundle, Score, encode
 from training.model.calibration import Affine
 from training.model.conformal import fit_interval
-from training.model.proof import manifest
+from training.model.proof import ledger, manifest
 
 AS_OF = pd.Timestamp("2024-03-01", tz="UTC")
 NOW = datetime(2024, 3, 1, 1, 30, tzinfo=UTC)
@@ -240,7 +240,14 @@ def register_champion(workspace: Workspace, bundle: Bundle, name: str | None = N
     sealed = manifest.verify(folder)
     client.set_model_version_tag(name or bundle.task, version, "manifest", sealed)
     client.set_registered_model_alias(name or bundle.task, "champion", version)
+    decide(workspace, name or bundle.task, version, sealed)
     return version
+
+
+def decide(workspace: Workspace, model: str, version: str, sealed: str = "") -> None:
+    """Put on record that a version shall serve."""
+    words = {"action": "promote", "model": model, "version": version, "manifest": sealed}
+    ledger.append(workspace.ledger, ledger.Entry(**words, previous=None, by="the tests", reason="to be served"))  # type: ignore[arg-type]
 
 
 MODEL_CODE = """
@@ -305,6 +312,7 @@ def point(registry: Workspace) -> Iterator[Point]:
             client.delete_registered_model_alias(task, "champion")
         else:
             client.set_registered_model_alias(task, "champion", version)
+            decide(registry, task, version)
 
     move("churn", GOOD)
     move("clv", "1")

@@ -18,7 +18,7 @@ from configs.workspace import Workspace
 from training.judge.gates import Decision
 from training.model.bundle import Bundle, registered_bundle
 from training.model.catalog import AS_JUDGED, CHALLENGER, CHAMPION, MANIFESTS, Version, champion, has_files, versions
-from training.registry import ledger
+from training.model.proof import ledger
 from training.registry.runs import TASKS, client
 
 YEAR_DAYS = 365

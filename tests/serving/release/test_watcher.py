@@ -191,3 +191,35 @@ def test_a_running_watcher_follows_the_alias_by_itself(watcher: ChampionWatcher,
         point("churn", NEWER)
         assert swapped.wait(20)
         assert watcher.current().churn.version == NEWER
+
+
+def test_an_alias_moved_by_hand_does_not_serve_and_is_told_at_the_next_look(
+    registry: Workspace, watcher: ChampionWatcher, point: Point, caplog: pytest.LogCaptureFixture
+) -> None:
+    from mlflow import MlflowClient
+
+    assert watcher.refresh()
+    first = watcher.current()
+    client = MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
+    client.set_registered_model_alias("churn", "champion", NEWER)
+    with caplog.at_level(logging.WARNING, "serving"):
+        assert not watcher.refresh() and not watcher.refresh()
+    now = watcher.current()
+    assert now.churn is first.churn and "churn/2 outside the ledger: churn/1 serves" in now.notices["churn"]
+    assert [r.getMessage() for r in caplog.records if r.name == "serving.release.watcher"] == [now.notices["churn"]]
+    told = ChampionWatcher(registry, copies=LocalCopies(registry, untried), unledgered="serve")
+    assert told.refresh() and told.current().churn.version == NEWER and "it serves" in told.current().notices["churn"]
+
+
+def test_a_broken_ledger_changes_nothing_and_is_told(
+    registry: Workspace, watcher: ChampionWatcher, point: Point
+) -> None:
+    assert watcher.refresh()
+    first, kept = watcher.current(), registry.ledger.read_bytes()
+    registry.ledger.write_bytes(b"{}\n" + kept)
+    try:
+        assert not watcher.refresh() and watcher.current().versions == first.versions
+        assert "is broken at line 1" in watcher.current().notices["churn"]
+    finally:
+        registry.ledger.write_bytes(kept)
+    assert not watcher.refresh() and watcher.current().notices == {}

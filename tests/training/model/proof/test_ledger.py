@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import DataError
-from training.registry import ledger
-from training.registry.ledger import Entry, append, champions, champions_since, previous_champion, read, to_dict
+from training.model.proof import ledger
+from training.model.proof.ledger import Entry, append, champions, champions_since, previous_champion, read, to_dict
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
