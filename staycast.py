@@ -256,7 +256,7 @@ def models(s: Session) -> None:
     """List model versions, which one serves, and who decided what."""
     from cli.screens.models import versions_screen
     from training.model import catalog
-    from training.registry import ledger
+    from training.model.proof import ledger
 
     versions = [v.to_dict() for task in s.settings.tasks for v in catalog.versions(s.workspace, task)]
     entries = [ledger.to_dict(record) for record in ledger.read(s.workspace.ledger)]

@@ -518,7 +518,8 @@ class Serving(Section):
     top_reasons: Count
     stale_after_hours: Count
     max_wait_ms: Count
-    registry_poll_seconds: Annotated[float, Field(gt=0)]
+    registry_poll_seconds: Annotated[float, Field(gt=0, le=30)]
+    unledgered: Literal["refuse", "serve"]
     drain_seconds: Annotated[float, Field(ge=0, le=600)]
 
 

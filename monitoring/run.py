@@ -61,7 +61,8 @@ def monitor(
         There is no champion, or no features of the current load.
     """
     quality_verdict.require_newest_features(workspace)
-    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks)
+    unledgered = settings.serving.unledgered
+    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks, unledgered)
     steps = 2 * len(champions.models)
     out: dict[str, Any] = {}
     for number, loaded in enumerate(champions.models):

@@ -39,11 +39,11 @@ from features.people.identity import load_alias_map
 from features.schema import load_schema
 from serving import launch
 from serving.access.control import access_control
-from serving.answer.champion import ChampionWatcher
 from serving.api.app import create_app
 from serving.api.intake import EventIntake
 from serving.api.interfaces import FeatureReader, Leavers
 from serving.records.prediction_log import PredictionLog
+from serving.release.watcher import ChampionWatcher
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +91,7 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         settings.serving.registry_poll_seconds,
         _freeze_garbage_collector,
         settings.tasks,
+        unledgered=settings.serving.unledgered,
     )
     intake = EventIntake(settings, workspace)
     with PredictionLog(workspace.prediction_log) as log, champions, closing(intake):

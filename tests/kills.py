@@ -32,7 +32,7 @@ from serving.answer.champion import Champions
 from serving.answer.score import score
 from serving.bulk import run as bulk  # noqa: F401
 from training import run  # noqa: F401
-from training.registry import ledger
+from training.model.proof import ledger
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "sqlite3.connect", "exchange"}

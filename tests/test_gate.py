@@ -23,7 +23,7 @@ from features.simulation.shop import generate
 from serving.bulk import batch
 from tests.judged import publish
 from training import run
-from training.registry import ledger
+from training.model.proof import ledger
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

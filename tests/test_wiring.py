@@ -39,7 +39,8 @@ from training.fit.recipe import search_and_fit
 from training.judge.examination import measure_rows
 from training.model import catalog
 from training.model.bundle import Bundle, load
-from training.registry import ledger, model_registry, runs
+from training.model.proof import ledger
+from training.registry import model_registry, runs
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 IMPOSSIBLE = 0.9999

@@ -20,8 +20,9 @@ from training.fit.boosters import Member, form_by_name
 from training.fit.recipe import OnProgress, fit_prior, search_and_fit, search_facts
 from training.fit.search import SearchResult, no_search
 from training.model import catalog
-from training.model.bundle import Task, sha256
+from training.model.bundle import Task
 from training.model.catalog import Version
+from training.model.proof.manifest import sha256
 from training.registry import model_registry
 from training.registry.environment import differences, environment
 from training.registry.runs import documents as documents_of

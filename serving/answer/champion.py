@@ -1,30 +1,21 @@
-"""The models that serve, read from the registry.
-
-All champions are swapped together, in one assignment: an answer never mixes an old with a new load, and a
-request that began with one pair ends with it.
-"""
+"""The models that serve, read from the registry; a running service follows them, see `serving.release.watcher`."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
-from configs.errors import NotReadyError, RegistryError, StaycastError
+from configs.errors import NotReadyError, RegistryError
 from configs.workspace import Workspace
 from features.schema import load_schema
-from training.model import bundle as bundles
 from training.model import catalog
-from training.model.bundle import Bundle, Task
-from training.model.catalog import Version, champion_versions, require_champion
+from training.model.bundle import Bundle, Task, registered_bundle
+from training.model.catalog import Version
+from training.model.proof.decisions import Unledgered, decided
 
 TASKS: tuple[Task, ...] = ("churn", "clv")
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,11 +30,14 @@ class LoadedModel:
         Its version in the registry.
     base
         The prediction at the mean score: what the effects of all features add to.
+    hash
+        Of the manifest of its files, which names the hash of each; empty where it was loaded from nowhere.
     """
 
     bundle: Bundle
     version: str
     base: float
+    hash: str = ""
 
     @property
     def label(self) -> str:
@@ -51,10 +45,10 @@ class LoadedModel:
         return f"{self.bundle.task}/{self.version}"
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, version: str) -> LoadedModel:
+    def from_bundle(cls, bundle: Bundle, version: str, manifest: str = "") -> LoadedModel:
         """A bundle under a version, with its base computed by the bundle itself."""
         unknown = np.full((1, len(bundle.features)), np.nan)
-        return cls(bundle, version, bundle.explain(unknown).base)
+        return cls(bundle, version, bundle.explain(unknown).base, manifest)
 
 
 @dataclass(frozen=True)
@@ -67,11 +61,14 @@ class Champions:
         None where no version serves, or the business has no value model.
     unserved
         Why a model of the business does not serve, by its name.
+    notices
+        What else is to be known of what serves, by its name: that it is not what the registry names, and why.
     """
 
     churn: LoadedModel | None
     clv: LoadedModel | None
     unserved: Mapping[str, str] = field(default_factory=dict)
+    notices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[LoadedModel, ...]:
@@ -107,6 +104,7 @@ class Champions:
         workspace: Workspace,
         schema_hash: Callable[[], str] | None = None,
         tasks: Sequence[Task] = TASKS,
+        unledgered: Unledgered = "refuse",
     ) -> Champions:
         """Read the champions from the registry.
 
@@ -119,6 +117,8 @@ class Champions:
             None: not checked.
         tasks
             The models of the business (``Settings.tasks``).
+        unledgered
+            Whether a version serves that an alias names and the ledger does not.
 
         Raises
         ------
@@ -126,17 +126,24 @@ class Champions:
             No model has a champion, its files are missing or altered, or it does not fit the features.
         """
         served_hash = schema_hash() if schema_hash else None
-        versions, unserved = catalog.champions(workspace, tasks)
-        models = {task: _load(workspace, version, served_hash) for task, version in versions.items()}
-        return cls(models.get("churn"), models.get("clv"), unserved)
+        found = decided(workspace, tasks, unledgered)
+        if not found.versions:
+            raise RegistryError("; ".join(dict.fromkeys(found.unserved.values())))
+        models = {
+            task: checked(workspace, version, registered_bundle(workspace, version), served_hash)
+            for task, version in found.versions.items()
+        }
+        return cls(models.get("churn"), models.get("clv"), found.unserved, found.notices)
 
 
-def _load(workspace: Workspace, version: Version, served_hash: str | None) -> LoadedModel:
-    folder = catalog.files(workspace, version) / "bundle"
-    try:
-        bundle = bundles.load(folder)
-    except RegistryError as error:
-        raise RegistryError(str(error).replace(str(folder.parents[1]), version.label)) from None
+def checked(workspace: Workspace, version: Version, bundle: Bundle, served_hash: str | None) -> LoadedModel:
+    """The model of a version, if it can answer from the features to serve.
+
+    Raises
+    ------
+    RegistryError
+        It is of another task, holds no interval, or learned from other features.
+    """
     if bundle.task != version.model:
         raise RegistryError(f"{version.label} holds a model for '{bundle.task}': register it under that name")
     if version.model == "clv" and bundle.interval is None:
@@ -147,7 +154,7 @@ def _load(workspace: Workspace, version: Version, served_hash: str | None) -> Lo
             f"{_difference(workspace, bundle)}: rebuild the features with the settings it was trained with, or train "
             "again"
         )
-    return LoadedModel.from_bundle(bundle, version.version)
+    return LoadedModel.from_bundle(bundle, version.version, catalog.manifest_of(version))
 
 
 def _difference(workspace: Workspace, bundle: Bundle) -> str:
@@ -166,113 +173,3 @@ def _difference(workspace: Workspace, bundle: Bundle) -> str:
         ],
     }
     return "".join(f"; {what} {', '.join(names[:8])}" for what, names in apart.items() if names)
-
-
-class ChampionWatcher:
-    """Holds the champions, and looks every few seconds whether the registry names others.
-
-    Parameters
-    ----------
-    workspace, schema_hash, tasks
-        As for `Champions.load`.
-    poll_seconds
-        Time between two looks.
-    on_swap
-        Called after every swap.
-
-    Notes
-    -----
-    A look that fails, or that no longer finds one that serves, leaves the champions as they are and logs why, once for
-    each reason.
-    """
-
-    def __init__(
-        self,
-        workspace: Workspace,
-        schema_hash: Callable[[], str] | None = None,
-        poll_seconds: float = 5.0,
-        on_swap: Callable[[], None] = lambda: None,
-        tasks: Sequence[Task] = TASKS,
-    ) -> None:
-        self._tasks = tasks
-        self._workspace = workspace
-        self._schema_hash = schema_hash
-        self._poll_seconds = poll_seconds
-        self._on_swap = on_swap
-        self._champions: Champions | None = None
-        self._last_failure: str | None = None
-        self._refreshing = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="champions", daemon=True)
-
-    def current(self) -> Champions:
-        """The champions that serve now.
-
-        Raises
-        ------
-        NotReadyError
-            None could be loaded yet.
-        """
-        champions = self._champions
-        if champions is None:
-            raise NotReadyError(
-                self._last_failure or "the champion models are being loaded; try again in a few seconds"
-            )
-        return champions
-
-    def refresh(self) -> bool:
-        """Look once; return whether the champions were swapped."""
-        with self._refreshing:
-            try:
-                return self._reload_if_changed()
-            except Exception as error:
-                reason = str(error) if isinstance(error, StaycastError) else f"{type(error).__name__}: {error}"
-                self._log_failure(reason)
-                return False
-
-    def start(self) -> Self:
-        """Begin to look, in a thread of its own; returns at once."""
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Stop looking; the champions stay."""
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=1)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    def _poll(self) -> None:
-        while not self._stopped.is_set():
-            self.refresh()
-            self._stopped.wait(self._poll_seconds)
-
-    def _reload_if_changed(self) -> bool:
-        current = self._champions
-        if current is not None:
-            found = champion_versions(self._workspace, self._tasks)
-            for task in current.versions.keys() - found.keys():
-                require_champion(self._workspace, task)
-            if found == current.versions:
-                self._last_failure = None
-                return False
-        self._champions = Champions.load(self._workspace, self._schema_hash, self._tasks)
-        self._last_failure = None
-        logger.info("serving %s", self._champions)
-        for reason in self._champions.unserved.values():
-            logger.warning("%s", reason)
-        self._on_swap()
-        return True
-
-    def _log_failure(self, reason: str) -> None:
-        if reason != self._last_failure:
-            state = f"{self._champions} stay" if self._champions else "nothing is served"
-            logger.warning("champions could not be loaded, %s: %s", state, reason)
-        self._last_failure = reason

@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from configs.errors import StaycastError
+from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings
 from serving.answer import decide
 from serving.answer.champion import LoadedModel
@@ -107,7 +108,7 @@ class Endpoints:
         champions = self._models.current()
         models = {"churn": champions.churn, "clv": champions.clv}
         facts = {task: _model_facts(model) if model else None for task, model in models.items()}
-        return JsonResponse({**facts, "unserved": dict(champions.unserved)})
+        return JsonResponse({**facts, "unserved": dict(champions.unserved), "notices": dict(champions.notices)})
 
     async def healthz(self, request: Request) -> Response:
         """The process runs."""
@@ -119,10 +120,16 @@ class Endpoints:
             raise UnavailableError("the server is stopping")
         if time.monotonic() >= self._ready_until:
             await self._probe()
-        return JsonResponse({"status": "ready"})
+        notices = self._models.current().notices.values()
+        told = [text.partition(": ")[0] for text in notices]  # who asks here need not say who asks: no reason, no path
+        return JsonResponse({"status": "ready", "notices": told} if told else {"status": "ready"})
 
     async def render_metrics(self, request: Request) -> Response:
         """Counts for Prometheus."""
+        with suppress(NotReadyError):
+            champions = self._models.current()
+            told = champions.notices.keys() | champions.unserved.keys()
+            self.metrics.notices({task: task in told for task in champions.versions.keys() | told})
         return Response(await to_thread.run_sync(self.metrics.render), media_type=MEDIA_TYPE)
 
     async def handle_error(self, request: Request, error: Exception) -> Response:
@@ -216,5 +223,6 @@ def _model_facts(model: LoadedModel) -> dict[str, Any]:
         "horizon_days": bundle.horizon_days,
         "trained_through": bundle.trained_through,
         "schema_hash": bundle.schema_hash,
+        "hash": model.hash,
         "features": list(bundle.features),
     }

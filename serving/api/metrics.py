@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -24,6 +24,18 @@ class Metrics:
             "staycast_request_seconds", "Time to answer", ["route"], registry=self._registry, buckets=BUCKETS
         )
         self._customers = Counter("staycast_customers", "Customers asked for", ["outcome"], registry=self._registry)
+        self._notices = Gauge(
+            "staycast_model_notice",
+            "1 where what serves is not what the registry names, or is served from its copy",
+            ["model"],
+            registry=self._registry,
+            multiprocess_mode="mostrecent",
+        )
+
+    def notices(self, models: dict[str, bool]) -> None:
+        """Tell by model whether something is to be known of it, see `serving.answer.champion.Champions.notices`."""
+        for model, noticed in models.items():
+            self._notices.labels(model).set(noticed)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count one request."""

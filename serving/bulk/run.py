@@ -34,7 +34,8 @@ def score_newest(
     if not path.is_file():
         raise NotReadyError(f"no features in workspace '{workspace.root}': run `staycast features` first")
     quality_verdict.require_newest_features(workspace)
-    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks)
+    unledgered = settings.serving.unledgered
+    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks, unledgered)
     rows = pd.read_parquet(path)
     newest = rows[rows["as_of"] == rows["as_of"].max()].drop(columns="known_at")
     kept = newest[~newest["customer_id"].isin(known_to_have_left(workspace.features))].reset_index(drop=True)

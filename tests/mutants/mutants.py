@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 WIRING, LIFE = "tests/test_wiring.py", "tests/test_lifecycle.py"
-GATES, LEDGER = "tests/training/judge/test_gates.py", "tests/training/registry/test_ledger.py"
+GATES, LEDGER = "tests/training/judge/test_gates.py", "tests/training/model/proof/test_ledger.py"
 SPLIT, DRIFT = "tests/training/data/test_split.py", "tests/monitoring/watch/test_drift.py"
 SCORE, DECIDE = "tests/serving/answer/test_score.py", "tests/serving/answer/test_decide.py"
 APP, LOG = "tests/serving/api/test_app.py", "tests/serving/records/test_prediction_log.py"
@@ -156,8 +156,8 @@ MUTANTS = [
         ("    _require_reason(reason)\n    note", "    note"),
         ("previous=serving_version.version if serving_version else None", "previous=None"),
         (
-            'return load_bundle(folder / "bundle"), load_bundle(folder / "judged")',
-            'return load_bundle(folder / "bundle"), load_bundle(folder / "bundle")',
+            'registered_bundle(workspace, known, "judged")',
+            'registered_bundle(workspace, known, "bundle")',
         ),
     ),
     *mutants_of(
@@ -176,7 +176,7 @@ MUTANTS = [
         ("data.fingerprint, ROWS)", '"constant", ROWS)'),
     ),
     *mutants_of(
-        "training/registry/ledger.py",
+        "training/model/proof/ledger.py",
         LEDGER,
         ("(records[-1].entry + 1, records[-1].sha256)", "(records[-1].entry + 1, START)"),
         ("        records = _verify(_contents(file), path)\n", "        records = []\n"),

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import httpx
 import lightgbm as lgb
@@ -26,10 +28,13 @@ from serving.records.prediction_log import PredictionLog
 from training.model.bundle import Bundle, Score, encode
 from training.model.calibration import Affine
 from training.model.conformal import fit_interval
+from training.model.proof import ledger, manifest
 
 AS_OF = pd.Timestamp("2024-03-01", tz="UTC")
 NOW = datetime(2024, 3, 1, 1, 30, tzinfo=UTC)
 FEATURES = ("days_since_last_order", "tenure_days", "spend_90d", "spend_total", "median_gap_days", "region")
+GOOD, NEWER, ALTERED, MISNAMED = "1", "2", "3", "4"  # versions of churn in the fixture `registry`
+Point = Callable[[str, str | None], None]
 CATEGORIES = {"region": ("north", "south")}
 
 
@@ -232,8 +237,17 @@ def register_champion(workspace: Workspace, bundle: Bundle, name: str | None = N
             pip_requirements=["lightgbm"],
         )
     version = str(info.registered_model_version)
+    sealed = manifest.verify(folder)
+    client.set_model_version_tag(name or bundle.task, version, "manifest", sealed)
     client.set_registered_model_alias(name or bundle.task, "champion", version)
+    decide(workspace, name or bundle.task, version, sealed)
     return version
+
+
+def decide(workspace: Workspace, model: str, version: str, sealed: str = "") -> None:
+    """Put on record that a version shall serve."""
+    words = {"action": "promote", "model": model, "version": version, "manifest": sealed}
+    ledger.append(workspace.ledger, ledger.Entry(**words, previous=None, by="the tests", reason="to be served"))  # type: ignore[arg-type]
 
 
 MODEL_CODE = """
@@ -247,6 +261,70 @@ class Held(mlflow.pyfunc.PythonModel):
 
 mlflow.models.set_model(Held())
 """
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory, champions: Champions, register: Callable[..., str]) -> Workspace:
+    """A real registry: four versions of churn, of which two can be used, and one of clv."""
+    workspace = Workspace(tmp_path_factory.mktemp("registry"))
+    bundle = champions.churn.bundle
+    register(workspace, champions.clv.bundle)
+    made = [
+        register(workspace, bundle),
+        register(workspace, replace(bundle, horizon_days=60)),
+        register(workspace, replace(bundle, horizon_days=90)),
+        register(workspace, champions.clv.bundle, "churn"),
+    ]
+    assert made == [GOOD, NEWER, ALTERED, MISNAMED]
+    (bundle_folder(workspace, ALTERED) / "leave.txt").write_text("tree\n", "utf-8")
+    return workspace
+
+
+def bundle_folder(workspace: Workspace, version: str) -> Path:
+    """The folder of the bundle of a version of churn."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
+    source = client.get_model_version_download_uri("churn", version)
+    return Path(url2pathname(urlparse(source).path)) / "artifacts" / "bundle"
+
+
+@pytest.fixture
+def elsewhere(registry: Workspace, tmp_path: Path) -> Iterator[None]:
+    """MLflow's global address names nothing: only the workspace may be asked."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'none' / 'mlflow.db'}")
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def point(registry: Workspace) -> Iterator[Point]:
+    """Move the alias of a model, or take it away; it goes back afterwards."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=registry.tracking_uri, registry_uri=registry.tracking_uri)
+
+    def move(task: str, version: str | None) -> None:
+        if version is None:
+            client.delete_registered_model_alias(task, "champion")
+        else:
+            client.set_registered_model_alias(task, "champion", version)
+            decide(registry, task, version)
+
+    move("churn", GOOD)
+    move("clv", "1")
+    yield move
+    move("churn", GOOD)
+    move("clv", "1")
+
+
+@pytest.fixture(scope="session")
+def folder_of() -> Callable[[Workspace, str], Path]:
+    """The folder of the bundle of a version of churn."""
+    return bundle_folder
 
 
 @pytest.fixture

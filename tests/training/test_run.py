@@ -19,7 +19,8 @@ from training.data.task_rows import feature_rows
 from training.fit.assembly import FittedModels
 from training.judge import gates
 from training.judge.examination import Examination
-from training.registry import ledger, model_registry, runs
+from training.model.proof import ledger
+from training.registry import model_registry, runs
 from training.reproduce import reproduce
 
 

@@ -35,6 +35,7 @@ from training.model.bundle import PRICE, Bundle, Score, Task, encode
 from training.model.calibration import Affine
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import known_days
+from training.model.profile import profile
 from training.model.profit_range import level_miss
 from training.model.tiers import tier_edges
 from training.priors.expectation import COLUMNS as ORDERS
@@ -324,10 +325,10 @@ def reference_rows(data: Dataset, trained: AsOfs, population: pd.DataFrame) -> p
 
 
 def with_reference(bundle: Bundle, rows: pd.DataFrame, population: pd.DataFrame, seed: int) -> Bundle:
-    """The bundle with its reference rows for drift, and with the scale of percentiles and tiers."""
+    """The bundle with the profile of its reference rows for drift, and with the scale of percentiles and tiers."""
     sample = rows.sample(min(len(rows), MAX_REFERENCE_ROWS), random_state=seed).sort_index()
     reference = sample[list(bundle.features)].reset_index(drop=True)
-    reference = reference.assign(prediction=bundle.predict(bundle.encode(sample)))
+    reference = profile(reference.assign(prediction=bundle.predict(bundle.encode(sample))))
     scale = np.quantile(bundle.predict(bundle.encode(population)), np.linspace(0, 1, QUANTILES))
     return Bundle(**{**vars(bundle), "quantiles": tuple(float(q) for q in scale), "reference": reference})
 

@@ -1,12 +1,12 @@
 """What a trained model *is*: boosters, calibration, interval, explanation, reference profile, schema hash.
 
-A bundle is a folder of plain files, never a pickle: LightGBM text, one JSON, one parquet. ``bundle.json`` names
-the SHA-256 of every other file; loading checks them. It is the only part of training that serving knows.
+A bundle is a folder of plain files, never a pickle: LightGBM text, JSON, one parquet. Its manifest names the SHA-256 of
+every other file; loading checks them, see `training.model.proof.manifest`. It is the only part of training that serving
+knows.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,17 +18,21 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from configs.errors import RegistryError
+from configs.workspace import Workspace
+from training.model import catalog
 from training.model.calibration import Affine
+from training.model.catalog import Version
 from training.model.explanation import Link, effects, link
 from training.model.intervals import LEVELS, Interval, known_days, load_interval
 from training.model.longer import Amounts, LongerValue
+from training.model.proof import manifest
 from training.model.survival import Curve, direct_curve, median_days, survival_curve
 from training.priors.expectation import COLUMNS as RETURN_COLUMNS
 from training.priors.prior import Prior
 from training.priors.prior import dump as dump_prior
 from training.priors.prior import load as load_prior
 
-FORMAT = 3
+FORMAT = 4
 PRICE = "price_now"
 Task = Literal["churn", "clv"]
 Event = Literal["order", "end"]
@@ -129,7 +133,8 @@ class Bundle:
     quantiles
         101 quantiles of the predictions of the reference customers, rising: the scale of percentiles and tiers.
     reference
-        Features and prediction of the reference customers, without ids: what drift is measured against.
+        How features and prediction of the reference customers are distributed, each column by itself and no row of
+        one customer (`training.model.profile`): what drift is measured against.
     info
         Facts for people: data fingerprint, settings name, number of trees.
     event
@@ -333,28 +338,34 @@ class Bundle:
             "basis": self.basis,
             "full_season": self.full_season,
             "full_price": self.full_price,
-            "sha256": {p.name: sha256(p) for p in sorted(folder.iterdir())},
         }
         (folder / "bundle.json").write_text(json.dumps(content, indent=1), "utf-8")
+        manifest.seal(folder)
         return folder
 
 
-def load(folder: Path) -> Bundle:
-    """Read a bundle and check that every file is the one that was written.
+def load(folder: Path, registered: str | None = None) -> Bundle:
+    """Read a bundle and check that every file is the one that was written, and no other is there.
+
+    Parameters
+    ----------
+    folder
+        Of its files.
+    registered
+        The hash of its manifest as the registry notes it; None: not compared.
 
     Raises
     ------
     RegistryError
-        A file is missing, altered, or of a newer format than this program reads.
+        A file is missing, altered or added, or of another format than this program reads.
     """
     path = folder / "bundle.json"
     if not path.is_file():
         raise RegistryError(f"no model bundle at {folder}: expected a bundle.json; train and register a model first")
+    manifest.verify(folder, registered)
     content = json.loads(path.read_text("utf-8"))
     if content.get("format") != FORMAT:
         raise RegistryError(f"{path}: format {content.get('format')!r}, this program reads {FORMAT}; retrain the model")
-    for name, registered in content["sha256"].items():
-        _check_file(folder / name, registered)
     return Bundle(
         task=content["task"],
         link=content["link"],
@@ -381,6 +392,21 @@ def load(folder: Path) -> Bundle:
     )
 
 
+def registered_bundle(workspace: Workspace, version: Version, part: str = "bundle") -> Bundle:
+    """Read the model of a version, ``bundle``, or the one that was ``judged``, as it was registered.
+
+    Raises
+    ------
+    RegistryError
+        Its files are not in this workspace, or not those that were registered.
+    """
+    folder = catalog.files(workspace, version) / part
+    try:
+        return load(folder, catalog.manifest_of(version, part))
+    except RegistryError as error:
+        raise RegistryError(str(error).replace(str(folder.parents[1]), version.label)) from None
+
+
 def encode(frame: pd.DataFrame, features: tuple[str, ...], categories: dict[str, tuple[str, ...]]) -> np.ndarray:
     """Turn feature columns into a float64 matrix; a category becomes its place in the known values, else NaN."""
     missing = [f for f in features if f not in frame.columns]
@@ -397,21 +423,6 @@ def encode(frame: pd.DataFrame, features: tuple[str, ...], categories: dict[str,
             codes = pd.Categorical(frame[name], categories=list(categories[name])).codes
             out[:, i] = np.where(codes < 0, np.nan, codes)
     return out
-
-
-def sha256(path: Path) -> str:
-    """Hex digest of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _check_file(path: Path, registered: str) -> None:
-    if not path.is_file():
-        raise RegistryError(f"model file {path} is missing; restore it or promote another version")
-    got = sha256(path)
-    if got != registered:
-        raise RegistryError(
-            f"model file {path} was altered: SHA-256 {got[:12]}…, registered {registered[:12]}…; restore it or retrain"
-        )
 
 
 def _threads(matrix: np.ndarray) -> int:

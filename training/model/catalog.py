@@ -19,6 +19,7 @@ from configs.tracking import local_path, open_registry, unreadable
 from configs.workspace import Workspace
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+MANIFESTS = {"bundle": "manifest", "judged": "manifest_judged"}  # a version's tags: hashes of its folders' manifests
 AS_JUDGED = ", as judged"  # ends the name of the model of a version that was judged on the hold-out
 LIVING = "current_stage <> 'Deleted_Internal'"  # MLflow keeps the rows of deleted versions under this stage
 
@@ -165,6 +166,23 @@ def files(workspace: Workspace, version: Version) -> Path:
             f"'{folder or version.address}'): restore them, or promote another version"
         )
     return folder / "artifacts"
+
+
+def manifest_of(version: Version, part: str = "bundle") -> str:
+    """The hash that the manifest of one of a version's folders was registered with.
+
+    Raises
+    ------
+    RegistryError
+        None was.
+    """
+    registered = version.tags.get(MANIFESTS[part])
+    if not registered:
+        raise RegistryError(
+            f"{version.label}: the registry notes no hash of its files, so nothing tells whether they were changed: "
+            "train again, or promote another version"
+        )
+    return registered
 
 
 def has_files(workspace: Workspace, version: Version) -> bool:

@@ -16,10 +16,9 @@ from configs.errors import ConfigError, RegistryError
 from configs.files import write_text
 from configs.workspace import Workspace
 from training.judge.gates import Decision
-from training.model.bundle import Bundle
-from training.model.bundle import load as load_bundle
-from training.model.catalog import AS_JUDGED, CHALLENGER, CHAMPION, Version, champion, files, has_files, versions
-from training.registry import ledger
+from training.model.bundle import Bundle, registered_bundle
+from training.model.catalog import AS_JUDGED, CHALLENGER, CHAMPION, MANIFESTS, Version, champion, has_files, versions
+from training.model.proof import ledger
 from training.registry.runs import TASKS, client
 
 YEAR_DAYS = 365
@@ -106,8 +105,8 @@ def get_version(workspace: Workspace, model: str, version: str) -> Version:
 
 def bundles(workspace: Workspace, model: str, version: str) -> tuple[Bundle, Bundle]:
     """The model of a version, and the one of the same recipe that was judged on the hold-out."""
-    folder = files(workspace, get_version(workspace, model, version))
-    return load_bundle(folder / "bundle"), load_bundle(folder / "judged")
+    known = get_version(workspace, model, version)
+    return registered_bundle(workspace, known, "bundle"), registered_bundle(workspace, known, "judged")
 
 
 def champion_bundles(workspace: Workspace, model: str) -> tuple[Bundle, Bundle] | None:
@@ -182,6 +181,7 @@ def _decide(
             by=by,
             reason=reason,
             checks=checks,
+            manifest=get_version(workspace, model, version).tags.get(MANIFESTS["bundle"], ""),
         ),
     )
     _set_aliases(workspace, action, model, version)

@@ -11,7 +11,7 @@ from configs.workspace import Workspace
 from features.quality import quality_verdict
 from training.data.dataset import Dataset
 from training.data.leakage import Leak, by_name, find_leaks, require_no_leaks
-from training.registry import ledger
+from training.model.proof import ledger
 
 DATA = "data"
 

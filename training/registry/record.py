@@ -14,7 +14,7 @@ from training.data import treatment
 from training.data.dataset import Dataset
 from training.data.split import AsOfs, Plan
 from training.fit.assembly import FittedModels
-from training.fit.recipe import population, search_facts
+from training.fit.recipe import search_facts
 from training.fit.search import history
 from training.fit.value.longer import longer_metrics
 from training.judge import campaign_backtest, gates
@@ -89,9 +89,8 @@ def record(
         tags |= {"gates": "passed" if decision.passed else "failed"}
         if not decision.passed:
             tags |= {"gate_reasons": "; ".join(decision.reasons)}
-        example = data.frame if len(data.frame) else population(workspace, data.task, settings)
         description = _description(models, examination, decision, settings)
-        number = run.register(final, models.judged or final, example.head(5), tags, description)
+        number = run.register(final, models.judged or final, tags, description)
     return Version(data.task, number, run.run_id, (), tags)
 
 

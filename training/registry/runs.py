@@ -28,6 +28,8 @@ from configs.workspace import Workspace
 from training.json_text import json_text
 from training.judge.plots import save as save_figure
 from training.model.bundle import Bundle, Task
+from training.model.catalog import MANIFESTS
+from training.model.proof import manifest
 from training.registry.environment import code_version, environment
 
 if TYPE_CHECKING:
@@ -183,9 +185,7 @@ class Run:
             )
             self.client.set_terminated(nested, RunStatus.to_string(RunStatus.FINISHED), at)
 
-    def register(
-        self, bundle: Bundle, judged: Bundle, example: pd.DataFrame, tags: Mapping[str, str], description: str
-    ) -> str:
+    def register(self, bundle: Bundle, judged: Bundle, tags: Mapping[str, str], description: str) -> str:
         """Store a model, with the one that was judged on the hold-out, as a new version; return its number.
 
         Parameters
@@ -194,8 +194,6 @@ class Run:
             The model that serves, refitted on all labelled as-of dates.
         judged
             The same recipe learned from the as-of dates before the hold-out: the metrics are its.
-        example
-            A few feature rows, for signature and input example.
         tags, description
             Of the version.
         """
@@ -204,11 +202,10 @@ class Run:
 
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            artifacts = {
-                "bundle": str(bundle.save(Path(folder) / "bundle")),
-                "judged": str(judged.save(Path(folder) / "judged")),
-            }
-            rows = example[list(bundle.features)]
+            saved = {"bundle": bundle.save(Path(folder) / "bundle"), "judged": judged.save(Path(folder) / "judged")}
+            manifests = {MANIFESTS[part]: manifest.verify(path) for part, path in saved.items()}
+            artifacts = {part: str(path) for part, path in saved.items()}
+            rows = bundle.reference[list(bundle.features)].head(5)  # of a profile: no customer is an example
             names = ["probability"] if bundle.interval is None else list(VALUE_OUTPUT)
             output = pd.DataFrame([[0.5] * len(names)], columns=names)
             logged = load_mlflow().pyfunc.log_model(
@@ -223,7 +220,7 @@ class Run:
         with suppress(MlflowException):
             self.client.create_registered_model(bundle.task)
         version = self.client.create_model_version(
-            bundle.task, logged.model_uri, self.run_id, dict(tags), description=description
+            bundle.task, logged.model_uri, self.run_id, {**tags, **manifests}, description=description
         )
         return str(version.version)
 

@@ -331,6 +331,13 @@ class ModelFacts(StrictModel):
     horizon_days: Days
     trained_through: Annotated[Name, Field(examples=["2024-10-01T00:00:00Z"])]
     schema_hash: Annotated[Name, Field(examples=["9f2c41d07be3a865"])]
+    hash: Annotated[
+        Name,
+        Field(
+            description="SHA-256 of the manifest that names the hash of each of its files.",
+            examples=["5e1f0c6d9a7b43280c1d2e3f4a5b6c7d8e9f00112233445566778899aabbccdd"],
+        ),
+    ]
     features: Annotated[list[Name], Field(max_length=MAX_ITEMS, examples=[["gap_ratio", "spend_90d"]])]
 
 
@@ -344,6 +351,12 @@ class Models(StrictModel):
     unserved: Annotated[
         dict[Task, Prose],
         Field(max_length=2, description="Why a model of the business does not serve, by its name."),
+    ]
+    notices: Annotated[
+        dict[Literal["churn", "clv"], str],
+        Field(
+            description="Why what serves is not what the registry names, or from where it serves while that is away."
+        ),
     ]
 
 

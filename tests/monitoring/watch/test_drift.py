@@ -24,6 +24,7 @@ from monitoring.watch.drift import (
     monte_carlo_p_value,
     wasserstein_effect,
 )
+from training.model.profile import profile
 
 RULE = load("test").monitoring
 
@@ -241,3 +242,12 @@ def test_merging_the_rarest_levels_keeps_all_rows(counts: np.ndarray, most: int)
     merged = merge_rare_levels(counts, most)
     assert merged.shape[1] == min(counts.shape[1], most + 1)
     np.testing.assert_array_equal(merged.sum(axis=1), counts.sum(axis=1))
+
+
+@pytest.mark.parametrize(("many", "few"), [(2_000, 200), (300, 250)])
+def test_a_profile_alarms_no_more_often_than_the_rows_it_tells_of(many: int, few: int) -> None:
+    alarms = sum(DRIFTED in verdicts(profile(sample(2 * i, many)), sample(2 * i + 1, few)).values() for i in range(20))
+    assert alarms <= 2
+    shifted = sample(2, few).assign(spend=lambda rows: rows["spend"] * 3, shop="elsewhere")
+    found = verdicts(profile(sample(1, many)), shifted)
+    assert [found[name] for name in ("spend", "shop", "orders")] == [DRIFTED, DRIFTED, NO_CHANGE]

@@ -35,6 +35,7 @@ from training.fit.search import FIRST_TRIAL, search
 from training.metrics import auc, expected_calibration_error, total_error
 from training.model import bundle as bundles
 from training.model.calibration import Affine
+from training.model.proof import manifest
 
 SCHEMA = FeatureSchema(
     (
@@ -225,6 +226,7 @@ def test_an_altered_or_missing_file_is_refused(trained: bundles.Bundle, tmp_path
     with pytest.raises(RegistryError, match="is missing"):
         bundles.load(folder)
     (folder / "bundle.json").write_text(json.dumps({"format": 99}))
+    manifest.seal(folder)
     with pytest.raises(RegistryError, match="format 99"):
         bundles.load(folder)
 

@@ -20,6 +20,7 @@ from training.fit.assembly import FittedModels
 from training.model import bundle as bundles
 from training.model.bundle import Bundle, Score
 from training.model.calibration import Affine
+from training.model.proof import manifest
 from training.priors.expectation import COLUMNS
 
 HORIZONS, DAY = (30, 60, 90), pd.Timedelta(days=1)
@@ -163,6 +164,7 @@ def test_a_saved_model_tells_the_same_chances_and_an_older_one_none(tmp_path: Pa
     path = tmp_path / "bundle" / "bundle.json"
     content = path.read_text("utf-8").replace('"returns"', '"of_another_time"')
     path.write_text(content, "utf-8")
+    manifest.seal(path.parent)
     assert bundles.load(tmp_path / "bundle").reactivation(known) is None
 
 

@@ -13,7 +13,8 @@ from configs.lock import BusyError, exclusive
 from configs.workspace import Workspace
 from tests.kills import counted, in_child
 from training.model import catalog
-from training.registry import ledger, model_registry
+from training.model.proof import ledger
+from training.registry import model_registry
 from training.registry.runs import client
 
 

@@ -19,7 +19,7 @@ from features.schema import Feature, FeatureSchema
 from tests.judged import publish
 from training.data.dataset import Dataset
 from training.data.leakage import LeakError
-from training.registry import ledger
+from training.model.proof import ledger
 from training.registry.overrides import accept_quality, check_leaks
 
 PROFILE = {"end": None, "tables": {}}

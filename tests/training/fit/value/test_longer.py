@@ -28,6 +28,7 @@ from training.model import bundle as bundles
 from training.model.conformal import Outcomes, fit_intervals
 from training.model.intervals import Interval
 from training.model.longer import Amounts, LongerHorizon, anchored
+from training.model.proof import manifest
 from training.priors.expectation import COLUMNS
 from training.priors.growth import DAYS_A_MONTH, ContractGrowth, SeasonalGrowth, paid_days
 from training.priors.prior import Sum
@@ -357,6 +358,7 @@ def test_a_model_with_longer_values_is_saved_and_an_older_one_tells_none(told: b
     folder = replace(told, longer=None).save(tmp_path / "old")
     text = (folder / "bundle.json").read_text("utf-8")
     (folder / "bundle.json").write_text(text.replace(' "longer": null,\n', ""), "utf-8")
+    manifest.seal(folder)
     older = bundles.load(folder)
     assert older.longer is None
     assert older.longer_values(pd.DataFrame(), np.zeros((0, 4)), Amounts(*[np.zeros(0)] * 3)) == {}

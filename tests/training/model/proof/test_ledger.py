@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import DataError
-from training.registry import ledger
-from training.registry.ledger import Entry, append, champions, champions_since, previous_champion, read, to_dict
+from training.model.proof import ledger
+from training.model.proof.ledger import Entry, append, champions, champions_since, previous_champion, read, to_dict
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -44,7 +44,8 @@ def test_entry_is_read_back_as_written(path):
 def test_line_holds_what_the_reviewer_needs_and_nothing_else(path):
     line = json.loads(written(path, entry()).read_text())
     assert list(line) == [
-        "entry", "action", "model", "version", "previous", "by", "reason", "checks", "at", "previous_sha256",
+        "entry", "action", "model", "version", "previous", "by", "reason", "checks", "manifest", "at",
+        "previous_sha256",
     ]  # fmt: skip
     assert line["at"] == "2024-05-01T12:00:00.000000Z"
 

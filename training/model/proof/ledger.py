@@ -24,6 +24,7 @@ from configs.errors import DataError
 from configs.files import sync
 
 ACTIONS = ("promote", "reject", "rollback", "accept_quality", "accept_leaks")
+DECIDES = ("promote", "rollback")  # which version serves
 START = "0" * 64
 
 
@@ -49,6 +50,8 @@ class Entry:
         Why, in a sentence.
     checks
         What the gates measured: the ``checks`` of ``Decision.to_dict()``.
+    manifest
+        The hash of the manifest of the version's files; empty of a load.
     at
         When, with its time zone; now by default.
     """
@@ -60,6 +63,7 @@ class Entry:
     by: str
     reason: str
     checks: tuple[dict[str, Any], ...] = ()
+    manifest: str = ""
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
@@ -152,7 +156,7 @@ def champions(path: str | Path, model: str) -> list[str]:
     """
     reigning: list[str] = []
     for record in read(path):
-        if record.model != model or record.action not in ("promote", "rollback"):
+        if record.model != model or record.action not in DECIDES:
             continue
         if record.action == "rollback" and record.version in reigning:
             reigning = reigning[: len(reigning) - reigning[::-1].index(record.version)]
@@ -167,7 +171,7 @@ def champions_since(path: str | Path, model: str, since: datetime) -> list[str]:
     One that a rollback took away is not among them: nobody need be as good as what was found to be wrong.
     """
     reigning = champions(path, model)
-    began = {r.version: r.at for r in read(path) if r.model == model and r.action in ("promote", "rollback")}
+    began = {r.version: r.at for r in read(path) if r.model == model and r.action in DECIDES}
     recent = [v for v, successor in pairwise(reigning) if began[successor] > since] + reigning[-1:]
     return list(dict.fromkeys(reversed(recent)))[::-1]
 

@@ -1,0 +1,56 @@
+"""What a malformed model does to a process, it does to a child."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from configs.errors import RegistryError
+from serving.answer.champion import Champions
+from serving.release.probe import answer, probe
+from training.model.proof import manifest
+
+
+@pytest.fixture
+def bundle(champions: Champions, tmp_path: Path) -> Path:
+    return champions.churn.bundle.save(tmp_path / "bundle")
+
+
+def malformed(folder: Path, line: str, by: str) -> str:
+    """Trees that no LightGBM wrote, sealed anew: the hash is right."""
+    trees = folder / "leave.txt"
+    trees.write_text(re.sub(rf"(?m)^{line}=.*$", f"{line}={by}", trees.read_text("utf-8")), "utf-8")
+    return manifest.seal(folder)
+
+
+def test_a_good_model_passes_and_one_with_another_hash_does_not(bundle: Path) -> None:
+    probe(bundle, manifest.verify(bundle))
+    with pytest.raises(RegistryError, match=r"it failed: .*manifest\.json was altered"):
+        probe(bundle, "0" * 64)
+
+
+def test_a_malformed_booster_with_a_right_hash_ends_a_child_and_not_this_process(bundle: Path) -> None:
+    sealed = malformed(bundle, "left_child", "100000000 1 2 3 4 5")
+    with pytest.raises(RegistryError, match=r"in a process of its own, it (crashed|failed)"):
+        probe(bundle, sealed)
+
+
+def test_one_that_never_ends_is_ended(bundle: Path) -> None:
+    sealed, began = malformed(bundle, "left_child", "0 0 0 0 0 0"), time.monotonic()
+    malformed(bundle, "right_child", "0 0 0 0 0 0")
+    sealed = manifest.seal(bundle)
+    with pytest.raises(RegistryError, match="it did not answer in 6 s"):
+        probe(bundle, sealed, timeout_seconds=6)
+    assert time.monotonic() - began < 20
+
+
+def test_what_gives_no_number_is_refused(champions: Champions, bundle: Path, tmp_path: Path) -> None:
+    path = bundle / "bundle.json"
+    path.write_text(path.read_text("utf-8").replace('"slope": 0.8', '"slope": NaN'), "utf-8")
+    with pytest.raises(RegistryError, match="not a number"):
+        answer(bundle, manifest.seal(bundle))
+    shutil.rmtree(bundle)

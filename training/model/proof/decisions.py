@@ -1,0 +1,96 @@
+"""Which version is to serve: the one that the registry names, if somebody decided so.
+
+MLflow's alias can be moved by whoever reaches its database or page; the ledger tells who decided what, and cannot be
+changed unseen. Where both differ, what was decided serves, and it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from configs.errors import RegistryError
+from configs.workspace import Workspace
+from training.model import catalog
+from training.model.catalog import Version
+from training.model.proof import ledger
+from training.model.proof.ledger import Record
+
+Unledgered = Literal["refuse", "serve"]
+MOVED = "the alias 'champion' was moved to {} outside the ledger: "
+DECIDE = "put it in charge with `staycast promote {} {}`, or see who moved it"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What is to serve.
+
+    Attributes
+    ----------
+    versions
+        By task.
+    unserved
+        Why a task has none.
+    notices
+        By task, where the registry names another version than was decided on.
+    """
+
+    versions: dict[str, Version]
+    unserved: dict[str, str]
+    notices: dict[str, str]
+
+
+def decided(workspace: Workspace, tasks: Sequence[str], unledgered: Unledgered = "refuse") -> Decided:
+    """The versions that are to serve.
+
+    Parameters
+    ----------
+    workspace, tasks
+        Whose registry and ledger; the models of the business.
+    unledgered
+        Whether a version that an alias names and no decision does serves all the same; it is said in either case.
+
+    Raises
+    ------
+    RegistryError
+        No task has a version, or the registry cannot be read.
+    DataError
+        The ledger is broken.
+    """
+    named, unserved = catalog.champions(workspace, tasks)
+    records = ledger.read(workspace.ledger)
+    out = Decided({}, unserved, {})
+    for task, version in named.items():
+        chosen = next((r for r in reversed(records) if r.model == task and r.action in ledger.DECIDES), None)
+        if chosen is not None and chosen.version == version.version:
+            _require_same_files(version, chosen)
+            out.versions[task] = version
+        elif unledgered == "serve":
+            out.versions[task] = version
+            out.notices[task] = f"{MOVED.format(version.label)}it serves, as serving.unledgered says"
+        else:
+            _instead(workspace, version, chosen, out)
+    return out
+
+
+def _instead(workspace: Workspace, version: Version, chosen: Record | None, out: Decided) -> None:
+    """What was decided on serves in place of the version that was named; nothing where nothing was."""
+    task, moved = version.model, MOVED.format(version.label)
+    what_to_do = DECIDE.format(task, version.version)
+    before = [v for v in catalog.versions(workspace, task) if chosen and v.version == chosen.version]
+    if before:
+        out.versions[task] = before[0]
+        if not workspace.decision.is_file():  # else one is just being made, and the alias follows
+            out.notices[task] = f"{moved}{before[0].label} serves; {what_to_do}"
+    else:
+        out.unserved[task] = f"{moved}it does not serve; {what_to_do}"
+
+
+def _require_same_files(version: Version, chosen: Record) -> None:
+    registered = version.tags.get(catalog.MANIFESTS["bundle"], "")
+    if chosen.manifest and registered != chosen.manifest:
+        raise RegistryError(
+            f"{version.label}: the registry notes the hash {registered[:12]}… of its files, the ledger "
+            f"{chosen.manifest[:12]}…: one of the two was changed; promote another version"
+        )
