@@ -112,7 +112,7 @@ def _erase_answers(workspace: Workspace, ids: set[str]) -> dict[str, int]:
             new.writelines(line for line in old if orjson.loads(line)["customer_id"] not in ids)
     if workspace.prediction_log.is_file():
         with PredictionLog(workspace.prediction_log) as log:
-            rows["predictions"] = log.erase("predictions", ids)
+            rows["predictions"] = log.erase(ids)
     return rows
 
 

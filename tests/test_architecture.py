@@ -46,6 +46,7 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "serving/api/problems.py": "tests/serving/api/schema/test_requests.py",
     "serving/api/schema/fields.py": "tests/serving/api/schema/test_requests.py",
     "serving/api/schema/parsing.py": "tests/serving/api/schema/test_requests.py",
+    "serving/records/store.py": "tests/serving/records/test_prediction_log.py",
 }
 
 

@@ -320,7 +320,7 @@ MUTANTS = [
     *mutants_of(
         "serving/records/prediction_log.py",
         LOG,
-        ('"scored_at >= ?": None', '"scored_at > ?": None'),
-        ("            self._connection.executemany(_INSERT, rows)\n", "            pass\n"),
+        ('"at >= ?": None', '"at > ?": None'),
+        ("                last = self._chain(entries)\n", "                last = self.store.end()\n"),
     ),
 ]
