@@ -16,6 +16,7 @@ from typing import Self
 import numpy as np
 
 from configs.errors import NotReadyError, RegistryError, StaycastError
+from configs.fingerprint import files_fingerprint
 from configs.workspace import Workspace
 from features.schema import load_schema
 from training.model import bundle as bundles
@@ -39,11 +40,14 @@ class LoadedModel:
         Its version in the registry.
     base
         The prediction at the mean score: what the effects of all features add to.
+    hash
+        Of its files; empty where it was loaded from nowhere.
     """
 
     bundle: Bundle
     version: str
     base: float
+    hash: str = ""
 
     @property
     def label(self) -> str:
@@ -51,10 +55,10 @@ class LoadedModel:
         return f"{self.bundle.task}/{self.version}"
 
     @classmethod
-    def from_bundle(cls, bundle: Bundle, version: str) -> LoadedModel:
+    def from_bundle(cls, bundle: Bundle, version: str, manifest: str = "") -> LoadedModel:
         """A bundle under a version, with its base computed by the bundle itself."""
         unknown = np.full((1, len(bundle.features)), np.nan)
-        return cls(bundle, version, bundle.explain(unknown).base)
+        return cls(bundle, version, bundle.explain(unknown).base, manifest)
 
 
 @dataclass(frozen=True)
@@ -130,6 +134,29 @@ class Champions:
         models = {task: _load(workspace, version, served_hash) for task, version in versions.items()}
         return cls(models.get("churn"), models.get("clv"), unserved)
 
+    @classmethod
+    def of_versions(
+        cls, workspace: Workspace, versions: Mapping[Task, str], unserved: Mapping[str, str] | None = None
+    ) -> Champions:
+        """These versions, whether or not they serve; errors as of `load`.
+
+        Parameters
+        ----------
+        workspace
+            Whose registry.
+        versions
+            The number of the version, by each model there shall be.
+        unserved
+            As the attribute.
+        """
+        models: dict[Task, LoadedModel] = {}
+        for task, number in versions.items():
+            known = next((v for v in catalog.versions(workspace, task) if v.version == number), None)
+            if known is None:
+                raise RegistryError(f"{task}/{number} is not in the registry any more")
+            models[task] = _load(workspace, known, None)
+        return cls(models.get("churn"), models.get("clv"), unserved or {})
+
 
 def _load(workspace: Workspace, version: Version, served_hash: str | None) -> LoadedModel:
     folder = catalog.files(workspace, version) / "bundle"
@@ -147,7 +174,7 @@ def _load(workspace: Workspace, version: Version, served_hash: str | None) -> Lo
             f"{_difference(workspace, bundle)}: rebuild the features with the settings it was trained with, or train "
             "again"
         )
-    return LoadedModel.from_bundle(bundle, version.version)
+    return LoadedModel.from_bundle(bundle, version.version, files_fingerprint(folder.iterdir()))
 
 
 def _difference(workspace: Workspace, bundle: Bundle) -> str:

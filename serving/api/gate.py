@@ -60,7 +60,7 @@ class GateMiddleware:
             caller = await self._caller(scope, public)
         except AccessUnavailableError as error:
             raise UnavailableError(f"{error}; the server's log says why") from None
-        scope["staycast"]["caller"] = caller.id
+        scope["staycast"]["caller"], scope["staycast"]["role"] = caller.id, caller.role
         if standing := self._access.take(caller):
             scope["staycast"]["headers"] = {"RateLimit": standing.header, "RateLimit-Policy": self._access.limit.policy}
             if standing.wait_seconds:

@@ -128,7 +128,7 @@ class AccessLogMiddleware:
         scope = {**scope, "path": scope["path"].rstrip("/") or "/"}  # a slash behind a path changes nothing
         started, status = time.perf_counter(), 0
         request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
-        scope["staycast"] = {"customers": 0, "caller": "", "request_id": request_id}
+        scope["staycast"] = {"customers": 0, "caller": "", "role": "", "request_id": request_id}
 
         async def send_and_note_status(message: Message) -> None:
             nonlocal status

@@ -66,7 +66,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, signing_key: bytes) -> None:
-        self._folder = folder
+        self.folder = folder
         self._signer = Ed25519PrivateKey.from_private_bytes(signing_key)
         folder.mkdir(parents=True, exist_ok=True)
         public = folder / PUBLIC_KEY
@@ -132,7 +132,7 @@ class Checkpoints:
     def add(self, link: Link, at: int, why: str) -> None:
         """Add a checkpoint for good; it is on disk when this returns."""
         line = f"{_json(self._signed(link, at, why))}\n".encode()
-        file = os.open(self._folder / LINES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        file = os.open(self.folder / LINES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
             os.write(file, line)
             os.fsync(file)

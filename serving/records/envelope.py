@@ -82,13 +82,13 @@ class MasterKeys:
     """
 
     def __init__(self, file: Path, variable: str = "") -> None:
-        self._file, self._variable = file, variable
+        self._file, self.variable = file, variable
         self._keys: list[tuple[bytes, DataKey]] = []
         self._loading = threading.Lock()
 
     def create(self) -> None:
         """Make the file with one new key, readable by its owner alone, unless it is there; never a variable."""
-        if self._variable or self._file.exists():
+        if self.variable or self._file.exists():
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
         part = self._file.with_name(f".{self._file.name}.{uuid.uuid4().hex[:8]}")
@@ -126,18 +126,18 @@ class MasterKeys:
 
     def add(self) -> None:
         """Put a new key before the others in the file; in a variable whoever sets it does."""
-        if not self._variable:
+        if not self.variable:
             self._replace([new_key(), *self._read()])
 
     def drop_old(self) -> None:
         """Keep only the first key in the file: nothing may be wrapped with another any more."""
-        if not self._variable:
+        if not self.variable:
             self._replace(self._read()[:1])
 
     @property
     def place(self) -> str:
         """Where the keys are, in words."""
-        return f"the environment variable {self._variable}" if self._variable else f"'{self._file}'"
+        return f"the environment variable {self.variable}" if self.variable else f"'{self._file}'"
 
     def _replace(self, keys: Sequence[bytes]) -> None:
         before = os.umask(0o077)
@@ -163,7 +163,7 @@ class MasterKeys:
 
     def _read(self) -> list[bytes]:
         try:
-            text = os.environ[self._variable] if self._variable else self._file.read_text("ascii")
+            text = os.environ[self.variable] if self.variable else self._file.read_text("ascii")
             keys = [base64.b64decode(word, validate=True) for word in text.replace(",", "\n").split()]
         except (KeyError, FileNotFoundError):
             raise ConfigError(f"the master key of the record of answers is not in {self.place}: restore it") from None

@@ -119,6 +119,18 @@ class Evidence:
     top_reasons: int | None
 
 
+class EvidentAnswer(dict[str, Any]):
+    """An answer that knows what it was made from."""
+
+    def __init__(self, answer: Mapping[str, Any], evidence: Evidence) -> None:
+        super().__init__(answer)
+        self.evidence = evidence
+
+    def of_alias(self, alias: str) -> EvidentAnswer:
+        """The same, with the alias that was asked for beside the person."""
+        return EvidentAnswer({**self, "alias": alias}, self.evidence)
+
+
 @dataclass(frozen=True)
 class Asker:
     """Who asked, in which role, and for what purpose; all "" where it is not known.

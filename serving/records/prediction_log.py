@@ -12,7 +12,6 @@ import hmac
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -21,11 +20,13 @@ from typing import Any, Self
 import orjson
 import pandas as pd
 
+from configs.settings import Records
+from configs.workspace import Workspace
 from features.store.timestamps import to_micros
 from serving.records.chain import Entry, Link
 from serving.records.checkpoints import Checkpoints
 from serving.records.envelope import DataKey, MasterKeys, name_in, new_key
-from serving.records.evidence import NOBODY, Asker, Context, Evidence, Record, pack, unpack
+from serving.records.evidence import NOBODY, Asker, Context, EvidentAnswer, Record, pack, unpack
 from serving.records.store import Person, SqliteStore
 
 BUSY_SECONDS = 5.0
@@ -53,14 +54,6 @@ SECRETS = ("pseudonyms", "own", "signing")
 TRIES = 10
 MOST_KEYS = 10_000  # kept unwrapped
 Row = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Note:
-    """What is kept beside an answer: who asked, and what it was made from."""
-
-    asker: Asker = NOBODY
-    evidence: Evidence | None = None
 
 
 def to_record(answer: dict[str, Any]) -> dict[str, Any]:
@@ -130,15 +123,24 @@ class PredictionLog:
             self.store.close()
             raise
 
-    def append(self, answers: Sequence[dict[str, Any]], notes: Sequence[Note] | None = None) -> None:
+    @classmethod
+    def of(cls, workspace: Workspace, settings: Records, busy_seconds: float = BUSY_SECONDS) -> PredictionLog:
+        """The log of a workspace, with keys and checkpoints where the settings say."""
+        key = settings.master_key_file
+        file = Path(key) if key else workspace.state / FOLDER / MASTER_KEY
+        folder = Path(settings.checkpoints) if settings.checkpoints else None
+        masters = MasterKeys(file, settings.master_key_variable or "")
+        return cls(workspace.prediction_log, masters, folder, busy_seconds)
+
+    def append(self, answers: Sequence[dict[str, Any]], askers: Sequence[Asker] | None = None) -> None:
         """Write answers, all or none; they are on disk when this returns.
 
         Parameters
         ----------
         answers
-            As they are sent.
-        notes
-            What is kept beside each; None: nothing.
+            As they are sent; an `EvidentAnswer` is kept with what it was made from.
+        askers
+            Who asked for each; None: nobody knows.
 
         Raises
         ------
@@ -146,9 +148,10 @@ class PredictionLog:
             They could not be written.
         """
         rows = [_row(answer) for answer in answers]
-        notes = notes or [Note()] * len(answers)
-        contents = [pack(a, n.asker, n.evidence) for a, n in zip(answers, notes, strict=True)]
-        contexts = [n.evidence.context if n.evidence else None for n in notes]
+        askers = askers or [NOBODY] * len(answers)
+        evidence = [answer.evidence if isinstance(answer, EvidentAnswer) else None for answer in answers]
+        contents = [pack(*parts) for parts in zip(answers, askers, evidence, strict=True)]
+        contexts = [each.context if each else None for each in evidence]
         self._append_answers(rows, contents, contexts)
 
     def note_read(self, asker: Asker, what: str, prediction_id: str = "") -> None:
@@ -160,7 +163,13 @@ class PredictionLog:
             It could not be written.
         """
         content = {"caller": asker.caller, "role": asker.role, "what": what, "prediction_id": prediction_id}
-        self._append_event("read", content)
+        self.note_event("read", content)
+
+    def note_event(self, kind: str, about: dict[str, Any]) -> None:
+        """Add an entry that is no answer, sealed with the record's own key; on disk when this returns."""
+        with self.store.writing():
+            last = self._chain([self._event(kind, about)])
+        self.checkpoints.note(last, self._now())
 
     def read(
         self, start: datetime | None = None, end: datetime | None = None, customer_id: str | None = None
@@ -209,7 +218,7 @@ class PredictionLog:
         columns = orjson.loads(cipher.open(summary, _about("answer", prediction_id, "summary")))
         packed = cipher.open(content, _about("answer", prediction_id, "content"))
         context = Context.load(self._own.open(sealed, hash_)) if hash_ is not None and sealed is not None else None
-        row = dict(zip(COLUMNS, columns, strict=True))
+        row = {str(name): value for name, value in _frame([columns]).iloc[0].items()}
         return unpack(prediction_id, row, packed, context) if packed else Record(prediction_id, row)
 
     def require_writable(self) -> None:
@@ -295,12 +304,6 @@ class PredictionLog:
         for context in {c.hash: c for c in contexts if c is not None}.values():
             if not self.store.has_context(context.hash):
                 self.store.add_context(context.hash, self._own.seal(context.content, context.hash))
-
-    def _append_event(self, kind: str, about: dict[str, Any]) -> Link:
-        with self.store.writing():
-            last = self._chain([self._event(kind, about)])
-        self.checkpoints.note(last, self._now())
-        return last
 
     def _event(self, kind: str, about: dict[str, Any], content: bytes = b"") -> Entry:
         """An entry that is no answer: what it is about is sealed with the record's own key, its content open."""

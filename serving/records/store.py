@@ -144,14 +144,12 @@ class SqliteStore(DurableFile):
         self._connection.executemany(f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
     def remove_through(self, position: int) -> None:
-        """Remove the oldest entries, up to and with this one."""
+        """Remove the oldest entries, up to and with this one, and the keys of persons of whom none is left."""
+        query = "SELECT DISTINCT person FROM entries WHERE position <= ?"
+        persons = self._connection.execute(query, (position,)).fetchall()
         self._connection.execute("DELETE FROM entries WHERE position <= ?", (position,))
-
-    def remove_unused(self) -> None:
-        """Remove persons and contexts of whom no entry is left."""
-        for table, column, key in (("persons", "person", "person"), ("contexts", "context", "hash")):
-            used = f"SELECT 1 FROM entries WHERE entries.{column} = {table}.{key}"
-            self._connection.execute(f"DELETE FROM {table} WHERE NOT EXISTS ({used})")
+        others = "SELECT 1 FROM entries WHERE entries.person = persons.person"
+        self._connection.executemany(f"DELETE FROM persons WHERE person = ? AND NOT EXISTS ({others})", persons)
 
     def probe(self) -> None:
         """Write something, as large as an answer or larger."""

@@ -22,7 +22,7 @@ from serving.answer.score import score
 from serving.records.chain import START, Link, faults_of
 from serving.records.checkpoints import load_checkpoints
 from serving.records.evidence import Asker
-from serving.records.prediction_log import COLUMNS, Note, PredictionLog
+from serving.records.prediction_log import COLUMNS, PredictionLog
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def all_bytes(folder: Path) -> bytes:
 def test_nothing_of_a_customer_lies_in_the_files_in_the_clear(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
     secret = {**answers[0], "customer_id": "ada.lovelace@example.com", "alias": "web-815-4711"}
     with PredictionLog(tmp_path / "p.db") as log:
-        log.append([secret], [Note(Asker("crm-of-the-shop", "crm", "retention"))])
+        log.append([secret], [Asker("crm-of-the-shop", "crm", "retention")])
         written = all_bytes(tmp_path)
         assert log.find(secret["prediction_id"]).answer == orjson.dumps(secret)
     for word in (b"ada.lovelace", b"web-815", b"crm-of-the-shop", b"retention", secret["action"]["code"].encode()):
