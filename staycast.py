@@ -297,7 +297,7 @@ def erase(
     from cli.screens.data import erasure_screen
     from serving import erasure
 
-    s.show(erasure.erase(s.workspace, ids, by or s.who, reason), erasure_screen)
+    s.show(erasure.erase(s.workspace, ids, by or s.who, reason, records=s.settings.records), erasure_screen)
 
 
 @app.command()
@@ -353,6 +353,35 @@ def keys(
         elif do == "revoke":
             store.revoke(name)
         s.show(to_dict(store.all(), datetime.now(UTC), secret), keys_screen)
+
+
+@verb(app)
+def audit(
+    s: Session,
+    do: Annotated[Literal["verify", "rotate-key", "prune"], typer.Argument(help="What to do.")] = "verify",
+    public_key: Annotated[str, typer.Option(help="Of who must have signed (base64).", show_default="public.txt")] = "",
+) -> None:
+    """Tell whether the record of answers is whole (1: it is not), change its master key, remove what is too old."""
+    from dataclasses import asdict
+
+    from cli.screens.audit import verdict_screen
+    from serving.records import audit as records
+    from serving.records.prediction_log import PredictionLog
+
+    with PredictionLog.of(s.workspace, s.settings.records) as log:
+        if do == "rotate-key":
+            s.show(
+                {"keys": records.rotate(log)},
+                lambda r: f"{r['keys']} keys are wrapped with a new master key",
+            )
+        elif do == "prune":
+            removed = records.prune(log, datetime.now(UTC), s.settings.records.keep_days)
+            s.show({"removed": removed}, lambda r: f"{r['removed']} entries were older than they may be kept")
+        else:
+            verdict = records.verify(log, log.checkpoints.folder, public_key or None)
+            s.show(asdict(verdict), verdict_screen)
+            if verdict.faults:
+                raise typer.Exit(1)
 
 
 @app.command("mlflow")

@@ -523,6 +523,22 @@ class Serving(Section):
     drain_seconds: Annotated[float, Field(ge=0, le=600)]
 
 
+class Records(Section):
+    """What is kept of answers, see `serving.records`."""
+
+    keep_days: Days
+    master_key_file: str | None
+    master_key_variable: str | None
+    checkpoints: str | None
+    purposes: tuple[Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,64}$")], ...]
+
+    @model_validator(mode="after")
+    def _one_place_of_the_key(self) -> Records:
+        if self.master_key_file and self.master_key_variable:
+            raise ValueError("give master_key_file or master_key_variable: the key is in one place")
+        return self
+
+
 class Monitoring(Section):
     """When a change counts as one."""
 
@@ -599,6 +615,7 @@ class Settings(Section):
     decisions: Decisions
     access: Access
     serving: Serving
+    records: Records
     monitoring: Monitoring
 
     @property

@@ -21,6 +21,7 @@ import orjson
 
 from configs.errors import ConfigError
 from configs.files import replacing_file, sweep
+from configs.settings import Records
 from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
 from features import erasure
 from features.people.suppression_list import suppress
@@ -36,7 +37,12 @@ NOT_ERASED = (
 
 
 def erase(
-    workspace: Workspace, ids: Sequence[str], by: str, reason: str, now: datetime | None = None
+    workspace: Workspace,
+    ids: Sequence[str],
+    by: str,
+    reason: str,
+    now: datetime | None = None,
+    records: Records | None = None,
 ) -> dict[str, Any]:
     """Remove persons, with all their aliases, from everything the workspace holds.
 
@@ -52,6 +58,8 @@ def erase(
         Who asked for it and why; both are kept, so they must not name the person.
     now
         The present, UTC.
+    records
+        Where the keys of the record of answers are; None: where it makes them.
 
     Returns
     -------
@@ -68,15 +76,17 @@ def erase(
     """
     _require(ids, reason)
     with workspace.exclusive("erase"):
-        return _erase(workspace, ids, by, reason, now)
+        return _erase(workspace, ids, by, reason, now, records)
 
 
-def _erase(workspace: Workspace, ids: Sequence[str], by: str, reason: str, now: datetime | None) -> dict[str, Any]:
+def _erase(
+    workspace: Workspace, ids: Sequence[str], by: str, reason: str, now: datetime | None, records: Records | None
+) -> dict[str, Any]:
     all_ids = erasure.with_aliases(workspace, ids)
     if set(re.findall(r"[^\s,.]+", f"{by} {reason}")).intersection(all_ids):
         raise ConfigError("--reason and --by are kept: leave the person's id out of them")
     suppress(workspace, all_ids)
-    rows = _erase_answers(workspace, set(all_ids)) | erasure.erase_customers(workspace, all_ids)
+    rows = _erase_answers(workspace, set(all_ids), records) | erasure.erase_customers(workspace, all_ids)
     entry = {
         "at": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
         "by": by,
@@ -101,7 +111,7 @@ def _require(ids: Sequence[str], reason: str) -> None:
         raise ConfigError("say why with --reason: the record keeps it for whoever asks later")
 
 
-def _erase_answers(workspace: Workspace, ids: set[str]) -> dict[str, int]:
+def _erase_answers(workspace: Workspace, ids: set[str], records: Records | None) -> dict[str, int]:
     """Rows removed from the files of all customers and from the log, by place."""
     rows = {}
     sweep(workspace.scores)
@@ -111,8 +121,9 @@ def _erase_answers(workspace: Workspace, ids: set[str]) -> dict[str, int]:
         with lines.open("rb") as old, replacing_file(lines) as part, part.open("wb") as new:
             new.writelines(line for line in old if orjson.loads(line)["customer_id"] not in ids)
     if workspace.prediction_log.is_file():
-        with PredictionLog(workspace.prediction_log) as log:
-            rows["predictions"] = log.erase("predictions", ids)
+        path = workspace.prediction_log
+        with PredictionLog.of(workspace, records) if records else PredictionLog(path) as log:
+            rows["predictions"] = log.erase(ids)
     return rows
 
 

@@ -42,9 +42,11 @@ from serving.access.control import access_control
 from serving.api.app import create_app
 from serving.api.intake import EventIntake
 from serving.api.interfaces import FeatureReader, Leavers
+from serving.records.audit import pruning
 from serving.records.prediction_log import PredictionLog
 from serving.release.watcher import ChampionWatcher
 
+BUSY_SECONDS = 0.05  # an answer waits no longer for another process that writes the record: 503 is sooner than late
 logger = logging.getLogger(__name__)
 
 
@@ -94,7 +96,12 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         unledgered=settings.serving.unledgered,
     )
     intake = EventIntake(settings, workspace)
-    with PredictionLog(workspace.prediction_log) as log, champions, closing(intake):
+    with (
+        PredictionLog.of(workspace, settings.records, BUSY_SECONDS) as log,
+        pruning(log, settings.records.keep_days),
+        champions,
+        closing(intake),
+    ):
         reader = LazyFeatureReader(workspace)
         reader.preload()
         intake.preload()

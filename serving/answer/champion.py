@@ -135,6 +135,29 @@ class Champions:
         }
         return cls(models.get("churn"), models.get("clv"), found.unserved, found.notices)
 
+    @classmethod
+    def of_versions(
+        cls, workspace: Workspace, versions: Mapping[Task, str], unserved: Mapping[str, str] | None = None
+    ) -> Champions:
+        """These versions, whether or not they serve; errors as of `load`.
+
+        Parameters
+        ----------
+        workspace
+            Whose registry.
+        versions
+            The number of the version, by each model there shall be.
+        unserved
+            As the attribute.
+        """
+        models: dict[Task, LoadedModel] = {}
+        for task, number in versions.items():
+            known = next((v for v in catalog.versions(workspace, task) if v.version == number), None)
+            if known is None:
+                raise RegistryError(f"{task}/{number} is not in the registry any more")
+            models[task] = _load(workspace, known, None)
+        return cls(models.get("churn"), models.get("clv"), unserved or {})
+
 
 def checked(workspace: Workspace, version: Version, bundle: Bundle, served_hash: str | None) -> LoadedModel:
     """The model of a version, if it can answer from the features to serve.

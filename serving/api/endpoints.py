@@ -34,9 +34,11 @@ from serving.api.problems import (
     UnknownCustomerError,
     problem_response,
 )
+from serving.api.purpose import asker_of
 from serving.api.schema.events import EventBatch, parse_events
 from serving.api.schema.parsing import invalid_request
 from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked
+from serving.records.evidence import Asker
 
 CUSTOMERS_AT_ONCE = 64  # of one call of the models
 CUSTOMERS_IN_PART = 32  # longer lists are answered in such parts, beside other requests
@@ -46,6 +48,7 @@ EVENTS_WAIT_SECONDS = 2.0  # nobody waits on the phone for them
 READINESS_TIMEOUT_SECONDS = 2.0
 READINESS_CACHE_SECONDS = 1.0
 PROBE_CUSTOMER_ID = "readyz"
+Kept = tuple[Sequence[dict[str, Any]], Asker]  # the answers to a request, and whose it was
 logger = logging.getLogger(__name__)
 
 
@@ -70,7 +73,7 @@ class Endpoints:
         self._predictor = Predictor(reader, settings, clock, left)
         wait = settings.serving.max_wait_ms / 1000
         self._scoring = Batcher[Asked, Found](self._predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
-        self._logging = Batcher[list[dict[str, Any]], None](self._append, ANSWERS_AT_ONCE, name="logging")
+        self._logging = Batcher[Kept, None](self._append, ANSWERS_AT_ONCE, name="logging")
         self._taking = Batcher[EventBatch, Accepted](self._accept, EVENTS_AT_ONCE, EVENTS_WAIT_SECONDS, "events")
         self._last_logged = ""
         self._ready_until = 0.0
@@ -79,13 +82,14 @@ class Endpoints:
         """Answer for one customer, or for several."""
         self._scoring.require_room()
         check_media_type(request.headers)
+        asker = asker_of(request, self._settings.records.purposes)
         asked = parse_prediction(await read_body(request), self._max_customers)
         seen = await visible(request.scope, asked.ids)
         found = await self._find(asked, [i for i in asked.ids if i in seen])
         found = found if len(seen) == len(asked.ids) else found.as_seen(asked.ids, seen)
         self._require_somebody(asked, found)
         if found.answers:
-            await self._logging.ask(found.answers, len(found.answers))
+            await self._logging.ask((found.answers, asker), len(found.answers))
         request.scope["staycast"]["customers"] = len(asked.ids)
         self.metrics.customers(len(found.answers), sum(a["features"]["stale"] for a in found.answers), 0)
         if isinstance(asked, OneCustomer):
@@ -150,10 +154,19 @@ class Endpoints:
     async def _probe(self) -> None:
         """Check once that the service can answer; what holds is believed for `READINESS_CACHE_SECONDS`."""
         with move_on_after(READINESS_TIMEOUT_SECONDS):
-            await to_thread.run_sync(self._check_columns, abandon_on_cancel=True, limiter=self._probing)
+            await to_thread.run_sync(self._check_all, abandon_on_cancel=True, limiter=self._probing)
             self._ready_until = time.monotonic() + READINESS_CACHE_SECONDS
             return
         raise UnavailableError(f"the feature store did not answer within {READINESS_TIMEOUT_SECONDS:g} seconds")
+
+    def _check_all(self) -> None:
+        """Answers can be kept, and made."""
+        try:
+            self._log.require_writable()
+        except Exception as error:
+            logger.error("the prediction log cannot be written: %s", safe_summary(error))
+            raise UnavailableError("answers cannot be kept now, so none is given") from None
+        self._check_columns()
 
     def _check_columns(self) -> None:
         """Read the features of nobody: all columns that the models and the decisions need must come."""
@@ -202,16 +215,18 @@ class Endpoints:
             raise UnavailableError("this service takes no events")
         return self._events.accept_together(batches, self._clock)
 
-    def _append(self, answers: list[list[dict[str, Any]]]) -> list[None]:
+    def _append(self, kept: list[Kept]) -> list[None]:
         """Log the answers of several requests together; one that the log does not take fails by itself alone."""
+        askers = [asker for answers, asker in kept for _ in answers]
         try:
-            self._log.append([answer for of_request in answers for answer in of_request])
+            self._log.append([answer for answers, _ in kept for answer in answers], askers)
         except Exception as error:
-            if len(answers) > 1 and not isinstance(error, sqlite3.OperationalError | OSError):
+            if len(kept) > 1 and not isinstance(error, sqlite3.OperationalError | OSError):
                 raise  # not of the file but of an answer: each is tried alone, see `Batcher`
+            self._ready_until = 0.0
             logger.error("the prediction log cannot be written: %s", safe_summary(error))
             raise UnavailableError("the answer could not be logged, so it is not given") from None
-        return [None] * len(answers)
+        return [None] * len(kept)
 
 
 def _model_facts(model: LoadedModel) -> dict[str, Any]:

@@ -34,7 +34,8 @@ class GateMiddleware:
     access
         Who may.
     operations
-        All there is to do, as method and path: of anything else the app says to known callers that it is not there.
+        All there is to do, as method and name of the route: of anything else the app says to known callers that it is
+        not there.
     """
 
     def __init__(self, app: ASGIApp, access: AccessControl, operations: frozenset[tuple[str, str]]) -> None:
@@ -53,25 +54,26 @@ class GateMiddleware:
         await self.app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
-        public = is_public(scope["method"], scope["path"])
+        public = is_public(scope["method"], scope["staycast"]["route"])
         try:
             if scope["path"] == READINESS:
                 self._access.require_readable()
             caller = await self._caller(scope, public)
         except AccessUnavailableError as error:
             raise UnavailableError(f"{error}; the server's log says why") from None
-        scope["staycast"]["caller"] = caller.id
+        scope["staycast"]["caller"], scope["staycast"]["role"] = caller.id, caller.role
         if standing := self._access.take(caller):
             scope["staycast"]["headers"] = {"RateLimit": standing.header, "RateLimit-Policy": self._access.limit.policy}
             if standing.wait_seconds:
                 raise RateLimitError("this caller asks more than it may: slow down", standing.wait_seconds)
         if public:
             return
-        is_there = (scope["method"], scope["path"]) in self._operations
-        if is_there and not may(caller.role, scope["method"], scope["path"]):
+        method, route = scope["method"], scope["staycast"]["route"]
+        is_there = (method, route) in self._operations
+        if is_there and not may(caller.role, method, route):
             raise ForbiddenError(f"the role '{caller.role}' may not do this")
         if not self._access.rows.sees_all(caller):
-            if is_there and not tells_of_visible(scope["method"], scope["path"]):
+            if is_there and not tells_of_visible(method, route):
                 raise ForbiddenError("a caller who sees some customers alone may not do this")
             scope["staycast"]["visible"] = partial(self._access.rows.visible, caller)
 

@@ -11,6 +11,7 @@ import pandas as pd
 from configs.errors import StaycastError
 from serving.answer.champion import Champions
 from serving.api.schema.events import EventBatch
+from serving.records.evidence import Asker
 
 Status = Literal["accepted", "known"]
 Accepted = tuple[list[Status], datetime]  # of each event of a request, and the `as_of` of the customers' new features
@@ -39,8 +40,12 @@ class FeatureReader(Protocol):
 class AnswerLog(Protocol):
     """Keeps every answer before it is sent."""
 
-    def append(self, answers: list[dict[str, Any]]) -> None:
-        """Keep answers, all or none; they are safe when this returns."""
+    def append(self, answers: list[dict[str, Any]], askers: list[Asker]) -> None:
+        """Keep answers and who asked for each, all or none; they are safe when this returns."""
+        ...
+
+    def require_writable(self) -> None:
+        """Raise whatever keeps an answer from being kept now."""
         ...
 
 

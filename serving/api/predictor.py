@@ -18,6 +18,8 @@ from serving.answer.score import score
 from serving.api.guards import safe_summary
 from serving.api.interfaces import FeatureReader, Leavers
 from serving.api.problems import UnavailableError
+from serving.records.evidence import EvidentAnswer
+from serving.replay import Witness
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ class Asked:
 class Found:
     """The answers for those who are known, in the order asked, and the ids of the others."""
 
-    answers: list[dict[str, Any]]
+    answers: Sequence[dict[str, Any]]
     not_found: list[str]
     left: list[str]
 
@@ -71,6 +73,7 @@ class Predictor:
         left: Leavers,
     ) -> None:
         self._reader, self._settings, self._clock, self._left = reader, settings, clock, left
+        self._witness = Witness(settings)
 
     def __call__(self, asked: Sequence[Asked]) -> list[Found]:
         """What was found for each, in their order.
@@ -89,16 +92,17 @@ class Predictor:
         outcomes = iter(self._outcomes(asked, frame, known))
         return [_found(each.ids, islice(outcomes, len(each.ids)), left) for each in asked]
 
-    def _outcomes(self, asked: Sequence[Asked], frame: pd.DataFrame, known: np.ndarray) -> list[dict[str, Any] | None]:
+    def _outcomes(self, asked: Sequence[Asked], frame: pd.DataFrame, known: np.ndarray) -> list[EvidentAnswer | None]:
         """The answer of every row, None for who is unknown; one call for all that is asked of the same models."""
         of_row = [each for each in asked for _ in each.ids]
         models = np.array([id(each.models) for each in of_row])
-        outcomes: list[dict[str, Any] | None] = [None] * len(of_row)
+        outcomes: list[EvidentAnswer | None] = [None] * len(of_row)
         for champions in {id(each.models): each.models for each in asked}.values():
             rows = np.flatnonzero(known & (models == id(champions)))
             tops = [of_row[row].top_reasons for row in rows]
-            answers = score(frame.iloc[rows], champions, self._settings, self._clock(), tops)
-            for row, answer in zip(rows, answers, strict=True):
+            part = frame.iloc[rows]
+            answers = score(part, champions, self._settings, self._clock(), tops)
+            for row, answer in zip(rows, self._witness(answers, part, champions, tops), strict=True):
                 outcomes[row] = answer
         return outcomes
 
@@ -119,12 +123,12 @@ class Predictor:
             raise UnavailableError("the label of the last load cannot be read now") from None
 
 
-def _found(ids: list[str], answers: Iterable[dict[str, Any] | None], left: set[str]) -> Found:
+def _found(ids: list[str], answers: Iterable[EvidentAnswer | None], left: set[str]) -> Found:
     """What was found for ids, None for who is unknown; an alias is named beside its person."""
     pairs = list(zip(ids, answers, strict=True))
     unknown = [i for i, answer in pairs if answer is None]
     return Found(
-        [answer if answer["customer_id"] == i else {**answer, "alias": i} for i, answer in pairs if answer],
+        [answer if answer["customer_id"] == i else answer.of_alias(i) for i, answer in pairs if answer],
         [i for i in unknown if i not in left],
         [i for i in unknown if i in left],
     )

@@ -309,7 +309,7 @@ MUTANTS = [
     *mutants_of(
         "serving/api/endpoints.py",
         APP,
-        ("            await self._logging.ask(found.answers, len(found.answers))\n", "            pass\n"),
+        ("            await self._logging.ask((found.answers, asker), len(found.answers))\n", "            pass\n"),
         (
             '            raise UnavailableError("the answer could not be logged, so it is not given") from None\n',
             "            pass\n",
@@ -320,7 +320,7 @@ MUTANTS = [
     *mutants_of(
         "serving/records/prediction_log.py",
         LOG,
-        ('"scored_at >= ?": None', '"scored_at > ?": None'),
-        ("            self._connection.executemany(_INSERT, rows)\n", "            pass\n"),
+        ('"at >= ?": None', '"at > ?": None'),
+        ("                last = self._chain(entries)\n", "                last = self.store.end()\n"),
     ),
 ]

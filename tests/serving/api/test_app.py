@@ -287,7 +287,7 @@ class Broken:
     def read(self, customer_ids: list[str]) -> pd.DataFrame:
         raise ConnectionError(f"no connection while reading {customer_ids} {SECRET}")
 
-    def append(self, answers: list[dict[str, Any]]) -> None:
+    def append(self, answers: list[dict[str, Any]], askers: list[Any]) -> None:
         raise sqlite3.OperationalError(f"disk full at {answers} {SECRET}")
 
 
@@ -313,7 +313,7 @@ def test_an_answer_that_the_log_does_not_take_fails_alone_among_those_that_are_w
     freed = threading.Event()
 
     class Picky:
-        def append(self, answers: list[dict[str, Any]]) -> None:
+        def append(self, answers: list[dict[str, Any]], askers: list[Any]) -> None:
             freed.wait(10)
             log.append([{**a, "customer_id": None} if a["customer_id"] == "c2" else a for a in answers])
 

@@ -1,19 +1,27 @@
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
 
+from configs.errors import ConfigError
 from configs.settings import Settings
 from serving.answer.champion import Champions
 from serving.answer.score import score
+from serving.records.chain import START, Link, faults_of
+from serving.records.checkpoints import load_checkpoints
+from serving.records.evidence import Asker
 from serving.records.prediction_log import COLUMNS, PredictionLog
 
 
@@ -62,7 +70,7 @@ def test_an_answer_is_on_disk_when_append_returns(tmp_path: Path, answers: list[
     with PredictionLog(tmp_path / "p.db") as log:
         log.append(answers)
         other = sqlite3.connect(tmp_path / "p.db")
-        assert other.execute("SELECT count(*) FROM predictions").fetchone() == (len(answers),)
+        assert other.execute("SELECT count(*) FROM entries").fetchone() == (len(answers),)
         other.close()
 
 
@@ -117,7 +125,8 @@ def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path, answers: list[di
 @pytest.mark.parametrize("first", ["bad", "good"])
 def test_a_thread_fails_by_its_own_answers_only(tmp_path: Path, answers: list[dict[str, Any]], first: str) -> None:
     log = PredictionLog(tmp_path / "p.db")
-    sent = {"good": answers[0], "bad": {**answers[1], "customer_id": None}}
+    log.append([answers[9]])
+    sent = {"good": answers[0], "bad": {**answers[1], "prediction_id": answers[9]["prediction_id"]}}
     outcomes: dict[str, str] = {}
 
     def append(name: str) -> None:
@@ -128,13 +137,13 @@ def test_a_thread_fails_by_its_own_answers_only(tmp_path: Path, answers: list[di
             outcomes[name] = "failed"
 
     threads = [threading.Thread(target=append, args=(name,)) for name in sorted(sent, key=lambda n: n != first)]
-    with log._writing:
+    with log.store._writing:
         for thread in threads:
             thread.start()
     for thread in threads:
         thread.join()
     assert outcomes == {"good": "written", "bad": "failed"}
-    assert log.read()["customer_id"].tolist() == ["c0"]
+    assert sorted(log.read()["customer_id"]) == ["c0", answers[9]["customer_id"]]
     log.close()
 
 
@@ -144,3 +153,153 @@ def test_an_answer_without_a_churn_model_is_logged(tmp_path: Path, answers: list
         log.append([alone])
         [row] = log.read().to_dict("records")
     assert (row["churn_model"], row["clv_model"]) == ("", "clv/4")
+
+
+OLD_TABLE = """
+CREATE TABLE predictions (
+    prediction_id TEXT PRIMARY KEY, customer_id TEXT NOT NULL, as_of INTEGER NOT NULL, scored_at INTEGER NOT NULL,
+    probability REAL, expected REAL, low REAL, high REAL, tier TEXT, band TEXT, stage TEXT, action TEXT NOT NULL,
+    churn_model TEXT NOT NULL, clv_model TEXT
+) WITHOUT ROWID;
+CREATE INDEX predictions_by_time ON predictions (scored_at);
+"""
+
+
+def all_bytes(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_nothing_of_a_customer_lies_in_the_files_in_the_clear(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
+    secret = {**answers[0], "customer_id": "ada.lovelace@example.com", "alias": "web-815-4711"}
+    with PredictionLog(tmp_path / "p.db") as log:
+        log.append([secret], [Asker("crm-of-the-shop", "crm", "retention")])
+        written = all_bytes(tmp_path)
+        assert log.find(secret["prediction_id"]).answer == orjson.dumps(secret)
+    for word in (b"ada.lovelace", b"web-815", b"crm-of-the-shop", b"retention", secret["action"]["code"].encode()):
+        assert word not in written
+    assert secret["prediction_id"].encode() in written
+
+
+def test_a_stranger_to_the_master_key_reads_nothing(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
+    with PredictionLog(tmp_path / "p.db") as log:
+        log.append(answers[:1])
+    (tmp_path / "records" / "master.key").unlink()
+    with pytest.raises(ConfigError, match="restore it"):
+        PredictionLog(tmp_path / "p.db")
+    assert not (tmp_path / "records" / "master.key").exists()
+
+
+def test_what_an_earlier_version_kept_in_the_clear_is_sealed_and_read_as_before(
+    tmp_path: Path, answers: list[dict[str, Any]]
+) -> None:
+    with PredictionLog(tmp_path / "new.db") as log:
+        log.append(answers)
+        frame = log.read()
+    old = sqlite3.connect(tmp_path / "old.db", isolation_level=None)
+    old.executescript(OLD_TABLE)
+    micros = {c: (frame[c].astype("int64")).tolist() for c in ("as_of", "scored_at")}
+    plain = frame.assign(**micros).astype(object).where(frame.notna(), None)
+    old.executemany(f"INSERT INTO predictions VALUES ({','.join('?' * len(COLUMNS))})", plain.values.tolist())
+    old.close()
+    assert b"c17" in (tmp_path / "old.db").read_bytes()
+    with PredictionLog(tmp_path / "old.db") as log:
+        pd.testing.assert_frame_equal(log.read(), frame)
+        assert log.find(answers[0]["prediction_id"]).answer == b""
+        log.append([at(answers[0], "2024-03-02T00:00:00Z", "later")])
+    with PredictionLog(tmp_path / "old.db") as log:
+        assert len(log.read()) == len(answers) + 1
+    assert b"c17" not in b"".join(p.read_bytes() for p in tmp_path.glob("old.db*"))
+
+
+def test_who_is_erased_can_be_read_by_nobody_and_the_chain_stays_whole(
+    tmp_path: Path, answers: list[dict[str, Any]]
+) -> None:
+    with PredictionLog(tmp_path / "p.db") as log:
+        log.append([*answers[:3], at(answers[1], "2024-03-02T00:00:00Z", "again")])
+        keys = log.store.keys()
+        assert log.erase(["c1", "nobody"]) == 2
+        assert log.erase(["c1"]) == 0
+        assert log.find("again") is None
+        assert log.read(customer_id="c1").empty
+        assert sorted(log.read()["customer_id"]) == ["c0", "c2"]
+        (destroyed,) = keys.keys() - log.store.keys().keys()
+        faults, last = faults_of(log.store.entries(), Link(0, START), [])
+        assert (faults, last.position) == ([], 5)
+        log.append([at(answers[1], "2024-03-03T00:00:00Z", "anew")])
+        assert log.read()["prediction_id"].tolist()[-1] == "anew"
+    assert keys[destroyed] not in all_bytes(tmp_path)
+
+
+def test_processes_that_write_at_once_make_one_whole_chain(
+    tmp_path: Path, answers: list[dict[str, Any]], settings: Settings
+) -> None:
+    path = tmp_path / "p.db"
+    PredictionLog(path).close()
+    children = []
+    for child in range(3):
+        pid = os.fork()
+        if not pid:
+            with PredictionLog(path, busy_seconds=30) as log:
+                for turn in range(20):
+                    log.append([at(a, a["scored_at"], f"{child}-{turn}-{i}") for i, a in enumerate(answers[:4])])
+            os._exit(0)
+        children.append(pid)
+    assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0]
+    with PredictionLog(path) as log:
+        assert len(log.read()) == 240
+        assert len(log.store.keys()) == 4
+        known = [c.link for c in load_checkpoints(tmp_path / "records")]
+        faults, last = faults_of(log.store.entries(), Link(0, START), known)
+        assert (faults, last.position) == ([], 240)
+
+
+def test_no_answer_that_was_written_is_lost_by_a_kill(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
+    path, (reads, writes) = tmp_path / "p.db", os.pipe()
+    PredictionLog(path).close()
+    pid = os.fork()
+    if not pid:
+        log = PredictionLog(path)
+        for turn in range(10_000):
+            log.append([at(answers[turn % 40], answers[0]["scored_at"], f"{turn:05}")])
+            os.write(writes, b"%05d" % turn)
+    acknowledged = b""
+    while len(acknowledged) < 5 * 25:
+        acknowledged += os.read(reads, 4096)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(writes)
+    while more := os.read(reads, 4096):
+        acknowledged += more
+    with PredictionLog(path) as log:
+        kept = set(log.read()["prediction_id"])
+        known = [c.link for c in load_checkpoints(tmp_path / "records")]
+        assert faults_of(log.store.entries(), Link(0, START), known)[0] == []
+    assert {acknowledged[i : i + 5].decode() for i in range(0, len(acknowledged), 5)} <= kept
+
+
+def test_a_clock_that_is_set_back_loses_nothing(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
+    with PredictionLog(tmp_path / "p.db") as log:
+        for day in (5, 2, 4):
+            log.append([at(answers[0], f"2024-03-0{day}T00:00:00Z", f"day{day}")])
+        assert log.read()["prediction_id"].tolist() == ["day2", "day4", "day5"]
+        assert faults_of(log.store.entries(), Link(0, START), [])[0] == []
+
+
+def test_who_waits_for_another_who_writes_waits_as_long_as_it_is_told_and_reading_goes_on(
+    tmp_path: Path, answers: list[dict[str, Any]]
+) -> None:
+    with PredictionLog(tmp_path / "p.db", busy_seconds=0.03) as log:
+        log.append(answers[:1])
+        other = sqlite3.connect(tmp_path / "p.db", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        started = time.monotonic()
+        for write in (lambda: log.append(answers[1:2]), log.require_writable):
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                write()
+        assert time.monotonic() - started < 1
+        assert len(log.read()) == 1
+        other.execute("ROLLBACK")
+        other.close()
+        log.require_writable()
+        log.append(answers[1:2])
+        assert len(log.read()) == 2

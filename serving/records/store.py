@@ -1,0 +1,228 @@
+"""Where the record lies: its tables in one SQLite file. What is sealed comes and goes as bytes; nothing here reads it.
+
+Several threads and processes may write. Reading has a connection of its own: who reads long keeps nobody from writing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from features.store.durable_file import DurableFile, connect, overwrite_deleted, transaction
+from serving.records.chain import START, Entry, Link
+
+MAX_VARIABLES = 30_000
+PROBE_BYTES = 16_384  # more than the last page of a full disk takes
+_COLUMNS = "kind, at, id, person, context, summary, content, position, hash"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS entries (
+    position INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    id TEXT UNIQUE,
+    person BLOB NOT NULL,
+    context BLOB,
+    summary BLOB NOT NULL,
+    content BLOB NOT NULL,
+    hash BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS entries_by_time ON entries (at);
+CREATE INDEX IF NOT EXISTS entries_by_person ON entries (person, at);
+CREATE TABLE IF NOT EXISTS persons (
+    pseudonym BLOB PRIMARY KEY,
+    person BLOB NOT NULL UNIQUE,
+    key BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS contexts (hash BLOB PRIMARY KEY, sealed BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY, filling BLOB NOT NULL);
+"""
+Person = tuple[bytes, bytes]  # the random name in the entries, and the wrapped key
+
+
+class SqliteStore(DurableFile):
+    """The tables in their file.
+
+    Parameters
+    ----------
+    path
+        The file; it and its folder are made if they do not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, _TABLES)
+        self._path, self._reading = path, threading.Lock()
+        self._reader = connect(path)
+
+    def close(self) -> None:
+        """Close the file."""
+        super().close()
+        with self._reading:
+            self._reader.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only one who writes, in one transaction; sqlite3.OperationalError if another does for too long."""
+        with self._writing, transaction(self._connection):
+            yield
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Look with the connection that writes, outside of a transaction."""
+        with self._writing:
+            yield
+
+    def wait_at_most(self, seconds: float) -> None:
+        """How long to wait for another who writes, from now on."""
+        with self.looking():
+            self._connection.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+
+    # for the body of `writing`; what only reads, for that of `looking`, too
+
+    def persons(self, pseudonyms: Sequence[bytes]) -> dict[bytes, Person]:
+        """The persons there are of these pseudonyms."""
+        found = {}
+        for start in range(0, len(pseudonyms), MAX_VARIABLES):
+            some = pseudonyms[start : start + MAX_VARIABLES]
+            query = f"SELECT pseudonym, person, key FROM persons WHERE pseudonym IN ({','.join('?' * len(some))})"
+            found.update({row[0]: row[1:] for row in self._connection.execute(query, some)})
+        return found
+
+    def add_persons(self, persons: Mapping[bytes, Person]) -> None:
+        """Add persons by their pseudonyms."""
+        rows = [(pseudonym, *person) for pseudonym, person in persons.items()]
+        self._connection.executemany("INSERT INTO persons VALUES (?, ?, ?)", rows)
+
+    def all_persons(self) -> dict[bytes, Person]:
+        """Everybody."""
+        return {row[0]: row[1:] for row in self._connection.execute("SELECT pseudonym, person, key FROM persons")}
+
+    def replace_keys(self, persons: Mapping[bytes, Person], secrets: Mapping[str, bytes]) -> None:
+        """Put other wrappings in the place of those there are."""
+        self._connection.executemany(
+            "UPDATE persons SET key = ? WHERE person = ?", [(k, p) for p, k in persons.values()]
+        )
+        self._connection.executemany("UPDATE secrets SET key = ? WHERE name = ?", [(k, n) for n, k in secrets.items()])
+
+    def remove_persons(self, pseudonyms: Iterable[bytes]) -> None:
+        """Destroy the keys of persons."""
+        self._connection.executemany("DELETE FROM persons WHERE pseudonym = ?", [(p,) for p in pseudonyms])
+
+    def count_answers(self, persons: Iterable[bytes]) -> int:
+        """How many answers there are of these persons, by their names in the entries."""
+        query = "SELECT count(*) FROM entries WHERE person = ? AND kind = 'answer'"
+        return sum(self._connection.execute(query, (p,)).fetchone()[0] for p in persons)
+
+    def secrets(self) -> dict[str, bytes]:
+        """The wrapped keys of the record itself, by name."""
+        return dict(self._connection.execute("SELECT name, key FROM secrets"))
+
+    def add_secrets(self, secrets: Mapping[str, bytes]) -> None:
+        """Add wrapped keys of the record itself."""
+        self._connection.executemany("INSERT INTO secrets VALUES (?, ?)", list(secrets.items()))
+
+    def has_context(self, hash_: bytes) -> bool:
+        """Whether a context is kept."""
+        return self._connection.execute("SELECT 1 FROM contexts WHERE hash = ?", (hash_,)).fetchone() is not None
+
+    def add_context(self, hash_: bytes, sealed: bytes) -> None:
+        """Keep a context."""
+        self._connection.execute("INSERT INTO contexts VALUES (?, ?)", (hash_, sealed))
+
+    def end(self) -> Link:
+        """The newest entry."""
+        row = self._connection.execute("SELECT position, hash FROM entries ORDER BY position DESC LIMIT 1").fetchone()
+        return Link(*row) if row else Link(0, START)
+
+    def insert(self, entries: Sequence[Entry]) -> None:
+        """Add entries that are chained."""
+        rows = [(e.kind, e.at, e.id, e.person, e.context, e.summary, e.content, e.position, e.hash) for e in entries]
+        self._connection.executemany(f"INSERT INTO entries ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+    def remove_through(self, position: int) -> None:
+        """Remove the oldest entries, up to and with this one, and the keys of persons of whom none is left."""
+        query = "SELECT DISTINCT person FROM entries WHERE position <= ?"
+        persons = self._connection.execute(query, (position,)).fetchall()
+        self._connection.execute("DELETE FROM entries WHERE position <= ?", (position,))
+        others = "SELECT 1 FROM entries WHERE entries.person = persons.person"
+        self._connection.executemany(f"DELETE FROM persons WHERE person = ? AND NOT EXISTS ({others})", persons)
+
+    def probe(self) -> None:
+        """Write something, as large as an answer or larger."""
+        self._connection.execute("INSERT OR REPLACE INTO probe VALUES (1, randomblob(?))", (PROBE_BYTES,))
+
+    def has_plain_answers(self) -> bool:
+        """Whether there is the table that earlier versions kept in the clear."""
+        return bool(self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'predictions'").fetchone())
+
+    def plain_answers(self, columns: Sequence[str]) -> list[tuple[Any, ...]]:
+        """The rows of that table, oldest first."""
+        query = f"SELECT {', '.join(columns)} FROM predictions ORDER BY scored_at, prediction_id"
+        return self._connection.execute(query).fetchall()
+
+    def drop_plain_answers(self) -> None:
+        """Remove that table."""
+        self._connection.execute("DROP TABLE predictions")
+
+    # for any time
+
+    def overwrite_deleted(self) -> None:
+        """Overwrite what was deleted in the log of changes, too."""
+        with self._writing:
+            overwrite_deleted(self._connection)
+
+    def answers(self, conditions: Mapping[str, Any]) -> list[tuple[str, bytes, bytes]]:
+        """Id, person and summary of answers, oldest first.
+
+        Parameters
+        ----------
+        conditions
+            By a condition with one place, what stands there; all must hold.
+        """
+        where = "".join(f" AND {condition}" for condition in conditions)
+        query = f"SELECT id, person, summary FROM entries WHERE kind = 'answer'{where} ORDER BY at, id"
+        return self._read(query, [*conditions.values()])
+
+    def answer(self, id_: str) -> tuple[bytes, bytes, bytes, bytes | None, bytes | None] | None:
+        """Person, summary, content, hash of the context and sealed context of one answer; None if there is none."""
+        query = (
+            "SELECT person, summary, content, context, sealed FROM entries "
+            "LEFT JOIN contexts ON context = contexts.hash WHERE id = ? AND kind = 'answer'"
+        )
+        rows = self._read(query, [id_])
+        return rows[0] if rows else None
+
+    def keys(self) -> dict[bytes, bytes]:
+        """The wrapped key of each person, by the name in the entries."""
+        return dict(self._read("SELECT person, key FROM persons", []))
+
+    def key_of(self, person: bytes) -> bytes | None:
+        """The wrapped key of one person; None if it is not there, or was destroyed."""
+        rows = self._read("SELECT key FROM persons WHERE person = ?", [person])
+        return rows[0][0] if rows else None
+
+    def person_of(self, pseudonym: bytes) -> bytes | None:
+        """The name in the entries of who has a pseudonym; None if there is nobody."""
+        rows = self._read("SELECT person FROM persons WHERE pseudonym = ?", [pseudonym])
+        return rows[0][0] if rows else None
+
+    def end_before(self, at: int) -> int:
+        """Up to which position all entries are of an earlier time than this."""
+        later, last = "SELECT min(position) FROM entries WHERE at >= ?", "SELECT max(position) FROM entries"
+        query = f"SELECT coalesce(({later}) - 1, ({last}), 0)"
+        return int(self._read(query, [at])[0][0])
+
+    def entries(self, first: int = 0, last: int | None = None) -> Iterator[Entry]:
+        """Entries by position, as they were when this began, read with little memory."""
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as own:
+            query = f"SELECT {_COLUMNS} FROM entries WHERE position >= ? AND position <= ? ORDER BY position"
+            for row in own.execute(query, (first, 2**62 if last is None else last)):
+                yield Entry(*row)
+
+    def _read(self, query: str, values: Sequence[Any]) -> list[Any]:
+        with self._reading:
+            return self._reader.execute(query, values).fetchall()

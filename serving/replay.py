@@ -1,0 +1,150 @@
+"""Makes a past answer again from what is on record of it, with the models that made it.
+
+What goes into an answer besides models and features, the settings, is on record, too; the program is as it is now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pandas as pd
+from pydantic import ValidationError
+
+from configs.errors import StaycastError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from serving.answer.champion import TASKS, Champions, LoadedModel
+from serving.answer.score import score
+from serving.records.evidence import Context, Evidence, EvidentAnswer, Record, dtypes_of, rows_of
+
+NO_PART_OF_ANSWERS = {"source", "redis", "access", "records"}  # of the settings; these may name places and secrets
+ADDED = ("alias",)  # to an answer after it was scored
+MOST_CONTEXTS = 8
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A past answer, made again.
+
+    Attributes
+    ----------
+    same
+        Whether it is the very same, byte by byte; None where it could not be made again.
+    why
+        What differs, or why it could not; empty where it is the same.
+    answer
+        As it was made now; empty where it could not.
+    """
+
+    same: bool | None
+    why: str = ""
+    answer: bytes = b""
+
+
+def replay(record: Record, workspace: Workspace, settings: Settings, serving: Champions | None = None) -> Replay:
+    """Make an answer again.
+
+    Parameters
+    ----------
+    record
+        What is kept of it.
+    workspace, settings
+        Of the business; where they say something else today, what is on record counts.
+    serving
+        Models in memory, which are taken if they are the ones; None: all are loaded.
+    """
+    context, features = record.context, record.features
+    if context is None or features is None:
+        return Replay(None, "what it was made from was not kept by the version that gave it")
+    try:
+        champions = _champions(context, workspace, serving)
+        then = Settings.model_validate({**settings.model_dump(mode="json"), **context.settings})
+    except StaycastError as error:
+        return Replay(None, f"its models cannot be loaded: {error}")
+    except ValidationError:
+        return Replay(None, "its settings are those of an earlier version")
+    if changed := _changed(context, champions):
+        return Replay(False, f"the files of {' and '.join(changed)} are not those that made it")
+    given = orjson.loads(record.answer)
+    now = record.summary["scored_at"].to_pydatetime()
+    (made,) = score(features, champions, then, now, record.top_reasons, lambda _: record.prediction_id)
+    answer = orjson.dumps({**made, **{name: given[name] for name in ADDED if name in given}})
+    if answer == record.answer:
+        return Replay(True, "", answer)
+    return Replay(False, f"it differs in {', '.join(_differing(given, orjson.loads(answer)))}", answer)
+
+
+class Witness:
+    """Puts beside answers what they were made from.
+
+    Parameters
+    ----------
+    settings
+        Of the business.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.model_dump(mode="json", exclude=NO_PART_OF_ANSWERS)
+        self._contexts: dict[tuple[Any, ...], tuple[Champions, Context]] = {}
+
+    def __call__(
+        self,
+        answers: Sequence[dict[str, Any]],
+        frame: pd.DataFrame,
+        champions: Champions,
+        top_reasons: Sequence[int | None],
+    ) -> list[EvidentAnswer]:
+        """The answers, each with its row of the frame that was scored, and how many reasons were asked."""
+        context = self._context(frame, champions)
+        return [
+            EvidentAnswer(answer, Evidence(context, values, top))
+            for answer, values, top in zip(answers, rows_of(frame), top_reasons, strict=True)
+        ]
+
+    def _context(self, frame: pd.DataFrame, champions: Champions) -> Context:
+        """What the answers of these models share: made once, as long as the models and the columns stay."""
+        key = (id(champions), *frame.columns, *frame.dtypes)
+        known = self._contexts.get(key)
+        if known is None:
+            if len(self._contexts) >= MOST_CONTEXTS:
+                self._contexts.clear()
+            models = {task: _fact(model) for task, model in _by_task(champions).items()}
+            context = Context(dtypes_of(frame), models, dict(champions.unserved), self._settings)
+            known = self._contexts[key] = (champions, context)  # whose id then stays its own
+        return known[1]
+
+
+def _by_task(champions: Champions) -> dict[str, LoadedModel | None]:
+    return {"churn": champions.churn, "clv": champions.clv}
+
+
+def _fact(model: LoadedModel | None) -> dict[str, str] | None:
+    return None if model is None else {"version": model.version, "files": model.hash}
+
+
+def _champions(context: Context, workspace: Workspace, serving: Champions | None) -> Champions:
+    if serving is not None and {t: _fact(m) for t, m in _by_task(serving).items()} == dict(context.models):
+        return Champions(serving.churn, serving.clv, context.unserved)
+    versions = {task: fact["version"] for task in TASKS if (fact := context.models[task])}
+    return Champions.of_versions(workspace, versions, context.unserved)
+
+
+def _changed(context: Context, champions: Champions) -> list[str]:
+    """The labels of models whose files are others than then."""
+    models = ((context.models[task], model) for task, model in _by_task(champions).items())
+    return [model.label for then, model in models if then and model and then["files"] != model.hash]
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The names whose values differ, one level deep, or the order of the names where no value does."""
+    found = []
+    for name in dict.fromkeys((*one, *other)):
+        mine, theirs = one.get(name), other.get(name)
+        if isinstance(mine, Mapping) and isinstance(theirs, Mapping) and mine != theirs:
+            found += [f"{name}.{k}" for k in dict.fromkeys((*mine, *theirs)) if mine.get(k) != theirs.get(k)]
+        elif mine != theirs or (name in one) != (name in other):
+            found.append(name)
+    return found or ["the order of its names"]
