@@ -155,7 +155,7 @@ class Champions:
             known = next((v for v in catalog.versions(workspace, task) if v.version == number), None)
             if known is None:
                 raise RegistryError(f"{task}/{number} is not in the registry any more")
-            models[task] = _load(workspace, known, None)
+            models[task] = checked(workspace, known, registered_bundle(workspace, known), None)
         return cls(models.get("churn"), models.get("clv"), unserved or {})
 
 
