@@ -353,9 +353,10 @@ class Models(StrictModel):
         Field(max_length=2, description="Why a model of the business does not serve, by its name."),
     ]
     notices: Annotated[
-        dict[Literal["churn", "clv"], str],
+        dict[Task, Prose],
         Field(
-            description="Why what serves is not what the registry names, or from where it serves while that is away."
+            max_length=2,
+            description="Why what serves is not what the registry names, or from where it serves while that is away.",
         ),
     ]
 
