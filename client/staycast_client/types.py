@@ -172,6 +172,7 @@ class ModelFacts(TypedDict):
     horizon_days: int
     trained_through: str
     schema_hash: str
+    hash: str
     features: list[str]
 
 
@@ -181,3 +182,4 @@ class Models(TypedDict):
     churn: ModelFacts | None
     clv: ModelFacts | None
     unserved: dict[str, str]
+    notices: dict[str, str]
