@@ -77,6 +77,11 @@ class Workspace:
         return self.state / "scores"
 
     @property
+    def scoring(self) -> Path:
+        """Parts of the answers for all customers that are being computed, or were when the process was killed."""
+        return self.state / "scoring"
+
+    @property
     def reports(self) -> Path:
         """Reports for people: HTML, with JSON beside."""
         return self.state / "reports"

@@ -12,12 +12,12 @@ TYPES = {"float64": Float64, "string": String}
 SERVICES = {"churn": "What the churn model reads.", "clv": "What the value model reads."}
 
 
-def definitions(features: Path) -> dict[str, Entity | FeatureView | FeatureService]:
+def definitions(folder: Path) -> dict[str, Entity | FeatureView | FeatureService]:
     """What Feast registers of a workspace, by name: the entity, then the views, then the services.
 
     Parameters
     ----------
-    features
+    folder
         The folder of its feature rows, as a whole path.
 
     Raises
@@ -25,29 +25,28 @@ def definitions(features: Path) -> dict[str, Entity | FeatureView | FeatureServi
     NotReadyError
         No features were built yet.
     """
-    schema = load_schema(features)
+    schema = load_schema(folder)
+    features = {f.name: f for f in schema.features}
     customer = Entity(
         name="customer", join_keys=["customer_id"], value_type=ValueType.STRING, description="A customer."
     )
     rows = FileSource(
         name="feature_rows",
-        path=str(features / "rows.parquet"),
+        path=str(folder / "rows.parquet"),
         timestamp_field="as_of",
         created_timestamp_column="known_at",
         description="One row per customer and as-of moment.",
     )
     views = [
         FeatureView(
-            name=f"customer_{table}",
+            name=view,
             entities=[customer],
             ttl=timedelta(days=3660),
-            schema=[
-                Field(name=f.name, dtype=TYPES[f.dtype], description=f.doc) for f in schema.features if f.table == table
-            ],
+            schema=[Field(name=n, dtype=TYPES[features[n].dtype], description=features[n].doc) for n in names],
             source=rows,
-            description=f"Features told from the table '{table}'.",
+            description=f"Features told from the table '{features[names[0]].table}'.",
         )
-        for table in dict.fromkeys(f.table for f in schema.features)
+        for view, names in schema.views.items()
     ]
     services = [FeatureService(name=n, features=views, description=text) for n, text in SERVICES.items()]
     return {one.name: one for one in (customer, *views, *services)}

@@ -127,6 +127,12 @@ class FeatureSchema:
         return tuple(f.name for f in self.features if f.dtype == "string")
 
     @property
+    def views(self) -> dict[str, list[str]]:
+        """Names of the features by the view that Feast has of each table."""
+        tables = dict.fromkeys(f.table for f in self.features)
+        return {f"customer_{table}": [f.name for f in self.features if f.table == table] for table in tables}
+
+    @property
     def hash(self) -> str:
         """A short hash of names, origins and types: the contract between features, models and serving."""
         text = json.dumps([(f.name, f.table, f.dtype) for f in self.features])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,6 +115,7 @@ def _require(ids: Sequence[str], reason: str) -> None:
 def _erase_answers(workspace: Workspace, ids: set[str], records: Records | None) -> dict[str, int]:
     """Rows removed from the files of all customers and from the log, by place."""
     rows = {}
+    shutil.rmtree(workspace.scoring, ignore_errors=True)  # what was cut short is begun anew
     sweep(workspace.scores)
     for folder in sorted(p for p in workspace.scores.glob("[!.]*") if p.is_dir()):
         rows[f"scores/{folder.name}"] = erasure.drop_rows(folder / SCORE_TABLE, ids)

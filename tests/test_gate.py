@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import ANY
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -20,7 +19,7 @@ from features.quality.anomalies import Finding
 from features.quality.quality_gate import Verdict
 from features.quality.quality_verdict import QualityError
 from features.simulation.shop import generate
-from serving.bulk import batch
+from serving.bulk import run as bulk
 from tests.judged import publish
 from training import run
 from training.model.proof import ledger
@@ -107,12 +106,11 @@ def stopped(workspace: Workspace) -> Workspace:
 
 def test_no_function_of_the_library_is_a_way_around_the_gate(workspace: Workspace, settings: Settings) -> None:
     place = stopped(workspace)
-    frame = pd.DataFrame({"customer_id": ["ann"], "as_of": [pd.Timestamp("2024-03-01", tz="UTC")]})
     ways: dict[str, Callable[[], object]] = {
         "build": lambda: build.build(settings, place),
         "refresh": lambda: refresh.refresh(settings, place),
         "train": lambda: run.train(settings, place, "churn", "ada"),
-        "score": lambda: batch.score_all(frame, None, settings, place, datetime.now(UTC)),  # type: ignore[arg-type]
+        "score": lambda: bulk.score_newest(settings, place),
     }
     for way in ways.values():
         with pytest.raises(QualityError, match=r"orders\.amount"):

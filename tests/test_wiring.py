@@ -22,6 +22,7 @@ from configs.errors import ConfigError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.fingerprints import features_fingerprint
+from features.store.feature_store import OnlineFeatures
 from monitoring.fingerprints import reports_fingerprint
 from monitoring.run import monitor
 from monitoring.watch.drift import drift_table
@@ -212,8 +213,7 @@ def test_scores_are_those_of_the_champion_for_the_newest_rows(copied: Workspace,
     shutil.rmtree(copied.scores)
     score_newest(settings, copied)
     scores = pd.concat(pd.read_parquet(p) for p in copied.scores.rglob("scores.parquet")).set_index("customer_id")
-    rows = feature_rows(copied)
-    newest = rows[rows["as_of"] == rows["as_of"].max()].set_index("customer_id")
+    newest = OnlineFeatures(copied).read(scores.index.tolist()).set_index("customer_id")
     for task, column in (("churn", "probability"), ("clv", "expected")):
         _, bundle = next(iter(model_registry.named_champion_bundles(copied, task)))
         served = scores[column].dropna()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from string import Formatter
 from types import ModuleType
 from typing import Any
@@ -83,11 +83,23 @@ def first_text(texts: Iterable[str], values: Mapping[str, Any], currency: str = 
         ISO 4217, told beside amounts; ``XXX``: there are none, each order counts as one.
     """
     for text in texts:
-        names = [name for _, name, _, _ in Formatter().parse(text) if name]
-        if all(_is_known(values.get(name)) for name in names):
-            said = _TextFormatter(currency).vformat(text, (), values)
+        pieces = _pieces(text)
+        if all(_is_known(values.get(name)) for _, name, _ in pieces if name):
+            told = _formatter(currency)
+            said = "".join(f"{before}{told.format_field(values[n], spec) if n else ''}" for before, n, spec in pieces)
             return said[:1].upper() + said[1:]
     return ""
+
+
+@cache
+def _pieces(text: str) -> tuple[tuple[str, str, str], ...]:
+    """A text in pieces: what is said, then the name of a value and how it is told, or neither."""
+    return tuple((said, name or "", spec or "") for said, name, spec, _ in Formatter().parse(text))
+
+
+@cache
+def _formatter(currency: str) -> _TextFormatter:
+    return _TextFormatter(currency)
 
 
 def column(

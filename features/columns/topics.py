@@ -73,6 +73,7 @@ WINDOW = re.compile(r"_\d+d$")
 COLUMN = re.compile(r"{(\w+)")
 
 
+@cache
 def topic_of(column: str) -> str:
     """The topic of a column; its own name, without the window, where none names it.
 

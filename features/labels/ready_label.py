@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from configs.errors import DataError, nearest
@@ -221,6 +222,14 @@ def known_to_have_left(features: Path) -> set[str]:
         return set()
     labels = pd.read_parquet(features / "labels.parquet", columns=["customer_id", "churned"])
     return set(labels["customer_id"][labels["churned"] == 1])
+
+
+def count_known_to_have_left(features: Path) -> int:
+    """How many customers `known_to_have_left` names."""
+    if not any(feature.table == PROFILES.name for feature in load_schema(features).features):
+        return 0
+    churned = pq.read_table(features / "labels.parquet", columns=["churned"])["churned"]
+    return int(pc.sum(pc.equal(churned, 1)).as_py() or 0)
 
 
 def left_by_label(tables: Path, customer_ids: Sequence[str]) -> set[str]:

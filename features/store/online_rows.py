@@ -4,7 +4,7 @@ In the file it is one row a customer and view, one column a feature; for Redis s
 
 Feast's own SQLite store keeps one row for each single value, its number as text beside it, and two indexes: at 77
 features 18 KB a customer and 77 inserts. Here a customer is one row of plain numbers, some 30 times smaller, and
-anyone can read it with ``sqlite3``. Feast reads and writes it as any other store, see ``feature_store.yaml``.
+anyone can read it with ``sqlite3``. Feast reads and writes it as any other store, see `features.store.feast_rows`.
 
 A row is never replaced by an older one: ``(event_ts, created_ts)`` must not fall. So a slow refresh that began before
 an event, or a build of a past date, cannot take back what the event brought.
@@ -13,35 +13,34 @@ an event, or a build of a past date, cannot take back what the event brought.
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
-from feast import Entity, FeatureView, RepoConfig
-from feast.infra.online_stores.online_store import OnlineStore
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
-from feast.repo_config import FeastConfigBaseModel
-from feast.types import String
+import numpy as np
+import pandas as pd
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, NotReadyError
 from configs.files import write_text
-from configs.fingerprint import fingerprint
+from configs.fingerprint import ROOT, files_fingerprint, fingerprint
 from configs.settings import Settings
 from configs.variables import expand
 from configs.workspace import Workspace
+from configs.yaml_file import read_yaml
+from features.schema import load_schema
 from features.sql import quote_identifier
 from features.store.durable_file import connect, overwrite_deleted, transaction
-from features.store.timestamps import from_micros, to_micros
 
 BUSY_SECONDS_OF_A_FILL = 30.0
+SQLITE_FILE, REDIS_FILE = "online.db", "online.json"
+PRIME = 2**31 - 1  # sums of remainders stay in the range of whole numbers
+READINGS = 5  # of rows that are being written meanwhile
 END_OF_TIME = 2**63 - 1
+FEAST = ROOT / "feature_repo" / "feature_store.yaml"
 KEYS = ("customer_id", "event_ts", "created_ts")
 MAX_VARIABLES = 30_000
-SQLITE_FILE, REDIS_FILE = "online.db", "online.json"
-FeastRow = tuple[datetime | None, dict[str, Value] | None]
 
 
 class OnlineRows(Protocol):
@@ -69,6 +68,14 @@ class OnlineRows(Protocol):
 
     def read(self, table: str, names: Sequence[str], ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
         """Rows by customer: ``event_ts``, then the features asked."""
+        ...
+
+    def reading(self) -> AbstractContextManager[None]:
+        """What is read within is of one state, where the store can tell."""
+        ...
+
+    def ids(self, table: str) -> Iterator[str]:
+        """All customers who have a row, in the order of their ids."""
         ...
 
     def newer_than(self, table: str, as_of: int) -> list[str]:
@@ -136,79 +143,6 @@ def has_online_store(folder: Path) -> bool:
     return (folder / SQLITE_FILE).is_file() or (folder / REDIS_FILE).is_file()
 
 
-class CustomerOnlineStoreConfig(FeastConfigBaseModel):
-    """Where the file is; ``online.json`` beside it says that the rows are in Redis, see `configure_online_store`."""
-
-    type: Literal["features.store.online_rows.CustomerOnlineStore"] = "features.store.online_rows.CustomerOnlineStore"
-    path: str
-
-
-class CustomerOnlineStore(OnlineStore):
-    """Feast's online store over `OnlineRows`; for views of the one entity ``customer``."""
-
-    def __init__(self) -> None:
-        self._own = threading.local()
-
-    def online_write_batch(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        data: list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]],
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        """Write rows of one view, all or none."""
-        names = [f.name for f in table.features]
-        rows = [
-            (_customer_id(key), to_micros(at), to_micros(created or at), *(_value_of(values.get(n)) for n in names))
-            for key, values, at, created in data
-        ]
-        self._rows(config).write({table_name(config.project, table.name): (names, rows)})
-        if progress:
-            progress(len(rows))
-
-    def online_read(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        entity_keys: list[EntityKey],
-        requested_features: list[str] | None = None,
-    ) -> list[FeastRow]:
-        """Read rows of one view in the order asked; ``(None, None)`` where there is none."""
-        kinds = {f.name: f.dtype for f in table.features}
-        names = requested_features or list(kinds)
-        ids = [_customer_id(key) for key in entity_keys]
-        found = self._rows(config).read(table_name(config.project, table.name), names, ids)
-        texts = [kinds[n] == String for n in names]
-        return [_to_feast(found[i], names, texts) if i in found else (None, None) for i in ids]
-
-    def update(
-        self,
-        config: RepoConfig,
-        tables_to_delete: Sequence[FeatureView],
-        tables_to_keep: Sequence[FeatureView],
-        entities_to_delete: Sequence[Entity],
-        entities_to_keep: Sequence[Entity],
-        partial: bool,
-    ) -> None:
-        """Make the tables of the views, add columns that are missing, drop the tables of views that are gone."""
-        rows = self._rows(config)
-        for view in tables_to_keep:
-            rows.create_table(table_name(config.project, view.name), [f.name for f in view.features])
-        for view in tables_to_delete:
-            rows.drop_table(table_name(config.project, view.name))
-
-    def teardown(self, config: RepoConfig, tables: Sequence[FeatureView], entities: Sequence[Entity]) -> None:
-        """Drop the tables of all views."""
-        for view in tables:
-            self._rows(config).drop_table(table_name(config.project, view.name))
-
-    def _rows(self, config: RepoConfig) -> OnlineRows:
-        """The rows, opened once by each thread."""
-        if not hasattr(self._own, "rows"):
-            self._own.rows = open_online_rows(Path(config.online_store.path).parent)
-        return self._own.rows
-
-
 class SqliteRows:
     """Rows in one SQLite file."""
 
@@ -269,6 +203,20 @@ class SqliteRows:
             found.update({row[0]: row[1:] for row in self._connection.execute(query, some)})
         return found
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What is read within is of one state: rows of one customer in several tables belong together."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._connection.execute("COMMIT")
+
+    def ids(self, table: str) -> Iterator[str]:
+        """All customers who have a row, in the order of their ids."""
+        query = f"SELECT customer_id FROM {quote_identifier(table)} ORDER BY customer_id"
+        return (row[0] for row in self._connection.execute(query))
+
     def newer_than(self, table: str, as_of: int) -> list[str]:
         """Customers whose row is of a later moment than this, in microseconds since 1970."""
         query = f"SELECT customer_id FROM {quote_identifier(table)} WHERE event_ts > ? ORDER BY customer_id"
@@ -319,18 +267,106 @@ def _upsert(table: str, names: Sequence[str]) -> str:
     )
 
 
-def _customer_id(key: EntityKey) -> str:
-    return str(key.entity_values[0].string_val)
+class OnlineCustomers:
+    """Reads the rows of all who are online, some at a time: what `feature_store.OnlineFeatures` gives of each.
+
+    Feast's own way makes a message of every single value; this takes the numbers as they are.
+
+    Parameters
+    ----------
+    workspace
+        Holds the registered and materialized features.
+
+    Raises
+    ------
+    NotReadyError
+        Nothing was materialized yet; from `read`: there are other columns than those that were built.
+    StoreError
+        From the methods: the online store does not answer.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        if not has_online_store(workspace.feast):
+            raise NotReadyError(f"no online features in workspace '{workspace.root}': run `staycast features` first")
+        self._schema, project = load_schema(workspace.features), read_yaml(FEAST)["project"]
+        self._views = {table_name(project, view): names for view, names in self._schema.views.items()}
+        self._rows = open_online_rows(workspace.feast)
+        self._rows.require_filled()
+
+    def ids(self) -> Iterator[str]:
+        """Everybody who is online, in the order of their ids."""
+        return self._rows.ids(next(iter(self._views)))
+
+    def read(self, customer_ids: Sequence[str]) -> pd.DataFrame:
+        """One row for each of these customers who is online, in the order asked, as `OnlineFeatures.read` gives it."""
+        found = self._found(customer_ids)
+        first = next(iter(found.values()))
+        ids = [i for i in customer_ids if i in first]
+        columns: dict[str, Any] = {}
+        for table, names in self._views.items():
+            values = zip(*(found[table][i][1:] for i in ids), strict=True)
+            columns.update(zip(names, values, strict=False))
+        frame = pd.DataFrame({n: self._column(n, columns.get(n, ())) for n in self._schema.names})
+        moments = np.array([first[i][0] for i in ids], dtype="datetime64[us]").astype("datetime64[s]")
+        frame.insert(0, "as_of", pd.DatetimeIndex(moments.astype("datetime64[us]")).tz_localize("UTC"))
+        frame.insert(0, "customer_id", ids)
+        return frame
+
+    def close(self) -> None:
+        """Close the file, or the connections."""
+        self._rows.close()
+
+    def _found(self, customer_ids: Sequence[str]) -> dict[str, dict[str, tuple[Any, ...]]]:
+        """The rows of every view, those of one customer all of one moment."""
+        for _ in range(READINGS):
+            with self._rows.reading():
+                found = {t: self._rows.read(t, names, customer_ids) for t, names in self._views.items()}
+            moments = [{i: row[0] for i, row in rows.items()} for rows in found.values()]
+            if all(of_view == moments[0] for of_view in moments):
+                return found
+        raise NotReadyError("the rows of one customer online are of several moments: run `staycast features --again`")
+
+    def _column(self, name: str, values: Sequence[Any]) -> np.ndarray:
+        return np.array(values, dtype=object if name in self._schema.categories else np.float64)
 
 
-def _value_of(value: Value | None) -> Any:
-    kind = value.WhichOneof("val") if value is not None else None
-    return None if kind is None else getattr(value, kind)
+def online_fingerprint(workspace: Workspace) -> str | None:
+    """A short hash of how many rows there are, of which moments, and what was known for each.
+
+    Returns
+    -------
+    str or None
+        None where nothing is online.
+
+    Raises
+    ------
+    StoreError, NotReadyError
+        The rows are in Redis, which does not answer, or was emptied.
+    """
+    if (workspace.feast / REDIS_FILE).is_file():
+        return _of_redis(workspace)
+    path = workspace.feast / SQLITE_FILE
+    if not path.is_file():
+        return None
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+        return fingerprint(*(_of_table(connection, row[0]) for row in connection.execute(query).fetchall()))
 
 
-def _to_feast(row: tuple[Any, ...], names: Sequence[str], texts: Sequence[bool]) -> FeastRow:
-    values = {
-        n: Value() if v is None else Value(string_val=v) if text else Value(double_val=v)
-        for n, v, text in zip(names, row[1:], texts, strict=True)
-    }
-    return from_micros(row[0]), values
+def _of_table(connection: sqlite3.Connection, table: str) -> list[int | str | None]:
+    sums = ", ".join(f"max({c}), sum({c} % {PRIME}), sum({c} / 1000000 % {PRIME})" for c in ("event_ts", "created_ts"))
+    query = f"SELECT count(*), sum(length(customer_id)), {sums} FROM {quote_identifier(table)}"
+    return [table, *connection.execute(query).fetchone()]
+
+
+def _of_redis(workspace: Workspace) -> str:
+    """Of Redis the moments alone are asked for; what else was known, the last refresh and the events tell."""
+    from features.store.event_log import EventLog
+    from features.store.redis_rows import RedisRows
+
+    rows = open_online_rows(workspace.feast)
+    if not isinstance(rows, RedisRows):
+        raise NotReadyError(f"the online store of workspace '{workspace.root}' was moved just now: try again")
+    with closing(rows), EventLog(workspace.events) as log:
+        known = files_fingerprint(workspace.refresh.glob("*.parquet"))
+        return fingerprint(rows.moments(), known, log.position())

@@ -21,7 +21,7 @@ import math
 import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -173,6 +173,23 @@ class RedisRows:
             if filled is None:
                 raise self._emptied()
             return {i: self._unpack(value, names) for i, value in zip(ids, values, strict=True) if value is not None}
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Nothing: whoever reads several tables compares the moments of their rows."""
+        return nullcontext()
+
+    def ids(self, table: str) -> Iterator[str]:
+        """All customers who have a row, in the order of their ids, which are all held in memory."""
+        self.require_filled()
+        with self._store_errors():
+            return iter(sorted(i.decode() for i in self._writer.zrange(self._key("moments"), 0, -1)))
+
+    def moments(self) -> list[tuple[str, float]]:
+        """Each customer and the moment of their row, the earliest first."""
+        self.require_filled()
+        with self._store_errors():
+            found = self._writer.zrange(self._key("moments"), 0, -1, withscores=True)
+        return [(i.decode(), moment) for i, moment in found]
 
     def newer_than(self, table: str, as_of: int) -> list[str]:
         """Customers whose row is of a later moment than this, in microseconds since 1970."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import compress
 from typing import Any
 
@@ -17,7 +17,7 @@ from configs.errors import NotReadyError, RegistryError
 from configs.settings import Settings
 from features.labels.eligibility import is_active, is_booked
 from serving.answer import decide
-from serving.answer.campaign import campaign_decision
+from serving.answer.campaign import campaign_decisions
 from serving.answer.champion import Champions
 from serving.answer.event_time import event_days
 from serving.answer.longer import longer_values
@@ -128,9 +128,11 @@ def score(
         clv = [next(values) if is_valued else None for is_valued in valued]
     stages = decide.stages(frame, settings.decisions.stages, settings.churn)
     returns = reactivations(champions.churn.bundle if champions.churn else None, frame, stages)
+    risk_bodies, value_bodies = ([part.body if part else None for part in parts] for parts in (churn, clv))
+    campaigns = campaign_decisions(risk_bodies, value_bodies, settings.decisions.campaign, champions.level_sd)
     return [
-        _answer(row, risk, value, stage, champions, settings, now, make_id(now)) | {"reactivation": chance}
-        for row, risk, value, stage, chance in zip(rows, churn, clv, stages, returns, strict=True)
+        _answer(row, risk, value, stage, campaign, champions, settings, now, make_id(now)) | {"reactivation": chance}
+        for row, risk, value, stage, campaign, chance in zip(rows, churn, clv, stages, campaigns, returns, strict=True)
     ]
 
 
@@ -159,6 +161,7 @@ def _answer(
     churn: Prediction | None,
     clv: Prediction | None,
     stage: str | None,
+    campaign: dict[str, Any] | None,
     champions: Champions,
     settings: Settings,
     now: datetime,
@@ -168,9 +171,6 @@ def _answer(
     age = int((now - as_of).total_seconds())
     band = churn.body["band"] if churn else None
     bases = [part.body["basis"]["kind"] for part in (churn, clv) if part] or [champions.models[0].bundle.basis]
-    campaign = campaign_decision(
-        churn.body if churn else None, clv.body if clv else None, settings.decisions.campaign, champions.level_sd
-    )
     tier = clv.body["tier"] if clv else None
     return {
         "customer_id": row["customer_id"],
@@ -283,8 +283,8 @@ def _expected(event: str | None, days: float, as_of: pd.Timestamp) -> dict[str, 
         return None
     if math.isnan(days):
         return {"event": event, "days": None, "at": None}
-    at = (as_of + pd.Timedelta(days=days)).floor("s")
-    return {"event": event, "days": days, "at": iso(at.to_pydatetime())}
+    at = as_of.to_pydatetime() + timedelta(days=days)
+    return {"event": event, "days": days, "at": iso(at.replace(microsecond=0))}
 
 
 def _clv(

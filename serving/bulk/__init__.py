@@ -1,5 +1,6 @@
 """Answers for all customers at once, as parquet and JSON lines.
 
-In: the feature rows of a date, and the champions. Out: files under ``state/scores``. May import `serving.answer` and
+In: the rows online, from which the service answers, and the champions. Out: files under ``state/scores``, which parts
+under ``state/scoring`` are joined to. May import `serving.answer` and
 `serving.records`.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.store.online_rows import online_fingerprint
 from training.model.catalog import champion_versions
 
 NOT_IN_ANSWERS = (
@@ -22,11 +23,12 @@ NOT_IN_ANSWERS = (
 
 
 def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
-    """A short hash of all that the answers depend on: features and their load, champions, settings and code."""
+    """A short hash of all that the answers depend on: features, rows online, load, champions, settings and code."""
     code = code_fingerprint("serving")
     rows = files_fingerprint(workspace.features.glob("*.parquet"))
     used_settings = settings.model_dump(mode="json", exclude=set(NOT_IN_ANSWERS))
     reasons = settings.serving.top_reasons
     pointer = workspace.loads.pointer()
     load = None if pointer is None else pointer.current  # the folder of the answers is named after it
-    return fingerprint(code, rows, champion_versions(workspace, settings.tasks), used_settings, reasons, load)
+    online = online_fingerprint(workspace)
+    return fingerprint(code, rows, champion_versions(workspace, settings.tasks), used_settings, reasons, load, online)

@@ -1,43 +1,77 @@
-"""The answers for every customer of the newest ``as_of``."""
+"""The answers for every customer, from the newest feature row of each: that which the service answers from."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
-
-import pandas as pd
 
 from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.labels.ready_label import known_to_have_left
+from features.labels.ready_label import count_known_to_have_left
+from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from features.schema import load_schema
+from features.store.online_rows import OnlineCustomers
 from serving.answer.champion import Champions
-from serving.bulk.batch import score_all
+from serving.bulk.fingerprints import scoring_fingerprint
+from serving.bulk.parts import Parts
+from serving.bulk.publish import publish
+from serving.bulk.work import CHUNK_ROWS, SMALL_PARTS, PartWriter, write_all, write_all_in_processes
+
+PART_ROWS = 10_000
 
 
 def score_newest(
-    settings: Settings, workspace: Workspace, on_progress: Callable[[int, int], None] | None = None
+    settings: Settings,
+    workspace: Workspace,
+    on_progress: Callable[[int, int], None] | None = None,
+    part_rows: int = PART_ROWS,
+    workers: int | None = None,
 ) -> dict[str, Any]:
-    """Answer for every customer of the newest ``as_of``, see `serving.bulk.batch.score_all`.
+    """Answer for every customer who is online and write the answers, see `serving.bulk.publish.publish`.
 
-    Who is known to have left can no longer be kept and gets no answer; ``left`` is how many they are.
+    What was killed goes on where it was, if features, models, settings and code are the same and less than a day has
+    passed. Who is known to have left can no longer be kept and gets no answer; ``left`` is how many they are.
+
+    Parameters
+    ----------
+    settings, workspace
+        Of the business.
+    on_progress
+        Called with (customers done, customers in all).
+    part_rows
+        Customers a part: what a kill loses at most of each process.
+    workers
+        Processes; None: one a core, and this one alone for few customers.
 
     Raises
     ------
     NotReadyError, RegistryError
         There are no features of the current load, or no champion that fits them.
+    QualityError
+        The newest load is not good enough, and nobody accepted it.
     """
-    path = workspace.features / "rows.parquet"
-    if not path.is_file():
+    quality_verdict.require(workspace)
+    if not (workspace.features / "rows.parquet").is_file():
         raise NotReadyError(f"no features in workspace '{workspace.root}': run `staycast features` first")
     quality_verdict.require_newest_features(workspace)
     unledgered = settings.serving.unledgered
     champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks, unledgered)
-    rows = pd.read_parquet(path)
-    newest = rows[rows["as_of"] == rows["as_of"].max()].drop(columns="known_at")
-    kept = newest[~newest["customer_id"].isin(known_to_have_left(workspace.features))].reset_index(drop=True)
-    result = score_all(kept, champions, settings, workspace, datetime.now(UTC), on_progress)
-    return {**result, "left": len(newest) - len(kept)}
+    inputs = scoring_fingerprint(settings, workspace)
+    with closing(OnlineCustomers(workspace)) as customers:
+        parts = Parts.begin(workspace.scoring, inputs, customers.ids, part_rows, datetime.now(UTC))
+        aliases = load_alias_map(workspace.tables).aliases()
+        writer = PartWriter(customers, champions, settings, aliases, parts, settings.serving.top_reasons, CHUNK_ROWS)
+        few = len(parts.numbers) <= SMALL_PARTS
+        count = workers or (1 if few else len(os.sched_getaffinity(0)))
+        if count == 1:
+            write_all(writer, on_progress)
+        else:
+            write_all_in_processes(writer, workspace, count, on_progress)
+    result = publish(parts, champions, settings, workspace)
+    parts.remove()
+    return {**result, "left": count_known_to_have_left(workspace.features)}

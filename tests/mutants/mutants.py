@@ -260,9 +260,10 @@ MUTANTS = [
     ),
     # the service
     *mutants_of(
-        "serving/bulk/run.py",
-        WIRING,
-        ('rows["as_of"] == rows["as_of"].max()', 'rows["as_of"] == rows["as_of"].min()'),
+        "serving/bulk/parts.py",
+        "tests/serving/bulk/test_parts.py",
+        ("found.inputs == inputs and ", ""),
+        ("bisect_right(self.plan.bounds, i) - 1", "bisect_right(self.plan.bounds, i) // 2"),
     ),
     *mutants_of(
         "serving/answer/score.py",

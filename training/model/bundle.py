@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from training.model.intervals import LEVELS, Interval, known_days, load_interval
 from training.model.longer import Amounts, LongerValue
 from training.model.proof import manifest
 from training.model.survival import Curve, direct_curve, median_days, survival_curve
+from training.model.tree_effects import TreeEffects
 from training.priors.expectation import COLUMNS as RETURN_COLUMNS
 from training.priors.prior import Prior
 from training.priors.prior import dump as dump_prior
@@ -38,6 +40,7 @@ Task = Literal["churn", "clv"]
 Event = Literal["order", "end"]
 Basis = Literal["model", "hybrid", "prior"]
 SINGLE_THREAD_ROWS = 64
+TABLE_ROWS = 1000  # so many and more are explained from tables, which take a second to make
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,19 @@ class Score:
         """The calibrated raw score as a base and one value a feature, shape (n, features)."""
         base, phi = 0.0, np.zeros(matrix.shape)
         if self.booster:
-            contrib = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=_threads(matrix)))
-            base, phi = float(contrib[0, -1]), contrib[:, :-1]
+            tables = self._effects if len(matrix) >= TABLE_ROWS else None
+            some = matrix[:1] if tables else matrix
+            contrib = np.asarray(self.booster.predict(some, pred_contrib=True, num_threads=_threads(some)))
+            base, phi = float(contrib[0, -1]), tables(matrix) if tables else contrib[:, :-1]
         if self.prior:
             prior_base, prior_phi = self.prior.split(matrix)
             base, phi = base + prior_base, phi + prior_phi
         return float(self.affine(np.asarray([base]))[0]), phi * self.affine.slope
+
+    @cached_property
+    def _effects(self) -> TreeEffects | None:
+        """Tables for many rows, made at the first of them."""
+        return TreeEffects.of(self.booster.model_to_string()) if self.booster else None
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from features.store.online_rows import SqliteRows
+from configs.workspace import Workspace
+from features.store.feature_store import OnlineFeatures, OnlineWriter
+from features.store.online_rows import OnlineCustomers, SqliteRows, online_fingerprint
 
 NAMES = ("spend", "region")
 
@@ -66,3 +71,44 @@ def test_older_rows_and_forgotten_customers_go(rows: SqliteRows) -> None:
     assert rows.newer_than("t", 2) == ["cid"]
     assert rows.delete(["t"], ["bob", "cid"], 2) == 1
     assert rows.newer_than("t", 0) == ["cid"]
+
+
+def test_all_ids_come_in_the_order_in_which_python_sorts_them(rows: SqliteRows) -> None:
+    ids = ["b", "a", "Z", "é", "10", "9", "\U0001f600", "\uffee"]
+    rows.write({"t": (NAMES, [(i, 1, 1, 0.0, None) for i in ids])})
+    assert list(rows.ids("t")) == sorted(ids)
+
+
+def test_what_is_read_together_is_of_one_state(rows: SqliteRows, tmp_path: Path) -> None:
+    other = SqliteRows(tmp_path / "online.db")
+    rows.write({"t": (NAMES, [("ann", 1, 1, 1.0, None)])})
+    with rows.reading():
+        before = rows.read("t", NAMES, ["ann"])
+        other.write({"t": (NAMES, [("ann", 2, 2, 2.0, None)])})
+        assert rows.read("t", NAMES, ["ann"]) == before
+    assert rows.read("t", NAMES, ["ann"])["ann"] == (2, 2.0, None)
+    other.close()
+
+
+def test_all_customers_are_read_as_feast_reads_them(built: Workspace) -> None:
+    with closing(OnlineCustomers(built)) as customers:
+        ids = list(customers.ids())
+        found = customers.read([*ids, "nobody"])
+    assert ids == sorted(ids) and len(ids) > 100
+    pd.testing.assert_frame_equal(found, OnlineFeatures(built).read(ids))
+
+
+def test_the_rows_online_have_another_fingerprint_when_one_was_written_or_went(fresh: Workspace) -> None:
+    assert online_fingerprint(Workspace(fresh.root / "elsewhere")) is None
+    seen = [online_fingerprint(fresh), online_fingerprint(fresh)]
+    with closing(OnlineCustomers(fresh)) as customers:
+        row = customers.read([next(customers.ids())])
+    with closing(OnlineWriter(fresh)) as online:
+        later = int(time.time() * 1e6)
+        online.write(row, later)
+        seen.append(online_fingerprint(fresh))
+        online.write(row.assign(as_of=row["as_of"] + pd.Timedelta(seconds=1)), later)
+        seen.append(online_fingerprint(fresh))
+        online.erase(row["customer_id"].tolist())
+        seen.append(online_fingerprint(fresh))
+    assert seen[0] == seen[1] and len(set(seen)) == 4

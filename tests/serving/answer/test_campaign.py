@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from configs.settings import Campaign, Settings
-from serving.answer.campaign import campaign_decision
+from serving.answer.campaign import campaign_decisions
+
+
+def campaign_decision(churn: Any, clv: Any, campaign: Campaign, level_sd: float = 0.0) -> dict[str, Any] | None:
+    """The decision on one customer."""
+    return campaign_decisions([churn], [clv], campaign, level_sd)[0]
+
+
+def test_many_are_decided_each_as_if_alone(plan: Campaign) -> None:
+    fixed = plan.model_copy(update={"value_per_customer": 100.0})
+    of_range = {"expected": 60.0, "low": 5.0, "high": 300.0, "coverage": 0.9}
+    churn = [{"probability": 0.5}, None, {"probability": 0.2}, {"probability": 0.9}]
+    clv = [of_range, of_range, None, {**of_range, "expected": 80.0}]
+    for campaign in (plan, fixed):
+        alone = [campaign_decision(*of_one, campaign, 0.3) for of_one in zip(churn, clv, strict=True)]
+        assert campaign_decisions(churn, clv, campaign, 0.3) == alone
+        assert [decided is None for decided in alone] == [False, True, campaign is plan, False]
 
 
 def test_a_campaign_by_hand(plan: Campaign) -> None:

@@ -14,7 +14,7 @@ from configs.workspace import Workspace
 from serving.answer.champion import Champions, LoadedModel
 from serving.answer.score import score
 from serving.api.schema.answers import Answer
-from serving.bulk.batch import score_all
+from tests.serving.bulk.scored import score_all
 from training.model.longer import LongerHorizon, LongerValue
 from training.priors.expectation import COLUMNS, summary_of
 from training.priors.growth import OrderGrowth
@@ -60,7 +60,7 @@ def test_one_by_one_and_in_the_score_files_are_the_same(
     alone = [score(rows.iloc[[i]], telling, settings, now, 1)[0]["clv"]["by_horizon"] for i in range(4)]
     assert alone == together[:4]
     folder = score_all(rows, telling, settings, workspace, now, chunk_rows=7)["folder"]
-    table = pd.read_parquet(f"{folder}/scores.parquet")
+    table = pd.read_parquet(f"{folder}/scores.parquet").set_index("customer_id").loc[rows["customer_id"]]
     assert [dict(of_customer) for of_customer in table["clv_by_horizon"]] == together
 
 

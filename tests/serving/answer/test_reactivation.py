@@ -15,7 +15,7 @@ from serving.answer.champion import Champions, LoadedModel
 from serving.answer.reactivation import reactivations
 from serving.answer.score import score
 from serving.api.schema.answers import Answer
-from serving.bulk.batch import score_all
+from tests.serving.bulk.scored import score_all
 from training.model.bundle import HorizonModel, Score
 from training.model.calibration import Affine
 from training.priors.expectation import COLUMNS, fit_expectation
@@ -62,7 +62,7 @@ def test_one_by_one_and_in_bulk_are_the_same(
     alone = [score(rows.iloc[[i]], returning, settings, now, 1)[0]["reactivation"] for i in range(4)]
     assert alone == together[:4]
     folder = score_all(rows, returning, settings, workspace, now, chunk_rows=7)["folder"]
-    table = pd.read_parquet(f"{folder}/scores.parquet")
+    table = pd.read_parquet(f"{folder}/scores.parquet").set_index("customer_id").loc[rows["customer_id"]]
     assert table["reactivation"].dropna().tolist() == [c["probability"] for c in together if c]
 
 

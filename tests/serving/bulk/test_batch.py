@@ -14,7 +14,8 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.champion import Champions
 from serving.answer.score import score
-from serving.bulk.batch import SCHEMA, score_all
+from serving.bulk.batch import SCHEMA
+from tests.serving.bulk.scored import score_all
 
 
 def test_both_files_hold_the_answers_of_single_requests(
@@ -24,7 +25,7 @@ def test_both_files_hold_the_answers_of_single_requests(
     folder = workspace.scores / "2024-03-01T000000Z"
     assert summary["folder"] == str(folder)
     lines = [orjson.loads(line) for line in (folder / "scores.jsonl").read_bytes().splitlines()]
-    expected = score(customers, champions, settings, now, settings.serving.top_reasons)
+    expected = score(customers.sort_values("customer_id"), champions, settings, now, settings.serving.top_reasons)
     assert [{**a, "prediction_id": ""} for a in lines] == [{**a, "prediction_id": ""} for a in expected]
     table = pd.read_parquet(folder / "scores.parquet")
     assert list(table.columns) == SCHEMA.names
@@ -59,6 +60,7 @@ def test_progress_is_told_after_every_chunk(
     calls: list[tuple[int, int]] = []
     score_all(customers.head(25), champions, settings, workspace, now, lambda *done: calls.append(done), chunk_rows=10)
     assert calls == [(10, 25), (20, 25), (25, 25)]
+    assert not workspace.scoring.exists()
 
 
 def test_a_chunk_of_lapsed_customers_alone_is_written(
@@ -99,13 +101,15 @@ def test_another_load_that_ends_at_the_same_moment_replaces_no_answers(
     assert [len(pd.read_parquet(folder / "scores.parquet")) for folder in (one, two)] == [1, 3]
 
 
-def test_several_moments_are_refused(
+def test_each_answer_has_its_own_moment_and_the_folder_is_named_after_the_newest(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
-    later = customers.tail(1).assign(as_of=customers["as_of"] + pd.Timedelta(days=31))
-    with pytest.raises(DataError, match="holds 2"):
-        score_all(pd.concat([customers.head(1), later]), champions, settings, workspace, now)
-    with pytest.raises(DataError, match="holds 0"):
+    two = customers.head(2)
+    mixed = two.assign(as_of=two["as_of"] + pd.to_timedelta([0, -36], unit="h"))
+    summary = score_all(mixed, champions, settings, workspace, now)
+    assert (summary["as_of"], summary["oldest_as_of"]) == ("2024-03-01T00:00:00Z", "2024-02-28T12:00:00Z")
+    assert [p.name for p in workspace.scores.iterdir()] == ["2024-03-01T000000Z"]
+    with pytest.raises(DataError, match="nobody to answer for"):
         score_all(customers.head(0), champions, settings, workspace, now)
 
 
@@ -125,7 +129,7 @@ def test_batch_scores_say_whom_to_contact_and_the_summary_adds_them_up(
     assert best["low"] < best["expected_profit"] < best["high"] and best["coverage"] == 0.9
     assert (table.loc[known, "profit_low"] <= table.loc[known, "expected_profit"]).all()
     assert (table.loc[known, "expected_profit"] <= table.loc[known, "profit_high"]).all()
-    answers = score(customers, champions, planned, now, 3)
+    answers = score(customers.sort_values("customer_id"), champions, planned, now, 3)
     assert [a["campaign"]["high"] for a in answers if a["campaign"]] == table.loc[known, "profit_high"].tolist()
 
 

@@ -1,0 +1,167 @@
+"""The parts of the answers for many customers, written by this process or by several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from multiprocessing import get_context
+from typing import Protocol
+
+import pandas as pd
+
+from configs.errors import RegistryError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features.people.identity import load_alias_map
+from features.schema import load_schema
+from features.store.online_rows import OnlineCustomers
+from serving.answer.champion import Champions
+from serving.answer.score import score
+from serving.bulk.batch import write_answers
+from serving.bulk.parts import Parts
+from serving.bulk.processes import end_with_parent
+
+CHUNK_ROWS = 2000
+SMALL_PARTS = 4  # so few are sooner done than other processes have begun
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+OnProgress = Callable[[int, int], None]
+
+
+class Customers(Protocol):
+    """All customers and their newest feature rows, see `features.store.online_rows.OnlineCustomers`."""
+
+    def ids(self) -> Iterator[str]:
+        """Everybody, in the order of their ids."""
+        ...
+
+    def read(self, customer_ids: Sequence[str]) -> pd.DataFrame:
+        """One row for each of these customers who is known."""
+        ...
+
+
+@dataclass(frozen=True)
+class PartWriter:
+    """Answers for the customers of a part, and writes them.
+
+    Attributes
+    ----------
+    customers, champions, settings
+        As for `serving.answer.score.score`.
+    aliases
+        Of each customer who has any.
+    parts
+        Where they belong.
+    top_reasons
+        How many reasons of each model.
+    chunk_rows
+        Rows scored at a time: bounds the memory.
+    """
+
+    customers: Customers
+    champions: Champions
+    settings: Settings
+    aliases: Mapping[str, list[str]]
+    parts: Parts
+    top_reasons: int | None
+    chunk_rows: int = CHUNK_ROWS
+
+    def __call__(self, number: int, ids: Sequence[str]) -> Iterator[int]:
+        """Write a part; tells after each chunk how many customers it held."""
+        now = datetime.fromisoformat(self.parts.plan.scored_at)
+        frames = (self.customers.read(ids[at : at + self.chunk_rows]) for at in range(0, len(ids), self.chunk_rows))
+        answers = (score(frame, self.champions, self.settings, now, self.top_reasons) for frame in frames)
+        return write_answers(self.parts.stem(number), answers, self.aliases)
+
+
+def write_all(writer: PartWriter, on_progress: OnProgress | None = None) -> None:
+    """Write all parts that are missing, in this process."""
+    tell = _Progress(writer.parts, on_progress)
+    for number, ids in writer.parts.slices(writer.customers.ids()):
+        if not writer.parts.is_done(number):
+            for done in writer(number, ids):
+                tell(done)
+        else:
+            tell(len(ids))
+
+
+def write_all_in_processes(
+    writer: PartWriter, workspace: Workspace, workers: int, on_progress: OnProgress | None = None
+) -> None:
+    """As `write_all`, in processes of their own, each on one core; no more parts wait in memory than are computed.
+
+    Raises
+    ------
+    RegistryError
+        The champions have changed meanwhile.
+    """
+    tell, waiting = _Progress(writer.parts, on_progress), set[Future[int]]()
+    own = (writer.settings, workspace, writer.parts, writer.champions.labels, writer.top_reasons, writer.chunk_rows)
+    with _one_thread(), ProcessPoolExecutor(workers, get_context("spawn"), _open_writer, own) as pool:
+        try:
+            for number, ids in writer.parts.slices(writer.customers.ids()):
+                if writer.parts.is_done(number):
+                    tell(len(ids))
+                    continue
+                waiting.add(pool.submit(_write_part, number, ids))
+                while len(waiting) > 2 * workers:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    tell(sum(each.result() for each in done))
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                tell(sum(each.result() for each in done))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+class _Progress:
+    def __init__(self, parts: Parts, on_progress: OnProgress | None) -> None:
+        self._done, self._of, self._tell = 0, parts.plan.customers, on_progress
+
+    def __call__(self, more: int) -> None:
+        self._done += more
+        if self._tell:
+            self._tell(self._done, max(self._done, self._of))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes that begin within use one thread each."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+_writers: list[PartWriter] = []  # the one of this process
+
+
+def _open_writer(
+    settings: Settings,
+    workspace: Workspace,
+    parts: Parts,
+    labels: dict[str, str | None],
+    top_reasons: int | None,
+    chunk_rows: int,
+) -> None:
+    end_with_parent()
+    unledgered = settings.serving.unledgered
+    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks, unledgered)
+    if champions.labels != labels:
+        raise RegistryError("the champions have changed since the scoring began: begin again")
+    aliases = load_alias_map(workspace.tables).aliases()
+    customers = OnlineCustomers(workspace)
+    _writers[:] = [PartWriter(customers, champions, settings, aliases, parts, top_reasons, chunk_rows)]
+
+
+def _write_part(number: int, ids: list[str]) -> int:
+    return sum(_writers[0](number, ids))
