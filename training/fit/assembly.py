@@ -11,6 +11,7 @@ import pandas as pd
 
 from configs.settings import Settings
 from training.data.dataset import Dataset, Encoder, Matrix, learn_encoder
+from training.data.profile import profile
 from training.data.split import AsOfs, Fold, Plan
 from training.data.task_rows import judged_by
 from training.fit.boosters import (
@@ -35,7 +36,6 @@ from training.model.bundle import PRICE, Bundle, Score, Task, encode
 from training.model.calibration import Affine
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
 from training.model.intervals import known_days
-from training.model.profile import profile
 from training.model.profit_range import level_miss
 from training.model.tiers import tier_edges
 from training.priors.expectation import COLUMNS as ORDERS

@@ -144,7 +144,7 @@ class Bundle:
         101 quantiles of the predictions of the reference customers, rising: the scale of percentiles and tiers.
     reference
         How features and prediction of the reference customers are distributed, each column by itself and no row of
-        one customer (`training.model.profile`): what drift is measured against.
+        one customer (`training.data.profile`): what drift is measured against.
     info
         Facts for people: data fingerprint, settings name, number of trees.
     event

@@ -24,7 +24,7 @@ from monitoring.watch.drift import (
     monte_carlo_p_value,
     wasserstein_effect,
 )
-from training.model.profile import profile
+from training.data.profile import profile
 
 RULE = load("test").monitoring
 

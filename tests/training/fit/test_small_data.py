@@ -18,6 +18,7 @@ from features.labels.horizons import neighbour_pairs
 from features.schema import Feature, FeatureSchema
 from serving.answer.score import basis_of
 from training.data.dataset import Dataset, shortage
+from training.data.profile import profile
 from training.data.split import plan_as_ofs, plan_customers
 from training.data.task_rows import in_parts, parted_by_customer, plan_of
 from training.fit import recipe
@@ -25,7 +26,6 @@ from training.fit.level.own_levels import with_shorter_level
 from training.fit.small_data import fit_small_data, form_for, small_data_model_at
 from training.judge.examination import examine
 from training.model import bundle as bundles
-from training.model.profile import profile
 from training.model.proof import manifest
 from training.model.tiers import TIERS, tier_edges, tiers
 from training.priors.expectation import Expectation, summary_of

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from training.model.profile import TOGETHER, profile
+from training.data.profile import TOGETHER, profile
 
 
 def test_values_of_few_stand_with_their_neighbours_as_the_middle_one_by_hand() -> None:
