@@ -39,7 +39,6 @@ TESTED_ELSEWHERE = {  # a module, or those of a folder without a test of their o
     "monitoring/report/measures.py": "tests/monitoring/report/test_fairness_page.py",
     "monitoring/report/page.py": "tests/monitoring/report/test_fairness_page.py",
     "serving/api/endpoints.py": "tests/serving/api/test_app.py",
-    "serving/api/guards.py": "tests/serving/api/test_app.py",
     "serving/api/interfaces.py": "tests/serving/api/test_app.py",
     "serving/api/json_response.py": "tests/serving/api/test_app.py",
     "serving/api/metrics.py": "tests/serving/api/test_app.py",

@@ -1,4 +1,7 @@
-"""Who asks, and which role may do what: one table. What does not stand in it, nobody may do."""
+"""Who asks, and which role may do what: one table. What does not stand in it, nobody may do.
+
+A path is the name of its route, in which ids are told by their names: ``/v1/customers/{customer_id}``.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from configs.settings import Settings
 from serving.access.control import AccessControl
 from serving.api.endpoints import Endpoints
 from serving.api.gate import GateMiddleware
-from serving.api.guards import AccessLogMiddleware
+from serving.api.guards import AccessLogMiddleware, RouteNames
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.problems import status_problem_response
 
@@ -83,12 +83,11 @@ def create_app(
         Route("/readyz", endpoints.readyz),
         Route("/metrics", endpoints.render_metrics),
     ]
-    paths = frozenset(route.path for route in routes)
-    operations = frozenset((method, route.path) for route in routes for method in route.methods or ())
+    operations = frozenset((method, route.path_format) for route in routes for method in route.methods or ())
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(AccessLogMiddleware, metrics=endpoints.metrics, routes=paths),
+            Middleware(AccessLogMiddleware, metrics=endpoints.metrics, routes=RouteNames(routes)),
             *([Middleware(GateMiddleware, access=access, operations=operations)] if access else []),
         ],
         exception_handlers={StaycastError: endpoints.handle_error, HTTPException: _handle_http_exception},

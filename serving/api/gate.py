@@ -25,7 +25,8 @@ class GateMiddleware:
     access
         Who may.
     operations
-        All there is to do, as method and path: of anything else the app says to known callers that it is not there.
+        All there is to do, as method and name of the route: of anything else the app says to known callers that it is
+        not there.
     """
 
     def __init__(self, app: ASGIApp, access: AccessControl, operations: frozenset[tuple[str, str]]) -> None:
@@ -33,7 +34,7 @@ class GateMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] != "http" or is_public(scope["method"], scope["path"]):
+        if scope["type"] != "http" or is_public(scope["method"], scope["staycast"]["route"]):
             await self.app(scope, receive, send)
             return
         try:
@@ -51,6 +52,7 @@ class GateMiddleware:
         scope["staycast"]["caller"] = caller.name
         if wait := self._access.wait_seconds(caller):
             raise RateLimitError("this caller asks more than it may: slow down", wait)
-        is_there = (scope["method"], scope["path"]) in self._operations
-        if is_there and not may(caller.role, scope["method"], scope["path"]):
+        method, route = scope["method"], scope["staycast"]["route"]
+        is_there = (method, route) in self._operations
+        if is_there and not may(caller.role, method, route):
             raise ForbiddenError(f"the role '{caller.role}' may not do this")

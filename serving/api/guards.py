@@ -7,11 +7,13 @@ import os
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
@@ -27,6 +29,7 @@ from serving.api.problems import (
 PROBE_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
 MAX_BODY_BYTES = 2**20
 SECURITY_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+SLASH_IN_ID = "\0"  # stands in a path for a slash that was sent as %2F: it parts nothing
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 logger = logging.getLogger(__name__)
 access = logging.getLogger("serving.access")
@@ -110,6 +113,40 @@ class AdmissionControl:
             self._admitted -= 1
 
 
+class RouteNames:
+    """Gives the name of the route that a path leads to: the path, with the names of ids in their places.
+
+    >>> names = RouteNames([Route("/v1/customers/{customer_id}", print), Route("/v1/models", print)])
+    >>> names("/v1/customers/1349"), names("/v1/models"), names("/v1/none")
+    ('/v1/customers/{customer_id}', '/v1/models', '')
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        known = list(routes)
+        self._plain = frozenset(route.path for route in known if not route.param_convertors)
+        self._with_ids = [(route.path_regex, route.path_format) for route in known if route.param_convertors]
+
+    def __call__(self, path: str) -> str:
+        """The name; empty where there is no such route."""
+        if path in self._plain:
+            return path
+        return next((name for pattern, name in self._with_ids if pattern.match(path)), "")
+
+
+def id_in_path(request: Request, name: str) -> str:
+    """An id that stands in the path of a request."""
+    return str(request.path_params[name]).replace(SLASH_IN_ID, "/")
+
+
+def _path_of(scope: Scope) -> str:
+    """The path without a slash behind it; a slash within an id is `SLASH_IN_ID`."""
+    path, raw = str(scope["path"]), scope.get("raw_path") or b""
+    if b"%2" in raw and b"%2f" in raw.lower():
+        parts = raw.decode("ascii", "replace").partition("?")[0].split("/")
+        path = "/".join(unquote(part).replace("/", SLASH_IN_ID) for part in parts)
+    return path.rstrip("/") or "/"
+
+
 class AccessLogMiddleware:
     """Times, counts and logs every request, and turns what nobody caught into a plain 500.
 
@@ -117,7 +154,7 @@ class AccessLogMiddleware:
     whatever customer data that quotes.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, routes: frozenset[str]) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, routes: RouteNames) -> None:
         self.app, self.metrics, self.routes = app, metrics, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,10 +162,11 @@ class AccessLogMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope = {**scope, "path": scope["path"].rstrip("/") or "/"}  # a slash behind a path changes nothing
+        path = _path_of(scope)
+        scope = {**scope, "path": path}
         started, status = time.perf_counter(), 0
         request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
-        scope["staycast"] = {"customers": 0, "caller": "", "request_id": request_id}
+        scope["staycast"] = {"customers": 0, "caller": "", "request_id": request_id, "route": self.routes(path)}
 
         async def send_and_note_status(message: Message) -> None:
             nonlocal status
@@ -149,10 +187,10 @@ class AccessLogMiddleware:
         self._record(scope, status, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = scope["path"] if scope["path"] in self.routes else "other"
+        noted = scope["staycast"]
+        route = noted["route"] or "other"
         self.metrics.request(route, status, seconds)
         level = logging.DEBUG if route in PROBE_ROUTES and status == 200 else logging.INFO
-        noted = scope["staycast"]
         text = "%s %s %d %.1f ms customers=%d caller=%s request=%s"
         told = (noted["customers"], noted["caller"] or "-", noted["request_id"])
         access.log(level, text, scope["method"], route, status, seconds * 1000, *told)

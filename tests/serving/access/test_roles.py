@@ -33,5 +33,5 @@ def test_a_head_is_what_a_get_is() -> None:
 
 
 def test_every_route_of_the_app_stands_in_the_table_or_is_public(app: Starlette) -> None:
-    routes = {(m, r.path) for r in app.routes if isinstance(r, Route) for m in (r.methods or set()) - {"HEAD"}}
+    routes = {(m, r.path_format) for r in app.routes if isinstance(r, Route) for m in (r.methods or set()) - {"HEAD"}}
     assert routes == set(OPERATIONS) | PUBLIC
