@@ -17,6 +17,8 @@ PUBLIC = frozenset({("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/openapi.j
 OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/predictions"): frozenset({"crm", "analyst", "admin"}),
     ("POST", "/v1/events"): frozenset({"crm", "admin"}),
+    ("GET", "/v1/customers"): frozenset({"crm", "analyst", "admin"}),
+    ("GET", "/v1/customers/{customer_id}"): frozenset({"crm", "analyst", "admin"}),
     ("GET", "/v1/models"): EVERYBODY,
     ("GET", "/metrics"): frozenset({"analyst", "admin"}),
 }

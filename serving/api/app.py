@@ -2,6 +2,8 @@
 
     POST /v1/predictions    answers, see serving.api.schema.answers
     POST /v1/events         takes new orders and interactions, see serving.api.intake
+    GET  /v1/customers      a list from the newest score file, see serving.api.resources.customers
+    GET  /v1/customers/{customer_id}  one customer as a flat object, with the scores before
     GET  /v1/models         which versions answer
     GET  /openapi.json      this, for machines
     GET  /healthz           the process runs
@@ -26,12 +28,14 @@ from starlette.routing import Route
 
 from configs.errors import StaycastError
 from configs.settings import Settings
+from configs.workspace import Workspace
 from serving.access.control import AccessControl
 from serving.api.endpoints import Endpoints
 from serving.api.gate import GateMiddleware
 from serving.api.guards import AccessLogMiddleware, RouteNames
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.problems import status_problem_response
+from serving.api.resources.customers import Customers
 
 
 def create_app(
@@ -43,6 +47,7 @@ def create_app(
     events: EventSink | None = None,
     left: Leavers = lambda ids: set(),
     access: AccessControl | None = None,
+    workspace: Workspace | None = None,
 ) -> Starlette:
     """Make the app.
 
@@ -60,6 +65,8 @@ def create_app(
         Tells who of those without features is known to have left.
     access
         Who may do what; None: everybody everything.
+    workspace
+        Holds the files that are read beside; None: there are none.
 
     Returns
     -------
@@ -67,6 +74,8 @@ def create_app(
         Its ``state.draining`` may be set to True: ``/readyz`` then says 503, and answers go on.
     """
     endpoints = Endpoints(models, reader, log, settings, clock, events, left)
+
+    customers = Customers(endpoints.answer, lambda of: log.read(customer_id=of), settings, clock, workspace)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -82,6 +91,7 @@ def create_app(
         Route("/healthz", endpoints.healthz),
         Route("/readyz", endpoints.readyz),
         Route("/metrics", endpoints.render_metrics),
+        *customers.routes,
     ]
     operations = frozenset((method, route.path_format) for route in routes for method in route.methods or ())
     app = Starlette(

@@ -81,16 +81,22 @@ class Endpoints:
         self._scoring.require_room()
         check_media_type(request.headers)
         asked = parse_prediction(await read_body(request), self._max_customers)
-        found = await self._find(asked)
+        found = await self.answer(asked)
         self._require_somebody(asked, found)
-        if found.answers:
-            await self._logging.ask(found.answers, len(found.answers))
         request.scope["staycast"]["customers"] = len(asked.ids)
-        self.metrics.customers(len(found.answers), sum(a["features"]["stale"] for a in found.answers), 0)
         if isinstance(asked, OneCustomer):
             return JsonResponse(found.answers[0])
         body = {"predictions": found.answers, "not_found": found.not_found, "left": found.left}
         return JsonResponse({**body, "repeated": asked.repeated} if asked.repeated else body)
+
+    async def answer(self, asked: PredictionRequest) -> Found:
+        """The answers to a request, each on record before it is given."""
+        found = await self._find(asked)
+        if found.answers:
+            await self._logging.ask(found.answers, len(found.answers))
+        stale = sum(a["features"]["stale"] for a in found.answers)
+        self.metrics.customers(len(found.answers), stale, len(found.not_found))
+        return found
 
     async def events(self, request: Request) -> Response:
         """Take one event, or several."""
@@ -168,9 +174,9 @@ class Endpoints:
         parts = [Asked(ids[at : at + CUSTOMERS_IN_PART], top, models) for at in starts]
         return Found.together(await self._scoring.ask_in_parts([(part, len(part.ids)) for part in parts]))
 
-    def _require_somebody(self, request: PredictionRequest, found: Found) -> None:
+    @staticmethod
+    def _require_somebody(request: PredictionRequest, found: Found) -> None:
         """UnknownCustomerError where nobody of a request is known."""
-        self.metrics.customers(0, 0, len(found.not_found))
         if isinstance(request, OneCustomer) and found.left:
             raise LeftCustomerError(f"customer '{found.left[0]}' has left, as the label of the last load says")
         if not found.answers and not found.left:

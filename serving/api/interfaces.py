@@ -40,6 +40,12 @@ class AnswerLog(Protocol):
         """Keep answers, all or none; they are safe when this returns."""
         ...
 
+    def read(
+        self, start: datetime | None = None, end: datetime | None = None, customer_id: str | None = None
+    ) -> pd.DataFrame:
+        """The answers of a time, or of one customer, oldest first."""
+        ...
+
 
 class EventSink(Protocol):
     """Accepts events and makes the features reflect them."""

@@ -11,6 +11,7 @@ from serving.api.problems import MEDIA_TYPE
 from serving.api.schema.answers import Answer, Answers, Models, Problem
 from serving.api.schema.events import AcceptedEvents, ManyEvents
 from serving.api.schema.requests import ManyCustomers, OneCustomer
+from serving.api.schema.resource_paths import resource_models, resource_paths
 
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A key of the service, or a token of the provider."},
@@ -21,7 +22,7 @@ MODELS = (OneCustomer, ManyCustomers, Answer, Answers, Models, Problem, ManyEven
 
 def openapi_document(max_customers: int, version: str) -> dict[str, Any]:
     """The OpenAPI 3.1 document of a service that takes up to so many customers, or events, in a request."""
-    references = [(model, "validation") for model in MODELS]
+    references = [(model, "validation") for model in (*MODELS, *resource_models())]
     _, definitions = models_json_schema(references, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas = definitions["$defs"]
     schemas["ManyCustomers"]["properties"]["customer_ids"]["maxItems"] = max_customers
@@ -51,6 +52,7 @@ def openapi_document(max_customers: int, version: str) -> dict[str, Any]:
             "/v1/predictions": {"post": predict},
             "/v1/events": {"post": take_events},
             "/v1/models": {"get": models},
+            **resource_paths([{scheme: []} for scheme in SECURITY]),
             "/healthz": {"get": alive},
             "/readyz": {"get": ready},
         },
