@@ -35,7 +35,7 @@ from serving.api.problems import (
 )
 from serving.api.schema.events import EventBatch, parse_events
 from serving.api.schema.openapi import openapi_document
-from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked
+from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked, targets_asked
 
 API_VERSION = "1"
 MAX_QUEUED_REQUESTS = 64
@@ -167,11 +167,14 @@ class Endpoints:
     async def _find(self, request: PredictionRequest) -> Found:
         """The answers to a request, of the models that answer now; a long list is answered in parts."""
         top = reasons_asked(request, self._settings.serving.top_reasons)
+        targets = targets_asked(request, self._settings.tasks)
         models, ids = self._models.current(), request.ids
+        if targets is not None and targets.isdisjoint(models.versions):
+            raise UnavailableError("no model of what is asked serves now: leave `targets` out for what does")
         if len(ids) <= CUSTOMERS_IN_PART:
-            return await self._scoring.ask(Asked(ids, top, models), len(ids))
+            return await self._scoring.ask(Asked(ids, top, models, targets), len(ids))
         starts = range(0, len(ids), CUSTOMERS_IN_PART)
-        parts = [Asked(ids[at : at + CUSTOMERS_IN_PART], top, models) for at in starts]
+        parts = [Asked(ids[at : at + CUSTOMERS_IN_PART], top, models, targets) for at in starts]
         return Found.together(await self._scoring.ask_in_parts([(part, len(part.ids)) for part in parts]))
 
     @staticmethod

@@ -14,10 +14,12 @@ import pandas as pd
 
 from configs.settings import Settings
 from serving.answer.champion import Champions
+from serving.answer.decide import NOT_ASKED
 from serving.answer.score import score
 from serving.api.guards import safe_summary
 from serving.api.interfaces import FeatureReader, Leavers
 from serving.api.problems import UnavailableError
+from training.model.bundle import Task
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +28,13 @@ logger = logging.getLogger(__name__)
 class Asked:
     """What one request, or a part of a long one, asks for: ids, how many reasons, and of which models.
 
-    As for `serving.answer.score.score`, 0 reasons are all columns, None none.
+    As for `serving.answer.score.score`, 0 reasons are all columns, None none. `targets`: None are all.
     """
 
     ids: list[str]
     top_reasons: int | None
     models: Champions
+    targets: frozenset[Task] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,15 +90,24 @@ class Predictor:
     def _outcomes(self, asked: Sequence[Asked], frame: pd.DataFrame, known: np.ndarray) -> list[dict[str, Any] | None]:
         """The answer of every row, None for who is unknown; one call for all that is asked of the same models."""
         of_row = [each for each in asked for _ in each.ids]
-        models = np.array([id(each.models) for each in of_row])
         outcomes: list[dict[str, Any] | None] = [None] * len(of_row)
-        for champions in {id(each.models): each.models for each in asked}.values():
-            rows = np.flatnonzero(known & (models == id(champions)))
-            tops = [of_row[row].top_reasons for row in rows]
-            answers = score(frame.iloc[rows], champions, self._settings, self._clock(), tops)
-            for row, answer in zip(rows, answers, strict=True):
+        keys = [_group(each) for each in of_row]
+        for key, group in {_group(each): each for each in asked}.items():
+            rows = np.flatnonzero(known & np.array([of == key for of in keys]))
+            for row, answer in zip(
+                rows, self._answers(group, frame.iloc[rows], [of_row[r] for r in rows]), strict=True
+            ):
                 outcomes[row] = answer
         return outcomes
+
+    def _answers(self, group: Asked, frame: pd.DataFrame, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+        """The answers of rows that are asked of the same models; without a decision where not all is asked."""
+        tops = [each.top_reasons for each in asked]
+        if group.targets is None:
+            return score(frame, group.models, self._settings, self._clock(), tops)
+        answers = score(frame, group.models.only(group.targets), self._settings, self._clock(), tops)
+        partly = {"targets": sorted(group.targets), "action": dict(NOT_ASKED), "campaign": None}
+        return [{**answer, **partly} for answer in answers]
 
     def read(self, ids: list[str]) -> pd.DataFrame:
         """The features of these ids; UnavailableError if they cannot be read."""
@@ -112,6 +124,11 @@ class Predictor:
         except Exception as error:
             logger.error("who has left cannot be read: %s", safe_summary(error))
             raise UnavailableError("the label of the last load cannot be read now") from None
+
+
+def _group(asked: Asked) -> tuple[int, frozenset[Task] | None]:
+    """What is alike for all who can be answered in one call of the models."""
+    return id(asked.models), asked.targets
 
 
 def _found(ids: list[str], answers: Iterable[dict[str, Any] | None], left: set[str]) -> Found:

@@ -189,6 +189,14 @@ class Answer(StrictModel):
     as_of: Annotated[UtcTime, Field(description="The moment the facts are from.")]
     scored_at: UtcTime
     prediction_id: Annotated[str, Field(pattern="^[0-9A-HJKMNP-TV-Z]{26}$", description="ULID.")]
+    targets: Annotated[
+        list[Literal["churn", "clv"]],
+        Field(
+            default_factory=list,
+            description="What was asked for, where that is not all: the other part was not computed and is null, "
+            "and no action is decided. Left out where all was asked.",
+        ),
+    ]
     churn: Annotated[
         ChurnPart | None,
         Field(description="Null for who is not a customer now: there is nobody to leave; and where no model serves."),
