@@ -4,6 +4,7 @@
     POST /v1/events         takes new orders and interactions, see serving.api.intake
     GET  /v1/customers      a list from the newest score file, see serving.api.resources.customers
     GET  /v1/customers/{customer_id}  one customer as a flat object, with the scores before
+    POST /v1/what-if        the answer with changed features, the difference explained
     GET  /v1/models         which versions answer
     GET  /openapi.json      this, for machines
     GET  /healthz           the process runs
@@ -36,6 +37,7 @@ from serving.api.guards import AccessLogMiddleware, RouteNames
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.problems import status_problem_response
 from serving.api.resources.customers import Customers
+from serving.api.resources.what_if import WhatIf
 
 
 def create_app(
@@ -76,6 +78,7 @@ def create_app(
     endpoints = Endpoints(models, reader, log, settings, clock, events, left)
 
     customers = Customers(endpoints.answer, lambda of: log.read(customer_id=of), settings, clock, workspace)
+    what_if = WhatIf(models, endpoints.predictor, settings, clock)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -92,6 +95,7 @@ def create_app(
         Route("/readyz", endpoints.readyz),
         Route("/metrics", endpoints.render_metrics),
         *customers.routes,
+        *what_if.routes,
     ]
     operations = frozenset((method, route.path_format) for route in routes for method in route.methods or ())
     app = Starlette(

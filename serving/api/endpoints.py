@@ -68,9 +68,9 @@ class Endpoints:
         self._openapi = orjson.dumps(openapi_document(self._max_customers, API_VERSION))
         workers = max(2, os.cpu_count() or 1)
         self._taking, self._probing = CapacityLimiter(workers), CapacityLimiter(1)
-        self._predictor = Predictor(reader, settings, clock, left)
+        self.predictor = Predictor(reader, settings, clock, left)
         wait = settings.serving.max_wait_ms / 1000
-        self._scoring = Batcher[Asked, Found](self._predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
+        self._scoring = Batcher[Asked, Found](self.predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
         self._logging = Batcher[list[dict[str, Any]], None](self._append, ANSWERS_AT_ONCE, name="logging")
         self._admission = AdmissionControl(workers + MAX_QUEUED_REQUESTS)
         self._last_logged = ""
@@ -158,7 +158,7 @@ class Endpoints:
     def _check_columns(self) -> None:
         """Read the features of nobody: all columns that the models and the decisions need must come."""
         needed = self._models.current().columns | set(decide.stage_columns(self._settings.churn))
-        missing = sorted(needed - set(self._predictor.read([PROBE_CUSTOMER_ID]).columns))
+        missing = sorted(needed - set(self.predictor.read([PROBE_CUSTOMER_ID]).columns))
         if missing:
             raise UnavailableError(
                 f"the feature store lacks {len(missing)} columns of the models, among them '{missing[0]}'"

@@ -18,7 +18,7 @@ from serving.answer.decide import NOT_ASKED
 from serving.answer.score import score
 from serving.api.guards import safe_summary
 from serving.api.interfaces import FeatureReader, Leavers
-from serving.api.problems import UnavailableError
+from serving.api.problems import LeftCustomerError, UnavailableError, UnknownCustomerError
 from training.model.bundle import Task
 
 logger = logging.getLogger(__name__)
@@ -116,6 +116,21 @@ class Predictor:
         except Exception as error:
             logger.error("the feature store cannot be read: %s", safe_summary(error))
             raise UnavailableError("the feature store cannot be read now") from None
+
+    def row(self, customer_id: str) -> pd.DataFrame:
+        """The features of one customer, one row.
+
+        Raises
+        ------
+        LeftCustomerError, UnknownCustomerError
+            There are none.
+        """
+        frame = self.read([customer_id])
+        if frame["as_of"].notna().all():
+            return frame
+        if self._known_to_have_left([customer_id]):
+            raise LeftCustomerError(f"customer '{customer_id}' has left, as the label of the last load says")
+        raise UnknownCustomerError(f"no features are known for customer '{customer_id}': check the id")
 
     def _known_to_have_left(self, ids: list[str]) -> set[str]:
         """Of customers who are not online, those who have left."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from serving.api.problems import MEDIA_TYPE
 from serving.api.schema.customers import CustomerList, CustomerListQuery, CustomerQuery, CustomerRecord
+from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
 ID = {"type": "string", "minLength": 1, "maxLength": 256, "examples": ["1038"]}
 IDS = {"customer_id": "Whom: the id of a customer, or an alias; a slash within it as %2F."}
@@ -75,6 +76,18 @@ RESOURCES = (
         CustomerList,
         ("404", "410", "422"),
         query=CustomerListQuery,
+    ),
+    Resource(
+        "POST",
+        "/v1/what-if",
+        "what_if",
+        "What would be forecast of a customer if some features were others",
+        "The forecasts as they are and as they would be, and the difference explained feature by feature. It is no "
+        "prediction of what happens if you act: it is not kept on record, and advises no action. Features that hang "
+        "together are not changed along: change each.",
+        WhatIfAnswer,
+        ("404", "413", "415", "422"),
+        (WhatIfQuestion,),
     ),
 )
 
