@@ -24,6 +24,7 @@ from configs.files import replacing_file, sweep
 from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
 from features import erasure
 from features.people.suppression_list import suppress
+from serving.records.outcome_log import OutcomeLog
 from serving.records.prediction_log import PredictionLog
 
 NOT_ERASED = (
@@ -113,6 +114,9 @@ def _erase_answers(workspace: Workspace, ids: set[str]) -> dict[str, int]:
     if workspace.prediction_log.is_file():
         with PredictionLog(workspace.prediction_log) as log:
             rows["predictions"] = log.erase("predictions", ids)
+    if workspace.outcomes.is_file():
+        with OutcomeLog(workspace.outcomes) as outcomes:
+            rows["outcomes"] = outcomes.erase("outcomes", ids)
     return rows
 
 

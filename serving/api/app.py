@@ -5,6 +5,8 @@
     GET  /v1/customers      a list from the newest score file, see serving.api.resources.customers
     GET  /v1/customers/{customer_id}  one customer as a flat object, with the scores before
     POST /v1/what-if        the answer with changed features, the difference explained
+    POST /v1/contacts       whom a campaign contacted, or held out
+    POST /v1/outcomes       what came of it
     GET  /v1/models         which versions answer
     GET  /openapi.json      this, for machines
     GET  /healthz           the process runs
@@ -36,6 +38,7 @@ from serving.api.gate import GateMiddleware
 from serving.api.guards import AccessLogMiddleware, RouteNames
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.problems import status_problem_response
+from serving.api.resources.campaigns import Campaigns
 from serving.api.resources.customers import Customers
 from serving.api.resources.what_if import WhatIf
 
@@ -79,12 +82,14 @@ def create_app(
 
     customers = Customers(endpoints.answer, lambda of: log.read(customer_id=of), settings, clock, workspace)
     what_if = WhatIf(models, endpoints.predictor, settings, clock)
+    campaigns = Campaigns(endpoints.take, endpoints.predictor, settings, clock, workspace)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         app.state.draining = True
         endpoints.close()
+        campaigns.close()
 
     routes = [
         Route("/v1/predictions", endpoints.predictions, methods=["POST"]),
@@ -96,6 +101,7 @@ def create_app(
         Route("/metrics", endpoints.render_metrics),
         *customers.routes,
         *what_if.routes,
+        *campaigns.routes,
     ]
     operations = frozenset((method, route.path_format) for route in routes for method in route.methods or ())
     app = Starlette(

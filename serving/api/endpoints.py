@@ -101,10 +101,12 @@ class Endpoints:
     async def events(self, request: Request) -> Response:
         """Take one event, or several."""
         check_media_type(request.headers)
-        batch = parse_events(await read_body(request), self._max_customers)
+        return JsonResponse(await self.take(parse_events(await read_body(request), self._max_customers)))
+
+    async def take(self, batch: EventBatch) -> dict[str, Any]:
+        """Take events; what became of each."""
         async with self._admission.admit():
-            body = await to_thread.run_sync(self._accept, batch, limiter=self._taking)
-        return JsonResponse(body)
+            return await to_thread.run_sync(self._accept, batch, limiter=self._taking)
 
     async def models(self, request: Request) -> Response:
         """Say which versions answer now."""

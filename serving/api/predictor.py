@@ -132,6 +132,11 @@ class Predictor:
             raise LeftCustomerError(f"customer '{customer_id}' has left, as the label of the last load says")
         raise UnknownCustomerError(f"no features are known for customer '{customer_id}': check the id")
 
+    def known(self, ids: list[str]) -> set[str]:
+        """Of these ids, those of customers: with features, or known to have left."""
+        found = self.read(ids)["as_of"].notna().to_numpy()
+        return {*compress(ids, found), *self._known_to_have_left(list(compress(ids, ~found)))}
+
     def _known_to_have_left(self, ids: list[str]) -> set[str]:
         """Of customers who are not online, those who have left."""
         try:

@@ -26,7 +26,8 @@ def openapi_document(max_customers: int, version: str) -> dict[str, Any]:
     _, definitions = models_json_schema(references, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]
     schemas = definitions["$defs"]
     schemas["ManyCustomers"]["properties"]["customer_ids"]["maxItems"] = max_customers
-    schemas["ManyEvents"]["properties"]["events"]["maxItems"] = max_customers
+    for model, items in (("ManyEvents", "events"), ("ManyContacts", "contacts"), ("ManyOutcomes", "outcomes")):
+        schemas[model]["properties"][items]["maxItems"] = max_customers
     predict = _operation(
         "predict",
         "Risk, value, reasons and action of one customer or of several",

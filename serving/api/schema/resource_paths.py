@@ -9,6 +9,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from serving.api.problems import MEDIA_TYPE
+from serving.api.schema.campaigns import (
+    AcceptedContacts,
+    AcceptedOutcomes,
+    Contact,
+    ManyContacts,
+    ManyOutcomes,
+    OutcomeReport,
+)
 from serving.api.schema.customers import CustomerList, CustomerListQuery, CustomerQuery, CustomerRecord
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
@@ -76,6 +84,28 @@ RESOURCES = (
         CustomerList,
         ("404", "410", "422"),
         query=CustomerListQuery,
+    ),
+    Resource(
+        "POST",
+        "/v1/contacts",
+        "take_contacts",
+        "Take whom a campaign contacted, or held out to compare with",
+        "One contact, or several under `contacts`; all are taken, or none. The next answer reflects them. The same "
+        "`contact_id` with the same content is known and counts once.",
+        AcceptedContacts,
+        ("409", "413", "415", "422"),
+        (Contact, ManyContacts),
+    ),
+    Resource(
+        "POST",
+        "/v1/outcomes",
+        "take_outcomes",
+        "Take what came of contacts and forecasts: reached, accepted, refused, left, kept",
+        "One outcome, or several under `outcomes`; all are kept, or none. They are for judging campaigns and forecasts "
+        "and change no answer. The same `outcome_id` with the same content is known and counts once.",
+        AcceptedOutcomes,
+        ("409", "413", "415", "422"),
+        (OutcomeReport, ManyOutcomes),
     ),
     Resource(
         "POST",
