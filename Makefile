@@ -34,8 +34,8 @@ tables: setup ## the tables and columns in docs/own-data.md, from the code
 accuracy: setup ## the tables in docs/accuracy.md, from the results of bench/accuracy.py --page
 	$(BIN)/python docs/accuracy.py
 
-test: setup ## all tests but the slow ones
-	$(BIN)/python -m pytest
+test: setup ## all tests but the slow ones; with ALL=1 those, too, in one run
+	$(BIN)/python -m pytest $(if $(ALL),-m "")
 
 test-slow: setup ## tests in other engines, stores and businesses
 	$(BIN)/python -m pytest -m slow

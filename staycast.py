@@ -329,16 +329,22 @@ def keys(
     days: Annotated[
         int | None, typer.Option(min=1, help="After how many a new key ends.", show_default="never")
     ] = None,
+    rows: Annotated[
+        list[str] | None, typer.Option(help="Whom it sees: attribute=value of access.row_scope, may be given again.")
+    ] = None,
     grace_hours: Annotated[float, typer.Option(min=0, help="How long a rotated key still holds.")] = 24,
 ) -> None:
     """Make, rotate and revoke keys by which callers say who they are; the first closes the service to others."""
     from cli.screens.keys import keys_screen, to_dict
     from serving.access.keys import ApiKeys
+    from serving.access.rows import require_rows, rows_of
 
-    with ApiKeys(s.workspace.access_keys) as store:
+    with ApiKeys(s.workspace.access_keys, who=s.who) as store:
         secret = None
         if do == "create":
-            _, secret = store.create(name, role, days)
+            seen = rows_of(rows or [])
+            require_rows(seen, s.settings.access.row_scope)
+            _, secret = store.create(name, role, days, seen)
         elif do == "rotate":
             _, secret = store.rotate(name, grace_hours)
         elif do == "revoke":

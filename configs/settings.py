@@ -472,6 +472,8 @@ class Tokens(Section):
     issuer: str
     audience: str
     role_claim: str = "scope"
+    role_prefix: str = "staycast:"
+    rows_claim: str = "staycast_rows"
 
     @field_validator("jwks")
     @classmethod
@@ -480,13 +482,27 @@ class Tokens(Section):
             raise ValueError("give a file, or an address that begins with https://: keys over plain HTTP can be forged")
         return jwks
 
+    @model_validator(mode="after")
+    def _scopes_have_a_prefix(self) -> Tokens:
+        if self.role_claim in ("scope", "scp") and not self.role_prefix:
+            raise ValueError("role_prefix: a scope names what any service grants: give roles in it a prefix")
+        return self
+
 
 class Access(Section):
     """Who may ask the service, see `serving.access`."""
 
     required: bool | None
     requests_per_minute: Annotated[float, Field(gt=0)]
+    failures_per_minute: Annotated[float, Field(gt=0)] = 60
+    row_scope: str | None = None
     tokens: Tokens | None
+
+    @model_validator(mode="after")
+    def _who_sees_some_says_who_asks(self) -> Access:
+        if self.row_scope is not None and self.required is False:
+            raise ValueError("row_scope: whom a caller may see depends on who asks, so required cannot be false")
+        return self
 
 
 class Serving(Section):

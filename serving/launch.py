@@ -17,6 +17,7 @@ from configs import settings as configs
 from configs.errors import ConfigError
 from configs.workspace import Workspace
 from serving.access.control import access_control
+from serving.access.provider_keys import ProviderKeys
 from training.model.catalog import versions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,6 +51,8 @@ def serve(config: str, workspace: Path, host: str, port: int, open_to_all: bool 
     RegistryError
         The model registry cannot be read.
     """
+    if tokens := configs.load(config).access.tokens:
+        ProviderKeys(tokens.jwks).require()
     if not open_to_all:
         require_access_control(config, workspace, host)
     arguments, environment = command(config, workspace, host, port)

@@ -35,7 +35,21 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # how long an ex
 hypothesis.settings.load_profile("untimed")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # LightGBM's threads get in each other's way where tests run side by side
 ROOT = Path(__file__).parent.parent
-LONG = ("test_own_data", "test_docs", "test_recipes", "test_engines", "test_passes")
+LONG = (
+    "test_kills",
+    "test_calibration_rates",
+    "test_engines",
+    "test_history_walk",
+    "test_small_business",
+    "test_businesses",
+    "test_redis_rows",
+    "test_recipes",
+    "test_workspace_moves",
+    "test_own_data",
+    "test_contract_events",
+    "test_docs",
+    "test_passes",
+)
 DATABASE_SECRET = "s3cr&t/p@ss"
 
 
@@ -75,7 +89,8 @@ def _needs_lived(item: pytest.Item) -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first, so that no process ends with one alone; those of the lived workspace after it could be made."""
     lived = {item.path for item in items if _needs_lived(item)}
-    items.sort(key=lambda item: 0 if item.path.stem in LONG else 1 if item.path in lived else 2)
+    rank = {stem: place for place, stem in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank) + (item.path not in lived)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

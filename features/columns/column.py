@@ -85,7 +85,8 @@ def first_text(texts: Iterable[str], values: Mapping[str, Any], currency: str = 
     for text in texts:
         names = [name for _, name, _, _ in Formatter().parse(text) if name]
         if all(_is_known(values.get(name)) for name in names):
-            return _TextFormatter(currency).vformat(text, (), values)
+            said = _TextFormatter(currency).vformat(text, (), values)
+            return said[:1].upper() + said[1:]
     return ""
 
 
@@ -141,7 +142,7 @@ class _TextFormatter(Formatter):
     """Formats numbers as a person would say them: ``{x:count order}``, ``{x:days}``, ``{x:percent}``, ``{x:money}``.
 
     A difference of logarithms is a ``{x:level}``: 12 % more, 5 % less; or a ``{x:level longer shorter}``; one of
-    amounts a ``{x:change}``.
+    amounts a ``{x:change}``, one of shares of a price a ``{x:shift}``.
 
     >>> texts = ("{x:money}", "{x:percent}", "{x:times}", "{x:change}")
     >>> [_TextFormatter("EUR").format(text, x=-0.001) for text in texts]
@@ -169,6 +170,9 @@ class _TextFormatter(Formatter):
         if kind == "level":
             more, less = noun.split() or ("more", "less")
             return f"{abs(math.expm1(value)):.0%} {more if value >= 0 else less}".replace("%", " %")
+        if kind == "shift":
+            percent = f"{100 * value:+z.0f}"
+            return "hardly changed" if percent == "+0" else f"changed by {percent} % of the price"
         if kind == "times":
             return f"{value:z.1f} times"
         return super().format_field(value, spec)

@@ -49,7 +49,7 @@ def discounted_orders_share(o: ir.Table, days: int) -> ir.Value:
 
 @column(
     "orders",
-    "Discounts changed by {value:+.0%} of the price in the last {days} days",
+    "Discounts {value:shift} in the last {days} days",
     "No order with a known discount in {days} days",
     windows=(30,),
 )

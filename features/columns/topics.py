@@ -24,9 +24,19 @@ TOPICS: dict[str, tuple[str, ...]] = {
         "gap_z",
     ),
     "evenness": ("sd_gap_days", "gap_cv", "max_gap_days"),
-    "recent orders": ("orders", "order_days", "order_weeks", "orders_change", "orders_pace", "units"),
-    "recent spend": ("spend", "spend_change", "spend_pace"),
-    "order size": ("mean_order", "mean_order_recent", "max_order", "sd_order", "order_size_trend"),
+    "recent orders": (  # who ordered nothing spent nothing: one fact
+        "orders",
+        "order_days",
+        "order_weeks",
+        "orders_change",
+        "orders_pace",
+        "units",
+        "spend",
+        "spend_change",
+        "spend_pace",
+        "mean_order_recent",
+    ),
+    "order size": ("mean_order", "max_order", "sd_order", "order_size_trend"),
     "returns": ("returns", "return_share", "days_since_last_return"),
     "discounts": ("discount_share", "discount_share_total", "discounted_orders_share", "discount_change"),
     "signs of life": ("days_since_last_activity", "activity_per_30d", "activity_missed"),
@@ -60,6 +70,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
 }
 WINDOW = re.compile(r"_\d+d$")
+COLUMN = re.compile(r"{(\w+)")
 
 
 def topic_of(column: str) -> str:
@@ -71,6 +82,17 @@ def topic_of(column: str) -> str:
     function = WINDOW.sub("", column)
     by_name = _topics()
     return by_name.get(column) or by_name.get(function, function)
+
+
+@cache
+def told_by(topic: str) -> str | None:
+    """The column that the texts of a topic begin with; None where the column that did most tells its own.
+
+    >>> told_by("rhythm"), told_by("visits")
+    ('days_since_last_order', None)
+    """
+    texts = TEXTS.get(topic)
+    return COLUMN.findall(texts[0])[0] if texts else None
 
 
 @cache

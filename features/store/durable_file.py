@@ -61,10 +61,12 @@ class DurableFile:
         The file; it and its folder are made if they do not exist.
     tables
         Statements that make its tables, if they are not there.
+    busy_seconds
+        How long to wait for another who writes.
     """
 
-    def __init__(self, path: Path, tables: str) -> None:
-        self._connection = connect(path)
+    def __init__(self, path: Path, tables: str, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._connection = connect(path, busy_seconds)
         self._connection.executescript(tables)
         self._writing = threading.Lock()
 

@@ -217,15 +217,26 @@ class EventLog(DurableFile):
         sqlite3.Error
             They could not be written.
         """
-        mine = _Batch(list(events), to_micros(now))
+        (outcome,) = self.append_each([events], now)
+        if isinstance(outcome, ConflictError):
+            raise outcome
+        return outcome
+
+    def append_each(self, requests: Sequence[Sequence[Event]], now: datetime) -> list[list[Status] | ConflictError]:
+        """Write the events of several requests with one sync: those of each all or none.
+
+        Returns
+        -------
+        list
+            For each request its statuses, or the conflict for which none of it is written; else as `append`.
+        """
+        mine = [_Batch(list(events), to_micros(now)) for events in requests]
         with self._queueing:
-            self._waiting.append(mine)
+            self._waiting += mine
         with self._writing:
-            if not mine.done:
+            if not all(batch.done for batch in mine):
                 self._write_waiting()
-        if mine.error is not None:
-            raise mine.error
-        return mine.statuses
+        return [batch.outcome() for batch in mine]
 
     def position(self) -> int:
         """When the newest event became known, in microseconds since 1970; 0 if there is none."""
@@ -348,6 +359,12 @@ class _Batch:
     statuses: list[Status] = None  # type: ignore[assignment]  # set when it is done
     error: BaseException | None = None
     done: bool = False
+
+    def outcome(self) -> list[Status] | ConflictError:
+        """Its statuses, or the conflict; any other error is raised."""
+        if self.error is None or isinstance(self.error, ConflictError):
+            return self.error or self.statuses
+        raise self.error
 
 
 def _canonical_row(event: Event) -> dict[str, Any]:

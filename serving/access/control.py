@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from anyio import to_thread
 
 from configs.settings import Access
 from configs.workspace import Workspace
-from serving.access.keys import PREFIX, ApiKeys, KeyCheck
-from serving.access.limits import RateLimit
+from serving.access.credential import HOW, credential_of
+from serving.access.key_check import KeyCheck
+from serving.access.keys import PREFIX
+from serving.access.limits import RateLimit, network_of
+from serving.access.provider_keys import ProviderKeys
 from serving.access.roles import Caller, NotAuthenticatedError
+from serving.access.rows import RowScope
 from serving.access.tokens import TokenCheck
 
-ANONYMOUS = Caller("anonymous", "admin")
+ANONYMOUS = Caller("nobody", "admin", "anonymous")
 
 
 @dataclass(frozen=True)
@@ -29,28 +33,38 @@ class AccessControl:
         Tell who a key, or a token, belongs to; None: none are taken.
     limit
         How much each may ask.
+    failures
+        How often it may be tried from one address to ask with what does not hold.
+    rows
+        Whom each may see.
     """
 
     required: Callable[[], bool]
-    by_key: Callable[[str], Caller]
+    by_key: KeyCheck
     by_token: Callable[[str], Caller] | None
     limit: RateLimit
+    failures: RateLimit
+    rows: RowScope
 
-    async def caller(self, headers: Mapping[str, str]) -> Caller:
-        """Who asks: by ``Authorization: Bearer`` with a key or a token, or by ``X-API-Key``.
+    async def caller(self, authorization: Sequence[str] = (), api_key: Sequence[str] = ()) -> Caller:
+        """Who asks, by all headers ``Authorization`` and ``X-API-Key``, see `credential_of`.
 
         A token is looked at in a thread: the provider's keys may have to be fetched.
 
         Raises
         ------
+        AmbiguousCredentialError
+            It is said more than once, or cannot be read.
         NotAuthenticatedError
             Nothing tells it, or what was given does not hold.
+        AccessUnavailableError
+            It cannot be told now.
         """
-        scheme, _, credential = headers.get("authorization", "").strip().partition(" ")
-        credential = credential.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
+        credential = credential_of(authorization, api_key)
         if not credential:
             if self.required():
-                raise NotAuthenticatedError("say who asks: send a key as 'Authorization: Bearer <key>' or 'X-API-Key'")
+                self.require_readable()
+                raise NotAuthenticatedError(f"say who asks: {HOW}")
             return ANONYMOUS
         if credential.startswith(f"{PREFIX}_"):
             return self.by_key(credential)
@@ -58,18 +72,30 @@ class AccessControl:
             raise NotAuthenticatedError("the key is not known")
         return await to_thread.run_sync(self.by_token, credential)
 
+    def require_readable(self) -> None:
+        """Check that it can be told who asks; AccessUnavailableError if not."""
+        self.by_key.require_readable()
+
+    def wait_after_failure(self, address: str) -> int:
+        """Count an attempt that failed; 0, or in how many seconds one from this address is answered again.
+
+        Who asks with what holds is let on all the same: callers behind one proxy do not shut one another out.
+        """
+        return self.failures.wait_seconds(network_of(address))
+
     def wait_seconds(self, caller: Caller) -> int:
         """Count a request; 0, or in how many seconds one will be let through; nobody in particular is not counted."""
-        return 0 if caller is ANONYMOUS else self.limit.wait_seconds(caller.name)
+        return 0 if caller is ANONYMOUS else self.limit.wait_seconds(caller.id)
 
 
 def access_control(settings: Access, workspace: Workspace) -> AccessControl:
     """The control of access of a workspace: asked for where it is set so, or where there was a key or are tokens."""
-    keys = KeyCheck(ApiKeys(workspace.access_keys))
-    tokens = TokenCheck(settings.tokens) if settings.tokens else None
+    keys = KeyCheck(workspace.access_keys)
+    tokens = TokenCheck(settings.tokens, ProviderKeys(settings.tokens.jwks)) if settings.tokens else None
 
     def required() -> bool:
         given = settings.required
-        return (tokens is not None or keys.any()) if given is None else given
+        return (tokens is not None or settings.row_scope is not None or keys.is_closed()) if given is None else given
 
-    return AccessControl(required, keys, tokens, RateLimit(settings.requests_per_minute))
+    limits = RateLimit(settings.requests_per_minute), RateLimit(settings.failures_per_minute)
+    return AccessControl(required, keys, tokens, *limits, RowScope(settings.row_scope, workspace.tables))

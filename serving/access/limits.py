@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import time
 from collections.abc import Callable
@@ -43,3 +44,16 @@ class RateLimit:
         if len(self._left) > MOST_CALLERS:
             self._left.pop(next(iter(self._left)))  # who has asked nothing for longest
         return 0 if granted else max(1, math.ceil((1.0 - left) / self._rate))
+
+
+def network_of(address: str) -> str:
+    """The address that failed attempts are counted by: of IPv6 the network of 64 bits, which one client has whole.
+
+    >>> network_of("192.0.2.7"), network_of("2001:db8:1:2:3::4"), network_of("unix")
+    ('192.0.2.7', '2001:db8:1:2::', 'unix')
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_address(int(parsed) >> 64 << 64)) if parsed.version == 6 else address

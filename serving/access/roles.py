@@ -10,6 +10,7 @@ from typing import Literal, get_args
 
 from configs.errors import StaycastError
 
+Row = tuple[str, str]  # an attribute of customers, and a value of it
 Role = Literal["crm", "analyst", "reviewer", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 EVERYBODY: frozenset[Role] = frozenset(ROLES)
@@ -26,9 +27,17 @@ OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/metrics"): frozenset({"analyst", "admin"}),
 }
 
+OF_VISIBLE: frozenset[tuple[str, str]] = frozenset(  # tell callers who see some customers alone of no others
+    {("POST", "/v1/predictions"), ("POST", "/v1/events"), ("GET", "/v1/models")}
+)
+
 
 class NotAuthenticatedError(StaycastError):
     """It is not known who asks: nothing was given to tell it, or what was given does not hold."""
+
+
+class AccessUnavailableError(StaycastError):
+    """It cannot be told now who asks: the keys, of this service or of the provider, cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +47,28 @@ class Caller:
     Attributes
     ----------
     name
-        As records name the caller: of the key, or the subject of the token.
+        Of the key, or the subject of the token.
     role
         What the caller may do.
+    kind
+        What told it; a token's subject may be a key's name.
+    rows
+        Values of attributes of the customers whom the caller may see, see `serving.access.rows`.
     """
 
     name: str
     role: Role
+    kind: Literal["anonymous", "key", "token"]
+    rows: frozenset[Row] = frozenset()
+
+    @property
+    def id(self) -> str:
+        """As records and limits name the caller, apart from all others.
+
+        >>> Caller("crm", "crm", "key").id
+        'key:crm'
+        """
+        return f"{self.kind}:{self.name}"
 
 
 def is_public(method: str, path: str) -> bool:
@@ -59,6 +83,11 @@ def may(role: str, method: str, path: str) -> bool:
     (True, False, False)
     """
     return role in OPERATIONS.get((_read(method), path), frozenset())
+
+
+def tells_of_visible(method: str, path: str) -> bool:
+    """Whether it may be asked by who sees some customers alone."""
+    return (_read(method), path) in OF_VISIBLE
 
 
 def _read(method: str) -> str:

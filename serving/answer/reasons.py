@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from features.columns.topics import topic_of
+from features.columns.topics import told_by, topic_of
 from features.schema import describe, describe_topic
 from training.model.bundle import Bundle
 
@@ -81,9 +81,12 @@ def _of_columns(names: tuple[str, ...], row: Row, effects: np.ndarray, currency:
 def _of_topic(
     names: tuple[str, ...], row: Row, effects: np.ndarray, columns: np.ndarray, effect: float, currency: str
 ) -> dict[str, Any]:
-    """One reason of a topic, told by the column that did most in its direction."""
+    """One reason of a topic, told by the column of its text, else by that which did most in its direction."""
     order = columns[np.argsort(-math.copysign(1.0, effect) * effects[columns], kind="stable")].tolist()
-    return _reason([names[i] for i in order], row, effect, describe_topic(names[order[0]], row, currency))
+    by_effect = [names[i] for i in order]
+    lead = told_by(topic_of(by_effect[0]))
+    told = [lead, *(name for name in by_effect if name != lead)] if lead in by_effect else by_effect
+    return _reason(told, row, effect, describe_topic(told[0], row, currency))
 
 
 def _reason(columns: list[str], row: Row, effect: float, text: str) -> dict[str, Any]:

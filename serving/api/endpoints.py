@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,13 +20,15 @@ from serving.answer import decide
 from serving.answer.champion import LoadedModel
 from serving.answer.score import iso
 from serving.api.batching import Batcher
-from serving.api.guards import AdmissionControl, check_media_type, read_body, safe_summary
-from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
+from serving.api.gate import visible
+from serving.api.guards import check_media_type, read_body, safe_summary
+from serving.api.interfaces import Accepted, AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.json_response import JsonResponse
 from serving.api.metrics import MEDIA_TYPE, Metrics
 from serving.api.predictor import Asked, Found, Predictor
 from serving.api.problems import (
     AnswerError,
+    FieldError,
     LeftCustomerError,
     UnavailableError,
     UnknownCustomerError,
@@ -35,13 +36,15 @@ from serving.api.problems import (
 )
 from serving.api.schema.events import EventBatch, parse_events
 from serving.api.schema.openapi import openapi_document
+from serving.api.schema.parsing import invalid_request
 from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked, targets_asked
 
 API_VERSION = "1"
-MAX_QUEUED_REQUESTS = 64
 CUSTOMERS_AT_ONCE = 64  # of one call of the models
 CUSTOMERS_IN_PART = 32  # longer lists are answered in such parts, beside other requests
 ANSWERS_AT_ONCE = 1024  # of one write
+EVENTS_AT_ONCE = 512  # of one look at their customers
+EVENTS_WAIT_SECONDS = 2.0  # nobody waits on the phone for them
 READINESS_TIMEOUT_SECONDS = 2.0
 READINESS_CACHE_SECONDS = 1.0
 PROBE_CUSTOMER_ID = "readyz"
@@ -66,13 +69,12 @@ class Endpoints:
         self._settings, self._clock, self._events = settings, clock, events
         self._max_customers = settings.serving.max_customers_per_request
         self._openapi = orjson.dumps(openapi_document(self._max_customers, API_VERSION))
-        workers = max(2, os.cpu_count() or 1)
-        self._taking, self._probing = CapacityLimiter(workers), CapacityLimiter(1)
+        self._probing = CapacityLimiter(1)
         self.predictor = Predictor(reader, settings, clock, left)
         wait = settings.serving.max_wait_ms / 1000
         self._scoring = Batcher[Asked, Found](self.predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
         self._logging = Batcher[list[dict[str, Any]], None](self._append, ANSWERS_AT_ONCE, name="logging")
-        self._admission = AdmissionControl(workers + MAX_QUEUED_REQUESTS)
+        self._taking = Batcher[EventBatch, Accepted](self._accept, EVENTS_AT_ONCE, EVENTS_WAIT_SECONDS, "events")
         self._last_logged = ""
         self._ready_until = 0.0
 
@@ -81,7 +83,7 @@ class Endpoints:
         self._scoring.require_room()
         check_media_type(request.headers)
         asked = parse_prediction(await read_body(request), self._max_customers)
-        found = await self.answer(asked)
+        found = await self.answer(asked, await visible(request.scope, asked.ids))
         self._require_somebody(asked, found)
         request.scope["staycast"]["customers"] = len(asked.ids)
         if isinstance(asked, OneCustomer):
@@ -89,9 +91,11 @@ class Endpoints:
         body = {"predictions": found.answers, "not_found": found.not_found, "left": found.left}
         return JsonResponse({**body, "repeated": asked.repeated} if asked.repeated else body)
 
-    async def answer(self, asked: PredictionRequest) -> Found:
-        """The answers to a request, each on record before it is given."""
-        found = await self._find(asked)
+    async def answer(self, asked: PredictionRequest, seen: set[str] | None = None) -> Found:
+        """The answers to a request, each on record before it is given; None: all customers are seen."""
+        seen = set(asked.ids) if seen is None else seen
+        found = await self._find(asked, [i for i in asked.ids if i in seen])
+        found = found if len(seen) == len(asked.ids) else found.as_seen(asked.ids, seen)
         if found.answers:
             await self._logging.ask(found.answers, len(found.answers))
         stale = sum(a["features"]["stale"] for a in found.answers)
@@ -100,13 +104,17 @@ class Endpoints:
 
     async def events(self, request: Request) -> Response:
         """Take one event, or several."""
+        self._taking.require_room()
         check_media_type(request.headers)
-        return JsonResponse(await self.take(parse_events(await read_body(request), self._max_customers)))
+        batch = parse_events(await read_body(request), self._max_customers)
+        await self._require_visible(request, batch)
+        return JsonResponse(await self.take(batch))
 
     async def take(self, batch: EventBatch) -> dict[str, Any]:
         """Take events; what became of each."""
-        async with self._admission.admit():
-            return await to_thread.run_sync(self._accept, batch, limiter=self._taking)
+        statuses, as_of = await self._taking.ask(batch, len(batch.events))
+        accepted = [{"event_id": e.event_id, "status": s} for e, s in zip(batch.events, statuses, strict=True)]
+        return {"events": accepted, "as_of": iso(as_of)}
 
     async def models(self, request: Request) -> Response:
         """Say which versions answer now."""
@@ -148,6 +156,7 @@ class Endpoints:
         """End the threads once what they do is done."""
         self._scoring.close()
         self._logging.close()
+        self._taking.close()
 
     async def _probe(self) -> None:
         """Check once that the service can answer; what holds is believed for `READINESS_CACHE_SECONDS`."""
@@ -166,11 +175,13 @@ class Endpoints:
                 f"the feature store lacks {len(missing)} columns of the models, among them '{missing[0]}'"
             )
 
-    async def _find(self, request: PredictionRequest) -> Found:
-        """The answers to a request, of the models that answer now; a long list is answered in parts."""
+    async def _find(self, request: PredictionRequest, ids: list[str]) -> Found:
+        """The answers for some ids of a request, of the models that answer now; a long list is answered in parts."""
+        if not ids:
+            return Found([], [], [])
         top = reasons_asked(request, self._settings.serving.top_reasons)
         targets = targets_asked(request, self._settings.tasks)
-        models, ids = self._models.current(), request.ids
+        models = self._models.current()
         if targets is not None and targets.isdisjoint(models.versions):
             raise UnavailableError("no model of what is asked serves now: leave `targets` out for what does")
         if len(ids) <= CUSTOMERS_IN_PART:
@@ -189,19 +200,21 @@ class Endpoints:
             who = f"customer '{unknown[0]}'" if len(unknown) == 1 else f"any of these {len(unknown)} customers"
             raise UnknownCustomerError(f"no features are known for {who}: check the id, or refresh the feature store")
 
-    def _accept(self, batch: EventBatch) -> dict[str, Any]:
-        """Accept events; runs in a thread."""
+    async def _require_visible(self, request: Request, batch: EventBatch) -> None:
+        """InvalidRequestError if an event is of a customer whom the caller may not see, or who is not known to it."""
+        if "visible" not in request.scope["staycast"]:
+            return
+        ids = [event.customer_id.strip() for event in batch.events]
+        seen = await visible(request.scope, ids)
+        if unseen := [position for position, customer in enumerate(ids) if customer not in seen]:
+            detail = "is no customer whom this caller may see"
+            raise invalid_request(FieldError(batch.pointer(p, "customer_id"), detail) for p in unseen)
+
+    def _accept(self, batches: list[EventBatch]) -> Sequence[Accepted | Exception]:
+        """Accept the events of several requests; runs in a thread."""
         if self._events is None:
             raise UnavailableError("this service takes no events")
-        try:
-            statuses, as_of = self._events.accept(batch, self._clock)
-        except StaycastError:
-            raise
-        except Exception as error:
-            logger.error("events cannot be taken: %s", safe_summary(error))
-            raise UnavailableError("the events may not be taken yet: send them again, nothing counts twice") from None
-        accepted = [{"event_id": e.event_id, "status": s} for e, s in zip(batch.events, statuses, strict=True)]
-        return {"events": accepted, "as_of": iso(as_of)}
+        return self._events.accept_together(batches, self._clock)
 
     def _append(self, answers: list[list[dict[str, Any]]]) -> list[None]:
         """Log the answers of several requests together; one that the log does not take fails by itself alone."""

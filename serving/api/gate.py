@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
+from anyio import to_thread
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.access.control import AccessControl
-from serving.access.roles import NotAuthenticatedError, is_public, may
+from serving.access.credential import AmbiguousCredentialError
+from serving.access.roles import AccessUnavailableError, Caller, NotAuthenticatedError, is_public, may, tells_of_visible
 from serving.api.problems import (
+    BadCredentialError,
     ForbiddenError,
     RateLimitError,
     UnauthorizedError,
+    UnavailableError,
     problem_response,
 )
+
+READINESS = "/readyz"
 
 
 class GateMiddleware:
@@ -34,25 +43,64 @@ class GateMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
-        if scope["type"] != "http" or is_public(scope["method"], scope["staycast"]["route"]):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         try:
             await self._admit(scope)
-        except (UnauthorizedError, ForbiddenError, RateLimitError) as error:
+        except (BadCredentialError, UnauthorizedError, ForbiddenError, UnavailableError) as error:
             await problem_response(error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
         try:
-            caller = await self._access.caller(Headers(scope=scope))
-        except NotAuthenticatedError as error:
-            raise UnauthorizedError(str(error)) from None
-        scope["staycast"]["caller"] = caller.name
+            if is_public(scope["method"], scope["staycast"]["route"]):
+                if scope["path"] == READINESS:
+                    self._access.require_readable()
+                return
+            caller = await self._caller(scope)
+        except AccessUnavailableError as error:
+            raise UnavailableError(f"{error}; the server's log says why") from None
+        scope["staycast"]["caller"] = caller.id
         if wait := self._access.wait_seconds(caller):
             raise RateLimitError("this caller asks more than it may: slow down", wait)
         method, route = scope["method"], scope["staycast"]["route"]
         is_there = (method, route) in self._operations
         if is_there and not may(caller.role, method, route):
             raise ForbiddenError(f"the role '{caller.role}' may not do this")
+        if not self._access.rows.sees_all(caller):
+            if is_there and not tells_of_visible(method, route):
+                raise ForbiddenError("a caller who sees some customers alone may not do this")
+            scope["staycast"]["visible"] = partial(self._access.rows.visible, caller)
+
+    async def _caller(self, scope: Scope) -> Caller:
+        """Who asks; what does not hold is counted by the address it comes from."""
+        headers = Headers(scope=scope)
+        authorization, api_key = headers.getlist("authorization"), headers.getlist("x-api-key")
+        try:
+            return await self._access.caller(authorization, api_key)
+        except AmbiguousCredentialError as error:
+            raise BadCredentialError(str(error)) from None
+        except NotAuthenticatedError as error:
+            address = (scope.get("client") or ("",))[0]
+            if (authorization or api_key) and (wait := self._access.wait_after_failure(address)):
+                raise RateLimitError("too many keys or tokens from this address do not hold", wait) from None
+            raise UnauthorizedError(str(error)) from None
+
+
+async def visible(scope: Scope, customer_ids: Sequence[str]) -> set[str]:
+    """Of these customers, those whom the caller of a request may see; to it, all others are as if they were not there.
+
+    Raises
+    ------
+    UnavailableError
+        That cannot be told now.
+    """
+    of_caller = scope["staycast"].get("visible")
+    if of_caller is None:
+        return set(customer_ids)
+    try:
+        return await to_thread.run_sync(of_caller, customer_ids)
+    except AccessUnavailableError as error:
+        raise UnavailableError(str(error)) from None

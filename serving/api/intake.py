@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import StaycastError
 from configs.settings import Settings
@@ -19,16 +21,39 @@ from features.labels.ready_label import NO_EVENTS
 from features.quality.quality_verdict import usual_amounts
 from features.sources.rows.words import load_words, standard_row
 from features.tables import MONEY, TABLES
-from serving.api.problems import EventConflictError, FieldError, InvalidRequestError
+from serving.api.guards import safe_summary
+from serving.api.interfaces import Accepted, Status
+from serving.api.problems import EventConflictError, FieldError, InvalidRequestError, UnavailableError
 from serving.api.schema.events import AnyEvent, EventBatch
 from serving.api.schema.parsing import invalid_request
 
 if TYPE_CHECKING:
     from features.refresh import OnEventRefresher
-    from features.store.event_log import Event, EventLog, Fault
+    from features.store.event_log import ConflictError, Event, EventLog, Fault
 
 SAME_DAY = timedelta(hours=38)  # from a date alone, midnight UTC, to the last moment of that date in any zone
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """The events of one request as the log takes them.
+
+    Attributes
+    ----------
+    place
+        Of the request among those taken together.
+    batch
+        As they came.
+    events, persons, doubts
+        For each event its row, whose it is, and the fields that cannot be read with the reason.
+    """
+
+    place: int
+    batch: EventBatch
+    events: list[Event]
+    persons: list[str]
+    doubts: list[list[tuple[str, str]]]
 
 
 class EventIntake:
@@ -53,64 +78,62 @@ class EventIntake:
             return
         threading.Thread(target=self._try_to_open, daemon=True, name="preload-intake").start()
 
-    def accept(
-        self, batch: EventBatch, clock: Callable[[], datetime]
-    ) -> tuple[list[Literal["accepted", "known"]], datetime]:
-        """Accept events, all or none.
+    def accept(self, batch: EventBatch, clock: Callable[[], datetime]) -> Accepted:
+        """Accept the events of one request, all or none; else as `accept_together`.
+
+        Raises
+        ------
+        StaycastError
+            Why they are not taken, see `accept_together`.
+        """
+        (outcome,) = self.accept_together([batch], clock)
+        if isinstance(outcome, StaycastError):
+            raise outcome
+        return outcome
+
+    def accept_together(
+        self, batches: Sequence[EventBatch], clock: Callable[[], datetime]
+    ) -> list[Accepted | StaycastError]:
+        """Accept the events of several requests: each all or none, in their order, then one look at all customers.
+
+        Computing customers costs hardly more for fifty than for one, so requests that wait are taken together.
 
         Parameters
         ----------
-        batch
-            The events, as they came.
+        batches
+            The events of each request, as they came.
         clock
             Gives the present, UTC.
 
         Returns
         -------
-        list of str, datetime
-            For each event ``accepted`` or ``known``, and the ``as_of`` of the customers' new features.
+        list
+            For each request what became of its events, and the ``as_of`` of the customers' new features; or why they
+            are not taken:
 
-        Raises
-        ------
-        InvalidRequestError
-            An event breaks a rule that an ingest checks, too; the errors name event and field. Or the business has
-            ready-made profiles, which take no events.
-        EventConflictError
-            An event id, or the id of its order, came before with other content, or the order stands in the tables as
-            another customer's: it would count twice. Or a known customer signs up on another day.
-        NotReadyError
-            There are no tables or features yet.
+            InvalidRequestError
+                An event breaks a rule that an ingest checks, too; the errors name event and field. Or the business
+                has ready-made profiles, which take no events.
+            EventConflictError
+                An event id, or the id of its order, came before with other content, or the order stands in the tables
+                as another customer's: it would count twice. Or a known customer signs up on another day.
+            NotReadyError
+                There are no tables or features yet.
+            UnavailableError
+                They could not be taken now.
         """
-        from features.store.event_log import KINDS, ConflictError, Event, Fault, find_faults
-
         if self._settings.churn.kind == "label":
             raise InvalidRequestError(NO_EVENTS)
-        log, refresh = self._components()
-        rows = [_table_row(e) for e in batch.events]
-        ids = refresh.repaired([str(row["customer_id"]) for row in rows])
-        words = load_words(self._workspace.tables)
-        read = [standard_row(KINDS[e.type], row, words) for e, row in zip(batch.events, rows, strict=True)]
-        rows = [{**row, "customer_id": i} for (row, _), i in zip(read, ids, strict=True)]
-        events = [Event(e.event_id, KINDS[e.type], row) for e, row in zip(batch.events, rows, strict=True)]
-        persons = refresh.persons(ids)
-        known = refresh.known(persons) | log.signed_up(persons)
-        known |= {event.customer_id for event in events if event.table == "customers"}
-        known_ids = {i for i, person in zip(ids, persons, strict=True) if person in known}
-        latest = clock() + self._settings.quality.clock_skew
-        faults = [Fault(place, *doubt) for place, (_, doubts) in enumerate(read) for doubt in doubts]
-        faults = faults or find_faults(events, refresh.tables, known_ids, latest) or self._outlying_amounts(events)
-        faults = faults or self._contract_changes(events, persons, clock())
-        if faults:
-            raise invalid_request(FieldError(batch.pointer(f.place, f.field), f.detail) for f in faults)
-        self._require_own_rows(batch, events, persons)
-        self._require_same_sign_ups(batch, events, persons)
-        try:
-            statuses = log.append(events, clock())
-        except ConflictError as error:
-            is_event = error.field == "event_id"
-            title = f"The {'event' if is_event else error.field} {error.detail}"
-            raise _conflict(title, batch.pointer(error.place, error.field), error.detail) from None
-        return statuses, refresh(persons, clock)
+        with _unavailable_if_it_fails(is_alone=len(batches) == 1):
+            requests = self._read(batches)
+            outcomes: dict[int, list[Status] | StaycastError] = {}
+            for group in _groups(requests):
+                outcomes |= self._append(group, clock)
+            taken = [request for request in requests if isinstance(outcomes[request.place], list)]
+            persons = [person for request in taken for person in request.persons]
+            as_of = self._components()[1](persons, clock) if persons else clock()
+        in_order = (outcomes[request.place] for request in requests)
+        return [(outcome, as_of) if isinstance(outcome, list) else outcome for outcome in in_order]
 
     def close(self) -> None:
         """Close the log and the online store."""
@@ -121,12 +144,57 @@ class EventIntake:
                 log.close()
                 self._open = None
 
-    def _outlying_amounts(self, events: Sequence[Event]) -> list[Fault]:
+    def _read(self, batches: Sequence[EventBatch]) -> list[_Request]:
+        """The events of requests in the words of the tables, with ids as the tables hold them."""
+        from features.store.event_log import KINDS, Event
+
+        refresh, words = self._components()[1], load_words(self._workspace.tables)
+        requests = []
+        for place, batch in enumerate(batches):
+            rows = [_table_row(event) for event in batch.events]
+            ids = refresh.repaired([str(row["customer_id"]) for row in rows])
+            read = [standard_row(KINDS[e.type], row, words) for e, row in zip(batch.events, rows, strict=True)]
+            events = [
+                Event(e.event_id, KINDS[e.type], {**row, "customer_id": i})
+                for e, (row, _), i in zip(batch.events, read, ids, strict=True)
+            ]
+            requests.append(_Request(place, batch, events, refresh.persons(ids), [list(doubts) for _, doubts in read]))
+        return requests
+
+    def _append(
+        self, requests: Sequence[_Request], clock: Callable[[], datetime]
+    ) -> dict[int, list[Status] | StaycastError]:
+        """Check the events of requests and make them durable: by the request's place its statuses, or the refusal."""
+        outcomes: dict[int, list[Status] | StaycastError] = {}
+        for find in (_doubts, self._broken_rules, self._outlying_amounts, self._contract_changes):
+            unrefused = [request for request in requests if request.place not in outcomes]
+            outcomes |= _refusals(unrefused, find(unrefused, clock()) if unrefused else [])
+        unrefused = [request for request in requests if request.place not in outcomes]
+        conflicts = self._conflicts(unrefused)
+        free = [request for request in unrefused if request.place not in conflicts]
+        written = self._components()[0].append_each([request.events for request in free], clock()) if free else []
+        for request, outcome in zip(free, written, strict=True):
+            outcomes[request.place] = outcome if isinstance(outcome, list) else _log_conflict(request, outcome)
+        return outcomes | conflicts
+
+    def _broken_rules(self, requests: Sequence[_Request], now: datetime) -> list[Fault]:
+        """What an ingest would set aside, too."""
+        from features.store.event_log import find_faults
+
+        log, refresh = self._components()
+        events, persons = _events(requests), _persons(requests)
+        known = refresh.known(persons) | log.signed_up(persons)
+        known |= {event.customer_id for event in events if event.table == "customers"}
+        known_ids = {e.customer_id for e, person in zip(events, persons, strict=True) if person in known}
+        return find_faults(events, refresh.tables, known_ids, now + self._settings.quality.clock_skew)
+
+    def _outlying_amounts(self, requests: Sequence[_Request], now: datetime) -> list[Fault]:
         """Amounts that the next load would set aside: they are refused by the same rule, and counted nowhere."""
         from features.quality.outlying_amounts import KEPT_BY, reason_against
         from features.store.event_log import Fault
 
         usual, factor = usual_amounts(self._workspace), self._settings.quality.outlying_amounts
+        events = _events(requests)
         reasons = [reason_against(event.table, event.row, usual, factor) for event in events]
         return [
             Fault(place, MONEY[event.table][0], f"{reason}; {KEPT_BY}")
@@ -134,44 +202,43 @@ class EventIntake:
             if reason
         ]
 
-    def _contract_changes(self, events: Sequence[Event], persons: Sequence[str], now: datetime) -> list[Fault]:
+    def _contract_changes(self, requests: Sequence[_Request], now: datetime) -> list[Fault]:
         """What events that are new may not change of contracts, see `change_faults`."""
         from features.store.contract_changes import change_faults
         from features.store.event_log import Fault
 
         log, refresh = self._components()
-        contracts = [(i, e) for i, e in enumerate(events) if e.table == "subscriptions"]
+        contracts = [(i, e) for i, e in enumerate(_events(requests)) if e.table == "subscriptions"]
         logged = log.known([e.event_id for _, e in contracts]) if contracts else set()
         rows = [(i, e.row) for i, e in contracts if e.event_id not in logged]
         if not rows:
             return []
-        known = refresh.contracts(persons, [str(row["subscription_id"]) for _, row in rows])
+        known = refresh.contracts(_persons(requests), [str(row["subscription_id"]) for _, row in rows])
         return [Fault(*fault) for fault in change_faults(rows, known, now)]
 
-    def _require_own_rows(self, batch: EventBatch, events: Sequence[Event], persons: Sequence[str]) -> None:
-        """EventConflictError if a new event brings a row that stands in the tables as another customer's."""
+    def _conflicts(self, requests: Sequence[_Request]) -> dict[int, EventConflictError]:
+        """By the request's place what of it contradicts the tables."""
         log, refresh = self._components()
+        events = _events(requests)
         logged = log.known([event.event_id for event in events])
-        for name in {event.table for event in events}:
-            key = TABLES[name].key
-            owners = refresh.owners(name, sorted({str(e.row[key]) for e in events if e.table == name}))
-            for position, (event, person) in enumerate(zip(events, persons, strict=True)):
-                is_new = event.table == name and event.event_id not in logged
-                if is_new and owners.get(str(event.row[key])) not in (None, person):
-                    detail = f"stands in {name} as another customer's: give this one its own id"
-                    raise _conflict("The row of the event is another customer's", batch.pointer(position, key), detail)
+        row_ids: dict[str, set[str]] = {}
+        for event in events:
+            row_ids.setdefault(event.table, set()).add(str(event.row[TABLES[event.table].key]))
+        owners = {name: refresh.owners(name, sorted(ids)) for name, ids in row_ids.items()}
+        found = ((r.place, _foreign_row(r, logged, owners) or self._other_sign_up(r, logged)) for r in requests)
+        return {place: conflict for place, conflict in found if conflict}
 
-    def _require_same_sign_ups(self, batch: EventBatch, events: Sequence[Event], persons: Sequence[str]) -> None:
-        """EventConflictError if a new event has a customer sign up on another day than the customers table."""
+    def _other_sign_up(self, request: _Request, logged: set[str]) -> EventConflictError | None:
+        """A new event has a customer sign up on another day than the customers table."""
         from features.store.timestamps import MICROSECOND, micros_of, to_micros
 
-        log, refresh = self._components()
+        refresh = self._components()[1]
         if self._settings.source.customers_from:  # who they are and since when follows from other rows
-            return
-        own = [(i, e) for i, e in enumerate(events) if e.table == "customers" and e.customer_id == persons[i]]
+            return None
+        pairs = enumerate(zip(request.events, request.persons, strict=True))
+        own = [(i, e) for i, (e, person) in pairs if e.table == "customers" and e.customer_id == person]
         known = refresh.signed_up([e.customer_id for _, e in own]) if own else {}
-        logged = log.known([e.event_id for _, e in own])
-        for position, event in own:
+        for place, event in own:
             if event.event_id in logged or event.customer_id not in known:
                 continue
             micros_apart = abs(micros_of(event.row["signed_up_at"]) - to_micros(known[event.customer_id]))
@@ -180,7 +247,8 @@ class EventIntake:
                 detail = (
                     "is more than a day from that of the last load, which counts: correct it there, or leave this out"
                 )
-                raise _conflict(title, batch.pointer(position, "signed_up_at"), detail)
+                return _conflict(title, request.batch.pointer(place, "signed_up_at"), detail)
+        return None
 
     def _components(self) -> tuple[EventLog, OnEventRefresher]:
         with self._opening:
@@ -197,6 +265,72 @@ class EventIntake:
             self._components()[1].known([])
         except StaycastError as error:
             logger.warning("%s", error)
+
+
+def _groups(requests: Sequence[_Request]) -> list[list[_Request]]:
+    """Requests whose events are checked in one go: others first and each alone, as what they say changes the check."""
+    changing = [r for r in requests if any(event.table in ("customers", "subscriptions") for event in r.events)]
+    plain = [request for request in requests if request not in changing]
+    return [[request] for request in changing] + ([plain] if plain else [])
+
+
+def _events(requests: Sequence[_Request]) -> list[Event]:
+    return [event for request in requests for event in request.events]
+
+
+def _persons(requests: Sequence[_Request]) -> list[str]:
+    return [person for request in requests for person in request.persons]
+
+
+def _doubts(requests: Sequence[_Request], now: datetime) -> list[Fault]:
+    """Fields that cannot be read for sure."""
+    from features.store.event_log import Fault
+
+    doubts = [doubts for request in requests for doubts in request.doubts]
+    return [Fault(place, *doubt) for place, some in enumerate(doubts) for doubt in some]
+
+
+def _refusals(requests: Sequence[_Request], faults: Sequence[Fault]) -> dict[int, InvalidRequestError]:
+    """The refusal of each request with faults, by its place; faults are placed among the events of all."""
+    owners = [(request, place) for request in requests for place in range(len(request.events))]
+    errors: dict[int, list[FieldError]] = {}
+    for fault in faults:
+        request, place = owners[fault.place]
+        error = FieldError(request.batch.pointer(place, fault.field), fault.detail)
+        errors.setdefault(request.place, []).append(error)
+    return {place: invalid_request(some) for place, some in errors.items()}
+
+
+def _foreign_row(
+    request: _Request, logged: set[str], owners: Mapping[str, Mapping[str, str]]
+) -> EventConflictError | None:
+    """A new event brings a row that stands in the tables as another customer's."""
+    for place, (event, person) in enumerate(zip(request.events, request.persons, strict=True)):
+        key = TABLES[event.table].key
+        if event.event_id not in logged and owners[event.table].get(str(event.row[key])) not in (None, person):
+            detail = f"stands in {event.table} as another customer's: give this one its own id"
+            return _conflict("The row of the event is another customer's", request.batch.pointer(place, key), detail)
+    return None
+
+
+def _log_conflict(request: _Request, error: ConflictError) -> EventConflictError:
+    """What the log says against an event, as a problem."""
+    title = f"The {'event' if error.field == 'event_id' else error.field} {error.detail}"
+    return _conflict(title, request.batch.pointer(error.place, error.field), error.detail)
+
+
+@contextmanager
+def _unavailable_if_it_fails(is_alone: bool) -> Iterator[None]:
+    """UnavailableError in the place of an error that is not about a request; where there are several, each is tried."""
+    try:
+        yield
+    except StaycastError:
+        raise
+    except Exception as error:
+        if not is_alone:
+            raise
+        logger.error("events cannot be taken: %s", safe_summary(error))
+        raise UnavailableError("the events may not be taken yet: send them again, nothing counts twice") from None
 
 
 def _table_row(event: AnyEvent) -> dict[str, Any]:

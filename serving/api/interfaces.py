@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 import pandas as pd
 
+from configs.errors import StaycastError
 from serving.answer.champion import Champions
 from serving.api.schema.events import EventBatch
 
+Status = Literal["accepted", "known"]
+Accepted = tuple[list[Status], datetime]  # of each event of a request, and the `as_of` of the customers' new features
 Leavers = Callable[[list[str]], set[str]]  # of ids without features, those of customers who are known to have left
 
 
@@ -50,8 +53,11 @@ class AnswerLog(Protocol):
 class EventSink(Protocol):
     """Accepts events and makes the features reflect them."""
 
-    def accept(
-        self, batch: EventBatch, clock: Callable[[], datetime]
-    ) -> tuple[list[Literal["accepted", "known"]], datetime]:
-        """What became of each event, and the ``as_of`` of the new features; on disk and online when this returns."""
+    def accept_together(
+        self, batches: Sequence[EventBatch], clock: Callable[[], datetime]
+    ) -> Sequence[Accepted | StaycastError]:
+        """Accept the events of several requests, each all or none; on disk and online when this returns.
+
+        For each request what became of its events, or why they are not taken.
+        """
         ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import compress, islice
@@ -50,6 +50,11 @@ class Found:
         """What was found for the parts of one request."""
         lists = ([item for part in parts for item in getattr(part, name)] for name in ("answers", "not_found", "left"))
         return cls(*lists)
+
+    def as_seen(self, asked: Sequence[str], seen: Collection[str]) -> Found:
+        """The same for who sees only some of those who were asked: the others are not found."""
+        missing = {*self.not_found, *(i for i in asked if i not in seen)}
+        return Found(self.answers, [i for i in asked if i in missing], self.left)
 
 
 class Predictor:

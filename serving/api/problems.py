@@ -2,6 +2,7 @@
 
     StaycastError
     └── AnswerError                no answer to this request
+        ├── BadCredentialError     400  the request says more than once who asks, or cannot be read
         ├── UnauthorizedError      401  it is not known who asks
         ├── ForbiddenError         403  who asks may not do this
         ├── InvalidRequestError    422  the body is not JSON, or not what the schema asks for
@@ -53,6 +54,14 @@ class AnswerError(StaycastError):
     def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(detail)
         self.errors = errors
+
+
+class BadCredentialError(AnswerError):
+    """The request says more than once who asks, or in a form that cannot be read."""
+
+    status = 400
+    slug = "bad-credential"
+    title = "Who asks cannot be read"
 
 
 class UnauthorizedError(AnswerError):

@@ -289,6 +289,11 @@ MUTANTS = [
         "serving/access/keys.py",
         "tests/serving/access/test_keys.py",
         ("key_id, name, role, key.hash, now", "key_id, name, role, secret.encode(), now"),
+    ),
+    *mutants_of(
+        "serving/access/key_check.py",
+        "tests/serving/access/test_key_check.py",
+        ("bool(self._known) or bool(fault) or closed_mark(self._path).exists()", "bool(self._known)"),
         (
             '!= "valid":\n            raise NotAuthenticatedError(f"the key is',
             '== "none":\n            raise NotAuthenticatedError(f"the key is',

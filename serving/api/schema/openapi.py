@@ -71,7 +71,8 @@ def _operation(
     """One operation; `answer` and `request` are JSON schemas, `problems` the statuses it may fail with."""
     problem = {"description": "Problem", "content": {MEDIA_TYPE: {"schema": _reference("Problem")}}}
     success = {"description": summary, "content": {"application/json": {"schema": answer}}}
-    operation = {"summary": summary, "responses": {"200": success, **dict.fromkeys(problems, problem)}}
+    told = ("400", *problems) if "401" in problems and "400" not in problems else problems  # of who asks
+    operation = {"summary": summary, "responses": {"200": success, **dict.fromkeys(told, problem)}}
     body = {"required": True, "content": {"application/json": {"schema": request}}}
     guarded: list[dict[str, Any]] = [{scheme: []} for scheme in SECURITY] if "401" in problems else []
     return {**operation, "security": guarded, "operationId": name, **({"requestBody": body} if request else {})}

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from configs.settings import Settings
-from features.columns.topics import TEXTS, TOPICS, topic_of
+from features.columns.topics import TEXTS, TOPICS, told_by, topic_of
 from serving.answer.champion import Champions
 from serving.answer.reasons import reasons
 from serving.answer.score import score
@@ -43,7 +43,23 @@ def test_columns_of_one_topic_are_one_reason_whose_effect_is_the_sum_of_theirs(t
             assert {topic_of(name) for name in reason["features"]} == {topic_of(reason["feature"])}
             assert reason["effect"] == pytest.approx(sum(effects[name] for name in reason["features"]))
             most = max(reason["features"], key=lambda name: effects[name] * np.sign(reason["effect"]))
-            assert effects[reason["feature"]] == effects[most]
+            lead = told_by(topic_of(most))
+            assert reason["feature"] == (lead if lead in reason["features"] else most) == reason["features"][0]
+
+
+def test_the_value_of_a_reason_is_of_the_column_that_its_text_tells(told: Any, customers: pd.DataFrame) -> None:
+    rhythms = 0
+    for of_customer, row in zip(told(100), customers.head(60).to_dict("records"), strict=True):
+        for reason in of_customer:
+            if topic_of(reason["feature"]) == "rhythm":
+                rhythms += 1
+                assert reason["feature"] == "days_since_last_order"
+                assert reason["value"] == pytest.approx(row["days_since_last_order"])
+    assert rhythms > 30
+
+
+def test_who_ordered_and_spent_nothing_lately_is_told_once() -> None:
+    assert topic_of("orders_30d") == topic_of("spend_90d") == topic_of("mean_order_recent_90d") == topic_of("units_30d")
 
 
 def test_the_direction_is_the_sign_of_the_effect_in_a_word(told: Any) -> None:

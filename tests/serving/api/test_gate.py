@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from configs.settings import Access, Settings
 from configs.workspace import Workspace
 from serving.access.control import access_control
 from serving.access.keys import ApiKeys
-from serving.access.roles import OPERATIONS, PUBLIC, ROLES
+from serving.access.roles import OF_VISIBLE, OPERATIONS, PUBLIC, ROLES
+from serving.access.rows import rows_of
 from serving.api.app import create_app
 from serving.records.prediction_log import PredictionLog
 
@@ -34,8 +36,9 @@ def closed(
     log: PredictionLog,
     settings: Settings,
 ) -> Callable[..., Any]:
-    def client(per_minute: float = 6000) -> Any:
-        access = access_control(Access(required=None, requests_per_minute=per_minute, tokens=None), workspace)
+    def client(per_minute: float = 6000, failures: float = 6000) -> Any:
+        limits = {"requests_per_minute": per_minute, "failures_per_minute": failures}
+        access = access_control(Access(required=None, tokens=None, **limits), workspace)
         return calling(create_app(models, reader, log, settings, access=access))
 
     return client
@@ -114,4 +117,109 @@ def test_the_log_names_the_caller_and_never_the_key(
 ) -> None:
     with caplog.at_level("INFO", "serving.access"):
         ask(closed(), "POST", "/v1/predictions", keys["crm"])
-    assert "caller=the crm" in caplog.text and keys["crm"] not in caplog.text
+    assert "caller=key:the crm" in caplog.text and keys["crm"] not in caplog.text
+
+
+def test_where_the_keys_cannot_be_read_nobody_is_let_in_and_the_service_is_not_ready(
+    closed: Callable, keys: dict[str, str], workspace: Workspace
+) -> None:
+    workspace.access_keys.write_bytes(b"damaged")
+    client = closed()
+    for path, key in (("/v1/models", keys["admin"]), ("/v1/models", None), ("/readyz", None)):
+        response = ask(client, "GET", path, key)
+        assert response.status_code == 503 and int(response.headers["retry-after"]) >= 1
+        assert response.json()["type"] == "urn:staycast:problem:unavailable" and "access.db" not in response.text
+    assert client.get("/healthz").status_code == 200
+
+
+def test_who_says_twice_or_unreadably_who_asks_is_told_how_to_say_it(closed: Callable, keys: dict[str, str]) -> None:
+    client, key = closed(), keys["crm"]
+    for headers in (
+        [("authorization", f"Bearer {key}"), ("authorization", f"Bearer {key}")],
+        [("authorization", ""), ("x-api-key", key)],
+        [("authorization", f"Bearer\t{key}")],
+    ):
+        response = client.get("/v1/models", headers=headers)
+        assert response.status_code == 400 and key not in response.text
+        assert response.json()["type"] == "urn:staycast:problem:bad-credential"
+
+
+def test_from_an_address_of_many_wrong_keys_wrong_ones_are_refused_for_a_while_and_right_ones_never(
+    closed: Callable, keys: dict[str, str]
+) -> None:
+    client = closed(failures=12)
+    statuses = [ask(client, "GET", "/v1/models", "staycast_0_0").status_code for _ in range(4)]
+    assert statuses == [401, 401, 429, 429]
+    assert int(ask(client, "GET", "/v1/models", "a.b.c").headers["retry-after"]) >= 1
+    assert ask(client, "GET", "/v1/models", keys["crm"]).status_code == 200
+    assert ask(client, "GET", "/v1/models", None).status_code == 401
+
+
+@pytest.fixture
+def branches(
+    workspace: Workspace, calling: Callable, models: Any, reader: Any, log: PredictionLog, settings: Settings
+) -> dict[str, Any]:
+    """A service whose callers see their branch: c0 to c9 are of north, c10 to c19 of south; and its keys."""
+    frame = pd.DataFrame({"customer_id": [f"c{i}" for i in range(20)], "branch": ["north"] * 10 + ["south"] * 10})
+    workspace.tables.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(workspace.tables / "customers.parquet")
+    given = {"north": "branch=north", "all": "branch=*", "none": "shop=1"}
+    with ApiKeys(workspace.access_keys) as store:
+        keys = {name: store.create(name, "admin", rows=rows_of([rows]))[1] for name, rows in given.items()}
+    access = access_control(Access(required=None, requests_per_minute=6e4, row_scope="branch", tokens=None), workspace)
+    app = create_app(models, reader, log, settings, access=access, events=Events())
+    return {"client": calling(app), **keys}
+
+
+class Events:
+    """Takes every event."""
+
+    def accept_together(self, batches: Any, clock: Callable[[], Any]) -> list[tuple[list[str], Any]]:
+        return [(["accepted"] * len(batch.events), clock()) for batch in batches]
+
+
+def predict(branches: dict[str, Any], who: str, **asked: Any) -> Any:
+    headers = {"x-api-key": branches[who]}
+    return branches["client"].post("/v1/predictions", json=asked, headers=headers)
+
+
+def test_a_customer_of_another_branch_is_answered_as_one_who_is_not_known(branches: dict[str, Any]) -> None:
+    assert predict(branches, "north", customer_id="c3").status_code == 200
+    answers = [predict(branches, who, customer_id=i) for who, i in (("north", "c13"), ("none", "c3"), ("north", "zz"))]
+    assert [answer.status_code for answer in answers] == [404] * 3
+    bodies = {answer.text.replace("c13", "ID").replace("c3", "ID").replace("zz", "ID") for answer in answers}
+    assert len(bodies) == 1
+    assert predict(branches, "all", customer_id="c13").status_code == 200
+
+
+def test_of_a_list_those_of_other_branches_are_among_the_unknown_in_the_order_asked(branches: dict[str, Any]) -> None:
+    ids = ["c15", "c3", "zz", "c11", "c1"]
+    body = predict(branches, "north", customer_ids=ids).json()
+    assert [answer["customer_id"] for answer in body["predictions"]] == ["c3", "c1"]
+    assert body["not_found"] == ["c15", "zz", "c11"] and body["left"] == []
+    assert predict(branches, "all", customer_ids=ids).json()["not_found"] == ["zz"]
+
+
+def test_events_are_taken_of_the_own_branch_alone(branches: dict[str, Any]) -> None:
+    def send(who: str, customer: str) -> Any:
+        order = {"event_id": "e", "type": "order", "order_id": "o", "ordered_at": "2024-02-01T00:00:00Z", "amount": 1.0}
+        headers = {"x-api-key": branches[who]}
+        return branches["client"].post("/v1/events", json={**order, "customer_id": customer}, headers=headers)
+
+    assert send("north", "c3").status_code == send("all", "c13").status_code == 200
+    refused = [send("north", "c13"), send("north", "zz")]
+    assert [answer.status_code for answer in refused] == [422, 422]
+    assert refused[0].text == refused[1].text and "customer_id" in refused[0].text
+
+
+def test_who_sees_some_customers_may_ask_nothing_that_might_tell_of_others(branches: dict[str, Any]) -> None:
+    for operation in OPERATIONS:
+        status = ask(branches["client"], *operation, branches["north"]).status_code
+        assert (status == 403) == (operation not in OF_VISIBLE)
+    assert ask(branches["client"], "GET", "/metrics", branches["all"]).status_code == 200
+
+
+def test_where_callers_see_some_customers_everybody_says_who_asks(branches: dict[str, Any]) -> None:
+    assert branches["client"].get("/v1/models").status_code == 401
+    with pytest.raises(ValueError, match="row_scope"):
+        Access(required=False, requests_per_minute=60, row_scope="branch", tokens=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -22,9 +23,9 @@ from features.store.feature_store import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.api.app import create_app
 from serving.api.intake import EventIntake
-from serving.api.problems import InvalidRequestError, problem_response
+from serving.api.problems import EventConflictError, InvalidRequestError, problem_response
 from serving.api.schema.answers import Answer, Problem
-from serving.api.schema.events import AcceptedEvents, parse_events
+from serving.api.schema.events import AcceptedEvents, EventBatch, parse_events
 from serving.records.prediction_log import PredictionLog
 
 NOW = datetime(2024, 9, 5, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -281,6 +282,59 @@ def test_several_events_of_several_customers_are_taken_at_once(start: Callable, 
     assert service.send(**complaint).json()["events"][0]["status"] == "known"
     assert "is not 'Réclamation', but like it" in service.send(**{**complaint, "kind": "reclamation"}).json()["detail"]
     assert all(service.recency(i) == pytest.approx(3601 / 86_400) for i in ids)
+
+
+def test_requests_taken_together_are_judged_apart_and_their_customers_computed_once(
+    start: Callable, place: Workspace, one: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[list[str]] = []
+    compute = refresh.OnEventRefresher.__call__
+
+    def counted(self: refresh.OnEventRefresher, persons: list[str], clock: Callable[[], datetime]) -> datetime:
+        computed.append(sorted(set(persons)))
+        return compute(self, persons, clock)
+
+    def asked(**content: object) -> EventBatch:
+        return parse_events(json.dumps({**ORDER, "customer_id": one, **content}).encode(), 10)
+
+    monkeypatch.setattr(refresh.OnEventRefresher, "__call__", counted)
+    service, other = start(), "someone-new"
+    sign_up = {"event_id": "s", "type": "customer", "customer_id": other, "signed_up_at": "2024-09-05T10:00:00Z"}
+    batches = [
+        asked(),
+        asked(event_id="e2", order_id="new-2", amount=1e15),
+        asked(),
+        asked(amount=1.0),
+        parse_events(json.dumps(sign_up).encode(), 10),
+    ]
+    outcomes = service.intake.accept_together(batches, lambda: NOW)
+    first, outlying, again, conflict, new = outcomes
+    assert [o[0] for o in (first, again, new) if isinstance(o, tuple)] == [["accepted"], ["known"], ["accepted"]]
+    assert isinstance(outlying, InvalidRequestError) and isinstance(conflict, EventConflictError)
+    assert computed == [sorted([one, other])]
+    assert service.recency(one) == pytest.approx(3601 / 86_400)
+    assert OnlineFeatures(place).read([other])["as_of"].notna().all()
+
+
+def test_requests_that_wait_at_the_same_time_are_taken_together(
+    start: Callable, one: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, sizes = start(), []
+    take = EventIntake.accept_together
+
+    def counted(self: EventIntake, batches: list[EventBatch], clock: Callable[[], datetime]) -> object:
+        sizes.append(len(batches))
+        return take(self, batches, clock)
+
+    monkeypatch.setattr(EventIntake, "accept_together", counted)
+    for n in range(3):  # the first opens the store, the others tell how long a call takes
+        service.send(**{**ORDER, "event_id": f"w{n}", "order_id": f"w-{n}"}, customer_id=one)
+    orders = [{**ORDER, "event_id": f"m{n}", "order_id": f"m-{n}", "customer_id": one} for n in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda order: service.send(**order), orders))
+    assert [answer.status_code for answer in answers] == [200] * 12
+    assert [answer.json()["events"][0]["event_id"] for answer in answers] == [order["event_id"] for order in orders]
+    assert sum(sizes) == 15 and len(sizes) < 15
 
 
 def test_a_service_without_an_intake_says_so(

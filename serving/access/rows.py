@@ -1,0 +1,111 @@
+"""Which customers a caller may see: those whose attribute has one of the caller's values, as the last load says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from configs.errors import ConfigError
+from features.people.identity import load_alias_map
+from serving.access.roles import AccessUnavailableError, Caller, Row
+
+ALL = "*"
+TABLES = ("customers", "profiles")  # the one that a business has
+
+
+@dataclass(frozen=True)
+class RowScope:
+    """Who may see whom.
+
+    Attributes
+    ----------
+    attribute
+        A column of the customers; None: every caller sees every customer.
+    tables
+        The folder of the checked tables.
+    """
+
+    attribute: str | None
+    tables: Path
+
+    def sees_all(self, caller: Caller) -> bool:
+        """Whether a caller may see every customer. A caller without values sees nobody."""
+        return self.attribute is None or (self.attribute, ALL) in caller.rows
+
+    def visible(self, caller: Caller, customer_ids: Sequence[str]) -> set[str]:
+        """Of these ids, aliases among them, those of customers whom a caller may see; who is not known is not seen.
+
+        Raises
+        ------
+        AccessUnavailableError
+            The attribute cannot be read.
+        """
+        if self.attribute is None or self.sees_all(caller):
+            return set(customer_ids)
+        values = {value for name, value in caller.rows if name == self.attribute}
+        try:
+            persons, of_person = load_alias_map(self.tables).of(customer_ids), self._values(self.attribute)
+        except (OSError, ValueError, pa.ArrowException):
+            raise AccessUnavailableError("which customers the caller may see cannot be told now") from None
+        return {i for i, person in zip(customer_ids, persons, strict=True) if of_person.get(person) in values}
+
+    def _values(self, attribute: str) -> dict[str, str]:
+        path = next((p for name in TABLES if (p := self.tables / f"{name}.parquet").is_file()), None)
+        if path is None:
+            raise FileNotFoundError("no customers")
+        stat = path.stat()
+        return _read(path, attribute, (stat.st_mtime_ns, stat.st_ino))
+
+
+def rows_of(texts: Iterable[str]) -> frozenset[Row]:
+    """Attributes and values of ``attribute=value``; ``*`` stands for every value.
+
+    Raises
+    ------
+    ConfigError
+        One is written in another way.
+
+    Examples
+    --------
+    >>> sorted(rows_of(["branch=north", "branch=south"]))
+    [('branch', 'north'), ('branch', 'south')]
+    """
+    pairs = [tuple(part.strip() for part in text.partition("=")[::2]) for text in texts]
+    if any(not name or not value for name, value in pairs):
+        raise ConfigError("rows are written as attribute=value, such as branch=north, or branch=* for all")
+    return frozenset((name, value) for name, value in pairs)
+
+
+def require_rows(rows: frozenset[Row], attribute: str | None) -> None:
+    """Check that the rows of a new key are of the attribute that the configuration names.
+
+    Raises
+    ------
+    ConfigError
+        They are of another, or there are none though there is one.
+    """
+    if any(name != attribute for name, _ in rows):
+        raise ConfigError(f"rows are of another attribute than access.row_scope, which is {attribute or 'not set'}")
+    if attribute is not None and not rows:
+        raise ConfigError(f"say whom the key sees: --rows {attribute}=VALUE, or --rows '{attribute}=*' for all")
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, attribute: str, version: tuple[int, int]) -> dict[str, str]:
+    """The value of each customer who has one."""
+    table = pq.read_table(path, columns=["customer_id", attribute])
+    if attribute not in table.column_names:
+        raise ValueError(f"no column '{attribute}'")
+    columns = (table.column(name).to_pylist() for name in ("customer_id", attribute))
+    return {i: _text(value) for i, value in zip(*columns, strict=True) if value is not None}
+
+
+def _text(value: Any) -> str:
+    """A value as one writes it: 7 and not 7.0."""
+    return f"{value:.15g}" if isinstance(value, float) else str(value)
