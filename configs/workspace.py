@@ -102,6 +102,11 @@ class Workspace:
         return self.state / "predictions.db"
 
     @property
+    def outcomes(self) -> Path:
+        """What came of contacts and forecasts, as a CRM told it."""
+        return self.state / "outcomes.db"
+
+    @property
     def access_keys(self) -> Path:
         """Hashes of the API keys of the service."""
         return self.state / "access.db"

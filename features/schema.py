@@ -37,6 +37,7 @@ from features.columns import (
 from features.columns.attributes import attribute_columns, changing_attribute_columns
 from features.columns.column import Column, columns_of, first_text
 from features.columns.topics import TEXTS, topic_of
+from features.tables import LARGEST
 
 MODULES = (
     recency,
@@ -66,6 +67,7 @@ RESERVED = (
     "created", "active", "churned", "contacted", "training_weight", "clv", "forecast", "baseline", "prediction",
     "low", "high", "value", "label", "exported_at",
 )  # fmt: skip
+SHARES = ("weekend_share", "morning_share", "evening_share", "redemption_share", "discounted_orders_share_90d")
 LABEL = re.compile(r"churned_\d+")
 
 
@@ -234,6 +236,27 @@ def describe_topic(feature: str, row: Mapping[str, Any], currency: str = "") -> 
     """
     texts = TEXTS.get(topic_of(feature))
     return describe(feature, row, currency) if texts is None else first_text(texts, row, currency)
+
+
+def value_fault(feature: str, value: float) -> str:
+    """Why a feature cannot have a value, in words; empty where it can.
+
+    A count is whole and not negative, a time since is not negative, a share lies between 0 and 1.
+
+    Examples
+    --------
+    >>> value_fault("orders_30d", 2.5), value_fault("days_since_last_order", -1.0), value_fault("spend_30d", -20.0)
+    ('must be a whole number', 'must not be negative', '')
+    """
+    column = _by_name().get(feature)
+    text = column.texts[0] if column and column.texts else ""
+    if abs(value) > LARGEST:
+        return f"must not be larger than {LARGEST:g}"
+    if value < 0 and (re.search(r"{value:(count|times)|since|_gap_days", f"{text} {feature}") or "share" in feature):
+        return "must not be negative"
+    if value > 1 and feature in SHARES:
+        return "must not be larger than 1: it is a share"
+    return "must be a whole number" if "{value:count " in text and value % 1 and feature != "units_90d" else ""
 
 
 def of_customers(names: Iterable[str]) -> list[str]:

@@ -26,6 +26,7 @@ from configs.settings import Records
 from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
 from features import erasure
 from features.people.suppression_list import suppress
+from serving.records.outcome_log import OutcomeLog
 from serving.records.prediction_log import PredictionLog
 
 NOT_ERASED = (
@@ -126,6 +127,9 @@ def _erase_answers(workspace: Workspace, ids: set[str], records: Records | None)
         path = workspace.prediction_log
         with PredictionLog.of(workspace, records) if records else PredictionLog(path) as log:
             rows["predictions"] = log.erase(ids)
+    if workspace.outcomes.is_file():
+        with OutcomeLog(workspace.outcomes) as outcomes:
+            rows["outcomes"] = outcomes.erase("outcomes", ids)
     return rows
 
 

@@ -17,7 +17,7 @@ from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.champion import TASKS, Champions, LoadedModel
-from serving.answer.score import score
+from serving.answer.score import score_targets
 from serving.records.evidence import Context, Evidence, EvidentAnswer, Record, dtypes_of, rows_of
 
 NO_PART_OF_ANSWERS = {"source", "redis", "access", "records"}  # of the settings; these may name places and secrets
@@ -70,7 +70,8 @@ def replay(record: Record, workspace: Workspace, settings: Settings, serving: Ch
         return Replay(False, f"the files of {' and '.join(changed)} are not those that made it")
     given = orjson.loads(record.answer)
     now = record.summary["scored_at"].to_pydatetime()
-    (made,) = score(features, champions, then, now, record.top_reasons, lambda _: record.prediction_id)
+    targets = given.get("targets")
+    (made,) = score_targets(features, champions, then, now, record.top_reasons, targets, lambda _: record.prediction_id)
     answer = orjson.dumps({**made, **{name: given[name] for name in ADDED if name in given}})
     if answer == record.answer:
         return Replay(True, "", answer)

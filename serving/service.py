@@ -106,7 +106,7 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         reader.preload()
         intake.preload()
         left, access = leavers(settings, workspace), access_control(settings.access, workspace)
-        app = create_app(champions, reader, log, settings, events=intake, left=left, access=access)
+        app = create_app(champions, reader, log, settings, events=intake, left=left, access=access, workspace=workspace)
         with _graceful_shutdown(app, settings.serving.drain_seconds):
             yield app
 

@@ -56,7 +56,7 @@ from features.store.durable_file import DurableFile, transaction
 from features.store.kept_notice import shown_by
 from features.store.log_position import newest_recorded_at
 from features.store.timestamps import to_micros
-from features.tables import KINDS_THAT_COUNT, LARGEST, REDEMPTIONS_UNKNOWN, TABLES, Table, moments
+from features.tables import KINDS_THAT_COUNT, LARGEST, REDEMPTIONS_UNKNOWN, TABLES, Field, Table, moments
 
 OLDEST = "1900-01-01"  # nothing that a customer of today did is older
 KINDS: Mapping[str, str] = {
@@ -68,6 +68,7 @@ KINDS: Mapping[str, str] = {
 }
 LAST_YEAR = 9999  # no calendar goes on: of "never" with an offset, the day as it is written
 MAX_VARIABLES = 30_000
+TIME = re.compile(r"\d{4}-\d\d-\d\d")
 NO_DATES: Mapping[str, Collection[str]] = MappingProxyType({})
 Status = Literal["accepted", "known"]
 _TABLE = """
@@ -243,7 +244,7 @@ class EventLog(DurableFile):
             return newest_recorded_at(self._connection)
 
     def read(self, customers: Sequence[str] | None = None) -> tuple[list[Any], int]:
-        """Read the rows of events, oldest first.
+        """Read the rows of events, oldest first; one that nothing can be computed with is left out (`is_readable`).
 
         Parameters
         ----------
@@ -258,7 +259,8 @@ class EventLog(DurableFile):
         with self._writing:
             self._connection.execute("BEGIN")
             try:
-                return list(self._rows(customers)), newest_recorded_at(self._connection)
+                rows = [row for row in self._rows(customers) if is_readable(row[0], row[1])]
+                return rows, newest_recorded_at(self._connection)
             finally:
                 self._connection.execute("COMMIT")
 
@@ -323,6 +325,29 @@ class EventLog(DurableFile):
         row = (recorded, event.event_id, event.table, row_id, event.customer_id, content)
         self._connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", row)
         return "accepted"
+
+
+def is_readable(table: str, content: Any) -> bool:
+    """Whether a row of the log can be computed with: an object with all that its table needs, each of its kind.
+
+    Events are judged before they are logged; this is for rows of earlier versions, and for a file that was damaged.
+
+    >>> is_readable("orders", '{"order_id": "7", "customer_id": "1", "ordered_at": "2024-01-01", "amount": "ten"}')
+    False
+    """
+    try:
+        row, spec = json.loads(content), TABLES[table]
+        return isinstance(row, dict) and all(_is_of_kind(field, row.get(field.name)) for field in spec.fields)
+    except (ValueError, TypeError, KeyError):
+        return False
+
+
+def _is_of_kind(field: Field, value: Any) -> bool:
+    if value is None:
+        return field.nullable
+    if field.kind in ("number", "flag"):
+        return isinstance(value, int | float) and abs(value) <= LARGEST
+    return isinstance(value, str) and (field.kind != "time" or bool(TIME.match(value)))
 
 
 @dataclass(eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -94,6 +94,20 @@ class Champions:
     def columns(self) -> set[str]:
         """All feature columns that the models learned from."""
         return {name for model in self.models for name in model.bundle.features}
+
+    def only(self, tasks: Collection[str]) -> Champions:
+        """Of these tasks alone.
+
+        Raises
+        ------
+        RegistryError
+            None of them is served.
+        """
+        unserved = {task: why for task, why in self.unserved.items() if task in tasks}
+        churn, clv = (self.churn if "churn" in tasks else None), (self.clv if "clv" in tasks else None)
+        if churn is None and clv is None:
+            raise RegistryError(f"no model of what is asked serves: {'; '.join(unserved.values())}")
+        return Champions(churn, clv, unserved)
 
     def __str__(self) -> str:
         return " and ".join(model.label for model in self.models)

@@ -23,6 +23,11 @@ UNDECIDED = {
     "text": "No decision: the risk of leaving is not known now",
     "reason": "no model of churn serves, see unserved",
 }
+NOT_ASKED = {
+    "code": "undecided",
+    "text": "No decision: it takes all forecasts of the business",
+    "reason": "only some of them were asked for, see targets",
+}
 ORDER_COLUMNS = ("tenure_days", "days_since_last_order", "spend_90d", "spend_total")
 CONTRACT_COLUMNS = ("contracts_active", "contracts_booked", "subscribed_days", "price_now", "price_change")
 

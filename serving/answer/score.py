@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import compress
@@ -134,6 +134,31 @@ def score(
         _answer(row, risk, value, stage, campaign, champions, settings, now, make_id(now)) | {"reactivation": chance}
         for row, risk, value, stage, campaign, chance in zip(rows, churn, clv, stages, campaigns, returns, strict=True)
     ]
+
+
+def score_targets(
+    frame: pd.DataFrame,
+    champions: Champions,
+    settings: Settings,
+    now: datetime,
+    top_reasons: int | Sequence[int | None] | None,
+    targets: Collection[str] | None = None,
+    make_id: Callable[[datetime], str] = new_id,
+) -> list[dict[str, Any]]:
+    """As `score`, of some models alone: the others are not asked, and nothing is decided from a part.
+
+    Parameters
+    ----------
+    frame, champions, settings, now, top_reasons, make_id
+        As for `score`.
+    targets
+        The models that are asked; None: all.
+    """
+    if targets is None:
+        return score(frame, champions, settings, now, top_reasons, make_id)
+    answers = score(frame, champions.only(targets), settings, now, top_reasons, make_id)
+    partly = {"targets": sorted(targets), "action": dict(decide.NOT_ASKED), "campaign": None}
+    return [{**answer, **partly} for answer in answers]
 
 
 def iso(time: datetime) -> str:

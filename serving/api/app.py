@@ -2,6 +2,11 @@
 
     POST /v1/predictions    answers, see serving.api.schema.answers
     POST /v1/events         takes new orders and interactions, see serving.api.intake
+    GET  /v1/customers      a list from the newest score file, see serving.api.resources.customers
+    GET  /v1/customers/{customer_id}  one customer as a flat object, with the scores before
+    POST /v1/what-if        the answer with changed features, the difference explained
+    POST /v1/contacts       whom a campaign contacted, or held out
+    POST /v1/outcomes       what came of it
     GET  /v1/models         which versions answer
     GET  /openapi.json      this, for machines; as /openapi-3.0.json and /swagger.json for those that read no more
     GET  /healthz           the process runs
@@ -26,13 +31,17 @@ from starlette.routing import Route
 
 from configs.errors import StaycastError
 from configs.settings import Settings
+from configs.workspace import Workspace
 from serving.access.control import AccessControl
 from serving.api.endpoints import Endpoints
 from serving.api.gate import GateMiddleware
 from serving.api.guards import AccessLogMiddleware, RouteNames
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.problems import status_problem_response
+from serving.api.resources.campaigns import Campaigns
 from serving.api.resources.contract import Contract
+from serving.api.resources.customers import Customers
+from serving.api.resources.what_if import WhatIf
 
 
 def create_app(
@@ -44,6 +53,7 @@ def create_app(
     events: EventSink | None = None,
     left: Leavers = lambda ids: set(),
     access: AccessControl | None = None,
+    workspace: Workspace | None = None,
 ) -> Starlette:
     """Make the app.
 
@@ -61,6 +71,8 @@ def create_app(
         Tells who of those without features is known to have left.
     access
         Who may do what; None: everybody everything.
+    workspace
+        Holds the files that are read beside; None: there are none.
 
     Returns
     -------
@@ -69,11 +81,16 @@ def create_app(
     """
     endpoints = Endpoints(models, reader, log, settings, clock, events, left)
 
+    customers = Customers(endpoints.answer_one, lambda of: log.read(customer_id=of), settings, clock, workspace)
+    what_if = WhatIf(models, endpoints.predictor, settings, clock)
+    campaigns = Campaigns(endpoints.take, endpoints.predictor, settings, clock, workspace)
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         app.state.draining = True
         endpoints.close()
+        campaigns.close()
 
     routes = [
         Route("/v1/predictions", endpoints.predictions, methods=["POST"]),
@@ -83,6 +100,9 @@ def create_app(
         Route("/readyz", endpoints.readyz),
         Route("/metrics", endpoints.render_metrics),
         *Contract(settings).routes,
+        *customers.routes,
+        *what_if.routes,
+        *campaigns.routes,
     ]
     operations = frozenset((method, route.path_format) for route in routes for method in route.methods or ())
     app = Starlette(

@@ -37,7 +37,7 @@ from serving.api.problems import (
 from serving.api.purpose import asker_of
 from serving.api.schema.events import EventBatch, parse_events
 from serving.api.schema.parsing import invalid_request
-from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked
+from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked, targets_asked
 from serving.records.evidence import Asker
 
 CUSTOMERS_AT_ONCE = 64  # of one call of the models
@@ -70,9 +70,9 @@ class Endpoints:
         self._settings, self._clock, self._events = settings, clock, events
         self._max_customers = settings.serving.max_customers_per_request
         self._probing = CapacityLimiter(1)
-        self._predictor = Predictor(reader, settings, clock, left)
+        self.predictor = Predictor(reader, settings, clock, left)
         wait = settings.serving.max_wait_ms / 1000
-        self._scoring = Batcher[Asked, Found](self._predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
+        self._scoring = Batcher[Asked, Found](self.predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
         self._logging = Batcher[Kept, None](self._append, ANSWERS_AT_ONCE, name="logging")
         self._taking = Batcher[EventBatch, Accepted](self._accept, EVENTS_AT_ONCE, EVENTS_WAIT_SECONDS, "events")
         self._last_logged = ""
@@ -84,18 +84,28 @@ class Endpoints:
         check_media_type(request.headers)
         asker = asker_of(request, self._settings.records.purposes)
         asked = parse_prediction(await read_body(request), self._max_customers)
-        seen = await visible(request.scope, asked.ids)
-        found = await self._find(asked, [i for i in asked.ids if i in seen])
-        found = found if len(seen) == len(asked.ids) else found.as_seen(asked.ids, seen)
+        found = await self.answer(asked, asker, await visible(request.scope, asked.ids))
         self._require_somebody(asked, found)
-        if found.answers:
-            await self._logging.ask((found.answers, asker), len(found.answers))
         request.scope["staycast"]["customers"] = len(asked.ids)
-        self.metrics.customers(len(found.answers), sum(a["features"]["stale"] for a in found.answers), 0)
         if isinstance(asked, OneCustomer):
             return JsonResponse(found.answers[0])
         body = {"predictions": found.answers, "not_found": found.not_found, "left": found.left}
         return JsonResponse({**body, "repeated": asked.repeated} if asked.repeated else body)
+
+    async def answer(self, asked: PredictionRequest, asker: Asker, seen: set[str] | None = None) -> Found:
+        """The answers to a request, each on record before it is given; `seen` None: all customers are."""
+        seen = set(asked.ids) if seen is None else seen
+        found = await self._find(asked, [i for i in asked.ids if i in seen])
+        found = found if len(seen) == len(asked.ids) else found.as_seen(asked.ids, seen)
+        if found.answers:
+            await self._logging.ask((found.answers, asker), len(found.answers))
+        stale = sum(a["features"]["stale"] for a in found.answers)
+        self.metrics.customers(len(found.answers), stale, len(found.not_found))
+        return found
+
+    async def answer_one(self, asked: OneCustomer, request: Request) -> Found:
+        """The answer for one customer, as `answer`, to who sends a request."""
+        return await self.answer(asked, asker_of(request, self._settings.records.purposes))
 
     async def events(self, request: Request) -> Response:
         """Take one event, or several."""
@@ -103,9 +113,13 @@ class Endpoints:
         check_media_type(request.headers)
         batch = parse_events(await read_body(request), self._max_customers)
         await self._require_visible(request, batch)
+        return JsonResponse(await self.take(batch))
+
+    async def take(self, batch: EventBatch) -> dict[str, Any]:
+        """Take events; what became of each."""
         statuses, as_of = await self._taking.ask(batch, len(batch.events))
         accepted = [{"event_id": e.event_id, "status": s} for e, s in zip(batch.events, statuses, strict=True)]
-        return JsonResponse({"events": accepted, "as_of": iso(as_of)})
+        return {"events": accepted, "as_of": iso(as_of)}
 
     async def models(self, request: Request) -> Response:
         """Say which versions answer now."""
@@ -171,7 +185,7 @@ class Endpoints:
     def _check_columns(self) -> None:
         """Read the features of nobody: all columns that the models and the decisions need must come."""
         needed = self._models.current().columns | set(decide.stage_columns(self._settings.churn))
-        missing = sorted(needed - set(self._predictor.read([PROBE_CUSTOMER_ID]).columns))
+        missing = sorted(needed - set(self.predictor.read([PROBE_CUSTOMER_ID]).columns))
         if missing:
             raise UnavailableError(
                 f"the feature store lacks {len(missing)} columns of the models, among them '{missing[0]}'"
@@ -182,16 +196,19 @@ class Endpoints:
         if not ids:
             return Found([], [], [])
         top = reasons_asked(request, self._settings.serving.top_reasons)
+        targets = targets_asked(request, self._settings.tasks)
         models = self._models.current()
+        if targets is not None and targets.isdisjoint(models.versions):
+            raise UnavailableError("no model of what is asked serves now: leave `targets` out for what does")
         if len(ids) <= CUSTOMERS_IN_PART:
-            return await self._scoring.ask(Asked(ids, top, models), len(ids))
+            return await self._scoring.ask(Asked(ids, top, models, targets), len(ids))
         starts = range(0, len(ids), CUSTOMERS_IN_PART)
-        parts = [Asked(ids[at : at + CUSTOMERS_IN_PART], top, models) for at in starts]
+        parts = [Asked(ids[at : at + CUSTOMERS_IN_PART], top, models, targets) for at in starts]
         return Found.together(await self._scoring.ask_in_parts([(part, len(part.ids)) for part in parts]))
 
-    def _require_somebody(self, request: PredictionRequest, found: Found) -> None:
+    @staticmethod
+    def _require_somebody(request: PredictionRequest, found: Found) -> None:
         """UnknownCustomerError where nobody of a request is known."""
-        self.metrics.customers(0, 0, len(found.not_found))
         if isinstance(request, OneCustomer) and found.left:
             raise LeftCustomerError(f"customer '{found.left[0]}' has left, as the label of the last load says")
         if not found.answers and not found.left:

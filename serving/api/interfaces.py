@@ -48,6 +48,12 @@ class AnswerLog(Protocol):
         """Raise whatever keeps an answer from being kept now."""
         ...
 
+    def read(
+        self, start: datetime | None = None, end: datetime | None = None, customer_id: str | None = None
+    ) -> pd.DataFrame:
+        """The answers of a time, or of one customer, oldest first."""
+        ...
+
 
 class EventSink(Protocol):
     """Accepts events and makes the features reflect them."""

@@ -14,12 +14,13 @@ import pandas as pd
 
 from configs.settings import Settings
 from serving.answer.champion import Champions
-from serving.answer.score import score
+from serving.answer.score import score_targets
 from serving.api.guards import safe_summary
 from serving.api.interfaces import FeatureReader, Leavers
-from serving.api.problems import UnavailableError
+from serving.api.problems import LeftCustomerError, UnavailableError, UnknownCustomerError
 from serving.records.evidence import EvidentAnswer
 from serving.replay import Witness
+from training.model.bundle import Task
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +29,13 @@ logger = logging.getLogger(__name__)
 class Asked:
     """What one request, or a part of a long one, asks for: ids, how many reasons, and of which models.
 
-    As for `serving.answer.score.score`, 0 reasons are all columns, None none.
+    As for `serving.answer.score.score`, 0 reasons are all columns, None none. `targets`: None are all.
     """
 
     ids: list[str]
     top_reasons: int | None
     models: Champions
+    targets: frozenset[Task] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,16 +97,19 @@ class Predictor:
     def _outcomes(self, asked: Sequence[Asked], frame: pd.DataFrame, known: np.ndarray) -> list[EvidentAnswer | None]:
         """The answer of every row, None for who is unknown; one call for all that is asked of the same models."""
         of_row = [each for each in asked for _ in each.ids]
-        models = np.array([id(each.models) for each in of_row])
         outcomes: list[EvidentAnswer | None] = [None] * len(of_row)
-        for champions in {id(each.models): each.models for each in asked}.values():
-            rows = np.flatnonzero(known & (models == id(champions)))
-            tops = [of_row[row].top_reasons for row in rows]
-            part = frame.iloc[rows]
-            answers = score(part, champions, self._settings, self._clock(), tops)
-            for row, answer in zip(rows, self._witness(answers, part, champions, tops), strict=True):
+        keys = [_group(each) for each in of_row]
+        for key, group in {_group(each): each for each in asked}.items():
+            rows = np.flatnonzero(known & np.array([of == key for of in keys]))
+            answers = self._answers(group, frame.iloc[rows], [of_row[row].top_reasons for row in rows])
+            for row, answer in zip(rows, answers, strict=True):
                 outcomes[row] = answer
         return outcomes
+
+    def _answers(self, group: Asked, frame: pd.DataFrame, tops: Sequence[int | None]) -> list[EvidentAnswer]:
+        """The answers of rows that are asked of the same models, each with what it was made from."""
+        answers = score_targets(frame, group.models, self._settings, self._clock(), tops, group.targets)
+        return self._witness(answers, frame, group.models, tops)
 
     def read(self, ids: list[str]) -> pd.DataFrame:
         """The features of these ids; UnavailableError if they cannot be read."""
@@ -114,6 +119,26 @@ class Predictor:
             logger.error("the feature store cannot be read: %s", safe_summary(error))
             raise UnavailableError("the feature store cannot be read now") from None
 
+    def row(self, customer_id: str) -> pd.DataFrame:
+        """The features of one customer, one row.
+
+        Raises
+        ------
+        LeftCustomerError, UnknownCustomerError
+            There are none.
+        """
+        frame = self.read([customer_id])
+        if frame["as_of"].notna().all():
+            return frame
+        if self._known_to_have_left([customer_id]):
+            raise LeftCustomerError(f"customer '{customer_id}' has left, as the label of the last load says")
+        raise UnknownCustomerError(f"no features are known for customer '{customer_id}': check the id")
+
+    def known(self, ids: list[str]) -> set[str]:
+        """Of these ids, those of customers: with features, or known to have left."""
+        found = self.read(ids)["as_of"].notna().to_numpy()
+        return {*compress(ids, found), *self._known_to_have_left(list(compress(ids, ~found)))}
+
     def _known_to_have_left(self, ids: list[str]) -> set[str]:
         """Of customers who are not online, those who have left."""
         try:
@@ -121,6 +146,11 @@ class Predictor:
         except Exception as error:
             logger.error("who has left cannot be read: %s", safe_summary(error))
             raise UnavailableError("the label of the last load cannot be read now") from None
+
+
+def _group(asked: Asked) -> tuple[int, frozenset[Task] | None]:
+    """What is alike for all who can be answered in one call of the models."""
+    return id(asked.models), asked.targets
 
 
 def _found(ids: list[str], answers: Iterable[EvidentAnswer | None], left: set[str]) -> Found:

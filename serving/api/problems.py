@@ -7,7 +7,10 @@
         ├── ForbiddenError         403  who asks may not do this
         ├── InvalidRequestError    422  the body is not JSON, or not what the schema asks for
         ├── UnknownCustomerError   404  no features are known for the ids that were asked
-        │   └── LeftCustomerError  404  the customer is known to have left, and gets no answer
+        │   ├── LeftCustomerError  404  the customer is known to have left, and gets no answer
+        │   └── ErasedCustomerError 410 the person was erased on request
+        ├── NoScoresError          404  no score file was written yet
+        ├── ExpiredCursorError     410  the list that a cursor is of is there no more
         ├── EventConflictError     409  an event does not go with what is known
         ├── TooLargeError          413  the body is longer than any valid request
         ├── MediaTypeError         415  the body is not application/json
@@ -98,6 +101,30 @@ class LeftCustomerError(UnknownCustomerError):
 
     slug = "left-customer"
     title = "The customer has left"
+
+
+class ErasedCustomerError(UnknownCustomerError):
+    """The person was erased on request: nothing is known, and nothing will be."""
+
+    status = 410
+    slug = "erased-customer"
+    title = "The person was erased"
+
+
+class NoScoresError(AnswerError):
+    """No score file was written yet."""
+
+    status = 404
+    slug = "no-scores"
+    title = "There is no score file yet"
+
+
+class ExpiredCursorError(AnswerError):
+    """The list that a cursor is of is there no more."""
+
+    status = 410
+    slug = "expired-cursor"
+    title = "The list has been replaced"
 
 
 class EventConflictError(AnswerError):

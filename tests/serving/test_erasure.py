@@ -27,6 +27,7 @@ from features.store.event_log import Event, EventLog
 from features.store.feature_store import OnlineFeatures
 from serving import erasure
 from serving.api.app import create_app
+from serving.records.outcome_log import Outcome, OutcomeLog
 from serving.records.prediction_log import PredictionLog
 
 NOW = datetime(2024, 9, 5, 12, tzinfo=UTC)
@@ -67,6 +68,8 @@ def person(copied: Workspace) -> str:
     pd.DataFrame([bad]).to_parquet(copied.quarantine / "orders.parquet", index=False)
     with EventLog(copied.events) as log:
         log.append([order("e1", one), order("e2", "web-7777")], NOW)
+    with OutcomeLog(copied.outcomes) as outcomes:
+        outcomes.append([Outcome("o1", one, "accepted", NOW), Outcome("o2", "web-7777", "kept", NOW)], NOW)
     answer = json.loads((next(copied.scores.iterdir()) / "scores.jsonl").read_text().splitlines()[0])
     with PredictionLog(copied.prediction_log) as log:
         log.append([{**answer, "customer_id": one}])

@@ -216,9 +216,9 @@ def _parameters(model: type[BaseModel], path: str) -> list[dict[str, Any]]:
         own = {k: v for k, v in field.items() if k not in ("description", "examples")}
         required = place == "path" or name in schema.get("required", ())
         example = example_of(field, {})
-        parameters.append(
-            {"name": name, "in": place, "required": required, "description": text, "schema": own, "example": example}
-        )
+        commas = {"style": "form", "explode": False} if own.get("type") == "array" and place == "query" else {}
+        said = {"name": name, "in": place, "required": required, "description": text, **commas}
+        parameters.append({**said, "schema": own, "example": example})
     return parameters
 
 

@@ -9,11 +9,13 @@ from pydantic import BaseModel, Field
 from serving.api.schema.fields import (
     INT32,
     INT64,
+    MAX_AGE_SECONDS,
     MAX_ITEMS,
     PER_REQUEST,
     CustomerId,
     Days,
     Name,
+    PredictionId,
     Prose,
     Share,
     StrictModel,
@@ -214,7 +216,7 @@ class CampaignPart(StrictModel):
 class FeaturesPart(StrictModel):
     """How old the facts are that the answer rests on."""
 
-    age_seconds: Annotated[int, Field(ge=0, le=10**12, examples=[86400], json_schema_extra=INT64)]
+    age_seconds: Annotated[int, Field(ge=0, le=MAX_AGE_SECONDS, examples=[86400], json_schema_extra=INT64)]
     stale: Annotated[
         bool,
         Field(description="Older than the service is set to; or from a time that its clock has not reached."),
@@ -241,13 +243,14 @@ class Answer(StrictModel):
     ] = None
     as_of: Annotated[UtcTime, Field(description="The moment the facts are from.")]
     scored_at: UtcTime
-    prediction_id: Annotated[
-        str,
+    prediction_id: PredictionId
+    targets: Annotated[
+        list[Task],
         Field(
-            max_length=26,
-            pattern="^[0-9A-HJKMNP-TV-Z]{26}$",
-            description="ULID.",
-            examples=["01M8DS094M6HZRVW1SAX75E8NK"],
+            default_factory=list,
+            max_length=2,
+            description="What was asked for, where that is not all: the other part was not computed and is null, "
+            "and no action is decided. Left out where all was asked.",
         ),
     ]
     churn: Annotated[

@@ -40,9 +40,19 @@ INT32: JsonDict = {"format": "int32"}
 INT64: JsonDict = {"format": "int64"}
 PER_REQUEST: JsonDict = {"maxItems": "as many as a request may name"}  # a number in the document of a service
 MAX_DAYS = 36525
+MAX_AGE_SECONDS = 10**12
 MAX_ITEMS = 10_000  # of lists that no request bounds, such as the columns of a model
 CustomerId = Annotated[
     str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["1038"], json_schema_extra=ANY_TEXT)
+]
+PredictionId = Annotated[
+    str,
+    Field(
+        max_length=26,
+        pattern="^[0-9A-HJKMNP-TV-Z]{26}$",
+        description="ULID.",
+        examples=["01M8DS094M6HZRVW1SAX75E8NK"],
+    ),
 ]
 UtcTime = Annotated[str, time_field("+", "ISO 8601, UTC.")]
 Name = Annotated[str, Field(max_length=1_000, json_schema_extra=ANY_TEXT)]

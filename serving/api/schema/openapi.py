@@ -15,6 +15,15 @@ from serving.api.contract.operation import (
 from serving.api.contract.schemas import schemas_of
 from serving.api.metrics import MEDIA_TYPE
 from serving.api.schema.answers import Answer, Answers, Models, OpenApi, Problem, State, Swagger
+from serving.api.schema.campaigns import (
+    AcceptedContacts,
+    AcceptedOutcomes,
+    Contact,
+    ManyContacts,
+    ManyOutcomes,
+    OutcomeReport,
+)
+from serving.api.schema.customers import CustomerList, CustomerListQuery, CustomerParameters, CustomerRecord
 from serving.api.schema.events import (
     AcceptedEvents,
     ContactEvent,
@@ -25,10 +34,13 @@ from serving.api.schema.events import (
     OrderEvent,
 )
 from serving.api.schema.requests import ManyCustomers, OneCustomer
+from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
 TAGS = {
     "predictions": "Who will leave, what each is worth, why, and what to do.",
+    "customers": "Customers as a CRM reads them, and lists that a team works on.",
     "events": "What happens between two loads.",
+    "campaigns": "Whom a campaign contacted, and what came of it.",
     "models": "What answers.",
     "service": "For those who run it, and for machines that read its contract.",
 }
@@ -53,6 +65,68 @@ OPERATIONS = (
         "One event, or several under `events`. An event that came before is not taken twice: send it again at will.",
         answers=(AcceptedEvents,),
         asks=(OrderEvent, InteractionEvent, ContractEvent, ContactEvent, CustomerEvent, ManyEvents),
+        problems=("409", "503"),
+    ),
+    Operation(
+        "GET",
+        "/v1/customers/{customer_id}",
+        "get_customer",
+        "customers",
+        "One customer as a flat object: the answer of now, and the scores before",
+        "Computed now from the newest features, and kept on record like any other prediction. Who is new, stale or has "
+        "left is said to be so in `status` and `notes`; who is not known gets 404, who was erased 410.",
+        answers=(CustomerRecord,),
+        problems=("404", "410", "503"),
+        parameters=CustomerParameters,
+    ),
+    Operation(
+        "GET",
+        "/v1/customers",
+        "list_customers",
+        "customers",
+        "A page of the customers that a team works on, from the newest score file",
+        "Pages go on from `next`; a list that was begun stays that of its score file, though a newer one appears. With "
+        "`changed_since`, only customers whose band, tier, stage or probability differs from the newest score file of "
+        "that moment. Where there is no score file, 404 says to run `staycast score`.",
+        answers=(CustomerList,),
+        problems=("404", "410", "503"),
+        parameters=CustomerListQuery,
+    ),
+    Operation(
+        "POST",
+        "/v1/what-if",
+        "what_if",
+        "customers",
+        "What would be forecast of a customer if some features were others",
+        "The forecasts as they are and as they would be, and the difference explained feature by feature. It is no "
+        "prediction of what happens if you act: it is not kept on record, and advises no action. Features that hang "
+        "together are not changed along: change each.",
+        answers=(WhatIfAnswer,),
+        asks=(WhatIfQuestion,),
+        problems=("404", "503"),
+    ),
+    Operation(
+        "POST",
+        "/v1/contacts",
+        "take_contacts",
+        "campaigns",
+        "Take whom a campaign contacted, or held out to compare with",
+        "One contact, or several under `contacts`; all are taken, or none. The next answer reflects them. The same "
+        "`contact_id` with the same content is known and counts once.",
+        answers=(AcceptedContacts,),
+        asks=(Contact, ManyContacts),
+        problems=("409", "503"),
+    ),
+    Operation(
+        "POST",
+        "/v1/outcomes",
+        "take_outcomes",
+        "campaigns",
+        "Take what came of contacts and forecasts: reached, accepted, refused, left, kept",
+        "One outcome, or several under `outcomes`; all are kept, or none. They are for judging campaigns and forecasts "
+        "and change no answer. The same `outcome_id` with the same content is known and counts once.",
+        answers=(AcceptedOutcomes,),
+        asks=(OutcomeReport, ManyOutcomes),
         problems=("409", "503"),
     ),
     Operation(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
@@ -10,6 +11,7 @@ from pydantic import Field, ValidationError
 from serving.api.problems import FieldError
 from serving.api.schema.fields import INT32, PER_REQUEST, CustomerId, StrictModel
 from serving.api.schema.parsing import field_errors, invalid_request, parse_object
+from training.model.bundle import Task
 
 MAX_REASONS = 1000
 TopReasons = Annotated[
@@ -30,6 +32,17 @@ Explain = Annotated[
     ),
 ]
 
+Targets = Annotated[
+    list[Task] | None,
+    Field(
+        min_length=1,
+        max_length=2,
+        description="What is asked for: churn, clv, or both. What is not is not computed, and null; nor is an action "
+        "decided, which takes both. Left out: all that the business has.",
+        examples=[["churn"]],
+    ),
+]
+
 
 class OneCustomer(StrictModel):
     """Ask for one customer."""
@@ -37,6 +50,7 @@ class OneCustomer(StrictModel):
     customer_id: CustomerId
     top_reasons: TopReasons = None
     explain: Explain = None
+    targets: Targets = None
 
     @property
     def ids(self) -> list[str]:
@@ -52,6 +66,7 @@ class ManyCustomers(StrictModel):
     ]
     top_reasons: TopReasons = None
     explain: Explain = None
+    targets: Targets = None
 
     @property
     def ids(self) -> list[str]:
@@ -78,6 +93,31 @@ def reasons_asked(request: PredictionRequest, usual: int) -> int | None:
     if request.explain == "full":
         return 0
     return usual if request.top_reasons is None else request.top_reasons
+
+
+def targets_asked(request: PredictionRequest, tasks: Sequence[Task]) -> frozenset[Task] | None:
+    """Which forecasts of the business (`tasks`) a request asks for; None: all of them.
+
+    Raises
+    ------
+    InvalidRequestError
+        One stands there twice, or the business has none of the kind.
+
+    Examples
+    --------
+    >>> targets_asked(OneCustomer(customer_id="a", targets=["clv"]), ("churn", "clv"))
+    frozenset({'clv'})
+    """
+    if request.targets is None:
+        return None
+    wrong = [
+        FieldError(f"/targets/{place}", "stands there twice" if name in tasks else "is nothing this business forecasts")
+        for place, name in enumerate(request.targets)
+        if name not in tasks or name in request.targets[:place]
+    ]
+    if wrong:
+        raise invalid_request(wrong)
+    return None if set(request.targets) == set(tasks) else frozenset(request.targets)
 
 
 def parse_prediction(body: bytes, max_customers: int) -> PredictionRequest:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -166,3 +167,27 @@ def test_midnight_of_an_event_is_a_moment_unless_all_loaded_times_of_its_column_
     assert told("2024-01-01", "2024-01-02") == [-1, 4]  # a Friday without an hour
     assert told("2024-01-01", "2024-01-02 10:00") == [19, 3]  # seven in the evening of Thursday
     assert event_frames(sent, new_york)["orders"]["local_hour"].tolist() == [19]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"order_id": "9", "customer_id": "1", "ordered_at": "2024-01-01T00:00:00+00:00", "amount": 1e155}',
+        '{"order_id": "9", "customer_id": "1", "ordered_at": "2024-01-01T00:00:00+00:00", "amount": NaN}',
+        '{"order_id": "9", "customer_id": "1", "ordered_at": "2024-01-01T00:00:00+00:00", "amount": "ten"}',
+        '{"order_id": "9", "customer_id": "1", "ordered_at": "soon", "amount": 1.0}',
+        '{"order_id": "9", "customer_id": "1", "amount": 1.0}',
+    ],
+)
+def test_a_row_that_nothing_can_be_computed_with_stops_no_other(tmp_path: Path, content: str) -> None:
+    row = {"order_id": "7", "customer_id": "1", "ordered_at": "2024-01-01T00:00:00Z", "amount": 5.0}
+    with EventLog(tmp_path / "events.db") as log:
+        log.append([Event("e1", "orders", row)], datetime(2024, 1, 2, tzinfo=UTC))
+        with sqlite3.connect(tmp_path / "events.db") as other:
+            other.execute("INSERT INTO events VALUES (?, 'e2', 'orders', '9', '1', ?)", [2**52, content])
+        rows, position = log.read(["1"])
+        assert log.read() == (rows, position) and position == 2**52
+    frames = event_frames(rows, ZoneInfo("UTC"))
+    assert frames["orders"]["order_id"].tolist() == ["7"]

@@ -11,6 +11,11 @@ from serving.access.roles import OPERATIONS, PUBLIC, ROLES, is_public, may
 MATRIX = {
     ("POST", "/v1/predictions"): {"crm", "analyst", "admin"},
     ("POST", "/v1/events"): {"crm", "admin"},
+    ("GET", "/v1/customers"): {"crm", "analyst", "admin"},
+    ("GET", "/v1/customers/{customer_id}"): {"crm", "analyst", "admin"},
+    ("POST", "/v1/contacts"): {"crm", "admin"},
+    ("POST", "/v1/outcomes"): {"crm", "admin"},
+    ("POST", "/v1/what-if"): {"crm", "analyst", "admin"},
     ("GET", "/v1/models"): {"crm", "analyst", "reviewer", "admin"},
     ("GET", "/metrics"): {"analyst", "admin"},
 }

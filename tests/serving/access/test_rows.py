@@ -33,19 +33,19 @@ IDS = ["ann", "bob", "cat", "dan", "web-7", "nobody"]
 @pytest.mark.parametrize(
     ("rows", "seen"),
     [
-        (["branch=north"], {"ann", "dan", "web-7"}),
-        (["branch=south"], {"bob"}),
-        (["branch=north", "branch=south"], {"ann", "bob", "dan", "web-7"}),
-        (["branch=east"], set()),
-        (["shop=1"], set()),
-        ([], set()),
-        (["branch=*"], set(IDS)),
-        (["shop=*"], set()),
+        (["branch=north"], ["ann", "dan", "web-7"]),
+        (["branch=south"], ["bob"]),
+        (["branch=north", "branch=south"], ["ann", "bob", "dan", "web-7"]),
+        (["branch=east"], []),
+        (["shop=1"], []),
+        ([], []),
+        (["branch=*"], IDS),
+        (["shop=*"], []),
     ],
     ids=str,
 )
-def test_a_caller_sees_customers_of_its_values_alone(tables: Path, rows: list[str], seen: set[str]) -> None:
-    assert RowScope("branch", tables).visible(caller(*rows), IDS) == seen
+def test_a_caller_sees_customers_of_its_values_alone(tables: Path, rows: list[str], seen: list[str]) -> None:
+    assert RowScope("branch", tables).visible(caller(*rows), IDS) == set(seen)
 
 
 def test_without_an_attribute_everybody_sees_everybody(tables: Path) -> None:

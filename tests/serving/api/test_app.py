@@ -21,6 +21,7 @@ import serving.api.endpoints
 import serving.api.predictor
 from configs.errors import NotReadyError
 from configs.settings import Settings
+from serving.access.roles import OPERATIONS, PUBLIC
 from serving.answer.champion import Champions
 from serving.api.app import create_app
 from serving.api.guards import MAX_BODY_BYTES
@@ -249,7 +250,7 @@ def test_models_names_versions_and_horizons(client: Any, champions: Champions) -
 
 def test_the_openapi_document_is_served(client: Any) -> None:
     paths = client.get("/openapi.json").json()["paths"]
-    assert {"/v1/predictions", "/v1/events", "/v1/models", "/healthz", "/readyz"} <= set(paths)
+    assert {path for _, path in {*OPERATIONS, *PUBLIC}} == set(paths)
 
 
 def test_it_is_ready_when_models_and_features_are_there(client: Any, models: Any) -> None:

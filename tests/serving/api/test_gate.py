@@ -185,8 +185,8 @@ def branches(
 class Events:
     """Takes every event."""
 
-    def accept(self, batch: Any, clock: Callable[[], Any]) -> tuple[list[str], Any]:
-        return ["accepted"] * len(batch.events), clock()
+    def accept_together(self, batches: Any, clock: Callable[[], Any]) -> list[tuple[list[str], Any]]:
+        return [(["accepted"] * len(batch.events), clock()) for batch in batches]
 
 
 def predict(branches: dict[str, Any], who: str, **asked: Any) -> Any:

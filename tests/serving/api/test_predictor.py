@@ -53,6 +53,22 @@ def test_an_alias_is_named_beside_the_person_it_belongs_to(
     assert [(a["customer_id"], a.get("alias")) for a in found.answers] == [("c1", "other"), ("c2", None), ("c1", None)]
 
 
+def test_what_is_not_asked_for_is_not_computed_and_nothing_is_decided_without_it(
+    models: Any, reader: Any, settings: Settings, now: datetime
+) -> None:
+    champions = models.current()
+    ids = [f"c{i}" for i in range(20)]
+    asked = [Asked(ids, 1, champions, t) for t in (None, frozenset({"churn"}), frozenset({"clv"}))]
+    both, churn, clv = (found.answers for found in predictor(reader, settings, now)(asked))
+    assert [a["churn"] for a in churn] == [a["churn"] for a in both] and not any(a["clv"] for a in churn)
+    assert [a["clv"] for a in clv] == [a["clv"] for a in both] and not any(a["churn"] for a in clv)
+    assert {(tuple(a["targets"]), a["action"]["code"], a["campaign"]) for a in churn + clv} == {
+        (("churn",), "undecided", None),
+        (("clv",), "undecided", None),
+    }
+    assert not any("targets" in a or "unserved" in a for a in both)
+
+
 def test_parts_of_a_list_are_put_together_in_their_order() -> None:
     parts = [Found([{"customer_id": "a"}], ["x"], []), Found([{"customer_id": "b"}], [], ["y"])]
     assert Found.together(parts) == Found([{"customer_id": "a"}, {"customer_id": "b"}], ["x"], ["y"])

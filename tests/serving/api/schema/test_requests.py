@@ -14,6 +14,7 @@ from serving.api.schema.requests import (
     ManyCustomers,
     OneCustomer,
     parse_prediction,
+    targets_asked,
 )
 
 MOST = 3
@@ -109,3 +110,16 @@ def test_a_refusal_never_quotes_an_id(customer_id: str, kind: int) -> None:
 def test_an_id_that_stands_there_twice_is_asked_for_once_and_named() -> None:
     request = parse_prediction(b'{"customer_ids": ["a", "b", "a"]}', MOST)
     assert (request.ids, request.repeated) == (["a", "b"], ["a"])
+
+
+def test_targets_are_of_what_the_business_forecasts_each_once() -> None:
+    def asked(targets: list[str], tasks: tuple[Any, ...] = ("churn", "clv")) -> Any:
+        return targets_asked(OneCustomer(customer_id="a", targets=targets), tasks)
+
+    assert asked(["churn"]) == {"churn"} and asked(["clv", "churn"]) is None and asked(["churn"], ("churn",)) is None
+    for targets, tasks, place in ((["clv"], ("churn",), 0), (["churn", "churn"], ("churn", "clv"), 1)):
+        with pytest.raises(InvalidRequestError) as caught:
+            asked(targets, tasks)
+        assert [fault.pointer for fault in caught.value.errors] == [f"/targets/{place}"]
+    assert set(refused(b'{"customer_id": "a", "targets": []}')) == {"/targets"}
+    assert set(refused(b'{"customer_id": "a", "targets": ["churn", "hair"]}')) == {"/targets/1"}

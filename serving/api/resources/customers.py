@@ -1,0 +1,261 @@
+"""Customers: what is told of one now and was told before, and lists of many from the newest score file."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+import pandas as pd
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from configs.settings import Settings
+from configs.workspace import Workspace
+from features.people.suppression_list import load_suppression_list
+from serving.answer.flat import LEFT, flat_answer, notes_on, status_of, without_score
+from serving.answer.score import CLOCK_SKEW_SECONDS, iso
+from serving.api.guards import AdmissionControl, id_in_path
+from serving.api.json_response import JsonResponse
+from serving.api.predictor import Found
+from serving.api.problems import (
+    ErasedCustomerError,
+    ExpiredCursorError,
+    FieldError,
+    NoScoresError,
+    UnavailableError,
+    UnknownCustomerError,
+)
+from serving.api.schema.customers import LISTS, CustomerListQuery, CustomerQuery
+from serving.api.schema.parsing import invalid_request
+from serving.api.schema.queries import parse_query
+from serving.api.schema.requests import OneCustomer
+from serving.bulk.score_files import ListQuery, Place, ScoreFile, ScoreFiles
+
+Answering = Callable[[OneCustomer, Request], Awaitable[Found]]  # answers, and keeps the answer before it is given
+Past = Callable[[str], pd.DataFrame]  # the answers that one customer was given before, oldest first
+READERS, MAX_WAITING = 2, 32
+FILES_OF_HISTORY = 24
+SAME_SCORE = ("as_of", "probability", "band", "value", "low", "high", "tier", "stage", "churn_model", "clv_model")
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """Where a page ended: in which files, of which question, behind whom."""
+
+    file: ScoreFile
+    before: ScoreFile | None
+    place: Place | None
+
+
+class Customers:
+    """The endpoints of customers.
+
+    Parameters
+    ----------
+    answering, past
+        Gives the answer of now, and those of before.
+    settings, clock
+        As for `serving.api.app.create_app`.
+    workspace
+        Holds the score files and who was erased; None: there are none.
+    """
+
+    def __init__(
+        self,
+        answering: Answering,
+        past: Past,
+        settings: Settings,
+        clock: Callable[[], datetime],
+        workspace: Workspace | None,
+    ) -> None:
+        self._answering, self._past, self._settings, self._clock = answering, past, settings, clock
+        self._workspace = workspace
+        self._files = ScoreFiles(workspace) if workspace else None
+        self._reading, self._admission = CapacityLimiter(READERS), AdmissionControl(READERS + MAX_WAITING)
+
+    @property
+    def routes(self) -> list[Route]:
+        """Their routes."""
+        return [Route("/v1/customers", self.page), Route("/v1/customers/{customer_id}", self.get)]
+
+    async def get(self, request: Request) -> Response:
+        """One customer: the answer of now, flat, and the scores before."""
+        asked = parse_query(request.query_params.multi_items(), CustomerQuery)
+        customer_id = _valid_id(id_in_path(request, "customer_id"))
+        found = await self._answering(OneCustomer(customer_id=customer_id), request)
+        request.scope["staycast"]["customers"] = 1
+        if not found.answers and not found.left:
+            await self._refuse_unknown(customer_id)
+        record = self._record(found.answers[0]) if found.answers else self._left(customer_id)
+        history: list[dict[str, Any]] = []
+        if asked.history:
+            history = await self._in_thread(
+                self._history, record["customer_id"], record["prediction_id"], asked.history
+            )
+        return JsonResponse({**record, "history": history})
+
+    async def page(self, request: Request) -> Response:
+        """A page of customers, from the newest score file or the one that the cursor is of."""
+        query = parse_query(request.query_params.multi_items(), CustomerListQuery, LISTS)
+        body = await self._in_thread(self._page, query)
+        request.scope["staycast"]["customers"] = len(body["customers"])
+        return JsonResponse(body)
+
+    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        async with self._admission.admit():
+            return await to_thread.run_sync(work, *arguments, limiter=self._reading)
+
+    async def _refuse_unknown(self, customer_id: str) -> None:
+        if self._workspace and await self._in_thread(self._is_erased, customer_id):
+            raise ErasedCustomerError("this person was erased on request: nothing is known of them, nor will it be")
+        raise UnknownCustomerError(
+            f"no features are known for customer '{customer_id}': check the id, or refresh the feature store"
+        )
+
+    def _is_erased(self, customer_id: str) -> bool:
+        return bool(self._workspace and load_suppression_list(self._workspace).among([customer_id]))
+
+    def _record(self, answer: dict[str, Any]) -> dict[str, Any]:
+        churn, clv = answer["churn"] or {}, answer["clv"] or {}
+        return {
+            **flat_answer(answer),
+            **({"alias": answer["alias"]} if "alias" in answer else {}),
+            "status": status_of(answer),
+            "notes": notes_on(answer, self._settings),
+            "horizon_days": churn.get("horizon_days"),
+            "value_horizon_days": clv.get("horizon_days"),
+            "currency": self._settings.currency,
+            "action_text": answer["action"]["text"],
+            "action_reason": answer["action"]["reason"],
+            **answer["features"],
+        }
+
+    def _left(self, customer_id: str) -> dict[str, Any]:
+        unknown = ("horizon_days", "value_horizon_days", "action_text", "action_reason", "age_seconds", "stale")
+        known = {"status": "left", "notes": [LEFT], "currency": self._settings.currency}
+        return {**without_score(customer_id), **known, **dict.fromkeys(unknown)}
+
+    def _history(self, customer_id: str, own_id: str | None, at_most: int) -> list[dict[str, Any]]:
+        """The scores before, newest first: of requests and of score files; one that was told again is one."""
+        requests = self._past(customer_id).to_dict("records")
+        in_files = self._files.history(customer_id, FILES_OF_HISTORY) if self._files else []
+        told = [_past_score(row, "request") for row in requests if row["prediction_id"] != own_id]
+        told += [_past_score(row, "list") for row in in_files]
+        told.sort(key=lambda score: score["scored_at"])
+        first = [s for i, s in enumerate(told) if not i or any(s[n] != told[i - 1][n] for n in SAME_SCORE)]
+        return [{**s, "scored_at": iso(s["scored_at"]), "as_of": iso(s["as_of"])} for s in first[: -at_most - 1 : -1]]
+
+    def _page(self, query: CustomerListQuery) -> dict[str, Any]:
+        files = self._files
+        if files is None:
+            raise UnavailableError("this service has no score files")
+        known = files.all()
+        if not known:
+            raise NoScoresError("there is no score file yet: run `staycast score`, which answers for all customers")
+        at = _read_cursor(query, known) if query.cursor else _beginning(query, known)
+        asked = ListQuery(query.filters, query.sort, query.probability_step)
+        is_same = at.before is not None and at.before == at.file
+        rows = [] if is_same else files.page(at.file, at.before, asked, at.place, query.limit + 1)
+        shown = rows[: query.limit]
+        age = int((self._clock() - at.file.as_of).total_seconds())
+        is_all_new = query.changed_since is not None and at.before is None
+        return {
+            "customers": [_listed(row, is_all_new) for row in shown],
+            "next": _cursor_text(query, at, shown[-1]) if len(rows) > query.limit else None,
+            "as_of": iso(at.file.as_of),
+            "scored_at": iso(at.file.scored_at),
+            "age_seconds": max(age, 0),
+            "stale": age > self._settings.serving.stale_after_hours * 3600 or age < -CLOCK_SKEW_SECONDS,
+            "in_file": at.file.customers,
+            "compared_with": self._compared(files, query, at) if query.changed_since is not None else None,
+        }
+
+    def _compared(self, files: ScoreFiles, query: CustomerListQuery, at: Cursor) -> dict[str, Any]:
+        return {
+            "scored_at": iso(at.before.scored_at) if at.before else None,
+            "probability_step": query.probability_step,
+            "gone": files.gone(at.file, at.before) if at.before else 0,
+        }
+
+
+def _valid_id(customer_id: str) -> str:
+    if not 0 < len(customer_id) <= 256:
+        raise invalid_request([FieldError("/path/customer_id", "must hold 1 to 256 characters")])
+    return customer_id
+
+
+def _past_score(row: Mapping[Any, Any], source: str) -> dict[str, Any]:
+    """One entry of the history; what is not known is None, as there is NaN in frames."""
+    known = {name: None if value is None or value != value or value == "" else value for name, value in row.items()}
+    times = {name: pd.Timestamp(row[name]).to_pydatetime() for name in ("scored_at", "as_of")}
+    same = ("probability", "band", "low", "high", "tier", "stage", "action", "churn_model", "clv_model")
+    return {**times, "source": source, "value": known["expected"], **{name: known[name] for name in same}}
+
+
+def _listed(row: dict[str, Any], is_all_new: bool) -> dict[str, Any]:
+    """A row of a score file by the names of answers."""
+    times = {name: iso(row[name]) for name in ("as_of", "scored_at")}
+    own = {name: value for name, value in row.items() if name not in ("expected", "key", *times)}
+    texts = {name: row[name] or [] for name in ("reasons", "clv_reasons")}
+    changed = ["new"] if is_all_new else row["changed"]
+    return {**own, **times, **texts, "value": row["expected"], "changed": changed}
+
+
+def _beginning(query: CustomerListQuery, known: list[ScoreFile]) -> Cursor:
+    """The beginning of a list: the newest file, and the newest of the moment that it is compared with."""
+    before = None
+    if query.changed_since is not None:
+        since = datetime.fromisoformat(query.changed_since)
+        before = next((file for file in reversed(known) if file.scored_at <= since), None)
+    return Cursor(known[-1], before, None)
+
+
+def _cursor_text(query: CustomerListQuery, at: Cursor, last: dict[str, Any]) -> str:
+    key = last["key"]
+    place = [key if key is not None and abs(key) != float("inf") else None, last["customer_id"]]
+    content = [_bound_to(query), _stamp(at.file), _stamp(at.before), place]
+    return base64.urlsafe_b64encode(orjson.dumps(content)).decode().rstrip("=")
+
+
+def _read_cursor(query: CustomerListQuery, known: list[ScoreFile]) -> Cursor:
+    """Where the page before ended.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is no cursor, or one of another question.
+    ExpiredCursorError
+        A file it is of is there no more, or was scored anew.
+    """
+    text = query.cursor or ""
+    try:
+        bound_to, stamp, stamp_before, (key, customer_id) = orjson.loads(
+            base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        )
+        place = Place(None if key is None else float(key), str(customer_id))
+    except (ValueError, TypeError):
+        raise invalid_request([FieldError("/query/cursor", "is no cursor of this service: give `next` back")]) from None
+    if bound_to != _bound_to(query):
+        detail = "belongs to other filters or another order: give the same, or begin without a cursor"
+        raise invalid_request([FieldError("/query/cursor", detail)])
+    by_stamp = {str(_stamp(file)): file for file in known}
+    file, before = by_stamp.get(str(stamp)), by_stamp.get(str(stamp_before))
+    if file is None or (stamp_before is not None and before is None):
+        raise ExpiredCursorError("the score file that this list is of was replaced: begin again without a cursor")
+    return Cursor(file, before, place)
+
+
+def _stamp(file: ScoreFile | None) -> list[str] | None:
+    """Tells a file apart from another and from a later one of the same name."""
+    return None if file is None else [file.name, iso(file.scored_at)]
+
+
+def _bound_to(query: CustomerListQuery) -> str:
+    return hashlib.sha256(query.signature).hexdigest()[:16]
