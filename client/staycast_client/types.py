@@ -126,6 +126,7 @@ class Answer(TypedDict):
     as_of: str
     scored_at: str
     prediction_id: str
+    targets: NotRequired[list[Literal["churn", "clv"]]]
     churn: ChurnPart | None
     clv: ClvPart | None
     reactivation: ReactivationPart | None

@@ -14,10 +14,8 @@ from serving.api.schema.parsing import field_errors, invalid_request, parse_obje
 MAX_CHANGES = 200
 MAX_TEXT = 256  # of a category
 QUESTION: JsonDict = {"customer_id": "1038", "changes": {"days_since_last_order": 3.0, "region": "north"}}
-Value = Annotated[
-    float | Annotated[str, Field(max_length=MAX_TEXT, json_schema_extra=ANY_TEXT)] | None,
-    Field(description="A number, or a category; null: not known."),
-]
+Text = Annotated[str, Field(max_length=MAX_TEXT, json_schema_extra=ANY_TEXT)]
+Value = Annotated[float | Text | None, Field(description="A number, or a category; null: not known.")]
 
 
 class WhatIfQuestion(StrictModel):

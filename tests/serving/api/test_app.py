@@ -380,7 +380,7 @@ def test_a_bug_is_a_plain_500_and_neither_answer_nor_log_quotes_anything(
     def bug(*arguments: Any) -> None:
         raise KeyError(SECRET)
 
-    monkeypatch.setattr(serving.api.predictor, "score", bug)
+    monkeypatch.setattr(serving.api.predictor, "score_targets", bug)
     with caplog.at_level(logging.DEBUG):
         response = client.post("/v1/predictions", json={"customer_id": "c1"})
     assert SECRET not in problem(response, 500).detail

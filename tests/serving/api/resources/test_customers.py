@@ -17,8 +17,8 @@ from serving.answer.champion import Champions
 from serving.api.app import create_app
 from serving.api.schema.customers import CustomerList, CustomerRecord
 from serving.api.schema.openapi import openapi_document
-from serving.bulk.batch import score_all
 from serving.records.prediction_log import PredictionLog
+from tests.serving.bulk.scored import score_all
 
 Make = Callable[..., Any]
 FLAT = (str, int, float, bool, type(None))
