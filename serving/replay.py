@@ -13,7 +13,7 @@ import orjson
 import pandas as pd
 from pydantic import ValidationError
 
-from configs.errors import StaycastError
+from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.champion import TASKS, Champions, LoadedModel
@@ -44,7 +44,7 @@ class Replay:
     answer: bytes = b""
 
 
-def replay(record: Record, workspace: Workspace, settings: Settings, serving: Champions | None = None) -> Replay:
+def replay(record: Record, workspace: Workspace | None, settings: Settings, serving: Champions | None = None) -> Replay:
     """Make an answer again.
 
     Parameters
@@ -52,7 +52,8 @@ def replay(record: Record, workspace: Workspace, settings: Settings, serving: Ch
     record
         What is kept of it.
     workspace, settings
-        Of the business; where they say something else today, what is on record counts.
+        Of the business; a workspace of None has no models but those that serve. Where they say something else today,
+        what is on record counts.
     serving
         Models in memory, which are taken if they are the ones; None: all are loaded.
     """
@@ -107,14 +108,15 @@ class Witness:
 
     def _context(self, frame: pd.DataFrame, champions: Champions) -> Context:
         """What the answers of these models share: made once, as long as the models and the columns stay."""
-        key = (id(champions), *frame.columns, *frame.dtypes)
+        models = (id(champions.churn), id(champions.clv), *champions.unserved.items())
+        key = (*models, *frame.columns, *frame.dtypes)
         known = self._contexts.get(key)
         if known is None:
             if len(self._contexts) >= MOST_CONTEXTS:
                 self._contexts.clear()
-            models = {task: _fact(model) for task, model in _by_task(champions).items()}
-            context = Context(dtypes_of(frame), models, dict(champions.unserved), self._settings)
-            known = self._contexts[key] = (champions, context)  # whose id then stays its own
+            facts = {task: _fact(model) for task, model in _by_task(champions).items()}
+            context = Context(dtypes_of(frame), facts, dict(champions.unserved), self._settings)
+            known = self._contexts[key] = (champions, context)  # whose ids then stay their own
         return known[1]
 
 
@@ -126,9 +128,11 @@ def _fact(model: LoadedModel | None) -> dict[str, str] | None:
     return None if model is None else {"version": model.version, "files": model.hash}
 
 
-def _champions(context: Context, workspace: Workspace, serving: Champions | None) -> Champions:
+def _champions(context: Context, workspace: Workspace | None, serving: Champions | None) -> Champions:
     if serving is not None and {t: _fact(m) for t, m in _by_task(serving).items()} == dict(context.models):
         return Champions(serving.churn, serving.clv, context.unserved)
+    if workspace is None:
+        raise NotReadyError("they do not serve any more")
     versions = {task: fact["version"] for task in TASKS if (fact := context.models[task])}
     return Champions.of_versions(workspace, versions, context.unserved)
 

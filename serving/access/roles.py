@@ -19,6 +19,7 @@ PUBLIC = frozenset(  # they tell nothing of customers
 )
 OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/predictions"): frozenset({"crm", "analyst", "admin"}),
+    ("GET", "/v1/predictions/{prediction_id}"): EVERYBODY,
     ("POST", "/v1/events"): frozenset({"crm", "admin"}),
     ("GET", "/v1/customers"): frozenset({"crm", "analyst", "admin"}),
     ("GET", "/v1/customers/{customer_id}"): frozenset({"crm", "analyst", "admin"}),

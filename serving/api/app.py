@@ -1,6 +1,7 @@
 """The HTTP service as a plain Starlette app: all it rests on is an argument, so that it runs in any server.
 
     POST /v1/predictions    answers, see serving.api.schema.answers
+    GET  /v1/predictions/{prediction_id}  a past answer as it was sent, and whether it can be made again the same
     POST /v1/events         takes new orders and interactions, see serving.api.intake
     GET  /v1/customers      a list from the newest score file, see serving.api.resources.customers
     GET  /v1/customers/{customer_id}  one customer as a flat object, with the scores before
@@ -41,6 +42,7 @@ from serving.api.problems import status_problem_response
 from serving.api.resources.campaigns import Campaigns
 from serving.api.resources.contract import Contract
 from serving.api.resources.customers import Customers
+from serving.api.resources.past_predictions import PastPredictions
 from serving.api.resources.what_if import WhatIf
 
 
@@ -72,7 +74,7 @@ def create_app(
     access
         Who may do what; None: everybody everything.
     workspace
-        Holds the files that are read beside; None: there are none.
+        Holds the files that are read beside, and the models that answered before; None: there are none.
 
     Returns
     -------
@@ -103,6 +105,7 @@ def create_app(
         *customers.routes,
         *what_if.routes,
         *campaigns.routes,
+        *PastPredictions(log, models, settings, workspace).routes,
     ]
     operations = frozenset((method, route.path_format) for route in routes for method in route.methods or ())
     app = Starlette(

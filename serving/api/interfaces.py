@@ -11,7 +11,7 @@ import pandas as pd
 from configs.errors import StaycastError
 from serving.answer.champion import Champions
 from serving.api.schema.events import EventBatch
-from serving.records.evidence import Asker
+from serving.records.evidence import Asker, Record
 
 Status = Literal["accepted", "known"]
 Accepted = tuple[list[Status], datetime]  # of each event of a request, and the `as_of` of the customers' new features
@@ -42,6 +42,14 @@ class AnswerLog(Protocol):
 
     def append(self, answers: list[dict[str, Any]], askers: list[Asker]) -> None:
         """Keep answers and who asked for each, all or none; they are safe when this returns."""
+        ...
+
+    def find(self, prediction_id: str) -> Record | None:
+        """One answer with all that is kept of it; None if there is none, or its person was erased."""
+        ...
+
+    def note_read(self, asker: Asker, what: str, prediction_id: str = "") -> None:
+        """Keep who read what; safe when this returns."""
         ...
 
     def require_writable(self) -> None:

@@ -9,6 +9,7 @@
         ├── UnknownCustomerError   404  no features are known for the ids that were asked
         │   ├── LeftCustomerError  404  the customer is known to have left, and gets no answer
         │   └── ErasedCustomerError 410 the person was erased on request
+        ├── UnknownPredictionError 404  no such answer is on record
         ├── NoScoresError          404  no score file was written yet
         ├── ExpiredCursorError     410  the list that a cursor is of is there no more
         ├── EventConflictError     409  an event does not go with what is known
@@ -125,6 +126,14 @@ class ExpiredCursorError(AnswerError):
     status = 410
     slug = "expired-cursor"
     title = "The list has been replaced"
+
+
+class UnknownPredictionError(AnswerError):
+    """There is no such answer on record: it never was, is older than answers are kept, or its person was erased."""
+
+    status = 404
+    slug = "unknown-prediction"
+    title = "Unknown prediction"
 
 
 class EventConflictError(AnswerError):

@@ -95,7 +95,7 @@ def test_an_answer_is_made_again_by_the_version_that_made_it_when_another_serves
     assert second.labels == {"churn": "churn/2", "clv": "clv/1"}
     record = log.find(answer["prediction_id"])
     assert replay(record, workspace, settings, second).same is True
-    assert len(record.context.models["churn"]["files"]) == 16
+    assert len(record.context.models["churn"]["files"]) == 64
     other = Champions(LoadedModel(first.churn.bundle, "1", first.churn.base, "else"), first.clv)  # type: ignore[union-attr]
     assert "churn/1" in changed(record, workspace, settings, other).why
 

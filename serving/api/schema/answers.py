@@ -322,6 +322,33 @@ class Answers(StrictModel):
     ]
 
 
+class Asking(StrictModel):
+    """Who asked for an answer, in which role, and what for; empty where it is not known."""
+
+    caller: Name
+    role: Name
+    purpose: Name
+
+
+class Replayed(StrictModel):
+    """Whether an answer can be made again from what is on record of it, by the models that made it."""
+
+    same: Annotated[bool | None, Field(description="Byte by byte; null where it could not be made again.")]
+    why: Annotated[
+        Prose, Field(description="What differs, or why it could not be made again; empty where it is the same.")
+    ]
+
+
+class PastAnswer(StrictModel):
+    """An answer as it was sent, and for who examines answers, whether it can be made again the same."""
+
+    prediction: Annotated[
+        Answer | None, Field(description="Null where an earlier version did not keep the whole of it.")
+    ]
+    asked: Annotated[Asking | None, Field(description="Left out for the role crm.")] = None
+    replay: Annotated[Replayed | None, Field(description="Left out for the role crm.")] = None
+
+
 class ModelFacts(StrictModel):
     """What one champion is."""
 

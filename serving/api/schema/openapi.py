@@ -14,7 +14,7 @@ from serving.api.contract.operation import (
 )
 from serving.api.contract.schemas import schemas_of
 from serving.api.metrics import MEDIA_TYPE
-from serving.api.schema.answers import Answer, Answers, Models, OpenApi, Problem, State, Swagger
+from serving.api.schema.answers import Answer, Answers, Models, OpenApi, PastAnswer, Problem, State, Swagger
 from serving.api.schema.campaigns import (
     AcceptedContacts,
     AcceptedOutcomes,
@@ -33,7 +33,7 @@ from serving.api.schema.events import (
     ManyEvents,
     OrderEvent,
 )
-from serving.api.schema.requests import ManyCustomers, OneCustomer
+from serving.api.schema.requests import ManyCustomers, OneCustomer, PastPrediction, PredictionHeaders
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
 TAGS = {
@@ -55,6 +55,18 @@ OPERATIONS = (
         answers=(Answer, Answers),
         asks=(OneCustomer, ManyCustomers),
         problems=("404", "503"),
+        parameters=PredictionHeaders,
+    ),
+    Operation(
+        "GET",
+        "/v1/predictions/{prediction_id}",
+        "past_prediction",
+        "predictions",
+        "A past answer as it was sent, and whether it can be made again the same",
+        "Who reads an answer is on record, too. The role crm is told the answer alone.",
+        answers=(PastAnswer,),
+        problems=("404", "503"),
+        parameters=PastPrediction,
     ),
     Operation(
         "POST",

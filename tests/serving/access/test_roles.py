@@ -10,6 +10,7 @@ from serving.access.roles import OPERATIONS, PUBLIC, ROLES, is_public, may
 
 MATRIX = {
     ("POST", "/v1/predictions"): {"crm", "analyst", "admin"},
+    ("GET", "/v1/predictions/{prediction_id}"): {"crm", "analyst", "reviewer", "admin"},
     ("POST", "/v1/events"): {"crm", "admin"},
     ("GET", "/v1/customers"): {"crm", "analyst", "admin"},
     ("GET", "/v1/customers/{customer_id}"): {"crm", "analyst", "admin"},

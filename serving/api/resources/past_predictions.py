@@ -1,0 +1,79 @@
+"""Past answers: as they were sent, and whether they can be made again. Who read which is on record before."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import orjson
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from configs.errors import NotReadyError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from serving.answer.champion import Champions
+from serving.api.guards import safe_summary
+from serving.api.interfaces import AnswerLog, ModelProvider
+from serving.api.json_response import JsonResponse
+from serving.api.problems import UnavailableError, UnknownPredictionError
+from serving.api.purpose import asker_of
+from serving.records.evidence import Asker, Record
+from serving.replay import Replay, replay
+
+ID = re.compile(r"[0-9A-Z]{26}")
+WITHOUT_REPLAY = "crm"  # the role that is told the answer alone
+logger = logging.getLogger(__name__)
+
+
+class PastPredictions:
+    """``/v1/predictions/{prediction_id}``; parameters as of `serving.api.app.create_app`."""
+
+    def __init__(self, log: AnswerLog, models: ModelProvider, settings: Settings, workspace: Workspace | None) -> None:
+        self._log, self._models, self._settings, self._workspace = log, models, settings, workspace
+        self._one_at_a_time = CapacityLimiter(1)
+
+    @property
+    def routes(self) -> list[Route]:
+        """The routes of the resource."""
+        return [Route("/v1/predictions/{prediction_id}", self.one)]
+
+    async def one(self, request: Request) -> Response:
+        """One past answer."""
+        asker = asker_of(request, self._settings.records.purposes)
+        body = await to_thread.run_sync(
+            self._one, request.path_params["prediction_id"], asker, limiter=self._one_at_a_time
+        )
+        return JsonResponse(body)
+
+    def _one(self, prediction_id: str, asker: Asker) -> dict[str, Any]:
+        record = self._read(prediction_id, asker) if ID.fullmatch(prediction_id) else None
+        if record is None:
+            raise UnknownPredictionError("no such answer is on record: check the id, or its customer was erased")
+        body: dict[str, Any] = {"prediction": orjson.Fragment(record.answer or b"null")}
+        if asker.role == WITHOUT_REPLAY:
+            return body
+        made, asked = self._replay(record), record.asker
+        asking = {"caller": asked.caller, "role": asked.role, "purpose": asked.purpose}
+        return {**body, "asked": asking, "replay": {"same": made.same, "why": made.why}}
+
+    def _read(self, prediction_id: str, asker: Asker) -> Record | None:
+        """The record, once it is kept that it was read."""
+        try:
+            record = self._log.find(prediction_id)
+            if record is not None:
+                self._log.note_read(asker, "prediction", prediction_id)
+            return record
+        except Exception as error:
+            logger.error("the record of answers cannot be read: %s", safe_summary(error))
+            raise UnavailableError("the record of answers cannot be read now") from None
+
+    def _replay(self, record: Record) -> Replay:
+        try:
+            serving: Champions | None = self._models.current()
+        except NotReadyError:
+            serving = None
+        return replay(record, self._workspace, self._settings, serving)
