@@ -47,6 +47,7 @@ from serving.records.prediction_log import PredictionLog
 from serving.release.watcher import ChampionWatcher
 
 BUSY_SECONDS = 0.05  # an answer waits no longer for another process that writes the record: 503 is sooner than late
+START_SECONDS = 20.0  # so long at most a worker waits for its models, and for its features, before it takes traffic
 logger = logging.getLogger(__name__)
 
 
@@ -58,9 +59,11 @@ class LazyFeatureReader:
         self._reader: FeatureReader | None = None
         self._opening = threading.Lock()
 
-    def preload(self) -> None:
-        """Open the store in the background and read once, so that no customer waits for it."""
-        threading.Thread(target=self._try_to_read, daemon=True, name="preload-reader").start()
+    def preload(self) -> threading.Thread:
+        """Open the store in the background, in the thread given, and read once, so that no customer waits for it."""
+        thread = threading.Thread(target=self._try_to_read, daemon=True, name="preload-reader")
+        thread.start()
+        return thread
 
     def _try_to_read(self) -> None:
         try:
@@ -103,10 +106,12 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         closing(intake),
     ):
         reader = LazyFeatureReader(workspace)
-        reader.preload()
+        opening = reader.preload()
         intake.preload()
         left, access = leavers(settings, workspace), access_control(settings.access, workspace)
         app = create_app(champions, reader, log, settings, events=intake, left=left, access=access, workspace=workspace)
+        champions.wait(START_SECONDS)  # a worker takes no traffic before it can answer, or knows why it cannot
+        opening.join(START_SECONDS)
         with _graceful_shutdown(app, settings.serving.drain_seconds):
             yield app
 

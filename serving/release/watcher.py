@@ -74,7 +74,7 @@ class ChampionWatcher:
         self._failure: str | None = None
         self._local_since: dict[str, str] = {}
         self._refreshing = threading.Lock()
-        self._stopped = threading.Event()
+        self._stopped, self._looked = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._poll, name="champions", daemon=True)
 
     def current(self) -> Champions:
@@ -107,6 +107,10 @@ class ChampionWatcher:
         self._thread.start()
         return self
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until the first look is over, whatever it found; whether it was within so long."""
+        return self._looked.wait(seconds)
+
     def stop(self) -> None:
         """Stop looking; the champions stay."""
         self._stopped.set()
@@ -124,6 +128,7 @@ class ChampionWatcher:
     def _poll(self) -> None:
         while not self._stopped.is_set():
             self.refresh()
+            self._looked.set()
             self._stopped.wait(self._poll_seconds)
 
     def _stay(self, reason: str) -> str:

@@ -176,7 +176,7 @@ def test_the_app_of_a_ready_table_knows_who_has_left(
 
     pd.DataFrame({"customer_id": ["a", "b"], "label": [0.0, 1.0]}).to_parquet(tmp_path / "profiles.parquet")
     monkeypatch.setattr(Workspace, "tables", property(lambda _: tmp_path))
-    monkeypatch.setattr(service, "ChampionWatcher", lambda *arguments, **named: nullcontext())
+    monkeypatch.setattr(service, "ChampionWatcher", lambda *arguments, **named: MagicMock())
     monkeypatch.setattr(service, "LazyFeatureReader", MagicMock())
     monkeypatch.setattr(service, "EventIntake", MagicMock())
     monkeypatch.setattr(service, "create_app", MagicMock())

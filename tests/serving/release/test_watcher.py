@@ -47,6 +47,18 @@ def test_a_watcher_has_nothing_before_it_looked(watcher: ChampionWatcher) -> Non
         watcher.current()
 
 
+def test_who_waits_for_the_first_look_finds_the_models_or_why_there_are_none(
+    watcher: ChampionWatcher, workspace: Workspace
+) -> None:
+    assert not watcher.wait(0)
+    with watcher:
+        assert watcher.wait(60) and watcher.current().models
+    with ChampionWatcher(workspace) as other:
+        assert other.wait(60)
+        with pytest.raises(NotReadyError, match="no model registry"):
+            other.current()
+
+
 def test_a_watcher_says_why_it_has_nothing(workspace: Workspace) -> None:
     watcher = ChampionWatcher(workspace)
     assert not watcher.refresh()
