@@ -460,6 +460,7 @@ def main() -> None:
     parser.add_argument("--offered", type=float, default=5000.0, help="requests a second of the flood")
     parser.add_argument("--json", type=Path, help="write the records here")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped, too
     mlserver = options.mlserver.absolute() if options.mlserver else None
     rows: list[dict[str, Any]] = []
     own: dict[str, Any] | None = None
