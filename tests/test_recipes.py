@@ -121,7 +121,8 @@ from serving.access.roles import may
 from serving.api.app import create_app
 
 assert may("crm", "GET", "/v1/features")
-champions = SimpleNamespace(current=lambda: SimpleNamespace(columns=frozenset({"spend_90d", "orders_90d"})))
+serving = SimpleNamespace(columns=frozenset({"spend_90d", "orders_90d"}), versions={}, unserved={}, notices={})
+champions = SimpleNamespace(current=lambda: serving)
 client = TestClient(create_app(champions, None, None, load("default")))
 answer = client.get("/v1/features")
 assert (answer.status_code, answer.json()) == (200, {"features": ["orders_90d", "spend_90d"]})
