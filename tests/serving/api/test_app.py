@@ -404,12 +404,14 @@ def test_the_log_never_holds_an_id_or_a_body(
             one.post("/v1/predictions", json={"customer_id": SECRET, SECRET: SECRET})
             one.post("/v1/predictions", content=SECRET.encode(), headers={"content-type": "application/json"})
             one.get(f"/v1/predictions/{SECRET}?id={SECRET}")
+            one.get(f"/v1/elsewhere/{SECRET}?id={SECRET}")
     ours = [r.getMessage() for r in caplog.records if r.name.startswith("serving")]
     assert not [m for m in ours if SECRET in m]
     assert [
         m for m in ours if re.fullmatch(r"POST /v1/predictions 404 \d+\.\d ms customers=0 caller=- request=\w{26}", m)
     ]
     assert [m for m in ours if m.startswith("GET other 404")]
+    assert [m for m in ours if m.startswith("GET /v1/predictions/{prediction_id} 404")]
 
 
 def counted(client: Any) -> dict[str, float]:

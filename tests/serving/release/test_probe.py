@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -39,13 +38,17 @@ def test_a_malformed_booster_with_a_right_hash_ends_a_child_and_not_this_process
         probe(bundle, sealed)
 
 
-def test_one_that_never_ends_is_ended(bundle: Path) -> None:
-    sealed, began = malformed(bundle, "left_child", "0 0 0 0 0 0"), time.monotonic()
+def test_one_that_does_not_answer_in_time_is_ended(bundle: Path) -> None:
+    with pytest.raises(RegistryError, match=r"it did not answer in 0\.05 s"):
+        probe(bundle, manifest.seal(bundle), timeout_seconds=0.05)
+
+
+def test_trees_that_lead_back_to_themselves_are_refused(bundle: Path) -> None:
+    """Whether they go on for ever or crash, it is in a process of its own."""
+    malformed(bundle, "left_child", "0 0 0 0 0 0")
     malformed(bundle, "right_child", "0 0 0 0 0 0")
-    sealed = manifest.seal(bundle)
-    with pytest.raises(RegistryError, match="it did not answer in 6 s"):
-        probe(bundle, sealed, timeout_seconds=6)
-    assert time.monotonic() - began < 20
+    with pytest.raises(RegistryError, match=r"it did not answer in 6 s|it crashed"):
+        probe(bundle, manifest.seal(bundle), timeout_seconds=6)
 
 
 def test_what_gives_no_number_is_refused(champions: Champions, bundle: Path, tmp_path: Path) -> None:
