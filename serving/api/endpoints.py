@@ -29,10 +29,10 @@ from serving.api.predictor import Asked, Found, Predictor
 from serving.api.problems import (
     AnswerError,
     FieldError,
-    LeftCustomerError,
     UnavailableError,
-    UnknownCustomerError,
+    left_customer,
     problem_response,
+    unknown_customers,
 )
 from serving.api.purpose import asker_of
 from serving.api.schema.events import EventBatch, parse_events
@@ -210,11 +210,9 @@ class Endpoints:
     def _require_somebody(request: PredictionRequest, found: Found) -> None:
         """UnknownCustomerError where nobody of a request is known."""
         if isinstance(request, OneCustomer) and found.left:
-            raise LeftCustomerError(f"customer '{found.left[0]}' has left, as the label of the last load says")
+            raise left_customer(found.left[0])
         if not found.answers and not found.left:
-            unknown = found.not_found
-            who = f"customer '{unknown[0]}'" if len(unknown) == 1 else f"any of these {len(unknown)} customers"
-            raise UnknownCustomerError(f"no features are known for {who}: check the id, or refresh the feature store")
+            raise unknown_customers(found.not_found)
 
     async def _require_visible(self, request: Request, batch: EventBatch) -> None:
         """InvalidRequestError if an event is of a customer whom the caller may not see, or who is not known to it."""

@@ -17,7 +17,7 @@ from serving.answer.champion import Champions
 from serving.answer.score import score_targets
 from serving.api.guards import safe_summary
 from serving.api.interfaces import FeatureReader, Leavers
-from serving.api.problems import LeftCustomerError, UnavailableError, UnknownCustomerError
+from serving.api.problems import UnavailableError, left_customer, unknown_customers
 from serving.records.evidence import EvidentAnswer
 from serving.replay import Witness
 from training.model.bundle import Task
@@ -131,8 +131,8 @@ class Predictor:
         if frame["as_of"].notna().all():
             return frame
         if self._known_to_have_left([customer_id]):
-            raise LeftCustomerError(f"customer '{customer_id}' has left, as the label of the last load says")
-        raise UnknownCustomerError(f"no features are known for customer '{customer_id}': check the id")
+            raise left_customer(customer_id)
+        raise unknown_customers([customer_id])
 
     def known(self, ids: list[str]) -> set[str]:
         """Of these ids, those of customers: with features, or known to have left."""

@@ -24,7 +24,7 @@ A message echoes nothing of a request but the one id that was asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
@@ -110,6 +110,17 @@ class ErasedCustomerError(UnknownCustomerError):
     status = 410
     slug = "erased-customer"
     title = "The person was erased"
+
+
+def unknown_customers(ids: Sequence[str]) -> UnknownCustomerError:
+    """Says that nothing is known of any of these; the id stands in it where it is one."""
+    who = f"customer '{ids[0]}'" if len(ids) == 1 else f"any of these {len(ids)} customers"
+    return UnknownCustomerError(f"no features are known for {who}: check the id, or refresh the feature store")
+
+
+def left_customer(customer_id: str) -> LeftCustomerError:
+    """Says that this customer has left."""
+    return LeftCustomerError(f"customer '{customer_id}' has left, as the label of the last load says")
 
 
 class NoScoresError(AnswerError):

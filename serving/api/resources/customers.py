@@ -30,7 +30,7 @@ from serving.api.problems import (
     FieldError,
     NoScoresError,
     UnavailableError,
-    UnknownCustomerError,
+    unknown_customers,
 )
 from serving.api.schema.customers import LISTS, CustomerListQuery, CustomerQuery
 from serving.api.schema.parsing import invalid_request
@@ -115,9 +115,7 @@ class Customers:
     async def _refuse_unknown(self, customer_id: str) -> None:
         if self._workspace and await self._in_thread(self._is_erased, customer_id):
             raise ErasedCustomerError("this person was erased on request: nothing is known of them, nor will it be")
-        raise UnknownCustomerError(
-            f"no features are known for customer '{customer_id}': check the id, or refresh the feature store"
-        )
+        raise unknown_customers([customer_id])
 
     def _is_erased(self, customer_id: str) -> bool:
         return bool(self._workspace and load_suppression_list(self._workspace).among([customer_id]))

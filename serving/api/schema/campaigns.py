@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from features.tables import LARGEST
-from serving.api.problems import FieldError, InvalidRequestError
 from serving.api.schema.events import ContactEvent, EventBatch, EventTime, Number, RowId, ShortText
 from serving.api.schema.fields import PER_REQUEST, CustomerId, PredictionId, StrictModel, UtcTime
-from serving.api.schema.parsing import FieldPath, field_errors, invalid_request, json_pointer, parse_object
+from serving.api.schema.parsing import FieldPath, Model, json_pointer, one_or_several, parse_object, validated
 
 CONTACT: JsonDict = {
     "contact_id": "m-1",
@@ -157,32 +156,6 @@ def parse_outcomes(body: bytes, most: int) -> OutcomeBatch:
     return OutcomeBatch(*_parse(body, OutcomeReport, "outcomes", most))
 
 
-Item = TypeVar("Item", bound=BaseModel)
-
-
-def _parse(body: bytes, model: type[Item], name: str, most: int) -> tuple[tuple[Item, ...], bool]:
+def _parse(body: bytes, model: type[Model], name: str, most: int) -> tuple[tuple[Model, ...], bool]:
     content = parse_object(body, f'{{"{name}": [{{...}}]}}')
-    if name not in content:
-        return (_one(content, model, ()),), False
-    others = [other for other in content if other != name]
-    if others:
-        raise invalid_request(FieldError(json_pointer((o,)), f"is not a known field beside {name}") for o in others)
-    items = content[name]
-    if not isinstance(items, list) or not 0 < len(items) <= most:
-        raise invalid_request([FieldError(f"/{name}", f"must be a list of 1 to {most} {name}")])
-    found, faults = [], list[FieldError]()
-    for position, item in enumerate(items):
-        try:
-            found.append(_one(item, model, (name, position)))
-        except InvalidRequestError as error:
-            faults += error.errors
-    if faults:
-        raise invalid_request(faults)
-    return tuple(found), True
-
-
-def _one(content: Any, model: type[Item], path: FieldPath) -> Item:
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise invalid_request(field_errors(error, path)) from None
+    return one_or_several(content, name, most, lambda item, path: validated(model, item, path))

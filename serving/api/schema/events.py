@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from features.tables import KINDS_THAT_COUNT, LARGEST
-from serving.api.problems import FieldError, InvalidRequestError
+from serving.api.problems import FieldError
 from serving.api.schema.fields import (
     ANY_OFFSET,
     ANY_TEXT,
@@ -20,7 +20,7 @@ from serving.api.schema.fields import (
     UtcTime,
     time_field,
 )
-from serving.api.schema.parsing import FieldPath, field_errors, invalid_request, json_pointer, parse_object
+from serving.api.schema.parsing import FieldPath, invalid_request, json_pointer, one_or_several, parse_object, validated
 
 EventTime = Annotated[str, time_field("{1,6}", "When it happened: RFC 3339, in the past.", ANY_OFFSET)]
 PlannedTime = Annotated[str, time_field("{1,6}", "RFC 3339; may lie ahead.", ANY_OFFSET)]
@@ -200,31 +200,11 @@ def parse_events(body: bytes, max_events: int) -> EventBatch:
     'ticket'
     """
     content = parse_object(body, '{"event_id": "e1", "type": "order", ...}')
-    if "events" not in content:
-        return EventBatch((_parse_event(content, ()),), is_list=False)
-    others = [name for name in content if name != "events"]
-    if others:
-        raise invalid_request(FieldError(json_pointer((n,)), "is not a known field beside events") for n in others)
-    items = content["events"]
-    if not isinstance(items, list) or not 0 < len(items) <= max_events:
-        raise invalid_request([FieldError("/events", f"must be a list of 1 to {max_events} events")])
-    events: list[AnyEvent] = []
-    faults: list[FieldError] = []
-    for position, item in enumerate(items):
-        try:
-            events.append(_parse_event(item, ("events", position)))
-        except InvalidRequestError as error:
-            faults += error.errors
-    if faults:
-        raise invalid_request(faults)
-    return EventBatch(tuple(events), is_list=True)
+    return EventBatch(*one_or_several(content, "events", max_events, _parse_event))
 
 
 def _parse_event(content: Any, path: FieldPath) -> AnyEvent:
     kind = content.get("type") if isinstance(content, dict) else None
     if not isinstance(kind, str) or kind not in EVENTS:
         raise invalid_request([FieldError(json_pointer((*path, "type")), f"must be one of {', '.join(EVENTS)}")])
-    try:
-        return EVENTS[kind].model_validate(content)
-    except ValidationError as error:
-        raise invalid_request(field_errors(error, path)) from None
+    return validated(EVENTS[kind], content, path)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from serving.api.problems import FieldError, InvalidRequestError
 
@@ -21,6 +21,8 @@ DETAILS = {
     "string_pattern_mismatch": "must be a time such as 2024-11-05T10:15:00Z",  # no other text that is sent has a form
 }
 FieldPath = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
+Item = TypeVar("Item")
 
 
 def parse_object(body: bytes, example: str) -> dict[str, Any]:
@@ -40,6 +42,60 @@ def parse_object(body: bytes, example: str) -> dict[str, Any]:
         raise InvalidRequestError(f"the body must be a JSON object such as {example}")
     json.loads(body, object_pairs_hook=_require_single_names)
     return content
+
+
+def validated(model: type[Model], content: Any, path: FieldPath = (), strict: bool | None = None) -> Model:
+    """The object at `path` as a model; `strict` as of pydantic.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is not what the model says.
+    """
+    try:
+        return model.model_validate(content, strict=strict)
+    except ValidationError as error:
+        raise invalid_request(field_errors(error, path)) from None
+
+
+def one_or_several(
+    content: dict[str, Any], name: str, most: int, read: Callable[[Any, FieldPath], Item]
+) -> tuple[tuple[Item, ...], bool]:
+    """What an object brings, which is one item or a list of them under `name`; and whether it is a list.
+
+    Parameters
+    ----------
+    content
+        The object.
+    name
+        Of the list; nothing may stand beside it.
+    most
+        How many a list may hold.
+    read
+        Reads the item at a place.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is neither; with the faults of all items.
+    """
+    if name not in content:
+        return (read(content, ()),), False
+    others = [other for other in content if other != name]
+    if others:
+        raise invalid_request(FieldError(json_pointer((o,)), f"is not a known field beside {name}") for o in others)
+    items = content[name]
+    if not isinstance(items, list) or not 0 < len(items) <= most:
+        raise invalid_request([FieldError(f"/{name}", f"must be a list of 1 to {most} {name}")])
+    found, faults = list[Item](), list[FieldError]()
+    for position, item in enumerate(items):
+        try:
+            found.append(read(item, (name, position)))
+        except InvalidRequestError as error:
+            faults += error.errors
+    if faults:
+        raise invalid_request(faults)
+    return tuple(found), True
 
 
 def _require_single_names(pairs: list[tuple[str, Any]]) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any
 
 from serving.api.problems import FieldError
-from serving.api.schema.parsing import field_errors, invalid_request, json_pointer
-
-Model = TypeVar("Model", bound=BaseModel)
+from serving.api.schema.parsing import Model, invalid_request, json_pointer, validated
 
 
 def parse_query(pairs: Iterable[tuple[str, str]], model: type[Model], lists: Iterable[str] = ()) -> Model:
@@ -42,7 +38,4 @@ def parse_query(pairs: Iterable[tuple[str, str]], model: type[Model], lists: Ite
             found[name] = text
     if faults:
         raise invalid_request(faults)
-    try:
-        return model.model_validate(found, strict=False)
-    except ValidationError as error:
-        raise invalid_request(field_errors(error, ("query",))) from None
+    return validated(model, found, ("query",), strict=False)

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
 from serving.api.problems import FieldError
 from serving.api.schema.fields import INT32, PER_REQUEST, CustomerId, PredictionId, StrictModel
-from serving.api.schema.parsing import field_errors, invalid_request, parse_object
+from serving.api.schema.parsing import invalid_request, parse_object, validated
 from training.model.bundle import Task
 
 MAX_REASONS = 1000
@@ -160,10 +160,7 @@ def parse_prediction(body: bytes, max_customers: int) -> PredictionRequest:
     if {"customer_id", "customer_ids"} <= content.keys():
         raise invalid_request([FieldError("/customer_ids", "must not stand beside customer_id: give one of the two")])
     model: type[OneCustomer | ManyCustomers] = ManyCustomers if "customer_ids" in content else OneCustomer
-    try:
-        request = model.model_validate(content)
-    except ValidationError as error:
-        raise invalid_request(field_errors(error)) from None
+    request = validated(model, content)
     if isinstance(request, ManyCustomers) and (number := len(request.customer_ids)) > max_customers:
         detail = f"holds {number} ids, at most {max_customers} are allowed: split the list"
         raise invalid_request([FieldError("/customer_ids", detail)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,21 +13,7 @@ import serving.access.key_check
 from serving.access.key_check import KeyCheck
 from serving.access.keys import ApiKeys
 from serving.access.roles import AccessUnavailableError, Caller, NotAuthenticatedError
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.serving.access.clock import Clock
 
 
 @pytest.fixture
