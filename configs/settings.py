@@ -76,6 +76,9 @@ TimeZone = Annotated[str, AfterValidator(known_zone)]
 Time = Annotated[datetime, BeforeValidator(_written_time), AfterValidator(_within_calendar)]
 HttpsAddress = Annotated[str, Field(pattern=r"^https://[^\s/]+(/\S*[^\s/])?$")]
 Task = Literal["churn", "clv"]
+Band = Literal["low", "watch", "high", "critical"]
+Tier = Literal["diamond", "gold", "silver", "bronze"]
+Stage = Literal["prospect", "new", "growing", "mature", "declining", "booked", "lapsed"]
 Feast = Literal[
     "ramadan", "eid_al_fitr", "eid_al_adha", "chinese_new_year", "easter", "thanksgiving", "black_friday",
     "golden_week_japan", "golden_week_china",
@@ -400,9 +403,9 @@ class Rule(Section):
     code: Code
     text: str
     contact: bool | None = None
-    band: tuple[Literal["low", "watch", "high", "critical"], ...] = ()
-    tier: tuple[Literal["diamond", "gold", "silver", "bronze"], ...] = ()
-    stage: tuple[Literal["prospect", "new", "growing", "mature", "declining", "booked", "lapsed"], ...] = ()
+    band: tuple[Band, ...] = ()
+    tier: tuple[Tier, ...] = ()
+    stage: tuple[Stage, ...] = ()
 
 
 class Campaign(Section):

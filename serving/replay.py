@@ -114,14 +114,10 @@ class Witness:
         if known is None:
             if len(self._contexts) >= MOST_CONTEXTS:
                 self._contexts.clear()
-            facts = {task: _fact(model) for task, model in _by_task(champions).items()}
+            facts = {task: _fact(model) for task, model in champions.by_task.items()}
             context = Context(dtypes_of(frame), facts, dict(champions.unserved), self._settings)
             known = self._contexts[key] = (champions, context)  # whose ids then stay their own
         return known[1]
-
-
-def _by_task(champions: Champions) -> dict[str, LoadedModel | None]:
-    return {"churn": champions.churn, "clv": champions.clv}
 
 
 def _fact(model: LoadedModel | None) -> dict[str, str] | None:
@@ -129,7 +125,7 @@ def _fact(model: LoadedModel | None) -> dict[str, str] | None:
 
 
 def _champions(context: Context, workspace: Workspace | None, serving: Champions | None) -> Champions:
-    if serving is not None and {t: _fact(m) for t, m in _by_task(serving).items()} == dict(context.models):
+    if serving is not None and {t: _fact(m) for t, m in serving.by_task.items()} == dict(context.models):
         return Champions(serving.churn, serving.clv, context.unserved)
     if workspace is None:
         raise NotReadyError("they do not serve any more")
@@ -139,7 +135,7 @@ def _champions(context: Context, workspace: Workspace | None, serving: Champions
 
 def _changed(context: Context, champions: Champions) -> list[str]:
     """The labels of models whose files are others than then."""
-    models = ((context.models[task], model) for task, model in _by_task(champions).items())
+    models = ((context.models[task], model) for task, model in champions.by_task.items())
     return [model.label for then, model in models if then and model and then["files"] != model.hash]
 
 

@@ -76,6 +76,11 @@ class Champions:
         return tuple(model for model in (self.churn, self.clv) if model is not None)
 
     @property
+    def by_task(self) -> dict[str, LoadedModel | None]:
+        """The model of each task; None where there is none."""
+        return {"churn": self.churn, "clv": self.clv}
+
+    @property
     def versions(self) -> dict[str, str]:
         """Version of each model."""
         return {model.bundle.task: model.version for model in self.models}
@@ -83,7 +88,7 @@ class Champions:
     @property
     def labels(self) -> dict[str, str | None]:
         """Name and version of each model, as answers name them."""
-        return {"churn": self.churn.label if self.churn else None, "clv": self.clv.label if self.clv else None}
+        return {task: model.label if model else None for task, model in self.by_task.items()}
 
     @property
     def level_sd(self) -> float:

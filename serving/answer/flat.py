@@ -7,7 +7,7 @@ from typing import Any
 
 from configs.settings import Settings
 
-STATUSES = {"new": "new", "prospect": "prospect", "booked": "booked", "lapsed": "lapsed"}  # by stage; else: customer
+STATUSES = ("new", "prospect", "booked", "lapsed")  # stages that say what the customer is; else: customer
 NO_RISK = {
     "prospect": "Prospect: no order or contract yet, so no risk of leaving is told.",
     "booked": "Booked: the only contract begins later, so neither risk nor value is told.",
@@ -50,7 +50,7 @@ def flat_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def status_of(answer: Mapping[str, Any]) -> str:
     """What the customer is: ``customer``, or one of `STATUSES`."""
-    return STATUSES.get(answer["stage"] or "", "customer")
+    return answer["stage"] if answer["stage"] in STATUSES else "customer"
 
 
 def notes_on(answer: Mapping[str, Any], settings: Settings) -> list[str]:

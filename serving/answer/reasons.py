@@ -54,13 +54,12 @@ def reasons(
     if all(top is None for top in tops):
         return [[] for _ in tops]
     effects, names = bundle.explain(matrix).effects, bundle.features
-    topics, starts = _by_topic(names)
+    topics, starts, groups = _by_topic(names)
     sums = np.add.reduceat(effects[:, topics], starts, axis=1)
     told = np.abs(sums) > NEGLIGIBLE * np.abs(effects).sum(axis=1, keepdims=True)
     if only_raising is not None:
         told &= (sums > 0) | ~np.asarray(only_raising, dtype=bool)[:, None]
     order = np.argsort(-np.abs(sums), axis=1, kind="stable")
-    groups = np.split(topics, starts[1:])
     found: list[list[dict[str, Any]]] = []
     for row, top, of_row, sum_of, is_told, best in zip(rows, tops, effects, sums, told, order, strict=True):
         if top is None:
@@ -114,10 +113,11 @@ def to_json_value(value: Any) -> float | str | None:
 
 
 @lru_cache(maxsize=8)
-def _by_topic(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the columns, those of a topic side by side, and where in them each topic starts."""
+def _by_topic(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Positions of the columns, those of a topic side by side; where in them each topic starts; those of each."""
     found: dict[str, list[int]] = {}
     for position, name in enumerate(names):
         found.setdefault(topic_of(name), []).append(position)
-    sizes = [len(columns) for columns in found.values()]
-    return np.array([i for columns in found.values() for i in columns]), np.cumsum([0, *sizes[:-1]])
+    topics = np.array([i for columns in found.values() for i in columns])
+    starts = np.cumsum([0, *map(len, found.values())])[:-1]
+    return topics, starts, np.split(topics, starts[1:])

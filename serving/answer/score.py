@@ -161,6 +161,13 @@ def score_targets(
     return [{**answer, **partly} for answer in answers]
 
 
+def age_of(as_of: datetime, now: datetime, settings: Settings) -> dict[str, Any]:
+    """How old facts are, in seconds, and whether they are too old, or of a time that has not come."""
+    age = int((now - as_of).total_seconds())
+    stale = age > settings.serving.stale_after_hours * 3600 or age < -CLOCK_SKEW_SECONDS
+    return {"age_seconds": max(age, 0), "stale": stale}
+
+
 def iso(time: datetime) -> str:
     """A time in ISO 8601, UTC, with Z.
 
@@ -193,7 +200,6 @@ def _answer(
     prediction_id: str,
 ) -> dict[str, Any]:
     as_of = row["as_of"].to_pydatetime()
-    age = int((now - as_of).total_seconds())
     band = churn.body["band"] if churn else None
     bases = [part.body["basis"]["kind"] for part in (churn, clv) if part] or [champions.models[0].bundle.basis]
     tier = clv.body["tier"] if clv else None
@@ -212,10 +218,7 @@ def _answer(
         ),
         "campaign": campaign,
         "basis": min(bases, key=BASES.index),
-        "features": {
-            "age_seconds": max(age, 0),
-            "stale": age > settings.serving.stale_after_hours * 3600 or age < -CLOCK_SKEW_SECONDS,
-        },
+        "features": age_of(as_of, now, settings),
         "model": champions.labels,
         **({"unserved": dict(champions.unserved)} if champions.unserved else {}),
     }

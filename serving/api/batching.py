@@ -17,7 +17,7 @@ from statistics import median
 from typing import Generic, TypeVar
 
 from configs.errors import NotReadyError
-from serving.api.problems import OverloadedError, UnavailableError
+from serving.api.problems import TOO_MANY, OverloadedError, UnavailableError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -144,7 +144,7 @@ class Batcher(Generic[Item, Result]):
 
     def _require(self, waits: float) -> None:
         if self._max_wait is not None and waits > self._max_wait:
-            raise OverloadedError("too many requests wait already: try again in a second")
+            raise OverloadedError(TOO_MANY)
 
     def _wait_behind(self, size: int, of_call: int) -> float:
         """Seconds until a call begins that could take what is asked now, behind so much in calls of such a size.

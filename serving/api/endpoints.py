@@ -84,7 +84,7 @@ class Endpoints:
         check_media_type(request.headers)
         asker = asker_of(request, self._settings.records.purposes)
         asked = parse_prediction(await read_body(request), self._max_customers)
-        found = await self.answer(asked, asker, await visible(request.scope, asked.ids))
+        found = await self.answer(asked, asker, request)
         self._require_somebody(asked, found)
         request.scope["staycast"]["customers"] = len(asked.ids)
         if isinstance(asked, OneCustomer):
@@ -92,9 +92,9 @@ class Endpoints:
         body = {"predictions": found.answers, "not_found": found.not_found, "left": found.left}
         return JsonResponse({**body, "repeated": asked.repeated} if asked.repeated else body)
 
-    async def answer(self, asked: PredictionRequest, asker: Asker, seen: set[str] | None = None) -> Found:
-        """The answers to a request, each on record before it is given; `seen` None: all customers are."""
-        seen = set(asked.ids) if seen is None else seen
+    async def answer(self, asked: PredictionRequest, asker: Asker, request: Request) -> Found:
+        """The answers for those whom the caller may see, each on record before it is given."""
+        seen = await visible(request.scope, asked.ids)
         found = await self._find(asked, [i for i in asked.ids if i in seen])
         found = found if len(seen) == len(asked.ids) else found.as_seen(asked.ids, seen)
         if found.answers:
@@ -105,18 +105,18 @@ class Endpoints:
 
     async def answer_one(self, asked: OneCustomer, request: Request) -> Found:
         """The answer for one customer, as `answer`, to who sends a request."""
-        return await self.answer(asked, asker_of(request, self._settings.records.purposes))
+        return await self.answer(asked, asker_of(request, self._settings.records.purposes), request)
 
     async def events(self, request: Request) -> Response:
         """Take one event, or several."""
         self._taking.require_room()
         check_media_type(request.headers)
         batch = parse_events(await read_body(request), self._max_customers)
-        await self._require_visible(request, batch)
-        return JsonResponse(await self.take(batch))
+        return JsonResponse(await self.take(batch, request))
 
-    async def take(self, batch: EventBatch) -> dict[str, Any]:
-        """Take events; what became of each."""
+    async def take(self, batch: EventBatch, request: Request) -> dict[str, Any]:
+        """Take events of customers whom the caller may see; what became of each."""
+        await self._require_visible(request, batch)
         statuses, as_of = await self._taking.ask(batch, len(batch.events))
         accepted = [{"event_id": e.event_id, "status": s} for e, s in zip(batch.events, statuses, strict=True)]
         return {"events": accepted, "as_of": iso(as_of)}
@@ -124,8 +124,7 @@ class Endpoints:
     async def models(self, request: Request) -> Response:
         """Say which versions answer now."""
         champions = self._models.current()
-        models = {"churn": champions.churn, "clv": champions.clv}
-        facts = {task: _model_facts(model) if model else None for task, model in models.items()}
+        facts = {task: _model_facts(model) if model else None for task, model in champions.by_task.items()}
         return JsonResponse({**facts, "unserved": dict(champions.unserved), "notices": dict(champions.notices)})
 
     async def healthz(self, request: Request) -> Response:
@@ -216,8 +215,6 @@ class Endpoints:
 
     async def _require_visible(self, request: Request, batch: EventBatch) -> None:
         """InvalidRequestError if an event is of a customer whom the caller may not see, or who is not known to it."""
-        if "visible" not in request.scope["staycast"]:
-            return
         ids = [event.customer_id.strip() for event in batch.events]
         seen = await visible(request.scope, ids)
         if unseen := [position for position, customer in enumerate(ids) if customer not in seen]:

@@ -13,6 +13,7 @@ from serving.access.control import AccessControl
 from serving.access.credential import AmbiguousCredentialError
 from serving.access.roles import AccessUnavailableError, Caller, NotAuthenticatedError, is_public, may, tells_of_visible
 from serving.api.problems import (
+    AnswerError,
     BadCredentialError,
     ForbiddenError,
     RateLimitError,
@@ -48,13 +49,14 @@ class GateMiddleware:
             return
         try:
             await self._admit(scope)
-        except (BadCredentialError, UnauthorizedError, ForbiddenError, UnavailableError) as error:
+        except AnswerError as error:
             await problem_response(error)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
     async def _admit(self, scope: Scope) -> None:
-        public = is_public(scope["method"], scope["staycast"]["route"])
+        method, route = scope["method"], scope["staycast"]["route"]
+        public = is_public(method, route)
         try:
             if scope["path"] == READINESS:
                 self._access.require_readable()
@@ -68,7 +70,6 @@ class GateMiddleware:
                 raise RateLimitError("this caller asks more than it may: slow down", standing.wait_seconds)
         if public:
             return
-        method, route = scope["method"], scope["staycast"]["route"]
         is_there = (method, route) in self._operations
         if is_there and not may(caller.role, method, route):
             raise ForbiddenError(f"the role '{caller.role}' may not do this")

@@ -7,10 +7,11 @@ import os
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.routing import Route
@@ -19,6 +20,7 @@ from ulid import ULID
 
 from serving.api.metrics import Metrics
 from serving.api.problems import (
+    TOO_MANY,
     InvalidRequestError,
     MediaTypeError,
     OverloadedError,
@@ -26,6 +28,7 @@ from serving.api.problems import (
     status_problem_response,
 )
 
+Result = TypeVar("Result")
 PROBE_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
 MAX_BODY_BYTES = 2**20
 SECURITY_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
@@ -83,32 +86,33 @@ def _unpacked(body: bytes, most: int) -> bytes:
     return content
 
 
-class AdmissionControl:
-    """Sheds load: a request that finds too many before it is refused at once. The event loop alone counts them.
+class BoundedThreads:
+    """Runs work in a few threads, and refuses at once what finds too much before it. Only the event loop calls it.
 
     Parameters
     ----------
-    max_requests
-        How many may be answered or wait at the same time.
+    threads
+        How much runs side by side.
+    most
+        How much may run or wait.
     """
 
-    def __init__(self, max_requests: int) -> None:
-        self._max_requests, self._admitted = max_requests, 0
+    def __init__(self, threads: int, most: int) -> None:
+        self._limiter, self._most, self._admitted = CapacityLimiter(threads), most, 0
 
-    @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
-        """Count one request while it is answered.
+    async def run(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        """What the work gives.
 
         Raises
         ------
         OverloadedError
-            Too many are being answered or wait.
+            Too much runs or waits.
         """
-        if self._admitted >= self._max_requests:
-            raise OverloadedError("too many requests wait already: try again in a second")
+        if self._admitted >= self._most:
+            raise OverloadedError(TOO_MANY)
         self._admitted += 1
         try:
-            yield
+            return await to_thread.run_sync(work, *arguments, limiter=self._limiter)
         finally:
             self._admitted -= 1
 

@@ -130,7 +130,7 @@ class EventIntake:
             for group in _groups(requests):
                 outcomes |= self._append(group, clock)
             taken = [request for request in requests if isinstance(outcomes[request.place], list)]
-            persons = [person for request in taken for person in request.persons]
+            persons = _persons(taken)
             as_of = self._components()[1](persons, clock) if persons else clock()
         in_order = (outcomes[request.place] for request in requests)
         return [(outcome, as_of) if isinstance(outcome, list) else outcome for outcome in in_order]
@@ -247,7 +247,7 @@ class EventIntake:
                 detail = (
                     "is more than a day from that of the last load, which counts: correct it there, or leave this out"
                 )
-                return _conflict(title, request.batch.pointer(place, "signed_up_at"), detail)
+                return EventConflictError(title, request.batch.pointer(place, "signed_up_at"), detail)
         return None
 
     def _components(self) -> tuple[EventLog, OnEventRefresher]:
@@ -269,9 +269,13 @@ class EventIntake:
 
 def _groups(requests: Sequence[_Request]) -> list[list[_Request]]:
     """Requests whose events are checked in one go: others first and each alone, as what they say changes the check."""
-    changing = [r for r in requests if any(event.table in ("customers", "subscriptions") for event in r.events)]
-    plain = [request for request in requests if request not in changing]
-    return [[request] for request in changing] + ([plain] if plain else [])
+    changing, plain = list[list[_Request]](), list[_Request]()
+    for request in requests:
+        if any(event.table in ("customers", "subscriptions") for event in request.events):
+            changing.append([request])
+        else:
+            plain.append(request)
+    return changing + ([plain] if plain else [])
 
 
 def _events(requests: Sequence[_Request]) -> list[Event]:
@@ -309,14 +313,16 @@ def _foreign_row(
         key = TABLES[event.table].key
         if event.event_id not in logged and owners[event.table].get(str(event.row[key])) not in (None, person):
             detail = f"stands in {event.table} as another customer's: give this one its own id"
-            return _conflict("The row of the event is another customer's", request.batch.pointer(place, key), detail)
+            return EventConflictError(
+                "The row of the event is another customer's", request.batch.pointer(place, key), detail
+            )
     return None
 
 
 def _log_conflict(request: _Request, error: ConflictError) -> EventConflictError:
     """What the log says against an event, as a problem."""
     title = f"The {'event' if error.field == 'event_id' else error.field} {error.detail}"
-    return _conflict(title, request.batch.pointer(error.place, error.field), error.detail)
+    return EventConflictError(title, request.batch.pointer(error.place, error.field), error.detail)
 
 
 @contextmanager
@@ -337,7 +343,3 @@ def _table_row(event: AnyEvent) -> dict[str, Any]:
     is_contract = event.type == "contract"  # null there takes back what was given
     fields = event.model_dump(exclude={"event_id", "type"}, exclude_none=not is_contract, exclude_unset=is_contract)
     return {name: value.strip() if isinstance(value, str) else value for name, value in fields.items()}
-
-
-def _conflict(title: str, pointer: str, detail: str) -> EventConflictError:
-    return EventConflictError(title, f"{pointer} {detail}; nothing was taken", (FieldError(pointer, detail),))

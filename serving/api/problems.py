@@ -153,8 +153,8 @@ class EventConflictError(AnswerError):
     status = 409
     slug = "event-conflict"
 
-    def __init__(self, title: str, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
-        super().__init__(detail, errors)
+    def __init__(self, title: str, pointer: str, detail: str, outcome: str = "taken") -> None:
+        super().__init__(f"{pointer} {detail}; nothing was {outcome}", (FieldError(pointer, detail),))
         self.title = title
 
 
@@ -181,6 +181,9 @@ class UnavailableError(AnswerError):
     slug = "unavailable"
     title = "The service cannot answer now"
     retry_after_seconds = 5
+
+
+TOO_MANY = "too many requests wait already: try again in a second"
 
 
 class OverloadedError(UnavailableError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from serving.api.contract.schemas import NULL, PREFIX, Schema, Schemas, reference, references
+from serving.api.contract.schemas import NULL, PREFIX, Schema, Schemas, reachable, reference, references
 
 LICENSE_URLS = {"Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0"}
 OF_ONE_TYPE = {"maxLength", "minLength", "pattern", "format", "minimum", "maximum", "exclusiveMinimum", "enum"}
@@ -167,11 +167,7 @@ def _either(one: Schema, other: Schema) -> Schema:
 
 def _used(schemas: dict[str, Schema], others: Any) -> dict[str, Schema]:
     """The schemas that anything refers to, in the end."""
-    found: set[str] = set()
-    ahead = references({k: v for k, v in others.items() if k != "schemas"})
-    while ahead - found:
-        found |= ahead
-        ahead = {name for f in found for name in references(schemas[f])}
+    found = reachable(references({k: v for k, v in others.items() if k != "schemas"}), schemas)
     return {name: schema for name, schema in schemas.items() if name in found}
 
 

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,7 +15,7 @@ from starlette.routing import Route
 from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from serving.api.guards import AdmissionControl, check_media_type, read_body, safe_summary
+from serving.api.guards import BoundedThreads, check_media_type, read_body, safe_summary
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Predictor
 from serving.api.problems import EventConflictError, FieldError, UnavailableError
@@ -47,7 +46,7 @@ class Campaigns:
 
     def __init__(
         self,
-        take_events: Callable[[EventBatch], Awaitable[dict[str, Any]]],
+        take_events: Callable[[EventBatch, Request], Awaitable[dict[str, Any]]],
         predictor: Predictor,
         settings: Settings,
         clock: Callable[[], datetime],
@@ -56,7 +55,7 @@ class Campaigns:
         self._take, self._predictor, self._settings, self._clock = take_events, predictor, settings, clock
         self._path = workspace.outcomes if workspace else None
         self._most = settings.serving.max_customers_per_request
-        self._one, self._admission = CapacityLimiter(1), AdmissionControl(MAX_WAITING)
+        self._threads = BoundedThreads(1, MAX_WAITING)
         self._opening = threading.Lock()
         self._log: OutcomeLog | None = None
 
@@ -72,7 +71,7 @@ class Campaigns:
         """Take one contact, or several."""
         check_media_type(request.headers)
         batch = parse_contacts(await read_body(request), self._most)
-        taken = await self._take(batch)
+        taken = await self._take(batch, request)
         ids = [event.contact_id for event in batch.events if event.type == "contact"]
         statuses = [{"contact_id": i, "status": event["status"]} for i, event in zip(ids, taken["events"], strict=True)]
         return JsonResponse({"contacts": statuses, "as_of": taken["as_of"]})
@@ -81,8 +80,7 @@ class Campaigns:
         """Keep one outcome, or several."""
         check_media_type(request.headers)
         batch = parse_outcomes(await read_body(request), self._most)
-        async with self._admission.admit():
-            statuses = await to_thread.run_sync(self._keep, batch, limiter=self._one)
+        statuses = await self._threads.run(self._keep, batch)
         ids = [report.outcome_id for report in batch.outcomes]
         return JsonResponse({"outcomes": [{"outcome_id": i, "status": s} for i, s in zip(ids, statuses, strict=True)]})
 
@@ -102,8 +100,7 @@ class Campaigns:
             return list(self._opened().append(kept, now))
         except OutcomeConflictError as error:
             pointer, detail = batch.pointer(error.place, "outcome_id"), "came before with other content"
-            faults = (FieldError(pointer, detail),)
-            raise EventConflictError(f"The outcome {detail}", f"{pointer} {detail}; nothing was kept", faults) from None
+            raise EventConflictError(f"The outcome {detail}", pointer, detail, "kept") from None
         except StaycastError:
             raise
         except Exception as error:

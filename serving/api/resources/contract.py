@@ -45,7 +45,7 @@ class Contract:
         """Swagger 2.0."""
         return _json(self._oldest)
 
-    @property
+    @cached_property
     def _document(self) -> dict[str, Any]:
         serving, tokens = self._settings.serving, self._settings.access.tokens
         token_url = tokens.token_url if tokens else None
@@ -56,12 +56,16 @@ class Contract:
         return orjson.dumps(self._document)
 
     @cached_property
+    def _document_30(self) -> dict[str, Any]:
+        return openapi_30(self._document)
+
+    @cached_property
     def _older(self) -> bytes:
-        return orjson.dumps(openapi_30(self._document))
+        return orjson.dumps(self._document_30)
 
     @cached_property
     def _oldest(self) -> bytes:
-        return orjson.dumps(swagger(openapi_30(self._document)))
+        return orjson.dumps(swagger(self._document_30))
 
 
 def _json(content: bytes) -> Response:

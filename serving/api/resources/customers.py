@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 import pandas as pd
-from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,8 +19,8 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.people.suppression_list import load_suppression_list
 from serving.answer.flat import LEFT, flat_answer, notes_on, status_of, without_score
-from serving.answer.score import CLOCK_SKEW_SECONDS, iso
-from serving.api.guards import AdmissionControl, id_in_path
+from serving.answer.score import age_of, iso
+from serving.api.guards import BoundedThreads, id_in_path
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Found
 from serving.api.problems import (
@@ -78,7 +77,7 @@ class Customers:
         self._answering, self._past, self._settings, self._clock = answering, past, settings, clock
         self._workspace = workspace
         self._files = ScoreFiles(workspace) if workspace else None
-        self._reading, self._admission = CapacityLimiter(READERS), AdmissionControl(READERS + MAX_WAITING)
+        self._threads = BoundedThreads(READERS, READERS + MAX_WAITING)
 
     @property
     def routes(self) -> list[Route]:
@@ -96,7 +95,7 @@ class Customers:
         record = self._record(found.answers[0]) if found.answers else self._left(customer_id)
         history: list[dict[str, Any]] = []
         if asked.history:
-            history = await self._in_thread(
+            history = await self._threads.run(
                 self._history, record["customer_id"], record["prediction_id"], asked.history
             )
         return JsonResponse({**record, "history": history})
@@ -104,16 +103,12 @@ class Customers:
     async def page(self, request: Request) -> Response:
         """A page of customers, from the newest score file or the one that the cursor is of."""
         query = parse_query(request.query_params.multi_items(), CustomerListQuery, LISTS)
-        body = await self._in_thread(self._page, query)
+        body = await self._threads.run(self._page, query)
         request.scope["staycast"]["customers"] = len(body["customers"])
         return JsonResponse(body)
 
-    async def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> Any:
-        async with self._admission.admit():
-            return await to_thread.run_sync(work, *arguments, limiter=self._reading)
-
     async def _refuse_unknown(self, customer_id: str) -> None:
-        if self._workspace and await self._in_thread(self._is_erased, customer_id):
+        if self._workspace is not None and await self._threads.run(self._is_erased, customer_id):
             raise ErasedCustomerError("this person was erased on request: nothing is known of them, nor will it be")
         raise unknown_customers([customer_id])
 
@@ -162,15 +157,13 @@ class Customers:
         is_same = at.before is not None and at.before == at.file
         rows = [] if is_same else files.page(at.file, at.before, asked, at.place, query.limit + 1)
         shown = rows[: query.limit]
-        age = int((self._clock() - at.file.as_of).total_seconds())
         is_all_new = query.changed_since is not None and at.before is None
         return {
             "customers": [_listed(row, is_all_new) for row in shown],
             "next": _cursor_text(query, at, shown[-1]) if len(rows) > query.limit else None,
             "as_of": iso(at.file.as_of),
             "scored_at": iso(at.file.scored_at),
-            "age_seconds": max(age, 0),
-            "stale": age > self._settings.serving.stale_after_hours * 3600 or age < -CLOCK_SKEW_SECONDS,
+            **age_of(at.file.as_of, self._clock(), self._settings),
             "in_file": at.file.customers,
             "compared_with": self._compared(files, query, at) if query.changed_since is not None else None,
         }

@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import orjson
-from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -16,7 +15,7 @@ from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.champion import Champions
-from serving.api.guards import safe_summary
+from serving.api.guards import BoundedThreads, safe_summary
 from serving.api.interfaces import AnswerLog, ModelProvider
 from serving.api.json_response import JsonResponse
 from serving.api.problems import UnavailableError, UnknownPredictionError
@@ -25,6 +24,7 @@ from serving.records.evidence import Asker, Record
 from serving.replay import Replay, replay
 
 ID = re.compile(r"[0-9A-Z]{26}")
+MAX_WAITING = 16
 WITHOUT_REPLAY = "crm"  # the role that is told the answer alone
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class PastPredictions:
 
     def __init__(self, log: AnswerLog, models: ModelProvider, settings: Settings, workspace: Workspace | None) -> None:
         self._log, self._models, self._settings, self._workspace = log, models, settings, workspace
-        self._one_at_a_time = CapacityLimiter(1)
+        self._threads = BoundedThreads(1, MAX_WAITING)
 
     @property
     def routes(self) -> list[Route]:
@@ -44,10 +44,7 @@ class PastPredictions:
     async def one(self, request: Request) -> Response:
         """One past answer."""
         asker = asker_of(request, self._settings.records.purposes)
-        body = await to_thread.run_sync(
-            self._one, request.path_params["prediction_id"], asker, limiter=self._one_at_a_time
-        )
-        return JsonResponse(body)
+        return JsonResponse(await self._threads.run(self._one, request.path_params["prediction_id"], asker))
 
     def _one(self, prediction_id: str, asker: Asker) -> dict[str, Any]:
         record = self._read(prediction_id, asker) if ID.fullmatch(prediction_id) else None

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,7 +20,7 @@ from features.schema import of_customers, value_fault
 from serving.answer import decide
 from serving.answer.champion import Champions
 from serving.answer.score import score
-from serving.api.guards import AdmissionControl, check_media_type, read_body
+from serving.api.guards import BoundedThreads, check_media_type, read_body
 from serving.api.interfaces import ModelProvider
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Predictor
@@ -34,7 +33,6 @@ SPLIT = (
     "changed may have a share, as the models look at features together."
 )
 MAX_WAITING, MAX_NAMED = 16, 20
-KEYS = ("customer_id", "as_of")
 PARTS = (("churn", "reasons", "probability", "band"), ("clv", "clv_reasons", "expected", "tier"))
 
 
@@ -53,7 +51,7 @@ class WhatIf:
         self, models: ModelProvider, predictor: Predictor, settings: Settings, clock: Callable[[], datetime]
     ) -> None:
         self._models, self._predictor, self._settings, self._clock = models, predictor, settings, clock
-        self._one, self._admission = CapacityLimiter(1), AdmissionControl(MAX_WAITING)
+        self._threads = BoundedThreads(1, MAX_WAITING)
 
     @property
     def routes(self) -> list[Route]:
@@ -64,8 +62,7 @@ class WhatIf:
         """The forecasts before and after."""
         check_media_type(request.headers)
         question = parse_what_if(await read_body(request))
-        async with self._admission.admit():
-            return JsonResponse(await to_thread.run_sync(self._answer, question, limiter=self._one))
+        return JsonResponse(await self._threads.run(self._answer, question))
 
     def _answer(self, question: WhatIfQuestion) -> dict[str, Any]:
         champions, row = self._models.current(), self._predictor.row(question.customer_id)
@@ -99,7 +96,7 @@ def _require_possible(
     changes: Mapping[str, float | str | None], row: pd.DataFrame, readable: set[str], champions: Champions
 ) -> None:
     """InvalidRequestError that names every change that cannot be made."""
-    known = set(of_customers(row.columns)) & readable - set(KEYS)
+    known = set(of_customers(row.columns)) & readable
     categories: dict[str, set[str]] = {}
     for model in champions.models:
         for name, values in model.bundle.categories.items():

@@ -6,15 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from configs.settings import Band, Stage, Tier
 from serving.api.schema.fields import (
     INT32,
-    INT64,
-    MAX_AGE_SECONDS,
     MAX_ITEMS,
     PER_REQUEST,
+    Age,
     CustomerId,
     Days,
     Name,
+    Percentile,
     PredictionId,
     Prose,
     Share,
@@ -26,16 +27,6 @@ from training.model.bundle import Basis, Task
 MAX_HORIZONS = 100
 MAX_FAULTS = 1_000_000
 
-Percentile = Annotated[
-    int,
-    Field(
-        ge=0,
-        le=100,
-        description="Share of reference customers at or below, in percent.",
-        examples=[88],
-        json_schema_extra=INT32,
-    ),
-]
 Probability = Annotated[float, Field(ge=0, le=1, examples=[0.31])]
 Money = Annotated[float, Field(examples=[180.5])]
 
@@ -70,7 +61,7 @@ class ChurnPart(StrictModel):
 
     probability: Annotated[Probability, Field(description="Calibrated probability of leaving.")]
     horizon_days: Days
-    band: Literal["low", "watch", "high", "critical"]
+    band: Band
     percentile: Percentile
     by_horizon: Annotated[
         dict[str, Probability],
@@ -153,7 +144,7 @@ class ClvPart(StrictModel):
             examples=[{"180": {"expected": 370.5, "low": 20.0, "high": 1310.0, "basis": "examined"}}],
         ),
     ]
-    tier: Literal["diamond", "gold", "silver", "bronze"]
+    tier: Tier
     percentile: Percentile
     basis: BasisPart
 
@@ -216,7 +207,7 @@ class CampaignPart(StrictModel):
 class FeaturesPart(StrictModel):
     """How old the facts are that the answer rests on."""
 
-    age_seconds: Annotated[int, Field(ge=0, le=MAX_AGE_SECONDS, examples=[86400], json_schema_extra=INT64)]
+    age_seconds: Age
     stale: Annotated[
         bool,
         Field(description="Older than the service is set to; or from a time that its clock has not reached."),
@@ -269,7 +260,7 @@ class Answer(StrictModel):
         Field(description="Null for who is not lapsed, and for a model that does not tell it (contracts, labels)."),
     ]
     stage: Annotated[
-        Literal["prospect", "new", "growing", "mature", "declining", "booked", "lapsed"] | None,
+        Stage | None,
         Field(description="`prospect`: no order or contract yet. Null where the data has no dates."),
     ]
     reasons: Annotated[
@@ -423,6 +414,10 @@ class State(StrictModel):
     """How the process is."""
 
     status: Annotated[Literal["alive", "ready"], Field(description="`ready`: it can answer.")]
+    notices: Annotated[
+        list[Prose],
+        Field(default_factory=list, max_length=2, description="What is to be known of what serves, if there is."),
+    ]
 
 
 class OpenApi(BaseModel):

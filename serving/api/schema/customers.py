@@ -9,18 +9,19 @@ import orjson
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
+from configs.settings import Band, Stage, Tier
 from serving.api.schema.fields import (
     ANY_OFFSET,
     ANY_TEXT,
-    INT32,
-    INT64,
-    MAX_AGE_SECONDS,
     MAX_ITEMS,
     MAX_TIME_LENGTH,
+    Age,
     Count,
     CustomerId,
     Days,
     Name,
+    Percentile,
+    PredictionHeaders,
     PredictionId,
     Prose,
     StrictModel,
@@ -30,17 +31,12 @@ from serving.api.schema.fields import (
 from serving.bulk.score_files import Sort
 from training.model.bundle import Basis
 
-Band = Literal["low", "watch", "high", "critical"]
-Tier = Literal["diamond", "gold", "silver", "bronze"]
-Stage = Literal["prospect", "new", "growing", "mature", "declining", "booked", "lapsed"]
 Status = Literal["customer", "new", "prospect", "booked", "lapsed", "left"]
 Change = Literal["new", "band", "tier", "stage", "probability"]
 MAX_HISTORY, USUAL_HISTORY = 100, 12
 MAX_LISTED, USUAL_LISTED = 1000, 100
 USUAL_STEP = 0.05
 MAX_CURSOR = 2000
-Percentile = Annotated[int, Field(ge=0, le=100, json_schema_extra=INT32)]
-Age = Annotated[int, Field(ge=0, le=MAX_AGE_SECONDS, json_schema_extra=INT64)]
 Cursor = Annotated[str, Field(max_length=MAX_CURSOR, json_schema_extra=ANY_TEXT)]
 LISTS = ("band", "tier", "stage", "action")  # parameters that take several values
 PAST: JsonDict = {
@@ -217,7 +213,7 @@ class CustomerQuery(StrictModel):
     history: Annotated[int, Field(ge=0, le=MAX_HISTORY, description="How many earlier scores at most.")] = USUAL_HISTORY
 
 
-class CustomerParameters(CustomerQuery):
+class CustomerParameters(CustomerQuery, PredictionHeaders):
     """The same with whom it is asked of, as the address tells it."""
 
     customer_id: Annotated[

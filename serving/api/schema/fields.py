@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
 from features.tables import MAX_ID_LENGTH
@@ -60,3 +60,30 @@ Prose = Annotated[str, Field(max_length=10_000, json_schema_extra=ANY_TEXT)]
 Days = Annotated[int, Field(gt=0, le=MAX_DAYS, examples=[30], json_schema_extra=INT32)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1, json_schema_extra=INT32)]
 Share = Annotated[float, Field(gt=0, lt=1, examples=[0.9])]
+Percentile = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=100,
+        description="Share of reference customers at or below, in percent.",
+        examples=[88],
+        json_schema_extra=INT32,
+    ),
+]
+Age = Annotated[int, Field(ge=0, le=MAX_AGE_SECONDS, examples=[86400], json_schema_extra=INT64)]
+
+
+class PredictionHeaders(StrictModel):
+    """What a request for predictions may say beside its body."""
+
+    purpose: Annotated[
+        str | None,
+        Field(
+            alias="X-Purpose",
+            max_length=64,
+            pattern="^[A-Za-z0-9_.-]{1,64}$",
+            description="What the answer is for, as the record keeps it: one of `records.purposes` where it names any.",
+            examples=["retention-call"],
+        ),
+        WithJsonSchema({"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9_.-]{1,64}$"}),
+    ] = None

@@ -33,7 +33,8 @@ from serving.api.schema.events import (
     ManyEvents,
     OrderEvent,
 )
-from serving.api.schema.requests import ManyCustomers, OneCustomer, PastPrediction, PredictionHeaders
+from serving.api.schema.fields import PredictionHeaders
+from serving.api.schema.requests import ManyCustomers, OneCustomer, PastPrediction
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
 TAGS = {

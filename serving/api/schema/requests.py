@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from serving.api.problems import FieldError
-from serving.api.schema.fields import INT32, PER_REQUEST, CustomerId, PredictionId, StrictModel
+from serving.api.schema.fields import INT32, PER_REQUEST, CustomerId, PredictionHeaders, PredictionId, StrictModel
 from serving.api.schema.parsing import invalid_request, parse_object, validated
 from training.model.bundle import Task
 
@@ -44,23 +44,7 @@ Targets = Annotated[
 ]
 
 
-class PredictionHeaders(StrictModel):
-    """What a request for predictions may say beside its body."""
-
-    purpose: Annotated[
-        str | None,
-        Field(
-            alias="X-Purpose",
-            max_length=64,
-            pattern="^[A-Za-z0-9_.-]{1,64}$",
-            description="What the answer is for, as the record keeps it: one of `records.purposes` where it names any.",
-            examples=["retention-call"],
-        ),
-        WithJsonSchema({"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9_.-]{1,64}$"}),
-    ] = None
-
-
-class PastPrediction(StrictModel):
+class PastPrediction(PredictionHeaders):
     """Which past answer is asked for."""
 
     prediction_id: PredictionId
