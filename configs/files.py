@@ -23,12 +23,13 @@ AT_WORKING_FOLDER, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 NOT_OFFERED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; it is on disk when this returns."""
+def write_text(path: Path, text: str, mode: int = 0o666) -> None:
+    """Write a file whole or not at all; it is on disk when this returns. Who may read it: `mode`, less the umask."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        part.write_text(text, "utf-8")
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
+            file.write(text)
         sync(part)
         os.replace(part, path)
     except BaseException:

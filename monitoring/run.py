@@ -13,7 +13,7 @@ from configs.errors import NotEnoughDataError, NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.quality import quality_verdict
-from features.schema import load_schema, of_customers
+from features.schema import of_customers
 from monitoring.fingerprints import customers_file
 from monitoring.report.drift_page import drift_report
 from monitoring.report.fairness_page import fairness_report
@@ -61,8 +61,7 @@ def monitor(
         There is no champion, or no features of the current load.
     """
     quality_verdict.require_newest_features(workspace)
-    unledgered = settings.serving.unledgered
-    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks, unledgered)
+    champions = Champions.serving(workspace, settings)
     steps = 2 * len(champions.models)
     out: dict[str, Any] = {}
     for number, loaded in enumerate(champions.models):

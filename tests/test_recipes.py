@@ -148,7 +148,7 @@ bundle = SimpleNamespace(
 champions = SimpleNamespace(models=(SimpleNamespace(bundle=bundle, version="1"),), unserved={})
 attached = []
 for name, stand_in in {
-    "Champions": SimpleNamespace(load=lambda *_: champions),
+    "Champions": SimpleNamespace(serving=lambda *_: champions),
     "population": lambda *_: rows,
     "drift_report": lambda *_: {},
     "model_registry": SimpleNamespace(get_version=lambda *_: SimpleNamespace(run_id="1")),

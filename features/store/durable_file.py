@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 BUSY_SECONDS = 5.0
+MAX_VARIABLES = 30_000  # of one statement
 
 
 def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -50,6 +51,13 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def overwrite_deleted(connection: sqlite3.Connection) -> None:
     """Overwrite deleted rows in the log of changes too, unless another process reads the file at that moment."""
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def select_in(connection: sqlite3.Connection, query: str, ids: Sequence[Any], order: str = "") -> Iterator[Any]:
+    """The rows of a query that ends with the name of a column, for these values of it, some at a time."""
+    for start in range(0, len(ids), MAX_VARIABLES):
+        some = list(ids[start : start + MAX_VARIABLES])
+        yield from connection.execute(f"{query} IN ({','.join('?' * len(some))}) {order}", some)
 
 
 class DurableFile:

@@ -52,7 +52,7 @@ from features.store.contract_events import (
     loaded_contracts,
     merge_contracts,
 )
-from features.store.durable_file import DurableFile, transaction
+from features.store.durable_file import DurableFile, select_in, transaction
 from features.store.kept_notice import shown_by
 from features.store.log_position import newest_recorded_at
 from features.store.timestamps import to_micros
@@ -67,7 +67,6 @@ KINDS: Mapping[str, str] = {
     "customer": "customers",
 }
 LAST_YEAR = 9999  # no calendar goes on: of "never" with an offset, the day as it is written
-MAX_VARIABLES = 30_000
 TIME = re.compile(r"\d{4}-\d\d-\d\d")
 NO_DATES: Mapping[str, Collection[str]] = MappingProxyType({})
 Status = Literal["accepted", "known"]
@@ -281,10 +280,7 @@ class EventLog(DurableFile):
         if customers is None:
             yield from self._connection.execute(f"{query} ORDER BY recorded_at")
             return
-        for start in range(0, len(customers), MAX_VARIABLES):
-            some = list(customers[start : start + MAX_VARIABLES])
-            asked = f"{query} WHERE customer_id IN ({','.join('?' * len(some))}) ORDER BY recorded_at"
-            yield from self._connection.execute(asked, some)
+        yield from select_in(self._connection, f"{query} WHERE customer_id", customers, "ORDER BY recorded_at")
 
     def _write_waiting(self) -> None:
         """Write all that waits in one transaction; a batch with a conflict is left out and gets the error."""

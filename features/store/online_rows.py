@@ -31,7 +31,7 @@ from configs.workspace import Workspace
 from configs.yaml_file import read_yaml
 from features.schema import load_schema
 from features.sql import quote_identifier
-from features.store.durable_file import connect, overwrite_deleted, transaction
+from features.store.durable_file import connect, overwrite_deleted, select_in, transaction
 
 BUSY_SECONDS_OF_A_FILL = 30.0
 SQLITE_FILE, REDIS_FILE = "online.db", "online.json"
@@ -40,7 +40,6 @@ READINGS = 5  # of rows that are being written meanwhile
 END_OF_TIME = 2**63 - 1
 FEAST = ROOT / "feature_repo" / "feature_store.yaml"
 KEYS = ("customer_id", "event_ts", "created_ts")
-MAX_VARIABLES = 30_000
 
 
 class OnlineRows(Protocol):
@@ -196,12 +195,8 @@ class SqliteRows:
         """Rows by customer: ``event_ts``, then the features asked."""
         columns = ", ".join(map(quote_identifier, ("customer_id", "event_ts", *names)))
         source = f"{columns} FROM {quote_identifier(table)}"
-        found = {}
-        for start in range(0, len(ids), MAX_VARIABLES):
-            some = ids[start : start + MAX_VARIABLES]
-            query = f"SELECT {source} WHERE customer_id IN ({','.join('?' * len(some))})"
-            found.update({row[0]: row[1:] for row in self._connection.execute(query, some)})
-        return found
+        rows = select_in(self._connection, f"SELECT {source} WHERE customer_id", ids)
+        return {row[0]: row[1:] for row in rows}
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from configs.errors import NotReadyError, RegistryError
+from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import load_schema
 from training.model import catalog
@@ -153,6 +154,12 @@ class Champions:
             for task, version in found.versions.items()
         }
         return cls(models.get("churn"), models.get("clv"), found.unserved, found.notices)
+
+    @classmethod
+    def serving(cls, workspace: Workspace, settings: Settings) -> Champions:
+        """Those of a business that fit the features of its workspace; errors as of `load`."""
+        schema_hash = load_schema(workspace.features).hash
+        return cls.load(workspace, lambda: schema_hash, settings.tasks, settings.serving.unledgered)
 
     @classmethod
     def of_versions(

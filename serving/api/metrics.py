@@ -1,13 +1,12 @@
 """Counts for Prometheus: requests, their time, customers answered. No customer is ever a label.
 
-With ``PROMETHEUS_MULTIPROC_DIR`` set, as BentoML does for its workers, the counts of all processes are told as one.
+Where ``PROMETHEUS_MULTIPROC_DIR`` was set when the counts of a process began, as BentoML does for its workers, the
+counts of all processes are told as one. Set later, as Feast does when it is imported, it changes nothing.
 """
 
 from __future__ import annotations
 
-import os
-
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -50,7 +49,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """All counts in Prometheus' text format."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if not values.ValueClass._multiprocess:  # how the client library itself tells
             return generate_latest(self._registry)
         together = CollectorRegistry()
         MultiProcessCollector(together)

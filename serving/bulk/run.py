@@ -14,7 +14,6 @@ from configs.workspace import Workspace
 from features.labels.ready_label import count_known_to_have_left
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
-from features.schema import load_schema
 from features.store.online_rows import OnlineCustomers
 from serving.answer.champion import Champions
 from serving.bulk.fingerprints import scoring_fingerprint
@@ -59,8 +58,7 @@ def score_newest(
     if not (workspace.features / "rows.parquet").is_file():
         raise NotReadyError(f"no features in workspace '{workspace.root}': run `staycast features` first")
     quality_verdict.require_newest_features(workspace)
-    unledgered = settings.serving.unledgered
-    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks, unledgered)
+    champions = Champions.serving(workspace, settings)
     inputs = scoring_fingerprint(settings, workspace)
     with closing(OnlineCustomers(workspace)) as customers:
         parts = Parts.begin(workspace.scoring, inputs, customers.ids, part_rows, datetime.now(UTC))

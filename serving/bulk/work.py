@@ -17,7 +17,6 @@ from configs.errors import RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.people.identity import load_alias_map
-from features.schema import load_schema
 from features.store.online_rows import OnlineCustomers
 from serving.answer.champion import Champions
 from serving.answer.score import score
@@ -154,8 +153,7 @@ def _open_writer(
     chunk_rows: int,
 ) -> None:
     end_with_parent()
-    unledgered = settings.serving.unledgered
-    champions = Champions.load(workspace, lambda: load_schema(workspace.features).hash, settings.tasks, unledgered)
+    champions = Champions.serving(workspace, settings)
     if champions.labels != labels:
         raise RegistryError("the champions have changed since the scoring began: begin again")
     aliases = load_alias_map(workspace.tables).aliases()

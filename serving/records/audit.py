@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from configs.errors import ConfigError, StaycastError
 from features.store.timestamps import from_micros, to_micros
-from serving.records.chain import START, Entry, Fault, Link, faults_of
+from serving.records.chain import MOST_FAULTS, START, Entry, Fault, Link, faults_of
 from serving.records.checkpoints import Checkpoint, load_checkpoints
 from serving.records.envelope import name_in
 from serving.records.prediction_log import PredictionLog
@@ -64,6 +64,9 @@ def verify(log: PredictionLog, folder: Path, public_key: str | None = None) -> V
     except ConfigError as error:
         return Verdict([Fault(0, str(error))], 0, 0, 0)
     first = next(log.store.entries(), None)
+    if first is not None and not checkpoints:
+        unsigned = Fault(0, "there is no signed checkpoint: nothing tells how far the record went")
+        return Verdict([unsigned], first.position, 0, 0)
     before = _start(first, checkpoints)
     if before is None:
         missing = Fault(1, f"entries before {first.position if first else 1} are missing, and were not removed by age")
@@ -101,8 +104,9 @@ class _Seen:
 
 
 def _lost_keys(seen: _Seen, keys: set[bytes]) -> list[Fault]:
-    lost = [position for person, position in seen.answers.items() if person not in keys | seen.erased]
-    return [Fault(p, "cannot be read: its key is gone, and no erasure says so") for p in sorted(lost)[:20]]
+    known = keys | seen.erased
+    lost = [position for person, position in seen.answers.items() if person not in known]
+    return [Fault(p, "cannot be read: its key is gone, and no erasure says so") for p in sorted(lost)[:MOST_FAULTS]]
 
 
 def rotate(log: PredictionLog) -> int:
@@ -179,11 +183,12 @@ def _prune(log: PredictionLog, now: datetime, before: int) -> int:
     faults = [] if start is None else faults_of(log.store.entries(last=end), start, [])[0]
     if start is None or faults:
         raise ConfigError("the oldest entries of the record are not whole: `staycast audit verify` says where")
+    # behind what goes, so that an entry always stays and the chain goes on from it
+    log.note_event(PRUNED, {"through": end, "before": from_micros(before).isoformat()})
     for chunk_end in [*range(first.position + AT_ONCE - 1, end, AT_ONCE), end]:
         (entry,) = log.store.entries(chunk_end, chunk_end)
         log.checkpoints.add(Link(entry.position, entry.hash), to_micros(now), PRUNED)
         with log.store.writing():
             log.store.remove_through(chunk_end)
     log.store.overwrite_deleted()
-    log.note_event(PRUNED, {"through": end, "before": from_micros(before).isoformat()})
     return end - first.position + 1

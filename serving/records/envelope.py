@@ -140,11 +140,7 @@ class MasterKeys:
         return f"the environment variable {self.variable}" if self.variable else f"'{self._file}'"
 
     def _replace(self, keys: Sequence[bytes]) -> None:
-        before = os.umask(0o077)
-        try:
-            write_text(self._file, _text(keys))
-        finally:
-            os.umask(before)
+        write_text(self._file, _text(keys), 0o600)
         self._load()
 
     def _named(self, name: bytes) -> DataKey:

@@ -199,7 +199,8 @@ class PredictionLog:
         }
         found = self.store.answers({condition: value for condition, value in filters.items() if value is not None})
         keys = self.store.keys() if person is None else {person: self.store.key_of(person)}
-        ciphers = {name: self._cipher(wrapped) for name, wrapped in keys.items() if wrapped is not None}
+        wanted = {name for _, name, _ in found}
+        ciphers = {name: self._cipher(key) for name, key in keys.items() if name in wanted and key is not None}
         rows = [
             orjson.loads(ciphers[name].open(summary, _about("answer", id_, "summary")))
             for id_, name, summary in found

@@ -12,10 +12,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from features.store.durable_file import DurableFile, connect, overwrite_deleted, transaction
+from features.store.durable_file import DurableFile, connect, overwrite_deleted, select_in, transaction
 from serving.records.chain import START, Entry, Link
 
-MAX_VARIABLES = 30_000
 PROBE_BYTES = 16_384  # more than the last page of a full disk takes
 _COLUMNS = "kind, at, id, person, context, summary, content, position, hash"
 _TABLES = """
@@ -85,12 +84,8 @@ class SqliteStore(DurableFile):
 
     def persons(self, pseudonyms: Sequence[bytes]) -> dict[bytes, Person]:
         """The persons there are of these pseudonyms."""
-        found = {}
-        for start in range(0, len(pseudonyms), MAX_VARIABLES):
-            some = pseudonyms[start : start + MAX_VARIABLES]
-            query = f"SELECT pseudonym, person, key FROM persons WHERE pseudonym IN ({','.join('?' * len(some))})"
-            found.update({row[0]: row[1:] for row in self._connection.execute(query, some)})
-        return found
+        query = "SELECT pseudonym, person, key FROM persons WHERE pseudonym"
+        return {row[0]: row[1:] for row in select_in(self._connection, query, pseudonyms)}
 
     def add_persons(self, persons: Mapping[bytes, Person]) -> None:
         """Add persons by their pseudonyms."""

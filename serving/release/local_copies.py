@@ -70,9 +70,10 @@ class LocalCopies:
         """
         sealed = catalog.manifest_of(version)
         try:
-            with exclusive(self._root, f"copying {version.label}", wait_seconds=LOCK_SECONDS):
-                if not self._is_usable(version.model, sealed):
-                    self._copy(version, sealed)
+            if not self._is_usable(version.model, sealed):
+                with exclusive(self._root, f"copying {version.label}", wait_seconds=LOCK_SECONDS):
+                    if not self._is_usable(version.model, sealed):
+                        self._copy(version, sealed)
             return load(self._bundle(version.model, sealed), sealed)
         except OSError as error:  # the disk is full or cannot be written to: that keeps no model from serving
             logger.warning("%s serves without a copy: %s", version.label, error)
@@ -89,8 +90,9 @@ class LocalCopies:
 
     def note(self, models: Sequence[LoadedModel]) -> None:
         """Note that these serve, so that they are found by `last`, and remove older copies."""
-        now = self._served() | {m.bundle.task: Served(m.version, m.hash) for m in models if m.hash}
-        if now == self._served():
+        before = self._served()
+        now = before | {m.bundle.task: Served(m.version, m.hash) for m in models if m.hash}
+        if now == before:
             return
         try:
             write_text(self._root / "served.json", json.dumps({task: vars(served) for task, served in now.items()}))
@@ -108,6 +110,7 @@ class LocalCopies:
     def _copy(self, version: Version, sealed: str) -> None:
         source = catalog.files(self._workspace, version) / "bundle"
         try:
+            self._require_not_failed(sealed)
             manifest.verify(source, sealed)
             with replacing(self._folder(version.model, sealed)) as new:
                 shutil.copytree(source, new / "bundle")
@@ -120,14 +123,18 @@ class LocalCopies:
 
     def _try(self, bundle: Path, sealed: str) -> None:
         """Try a model out; what failed is not tried again before a minute has passed."""
-        reason, at = self._failed.get(sealed, ("", -RETRY_SECONDS))
-        if time.monotonic() - at < RETRY_SECONDS and reason:
-            raise RegistryError(reason)
+        self._require_not_failed(sealed)
         try:
             self._try_out(bundle, sealed)
         except RegistryError as error:
             self._failed[sealed] = (str(error).replace(str(bundle), "its bundle"), time.monotonic())
             raise RegistryError(self._failed[sealed][0]) from None
+
+    def _require_not_failed(self, sealed: str) -> None:
+        """RegistryError with the reason if it was tried within the last minute and failed."""
+        reason, at = self._failed.get(sealed, ("", 0.0))
+        if reason and time.monotonic() - at < RETRY_SECONDS:
+            raise RegistryError(reason)
 
     def _is_usable(self, task: str, sealed: str) -> bool:
         """Whether there is a whole copy that was tried with the packages of today."""

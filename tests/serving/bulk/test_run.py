@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -29,12 +28,19 @@ from serving.bulk.fingerprints import scoring_fingerprint
 from serving.bulk.run import score_newest
 
 TO_BE_KILLED = """
+import os
+import signal
 import sys
 from pathlib import Path
 from configs.settings import load
 from configs.workspace import Workspace
 from serving.bulk.run import score_newest
-score_newest(load("test"), Workspace(Path(sys.argv[1])), lambda done, of: print(done, flush=True), 40, 1)
+
+def end(done, of):
+    if done > 100:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+score_newest(load("test"), Workspace(Path(sys.argv[1])), end, 40, 1)
 """
 ORDER = {"order_id": "new", "amount": 12.5}
 OWN = ("prediction_id", "scored_at", "features")  # of each answer, and of the time at which it was given
@@ -100,13 +106,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was_and_loses_and_doubles_nobody
     whole = lines(score_newest(test_settings, copied), copied)
     shutil.rmtree(copied.scores)
     command = [sys.executable, "-c", TO_BE_KILLED, str(copied.root)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stdout is not None
-        for said in process.stdout:
-            if int(said) > 100:
-                os.kill(process.pid, signal.SIGKILL)
-                break
-    assert process.returncode == -signal.SIGKILL and not copied.scores.exists()
+    killed = subprocess.run(command, cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL and not copied.scores.exists()
     kept = {path.name: path.stat().st_mtime_ns for path in copied.scoring.glob("0*")}
     assert {"000000.parquet", "000001.jsonl"} <= set(kept)
     plan = json.loads((copied.scoring / "plan.json").read_text())

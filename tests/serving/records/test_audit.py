@@ -103,6 +103,23 @@ def test_what_is_too_old_is_removed_and_the_rest_is_whole_and_knows_it(path: Pat
     assert (found.faults, found.first, found.last) == ([], 9, 12)
 
 
+def test_where_everything_is_too_old_the_chain_goes_on_behind_it(path: Path, answers: list[dict[str, Any]]) -> None:
+    with PredictionLog(path) as log:
+        assert audit.prune(log, START + timedelta(days=400), 10) == 10
+        assert log.read().empty
+    assert (verdict(path).faults, verdict(path).first, verdict(path).last) == ([], 11, 11)
+    with PredictionLog(path) as log:
+        log.append([{**answers[0], "prediction_id": "later"}])
+    assert (verdict(path).faults, verdict(path).last) == ([], 12)
+
+
+def test_a_record_without_any_checkpoint_is_not_called_whole(path: Path, tamper: Callable[[str], None]) -> None:
+    for file in (HEAD, LINES):
+        (path.parent / "records" / file).unlink(missing_ok=True)
+    tamper("DELETE FROM entries WHERE position > 8")
+    assert "no signed checkpoint" in verdict(path).faults[0].what
+
+
 def test_many_are_removed_in_parts_each_of_which_is_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "AT_ONCE", 2)
     with PredictionLog(path) as log:
