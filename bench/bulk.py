@@ -27,7 +27,7 @@ sys.path[:] = [str(ROOT), *(p for p in sys.path if Path(p).resolve() != Path(__f
 
 from configs.settings import load  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
-from features.store.online_rows import OnlineCustomers  # noqa: E402
+from features.store.online_rows import OnlineFeatures  # noqa: E402
 from serving.answer.champion import Champions  # noqa: E402
 from serving.bulk.parts import Parts  # noqa: E402
 from serving.bulk.publish import publish  # noqa: E402
@@ -44,9 +44,9 @@ class Repeated:
     def ids(self) -> Iterator[str]:
         return (f"{number:09d}" for number in range(self._count))
 
-    def read(self, customer_ids: Sequence[str]) -> pd.DataFrame:
-        rows = self._frame.iloc[[int(i) % len(self._frame) for i in customer_ids]].reset_index(drop=True)
-        rows.insert(0, "customer_id", list(customer_ids))
+    def of_persons(self, persons: Sequence[str]) -> pd.DataFrame:
+        rows = self._frame.iloc[[int(i) % len(self._frame) for i in persons]].reset_index(drop=True)
+        rows.insert(0, "customer_id", list(persons))
         return rows
 
 
@@ -76,10 +76,10 @@ def table_values(champions: Champions, matrices: Sequence[np.ndarray]) -> None:
 def main(config: str, root: Path, count: int, explained: int) -> None:
     settings, source = load(config), Workspace(root)
     champions = Champions.load(source, tasks=settings.tasks)
-    with closing(OnlineCustomers(source)) as online:
-        known = online.read(list(online.ids()))
+    with closing(OnlineFeatures(source)) as online:
+        known = online.of_persons(list(online.ids()))
     customers, lines = Repeated(known, count), list[tuple[str, int, float, float]]()
-    some = customers.read([f"{number:09d}" for number in range(explained)])
+    some = customers.of_persons([f"{number:09d}" for number in range(explained)])
     matrices = [model.bundle.encode(some) for model in champions.models]
     for name, work in (
         ("tables: made, then values", lambda: table_values(champions, matrices)),

@@ -41,6 +41,7 @@ from features.engine import connect, read_tables
 from features.schema import features_of, schema_of
 from features.store import feature_store
 from features.store.event_log import Event, EventLog
+from features.store.online_rows import OnlineFeatures
 
 NEWEST = datetime(2024, 6, 1)
 NOW = datetime(2024, 6, 15, 12, tzinfo=UTC)
@@ -92,7 +93,7 @@ def feast_seconds_a_row(place: Workspace, folder: Path) -> float:
     """Seconds a customer of Feast's own way into its own SQLite store."""
     from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 
-    registered = feature_store._store(place)
+    registered = feature_store.open_feature_store(place)
     views = registered.list_feature_views()
     config = registered.config.model_copy()
     config.online_config = SqliteOnlineStoreConfig(path=str(folder / "feast.db"))
@@ -188,7 +189,7 @@ def measure_redis(record: dict[str, Any], place: Workspace, settings: Settings) 
 
 def read_ms(place: Workspace, customers: int) -> float:
     """Middle of some reads of one customer through Feast."""
-    reader, seconds = feature_store.OnlineFeatures(place), []
+    reader, seconds = OnlineFeatures(place), []
     for number in range(EVENTS):
         start = time.perf_counter()
         found = reader.read([f"c{number * (customers // EVENTS):07}"])

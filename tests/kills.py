@@ -27,7 +27,7 @@ from configs.loads import VERDICT
 from configs.settings import Settings, load
 from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
 from features import build, ingest, refresh  # noqa: F401  # once for all children
-from features.store.feature_store import OnlineFeatures
+from features.store.online_rows import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.answer.score import score
 from serving.bulk import run as bulk  # noqa: F401

@@ -15,7 +15,7 @@ import yaml
 
 from configs.settings import load
 from configs.workspace import Workspace
-from features.store.feature_store import OnlineFeatures
+from features.store.online_rows import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.answer.score import score
 from serving.api.schema.answers import Answer

@@ -22,7 +22,7 @@ from configs.errors import ConfigError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.fingerprints import features_fingerprint
-from features.store.feature_store import OnlineFeatures
+from features.store.online_rows import OnlineFeatures
 from monitoring.fingerprints import reports_fingerprint
 from monitoring.run import monitor
 from monitoring.watch.drift import drift_table

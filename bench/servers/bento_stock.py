@@ -8,9 +8,11 @@ from typing import Any
 
 import bentoml
 import numpy as np
+import pandas as pd
 
 from configs.workspace import Workspace
-from features.store.feature_store import OnlineFeatures
+from features.schema import load_schema
+from features.store.feature_store import open_feature_store
 from training.model.bundle import Bundle, load
 from training.model.catalog import files, require_champion
 
@@ -19,17 +21,24 @@ from training.model.catalog import files, require_champion
 class Stock:
     def __init__(self) -> None:
         workspace = Workspace(Path(os.environ["BENCH_WORKSPACE"]))
-        self._reader = OnlineFeatures(workspace)
+        self._schema, self._store = load_schema(workspace.features), open_feature_store(workspace)
+        self._service = self._store.get_feature_service("churn")
         self._models = [load(files(workspace, require_champion(workspace, t)) / "bundle") for t in ("churn", "clv")]
 
     @bentoml.api
     def predict(self, customer_ids: list[str], top: int = 5) -> list[dict[str, Any]]:
-        frame = self._reader.read(customer_ids)
+        frame = self._read(customer_ids)
         churn, clv = (_forecasts(model, frame, top) for model in self._models)
         return [
             {"customer_id": i, "churn": risk, "clv": value}
             for i, risk, value in zip(customer_ids, churn, clv, strict=True)
         ]
+
+    def _read(self, customer_ids: list[str]) -> pd.DataFrame:
+        keys = [{"customer_id": i} for i in customer_ids]
+        found = self._store.get_online_features(features=self._service, entity_rows=keys).to_dict()
+        texts = self._schema.categories
+        return pd.DataFrame({n: np.array(found[n], object if n in texts else np.float64) for n in self._schema.names})
 
 
 def _forecasts(model: Bundle, frame: Any, top: int) -> list[dict[str, Any]]:

@@ -25,10 +25,9 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from configs.yaml_file import read_yaml
 from features.labels.ready_label import known_to_have_left
-from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from features.schema import load_schema
-from features.store.online_rows import configure_online_store, has_online_store, open_online_rows, table_name
+from features.store.online_rows import configure_online_store, open_online_rows, table_name
 from features.store.timestamps import from_micros, to_micros
 
 REPO = Path(__file__).parents[2] / "feature_repo"
@@ -110,8 +109,7 @@ def known_by_load(workspace: Workspace, position: int = 0) -> int:
 class OnlineWriter:
     """Writes feature rows of customers straight into the online store, all views at once.
 
-    Feast's own way there makes a message of every single value; this takes the numbers as they are. What is
-    written is read through Feast.
+    Feast's own way there makes a message of every single value; this takes the numbers as they are.
 
     Parameters
     ----------
@@ -130,7 +128,7 @@ class OnlineWriter:
     """
 
     def __init__(self, workspace: Workspace, filling: bool = False) -> None:
-        store = _store(workspace)
+        store = open_feature_store(workspace)
         views = store.list_feature_views()
         self._views = {table_name(store.project, v.name): [f.name for f in v.features] for v in views}
         self._rows = open_online_rows(workspace.feast)
@@ -239,71 +237,15 @@ def training_rows(workspace: Workspace, keys: pd.DataFrame, service: str) -> pd.
     schema = load_schema(workspace.features)
     asked = keys[["customer_id", "as_of"]].rename(columns={"as_of": EVENT_TIME})
     with OFFLINE:
-        store = _store(workspace)
+        store = open_feature_store(workspace)
         if _rows_elsewhere(store, workspace):
             apply(workspace)
-            store = _store(workspace)
+            store = open_feature_store(workspace)
         features = store.get_feature_service(service)
         found = store.get_historical_features(asked, features, filter_by_created_timestamp=True).to_df()
     found = found.rename(columns={EVENT_TIME: "as_of"})
     found["as_of"] = pd.to_datetime(found["as_of"], utc=True).astype("datetime64[us, UTC]")
     return found[["customer_id", "as_of", *schema.names]].sort_values(["as_of", "customer_id"], ignore_index=True)
-
-
-class OnlineFeatures:
-    """Reads the newest features of customers from the online store.
-
-    Parameters
-    ----------
-    workspace
-        Holds the registered and materialized features.
-
-    Raises
-    ------
-    NotReadyError
-        Nothing was materialized yet; from `read`: Redis was emptied.
-    StoreError
-        From `read`: the online store does not answer in time.
-    """
-
-    def __init__(self, workspace: Workspace, service: str = "churn") -> None:
-        if not has_online_store(workspace.feast):
-            raise NotReadyError(f"no online features in workspace '{workspace.root}': run `staycast features` first")
-        self._schema = load_schema(workspace.features)
-        self._store = _store(workspace)
-        self._workspace = workspace
-        self._service = self._store.get_feature_service(service)
-        self._numbers = [f.name for f in self._schema.features if f.dtype == "float64"]
-
-    @property
-    def schema_hash(self) -> str:
-        """Hash of the feature schema that is read."""
-        return self._schema.hash
-
-    def read(self, customer_ids: list[str]) -> pd.DataFrame:
-        """Return one row per id in the order asked: ``customer_id, as_of``, then the features in schema order.
-
-        An alias gets the row of the person, whose ``customer_id`` it carries (`features.people.identity`). ``as_of`` is
-        NaT where the id is unknown. The online store returns old values as if they were new; the moment tells their
-        age.
-        """
-        customer_ids = load_alias_map(self._workspace.tables).of(customer_ids)
-        answer = self._store.get_online_features(
-            features=self._service, entity_rows=[{"customer_id": i} for i in customer_ids]
-        )
-        found = answer.to_dict(include_event_timestamps=True)
-        return self._frame(found, customer_ids)
-
-    def _frame(self, found: dict[str, list[Any]], customer_ids: list[str]) -> pd.DataFrame:
-        numbers = np.array([found[name] for name in self._numbers], dtype=np.float64)
-        frame = pd.DataFrame(numbers.T, columns=self._numbers)
-        for name in self._schema.categories:
-            frame[name] = np.array(found[name], dtype=object)
-        seconds = np.array(found[f"{self._schema.names[0]}__ts"], dtype="datetime64[s]")
-        known = np.where(seconds > np.datetime64(0, "s"), seconds, np.datetime64("NaT"))
-        frame["as_of"] = pd.DatetimeIndex(known.astype("datetime64[us]")).tz_localize("UTC")
-        frame["customer_id"] = customer_ids
-        return frame[["customer_id", "as_of", *self._schema.names]]
 
 
 def _rows_elsewhere(store: FeatureStore, workspace: Workspace) -> bool:
@@ -312,7 +254,8 @@ def _rows_elsewhere(store: FeatureStore, workspace: Workspace) -> bool:
     return any(getattr(view.batch_source, "path", "") != str(current) for view in store.list_feature_views())
 
 
-def _store(workspace: Workspace) -> FeatureStore:
+def open_feature_store(workspace: Workspace) -> FeatureStore:
+    """Feast's own view of a workspace; NotReadyError if no features were registered."""
     registry = workspace.feast / REGISTRY
     if not registry.is_file():
         raise NotReadyError(f"no feature store in workspace '{workspace.root}': run `staycast features` first")

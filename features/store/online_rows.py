@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +31,7 @@ from configs.settings import Settings
 from configs.variables import expand
 from configs.workspace import Workspace
 from configs.yaml_file import read_yaml
+from features.people.identity import load_alias_map
 from features.schema import load_schema
 from features.sql import quote_identifier
 from features.store.durable_file import connect, overwrite_deleted, select_in, transaction
@@ -262,10 +265,10 @@ def _upsert(table: str, names: Sequence[str]) -> str:
     )
 
 
-class OnlineCustomers:
-    """Reads the rows of all who are online, some at a time: what `feature_store.OnlineFeatures` gives of each.
+class OnlineFeatures:
+    """Reads the newest features of customers; may be used by several threads, each has its own connection.
 
-    Feast's own way makes a message of every single value; this takes the numbers as they are.
+    Feast's own way makes a message of every single value; this takes the numbers as they are (a test compares).
 
     Parameters
     ----------
@@ -275,54 +278,77 @@ class OnlineCustomers:
     Raises
     ------
     NotReadyError
-        Nothing was materialized yet; from `read`: there are other columns than those that were built.
+        Nothing was materialized yet, or Redis was emptied; from `read`: the rows are of several moments.
     StoreError
-        From the methods: the online store does not answer.
+        From the methods: the online store does not answer in time.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         if not has_online_store(workspace.feast):
             raise NotReadyError(f"no online features in workspace '{workspace.root}': run `staycast features` first")
+        self._workspace, self._own = workspace, threading.local()
         self._schema, project = load_schema(workspace.features), read_yaml(FEAST)["project"]
         self._views = {table_name(project, view): names for view, names in self._schema.views.items()}
-        self._rows = open_online_rows(workspace.feast)
         self._rows.require_filled()
+
+    @property
+    def schema_hash(self) -> str:
+        """Hash of the feature schema that is read."""
+        return self._schema.hash
 
     def ids(self) -> Iterator[str]:
         """Everybody who is online, in the order of their ids."""
         return self._rows.ids(next(iter(self._views)))
 
     def read(self, customer_ids: Sequence[str]) -> pd.DataFrame:
-        """One row for each of these customers who is online, in the order asked, as `OnlineFeatures.read` gives it."""
-        found = self._found(customer_ids)
-        first = next(iter(found.values()))
-        ids = [i for i in customer_ids if i in first]
-        columns: dict[str, Any] = {}
-        for table, names in self._views.items():
-            values = zip(*(found[table][i][1:] for i in ids), strict=True)
-            columns.update(zip(names, values, strict=False))
-        frame = pd.DataFrame({n: self._column(n, columns.get(n, ())) for n in self._schema.names})
-        moments = np.array([first[i][0] for i in ids], dtype="datetime64[us]").astype("datetime64[s]")
-        frame.insert(0, "as_of", pd.DatetimeIndex(moments.astype("datetime64[us]")).tz_localize("UTC"))
-        frame.insert(0, "customer_id", ids)
-        return frame
+        """Return one row per id in the order asked: ``customer_id, as_of``, then the features in schema order.
+
+        An alias gets the row of the person, whose ``customer_id`` it carries (`features.people.identity`). ``as_of`` is
+        NaT where the id is unknown. However old a row is, it is read: the moment tells its age.
+        """
+        return self.of_persons(load_alias_map(self._workspace.tables).of(customer_ids))
+
+    def of_persons(self, persons: Sequence[str]) -> pd.DataFrame:
+        """The same of ids as `ids` gives them, none of which is an alias."""
+        return self._frame(persons, self._found(persons))
 
     def close(self) -> None:
-        """Close the file, or the connections."""
+        """Close the file, or the connections, of this thread."""
         self._rows.close()
+        del self._own.rows
 
-    def _found(self, customer_ids: Sequence[str]) -> dict[str, dict[str, tuple[Any, ...]]]:
+    @property
+    def _rows(self) -> OnlineRows:
+        if not hasattr(self._own, "rows"):
+            self._own.rows = open_online_rows(self._workspace.feast)
+        return self._own.rows
+
+    def _found(self, persons: Sequence[str]) -> dict[str, dict[str, tuple[Any, ...]]]:
         """The rows of every view, those of one customer all of one moment."""
         for _ in range(READINGS):
             with self._rows.reading():
-                found = {t: self._rows.read(t, names, customer_ids) for t, names in self._views.items()}
+                found = {t: self._rows.read(t, names, persons) for t, names in self._views.items()}
             moments = [{i: row[0] for i, row in rows.items()} for rows in found.values()]
             if all(of_view == moments[0] for of_view in moments):
                 return found
         raise NotReadyError("the rows of one customer online are of several moments: run `staycast features --again`")
 
-    def _column(self, name: str, values: Sequence[Any]) -> np.ndarray:
-        return np.array(values, dtype=object if name in self._schema.categories else np.float64)
+    def _frame(self, persons: Sequence[str], found: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> pd.DataFrame:
+        columns: dict[str, Sequence[Any]] = {}
+        for table, names in self._views.items():
+            nobody = (None,) * (1 + len(names))
+            rows = [found[table].get(i, nobody) for i in persons]
+            columns.update(zip(("as_of", *names), zip(*rows, strict=True) if rows else repeat(()), strict=False))
+        numbers = [n for n in self._schema.names if n not in self._schema.categories]
+        values = np.array([columns[n] for n in numbers], dtype=np.float64)  # one block, as inserting each takes long
+        frame = pd.DataFrame(values.T, columns=numbers)
+        for place, name in enumerate(self._schema.names):
+            if name in self._schema.categories:
+                frame.insert(place, name, np.array(columns[name], dtype=object))
+        moments = pd.DatetimeIndex(np.array(columns["as_of"], dtype="datetime64[us]"))
+        frame.insert(0, "as_of", moments.tz_localize("UTC"))
+        frame.insert(0, "customer_id", np.array(persons, dtype=object))
+        return frame
 
 
 def online_fingerprint(workspace: Workspace) -> str | None:

@@ -14,7 +14,7 @@ from configs.workspace import Workspace
 from features.labels.ready_label import count_known_to_have_left
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
-from features.store.online_rows import OnlineCustomers
+from features.store.online_rows import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.bulk.fingerprints import scoring_fingerprint
 from serving.bulk.parts import Parts
@@ -60,7 +60,7 @@ def score_newest(
     quality_verdict.require_newest_features(workspace)
     champions = Champions.serving(workspace, settings)
     inputs = scoring_fingerprint(settings, workspace)
-    with closing(OnlineCustomers(workspace)) as customers:
+    with closing(OnlineFeatures(workspace)) as customers:
         parts = Parts.begin(workspace.scoring, inputs, customers.ids, part_rows, datetime.now(UTC))
         aliases = load_alias_map(workspace.tables).aliases()
         writer = PartWriter(customers, champions, settings, aliases, parts, settings.serving.top_reasons, CHUNK_ROWS)

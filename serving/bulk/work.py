@@ -17,7 +17,7 @@ from configs.errors import RegistryError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.people.identity import load_alias_map
-from features.store.online_rows import OnlineCustomers
+from features.store.online_rows import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.answer.score import score
 from serving.bulk.batch import write_answers
@@ -31,14 +31,14 @@ OnProgress = Callable[[int, int], None]
 
 
 class Customers(Protocol):
-    """All customers and their newest feature rows, see `features.store.online_rows.OnlineCustomers`."""
+    """All customers and their newest feature rows, see `features.store.online_rows.OnlineFeatures`."""
 
     def ids(self) -> Iterator[str]:
         """Everybody, in the order of their ids."""
         ...
 
-    def read(self, customer_ids: Sequence[str]) -> pd.DataFrame:
-        """One row for each of these customers who is known."""
+    def of_persons(self, persons: Sequence[str]) -> pd.DataFrame:
+        """One row for each of these customers; ``as_of`` NaT where one went offline meanwhile."""
         ...
 
 
@@ -71,7 +71,8 @@ class PartWriter:
     def __call__(self, number: int, ids: Sequence[str]) -> Iterator[int]:
         """Write a part; tells after each chunk how many customers it held."""
         now = datetime.fromisoformat(self.parts.plan.scored_at)
-        frames = (self.customers.read(ids[at : at + self.chunk_rows]) for at in range(0, len(ids), self.chunk_rows))
+        chunks = (ids[at : at + self.chunk_rows] for at in range(0, len(ids), self.chunk_rows))
+        frames = (frame[frame["as_of"].notna()] for frame in map(self.customers.of_persons, chunks))
         answers = (score(frame, self.champions, self.settings, now, self.top_reasons) for frame in frames)
         return write_answers(self.parts.stem(number), answers, self.aliases)
 
@@ -157,7 +158,7 @@ def _open_writer(
     if champions.labels != labels:
         raise RegistryError("the champions have changed since the scoring began: begin again")
     aliases = load_alias_map(workspace.tables).aliases()
-    customers = OnlineCustomers(workspace)
+    customers = OnlineFeatures(workspace)
     _writers[:] = [PartWriter(customers, champions, settings, aliases, parts, top_reasons, chunk_rows)]
 
 

@@ -18,7 +18,8 @@ from features.refresh import OnEventRefresher, start_from_build
 from features.schema import SEASON_COLUMNS
 from features.seasons.curve import load_curve
 from features.store.event_log import Event, EventLog
-from features.store.feature_store import OnlineFeatures, apply, materialize
+from features.store.feature_store import apply, materialize
+from features.store.online_rows import OnlineFeatures
 
 
 def test_nothing_is_built_before_tables_are_there(settings: Settings, workspace: Workspace) -> None:

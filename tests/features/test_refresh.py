@@ -24,7 +24,8 @@ from features.quality import quality_verdict
 from features.schema import features_of, schema_of
 from features.store import feature_store
 from features.store.event_log import Event, EventLog, tables_with_events
-from features.store.feature_store import OnlineFeatures, materialize
+from features.store.feature_store import materialize
+from features.store.online_rows import OnlineFeatures
 from features.windows import whole_second
 from tests.feature_rows import recorded_later
 
@@ -192,7 +193,7 @@ def test_what_feast_writes_itself_and_what_we_write_are_read_alike(fresh: Worksp
     ours = ours.drop(index=list(recorded_later(fresh) & set(ours.index)))
     newest = newest[newest["customer_id"].isin(ours.index)]
     same(ours, newest.set_index("customer_id").sort_index()[list(ours)])
-    registered = feature_store._store(fresh)
+    registered = feature_store.open_feature_store(fresh)
     for view in registered.list_feature_views():
         names = [f.name for f in view.features]
         part = newest.assign(as_of=newest["as_of"] + pd.Timedelta(days=1))

@@ -25,7 +25,7 @@ from features.schema import feature_columns
 from features.sql import AsOfStatements, quote_identifier, quote_literal, quote_qualified
 from features.store import feature_store
 from features.store.event_log import Event, EventLog
-from features.store.online_rows import SqliteRows
+from features.store.online_rows import OnlineFeatures, SqliteRows
 from features.windows import days_before, timestamp
 
 ROOT = Path(__file__).parent.parent.parent
@@ -111,7 +111,7 @@ def test_a_business_of_hostile_names_lives_in_a_hostile_folder(
         at_once(IDS[1:2], lambda: NOW)
         at_once.close()
     assert refresh.refresh(business, workspace, NOW)["touched"] == 1
-    online = feature_store.OnlineFeatures(workspace).read(IDS)
+    online = OnlineFeatures(workspace).read(IDS)
     assert (online[HOSTILE] == "x'\"; %").all(axis=None) and online["as_of"].notna().all()
     gone = erasure.erase_customers(workspace, IDS[1:3])
     assert gone["tables/orders"] == 50 and gone["online"] == 2 and gone["events"] == 1

@@ -8,7 +8,8 @@ import pytest
 from configs.errors import NotReadyError
 from configs.workspace import Workspace
 from features.schema import load_schema
-from features.store.feature_store import OnlineFeatures, training_rows
+from features.store.feature_store import training_rows
+from features.store.online_rows import OnlineFeatures
 from tests.feature_rows import recorded_later
 
 

@@ -24,7 +24,7 @@ from features.ingest import ingest
 from features.people.identity import write_repairs
 from features.people.suppression_list import load_suppression_list
 from features.store.event_log import Event, EventLog
-from features.store.feature_store import OnlineFeatures
+from features.store.online_rows import OnlineFeatures
 from serving import erasure
 from serving.api.app import create_app
 from serving.records.outcome_log import Outcome, OutcomeLog

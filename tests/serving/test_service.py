@@ -41,8 +41,7 @@ import warnings
 import pandas as pd
 
 from configs.workspace import Workspace
-from features.store import feature_store
-from serving.service import Staycast
+from serving import service
 
 
 class OnlineFeatures:
@@ -52,13 +51,14 @@ class OnlineFeatures:
         self._frame = pd.read_parquet(workspace.root / "online.parquet").set_index("customer_id")
 
     def read(self, customer_ids: list[str]) -> pd.DataFrame:
-        warnings.simplefilter("always")  # as Feast does
+        warnings.simplefilter("always")
         warnings.warn("for developers", DeprecationWarning)
         warnings.warn("for users", UserWarning)
         return self._frame.reindex(customer_ids).rename_axis("customer_id").reset_index()
 
 
-feature_store.OnlineFeatures = OnlineFeatures
+service.OnlineFeatures = OnlineFeatures
+Staycast = service.Staycast
 
 
 __all__ = ["Staycast"]

@@ -20,6 +20,7 @@ from features.quality.check import check_tables
 from features.quality.outlying_amounts import set_outliers_aside
 from features.schema import describe
 from features.store import feature_store
+from features.store.online_rows import OnlineFeatures
 
 NOW = datetime(2026, 5, 4, 13, tzinfo=UTC)
 NAMES = ["a", "b", "c"]
@@ -133,18 +134,18 @@ def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
     assert result == {**moments, "customers": 2, "touched": 1, "online": 1, "gone": 0}
     with pytest.raises(NotReadyError, match="run `staycast features` first"):
         quality_verdict.require_newest_features(workspace)
-    assert feature_store.OnlineFeatures(workspace).read(NAMES)["Plan"].tolist() == [None, "pro", "pro"]
+    assert OnlineFeatures(workspace).read(NAMES)["Plan"].tolist() == [None, "pro", "pro"]
 
     source_tables["profiles"] = export.iloc[[0, 2]]
     module.ingest(ready, workspace, NOW)
     assert refresh.refresh(ready, workspace, NOW)["gone"] == 1
-    assert feature_store.OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [True, True, False]
+    assert OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [True, True, False]
 
     source_tables["profiles"] = export.iloc[[0, 1, 2]].assign(label=["no", "no", "yes"])
     module.ingest(ready, workspace, NOW)
     build.build(ready, workspace)
     assert feature_store.materialize(workspace) == refresh.start_from_build(ready, workspace, NOW) == 2
-    assert feature_store.OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [False, False, True]
+    assert OnlineFeatures(workspace).read(NAMES)["as_of"].isna().tolist() == [False, False, True]
     assert left_by_label(workspace.tables, [*NAMES, "nobody"]) == {NAMES[2]}
     assert left_by_label(workspace.tables, list(NAMES[:2])) == set()
     with pytest.raises(StaycastError, match="leave --as-of out"):

@@ -23,6 +23,7 @@ from features.schema import features_of
 from features.store import feature_store
 from features.store.contract_events import merge_contracts
 from features.store.event_log import Event, EventLog, date_columns, event_frames, find_faults, tables_with_events
+from features.store.online_rows import OnlineFeatures
 from features.store.timestamps import to_micros
 from serving.api.intake import EventIntake
 from serving.api.problems import EventConflictError, InvalidRequestError
@@ -97,7 +98,7 @@ class Sender:
     """Sends events to a service, a second apart, and reads the features that predictions rest on."""
 
     def __init__(self, intake: EventIntake, place: Workspace) -> None:
-        self.intake, self.online, self.now, self.number = intake, feature_store.OnlineFeatures(place), NOW, 0
+        self.intake, self.online, self.now, self.number = intake, OnlineFeatures(place), NOW, 0
 
     def __call__(self, **content: object) -> pd.Series:
         self.number, self.now = self.number + 1, self.now + timedelta(seconds=2)
@@ -329,7 +330,7 @@ def test_an_event_from_before_the_end_of_the_data_does_not_change_what_the_expor
             of_events = refresher.contracts(["c7"], ["s7"])["s7"]
             refresher(["c7"], lambda: later)
     assert (of_events["paused_at"] is not None, of_events["plan"]) == (plan == "b", plan)
-    assert feature_store.OnlineFeatures(place).read(["c7"]).iloc[0]["contracts_paused"] == (plan == "b")
+    assert OnlineFeatures(place).read(["c7"]).iloc[0]["contracts_paused"] == (plan == "b")
     backend = connect()
     tables, _ = tables_with_events(backend, read_tables(backend, place.tables), settings, place)
     contracts = tables["subscriptions"].to_pandas()

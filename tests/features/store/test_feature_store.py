@@ -14,6 +14,7 @@ import pytest
 
 from configs.workspace import Workspace
 from features.store import feature_store
+from features.store.online_rows import OnlineFeatures
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,7 +31,7 @@ def test_many_threads_in_the_store_leave_the_screen_and_the_environment_alone(
         sys.stdout.write(f"begun {number}\n")
         if number % 2:
             return len(feature_store.training_rows(fresh, keys, "churn"))
-        online = feature_store.OnlineFeatures(fresh)
+        online = OnlineFeatures(fresh)
         assert online.read(ids)["as_of"].notna().all()
         sys.stdout.write(f"read {number}\n")
         return len(keys)
@@ -67,11 +68,11 @@ assert logging.getLogger("feast").level == logging.getLogger("features").level =
 @pytest.mark.slow
 def test_feast_s_command_line_registers_the_same_and_takes_no_row_away(fresh: Workspace) -> None:
     ids = sorted(pd.read_parquet(fresh.tables / "customers.parquet")["customer_id"])
-    before = feature_store.OnlineFeatures(fresh).read(ids)
+    before = OnlineFeatures(fresh).read(ids)
     environment = {**os.environ, "STAYCAST_WORKSPACE": str(fresh.root), "PYTHONPATH": str(ROOT)}
     command = [str(Path(sys.executable).parent / "feast"), "-c", str(ROOT / "feature_repo"), "apply"]
     done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0 and "Removing" not in done.stdout, done.stderr
-    pd.testing.assert_frame_equal(feature_store.OnlineFeatures(fresh).read(ids), before)
+    pd.testing.assert_frame_equal(OnlineFeatures(fresh).read(ids), before)
     keys = pd.read_parquet(fresh.features / "rows.parquet", columns=["customer_id", "as_of"])
     assert len(feature_store.training_rows(fresh, keys, "clv")) == len(keys)

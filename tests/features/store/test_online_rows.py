@@ -4,6 +4,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pandas as pd
 import pytest
 
 from configs.workspace import Workspace
-from features.store.feature_store import OnlineFeatures, OnlineWriter
-from features.store.online_rows import OnlineCustomers, SqliteRows, online_fingerprint
+from features.schema import load_schema
+from features.store.feature_store import OnlineWriter, open_feature_store
+from features.store.online_rows import OnlineFeatures, SqliteRows, online_fingerprint
 
 NAMES = ("spend", "region")
 
@@ -90,18 +92,35 @@ def test_what_is_read_together_is_of_one_state(rows: SqliteRows, tmp_path: Path)
     other.close()
 
 
-def test_all_customers_are_read_as_feast_reads_them(built: Workspace) -> None:
-    with closing(OnlineCustomers(built)) as customers:
-        ids = list(customers.ids())
-        found = customers.read([*ids, "nobody"])
-    assert ids == sorted(ids) and len(ids) > 100
-    pd.testing.assert_frame_equal(found, OnlineFeatures(built).read(ids))
+def test_customers_are_read_as_feast_reads_them(built: Workspace) -> None:
+    with closing(OnlineFeatures(built)) as online:
+        everyone = list(online.ids())
+        asked = ["nobody", *reversed(everyone)]
+        found = online.read(asked)
+    assert everyone == sorted(everyone) and len(everyone) > 100
+    store = open_feature_store(built)
+    service, keys = store.get_feature_service("churn"), [{"customer_id": i} for i in asked]
+    answer = store.get_online_features(features=service, entity_rows=keys).to_dict(include_event_timestamps=True)
+    assert found["customer_id"].tolist() == answer["customer_id"]
+    for name in load_schema(built.features).names:
+        pd.testing.assert_series_equal(found[name], pd.Series(answer[name], dtype=found[name].dtype, name=name))
+        seconds = found["as_of"].astype("int64") // 10**6
+        assert seconds.where(found["as_of"].notna(), 0).tolist() == answer[f"{name}__ts"]
+
+
+def test_each_thread_reads_by_a_connection_of_its_own(built: Workspace) -> None:
+    with closing(OnlineFeatures(built)) as online:
+        ids = list(online.ids())
+        alone = online.read(ids)
+        with ThreadPoolExecutor(4) as pool:
+            for found in pool.map(online.read, [ids] * 8):
+                pd.testing.assert_frame_equal(found, alone)
 
 
 def test_the_rows_online_have_another_fingerprint_when_one_was_written_or_went(fresh: Workspace) -> None:
     assert online_fingerprint(Workspace(fresh.root / "elsewhere")) is None
     seen = [online_fingerprint(fresh), online_fingerprint(fresh)]
-    with closing(OnlineCustomers(fresh)) as customers:
+    with closing(OnlineFeatures(fresh)) as customers:
         row = customers.read([next(customers.ids())])
     with closing(OnlineWriter(fresh)) as online:
         later = int(time.time() * 1e6)

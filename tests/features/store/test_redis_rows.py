@@ -24,8 +24,8 @@ from configs.settings import Settings, load
 from configs.workspace import Workspace
 from features import refresh
 from features.store import feature_store
-from features.store.feature_store import OnlineFeatures, OnlineWriter
-from features.store.online_rows import OnlineRows, SqliteRows
+from features.store.feature_store import OnlineWriter
+from features.store.online_rows import OnlineFeatures, OnlineRows, SqliteRows
 
 redis = pytest.importorskip("redis", reason="redis-py is not installed (extra `redis`)")
 from features.store.redis_rows import REST_SECONDS, RedisAddress, RedisRows  # noqa: E402

@@ -19,7 +19,7 @@ from configs.workspace import Workspace
 from features import refresh
 from features.people.identity import write_repairs
 from features.sources.rows.words import words_of, write_words
-from features.store.feature_store import OnlineFeatures
+from features.store.online_rows import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.api.app import create_app
 from serving.api.intake import EventIntake

@@ -26,8 +26,8 @@ class FrameCustomers:
     def ids(self) -> Iterator[str]:
         return iter(sorted(self.frame.index))
 
-    def read(self, customer_ids: Sequence[str]) -> pd.DataFrame:
-        return self.frame.loc[list(customer_ids)].reset_index(drop=True)
+    def of_persons(self, persons: Sequence[str]) -> pd.DataFrame:
+        return self.frame.loc[list(persons)].reset_index(drop=True)
 
 
 def score_all(

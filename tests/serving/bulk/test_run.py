@@ -20,7 +20,7 @@ from configs.workspace import Workspace
 from features import refresh
 from features.people.identity import load_alias_map
 from features.store.event_log import Event, EventLog
-from features.store.feature_store import OnlineFeatures
+from features.store.online_rows import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.answer.score import score
 from serving.bulk import run

@@ -20,11 +20,11 @@ def test_a_part_that_fails_is_not_there_and_the_ones_before_it_are(
     class Failing(FrameCustomers):
         asked = 0
 
-        def read(self, customer_ids: Sequence[str]) -> pd.DataFrame:
+        def of_persons(self, persons: Sequence[str]) -> pd.DataFrame:
             Failing.asked += 1
             if Failing.asked == 4:
                 raise OSError("gone")
-            return super().read(customer_ids)
+            return super().of_persons(persons)
 
         def ids(self) -> Iterator[str]:
             return super().ids()

@@ -12,7 +12,7 @@ import pytest
 
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.store.feature_store import OnlineFeatures
+from features.store.online_rows import OnlineFeatures
 from serving.api.app import create_app
 from serving.api.intake import EventIntake
 from serving.api.schema.campaigns import AcceptedContacts, AcceptedOutcomes
