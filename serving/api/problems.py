@@ -10,6 +10,7 @@
         │   ├── LeftCustomerError  404  the customer is known to have left, and gets no answer
         │   └── ErasedCustomerError 410 the person was erased on request
         ├── UnknownPredictionError 404  no such answer is on record
+        ├── NoEarlierAnswerError   404  no answer of the customer is on record from that moment or before
         ├── NoScoresError          404  no score file was written yet
         ├── ExpiredCursorError     410  the list that a cursor is of is there no more
         ├── EventConflictError     409  an event does not go with what is known
@@ -145,6 +146,14 @@ class UnknownPredictionError(AnswerError):
     status = 404
     slug = "unknown-prediction"
     title = "Unknown prediction"
+
+
+class NoEarlierAnswerError(AnswerError):
+    """No answer of the customer is on record from that moment or before: it is new, or older than answers are kept."""
+
+    status = 404
+    slug = "no-earlier-answer"
+    title = "There is no earlier answer"
 
 
 class EventConflictError(AnswerError):

@@ -23,6 +23,7 @@ from serving.api.schema.campaigns import (
     ManyOutcomes,
     OutcomeReport,
 )
+from serving.api.schema.change import ChangeParameters, CustomerChange
 from serving.api.schema.customers import CustomerList, CustomerListQuery, CustomerParameters, CustomerRecord
 from serving.api.schema.events import (
     AcceptedEvents,
@@ -91,6 +92,19 @@ OPERATIONS = (
         answers=(CustomerRecord,),
         problems=("404", "410", "503"),
         parameters=CustomerParameters,
+    ),
+    Operation(
+        "GET",
+        "/v1/customers/{customer_id}/change",
+        "get_change",
+        "customers",
+        "Why the score of a customer changed since a moment",
+        "The answer of now, kept on record like any other, beside the last one at or before `since`: the difference of "
+        "risk and of value, split into what became known, time that passed and another model, in all and by feature. "
+        "404 where no answer is as old. Where it cannot be split, `text` says why. Who reads an answer is on record.",
+        answers=(CustomerChange,),
+        problems=("404", "410", "503"),
+        parameters=ChangeParameters,
     ),
     Operation(
         "GET",
