@@ -84,7 +84,7 @@ def create_app(
     starlette.applications.Starlette
         Its ``state.draining`` may be set to True: ``/readyz`` then says 503, and answers go on.
     """
-    endpoints = Endpoints(models, reader, log, settings, clock, events, left)
+    endpoints = Endpoints(models, reader, log, settings, clock, events, left, workspace)
 
     def past(customer_id: str) -> pd.DataFrame:
         return log.read(customer_id=customer_id, newest=MOST_PAST)

@@ -6,6 +6,7 @@
         ├── UnauthorizedError      401  it is not known who asks
         ├── ForbiddenError         403  who asks may not do this
         ├── InvalidRequestError    422  the body is not JSON, or not what the schema asks for
+        │   └── ReusedKeyError     422  an Idempotency-Key comes again with another body
         ├── UnknownCustomerError   404  no features are known for the ids that were asked
         │   ├── LeftCustomerError  404  the customer is known to have left, and gets no answer
         │   └── ErasedCustomerError 410 the person was erased on request
@@ -88,6 +89,13 @@ class InvalidRequestError(AnswerError):
     status = 422
     slug = "invalid-request"
     title = "The request is not valid"
+
+
+class ReusedKeyError(InvalidRequestError):
+    """The caller's Idempotency-Key came before with another body."""
+
+    slug = "reused-key"
+    title = "The Idempotency-Key was used for another request"
 
 
 class UnknownCustomerError(AnswerError):

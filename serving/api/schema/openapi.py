@@ -34,7 +34,7 @@ from serving.api.schema.events import (
     ManyEvents,
     OrderEvent,
 )
-from serving.api.schema.fields import PredictionHeaders
+from serving.api.schema.fields import RepeatableHeaders
 from serving.api.schema.requests import ManyCustomers, OneCustomer, PastPrediction
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
@@ -53,11 +53,13 @@ OPERATIONS = (
         "predict",
         "predictions",
         "Risk, value, reasons and action of one customer or of several",
-        "One customer by `customer_id`, or several by `customer_ids`; answers come in the order asked.",
+        "One customer by `customer_id`, or several by `customer_ids`; answers come in the order asked. Each is a new "
+        "one on record, unless it is the same request under the same `Idempotency-Key`. Events, contacts and outcomes "
+        "need none: they carry ids, and the same comes in once.",
         answers=(Answer, Answers),
         asks=(OneCustomer, ManyCustomers),
         problems=("404", "503"),
-        parameters=PredictionHeaders,
+        parameters=RepeatableHeaders,
     ),
     Operation(
         "GET",
