@@ -107,6 +107,11 @@ class Workspace:
         return self.state / "outcomes.db"
 
     @property
+    def repeats(self) -> Path:
+        """Which answers were given under keys that callers chose, for a day."""
+        return self.state / "repeats.db"
+
+    @property
     def access_keys(self) -> Path:
         """Hashes of the API keys of the service."""
         return self.state / "access.db"

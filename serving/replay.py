@@ -19,6 +19,7 @@ from configs.workspace import Workspace
 from serving.answer.champion import TASKS, Champions, LoadedModel
 from serving.answer.score import score_targets
 from serving.records.evidence import Context, Evidence, EvidentAnswer, Record, dtypes_of, rows_of
+from training.model.bundle import Task
 
 NO_PART_OF_ANSWERS = {"source", "redis", "access", "records"}  # of the settings; these may name places and secrets
 ADDED = ("alias",)  # to an answer after it was scored
@@ -77,6 +78,28 @@ def replay(record: Record, workspace: Workspace | None, settings: Settings, serv
     if answer == record.answer:
         return Replay(True, "", answer)
     return Replay(False, f"it differs in {', '.join(_differing(given, orjson.loads(answer)))}", answer)
+
+
+def model_of(
+    context: Context, task: Task, workspace: Workspace | None, serving: Champions | None = None
+) -> LoadedModel:
+    """The model of a task that a past answer was made with: of those that serve if it is one, else from the registry.
+
+    Raises
+    ------
+    StaycastError
+        There was none, or it cannot be loaded any more.
+    """
+    fact = context.models[task]
+    current = serving.by_task[task] if serving else None
+    if fact is not None and current is not None and _fact(current) == fact:
+        return current
+    if fact is None or workspace is None:
+        raise NotReadyError(f"the {task} model of this answer does not serve any more")
+    model = Champions.of_versions(workspace, {task: fact["version"]}).by_task[task]
+    if model is None:
+        raise NotReadyError(f"the {task} model of this answer is not there")
+    return model
 
 
 class Witness:

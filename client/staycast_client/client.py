@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, cast
+from urllib.parse import quote
 
 import httpx
 
 from staycast_client.errors import ConnectionFailedError, ProblemError
 from staycast_client.retry import Retry
-from staycast_client.types import AcceptedEvents, Answer, Answers, Explain, Models
+from staycast_client.types import AcceptedEvents, Answer, Answers, CustomerChange, Explain, Models
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 Parameters = Mapping[str, str | int]
@@ -54,6 +55,11 @@ def predicting(customers: str | Sequence[str], top_reasons: int | None, explain:
 def telling(events: Sequence[Mapping[str, Any]]) -> Call:
     """The call that brings events. Each carries its id and is taken once, so it may be repeated."""
     return Call("POST", "/v1/events", {"events": [dict(event) for event in events]})
+
+
+def changing(customer_id: str, since: str) -> Call:
+    """The call for the difference between the answer of now and the last one at or before a moment."""
+    return Call("GET", f"/v1/customers/{quote(customer_id, safe='')}/change", parameters={"since": since})
 
 
 def _outcome(outcome: httpx.Response | httpx.HTTPError) -> Any:
@@ -109,6 +115,10 @@ class Client:
     def send_events(self, events: Sequence[Mapping[str, Any]]) -> AcceptedEvents:
         """Bring events; all are taken, or none."""
         return cast("AcceptedEvents", self.call(telling(events)))
+
+    def change(self, customer_id: str, since: str) -> CustomerChange:
+        """Why the score changed since a moment (RFC 3339); ProblemError (404) if no answer is as old."""
+        return cast("CustomerChange", self.call(changing(customer_id, since)))
 
     def models(self) -> Models:
         """The champions that answer now."""
@@ -179,6 +189,10 @@ class AsyncClient:
     async def send_events(self, events: Sequence[Mapping[str, Any]]) -> AcceptedEvents:
         """As `Client.send_events`."""
         return cast("AcceptedEvents", await self.call(telling(events)))
+
+    async def change(self, customer_id: str, since: str) -> CustomerChange:
+        """As `Client.change`."""
+        return cast("CustomerChange", await self.call(changing(customer_id, since)))
 
     async def models(self) -> Models:
         """As `Client.models`."""

@@ -184,3 +184,53 @@ class Models(TypedDict):
     clv: ModelFacts | None
     unserved: dict[str, str]
     notices: dict[str, str]
+
+
+class ChangeEffect(TypedDict):
+    """What one feature has of a difference."""
+
+    feature: str
+    value_before: float | str | None
+    value_after: float | str | None
+    by_data: float | None
+    by_time: float | None
+    by_model: float | None
+    text: str
+
+
+class ChangeForecast(TypedDict):
+    """How one forecast differs; what the data, time and another model did sums to the difference."""
+
+    before: float | None
+    after: float | None
+    difference: float | None
+    class_before: str | None
+    class_after: str | None
+    by_data: float | None
+    by_time: float | None
+    by_model: float | None
+    by_model_base: float | None
+    text: str
+    effects: list[ChangeEffect]
+
+
+class ChangeAnswer(TypedDict):
+    """Which answer is compared."""
+
+    prediction_id: str
+    scored_at: str
+    as_of: str
+    stage: str | None
+    churn_model: str | None
+    clv_model: str | None
+
+
+class CustomerChange(TypedDict):
+    """How the forecasts of a customer differ between two answers, and why."""
+
+    customer_id: str
+    before: ChangeAnswer
+    after: ChangeAnswer
+    churn: ChangeForecast | None
+    clv: ChangeForecast | None
+    split: str

@@ -23,6 +23,7 @@ OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/events"): frozenset({"crm", "admin"}),
     ("GET", "/v1/customers"): frozenset({"crm", "analyst", "admin"}),
     ("GET", "/v1/customers/{customer_id}"): frozenset({"crm", "analyst", "admin"}),
+    ("GET", "/v1/customers/{customer_id}/change"): frozenset({"crm", "analyst", "admin"}),
     ("POST", "/v1/contacts"): frozenset({"crm", "admin"}),
     ("POST", "/v1/outcomes"): frozenset({"crm", "admin"}),
     ("POST", "/v1/what-if"): frozenset({"crm", "analyst", "admin"}),

@@ -5,6 +5,7 @@
     POST /v1/events         takes new orders and interactions, see serving.api.intake
     GET  /v1/customers      a list from the newest score file, see serving.api.resources.customers
     GET  /v1/customers/{customer_id}  one customer as a flat object, with the scores before
+    GET  /v1/customers/{customer_id}/change  why the score changed since a moment
     POST /v1/what-if        the answer with changed features, the difference explained
     POST /v1/contacts       whom a campaign contacted, or held out
     POST /v1/outcomes       what came of it
@@ -23,6 +24,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import pandas as pd
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -40,8 +42,9 @@ from serving.api.guards import AccessLogMiddleware, RouteNames
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.problems import status_problem_response
 from serving.api.resources.campaigns import Campaigns
+from serving.api.resources.changes import Changes
 from serving.api.resources.contract import Contract
-from serving.api.resources.customers import Customers
+from serving.api.resources.customers import MOST_PAST, Customers
 from serving.api.resources.past_predictions import PastPredictions
 from serving.api.resources.what_if import WhatIf
 
@@ -81,9 +84,13 @@ def create_app(
     starlette.applications.Starlette
         Its ``state.draining`` may be set to True: ``/readyz`` then says 503, and answers go on.
     """
-    endpoints = Endpoints(models, reader, log, settings, clock, events, left)
+    endpoints = Endpoints(models, reader, log, settings, clock, events, left, workspace)
 
-    customers = Customers(endpoints.answer_one, lambda of: log.read(customer_id=of), settings, clock, workspace)
+    def past(customer_id: str) -> pd.DataFrame:
+        return log.read(customer_id=customer_id, newest=MOST_PAST)
+
+    customers = Customers(endpoints.answer_one, past, settings, clock, workspace)
+    changes = Changes(customers.found, log, models, settings, workspace)
     what_if = WhatIf(models, endpoints.predictor, settings, clock)
     campaigns = Campaigns(endpoints.take, endpoints.predictor, settings, clock, workspace)
 
@@ -103,6 +110,7 @@ def create_app(
         Route("/metrics", endpoints.render_metrics),
         *Contract(settings).routes,
         *customers.routes,
+        *changes.routes,
         *what_if.routes,
         *campaigns.routes,
         *PastPredictions(log, models, settings, workspace).routes,

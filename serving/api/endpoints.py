@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings
+from configs.workspace import Workspace
 from serving.answer import decide
 from serving.answer.champion import LoadedModel
 from serving.answer.score import iso
@@ -35,6 +36,8 @@ from serving.api.problems import (
     unknown_customers,
 )
 from serving.api.purpose import asker_of
+from serving.api.resources.repeats import HEADER as REPEATABLE
+from serving.api.resources.repeats import Repeats
 from serving.api.schema.events import EventBatch, parse_events
 from serving.api.schema.parsing import invalid_request
 from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked, targets_asked
@@ -64,6 +67,7 @@ class Endpoints:
         clock: Callable[[], datetime],
         events: EventSink | None,
         left: Leavers,
+        workspace: Workspace | None = None,
     ) -> None:
         self.metrics = Metrics()
         self._models, self._log = models, log
@@ -75,6 +79,7 @@ class Endpoints:
         self._scoring = Batcher[Asked, Found](self.predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
         self._logging = Batcher[Kept, None](self._append, ANSWERS_AT_ONCE, name="logging")
         self._taking = Batcher[EventBatch, Accepted](self._accept, EVENTS_AT_ONCE, EVENTS_WAIT_SECONDS, "events")
+        self._repeats = Repeats(self.answer, log, clock, workspace)
         self._last_logged = ""
         self._ready_until = 0.0
 
@@ -83,8 +88,12 @@ class Endpoints:
         self._scoring.require_room()
         check_media_type(request.headers)
         asker = asker_of(request, self._settings.records.purposes)
-        asked = parse_prediction(await read_body(request), self._max_customers)
-        found = await self.answer(asked, asker, request)
+        sent = await read_body(request)
+        asked = parse_prediction(sent, self._max_customers)
+        if keys := request.headers.getlist(REPEATABLE):
+            found = await self._repeats.answer(keys, sent, asked, asker, request)
+        else:
+            found = await self.answer(asked, asker, request)
         self._require_somebody(asked, found)
         request.scope["staycast"]["customers"] = len(asked.ids)
         if isinstance(asked, OneCustomer):
@@ -163,6 +172,7 @@ class Endpoints:
         self._scoring.close()
         self._logging.close()
         self._taking.close()
+        self._repeats.close()
 
     async def _probe(self) -> None:
         """Check once that the service can answer; what holds is believed for `READINESS_CACHE_SECONDS`."""

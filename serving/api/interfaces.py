@@ -57,9 +57,13 @@ class AnswerLog(Protocol):
         ...
 
     def read(
-        self, start: datetime | None = None, end: datetime | None = None, customer_id: str | None = None
+        self,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        customer_id: str | None = None,
+        newest: int | None = None,
     ) -> pd.DataFrame:
-        """The answers of a time, or of one customer, oldest first."""
+        """The answers of a time, or of one customer, oldest first; of them so many of the newest, or all."""
         ...
 
 

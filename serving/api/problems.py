@@ -6,10 +6,12 @@
         ├── UnauthorizedError      401  it is not known who asks
         ├── ForbiddenError         403  who asks may not do this
         ├── InvalidRequestError    422  the body is not JSON, or not what the schema asks for
+        │   └── ReusedKeyError     422  an Idempotency-Key comes again with another body
         ├── UnknownCustomerError   404  no features are known for the ids that were asked
         │   ├── LeftCustomerError  404  the customer is known to have left, and gets no answer
         │   └── ErasedCustomerError 410 the person was erased on request
         ├── UnknownPredictionError 404  no such answer is on record
+        ├── NoEarlierAnswerError   404  no answer of the customer is on record from that moment or before
         ├── NoScoresError          404  no score file was written yet
         ├── ExpiredCursorError     410  the list that a cursor is of is there no more
         ├── EventConflictError     409  an event does not go with what is known
@@ -89,6 +91,13 @@ class InvalidRequestError(AnswerError):
     title = "The request is not valid"
 
 
+class ReusedKeyError(InvalidRequestError):
+    """The caller's Idempotency-Key came before with another body."""
+
+    slug = "reused-key"
+    title = "The Idempotency-Key was used for another request"
+
+
 class UnknownCustomerError(AnswerError):
     """No features are known for the ids that were asked."""
 
@@ -145,6 +154,14 @@ class UnknownPredictionError(AnswerError):
     status = 404
     slug = "unknown-prediction"
     title = "Unknown prediction"
+
+
+class NoEarlierAnswerError(AnswerError):
+    """No answer of the customer is on record from that moment or before: it is new, or older than answers are kept."""
+
+    status = 404
+    slug = "no-earlier-answer"
+    title = "There is no earlier answer"
 
 
 class EventConflictError(AnswerError):

@@ -172,7 +172,11 @@ class PredictionLog:
         self.checkpoints.note(last, self._now())
 
     def read(
-        self, start: datetime | None = None, end: datetime | None = None, customer_id: str | None = None
+        self,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        customer_id: str | None = None,
+        newest: int | None = None,
     ) -> pd.DataFrame:
         """Read answers back, oldest first.
 
@@ -182,6 +186,8 @@ class PredictionLog:
             Scored in ``[start, end)``; None leaves a side open.
         customer_id
             Only this customer's; None: everybody's.
+        newest
+            So many at most, the newest of them; None: all. No other is decrypted.
 
         Returns
         -------
@@ -197,7 +203,8 @@ class PredictionLog:
             "at < ?": None if end is None else to_micros(end),
             "person = ?": person,
         }
-        found = self.store.answers({condition: value for condition, value in filters.items() if value is not None})
+        given = {condition: value for condition, value in filters.items() if value is not None}
+        found = self.store.answers(given, newest)
         keys = self.store.keys() if person is None else {person: self.store.key_of(person)}
         wanted = {name for _, name, _ in found}
         ciphers = {name: self._cipher(key) for name, key in keys.items() if name in wanted and key is not None}

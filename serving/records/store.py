@@ -170,17 +170,21 @@ class SqliteStore(DurableFile):
         with self._writing:
             overwrite_deleted(self._connection)
 
-    def answers(self, conditions: Mapping[str, Any]) -> list[tuple[str, bytes, bytes]]:
+    def answers(self, conditions: Mapping[str, Any], newest: int | None = None) -> list[tuple[str, bytes, bytes]]:
         """Id, person and summary of answers, oldest first.
 
         Parameters
         ----------
         conditions
             By a condition with one place, what stands there; all must hold.
+        newest
+            How many at most, the newest of all; None: all.
         """
         where = "".join(f" AND {condition}" for condition in conditions)
-        query = f"SELECT id, person, summary FROM entries WHERE kind = 'answer'{where} ORDER BY at, id"
-        return self._read(query, [*conditions.values()])
+        query = (
+            f"SELECT id, person, summary FROM entries WHERE kind = 'answer'{where} ORDER BY at DESC, id DESC LIMIT ?"
+        )
+        return self._read(query, [*conditions.values(), -1 if newest is None else newest])[::-1]
 
     def answer(self, id_: str) -> tuple[bytes, bytes, bytes, bytes | None, bytes | None] | None:
         """Person, summary, content, hash of the context and sealed context of one answer; None if there is none."""

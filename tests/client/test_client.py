@@ -78,6 +78,22 @@ def test_coroutines_are_answered_alike_and_at_once(served: tuple[str, str]) -> N
     assert models["clv"]["model"] == "clv/1" and several["predictions"][0]["customer_id"] == "c1"
 
 
+def test_why_a_score_changed_is_asked_of_any_id(served: tuple[str, str]) -> None:
+    with Client(served[0], ApiKey(served[1])) as client:
+        made = client.predict("c7")
+        found = client.change("c7", "2024-04-01T00:00:00Z")
+        assert found["before"]["stage"] == made["stage"] and found["clv"] and found["clv"]["difference"] == 0.0
+        with pytest.raises(ProblemError) as error:
+            client.change("c/7", "2024-04-01T00:00:00Z")
+        assert error.value.type == "urn:staycast:problem:unknown-customer"
+
+    async def ask() -> Any:
+        async with AsyncClient(served[0], ApiKey(served[1])) as client:
+            return await client.change("c7", "2024-04-01T00:00:00Z")
+
+    assert asyncio.run(ask())["customer_id"] == "c7"
+
+
 def test_what_the_service_refuses_is_told_with_its_fields(served: tuple[str, str]) -> None:
     with Client(served[0], ApiKey(served[1])) as client:
         for ask, status, kind in (

@@ -67,6 +67,11 @@ def contracts(
 
 @pytest.fixture(scope="session")
 def edge_tables(opened: Open) -> dict[str, ir.Table]:
+    """Those of `edge_rows`."""
+    return opened(edge_rows())
+
+
+def edge_rows() -> dict[str, pd.DataFrame]:
     """Random tables with rows just within and just beyond every window, as of 2024-03-01."""
     rng, number = np.random.default_rng(5), 4_000
     ago = np.concatenate([rng.choice([7, 14, 28, 30, 60, 90, 180], number // 2), rng.uniform(0, 400, number // 2)])
@@ -88,22 +93,20 @@ def edge_tables(opened: Open) -> dict[str, ir.Table]:
         "category": rng.choice(["food", "toys", "wine"], number),
         "discount": rng.choice([np.nan, 0.0, 1.5, 4.0], number),
     }
-    return opened(
-        {
-            "customers": pd.DataFrame(
-                {"customer_id": [f"c{i}" for i in range(160)], "signed_up_at": [datetime(2022, 1, 1)] * 160}
-            ),
-            "orders": pd.DataFrame(orders),
-            "interactions": pd.DataFrame(
-                {"interaction_id": ids, "customer_id": who, "occurred_at": when, "kind": kinds, "value": score}
-            ),
-            "contacts": pd.DataFrame(
-                {
-                    "contact_id": ids,
-                    "customer_id": who,
-                    "contacted_at": when,
-                    "campaign": rng.choice(["A", "B"], number),
-                }
-            ),
-        }
-    )
+    return {
+        "customers": pd.DataFrame(
+            {"customer_id": [f"c{i}" for i in range(160)], "signed_up_at": [datetime(2022, 1, 1)] * 160}
+        ),
+        "orders": pd.DataFrame(orders),
+        "interactions": pd.DataFrame(
+            {"interaction_id": ids, "customer_id": who, "occurred_at": when, "kind": kinds, "value": score}
+        ),
+        "contacts": pd.DataFrame(
+            {
+                "contact_id": ids,
+                "customer_id": who,
+                "contacted_at": when,
+                "campaign": rng.choice(["A", "B"], number),
+            }
+        ),
+    }

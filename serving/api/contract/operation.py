@@ -110,8 +110,8 @@ class Operation:
     problems
         Statuses of failures beyond those that follow from the rest: of all, of bodies, of parameters, of who may.
     parameters
-        A model whose fields are the parameters: of the path where it names them, headers where they begin with
-        ``X-``, else of the query.
+        A model whose fields are the parameters: of the path where it names them, headers where they hold a
+        hyphen, else of the query.
     status, media_type
         Of a success.
     """
@@ -212,7 +212,7 @@ def _parameters(model: type[BaseModel], path: str) -> list[dict[str, Any]]:
     in_path = re.findall(r"{(\w+)}", path)
     parameters = []
     for name, field in schema["properties"].items():
-        place = "path" if name in in_path else "header" if name.startswith("X-") else "query"
+        place = "path" if name in in_path else "header" if "-" in name else "query"
         text = field.get("description", name.replace("_", " ").capitalize() + ".")
         own = {k: v for k, v in field.items() if k not in ("description", "examples")}
         required = place == "path" or name in schema.get("required", ())

@@ -38,9 +38,10 @@ from serving.api.schema.requests import OneCustomer
 from serving.bulk.score_files import ListQuery, Place, ScoreFile, ScoreFiles
 
 Answering = Callable[[OneCustomer, Request], Awaitable[Found]]  # answers, and keeps the answer before it is given
-Past = Callable[[str], pd.DataFrame]  # the answers that one customer was given before, oldest first
+Past = Callable[[str], pd.DataFrame]  # the answers that one customer was given before, `MOST_PAST`, oldest first
 READERS, MAX_WAITING = 2, 32
 FILES_OF_HISTORY = 24
+MOST_PAST = 1000  # of one customer's answers, the newest, a history is told from
 SAME_SCORE = ("as_of", "probability", "band", "value", "low", "high", "tier", "stage", "churn_model", "clv_model")
 
 
@@ -87,18 +88,29 @@ class Customers:
     async def get(self, request: Request) -> Response:
         """One customer: the answer of now, flat, and the scores before."""
         asked = parse_query(request.query_params.multi_items(), CustomerQuery)
-        customer_id = _valid_id(id_in_path(request, "customer_id"))
-        found = await self._answering(OneCustomer(customer_id=customer_id), request)
-        request.scope["staycast"]["customers"] = 1
-        if not found.answers and not found.left:
-            await self._refuse_unknown(customer_id)
-        record = self._record(found.answers[0]) if found.answers else self._left(customer_id)
+        found = await self.found(request)
+        record = self._record(found.answers[0]) if found.answers else self._left(found.left[0])
         history: list[dict[str, Any]] = []
         if asked.history:
             history = await self._threads.run(
                 self._history, record["customer_id"], record["prediction_id"], asked.history
             )
         return JsonResponse({**record, "history": history})
+
+    async def found(self, request: Request) -> Found:
+        """The answer of now for whom the path names, or that the customer has left.
+
+        Raises
+        ------
+        ErasedCustomerError, UnknownCustomerError
+            There is nobody.
+        """
+        customer_id = _valid_id(id_in_path(request, "customer_id"))
+        found = await self._answering(OneCustomer(customer_id=customer_id), request)
+        request.scope["staycast"]["customers"] = 1
+        if not found.answers and not found.left:
+            await self._refuse_unknown(customer_id)
+        return found
 
     async def page(self, request: Request) -> Response:
         """A page of customers, from the newest score file or the one that the cursor is of."""

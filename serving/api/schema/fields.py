@@ -87,3 +87,19 @@ class PredictionHeaders(StrictModel):
         ),
         WithJsonSchema({"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9_.-]{1,64}$"}),
     ] = None
+
+
+class RepeatableHeaders(PredictionHeaders):
+    """The same, where a request may carry a key under which it can be sent again."""
+
+    key: Annotated[
+        str | None,
+        Field(
+            alias="Idempotency-Key",
+            max_length=257,
+            description="A word of the caller's own, such as a UUID: the same key with the same body within 24 hours "
+            "gives the same answer again, with another body 422.",
+            examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+        ),
+        WithJsonSchema({"type": "string", "maxLength": 257, "pattern": "^[\\x20-\\x7e]{1,257}$"}),
+    ] = None

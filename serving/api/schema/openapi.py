@@ -23,6 +23,7 @@ from serving.api.schema.campaigns import (
     ManyOutcomes,
     OutcomeReport,
 )
+from serving.api.schema.change import ChangeParameters, CustomerChange
 from serving.api.schema.customers import CustomerList, CustomerListQuery, CustomerParameters, CustomerRecord
 from serving.api.schema.events import (
     AcceptedEvents,
@@ -33,7 +34,7 @@ from serving.api.schema.events import (
     ManyEvents,
     OrderEvent,
 )
-from serving.api.schema.fields import PredictionHeaders
+from serving.api.schema.fields import RepeatableHeaders
 from serving.api.schema.requests import ManyCustomers, OneCustomer, PastPrediction
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
@@ -52,11 +53,13 @@ OPERATIONS = (
         "predict",
         "predictions",
         "Risk, value, reasons and action of one customer or of several",
-        "One customer by `customer_id`, or several by `customer_ids`; answers come in the order asked.",
+        "One customer by `customer_id`, or several by `customer_ids`; answers come in the order asked. Each is a new "
+        "one on record, unless it is the same request under the same `Idempotency-Key`. Events, contacts and outcomes "
+        "need none: they carry ids, and the same comes in once.",
         answers=(Answer, Answers),
         asks=(OneCustomer, ManyCustomers),
         problems=("404", "503"),
-        parameters=PredictionHeaders,
+        parameters=RepeatableHeaders,
     ),
     Operation(
         "GET",
@@ -91,6 +94,19 @@ OPERATIONS = (
         answers=(CustomerRecord,),
         problems=("404", "410", "503"),
         parameters=CustomerParameters,
+    ),
+    Operation(
+        "GET",
+        "/v1/customers/{customer_id}/change",
+        "get_change",
+        "customers",
+        "Why the score of a customer changed since a moment",
+        "The answer of now, kept on record like any other, beside the last one at or before `since`: the difference of "
+        "risk and of value, split into what became known, time that passed and another model, in all and by feature. "
+        "404 where no answer is as old. Where it cannot be split, `text` says why. Who reads an answer is on record.",
+        answers=(CustomerChange,),
+        problems=("404", "410", "503"),
+        parameters=ChangeParameters,
     ),
     Operation(
         "GET",

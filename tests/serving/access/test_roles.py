@@ -14,6 +14,7 @@ MATRIX = {
     ("POST", "/v1/events"): {"crm", "admin"},
     ("GET", "/v1/customers"): {"crm", "analyst", "admin"},
     ("GET", "/v1/customers/{customer_id}"): {"crm", "analyst", "admin"},
+    ("GET", "/v1/customers/{customer_id}/change"): {"crm", "analyst", "admin"},
     ("POST", "/v1/contacts"): {"crm", "admin"},
     ("POST", "/v1/outcomes"): {"crm", "admin"},
     ("POST", "/v1/what-if"): {"crm", "analyst", "admin"},

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
+from cryptography.exceptions import InvalidTag
 
 from configs.errors import ConfigError
 from configs.settings import Settings
@@ -82,6 +83,20 @@ def test_a_time_range_holds_its_start_and_not_its_end(tmp_path: Path, answers: l
         assert log.read(day, day + timedelta(days=1))["prediction_id"].tolist() == ["id0", "id1"]
         assert log.read(start=day + timedelta(days=1))["prediction_id"].tolist() == ["id2"]
         assert log.read(end=day).empty
+
+
+def test_the_newest_can_be_read_alone_and_no_other_is_opened(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
+    with PredictionLog(tmp_path / "p.db") as log:
+        log.append([at(answers[0], f"2024-03-0{day}T00:00:00Z", f"id{day}") for day in (2, 1, 4, 3)])
+        log.append(answers[1:2])
+        other = sqlite3.connect(tmp_path / "p.db")
+        other.execute("UPDATE entries SET summary = randomblob(99) WHERE id IN ('id1', 'id2')")
+        other.commit()
+        other.close()
+        customer = answers[0]["customer_id"]
+        assert log.read(customer_id=customer, newest=2)["prediction_id"].tolist() == ["id3", "id4"]
+        with pytest.raises(InvalidTag):
+            log.read(customer_id=customer, newest=3)
 
 
 def test_one_customer_can_be_read_alone(tmp_path: Path, answers: list[dict[str, Any]]) -> None:

@@ -39,7 +39,8 @@ def test_every_reference_is_held() -> None:
 def test_a_body_is_a_parameter_and_a_null_is_an_extension() -> None:
     post = OLDEST["paths"]["/v1/predictions"]["post"]
     (body,) = (parameter for parameter in post["parameters"] if parameter["in"] == "body")
-    assert [parameter["name"] for parameter in post["parameters"] if parameter["in"] == "header"] == ["X-Purpose"]
+    headers = [parameter["name"] for parameter in post["parameters"] if parameter["in"] == "header"]
+    assert headers == ["X-Purpose", "Idempotency-Key"]
     assert (body["in"], body["schema"]) == ("body", {"$ref": "#/definitions/PredictRequest"})
     assert post["consumes"] == ["application/json"]
     assert OLDEST["definitions"]["PredictRequest"]["properties"]["explain"]["x-nullable"] is True

@@ -1,0 +1,141 @@
+"""Predictions asked for again under one ``Idempotency-Key``: answered as before, from the record. It has no routes."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+import orjson
+from starlette.requests import Request
+
+from configs.errors import StaycastError
+from configs.workspace import Workspace
+from serving.api.gate import visible
+from serving.api.guards import BoundedThreads, safe_summary
+from serving.api.interfaces import AnswerLog
+from serving.api.predictor import Found
+from serving.api.problems import InvalidRequestError, ReusedKeyError, UnavailableError
+from serving.api.schema.requests import PredictionRequest
+from serving.records.evidence import Asker
+from serving.records.repeats import Given, Key, RepeatLog
+
+HEADER = "Idempotency-Key"
+MAX_WAITING = 256
+BUSY_SECONDS = 0.05  # as for the record: 503 is sooner than late
+logger = logging.getLogger(__name__)
+
+
+class Repeats:
+    """Gives the answers of before to who sends the same again.
+
+    Parameters
+    ----------
+    answering
+        Gives answers of now, each on record.
+    log, clock
+        As for `serving.api.app.create_app`.
+    workspace
+        Where keys are kept; None: nowhere, and each request is a new one.
+    """
+
+    def __init__(
+        self,
+        answering: Callable[[PredictionRequest, Asker, Request], Awaitable[Found]],
+        log: AnswerLog,
+        clock: Callable[[], datetime],
+        workspace: Workspace | None,
+    ) -> None:
+        self._answering, self._record, self._clock = answering, log, clock
+        self._path = workspace.repeats if workspace else None
+        self._threads = BoundedThreads(1, MAX_WAITING)
+        self._opening = threading.Lock()
+        self._log: RepeatLog | None = None
+
+    async def answer(
+        self, keys: Sequence[str], body: bytes, asked: PredictionRequest, asker: Asker, request: Request
+    ) -> Found:
+        """The answers that were given under the key, else those of now, kept under it.
+
+        Raises
+        ------
+        InvalidRequestError
+            The header tells no key, or the key came with another body.
+        UnavailableError
+            What was given cannot be looked up, or kept.
+        """
+        key = Key.of(keys[0], asker.caller, body) if len(keys) == 1 else None
+        if key is None:
+            raise InvalidRequestError(f"the header {HEADER} must be one string of 1 to 255 visible characters")
+        if self._path is None:
+            return await self._answering(asked, asker, request)
+        known = await self._threads.run(self._before, key, asked, asker)
+        if known and len(await visible(request.scope, asked.ids)) == len(asked.ids):
+            return known
+        found = await self._answering(asked, asker, request)
+        if known or not found.answers:
+            return found
+        return await self._threads.run(self._keep, key, found, asked, asker)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._opening:
+            if self._log is not None:
+                self._log.close()
+            self._log = None
+
+    def _before(self, key: Key, asked: PredictionRequest, asker: Asker) -> Found | None:
+        """What was given under a key; None: nothing, or some of it is on record no more."""
+        with _unavailable_if_it_fails():
+            given = self._opened().find(key, self._clock())
+            if given is None:
+                return None
+            found = self._found(key, given, asked)
+            if found is None:
+                self._opened().forget(key)
+            else:
+                self._record.note_read(asker, "repeated", given.answers[0])
+            return found
+
+    def _keep(self, key: Key, found: Found, asked: PredictionRequest, asker: Asker) -> Found:
+        """What is given under a key: these answers, or those that another request was given meanwhile."""
+        ids, left = [answer["prediction_id"] for answer in found.answers], {*found.left}
+        with _unavailable_if_it_fails():
+            places = [place for place, customer in enumerate(asked.ids) if customer in left]
+            given = self._opened().keep(key, ids, places, self._clock())
+            return found if given.answers == ids else self._found(key, given, asked) or found
+
+    def _found(self, key: Key, given: Given, asked: PredictionRequest) -> Found | None:
+        """The answers as they were sent; None where one is on record no more."""
+        if given.body != key.body:
+            raise ReusedKeyError(f"this {HEADER} came before with another body: take a new key for a new request")
+        records = [self._record.find(prediction_id) for prediction_id in given.answers]
+        sent = [record.answer for record in records if record is not None and record.answer]
+        if len(sent) < len(given.answers):
+            return None
+        answers = [orjson.loads(answer) for answer in sent]
+        left = [asked.ids[place] for place in given.left]
+        told = {*left, *(answer.get("alias") or answer["customer_id"] for answer in answers)}
+        return Found(answers, [customer for customer in asked.ids if customer not in told], left)
+
+    def _opened(self) -> RepeatLog:
+        if self._path is None:
+            raise UnavailableError("this service keeps no keys")
+        with self._opening:
+            if self._log is None:
+                self._log = RepeatLog(self._path, BUSY_SECONDS)
+            return self._log
+
+
+@contextmanager
+def _unavailable_if_it_fails() -> Iterator[None]:
+    """What fails and is not about the request is told as 503, and the log says why."""
+    try:
+        yield
+    except StaycastError:
+        raise
+    except Exception as error:
+        logger.error("what was answered before cannot be looked up or kept: %s", safe_summary(error))
+        raise UnavailableError("what was answered before cannot be looked up or kept now") from None
