@@ -138,6 +138,7 @@ class Answer(TypedDict):
     basis: Basis
     features: FeaturesPart
     model: ModelPart
+    arms: NotRequired[dict[str, Literal["champion", "canary"]]]
     unserved: NotRequired[dict[str, str] | None]
 
 
@@ -184,3 +185,4 @@ class Models(TypedDict):
     clv: ModelFacts | None
     unserved: dict[str, str]
     notices: dict[str, str]
+    beside: dict[str, ModelFacts]

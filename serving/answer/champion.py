@@ -143,6 +143,11 @@ class Champions:
         return Champions(churn, clv, unserved, releases=releases, arms=arms)
 
     @property
+    def has_canary(self) -> bool:
+        """Whether not everybody is answered by the champions."""
+        return any(running.release.kind == "canary" for running in self.releases.values())
+
+    @property
     def identity(self) -> tuple[tuple[str, str | None, str | None], ...]:
         """Which models answer whom, as plain values: two that are the same give the same answers."""
         beside = {task: str(running.release) + running.release.id for task, running in self.releases.items()}
