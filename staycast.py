@@ -286,6 +286,36 @@ def rollback(s: Session, model: Model) -> None:
     s.show(champion.to_dict(), lambda r: f"{r['model']}/{r['version']} is the champion again")
 
 
+@verb(app, "by", "reason")
+def release(
+    s: Session,
+    do: Annotated[Literal["status", "start", "promote", "stop"], typer.Argument(help="What to do.")] = "status",
+    version: Annotated[str, typer.Argument(help="Of the model: churn/4; where but one runs, none is needed.")] = "",
+    shadow: Annotated[bool, typer.Option("--shadow", help="Start: score beside, answer nobody.")] = False,
+    canary: Annotated[float | None, typer.Option("--canary", help="Start: answer so many percent.")] = None,
+    override: Annotated[bool, typer.Option("--override", help="Although it did not pass the gates.")] = False,
+) -> None:
+    """Let a version run beside the champion, compare both, and make it the champion or stop it."""
+    from cli.screens.releases import releases_screen
+    from training.model.proof import releases as proof
+    from training.registry import releases
+
+    if do == "start":
+        if shadow == (canary is not None):
+            raise ConfigError("say how it is to run: --shadow, or --canary PERCENT")
+        started = releases.start(s.workspace, version, canary, s.who, s.reason, override)
+        s.show(proof.to_dict(started), lambda r: f"{started} runs beside {started.model}/{started.champion} now")
+    elif do == "promote":
+        champion = releases.promote(s.workspace, version, s.who, s.reason, override)
+        s.show(champion.to_dict(), lambda r: f"{champion.label} is the champion now")
+    elif do == "stop":
+        ended = releases.stop(s.workspace, version, s.who, s.reason)
+        s.show(proof.to_dict(ended), lambda r: f"{ended} is stopped: {ended.model}/{ended.champion} answers everybody")
+    else:
+        running = releases.running(s.workspace).values()
+        s.show({"releases": [proof.to_dict(each) for each in running]}, releases_screen)
+
+
 @verb(app)
 def erase(
     s: Session,

@@ -6,7 +6,7 @@ What goes into an answer besides models and features, the settings, is on record
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -132,13 +132,15 @@ class Witness:
     def _context(self, frame: pd.DataFrame, champions: Champions) -> Context:
         """What the answers of these models share: made once, as long as the models and the columns stay."""
         models = (id(champions.churn), id(champions.clv), *champions.unserved.items())
-        key = (*models, *frame.columns, *frame.dtypes)
+        of_arms = ((task, *arm.values()) for task, arm in champions.arms.items())
+        key = (*models, *of_arms, *frame.columns, *frame.dtypes)
         known = self._contexts.get(key)
         if known is None:
             if len(self._contexts) >= MOST_CONTEXTS:
                 self._contexts.clear()
             facts = {task: _fact(model) for task, model in champions.by_task.items()}
-            context = Context(dtypes_of(frame), facts, dict(champions.unserved), self._settings)
+            arms = {task: dict(arm) for task, arm in champions.arms.items()}
+            context = Context(dtypes_of(frame), facts, dict(champions.unserved), self._settings, arms)
             known = self._contexts[key] = (champions, context)  # whose ids then stay their own
         return known[1]
 
@@ -148,12 +150,27 @@ def _fact(model: LoadedModel | None) -> dict[str, str] | None:
 
 
 def _champions(context: Context, workspace: Workspace | None, serving: Champions | None) -> Champions:
-    if serving is not None and {t: _fact(m) for t, m in serving.by_task.items()} == dict(context.models):
-        return Champions(serving.churn, serving.clv, context.unserved)
-    if workspace is None:
-        raise NotReadyError("they do not serve any more")
-    versions = {task: fact["version"] for task in TASKS if (fact := context.models[task])}
-    return Champions.of_versions(workspace, versions, context.unserved)
+    """The models that made an answer, from memory if they are all there."""
+    found = _in_memory(context, serving) if serving is not None else None
+    if found is None:
+        if workspace is None:
+            raise NotReadyError("they do not serve any more")
+        versions = {task: fact["version"] for task in TASKS if (fact := context.models[task])}
+        loaded = Champions.of_versions(workspace, versions, context.unserved)
+        return replace(loaded, arms=context.arms)
+    return Champions(found["churn"], found["clv"], context.unserved, arms=context.arms)
+
+
+def _in_memory(context: Context, serving: Champions) -> dict[str, LoadedModel | None] | None:
+    """The models, each a champion or of a release that runs; None where one is neither."""
+    beside = {task: running.model for task, running in serving.releases.items()}
+    found: dict[str, LoadedModel | None] = {}
+    for task, champion in serving.by_task.items():
+        same = [model for model in (champion, beside.get(task)) if _fact(model) == context.models[task]]
+        if not same:
+            return None
+        found[task] = same[0] if context.models[task] else None
+    return found
 
 
 def _changed(context: Context, champions: Champions) -> list[str]:

@@ -138,6 +138,7 @@ class Answer(TypedDict):
     basis: Basis
     features: FeaturesPart
     model: ModelPart
+    arms: NotRequired[dict[str, Literal["champion", "canary"]]]
     unserved: NotRequired[dict[str, str] | None]
 
 
@@ -184,6 +185,7 @@ class Models(TypedDict):
     clv: ModelFacts | None
     unserved: dict[str, str]
     notices: dict[str, str]
+    beside: dict[str, ModelFacts]
 
 
 class ChangeEffect(TypedDict):

@@ -1,4 +1,4 @@
-"""The models that serve, read from the registry; a running service follows them, see `serving.release.watcher`."""
+"""The models that serve and run beside, read from the registry; a service follows them (`serving.release.watcher`)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from configs.errors import NotReadyError, RegistryError
+from configs.errors import NotReadyError, RegistryError, StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import load_schema
 from training.model import catalog
 from training.model.bundle import Bundle, Task, registered_bundle
 from training.model.catalog import Version
-from training.model.proof.decisions import Unledgered, decided
+from training.model.proof.decisions import Decided, Unledgered, decided, joined, same_files
+from training.model.proof.releases import Release
 
 TASKS: tuple[Task, ...] = ("churn", "clv")
+UNFIT = "the release of {} does not answer: {}"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,22 @@ class LoadedModel:
 
 
 @dataclass(frozen=True)
+class Running:
+    """A release that runs, with its model in memory."""
+
+    release: Release
+    model: LoadedModel
+
+    @classmethod
+    def beside(cls, release: Release, model: LoadedModel, champion: LoadedModel) -> Running:
+        """RegistryError if the model forecasts something else than the champion, so that the two cannot be compared."""
+        days, of_champion = model.bundle.horizon_days, champion.bundle.horizon_days
+        if days != of_champion:
+            raise RegistryError(f"it forecasts {days} days, {champion.label} {of_champion}: they cannot be compared")
+        return cls(release, model)
+
+
+@dataclass(frozen=True)
 class Champions:
     """The models that serve, one at least.
 
@@ -64,12 +82,19 @@ class Champions:
         Why a model of the business does not serve, by its name.
     notices
         What else is to be known of what serves, by its name: that it is not what the registry names, and why.
+    releases
+        What runs beside them, by its name, see `serving.answer.arms`.
+    arms
+        Of models that answer one arm of a canary alone, by the name of the model: ``release``, its id, and ``arm``,
+        ``champion`` or ``canary``.
     """
 
     churn: LoadedModel | None
     clv: LoadedModel | None
     unserved: Mapping[str, str] = field(default_factory=dict)
     notices: Mapping[str, str] = field(default_factory=dict)
+    releases: Mapping[str, Running] = field(default_factory=dict)
+    arms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[LoadedModel, ...]:
@@ -113,10 +138,24 @@ class Champions:
         churn, clv = (self.churn if "churn" in tasks else None), (self.clv if "clv" in tasks else None)
         if churn is None and clv is None:
             raise RegistryError(f"no model of what is asked serves: {'; '.join(unserved.values())}")
-        return Champions(churn, clv, unserved)
+        releases = {task: running for task, running in self.releases.items() if task in tasks}
+        arms = {task: arm for task, arm in self.arms.items() if task in tasks}
+        return Champions(churn, clv, unserved, releases=releases, arms=arms)
+
+    @property
+    def has_canary(self) -> bool:
+        """Whether not everybody is answered by the champions."""
+        return any(running.release.kind == "canary" for running in self.releases.values())
+
+    @property
+    def identity(self) -> tuple[tuple[str, str | None, str | None], ...]:
+        """Which models answer whom, as plain values: two that are the same give the same answers."""
+        beside = {task: str(running.release) + running.release.id for task, running in self.releases.items()}
+        return tuple((task, label, beside.get(task)) for task, label in self.labels.items())
 
     def __str__(self) -> str:
-        return " and ".join(model.label for model in self.models)
+        beside = "".join(f", {running.release} beside" for running in self.releases.values())
+        return " and ".join(model.label for model in self.models) + beside
 
     @classmethod
     def load(
@@ -153,7 +192,12 @@ class Champions:
             task: checked(workspace, version, registered_bundle(workspace, version), served_hash)
             for task, version in found.versions.items()
         }
-        return cls(models.get("churn"), models.get("clv"), found.unserved, found.notices)
+
+        def take(version: Version) -> LoadedModel:
+            return checked(workspace, version, registered_bundle(workspace, version), served_hash)
+
+        releases, notices = beside(found, models, lambda release, version: take(version))
+        return cls(models.get("churn"), models.get("clv"), found.unserved, notices, releases)
 
     @classmethod
     def serving(cls, workspace: Workspace, settings: Settings) -> Champions:
@@ -183,6 +227,36 @@ class Champions:
                 raise RegistryError(f"{task}/{number} is not in the registry any more")
             models[task] = checked(workspace, known, registered_bundle(workspace, known), None)
         return cls(models.get("churn"), models.get("clv"), unserved or {})
+
+
+def beside(
+    found: Decided, models: Mapping[str, LoadedModel], take: Callable[[Release, Version], LoadedModel]
+) -> tuple[dict[str, Running], dict[str, str]]:
+    """The releases that can run beside the models that serve, and the notices, with why another cannot.
+
+    Parameters
+    ----------
+    found
+        What was decided.
+    models
+        That serve, by task: beside none, nothing runs.
+    take
+        Gives the model of a version; raises where it may not answer.
+    """
+    running, notices = {}, dict(found.notices)
+    for task, release in found.releases.items():
+        if task not in models:
+            continue
+        try:
+            if task not in found.beside:
+                raise RegistryError("it is not in the registry any more")
+            running[task] = Running.beside(
+                release, take(release, same_files(found.beside[task], release)), models[task]
+            )
+        except Exception as error:
+            why = str(error) if isinstance(error, StaycastError) else f"{type(error).__name__}: {error}"
+            notices[task] = joined(notices.get(task), UNFIT.format(release.label, why))
+    return running, notices
 
 
 def checked(workspace: Workspace, version: Version, bundle: Bundle, served_hash: str | None) -> LoadedModel:

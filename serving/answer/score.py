@@ -98,7 +98,8 @@ def score(
         ``as_of``: the churn model never learned from such; ``reactivation`` tells the chance of return of the
         lapsed. ``clv`` is None and ``clv_reasons`` empty without a value model, and for whose only contract begins
         later. A model that the business should have and that does not serve leaves its part None for all, and
-        ``unserved`` tells why; the key is missing where all serve.
+        ``unserved`` tells why; the key is missing where all serve. Where the models are those of one arm of a canary,
+        ``arms`` says of which.
 
     Raises
     ------
@@ -220,6 +221,7 @@ def _answer(
         "basis": min(bases, key=BASES.index),
         "features": age_of(as_of, now, settings),
         "model": champions.labels,
+        **({"arms": {task: arm["arm"] for task, arm in champions.arms.items()}} if champions.arms else {}),
         **({"unserved": dict(champions.unserved)} if champions.unserved else {}),
     }
 

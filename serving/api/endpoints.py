@@ -134,7 +134,9 @@ class Endpoints:
         """Say which versions answer now."""
         champions = self._models.current()
         facts = {task: _model_facts(model) if model else None for task, model in champions.by_task.items()}
-        return JsonResponse({**facts, "unserved": dict(champions.unserved), "notices": dict(champions.notices)})
+        beside = {task: _model_facts(running.model) for task, running in champions.releases.items()}
+        said = {"unserved": dict(champions.unserved), "notices": dict(champions.notices)}
+        return JsonResponse({**facts, **said, "beside": beside})
 
     async def healthz(self, request: Request) -> Response:
         """The process runs."""

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from configs.settings import Settings
+from serving.answer.arms import answers_by_arm
 from serving.answer.champion import Champions
 from serving.answer.score import score_targets
 from serving.api.guards import safe_summary
@@ -107,9 +108,15 @@ class Predictor:
         return outcomes
 
     def _answers(self, group: Asked, frame: pd.DataFrame, tops: Sequence[int | None]) -> list[EvidentAnswer]:
-        """The answers of rows that are asked of the same models, each with what it was made from."""
-        answers = score_targets(frame, group.models, self._settings, self._clock(), tops, group.targets)
-        return self._witness(answers, frame, group.models, tops)
+        """The answers of rows asked of the same models, each by those of its arm, with what it was made from."""
+        now = self._clock()
+
+        def answer(models: Champions, rows: list[int] | None) -> list[EvidentAnswer]:
+            of_arm, of_rows = (frame, tops) if rows is None else (frame.iloc[rows], [tops[row] for row in rows])
+            answers = score_targets(of_arm, models, self._settings, now, of_rows, group.targets)
+            return self._witness(answers, of_arm, models, of_rows)
+
+        return answers_by_arm(frame, group.models, answer, _log_failure)
 
     def read(self, ids: list[str]) -> pd.DataFrame:
         """The features of these ids; UnavailableError if they cannot be read."""
@@ -146,6 +153,10 @@ class Predictor:
         except Exception as error:
             logger.error("who has left cannot be read: %s", safe_summary(error))
             raise UnavailableError("the label of the last load cannot be read now") from None
+
+
+def _log_failure(models: Champions, error: Exception) -> None:
+    logger.error("%s, of which one is a canary, failed, and the champions answered: %s", models, safe_summary(error))
 
 
 def _group(asked: Asked) -> tuple[int, frozenset[Task] | None]:

@@ -7,6 +7,8 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.store.online_rows import online_fingerprint
 from training.model.catalog import champion_versions
+from training.model.proof import ledger
+from training.model.proof.releases import running
 
 NOT_IN_ANSWERS = (
     "source",
@@ -23,7 +25,7 @@ NOT_IN_ANSWERS = (
 
 
 def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
-    """A short hash of all that the answers depend on: features, rows online, load, champions, settings and code."""
+    """A short hash of all that the answers depend on: features, rows online, load, models, settings and code."""
     code = code_fingerprint("serving")
     rows = files_fingerprint(workspace.features.glob("*.parquet"))
     used_settings = settings.model_dump(mode="json", exclude=set(NOT_IN_ANSWERS))
@@ -31,4 +33,6 @@ def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
     pointer = workspace.loads.pointer()
     load = None if pointer is None else pointer.current  # the folder of the answers is named after it
     online = online_fingerprint(workspace)
-    return fingerprint(code, rows, champion_versions(workspace, settings.tasks), used_settings, reasons, load, online)
+    beside = [(r.id, r.label, r.percent) for r in running(ledger.read(workspace.ledger)).values() if r.kind == "canary"]
+    champions = champion_versions(workspace, settings.tasks)
+    return fingerprint(code, rows, champions, beside, used_settings, reasons, load, online)

@@ -32,7 +32,7 @@ def publish(parts: Parts, champions: Champions, settings: Settings, workspace: W
         one, counts of customers by band, tier, stage and action, the sum of expected values (None without a value
         model), and of the campaign how many customers to contact, what that is expected to bring, with the range of
         what comes, and the lowest probability among them (None if no campaign is planned, or nothing tells who leaves);
-        ``unserved``, why a model does not serve, by its name.
+        ``unserved``, why a model does not serve, by its name; ``beside``, the releases that ran.
 
     Raises
     ------
@@ -60,6 +60,7 @@ def publish(parts: Parts, champions: Champions, settings: Settings, workspace: W
         "oldest_as_of": iso(oldest),
         "scored_at": iso(datetime.fromisoformat(parts.plan.scored_at)),
         "model": champions.labels,
+        "beside": [str(running.release) for running in champions.releases.values()],
         "unserved": dict(champions.unserved),
         **summary.to_dict(),
     }

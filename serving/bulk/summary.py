@@ -29,7 +29,7 @@ class Summary:
 
     def __init__(self, champions: Champions, settings: Settings) -> None:
         planned = settings.decisions.campaign.planned and champions.churn is not None
-        total = CampaignTotal(champions.level_sd, settings.decisions.campaign, settings.tuning.seed)
+        total = CampaignTotal(_level_sd(champions), settings.decisions.campaign, settings.tuning.seed)
         interval = champions.clv.bundle.interval if champions.clv else None
         self.customers = 0
         self._total = total if planned else None
@@ -90,3 +90,10 @@ class Summary:
             "coverage": COVERAGE,
             "lowest_probability": self._lowest if self._contacts else None,
         }
+
+
+def _level_sd(champions: Champions) -> float:
+    """How far the level of the probability missed; where a canary answers some, the larger of both."""
+    beside = champions.releases.get("churn")
+    answers = beside is not None and beside.release.kind == "canary"
+    return max(champions.level_sd, beside.model.bundle.level_sd if beside and answers else 0.0)

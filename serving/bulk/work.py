@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing import get_context
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.people.identity import load_alias_map
 from features.store.online_rows import OnlineFeatures
+from serving.answer.arms import answers_by_arm
 from serving.answer.champion import Champions
 from serving.answer.score import score
 from serving.bulk.batch import write_answers
@@ -73,8 +74,17 @@ class PartWriter:
         now = datetime.fromisoformat(self.parts.plan.scored_at)
         chunks = (ids[at : at + self.chunk_rows] for at in range(0, len(ids), self.chunk_rows))
         frames = (frame[frame["as_of"].notna()] for frame in map(self.customers.of_persons, chunks))
-        answers = (score(frame, self.champions, self.settings, now, self.top_reasons) for frame in frames)
+        answers = (self._answers(frame, now) for frame in frames)
         return write_answers(self.parts.stem(number), answers, self.aliases)
+
+    def _answers(self, frame: pd.DataFrame, now: datetime) -> list[dict[str, Any]]:
+        """The answers of a chunk, each customer's by the arm that answers online, too."""
+
+        def answer(models: Champions, rows: list[int] | None) -> list[dict[str, Any]]:
+            of_arm = frame if rows is None else frame.iloc[rows]
+            return score(of_arm, models, self.settings, now, self.top_reasons)
+
+        return answers_by_arm(frame, self.champions, answer)
 
 
 def write_all(writer: PartWriter, on_progress: OnProgress | None = None) -> None:
@@ -96,10 +106,10 @@ def write_all_in_processes(
     Raises
     ------
     RegistryError
-        The champions have changed meanwhile.
+        The champions, or what runs beside them, have changed meanwhile.
     """
     tell, waiting = _Progress(writer.parts, on_progress), set[Future[int]]()
-    own = (writer.settings, workspace, writer.parts, writer.champions.labels, writer.top_reasons, writer.chunk_rows)
+    own = (writer.settings, workspace, writer.parts, writer.champions.identity, writer.top_reasons, writer.chunk_rows)
     with _one_thread(), ProcessPoolExecutor(workers, get_context("spawn"), _open_writer, own) as pool:
         try:
             for number, ids in writer.parts.slices(writer.customers.ids()):
@@ -149,14 +159,14 @@ def _open_writer(
     settings: Settings,
     workspace: Workspace,
     parts: Parts,
-    labels: dict[str, str | None],
+    identity: tuple[Any, ...],
     top_reasons: int | None,
     chunk_rows: int,
 ) -> None:
     end_with_parent()
     champions = Champions.serving(workspace, settings)
-    if champions.labels != labels:
-        raise RegistryError("the champions have changed since the scoring began: begin again")
+    if champions.identity != identity:
+        raise RegistryError("the models have changed since the scoring began: begin again")
     aliases = load_alias_map(workspace.tables).aliases()
     customers = OnlineFeatures(workspace)
     _writers[:] = [PartWriter(customers, champions, settings, aliases, parts, top_reasons, chunk_rows)]

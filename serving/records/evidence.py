@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -38,17 +38,21 @@ class Context:
         Why a model of the business does not serve, by its name.
     settings
         Of the business, without those of sources and of access.
+    arms
+        While a canary runs: by task its ``release``, and the ``arm`` that the models are of.
     """
 
     columns: Mapping[str, str]
     models: Mapping[str, Mapping[str, str] | None]
     unserved: Mapping[str, str]
     settings: Mapping[str, Any]
+    arms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @cached_property
     def content(self) -> bytes:
         """As JSON."""
-        parts = {name: getattr(self, name) for name in ("columns", "models", "unserved", "settings")}
+        names = ("columns", "models", "unserved", "settings", *(["arms"] if self.arms else []))
+        parts = {name: getattr(self, name) for name in names}
         return orjson.dumps({**parts, "columns": list(self.columns.items())})
 
     @cached_property

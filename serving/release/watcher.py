@@ -1,4 +1,4 @@
-"""Holds the models that serve, and looks every few seconds whether the registry names others.
+"""Holds the models that serve and those beside them, and looks every few seconds whether others are decided on.
 
 What is found new is loaded task by task, so that what one lacks keeps no other's change from being picked up, and put
 in place together, in one assignment: a request that began with one pair ends with it.
@@ -9,18 +9,22 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
 from configs.errors import NotReadyError, RegistryError, StaycastError
 from configs.workspace import Workspace
-from serving.answer.champion import TASKS, Champions, LoadedModel, checked
+from serving.answer.champion import TASKS, Champions, LoadedModel, beside, checked
 from serving.release.local_copies import LocalCopies
 from training.model import catalog
 from training.model.bundle import Task
 from training.model.catalog import Version
+from training.model.proof import ledger, releases
 from training.model.proof.decisions import Decided, Unledgered, decided
+from training.model.proof.releases import Release
 
 logger = logging.getLogger(__name__)
 LOCAL = "served from the local copy since {}: {}"
@@ -52,7 +56,8 @@ class ChampionWatcher:
     Notes
     -----
     What cannot be loaded, or is no longer named, leaves the model of its task in place; `Champions.notices` says why,
-    and the log does, once for each reason. Where none is in place, as at a start, what served last does so again.
+    and the log does, once for each reason. Where none is in place, as at a start, what served last does so again. A
+    release whose model cannot be loaded, or does not fit, leaves its champion to answer alone.
     """
 
     def __init__(
@@ -150,14 +155,34 @@ class ChampionWatcher:
                 notices[task] = why
         if not models:
             raise RegistryError("; ".join(dict.fromkeys(unserved.values())))
-        return self._put_in_place(Champions(models.get("churn"), models.get("clv"), unserved, notices))
+        running, notices = beside(replace(found, notices=notices), models, self._second)
+        return self._put_in_place(Champions(models.get("churn"), models.get("clv"), unserved, notices, running))
+
+    def _second(self, release: Release, version: Version) -> LoadedModel:
+        """The model of a release; loaded anew where it is not in place."""
+        present = self._champions.releases.get(release.model) if self._champions else None
+        same = present and (present.model.version, present.model.hash) == (
+            version.version,
+            catalog.manifest_of(version),
+        )
+        return present.model if present and same else self._taken(version)
 
     def _decided(self) -> Decided:
         """The versions that are to serve; where registry or ledger cannot be read, why there are none."""
         try:
             return decided(self._workspace, self._tasks, self._unledgered)
         except StaycastError as error:
-            return Decided({}, dict.fromkeys(self._tasks, str(error)), {})
+            return Decided({}, dict.fromkeys(self._tasks, str(error)), {}, *self._still_running())
+
+    def _still_running(self) -> tuple[dict[str, Release], dict[str, Version]]:
+        """While the registry is away: the releases in memory, as far as the ledger, if it can be read, has them run."""
+        in_memory = self._champions.releases if self._champions else {}
+        known = {task: running.release for task, running in in_memory.items()}
+        with suppress(StaycastError, OSError):
+            told = releases.running(ledger.read(self._workspace.ledger))
+            known = {task: told[task] for task in known if task in told and told[task].version == known[task].version}
+        sealed = {task: {catalog.MANIFESTS["bundle"]: in_memory[task].model.hash} for task in known}
+        return known, {task: Version(task, r.version, "", (), sealed[task]) for task, r in known.items()}
 
     def _model(
         self, task: Task, named: Version | None, missing: str, present: LoadedModel | None
@@ -218,8 +243,9 @@ class ChampionWatcher:
 
 
 def _same(one: Champions, other: Champions) -> bool:
-    """Whether the very same models serve."""
-    return one.churn is other.churn and one.clv is other.clv
+    """Whether the very same models serve, and run beside."""
+    beside = [{task: (r.release, id(r.model)) for task, r in each.releases.items()} for each in (one, other)]
+    return one.churn is other.churn and one.clv is other.clv and beside[0] == beside[1]
 
 
 def _said(champions: Champions | None) -> set[str]:

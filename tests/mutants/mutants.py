@@ -153,7 +153,7 @@ MUTANTS = [
         ('action = "promote" if decision.promote else "reject"', 'action = "promote"'),
         ('alias = CHALLENGER if action == "reject" else CHAMPION', "alias = CHAMPION"),
         ("if not passed and not override:", "if False:"),
-        ("    _require_reason(reason)\n    note", "    note"),
+        ("    require_reason(reason)\n    return", "    return"),
         ("previous=serving_version.version if serving_version else None", "previous=None"),
         (
             'registered_bundle(workspace, known, "judged")',
@@ -163,7 +163,7 @@ MUTANTS = [
     *mutants_of(
         "training/registry/model_registry.py",
         "tests/test_workspace_moves.py",
-        ('_decide(workspace, "rollback", model, before', '_decide(workspace, "reject", model, before'),
+        ('decide(workspace, "rollback", model, before', 'decide(workspace, "reject", model, before'),
     ),
     *mutants_of(
         "training/registry/record.py",

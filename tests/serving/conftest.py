@@ -22,13 +22,14 @@ from starlette.applications import Starlette
 from configs import settings as configs
 from configs.settings import Campaign, Settings
 from configs.workspace import Workspace
-from serving.answer.champion import Champions, LoadedModel
+from serving.answer.champion import Champions, LoadedModel, Running
 from serving.api.app import create_app
 from serving.records.prediction_log import PredictionLog
 from training.model.bundle import Bundle, Score, encode
 from training.model.calibration import Affine
 from training.model.conformal import fit_interval
 from training.model.proof import ledger, manifest
+from training.model.proof.releases import Release
 
 AS_OF = pd.Timestamp("2024-03-01", tz="UTC")
 NOW = datetime(2024, 3, 1, 1, 30, tzinfo=UTC)
@@ -163,6 +164,23 @@ def champions(customers: pd.DataFrame) -> Champions:
     return Champions(
         LoadedModel.from_bundle(train("churn", customers), "3"), LoadedModel.from_bundle(train("clv", customers), "4")
     )
+
+
+def release(model: str, version: str, percent: float | None, id_: str = "0123456789abcdef") -> Release:
+    """A canary, or with None a shadow."""
+    kind = "shadow" if percent is None else "canary"
+    return Release(id_, model, version, kind, percent or 0.0, "3", "", NOW, NOW, "ada", "try it")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def running(champions: Champions, customers: pd.DataFrame) -> Callable[..., Champions]:
+    """The champions, with a release of churn beside them: other trees, as version 9."""
+    other = LoadedModel.from_bundle(train("churn", customers, trees=5, seed=3), "9")
+
+    def beside(percent: float | None, id_: str = "0123456789abcdef", model: LoadedModel = other) -> Champions:
+        return replace(champions, releases={"churn": Running(release("churn", "9", percent, id_), model)})
+
+    return beside
 
 
 @pytest.fixture(scope="session")

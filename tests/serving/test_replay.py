@@ -112,3 +112,29 @@ def changed(record: Any, workspace: Workspace, settings: Settings, other: Champi
     """The replay of a record that says its models had other files."""
     models = {**record.context.models, "churn": {"version": "1", "files": "else"}}
     return replay(replace(record, context=replace(record.context, models=models)), workspace, settings)
+
+
+def test_both_arms_of_a_canary_are_made_again_bit_by_bit_by_their_own_models(
+    calling: Calling,
+    running: Callable[..., Champions],
+    reader: Any,
+    log: PredictionLog,
+    settings: Settings,
+    now: datetime,
+) -> None:
+    champions = running(40.0)
+    client = calling(create_app(Fixed(champions), reader, log, settings, clock=lambda: now))
+    ids = [f"c{i}" for i in range(60)]
+    answers = client.post("/v1/predictions", json={"customer_ids": ids}).json()["predictions"]
+    assert [a["customer_id"] for a in answers] == ids
+    assert {(a["arms"]["churn"], a["model"]["churn"]) for a in answers} == {
+        ("canary", "churn/9"),
+        ("champion", "churn/3"),
+    }
+    for answer in answers:
+        record = log.find(answer["prediction_id"])
+        again = replay(record, None, settings, champions)
+        assert (again.same, again.answer) == (True, record.answer)
+    canary = next(log.find(a["prediction_id"]) for a in answers if a["arms"]["churn"] == "canary")
+    assert replay(canary, None, settings, replace(champions, releases={})).same is None
+    assert canary.context.arms["churn"]["release"] == champions.releases["churn"].release.id

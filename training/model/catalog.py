@@ -19,6 +19,7 @@ from configs.tracking import local_path, open_registry, unreadable
 from configs.workspace import Workspace
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+BESIDE = ("shadow", "canary")  # show which version runs beside the champion
 MANIFESTS = {"bundle": "manifest", "judged": "manifest_judged"}  # a version's tags: hashes of its folders' manifests
 AS_JUDGED = ", as judged"  # ends the name of the model of a version that was judged on the hold-out
 LIVING = "current_stage <> 'Deleted_Internal'"  # MLflow keeps the rows of deleted versions under this stage

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from configs.errors import ConfigError, RegistryError
@@ -17,7 +18,17 @@ from configs.files import write_text
 from configs.workspace import Workspace
 from training.judge.gates import Decision
 from training.model.bundle import Bundle, registered_bundle
-from training.model.catalog import AS_JUDGED, CHALLENGER, CHAMPION, MANIFESTS, Version, champion, has_files, versions
+from training.model.catalog import (
+    AS_JUDGED,
+    BESIDE,
+    CHALLENGER,
+    CHAMPION,
+    MANIFESTS,
+    Version,
+    champion,
+    has_files,
+    versions,
+)
 from training.model.proof import ledger
 from training.registry.runs import TASKS, client
 
@@ -32,7 +43,7 @@ def apply_decision(workspace: Workspace, version: Version, decision: Decision, b
     if decision.promote:
         reason = decision.summary if decision.passed else f"nothing else could answer: {reason}"
     settle(workspace)
-    _decide(workspace, action, version.model, version.version, by, reason, decision)
+    decide(workspace, action, version.model, version.version, by, reason, decision)
 
 
 def promote(workspace: Workspace, model: str, version: str, by: str, reason: str, override: bool = False) -> Version:
@@ -52,16 +63,26 @@ def promote(workspace: Workspace, model: str, version: str, by: str, reason: str
 
 def _promote(workspace: Workspace, model: str, version: str, by: str, reason: str, override: bool) -> Version:
     candidate = get_version(workspace, model, version)
+    decide(workspace, "promote", model, version, by, reason_of(candidate, "promote", reason, override))
+    return get_version(workspace, model, version)
+
+
+def reason_of(candidate: Version, what: str, reason: str, override: bool) -> str:
+    """The reason that goes on record for what is to be done with a version.
+
+    Raises
+    ------
+    ConfigError
+        It did not pass the gates, and `override` was not given; or no reason was.
+    """
     passed = candidate.tags.get("gates") == "passed"
     if not passed and not override:
         raise ConfigError(
-            f"{model}/{version} did not pass the gates: {candidate.tags.get('gate_reasons', 'no record')}; "
-            "to promote it all the same, give --override and a --reason, which go on record"
+            f"{candidate.label} did not pass the gates: {candidate.tags.get('gate_reasons', 'no record')}; "
+            f"to {what} it all the same, give --override and a --reason, which go on record"
         )
-    _require_reason(reason)
-    note = reason if passed else f"gates overridden: {reason}"
-    _decide(workspace, "promote", model, version, by, note)
-    return get_version(workspace, model, version)
+    require_reason(reason)
+    return reason if passed else f"gates overridden: {reason}"
 
 
 def rollback(workspace: Workspace, model: str, by: str, reason: str) -> Version:
@@ -72,7 +93,7 @@ def rollback(workspace: Workspace, model: str, by: str, reason: str) -> Version:
     RegistryError
         There was none.
     """
-    _require_reason(reason)
+    require_reason(reason)
     with workspace.exclusive("rollback"):
         settle(workspace)
         return _roll_back(workspace, model, by, reason)
@@ -83,7 +104,7 @@ def _roll_back(workspace: Workspace, model: str, by: str, reason: str) -> Versio
     if before is None:
         raise RegistryError(f"{model}: no champion before the present one to go back to; see `staycast models`")
     get_version(workspace, model, before)
-    _decide(workspace, "rollback", model, before, by, reason)
+    decide(workspace, "rollback", model, before, by, reason)
     return get_version(workspace, model, before)
 
 
@@ -163,9 +184,17 @@ def find_version(workspace: Workspace, name: str) -> Version:
     return matches[0]
 
 
-def _decide(
-    workspace: Workspace, action: str, model: str, version: str, by: str, reason: str, decision: Decision | None = None
+def decide(
+    workspace: Workspace,
+    action: str,
+    model: str,
+    version: str,
+    by: str,
+    reason: str,
+    decision: Decision | None = None,
+    percent: float | None = None,
 ) -> None:
+    """Put a decision on record, see `training.model.proof.ledger`, and set the aliases; for who holds the lock."""
     serving_version = champion(workspace, model)
     checks = tuple(c.to_dict() for c in decision.checks) if decision else ()
     records = ledger.read(workspace.ledger)
@@ -182,6 +211,7 @@ def _decide(
             reason=reason,
             checks=checks,
             manifest=get_version(workspace, model, version).tags.get(MANIFESTS["bundle"], ""),
+            percent=percent,
         ),
     )
     _set_aliases(workspace, action, model, version)
@@ -211,12 +241,27 @@ def _is_of(record: ledger.Record, note: dict[str, str]) -> bool:
 
 def _set_aliases(workspace: Workspace, action: str, model: str, version: str) -> None:
     connection = client(workspace)
+    if action in BESIDE:
+        connection.set_registered_model_alias(model, action, version)
+        _remove(workspace, model, [alias for alias in BESIDE if alias != action])
+        return
+    if action == "stop":
+        _remove(workspace, model, BESIDE)
+        return
     alias = CHALLENGER if action == "reject" else CHAMPION
     connection.set_registered_model_alias(model, alias, version)
-    if alias == CHAMPION and CHALLENGER in get_version(workspace, model, version).aliases:
-        connection.delete_registered_model_alias(model, CHALLENGER)
+    if alias == CHAMPION:
+        refused = CHALLENGER in get_version(workspace, model, version).aliases
+        _remove(workspace, model, (*BESIDE, *([CHALLENGER] if refused else [])))
 
 
-def _require_reason(reason: str) -> None:
+def _remove(workspace: Workspace, model: str, aliases: Collection[str]) -> None:
+    """Take away aliases, where they are."""
+    for alias in {alias for v in versions(workspace, model) for alias in v.aliases if alias in aliases}:
+        client(workspace).delete_registered_model_alias(model, alias)
+
+
+def require_reason(reason: str) -> None:
+    """ConfigError where none is given."""
     if not reason.strip():
         raise ConfigError("say why with --reason: the ledger keeps it for whoever asks later")

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from configs.settings import Settings
 from features.schema import of_customers, value_fault
 from serving.answer import decide
+from serving.answer.arms import of_customer
 from serving.answer.champion import Champions
 from serving.answer.score import score
 from serving.api.guards import BoundedThreads, check_media_type, read_body
@@ -65,7 +66,8 @@ class WhatIf:
         return JsonResponse(await self._threads.run(self._answer, question))
 
     def _answer(self, question: WhatIfQuestion) -> dict[str, Any]:
-        champions, row = self._models.current(), self._predictor.row(question.customer_id)
+        row = self._predictor.row(question.customer_id)
+        champions = of_customer(self._models.current(), row["customer_id"].iloc[0])
         readable = champions.columns | set(decide.stage_columns(self._settings.churn))
         _require_possible(question.changes, row, readable, champions)
         frame = pd.concat([row, with_changes(row, question.changes)], ignore_index=True)

@@ -282,6 +282,15 @@ class Answer(StrictModel):
     basis: Annotated[Basis, Field(description="The weakest of the two below: prior before hybrid before model.")]
     features: FeaturesPart
     model: ModelPart
+    arms: Annotated[
+        dict[Task, Literal["champion", "canary"]],
+        Field(
+            default_factory=dict,
+            max_length=2,
+            description="While a canary runs: which arm answered, by model. Left out where none runs.",
+            examples=[{"churn": "canary"}],
+        ),
+    ]
     unserved: Annotated[
         dict[Task, Prose] | None,
         Field(
@@ -377,7 +386,15 @@ class Models(StrictModel):
         dict[Task, Prose],
         Field(
             max_length=2,
-            description="Why what serves is not what the registry names, or from where it serves while that is away.",
+            description="Why what serves is not what the registry names, or from where it serves while that is away; "
+            "why a release does not answer.",
+        ),
+    ]
+    beside: Annotated[
+        dict[Task, ModelFacts],
+        Field(
+            max_length=2,
+            description="What runs beside the champions, by name: a shadow, or the canary that answers some customers.",
         ),
     ]
 

@@ -14,7 +14,7 @@ from serving.answer.champion import Champions, LoadedModel
 from training.model import catalog
 from training.model.bundle import registered_bundle
 from training.model.catalog import champion_versions
-from training.model.proof import manifest
+from training.model.proof import ledger, manifest
 
 # MLflow's own use of SQLAlchemy, and its advice about models without a signature
 pytestmark = [
@@ -117,3 +117,26 @@ def test_the_columns_in_which_the_features_differ_are_named(registry: Workspace)
     FeatureSchema((*kept, Feature("basket_size", "orders", "float64", ""))).save(registry.features)
     with pytest.raises(RegistryError, match=f"; it misses {learned[0]}; it never saw basket_size.*: rebuild"):
         Champions.load(registry, lambda: "other")
+
+
+def test_a_release_is_loaded_beside_its_champion_and_one_that_does_not_fit_is_not(
+    registry: Workspace, point: Point, register: Callable[..., str], champions: Champions
+) -> None:
+    second = register(registry, replace(champions.churn.bundle, info={"why": "another"}))
+    point("churn", GOOD)
+    alone = Champions.load(registry)
+    for version, percent in ((second, 10.0), (NEWER, 20.0)):
+        words = {"model": "churn", "version": version, "previous": GOOD, "by": "ada", "reason": "r"}
+        ledger.append(registry.ledger, ledger.Entry(action="canary", percent=percent, **words))
+        loaded = Champions.load(registry, lambda: "made-up")
+        assert loaded.labels == {"churn": "churn/1", "clv": "clv/1"} and loaded.has_canary == (version == second)
+        assert (loaded.identity == alone.identity) == (version == NEWER)
+    assert "the release of churn/2 does not answer: it forecasts 60 days" in loaded.notices["churn"]
+    assert loaded.releases == {}
+
+
+def test_two_sets_of_models_are_the_same_if_they_answer_everybody_alike(running: Callable[..., Champions]) -> None:
+    one = running(10.0).identity
+    assert one == running(10.0).identity
+    others = (running(20.0), running(None), running(10.0, "f" * 16), replace(running(10.0), releases={}))
+    assert one not in [other.identity for other in others]

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from configs.settings import Settings
+from serving.answer.arms import takes
 from serving.api.predictor import Asked, Found, Predictor
 from serving.api.problems import UnavailableError
 
@@ -101,3 +102,33 @@ def test_requests_that_began_with_other_models_share_a_look_and_each_ends_with_i
     ]
     assert [[a["customer_id"] for a in f.answers] for f in found] == [["c1", "c2"], ["c2", "c3"], ["c3"]]
     assert [len(a["clv_reasons"]) for f in found for a in f.answers] == [1, 1, 2, 2, 1]
+
+
+def test_a_list_may_hold_both_arms_of_a_canary_and_comes_in_the_order_asked(
+    running: Any, reader: Any, settings: Settings, now: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    champions = running(40.0)
+    ids = [f"c{i}" for i in (7, 3, 9, 1, 200, 4, 11, 12)]
+    (found,) = predictor(reader, settings, now)([Asked(ids, 2, champions)])
+    assert [a["customer_id"] for a in found.answers] == ids
+    release = champions.releases["churn"].release
+    assert [a["arms"]["churn"] == "canary" for a in found.answers] == [takes(release, i) for i in ids]
+    assert {a["arms"]["churn"] for a in found.answers} == {"canary", "champion"}
+    kept = {a["model"]["churn"]: a.evidence.context for a in found.answers}
+    assert kept["churn/9"].arms == {"churn": {"release": release.id, "arm": "canary"}}
+    assert kept["churn/3"].arms == {"churn": {"release": release.id, "arm": "champion"}}
+    (value,) = predictor(reader, settings, now)([Asked(ids, 2, champions, frozenset({"clv"}))])
+    assert not any("arms" in a for a in value.answers) and not caplog.text
+
+
+def test_an_alias_is_in_the_arm_of_its_person(running: Any, reader: Any, settings: Settings, now: datetime) -> None:
+    champions = running(50.0)
+    taken = next(f"c{i}" for i in range(50) if takes(champions.releases["churn"].release, f"c{i}"))
+    alias = next(f"a{i}" for i in range(50) if not takes(champions.releases["churn"].release, f"a{i}"))
+
+    class Aliases:
+        def read(self, customer_ids: list[str]) -> pd.DataFrame:
+            return reader.read([taken if i == alias else i for i in customer_ids])
+
+    (found,) = predictor(Aliases(), settings, now)([Asked([alias], 1, champions)])
+    assert (found.answers[0]["alias"], found.answers[0]["arms"]) == (alias, {"churn": "canary"})

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import pandas as pd
 import pytest
 
 from configs.settings import Settings
-from serving.answer.champion import Champions
+from serving.answer.champion import Champions, LoadedModel
 from serving.answer.score import score
 from serving.bulk.batch import answers_table
 from serving.bulk.summary import Summary
@@ -42,3 +44,17 @@ def test_without_a_model_of_value_there_is_no_sum(
     summary = Summary(alone, settings)
     summary.add(answers_table(score(customers.head(9), alone, settings, now, 1), {}))
     assert summary.to_dict()["expected_total"] is None and summary.to_dict()["campaign"] is None
+
+
+def test_the_range_of_a_campaign_counts_in_how_unsure_a_canary_is(
+    running: Callable[..., Champions], champions: Champions, planned: Settings, now: datetime, customers: pd.DataFrame
+) -> None:
+    unsure = replace(champions.churn.bundle, info={"level_sd": 0.9})
+    answers = answers_table(score(customers, champions, planned, now, 1), {})
+    widths = []
+    for percent in (None, 20.0):
+        summary = Summary(running(percent, model=LoadedModel.from_bundle(unsure, "9")), planned)
+        summary.add(answers)
+        campaign = summary.to_dict()["campaign"]
+        widths.append(campaign["high"] - campaign["low"])
+    assert unsure.level_sd == 0.9 and widths[1] > widths[0]

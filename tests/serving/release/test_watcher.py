@@ -18,6 +18,7 @@ from serving.answer.champion import Champions
 from serving.release.local_copies import LocalCopies
 from serving.release.watcher import ChampionWatcher
 from training.model import catalog
+from training.model.proof import ledger
 
 # MLflow's own use of SQLAlchemy, and its advice about models without a signature
 pytestmark = [
@@ -235,3 +236,126 @@ def test_a_broken_ledger_changes_nothing_and_is_told(
     finally:
         registry.ledger.write_bytes(kept)
     assert not watcher.refresh() and watcher.current().notices == {}
+
+
+@pytest.fixture
+def second(registry: Workspace, point: Point, register: Callable[..., str], champions: Champions) -> str:
+    """Another version of churn that fits, while the first serves."""
+    again = replace(champions.churn.bundle, info={"why": "another"})
+    known = [v for v in catalog.versions(registry, "churn") if v.version not in (GOOD, NEWER, ALTERED, MISNAMED)]
+    version = known[0].version if known else register(registry, again)
+    point("churn", GOOD)
+    return version
+
+
+def decide(place: Workspace, action: str, version: str, percent: float | None = None) -> None:
+    """Put it on record and set the alias, as `training.registry.releases` does."""
+    sealed = next(v for v in catalog.versions(place, "churn") if v.version == version).tags.get("manifest", "")
+    entry = ledger.Entry(
+        action=action, model="churn", version=version, previous=GOOD, by="ada", reason="r", manifest=sealed,
+        percent=percent,
+    )  # fmt: skip
+    ledger.append(place.ledger, entry)
+    set_beside(place, None if action == "stop" else (action, version))
+
+
+def set_beside(place: Workspace, named: tuple[str, str] | None) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=place.tracking_uri, registry_uri=place.tracking_uri)
+    for alias in catalog.BESIDE:
+        client.delete_registered_model_alias("churn", alias)
+    if named:
+        client.set_registered_model_alias("churn", *named)
+
+
+def told(watcher: ChampionWatcher) -> list[tuple[str, float, str]]:
+    return [(r.release.kind, r.release.percent, r.model.label) for r in watcher.current().releases.values()]
+
+
+def test_a_release_is_followed_from_its_start_over_its_growth_to_its_stop(
+    registry: Workspace, watcher: ChampionWatcher, second: str
+) -> None:
+    assert watcher.refresh() and told(watcher) == []
+    decide(registry, "shadow", second)
+    assert watcher.refresh() and not watcher.refresh() and told(watcher) == [("shadow", 0.0, f"churn/{second}")]
+    decide(registry, "canary", second, 10.0)
+    model = watcher.current().releases["churn"].model
+    assert watcher.refresh() and told(watcher) == [("canary", 10.0, f"churn/{second}")]
+    assert watcher.current().releases["churn"].model is model and watcher.current().churn.version == GOOD
+    assert watcher.current().notices == {}
+    decide(registry, "stop", second)
+    assert watcher.refresh() and told(watcher) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        (NEWER, "it forecasts 60 days, churn/1 30: they cannot be compared"),
+        (ALTERED, "leave.txt was altered"),
+        (MISNAMED, "holds a model for 'clv'"),
+    ],
+)
+def test_a_release_that_does_not_fit_is_refused_with_a_notice_and_the_champion_goes_on_alone(
+    registry: Workspace, watcher: ChampionWatcher, second: str, version: str, said: str
+) -> None:
+    assert watcher.refresh()
+    decide(registry, "canary", version, 10.0)
+    assert not watcher.refresh() and told(watcher) == [] and watcher.current().labels["churn"] == "churn/1"
+    notice = watcher.current().notices["churn"]
+    assert notice.startswith(f"the release of churn/{version} does not answer: ") and said in notice
+    decide(registry, "stop", version)
+    assert not watcher.refresh() and watcher.current().notices == {}
+
+
+def test_a_release_that_learned_from_other_features_or_crashes_when_tried_is_refused(
+    registry: Workspace, second: str, watcher: ChampionWatcher
+) -> None:
+    schema = ["made-up"]
+    own = ChampionWatcher(registry, lambda: schema[0], copies=LocalCopies(registry, untried))
+    assert own.refresh()
+    decide(registry, "canary", second, 10.0)
+    schema[0] = "other"
+    assert not own.refresh() and "learned from features made-up" in own.current().notices["churn"]
+    assert own.current().releases == {} and own.current().churn.version == GOOD
+    shutil.rmtree(registry.state / "serving")
+
+    def crashes(folder: Path, sealed: str) -> None:
+        if sealed == catalog.manifest_of(next(v for v in catalog.versions(registry, "churn") if v.version == second)):
+            raise RegistryError("tried in a process of its own, it crashed")
+
+    careful = ChampionWatcher(registry, copies=LocalCopies(registry, crashes))
+    assert careful.refresh() and "it crashed" in careful.current().notices["churn"]
+    assert careful.current().releases == {} and careful.current().churn.version == GOOD
+
+
+def test_an_alias_of_a_release_that_was_moved_by_hand_is_told_and_not_followed(
+    registry: Workspace, watcher: ChampionWatcher, second: str
+) -> None:
+    assert watcher.refresh()
+    set_beside(registry, ("canary", NEWER))
+    assert not watcher.refresh() and told(watcher) == []
+    assert "the alias 'canary' was set on churn/2 outside the ledger" in watcher.current().notices["churn"]
+    decide(registry, "canary", second, 10.0)
+    set_beside(registry, ("canary", NEWER))
+    assert watcher.refresh() and told(watcher) == [("canary", 10.0, f"churn/{second}")]
+    assert "moved to churn/2 outside the ledger: the release goes on" in watcher.current().notices["churn"]
+    set_beside(registry, None)
+
+
+def test_while_the_registry_is_away_a_release_goes_on_and_can_be_stopped(
+    registry: Workspace, watcher: ChampionWatcher, second: str, tmp_path: Path
+) -> None:
+    place = Workspace(tmp_path / "place")
+    decide(registry, "canary", second, 10.0)
+    shutil.copytree(registry.state, place.state)
+    shutil.copytree(registry.mlruns, place.mlruns)
+    own = ChampionWatcher(place, lambda: "made-up", copies=LocalCopies(place, untried))
+    assert watcher.refresh() and own.refresh()
+    before = own.current().releases["churn"].model
+    place.registry.unlink()
+    own.refresh()
+    assert own.current().releases["churn"].model is before and "local copy" in own.current().notices["churn"]
+    words = {"model": "churn", "version": second, "previous": GOOD, "by": "ada", "reason": "no"}
+    ledger.append(place.ledger, ledger.Entry(action="stop", **words))
+    assert own.refresh() and own.current().releases == {}

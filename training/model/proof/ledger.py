@@ -23,8 +23,9 @@ from typing import Any
 from configs.errors import DataError
 from configs.files import sync
 
-ACTIONS = ("promote", "reject", "rollback", "accept_quality", "accept_leaks")
+ACTIONS = ("promote", "reject", "rollback", "shadow", "canary", "stop", "accept_quality", "accept_leaks")
 DECIDES = ("promote", "rollback")  # which version serves
+RELEASES = ("shadow", "canary")  # which runs beside it
 START = "0" * 64
 
 
@@ -36,8 +37,9 @@ class Entry:
     ----------
     action
         ``promote`` (`version` becomes the champion), ``reject`` (it does not), ``rollback`` (an earlier one does
-        again), ``accept_quality`` (a load that was stopped may be used) or ``accept_leaks`` (a model may learn from
-        columns that look as if they knew the label).
+        again), ``shadow`` or ``canary`` (it runs beside the champion, see `training.model.proof.releases`), ``stop``
+        (it does so no more), ``accept_quality`` (a load that was stopped may be used) or ``accept_leaks`` (a model may
+        learn from columns that look as if they knew the label).
     model
         Name of the registered model: ``churn``; ``data`` for a load.
     version
@@ -52,6 +54,8 @@ class Entry:
         What the gates measured: the ``checks`` of ``Decision.to_dict()``.
     manifest
         The hash of the manifest of the version's files; empty of a load.
+    percent
+        Of the customers whom a canary answers, above 0 and below 100; None of all else.
     at
         When, with its time zone; now by default.
     """
@@ -64,6 +68,7 @@ class Entry:
     reason: str
     checks: tuple[dict[str, Any], ...] = ()
     manifest: str = ""
+    percent: float | None = None
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:
@@ -76,6 +81,9 @@ class Entry:
             value = getattr(self, name)
             if not isinstance(value, str) or not value.strip():
                 raise DataError(f"ledger: '{name}' must be a text that is not empty, got {value!r}")
+        share = 1.0 if self.percent is None else self.percent
+        if (self.percent is not None) != (self.action == "canary") or not 0 < share < 100:
+            raise DataError(f"ledger: a canary, and nothing else, has a percentage in (0, 100), got {self.percent}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,14 +206,17 @@ def _contents(file: int) -> bytes:
 
 def _line(entry: Entry, number: int, previous_sha256: str) -> bytes:
     fields_ = {f.name: getattr(entry, f.name) for f in fields(Entry)}
-    content = {"entry": number, **fields_, "at": _iso(entry.at), "previous_sha256": previous_sha256}
+    if entry.percent is None:
+        del fields_["percent"]
+    content = {"entry": number, **fields_, "at": iso(entry.at), "previous_sha256": previous_sha256}
     try:
         return json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError) as error:
         raise DataError(f"ledger: the checks of {entry.model}/{entry.version} are not JSON: {error}") from None
 
 
-def _iso(at: datetime) -> str:
+def iso(at: datetime) -> str:
+    """A time as the ledger writes it, UTC."""
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -250,4 +261,4 @@ def to_dict(record: Record) -> dict[str, Any]:
     >>> to_dict(Record(**vars(entry), entry=1, previous_sha256=START, sha256=START))["action"]
     'promote'
     """
-    return {**asdict(record), "at": _iso(record.at), "checks": list(record.checks)}
+    return {**asdict(record), "at": iso(record.at), "checks": list(record.checks)}

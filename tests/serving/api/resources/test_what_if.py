@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import pandas as pd
 import pytest
 from starlette.applications import Starlette
 
+from configs.settings import Settings
+from serving.api.app import create_app
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 from serving.records.prediction_log import PredictionLog
 
@@ -97,3 +100,24 @@ def test_the_examples_are_what_the_models_say() -> None:
     for model in (WhatIfQuestion, WhatIfAnswer):
         for example in model.model_json_schema()["examples"]:
             model.model_validate(example)
+
+
+def test_while_a_canary_runs_a_customer_is_told_of_the_arm_that_answers_it(
+    running: Any, reader: Any, log: PredictionLog, settings: Settings, now: datetime, calling: Any
+) -> None:
+    champions = running(50.0)
+    client = calling(create_app(FixedModels(champions), reader, log, settings, clock=lambda: now))
+    for i in (f"c{n}" for n in range(8)):
+        answer = client.post("/v1/predictions", json={"customer_id": i, "targets": ["churn", "clv"]}).json()
+        told = ask(client, i, {"spend_90d": 900.0}).json()
+        assert told["churn_model"] == answer["model"]["churn"]
+        if answer["churn"]:
+            assert told["churn"]["before"] == answer["churn"]["probability"]
+
+
+class FixedModels:
+    def __init__(self, champions: Any) -> None:
+        self.champions = champions
+
+    def current(self) -> Any:
+        return self.champions
