@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import shutil
 import socket
 import ssl
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -23,7 +25,9 @@ from serving.access.provider_keys import ProviderKeys
 from training.model.catalog import versions
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKSPACE, CONFIG = "STAYCAST_WORKSPACE", "STAYCAST_CONFIG"
+WORKSPACE, CONFIG, COUNTS = "STAYCAST_WORKSPACE", "STAYCAST_CONFIG", "STAYCAST_COUNTS"
+MEMORY = Path("/dev/shm")  # noqa: S108 - files there are in memory; each folder is its owner's alone
+COUNTS_PREFIX = "staycast-counts-"
 ENVIRONMENT = {
     "BENTOML_DO_NOT_TRACK": "True",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -167,9 +171,20 @@ def command(
         CONFIG: str(path.resolve()) if path.is_file() else config,
         "BENTOML_CONFIG_OPTIONS": f"services.staycast.workers={workers}",
         "BENTOML_HOME": str(Workspace(root).state / "bentoml"),
+        COUNTS: str(_folder_of_counts()) if workers > 1 else "",
     }
     files = ["--ssl-certfile", str(tls.certificate), "--ssl-keyfile", str(tls.key)] if tls else []
     return [sys.executable, *arguments, "--host", host, "--port", str(port), *files], environment
+
+
+def _folder_of_counts() -> Path:
+    """A new folder for the counts of several workers, in memory where there is such a place; those of the dead go."""
+    parent = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    for old in parent.glob(f"{COUNTS_PREFIX}*"):
+        pid = old.name.removeprefix(COUNTS_PREFIX).partition("-")[0]
+        if old.stat().st_uid == os.getuid() and not Path("/proc", pid).exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{COUNTS_PREFIX}{os.getpid()}-", dir=parent))
 
 
 def from_environment() -> tuple[str, Workspace]:

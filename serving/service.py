@@ -43,6 +43,7 @@ from serving.access.control import access_control
 from serving.api.app import create_app
 from serving.api.intake import EventIntake
 from serving.api.interfaces import FeatureReader, Leavers
+from serving.api.metrics import keep_counts
 from serving.records.audit import pruning
 from serving.records.prediction_log import PredictionLog
 from serving.release.watcher import ChampionWatcher
@@ -184,6 +185,7 @@ async def _lifespan(shell: Starlette) -> AsyncIterator[None]:
     launch.disable_telemetry()
     _stop_without_parent()
     config, workspace = launch.from_environment()
+    keep_counts(os.environ.get(launch.COUNTS))
     with application(config, workspace) as app:
         shell.state.app = app
         async with app.router.lifespan_context(app):

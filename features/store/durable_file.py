@@ -35,6 +35,15 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
     return connection
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file there is at a path, however it is written over; None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Write what the body writes, all or nothing."""
@@ -77,6 +86,7 @@ class DurableFile:
         self._connection = connect(path, busy_seconds)
         self._connection.executescript(tables)
         self._writing = threading.Lock()
+        self._path, self._identity = path, identity(path)
 
     def erase(self, table: str, customer_ids: Iterable[str]) -> int:
         """Delete all rows of these customers from a table with a ``customer_id``; how many there were.
@@ -85,11 +95,25 @@ class DurableFile:
         """
         with self._writing:
             before = self._connection.total_changes
-            with transaction(self._connection):
+            with self._transaction():
                 query = f"DELETE FROM {table} WHERE customer_id = ?"
                 self._connection.executemany(query, [(i,) for i in customer_ids])
             overwrite_deleted(self._connection)
             return self._connection.total_changes - before
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Write what the body writes, all or nothing.
+
+        Raises
+        ------
+        sqlite3.OperationalError
+            The file was removed or replaced since it was opened: what is written now would be gone with this process.
+        """
+        if identity(self._path) != self._identity:
+            raise sqlite3.OperationalError(f"'{self._path}' was removed or replaced: put it back, or start again")
+        with transaction(self._connection):
+            yield
 
     def close(self) -> None:
         """Close the file."""

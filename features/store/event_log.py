@@ -52,7 +52,7 @@ from features.store.contract_events import (
     loaded_contracts,
     merge_contracts,
 )
-from features.store.durable_file import DurableFile, select_in, transaction
+from features.store.durable_file import DurableFile, select_in
 from features.store.kept_notice import shown_by
 from features.store.log_position import newest_recorded_at
 from features.store.timestamps import to_micros
@@ -287,7 +287,7 @@ class EventLog(DurableFile):
         with self._queueing:
             batches, self._waiting = self._waiting, []
         try:
-            with transaction(self._connection):
+            with self._transaction():
                 for batch in batches:
                     self._insert_batch(batch)
         except BaseException as error:

@@ -34,7 +34,7 @@ from configs.yaml_file import read_yaml
 from features.people.identity import load_alias_map
 from features.schema import load_schema
 from features.sql import quote_identifier
-from features.store.durable_file import connect, overwrite_deleted, select_in, transaction
+from features.store.durable_file import connect, identity, overwrite_deleted, select_in, transaction
 
 BUSY_SECONDS_OF_A_FILL = 30.0
 SQLITE_FILE, REDIS_FILE = "online.db", "online.json"
@@ -146,10 +146,26 @@ def has_online_store(folder: Path) -> bool:
 
 
 class SqliteRows:
-    """Rows in one SQLite file."""
+    """Rows in one SQLite file, which is opened again where another was put in its place.
+
+    Raises
+    ------
+    NotReadyError
+        From `reading`, `write` and `delete`: the file is gone.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._connection = connect(path, BUSY_SECONDS_OF_A_FILL)
+        self._path, self._connection = path, connect(path, BUSY_SECONDS_OF_A_FILL)
+        self._identity = identity(path)
+
+    def _require_current(self) -> None:
+        found = identity(self._path)
+        if found == self._identity:
+            return
+        if found is None:
+            raise NotReadyError(f"the online store '{self._path}' is gone: run `staycast features --again`")
+        self._connection.close()
+        self._connection, self._identity = connect(self._path, BUSY_SECONDS_OF_A_FILL), found
 
     def require_filled(self) -> None:
         """Nothing: a file is not emptied behind its owner's back."""
@@ -188,6 +204,7 @@ class SqliteRows:
         int
             How many rows were written; the others are older than what is there.
         """
+        self._require_current()
         before = self._connection.total_changes
         with transaction(self._connection):
             for table, (names, rows) in tables.items():
@@ -204,6 +221,7 @@ class SqliteRows:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """What is read within is of one state: rows of one customer in several tables belong together."""
+        self._require_current()
         self._connection.execute("BEGIN")
         try:
             yield
@@ -227,6 +245,7 @@ class SqliteRows:
 
     def delete(self, tables: Sequence[str], ids: Iterable[str], as_of: int) -> int:
         """Delete the rows of these customers, but those of later moments than this; how many customers had one."""
+        self._require_current()
         keys = [(i, as_of) for i in ids]
         deleted = [
             self._connection.executemany(

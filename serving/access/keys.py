@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import ConfigError
-from features.store.durable_file import BUSY_SECONDS, DurableFile, transaction
+from features.store.durable_file import BUSY_SECONDS, DurableFile
 from serving.access.roles import ROLES, Role, Row
 
 PREFIX = "staycast"
@@ -253,7 +253,7 @@ class ApiKeys(DurableFile):
     @contextmanager
     def _change(self) -> Iterator[None]:
         """What the body does is done whole or not at all, and nobody else changes keys meanwhile."""
-        with self._told(), self._writing, transaction(self._connection):
+        with self._told(), self._writing, self._transaction():
             yield
 
     @contextmanager

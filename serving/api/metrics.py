@@ -1,16 +1,33 @@
 """Counts for Prometheus: requests, their time, customers answered. No customer is ever a label.
 
-Where ``PROMETHEUS_MULTIPROC_DIR`` was set when the counts of a process began, as BentoML does for its workers, the
-counts of all processes are told as one. Set later, as Feast does when it is imported, it changes nothing.
+The counts of all workers are told as one: each keeps its own in files that all of them read.
 """
 
 from __future__ import annotations
+
+import os
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+
+def keep_counts(folder: str | None) -> None:
+    """Say where the counts of this process are kept, before any are.
+
+    Parameters
+    ----------
+    folder
+        Of the files of all workers; "": this is the only one, and keeps them in memory; None: as the environment has
+        it. BentoML's own folder lies on the disk of the workspace, and a file that is mapped into memory kills the
+        process that writes to it when that disk is full.
+    """
+    if folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    elif folder is not None:
+        values.ValueClass = values.MutexValue
 
 
 class Metrics:

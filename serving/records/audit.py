@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,7 +48,9 @@ class Verdict:
 
 
 def verify(log: PredictionLog, folder: Path, public_key: str | None = None) -> Verdict:
-    """Look for edits, deletions, another order, a cut-off end and keys that were destroyed without a word.
+    """Look for edits, deletions, another order, a cut-off end, and for what cannot be read and no erasure says why.
+
+    One answer of each person is decrypted.
 
     Parameters
     ----------
@@ -64,8 +66,8 @@ def verify(log: PredictionLog, folder: Path, public_key: str | None = None) -> V
     except ConfigError as error:
         return Verdict([Fault(0, str(error))], 0, 0, 0)
     first = next(log.store.entries(), None)
-    if first is not None and not checkpoints:
-        unsigned = Fault(0, "there is no signed checkpoint: nothing tells how far the record went")
+    if first is not None and not any(c.why == "head" for c in checkpoints):
+        unsigned = Fault(0, "there is no signed head among the checkpoints: nothing tells how far the record went")
         return Verdict([unsigned], first.position, 0, 0)
     before = _start(first, checkpoints)
     if before is None:
@@ -75,7 +77,7 @@ def verify(log: PredictionLog, folder: Path, public_key: str | None = None) -> V
     known = [c.link for c in checkpoints if c.position > before.position]
     faults, last = faults_of(seen.watch(log.store.entries()), before, known)
     if not faults:
-        faults = _lost_keys(seen, set(log.store.keys()))
+        faults = sorted(_unreadable(log, seen, last.position), key=lambda fault: fault.position)[:MOST_FAULTS]
     return Verdict(faults, first.position if first else 0, last.position, len(checkpoints))
 
 
@@ -88,25 +90,39 @@ def _start(first: Entry | None, checkpoints: list[Checkpoint]) -> Link | None:
 
 
 class _Seen:
-    """Whose answers there are, and whose keys were destroyed by an erasure."""
+    """The first answer of each person and with each context, and whose keys were destroyed by an erasure."""
 
     def __init__(self) -> None:
-        self.answers: dict[bytes, int] = {}
+        self.answers: dict[bytes, Entry] = {}
+        self.contexts: dict[bytes, int] = {}
         self.erased: set[bytes] = set()
 
     def watch(self, entries: Iterator[Entry]) -> Iterator[Entry]:
         for entry in entries:
             if entry.kind == "answer":
-                self.answers.setdefault(entry.person, entry.position)
+                if entry.person not in self.answers:
+                    self.answers[entry.person] = replace(entry, content=b"")
+                if entry.context is not None:
+                    self.contexts.setdefault(entry.context, entry.position)
             elif entry.kind == "erased":
                 self.erased.update(map(bytes.fromhex, orjson.loads(entry.content)))
             yield entry
 
 
-def _lost_keys(seen: _Seen, keys: set[bytes]) -> list[Fault]:
-    known = keys | seen.erased
-    lost = [position for person, position in seen.answers.items() if person not in known]
-    return [Fault(p, "cannot be read: its key is gone, and no erasure says so") for p in sorted(lost)[:MOST_FAULTS]]
+def _unreadable(log: PredictionLog, seen: _Seen, last: int) -> Iterator[Fault]:
+    """Answers up to the last that cannot be read, or not be found by their customer, though nobody was erased."""
+    persons = log.store.persons_by_name()
+    list(seen.watch(log.store.entries(last + 1)))  # who was erased since the entries were read, and before the persons
+    for name, first in seen.answers.items():
+        if name in seen.erased:
+            continue
+        if name not in persons:
+            yield Fault(first.position, "cannot be read: its key is gone, and no erasure says so")
+        elif what := log.fault_in_person(*persons[name], first):
+            yield Fault(first.position, what)
+    for hash_, position in seen.contexts.items():
+        if what := log.fault_in_context(hash_):
+            yield Fault(position, what)
 
 
 def rotate(log: PredictionLog) -> int:

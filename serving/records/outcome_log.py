@@ -15,7 +15,7 @@ from typing import Literal
 import pandas as pd
 
 from configs.errors import DataError
-from features.store.durable_file import DurableFile, transaction
+from features.store.durable_file import DurableFile
 from features.store.timestamps import to_micros
 
 Status = Literal["accepted", "known"]
@@ -80,7 +80,7 @@ class OutcomeLog(DurableFile):
         sqlite3.Error
             They could not be written.
         """
-        with self._writing, transaction(self._connection):
+        with self._writing, self._transaction():
             return [self._insert(place, outcome, to_micros(now)) for place, outcome in enumerate(outcomes)]
 
     def _insert(self, place: int, outcome: Outcome, now: int) -> Status:

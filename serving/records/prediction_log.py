@@ -19,7 +19,9 @@ from typing import Any, Self
 
 import orjson
 import pandas as pd
+from cryptography.exceptions import InvalidTag
 
+from configs.errors import ConfigError
 from configs.settings import Records
 from configs.workspace import Workspace
 from features.store.timestamps import to_micros
@@ -228,6 +230,28 @@ class PredictionLog:
         context = Context.load(self._own.open(sealed, hash_)) if hash_ is not None and sealed is not None else None
         row = {str(name): value for name, value in _frame([columns]).iloc[0].items()}
         return unpack(prediction_id, row, packed, context) if packed else Record(prediction_id, row)
+
+    def fault_in_person(self, pseudonym: bytes, wrapped: bytes, first: Entry) -> str:
+        """Why a customer's first answer cannot be read by the row of that person; "" where it can."""
+        try:
+            row = self._cipher(wrapped).open(first.summary, _about("answer", first.id or "", "summary"))
+        except (ConfigError, InvalidTag):
+            return "cannot be read: its key was changed"
+        customer_id = orjson.loads(row)[COLUMNS.index("customer_id")]
+        return (
+            "" if self._pseudonym(customer_id) == pseudonym else "is not found by its customer: the pseudonym changed"
+        )
+
+    def fault_in_context(self, hash_: bytes) -> str:
+        """Why a context cannot be read; "" where it can."""
+        sealed = self.store.context(hash_)
+        if sealed is None:
+            return "cannot be replayed: what it shares with others is gone"
+        try:
+            self._own.open(sealed, hash_)
+        except InvalidTag:
+            return "cannot be replayed: what it shares with others was changed"
+        return ""
 
     def require_writable(self) -> None:
         """Write a little, to see whether an answer could be kept now.

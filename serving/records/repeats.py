@@ -19,7 +19,7 @@ from typing import Self
 
 import orjson
 
-from features.store.durable_file import DurableFile, transaction
+from features.store.durable_file import DurableFile
 from features.store.timestamps import to_micros
 
 KEEP = timedelta(hours=24)
@@ -116,7 +116,7 @@ class RepeatLog(DurableFile):
         """What is answered under a key from now on: this, or what another process kept in the meantime."""
         given = Given(key.body, answers, left)
         row = (key.name, to_micros(now), len(answers), orjson.dumps([given.body, given.answers, given.left]))
-        with self._writing, transaction(self._connection):
+        with self._writing, self._transaction():
             if self._kept % PRUNED_EVERY == 0:
                 self._connection.execute(_TOO_OLD, (to_micros(now - KEEP), MOST_ANSWERS))
             known = self._find(key, now)

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from features.store.durable_file import DurableFile, connect, overwrite_deleted, select_in, transaction
+from features.store.durable_file import DurableFile, connect, overwrite_deleted, select_in
 from serving.records.chain import START, Entry, Link
 
 PROBE_BYTES = 16_384  # more than the last page of a full disk takes
@@ -54,7 +54,7 @@ class SqliteStore(DurableFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _TABLES)
-        self._path, self._reading = path, threading.Lock()
+        self._reading = threading.Lock()
         self._reader = connect(path)
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class SqliteStore(DurableFile):
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Be the only one who writes, in one transaction; sqlite3.OperationalError if another does for too long."""
-        with self._writing, transaction(self._connection):
+        with self._writing, self._transaction():
             yield
 
     @contextmanager
@@ -208,6 +208,15 @@ class SqliteStore(DurableFile):
         """The name in the entries of who has a pseudonym; None if there is nobody."""
         rows = self._read("SELECT person FROM persons WHERE pseudonym = ?", [pseudonym])
         return rows[0][0] if rows else None
+
+    def context(self, hash_: bytes) -> bytes | None:
+        """A sealed context; None if it is not there."""
+        rows = self._read("SELECT sealed FROM contexts WHERE hash = ?", [hash_])
+        return rows[0][0] if rows else None
+
+    def persons_by_name(self) -> dict[bytes, tuple[bytes, bytes]]:
+        """The pseudonym and the wrapped key of each person, by the name in the entries."""
+        return {row[0]: row[1:] for row in self._read("SELECT person, pseudonym, key FROM persons", [])}
 
     def end_before(self, at: int) -> int:
         """Up to which position all entries are of an earlier time than this."""

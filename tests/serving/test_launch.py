@@ -41,6 +41,21 @@ def test_the_command_starts_as_many_workers_as_the_configuration_says(tmp_path: 
     assert command("test", tmp_path, "::1", 1)[1]["BENTOML_CONFIG_OPTIONS"] == "services.staycast.workers=1"
 
 
+def test_counts_of_several_workers_are_in_memory_apart_from_the_disk_and_those_of_the_dead_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "memory"
+    memory.mkdir()
+    monkeypatch.setattr(launch, "MEMORY", memory)
+    dead = memory / f"{launch.COUNTS_PREFIX}{2**22 + 1}-x"  # no process has so high a number
+    dead.mkdir()
+    config = tmp_path / "shop.yaml"
+    config.write_text("name: shop\nserving: {workers: 3}\n", "utf-8")
+    folders = [command(str(config), tmp_path, "::1", 1)[1]["STAYCAST_COUNTS"] for _ in range(2)]
+    assert sorted(map(str, memory.iterdir())) == sorted(folders) and len(set(folders)) == 2
+    assert command("test", tmp_path, "::1", 1)[1]["STAYCAST_COUNTS"] == ""
+
+
 def certificate(folder: Path) -> tuple[Path, Path]:
     """A certificate that vouches for itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -49,3 +50,19 @@ def test_an_erased_customer_leaves_no_bytes_in_any_of_its_files(path: Path) -> N
         assert file._connection.execute("SELECT customer_id FROM said").fetchall() == [("bob",)]
         assert not [p for p in path.parent.iterdir() if b"ann-in-person" in p.read_bytes()]
         assert file.erase("said", ["ann-in-person"]) == 0
+
+
+@pytest.mark.parametrize("put_back", [False, True])
+def test_a_file_that_was_removed_or_replaced_takes_nothing_until_it_is_back(path: Path, put_back: bool) -> None:
+    insert = "INSERT INTO said VALUES ('bob', 'good day')"
+    with write(path, ("ann", "hello")) as file:
+        path.rename(aside := path.with_name("aside"))
+        if put_back:
+            shutil.copy(aside, path)
+        with pytest.raises(sqlite3.OperationalError, match="was removed or replaced"), file._transaction():
+            file._connection.execute(insert)
+        aside.rename(path)
+        with file._transaction():
+            file._connection.execute(insert)
+    with DurableFile(path, TABLE) as again:
+        assert len(again._connection.execute("SELECT * FROM said").fetchall()) == 2

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from configs.errors import NotReadyError
 from configs.workspace import Workspace
 from features.schema import load_schema
 from features.store.feature_store import OnlineWriter, open_feature_store
@@ -106,6 +107,24 @@ def test_customers_are_read_as_feast_reads_them(built: Workspace) -> None:
         pd.testing.assert_series_equal(found[name], pd.Series(answer[name], dtype=found[name].dtype, name=name))
         seconds = found["as_of"].astype("int64") // 10**6
         assert seconds.where(found["as_of"].notna(), 0).tolist() == answer[f"{name}__ts"]
+
+
+def test_a_store_that_was_replaced_is_read_and_written_anew_and_one_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
+    path, row = tmp_path / "online.db", {"t": (NAMES, [("ann", 1, 1, 1.0, None)])}
+    for spend, place in ((1.0, path), (2.0, tmp_path / "other.db")):
+        with closing(SqliteRows(place)) as made:
+            made.create_table("t", NAMES)
+            made.write({"t": (NAMES, [("ann", 1, 1, spend, None)])})
+    with closing(SqliteRows(path)) as rows:
+        (tmp_path / "other.db").replace(path)
+        for old in tmp_path.glob("online.db-*"):
+            old.unlink()
+        with rows.reading():
+            assert rows.read("t", NAMES, ["ann"])["ann"][1] == 2.0
+        path.unlink()
+        for use in (lambda: rows.write(row), lambda: rows.erase(["t"], ["ann"]), lambda: rows.reading().__enter__()):
+            with pytest.raises(NotReadyError, match="is gone"):
+                use()
 
 
 def test_each_thread_reads_by_a_connection_of_its_own(built: Workspace) -> None:

@@ -17,8 +17,10 @@ from serving.records import audit
 from serving.records.checkpoints import HEAD, LINES
 from serving.records.envelope import name_in
 from serving.records.prediction_log import PredictionLog
+from serving.replay import Witness
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
+SECOND = "person = (SELECT person FROM entries WHERE position = 2)"
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,10 @@ def test_a_record_that_nobody_touched_is_whole(path: Path) -> None:
         ("DELETE FROM entries WHERE position > 7", 8, "cut off: entries 8 to 10 are missing"),
         ("DELETE FROM entries WHERE position < 3", 1, "not removed by age"),
         ("DELETE FROM entries", 1, "cut off: entries 1 to 10"),
-        ("DELETE FROM persons WHERE person = (SELECT person FROM entries WHERE position = 2)", 2, "its key is gone"),
+        (f"DELETE FROM persons WHERE {SECOND}", 2, "its key is gone"),
+        (f"UPDATE persons SET key = zeroblob(length(key)) WHERE {SECOND}", 2, "its key was changed"),
+        (f"UPDATE persons SET key = (SELECT key FROM persons WHERE NOT {SECOND}) WHERE {SECOND}", 2, "key was changed"),
+        (f"UPDATE persons SET pseudonym = randomblob(32) WHERE {SECOND}", 2, "not found by its customer"),
     ],
 )
 def test_what_was_done_to_the_database_is_found_and_where(
@@ -72,6 +77,29 @@ def test_what_was_done_to_the_database_is_found_and_where(
     fault = verdict(path).faults[0]
     assert what in fault.what
     assert fault.position == where
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [("DELETE FROM contexts", "is gone"), ("UPDATE contexts SET sealed = zeroblob(length(sealed))", "was changed")],
+)
+def test_what_answers_share_cannot_go_or_change_unseen(
+    statement: str,
+    what: str,
+    path: Path,
+    tamper: Callable[[str], None],
+    answers: list[dict[str, Any]],
+    champions: Champions,
+    settings: Settings,
+    customers: pd.DataFrame,
+) -> None:
+    with PredictionLog(path, clock=lambda: START) as log:
+        log.append(Witness(settings)(answers, customers.head(5), champions, [1] * 5))
+    assert verdict(path).faults == []
+    tamper(statement)
+    assert [(fault.position, fault.what) for fault in verdict(path).faults] == [
+        (11, f"cannot be replayed: what it shares with others {what}")
+    ]
 
 
 def test_two_entries_that_changed_places_are_found(path: Path, tamper: Callable[[str], None]) -> None:
@@ -113,11 +141,14 @@ def test_where_everything_is_too_old_the_chain_goes_on_behind_it(path: Path, ans
     assert (verdict(path).faults, verdict(path).last) == ([], 12)
 
 
-def test_a_record_without_any_checkpoint_is_not_called_whole(path: Path, tamper: Callable[[str], None]) -> None:
-    for file in (HEAD, LINES):
+@pytest.mark.parametrize("gone", [[HEAD], [HEAD, LINES]], ids=["head", "all"])
+def test_a_record_without_a_signed_head_is_not_called_whole(
+    gone: list[str], path: Path, tamper: Callable[[str], None]
+) -> None:
+    for file in gone:
         (path.parent / "records" / file).unlink(missing_ok=True)
     tamper("DELETE FROM entries WHERE position > 8")
-    assert "no signed checkpoint" in verdict(path).faults[0].what
+    assert "no signed head" in verdict(path).faults[0].what
 
 
 def test_many_are_removed_in_parts_each_of_which_is_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,17 @@ def test_an_empty_log_reads_as_an_empty_frame_of_the_same_types(tmp_path: Path, 
         assert empty.dtypes.to_dict() == log.read().dtypes.to_dict()
 
 
+def test_a_record_whose_file_was_removed_keeps_nothing_and_says_so(
+    tmp_path: Path, answers: list[dict[str, Any]]
+) -> None:
+    with PredictionLog(tmp_path / "log.db") as log:
+        log.append(answers)
+        (tmp_path / "log.db").unlink()
+        for use in (lambda: log.append(answers), log.require_writable):
+            with pytest.raises(sqlite3.OperationalError, match="removed or replaced"):
+                use()
+
+
 def test_threads_lose_nothing(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
     batches = [[at(a, a["scored_at"], f"{t}-{i}") for i, a in enumerate(answers[:5])] for t in range(40)]
     with PredictionLog(tmp_path / "p.db") as log:
