@@ -15,7 +15,7 @@ Role = Literal["crm", "analyst", "reviewer", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 EVERYBODY: frozenset[Role] = frozenset(ROLES)
 PUBLIC = frozenset(  # they tell nothing of customers
-    ("GET", path) for path in ("/healthz", "/readyz", "/openapi.json", "/openapi-3.0.json", "/swagger.json")
+    ("GET", path) for path in ("/healthz", "/livez", "/readyz", "/openapi.json", "/openapi-3.0.json", "/swagger.json")
 )
 OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/predictions"): frozenset({"crm", "analyst", "admin"}),

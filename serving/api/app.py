@@ -11,7 +11,7 @@
     POST /v1/outcomes       what came of it
     GET  /v1/models         which versions answer
     GET  /openapi.json      this, for machines; as /openapi-3.0.json and /swagger.json for those that read no more
-    GET  /healthz           the process runs
+    GET  /healthz, /livez   the process runs
     GET  /readyz            it can answer; 503 until models and features are there, and again once it shall stop
     GET  /metrics           counts for Prometheus
 
@@ -106,6 +106,7 @@ def create_app(
         Route("/v1/events", endpoints.events, methods=["POST"]),
         Route("/v1/models", endpoints.models),
         Route("/healthz", endpoints.healthz),
+        Route("/livez", endpoints.healthz),
         Route("/readyz", endpoints.readyz),
         Route("/metrics", endpoints.render_metrics),
         *Contract(settings).routes,

@@ -29,7 +29,7 @@ from serving.api.problems import (
 )
 
 Result = TypeVar("Result")
-PROBE_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+PROBE_ROUTES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
 MAX_BODY_BYTES = 2**20
 SECURITY_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 SLASH_IN_ID = "\0"  # stands in a path for a slash that was sent as %2F: it parts nothing

@@ -164,7 +164,8 @@ OPERATIONS = (
         "models",
         "models",
         "The champions that answer now",
-        "Version, columns and base of each; base plus all effects of an answer is its prediction.",
+        "Version, columns and base of each; base plus all effects of an answer is its prediction. `cards` tell of "
+        "champions and challengers their main figures, when and from what they were learned, and what the gates said.",
         answers=(Models,),
         problems=("503",),
     ),
@@ -202,6 +203,15 @@ OPERATIONS = (
         "service",
         "The process runs",
         "For whoever starts it again where it does not.",
+        answers=(State,),
+    ),
+    Operation(
+        "GET",
+        "/livez",
+        "live",
+        "service",
+        "The process runs, under the name that Kubernetes uses",
+        "The same as `/healthz`.",
         answers=(State,),
     ),
     Operation(
