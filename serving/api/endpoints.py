@@ -181,7 +181,7 @@ class Endpoints:
         if not isinstance(error, AnswerError) and str(error) != self._last_logged:
             self._last_logged = str(error)
             logger.warning("%s", error)
-        return problem_response(error)
+        return problem_response(error, request.scope["path"])
 
     def close(self) -> None:
         """End the threads once what they do is done."""

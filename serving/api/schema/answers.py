@@ -395,19 +395,11 @@ class ModelCard(StrictModel):
     """What is known of a champion, a challenger, or what runs beside."""
 
     model: Annotated[Name, Field(examples=["churn/3"])]
-    role: Annotated[
-        Name | None,
-        Field(
-            description="champion, shadow, canary or challenger, as the registry names it; null: none of these.",
-            examples=["champion"],
-        ),
-    ]
+    role: Annotated[Name | None, Field(description="champion, shadow, canary, challenger; null: none of these.")]
     answers: Annotated[bool, Field(description="Whether it answers now, as a canary some of the customers.")]
     summary: Annotated[Prose, Field(description="Its main figures, beside those of the plain baseline.")]
     registered_at: Annotated[UtcTime, Field(description="When it was trained and registered.")]
-    data_fingerprint: Annotated[
-        Name | None, Field(description="Of the data that it was learned from.", examples=["716723bba39b21ea"])
-    ]
+    data_fingerprint: Annotated[Name | None, Field(description="Of the data that it was learned from.")]
     gates: Annotated[Name | None, Field(description="What the gates said in all.", examples=["passed"])]
     checks: Annotated[list[ModelCheck], Field(max_length=MAX_ITEMS)]
     decision: Annotated[ModelDecision | None, Field(description="Null where nobody decided on it.")]
@@ -470,6 +462,9 @@ class Problem(BaseModel):
     errors: Annotated[
         list[FieldFault],
         Field(default_factory=list, max_length=MAX_FAULTS, description="The fields at fault; left out where none is."),
+    ]
+    error: Annotated[
+        Prose, Field(default_factory=str, description="The detail once more, as the protocol below /v2 names it.")
     ]
 
 

@@ -17,7 +17,7 @@ from features.people.suppression_list import suppress
 from serving.answer.champion import Champions, LoadedModel
 from serving.api.app import create_app
 from serving.api.resources.changes import CANNOT_TELL, NOT_KEPT
-from serving.api.schema.change import CustomerChange
+from serving.api.schema.customers import CustomerChange
 from serving.records.prediction_log import PredictionLog
 from tests.serving.conftest import train
 
