@@ -83,7 +83,7 @@ def replay(record: Record, workspace: Workspace | None, settings: Settings, serv
 def model_of(
     context: Context, task: Task, workspace: Workspace | None, serving: Champions | None = None
 ) -> LoadedModel:
-    """The model of a task that a past answer was made with: of those that serve if it is one, else from the registry.
+    """The model of a task that made a past answer: one that answers now if it is that, else from the registry.
 
     Raises
     ------
@@ -91,15 +91,17 @@ def model_of(
         There was none, or it cannot be loaded any more.
     """
     fact = context.models[task]
-    current = serving.by_task[task] if serving else None
-    if fact is not None and current is not None and _fact(current) == fact:
-        return current
+    if fact is not None and serving is not None:
+        beside = serving.releases.get(task)
+        for model in (serving.by_task[task], beside.model if beside else None):
+            if model is not None and _fact(model) == fact:
+                return model
     if fact is None or workspace is None:
         raise NotReadyError(f"the {task} model of this answer does not serve any more")
-    model = Champions.of_versions(workspace, {task: fact["version"]}).by_task[task]
-    if model is None:
+    loaded = Champions.of_versions(workspace, {task: fact["version"]}).by_task[task]
+    if loaded is None:
         raise NotReadyError(f"the {task} model of this answer is not there")
-    return model
+    return loaded
 
 
 class Witness:

@@ -178,6 +178,38 @@ class ModelFacts(TypedDict):
     features: list[str]
 
 
+class ModelCheck(TypedDict):
+    """What one gate measured."""
+
+    name: str
+    value: float | None
+    limit: float | None
+    verdict: str
+    text: str
+
+
+class ModelDecision(TypedDict):
+    """The newest decision on a version."""
+
+    action: str
+    reason: str
+    at: str
+
+
+class ModelCard(TypedDict):
+    """What is known of a champion or a challenger."""
+
+    model: str
+    role: str | None
+    answers: bool
+    summary: str
+    registered_at: str
+    data_fingerprint: str | None
+    gates: str | None
+    checks: list[ModelCheck]
+    decision: ModelDecision | None
+
+
 class Models(TypedDict):
     """The champions that answer now."""
 
@@ -186,6 +218,7 @@ class Models(TypedDict):
     unserved: dict[str, str]
     notices: dict[str, str]
     beside: dict[str, ModelFacts]
+    cards: list[ModelCard] | None
 
 
 class ChangeEffect(TypedDict):

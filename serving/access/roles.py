@@ -14,9 +14,9 @@ Row = tuple[str, str]  # an attribute of customers, and a value of it
 Role = Literal["crm", "analyst", "reviewer", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
 EVERYBODY: frozenset[Role] = frozenset(ROLES)
-PUBLIC = frozenset(  # they tell nothing of customers
-    ("GET", path) for path in ("/healthz", "/readyz", "/openapi.json", "/openapi-3.0.json", "/swagger.json")
-)
+PROBES = ("/healthz", "/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
+DOCUMENTS = ("/openapi.json", "/openapi-3.0.json", "/swagger.json")
+PUBLIC = frozenset(("GET", path) for path in (*PROBES, *DOCUMENTS))  # they tell nothing of customers
 OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/predictions"): frozenset({"crm", "analyst", "admin"}),
     ("GET", "/v1/predictions/{prediction_id}"): EVERYBODY,
@@ -28,11 +28,20 @@ OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/outcomes"): frozenset({"crm", "admin"}),
     ("POST", "/v1/what-if"): frozenset({"crm", "analyst", "admin"}),
     ("GET", "/v1/models"): EVERYBODY,
+    ("GET", "/v2"): EVERYBODY,
+    ("GET", "/v2/models/{name}"): EVERYBODY,
+    ("GET", "/v2/models/{name}/ready"): EVERYBODY,
+    ("POST", "/v2/models/{name}/infer"): frozenset({"crm", "analyst", "admin"}),
     ("GET", "/metrics"): frozenset({"analyst", "admin"}),
 }
 
 OF_VISIBLE: frozenset[tuple[str, str]] = frozenset(  # tell callers who see some customers alone of no others
-    {("POST", "/v1/predictions"), ("POST", "/v1/events"), ("GET", "/v1/models")}
+    {
+        ("POST", "/v1/predictions"),
+        ("POST", "/v1/events"),
+        ("GET", "/v1/models"),
+        *(operation for operation in OPERATIONS if operation[1].startswith("/v2")),
+    }
 )
 
 

@@ -10,8 +10,9 @@
     POST /v1/contacts       whom a campaign contacted, or held out
     POST /v1/outcomes       what came of it
     GET  /v1/models         which versions answer
+    GET, POST /v2/...       the same by the Open Inference Protocol, see serving.api.resources.inference
     GET  /openapi.json      this, for machines; as /openapi-3.0.json and /swagger.json for those that read no more
-    GET  /healthz           the process runs
+    GET  /healthz, /livez   the process runs
     GET  /readyz            it can answer; 503 until models and features are there, and again once it shall stop
     GET  /metrics           counts for Prometheus
 
@@ -45,6 +46,7 @@ from serving.api.resources.campaigns import Campaigns
 from serving.api.resources.changes import Changes
 from serving.api.resources.contract import Contract
 from serving.api.resources.customers import MOST_PAST, Customers
+from serving.api.resources.inference import Inference
 from serving.api.resources.past_predictions import PastPredictions
 from serving.api.resources.what_if import WhatIf
 
@@ -106,6 +108,7 @@ def create_app(
         Route("/v1/events", endpoints.events, methods=["POST"]),
         Route("/v1/models", endpoints.models),
         Route("/healthz", endpoints.healthz),
+        Route("/livez", endpoints.healthz),
         Route("/readyz", endpoints.readyz),
         Route("/metrics", endpoints.render_metrics),
         *Contract(settings).routes,
@@ -113,6 +116,7 @@ def create_app(
         *changes.routes,
         *what_if.routes,
         *campaigns.routes,
+        *Inference(endpoints.answer, endpoints.readyz, models, settings).routes,
         *PastPredictions(log, models, settings, workspace).routes,
     ]
     operations = frozenset((method, route.path_format) for route in routes for method in route.methods or ())
@@ -133,4 +137,4 @@ def _handle_http_exception(request: Request, error: Exception) -> Response:
     """Starlette's own errors, such as a path that is not there, as problems."""
     if not isinstance(error, HTTPException):
         raise error
-    return status_problem_response(error.status_code, error.headers)
+    return status_problem_response(error.status_code, error.headers, request.scope["path"])

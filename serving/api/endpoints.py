@@ -18,11 +18,11 @@ from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer import decide
-from serving.answer.champion import LoadedModel
+from serving.answer.champion import Champions, LoadedModel
 from serving.answer.score import iso
 from serving.api.batching import Batcher
 from serving.api.gate import visible
-from serving.api.guards import check_media_type, read_body, safe_summary
+from serving.api.guards import BoundedThreads, check_media_type, read_body, safe_summary
 from serving.api.interfaces import Accepted, AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
 from serving.api.json_response import JsonResponse
 from serving.api.metrics import MEDIA_TYPE, Metrics
@@ -42,11 +42,13 @@ from serving.api.schema.events import EventBatch, parse_events
 from serving.api.schema.parsing import invalid_request
 from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked, targets_asked
 from serving.records.evidence import Asker
+from serving.release.cards import cards
 
 CUSTOMERS_AT_ONCE = 64  # of one call of the models
 CUSTOMERS_IN_PART = 32  # longer lists are answered in such parts, beside other requests
 ANSWERS_AT_ONCE = 1024  # of one write
 EVENTS_AT_ONCE = 512  # of one look at their customers
+READING_AT_MOST = 16  # requests for what is known of models
 EVENTS_WAIT_SECONDS = 2.0  # nobody waits on the phone for them
 READINESS_TIMEOUT_SECONDS = 2.0
 READINESS_CACHE_SECONDS = 1.0
@@ -79,6 +81,7 @@ class Endpoints:
         self._scoring = Batcher[Asked, Found](self.predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
         self._logging = Batcher[Kept, None](self._append, ANSWERS_AT_ONCE, name="logging")
         self._taking = Batcher[EventBatch, Accepted](self._accept, EVENTS_AT_ONCE, EVENTS_WAIT_SECONDS, "events")
+        self._workspace, self._reading = workspace, BoundedThreads(1, READING_AT_MOST)
         self._repeats = Repeats(self.answer, log, clock, workspace)
         self._last_logged = ""
         self._ready_until = 0.0
@@ -131,12 +134,23 @@ class Endpoints:
         return {"events": accepted, "as_of": iso(as_of)}
 
     async def models(self, request: Request) -> Response:
-        """Say which versions answer now."""
+        """Say which versions answer now, and what is known of champions and challengers."""
         champions = self._models.current()
         facts = {task: _model_facts(model) if model else None for task, model in champions.by_task.items()}
         beside = {task: _model_facts(running.model) for task, running in champions.releases.items()}
         said = {"unserved": dict(champions.unserved), "notices": dict(champions.notices)}
-        return JsonResponse({**facts, **said, "beside": beside})
+        known = await self._reading.run(self._cards, champions)
+        return JsonResponse({**facts, **said, "beside": beside, "cards": known})
+
+    def _cards(self, champions: Champions) -> list[dict[str, Any]] | None:
+        """What is known of champions and challengers; None where it cannot be read now."""
+        if self._workspace is None:
+            return None
+        try:
+            return cards(self._workspace, self._settings, champions)
+        except Exception as error:
+            logger.warning("the cards of the models cannot be read: %s", safe_summary(error))
+            return None
 
     async def healthz(self, request: Request) -> Response:
         """The process runs."""
@@ -167,7 +181,7 @@ class Endpoints:
         if not isinstance(error, AnswerError) and str(error) != self._last_logged:
             self._last_logged = str(error)
             logger.warning("%s", error)
-        return problem_response(error)
+        return problem_response(error, request.scope["path"])
 
     def close(self) -> None:
         """End the threads once what they do is done."""

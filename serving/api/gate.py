@@ -22,7 +22,7 @@ from serving.api.problems import (
     problem_response,
 )
 
-READINESS = "/readyz"
+READINESS = frozenset({"/readyz", "/v2/health/ready"})
 
 
 class GateMiddleware:
@@ -50,7 +50,7 @@ class GateMiddleware:
         try:
             await self._admit(scope)
         except AnswerError as error:
-            await problem_response(error)(scope, receive, send)
+            await problem_response(error, scope["path"])(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -58,7 +58,7 @@ class GateMiddleware:
         method, route = scope["method"], scope["staycast"]["route"]
         public = is_public(method, route)
         try:
-            if scope["path"] == READINESS:
+            if scope["path"] in READINESS:
                 self._access.require_readable()
             caller = await self._caller(scope, public)
         except AccessUnavailableError as error:

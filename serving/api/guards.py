@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
+from serving.access.roles import PROBES
 from serving.api.metrics import Metrics
 from serving.api.problems import (
     TOO_MANY,
@@ -29,7 +30,7 @@ from serving.api.problems import (
 )
 
 Result = TypeVar("Result")
-PROBE_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})
+PROBE_ROUTES = frozenset({*PROBES, "/metrics"})
 MAX_BODY_BYTES = 2**20
 SECURITY_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 SLASH_IN_ID = "\0"  # stands in a path for a slash that was sent as %2F: it parts nothing
@@ -188,7 +189,7 @@ class AccessLogMiddleware:
         except Exception as error:
             logger.error("a request failed: %s", safe_summary(error))
             if not status:
-                await status_problem_response(500)(scope, receive, send_and_note_status)
+                await status_problem_response(500, path=path)(scope, receive, send_and_note_status)
         self._record(scope, status, time.perf_counter() - started)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:

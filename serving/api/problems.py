@@ -11,6 +11,7 @@
         │   ├── LeftCustomerError  404  the customer is known to have left, and gets no answer
         │   └── ErasedCustomerError 410 the person was erased on request
         ├── UnknownPredictionError 404  no such answer is on record
+        ├── UnknownModelError      404  the business has no such model
         ├── NoEarlierAnswerError   404  no answer of the customer is on record from that moment or before
         ├── NoScoresError          404  no score file was written yet
         ├── ExpiredCursorError     410  the list that a cursor is of is there no more
@@ -21,7 +22,8 @@
             └── OverloadedError    429  too many requests wait already
                 └── RateLimitError 429  this caller asks more than it may
 
-A message echoes nothing of a request but the one id that was asked.
+A message echoes nothing of a request but the one id that was asked. Below ``/v2`` a problem also says its detail as
+``error``, as the Open Inference Protocol has it.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from starlette.responses import Response
 from configs.errors import StaycastError
 
 TYPE = "urn:staycast:problem:"
+PROTOCOL = "/v2"  # below it, the Open Inference Protocol is spoken
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -156,6 +159,14 @@ class UnknownPredictionError(AnswerError):
     title = "Unknown prediction"
 
 
+class UnknownModelError(AnswerError):
+    """The business has no such model."""
+
+    status = 404
+    slug = "unknown-model"
+    title = "Unknown model"
+
+
 class NoEarlierAnswerError(AnswerError):
     """No answer of the customer is on record from that moment or before: it is new, or older than answers are kept."""
 
@@ -235,8 +246,8 @@ def problem(status: int, slug: str, title: str, detail: str, errors: tuple[Field
     return {**body, "errors": [asdict(e) for e in errors]} if errors else body
 
 
-def problem_response(error: StaycastError) -> Response:
-    """The HTTP response of an error.
+def problem_response(error: StaycastError, path: str = "") -> Response:
+    """The HTTP response of an error, to what was asked of a path.
 
     An error that is not about the request, such as a missing model, is told without its message: that names
     paths, and is for the log.
@@ -247,17 +258,18 @@ def problem_response(error: StaycastError) -> Response:
     headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, UnavailableError) else {}
     if isinstance(error, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
-    return _respond(body, headers)
+    return _respond(body, headers, path)
 
 
-def status_problem_response(status: int, headers: Mapping[str, str] | None = None) -> Response:
+def status_problem_response(status: int, headers: Mapping[str, str] | None = None, path: str = "") -> Response:
     """The HTTP response of a status that says it all: 404 for a path, 405, 500."""
     phrase = HTTPStatus(status)
-    return _respond(
-        problem(status, phrase.phrase.lower().replace(" ", "-"), phrase.phrase, phrase.description), headers
-    )
+    body = problem(status, phrase.phrase.lower().replace(" ", "-"), phrase.phrase, phrase.description)
+    return _respond(body, headers, path)
 
 
-def _respond(body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def _respond(body: dict[str, Any], headers: Mapping[str, str] | None, path: str) -> Response:
     """A problem's body as a response with its status."""
+    if path.startswith(PROTOCOL):
+        body = {**body, "error": body["detail"] or body["title"]}
     return Response(orjson.dumps(body), body["status"], headers, MEDIA_TYPE)

@@ -27,7 +27,7 @@ from serving.api.json_response import JsonResponse
 from serving.api.predictor import Found
 from serving.api.problems import NoEarlierAnswerError, UnavailableError, left_customer
 from serving.api.purpose import asker_of
-from serving.api.schema.change import ChangeQuery
+from serving.api.schema.customers import ChangeQuery
 from serving.api.schema.queries import parse_query
 from serving.records.evidence import Asker, EvidentAnswer, Record
 from serving.replay import model_of

@@ -371,6 +371,40 @@ class ModelFacts(StrictModel):
     features: Annotated[list[Name], Field(max_length=MAX_ITEMS, examples=[["gap_ratio", "spend_90d"]])]
 
 
+class ModelCheck(StrictModel):
+    """What one gate measured."""
+
+    name: Annotated[Name, Field(examples=["min_auc"])]
+    value: Annotated[float | None, Field(examples=[0.86])]
+    limit: Annotated[float | None, Field(examples=[0.6])]
+    verdict: Annotated[Name, Field(description="passed, failed or cannot tell.", examples=["passed"])]
+    text: Annotated[Prose, Field(examples=["AUC 0.8624 is at least 0.6"])]
+
+
+class ModelDecision(StrictModel):
+    """The newest decision on a version; who decided stands in the ledger."""
+
+    action: Annotated[
+        Name, Field(description="promote, rollback, reject, shadow, canary or stop.", examples=["promote"])
+    ]
+    reason: Annotated[Prose, Field(examples=["passed every gate"])]
+    at: UtcTime
+
+
+class ModelCard(StrictModel):
+    """What is known of a champion, a challenger, or what runs beside."""
+
+    model: Annotated[Name, Field(examples=["churn/3"])]
+    role: Annotated[Name | None, Field(description="champion, shadow, canary, challenger; null: none of these.")]
+    answers: Annotated[bool, Field(description="Whether it answers now, as a canary some of the customers.")]
+    summary: Annotated[Prose, Field(description="Its main figures, beside those of the plain baseline.")]
+    registered_at: Annotated[UtcTime, Field(description="When it was trained and registered.")]
+    data_fingerprint: Annotated[Name | None, Field(description="Of the data that it was learned from.")]
+    gates: Annotated[Name | None, Field(description="What the gates said in all.", examples=["passed"])]
+    checks: Annotated[list[ModelCheck], Field(max_length=MAX_ITEMS)]
+    decision: Annotated[ModelDecision | None, Field(description="Null where nobody decided on it.")]
+
+
 class Models(StrictModel):
     """The champions that answer now."""
 
@@ -396,6 +430,10 @@ class Models(StrictModel):
             max_length=2,
             description="What runs beside the champions, by name: a shadow, or the canary that answers some customers.",
         ),
+    ]
+    cards: Annotated[
+        list[ModelCard] | None,
+        Field(max_length=MAX_ITEMS, description="Of champions and challengers; null where they cannot be read now."),
     ]
 
 
@@ -424,6 +462,9 @@ class Problem(BaseModel):
     errors: Annotated[
         list[FieldFault],
         Field(default_factory=list, max_length=MAX_FAULTS, description="The fields at fault; left out where none is."),
+    ]
+    error: Annotated[
+        Prose, Field(default_factory=str, description="The detail once more, as the protocol below /v2 names it.")
     ]
 
 

@@ -23,8 +23,14 @@ from serving.api.schema.campaigns import (
     ManyOutcomes,
     OutcomeReport,
 )
-from serving.api.schema.change import ChangeParameters, CustomerChange
-from serving.api.schema.customers import CustomerList, CustomerListQuery, CustomerParameters, CustomerRecord
+from serving.api.schema.customers import (
+    ChangeParameters,
+    CustomerChange,
+    CustomerList,
+    CustomerListQuery,
+    CustomerParameters,
+    CustomerRecord,
+)
 from serving.api.schema.events import (
     AcceptedEvents,
     ContactEvent,
@@ -35,6 +41,17 @@ from serving.api.schema.events import (
     OrderEvent,
 )
 from serving.api.schema.fields import RepeatableHeaders
+from serving.api.schema.inference import (
+    InferenceAnswer,
+    InferenceLive,
+    InferenceModel,
+    InferenceModelFacts,
+    InferenceModelReady,
+    InferenceParameters,
+    InferenceReady,
+    InferenceRequest,
+    InferenceServer,
+)
 from serving.api.schema.requests import ManyCustomers, OneCustomer, PastPrediction
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
@@ -44,6 +61,7 @@ TAGS = {
     "events": "What happens between two loads.",
     "campaigns": "Whom a campaign contacted, and what came of it.",
     "models": "What answers.",
+    "inference": "The Open Inference Protocol, version 2. Failures also say `error`.",
     "service": "For those who run it, and for machines that read its contract.",
 }
 OPERATIONS = (
@@ -164,8 +182,74 @@ OPERATIONS = (
         "models",
         "models",
         "The champions that answer now",
-        "Version, columns and base of each; base plus all effects of an answer is its prediction.",
+        "Version, columns and base of each; base plus all effects of an answer is its prediction. `cards` tell of "
+        "champions and challengers their main figures, when and from what they were learned, and what the gates said.",
         answers=(Models,),
+        problems=("503",),
+    ),
+    Operation(
+        "POST",
+        "/v2/models/{name}/infer",
+        "infer",
+        "inference",
+        "The forecast of one model for customers, as tensors",
+        "One input `customer_id` (BYTES, [n] or [n, 1]); outputs are `probability` of churn, or `expected`, `low` and "
+        "`high` of clv, and of both `status`, `model` and `prediction_id`: a value for each customer in the order "
+        "asked. Null is what cannot be told, and `status` says of whom; where nobody is known, 404. Each answer is on "
+        "record as those of `/v1/predictions`.",
+        answers=(InferenceAnswer,),
+        asks=(InferenceRequest,),
+        problems=("404", "503"),
+        parameters=InferenceParameters,
+    ),
+    Operation(
+        "GET",
+        "/v2/models/{name}",
+        "inference_model",
+        "inference",
+        "What a model takes and gives",
+        "Its version that answers, its input and its outputs.",
+        answers=(InferenceModelFacts,),
+        problems=("404", "503"),
+        parameters=InferenceModel,
+    ),
+    Operation(
+        "GET",
+        "/v2/models/{name}/ready",
+        "inference_model_ready",
+        "inference",
+        "Whether a model can answer",
+        "503 while no version of it serves.",
+        answers=(InferenceModelReady,),
+        problems=("404", "503"),
+        parameters=InferenceModel,
+    ),
+    Operation(
+        "GET",
+        "/v2",
+        "inference_server",
+        "inference",
+        "What the server is",
+        "Its name, the version of its contract, and extensions of the protocol: none.",
+        answers=(InferenceServer,),
+    ),
+    Operation(
+        "GET",
+        "/v2/health/live",
+        "inference_live",
+        "inference",
+        "The process runs, in the protocol's words",
+        "The same as `/livez`.",
+        answers=(InferenceLive,),
+    ),
+    Operation(
+        "GET",
+        "/v2/health/ready",
+        "inference_ready",
+        "inference",
+        "It can answer, in the protocol's words",
+        "The same as `/readyz`.",
+        answers=(InferenceReady,),
         problems=("503",),
     ),
     Operation(
@@ -202,6 +286,15 @@ OPERATIONS = (
         "service",
         "The process runs",
         "For whoever starts it again where it does not.",
+        answers=(State,),
+    ),
+    Operation(
+        "GET",
+        "/livez",
+        "live",
+        "service",
+        "The process runs, under the name that Kubernetes uses",
+        "The same as `/healthz`.",
         answers=(State,),
     ),
     Operation(

@@ -19,6 +19,10 @@ MATRIX = {
     ("POST", "/v1/outcomes"): {"crm", "admin"},
     ("POST", "/v1/what-if"): {"crm", "analyst", "admin"},
     ("GET", "/v1/models"): {"crm", "analyst", "reviewer", "admin"},
+    ("GET", "/v2"): {"crm", "analyst", "reviewer", "admin"},
+    ("GET", "/v2/models/{name}"): {"crm", "analyst", "reviewer", "admin"},
+    ("GET", "/v2/models/{name}/ready"): {"crm", "analyst", "reviewer", "admin"},
+    ("POST", "/v2/models/{name}/infer"): {"crm", "analyst", "admin"},
     ("GET", "/metrics"): {"analyst", "admin"},
 }
 

@@ -254,7 +254,7 @@ def test_the_openapi_document_is_served(client: Any) -> None:
 
 
 def test_it_is_ready_when_models_and_features_are_there(client: Any, models: Any) -> None:
-    assert client.get("/healthz").json() == {"status": "alive"}
+    assert client.get("/healthz").json() == client.get("/livez").json() == {"status": "alive"}
     assert client.get("/readyz").json() == {"status": "ready"}
     told = "churn/3 is served from the local copy since 2024-03-01T12:00:00Z"
     models.champions = replace(models.champions, notices={"churn": f"{told}: no registry at '/a/path'"})

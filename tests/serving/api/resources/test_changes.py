@@ -17,7 +17,7 @@ from features.people.suppression_list import suppress
 from serving.answer.champion import Champions, LoadedModel
 from serving.api.app import create_app
 from serving.api.resources.changes import CANNOT_TELL, NOT_KEPT
-from serving.api.schema.change import CustomerChange
+from serving.api.schema.customers import CustomerChange
 from serving.records.prediction_log import PredictionLog
 from tests.serving.conftest import train
 
@@ -104,6 +104,19 @@ def test_the_model_before_is_gone_and_the_difference_is_split_all_the_same(
     assert abs((churn.by_data or 0) + (churn.by_time or 0) + churn.by_model - (churn.difference or 0)) < 1e-9
     assert "churn/3, cannot be loaded" in churn.text
     assert churn.effects and all(effect.by_model is None for effect in churn.effects)
+
+
+def test_the_answer_before_may_be_of_a_canary_that_runs(
+    client: Any, models: Any, reader: Any, clock: Clock, active: list[str], running: Callable[..., Champions]
+) -> None:
+    models.champions = running(100.0)
+    client.post("/v1/predictions", json={"customer_id": active[0]})
+    since = clock.now
+    pass_days(reader, clock, 5.0)
+    models.champions = running(0.0)
+    found = change(client, active[0], since)
+    assert (found.before.churn_model, found.after.churn_model) == ("churn/9", "churn/3")
+    assert found.churn is not None and found.churn.by_model not in (None, 0.0) and "Told from" not in found.churn.text
 
 
 def test_time_alone_is_told_as_time(client: Any, reader: Any, clock: Clock, active: list[str]) -> None:

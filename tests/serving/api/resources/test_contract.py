@@ -21,6 +21,8 @@ ASKED: tuple[tuple[str, str, dict[str, Any] | None], ...] = (
     ("post", "/v1/events", {"event_id": "e1", "type": "order"}),
     ("post", "/v1/events", {"events": []}),
     ("get", "/v1/models", None),
+    ("get", "/v2", None),
+    ("get", "/v2/health/ready", None),
     ("get", "/healthz", None),
     ("get", "/readyz", None),
     *(("get", path, None) for path in DOCUMENTS),
