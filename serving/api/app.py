@@ -39,7 +39,7 @@ from serving.access.control import AccessControl
 from serving.api.endpoints import Endpoints
 from serving.api.gate import GateMiddleware
 from serving.api.guards import AccessLogMiddleware, RouteNames
-from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
+from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider, ReleaseObserver
 from serving.api.problems import status_problem_response
 from serving.api.resources.campaigns import Campaigns
 from serving.api.resources.changes import Changes
@@ -59,6 +59,7 @@ def create_app(
     left: Leavers = lambda ids: set(),
     access: AccessControl | None = None,
     workspace: Workspace | None = None,
+    observer: ReleaseObserver | None = None,
 ) -> Starlette:
     """Make the app.
 
@@ -78,13 +79,15 @@ def create_app(
         Who may do what; None: everybody everything.
     workspace
         Holds the files that are read beside, and the models that answered before; None: there are none.
+    observer
+        Watches releases; None: nobody does.
 
     Returns
     -------
     starlette.applications.Starlette
         Its ``state.draining`` may be set to True: ``/readyz`` then says 503, and answers go on.
     """
-    endpoints = Endpoints(models, reader, log, settings, clock, events, left, workspace)
+    endpoints = Endpoints(models, reader, log, settings, clock, events, left, workspace, observer)
 
     def past(customer_id: str) -> pd.DataFrame:
         return log.read(customer_id=customer_id, newest=MOST_PAST)
