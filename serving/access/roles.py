@@ -28,6 +28,7 @@ OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("POST", "/v1/outcomes"): frozenset({"crm", "admin"}),
     ("POST", "/v1/what-if"): frozenset({"crm", "analyst", "admin"}),
     ("GET", "/v1/models"): EVERYBODY,
+    ("GET", "/v1/releases"): frozenset({"analyst", "reviewer", "admin"}),
     ("GET", "/metrics"): frozenset({"analyst", "admin"}),
 }
 

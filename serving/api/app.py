@@ -10,6 +10,7 @@
     POST /v1/contacts       whom a campaign contacted, or held out
     POST /v1/outcomes       what came of it
     GET  /v1/models         which versions answer
+    GET  /v1/releases       what runs beside them, and what both arms showed
     GET  /openapi.json      this, for machines; as /openapi-3.0.json and /swagger.json for those that read no more
     GET  /healthz           the process runs
     GET  /readyz            it can answer; 503 until models and features are there, and again once it shall stop
@@ -46,6 +47,7 @@ from serving.api.resources.changes import Changes
 from serving.api.resources.contract import Contract
 from serving.api.resources.customers import MOST_PAST, Customers
 from serving.api.resources.past_predictions import PastPredictions
+from serving.api.resources.releases import ReleaseReports
 from serving.api.resources.what_if import WhatIf
 
 
@@ -117,6 +119,7 @@ def create_app(
         *what_if.routes,
         *campaigns.routes,
         *PastPredictions(log, models, settings, workspace).routes,
+        *ReleaseReports(log, models, workspace).routes,
     ]
     operations = frozenset((method, route.path_format) for route in routes for method in route.methods or ())
     app = Starlette(

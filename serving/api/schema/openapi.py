@@ -35,6 +35,7 @@ from serving.api.schema.events import (
     OrderEvent,
 )
 from serving.api.schema.fields import RepeatableHeaders
+from serving.api.schema.releases import Releases
 from serving.api.schema.requests import ManyCustomers, OneCustomer, PastPrediction
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
@@ -166,6 +167,17 @@ OPERATIONS = (
         "The champions that answer now",
         "Version, columns and base of each; base plus all effects of an answer is its prediction.",
         answers=(Models,),
+        problems=("503",),
+    ),
+    Operation(
+        "GET",
+        "/v1/releases",
+        "releases",
+        "models",
+        "What runs beside the champions, and what both arms showed",
+        "Of each release that runs, and of the last three that ended: answers, errors, times, scores and outcomes of "
+        "both arms, from the record of answers. Looked at again within 30 seconds, it is the same.",
+        answers=(Releases,),
         problems=("503",),
     ),
     Operation(

@@ -19,6 +19,7 @@ MATRIX = {
     ("POST", "/v1/outcomes"): {"crm", "admin"},
     ("POST", "/v1/what-if"): {"crm", "analyst", "admin"},
     ("GET", "/v1/models"): {"crm", "analyst", "reviewer", "admin"},
+    ("GET", "/v1/releases"): {"analyst", "reviewer", "admin"},
     ("GET", "/metrics"): {"analyst", "admin"},
 }
 
