@@ -312,8 +312,7 @@ def release(
         ended = releases.stop(s.workspace, version, s.who, s.reason)
         s.show(proof.to_dict(ended), lambda r: f"{ended} is stopped: {ended.model}/{ended.champion} answers everybody")
     else:
-        running = releases.running(s.workspace).values()
-        s.show({"releases": [proof.to_dict(each) for each in running]}, releases_screen)
+        s.show({"releases": stages.release_status(s)}, releases_screen)
 
 
 @verb(app)

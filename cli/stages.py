@@ -13,6 +13,8 @@ from configs.fingerprint import fingerprint
 from configs.settings import Task
 from configs.workspace import SCORE_TABLE
 
+MOST_ANSWERS = 1_000_000  # of a release that are looked at; nobody waits for an answer meanwhile
+
 
 def ingest(s: Session) -> dict[str, Any]:
     """Read and check the tables."""
@@ -178,3 +180,14 @@ def monitor(s: Session) -> dict[str, Any]:
         quality_verdict.require_newest_features(s.workspace)
 
     return s.stage("monitor", reports_fingerprint(s.settings, s.workspace), body, gate)
+
+
+def release_status(s: Session) -> list[dict[str, Any]]:
+    """What the releases that run, and the last that ended, showed."""
+    from serving.records.prediction_log import PredictionLog
+    from serving.release.status import newest_releases, status
+
+    if not newest_releases(s.workspace):
+        return []
+    with PredictionLog.of(s.workspace, s.settings.records) as log:
+        return status(s.workspace, log, most=MOST_ANSWERS)

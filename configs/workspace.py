@@ -102,6 +102,11 @@ class Workspace:
         return self.state / "predictions.db"
 
     @property
+    def releases(self) -> Path:
+        """What releases showed while they ran: times, failures, scores of shadows."""
+        return self.state / "releases.db"
+
+    @property
     def outcomes(self) -> Path:
         """What came of contacts and forecasts, as a CRM told it."""
         return self.state / "outcomes.db"

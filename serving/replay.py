@@ -91,11 +91,9 @@ def model_of(
         There was none, or it cannot be loaded any more.
     """
     fact = context.models[task]
-    if fact is not None and serving is not None:
-        beside = serving.releases.get(task)
-        for model in (serving.by_task[task], beside.model if beside else None):
-            if model is not None and _fact(model) == fact:
-                return model
+    in_memory = [model for model in _loaded(serving, task) if fact is not None and _fact(model) == fact]
+    if in_memory:
+        return in_memory[0]
     if fact is None or workspace is None:
         raise NotReadyError(f"the {task} model of this answer does not serve any more")
     loaded = Champions.of_versions(workspace, {task: fact["version"]}).by_task[task]
@@ -165,14 +163,22 @@ def _champions(context: Context, workspace: Workspace | None, serving: Champions
 
 def _in_memory(context: Context, serving: Champions) -> dict[str, LoadedModel | None] | None:
     """The models, each a champion or of a release that runs; None where one is neither."""
-    beside = {task: running.model for task, running in serving.releases.items()}
     found: dict[str, LoadedModel | None] = {}
-    for task, champion in serving.by_task.items():
-        same = [model for model in (champion, beside.get(task)) if _fact(model) == context.models[task]]
-        if not same:
+    for task in TASKS:
+        fact = context.models[task]
+        same = [model for model in _loaded(serving, task) if _fact(model) == fact]
+        if fact is not None and not same:
             return None
-        found[task] = same[0] if context.models[task] else None
+        found[task] = same[0] if same else None
     return found
+
+
+def _loaded(serving: Champions | None, task: Task) -> list[LoadedModel]:
+    """The models of a task that are in memory: of the champion, and of a release."""
+    if serving is None:
+        return []
+    beside = serving.releases.get(task)
+    return [model for model in (serving.by_task[task], beside.model if beside else None) if model is not None]
 
 
 def _changed(context: Context, champions: Champions) -> list[str]:

@@ -46,6 +46,8 @@ from serving.api.interfaces import FeatureReader, Leavers
 from serving.api.metrics import keep_counts
 from serving.records.audit import pruning
 from serving.records.prediction_log import PredictionLog
+from serving.release.bystander import Bystander
+from serving.release.observations import Observations
 from serving.release.watcher import ChampionWatcher
 
 BUSY_SECONDS = 0.05  # an answer waits no longer for another process that writes the record: 503 is sooner than late
@@ -99,17 +101,29 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         unledgered=settings.serving.unledgered,
     )
     intake = EventIntake(settings, workspace)
+    bystander = Bystander(lambda: Observations(workspace.releases))
     with (
         PredictionLog.of(workspace, settings.records, BUSY_SECONDS) as log,
         pruning(log, settings.records.keep_days),
         champions,
         closing(intake),
+        closing(bystander),
     ):
         reader = LazyFeatureReader(workspace)
         opening = reader.preload()
         intake.preload()
         left, access = leavers(settings, workspace), access_control(settings.access, workspace)
-        app = create_app(champions, reader, log, settings, events=intake, left=left, access=access, workspace=workspace)
+        app = create_app(
+            champions,
+            reader,
+            log,
+            settings,
+            events=intake,
+            left=left,
+            access=access,
+            workspace=workspace,
+            observer=bystander,
+        )
         champions.wait(START_SECONDS)  # a worker takes no traffic before it can answer, or knows why it cannot
         opening.join(START_SECONDS)
         with _graceful_shutdown(app, settings.serving.drain_seconds):

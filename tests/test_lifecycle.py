@@ -99,6 +99,11 @@ def test_promotion_and_rollback_go_on_record(copied: Workspace, staycast: Run) -
     churn = [(e["action"], e["version"], e["by"]) for e in ledger if e["model"] == "churn"]
     assert churn[-2:] == [("promote", "2", "ada"), ("rollback", "1", "ben")]
     assert "no champion before" in refused(staycast("rollback", "churn", *where, "--reason", "again"))
+    assert "say how it is to run" in refused(staycast("release", "start", "churn/2", *where))
+    answer(staycast("release", "start", "churn/2", "--canary", "5", "--override", *where, "--reason", "try", "--json"))
+    (told,) = answer(staycast("release", *where, "--json"))["releases"]
+    assert (told["version"], told["percent"], told["arms"]["canary"]["outcomes"]["text"]) == ("2", 5, "not known yet")
+    assert "churn/1 answers everybody" in staycast("release", "stop", *where, "--reason", "seen enough").stdout
 
 
 def own(tmp_path: Path, **content: object) -> Path:

@@ -32,6 +32,7 @@ OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
     ("GET", "/v2/models/{name}"): EVERYBODY,
     ("GET", "/v2/models/{name}/ready"): EVERYBODY,
     ("POST", "/v2/models/{name}/infer"): frozenset({"crm", "analyst", "admin"}),
+    ("GET", "/v1/releases"): frozenset({"analyst", "reviewer", "admin"}),
     ("GET", "/metrics"): frozenset({"analyst", "admin"}),
 }
 

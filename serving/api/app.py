@@ -11,6 +11,7 @@
     POST /v1/outcomes       what came of it
     GET  /v1/models         which versions answer
     GET, POST /v2/...       the same by the Open Inference Protocol, see serving.api.resources.inference
+    GET  /v1/releases       what runs beside them, and what both arms showed
     GET  /openapi.json      this, for machines; as /openapi-3.0.json and /swagger.json for those that read no more
     GET  /healthz, /livez   the process runs
     GET  /readyz            it can answer; 503 until models and features are there, and again once it shall stop
@@ -40,7 +41,7 @@ from serving.access.control import AccessControl
 from serving.api.endpoints import Endpoints
 from serving.api.gate import GateMiddleware
 from serving.api.guards import AccessLogMiddleware, RouteNames
-from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
+from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider, ReleaseObserver
 from serving.api.problems import status_problem_response
 from serving.api.resources.campaigns import Campaigns
 from serving.api.resources.changes import Changes
@@ -48,6 +49,7 @@ from serving.api.resources.contract import Contract
 from serving.api.resources.customers import MOST_PAST, Customers
 from serving.api.resources.inference import Inference
 from serving.api.resources.past_predictions import PastPredictions
+from serving.api.resources.releases import ReleaseReports
 from serving.api.resources.what_if import WhatIf
 
 
@@ -61,6 +63,7 @@ def create_app(
     left: Leavers = lambda ids: set(),
     access: AccessControl | None = None,
     workspace: Workspace | None = None,
+    observer: ReleaseObserver | None = None,
 ) -> Starlette:
     """Make the app.
 
@@ -80,13 +83,15 @@ def create_app(
         Who may do what; None: everybody everything.
     workspace
         Holds the files that are read beside, and the models that answered before; None: there are none.
+    observer
+        Watches releases; None: nobody does.
 
     Returns
     -------
     starlette.applications.Starlette
         Its ``state.draining`` may be set to True: ``/readyz`` then says 503, and answers go on.
     """
-    endpoints = Endpoints(models, reader, log, settings, clock, events, left, workspace)
+    endpoints = Endpoints(models, reader, log, settings, clock, events, left, workspace, observer)
 
     def past(customer_id: str) -> pd.DataFrame:
         return log.read(customer_id=customer_id, newest=MOST_PAST)
@@ -118,6 +123,7 @@ def create_app(
         *campaigns.routes,
         *Inference(endpoints.answer, endpoints.readyz, models, settings).routes,
         *PastPredictions(log, models, settings, workspace).routes,
+        *ReleaseReports(log, models, workspace).routes,
     ]
     operations = frozenset((method, route.path_format) for route in routes for method in route.methods or ())
     app = Starlette(

@@ -23,7 +23,15 @@ from serving.answer.score import iso
 from serving.api.batching import Batcher
 from serving.api.gate import visible
 from serving.api.guards import BoundedThreads, check_media_type, read_body, safe_summary
-from serving.api.interfaces import Accepted, AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider
+from serving.api.interfaces import (
+    Accepted,
+    AnswerLog,
+    EventSink,
+    FeatureReader,
+    Leavers,
+    ModelProvider,
+    ReleaseObserver,
+)
 from serving.api.json_response import JsonResponse
 from serving.api.metrics import MEDIA_TYPE, Metrics
 from serving.api.predictor import Asked, Found, Predictor
@@ -70,13 +78,14 @@ class Endpoints:
         events: EventSink | None,
         left: Leavers,
         workspace: Workspace | None = None,
+        observer: ReleaseObserver | None = None,
     ) -> None:
         self.metrics = Metrics()
         self._models, self._log = models, log
         self._settings, self._clock, self._events = settings, clock, events
         self._max_customers = settings.serving.max_customers_per_request
         self._probing = CapacityLimiter(1)
-        self.predictor = Predictor(reader, settings, clock, left)
+        self.predictor = Predictor(reader, settings, clock, left, observer)
         wait = settings.serving.max_wait_ms / 1000
         self._scoring = Batcher[Asked, Found](self.predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
         self._logging = Batcher[Kept, None](self._append, ANSWERS_AT_ONCE, name="logging")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 import pandas as pd
 
 from configs.errors import StaycastError
-from serving.answer.champion import Champions
+from serving.answer.champion import Champions, Running
 from serving.api.schema.events import EventBatch
 from serving.records.evidence import Asker, Record
 
@@ -77,4 +77,20 @@ class EventSink(Protocol):
 
         For each request what became of its events, or why they are not taken.
         """
+        ...
+
+
+class ReleaseObserver(Protocol):
+    """Is told what happens while releases run; it neither waits nor raises, see `serving.release.bystander`."""
+
+    def took(self, releases: Mapping[str, Running], models: Champions, customers: int, seconds: float) -> None:
+        """How long the models of an arm took for so many customers."""
+        ...
+
+    def failed(self, models: Champions) -> None:
+        """A customer could not be answered by the canaries among these models."""
+        ...
+
+    def saw(self, releases: Mapping[str, Running], frame: pd.DataFrame, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Feature rows and their answers."""
         ...

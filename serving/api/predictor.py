@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,10 +15,10 @@ import pandas as pd
 
 from configs.settings import Settings
 from serving.answer.arms import answers_by_arm
-from serving.answer.champion import Champions
+from serving.answer.champion import Champions, Running
 from serving.answer.score import score_targets
 from serving.api.guards import safe_summary
-from serving.api.interfaces import FeatureReader, Leavers
+from serving.api.interfaces import FeatureReader, Leavers, ReleaseObserver
 from serving.api.problems import UnavailableError, left_customer, unknown_customers
 from serving.records.evidence import EvidentAnswer
 from serving.replay import Witness
@@ -64,7 +65,7 @@ class Predictor:
 
     Parameters
     ----------
-    reader, settings, clock, left
+    reader, settings, clock, left, observer
         As for `serving.api.app.create_app`.
     """
 
@@ -74,8 +75,10 @@ class Predictor:
         settings: Settings,
         clock: Callable[[], datetime],
         left: Leavers,
+        observer: ReleaseObserver | None = None,
     ) -> None:
         self._reader, self._settings, self._clock, self._left = reader, settings, clock, left
+        self._observer = observer
         self._witness = Witness(settings)
 
     def __call__(self, asked: Sequence[Asked]) -> list[Found]:
@@ -109,14 +112,27 @@ class Predictor:
 
     def _answers(self, group: Asked, frame: pd.DataFrame, tops: Sequence[int | None]) -> list[EvidentAnswer]:
         """The answers of rows asked of the same models, each by those of its arm, with what it was made from."""
-        now = self._clock()
+        now, releases = self._clock(), _releases(group)
 
         def answer(models: Champions, rows: list[int] | None) -> list[EvidentAnswer]:
             of_arm, of_rows = (frame, tops) if rows is None else (frame.iloc[rows], [tops[row] for row in rows])
+            began = time.perf_counter()
             answers = score_targets(of_arm, models, self._settings, now, of_rows, group.targets)
-            return self._witness(answers, of_arm, models, of_rows)
+            found = self._witness(answers, of_arm, models, of_rows)
+            if releases and self._observer is not None:
+                self._observer.took(releases, models, len(found), time.perf_counter() - began)
+            return found
 
-        return answers_by_arm(frame, group.models, answer, _log_failure)
+        answers = answers_by_arm(frame, group.models, answer, self._failed)
+        if releases and self._observer is not None:
+            self._observer.saw(releases, frame, answers)
+        return answers
+
+    def _failed(self, models: Champions, error: Exception) -> None:
+        """A canary failed on a customer, whom the champions answer."""
+        logger.error("%s, of which one is a canary, failed, and the champions answer: %s", models, safe_summary(error))
+        if self._observer is not None:
+            self._observer.failed(models)
 
     def read(self, ids: list[str]) -> pd.DataFrame:
         """The features of these ids; UnavailableError if they cannot be read."""
@@ -155,8 +171,10 @@ class Predictor:
             raise UnavailableError("the label of the last load cannot be read now") from None
 
 
-def _log_failure(models: Champions, error: Exception) -> None:
-    logger.error("%s, of which one is a canary, failed, and the champions answered: %s", models, safe_summary(error))
+def _releases(asked: Asked) -> dict[str, Running]:
+    """The releases of the models that are asked."""
+    releases = asked.models.releases
+    return {task: running for task, running in releases.items() if asked.targets is None or task in asked.targets}
 
 
 def _group(asked: Asked) -> tuple[int, frozenset[Task] | None]:

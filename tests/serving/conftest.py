@@ -169,7 +169,7 @@ def champions(customers: pd.DataFrame) -> Champions:
 def release(model: str, version: str, percent: float | None, id_: str = "0123456789abcdef") -> Release:
     """A canary, or with None a shadow."""
     kind = "shadow" if percent is None else "canary"
-    return Release(id_, model, version, kind, percent or 0.0, "3", "", NOW, NOW, "ada", "try it")  # type: ignore[arg-type]
+    return Release(id_, model, version, kind, percent or 0.0, "3", "", NOW, NOW, NOW, "ada", "try it")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,7 @@ from serving.api.schema.inference import (
     InferenceRequest,
     InferenceServer,
 )
+from serving.api.schema.releases import Releases
 from serving.api.schema.requests import ManyCustomers, OneCustomer, PastPrediction
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
@@ -250,6 +251,17 @@ OPERATIONS = (
         "It can answer, in the protocol's words",
         "The same as `/readyz`.",
         answers=(InferenceReady,),
+        problems=("503",),
+    ),
+    Operation(
+        "GET",
+        "/v1/releases",
+        "releases",
+        "models",
+        "What runs beside the champions, and what both arms showed",
+        "Of each release that runs, and of the last three that ended: answers, errors, times, scores and outcomes of "
+        "both arms, from the record of answers. Looked at again within 30 seconds, it is the same.",
+        answers=(Releases,),
         problems=("503",),
     ),
     Operation(

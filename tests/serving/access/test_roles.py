@@ -23,6 +23,7 @@ MATRIX = {
     ("GET", "/v2/models/{name}"): {"crm", "analyst", "reviewer", "admin"},
     ("GET", "/v2/models/{name}/ready"): {"crm", "analyst", "reviewer", "admin"},
     ("POST", "/v2/models/{name}/infer"): {"crm", "analyst", "admin"},
+    ("GET", "/v1/releases"): {"analyst", "reviewer", "admin"},
     ("GET", "/metrics"): {"analyst", "admin"},
 }
 

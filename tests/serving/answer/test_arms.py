@@ -31,7 +31,7 @@ IDS = [f"customer {n}" for n in range(20_000)]
 
 
 def canary(percent: float, id_: str = ONE, model: str = "churn") -> Release:
-    return Release(id_, model, "9", "canary", percent, "3", "", NOON, NOON, "ada", "r")
+    return Release(id_, model, "9", "canary", percent, "3", "", NOON, NOON, NOON, "ada", "r")
 
 
 def test_a_place_is_what_sha256sum_says() -> None:

@@ -8,7 +8,7 @@ aliases show it: who moves one by hand changes nothing, and is told of.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -43,10 +43,12 @@ class Release:
         The version that it runs beside.
     manifest
         The hash of the manifest of its files.
-    began_at, changed_at
-        When it began, and when its kind or share was last decided, UTC.
+    began_at, since, changed_at
+        When it began, since when it is of this kind, and when its kind or share was last decided, UTC.
     by, reason
         Who decided so then, and why.
+    ended_at, ended
+        When it ended, and by which action of the ledger; None and empty while it runs.
     """
 
     id: str
@@ -57,9 +59,12 @@ class Release:
     champion: str
     manifest: str
     began_at: datetime
+    since: datetime
     changed_at: datetime
     by: str
     reason: str
+    ended_at: datetime | None = None
+    ended: str = ""
 
     @property
     def label(self) -> str:
@@ -73,19 +78,26 @@ class Release:
 
 def to_dict(release: Release) -> dict[str, Any]:
     """A release as plain values for JSON, without the hash of its files."""
-    times = {name: iso(getattr(release, name)) for name in ("began_at", "changed_at")}
+    moments = {name: getattr(release, name) for name in ("began_at", "since", "changed_at", "ended_at")}
+    times = {name: None if at is None else iso(at) for name, at in moments.items()}
     return {name: value for name, value in asdict(release).items() if name != "manifest"} | times
 
 
 def running(records: Iterable[Record]) -> dict[str, Release]:
     """The release of each model that has one, by a ledger's records, oldest first."""
-    found: dict[str, Release] = {}
+    return {release.model: release for release in all_releases(records) if release.ended_at is None}
+
+
+def all_releases(records: Iterable[Record]) -> list[Release]:
+    """All that run and all that ended, by a ledger's records, in the order in which they began."""
+    present: dict[str, Release] = {}
+    ended: list[Release] = []
     for record in records:
         if record.action in ledger.RELEASES:
-            found[record.model] = _step(found.get(record.model), record)
-        elif record.action in (*ledger.DECIDES, "stop"):
-            found.pop(record.model, None)
-    return found
+            present[record.model] = _step(present.get(record.model), record)
+        elif record.action in (*ledger.DECIDES, "stop") and record.model in present:
+            ended.append(replace(present.pop(record.model), ended_at=record.at, ended=record.action))
+    return sorted([*ended, *present.values()], key=lambda release: release.began_at)
 
 
 def _step(before: Release | None, record: Record) -> Release:
@@ -100,6 +112,7 @@ def _step(before: Release | None, record: Record) -> Release:
         champion=record.previous or "",
         manifest=record.manifest,
         began_at=same.began_at if same else record.at,
+        since=same.since if same and same.kind == record.action else record.at,
         changed_at=record.at,
         by=record.by,
         reason=record.reason,

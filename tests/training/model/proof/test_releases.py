@@ -11,7 +11,7 @@ from configs.workspace import Workspace
 from training.model import catalog
 from training.model.catalog import Version
 from training.model.proof import ledger
-from training.model.proof.releases import ID_LENGTH, moved_aliases, running, to_dict
+from training.model.proof.releases import ID_LENGTH, all_releases, moved_aliases, running, to_dict
 
 
 def decide(workspace: Workspace, action: str, version: str, model: str = "churn", **more: Any) -> ledger.Record:
@@ -27,14 +27,16 @@ def now(workspace: Workspace) -> dict[str, tuple[str, str, float]]:
 def test_a_release_begins_grows_under_its_id_and_ends_with_a_stop(workspace: Workspace) -> None:
     assert now(workspace) == {}
     first = decide(workspace, "shadow", "2")
-    decide(workspace, "canary", "2", percent=5.0, by="ben", reason="the shadow is well")
+    canary = decide(workspace, "canary", "2", percent=5.0, by="ben", reason="the shadow is well")
     last = decide(workspace, "canary", "2", percent=20.0)
     (release,) = running(ledger.read(workspace.ledger)).values()
     assert (release.kind, release.percent, release.champion, release.manifest) == ("canary", 20.0, "1", "hash-2")
     assert release.id == first.sha256[:ID_LENGTH]
-    assert (release.began_at, release.changed_at) == (first.at, last.at)
-    decide(workspace, "stop", "2")
+    assert (release.began_at, release.since, release.changed_at) == (first.at, canary.at, last.at)
+    end = decide(workspace, "stop", "2")
     assert now(workspace) == {}
+    (ended,) = all_releases(ledger.read(workspace.ledger))
+    assert (ended.id, ended.percent, ended.ended_at, ended.ended) == (release.id, 20.0, end.at, "stop")
     again = decide(workspace, "canary", "2", percent=20.0)
     assert running(ledger.read(workspace.ledger))["churn"].id == again.sha256[:ID_LENGTH] != release.id
 

@@ -1,0 +1,153 @@
+"""A shadow scores what was answered, beside it; what it cannot keep up with is dropped and counted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from configs.settings import Settings
+from serving.answer.champion import Champions, LoadedModel
+from serving.api.predictor import Asked, Predictor
+from serving.release.bystander import Bystander
+from serving.release.observations import Observations
+
+ID = "0123456789abcdef"
+
+
+class Watched:
+    def __init__(self, path: Path, **more: Any) -> None:
+        self.kept = Observations(path)
+        self.bystander = Bystander(lambda: Observations(path), **more)
+
+    def until(self, there: Callable[[], bool]) -> None:
+        for _ in range(400):
+            if there():
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"not within 20 s: {self.kept.counts(ID)}")
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    watched = Watched(tmp_path / "releases.db")
+    yield watched
+    watched.bystander.close()
+    watched.kept.close()
+
+
+@pytest.fixture
+def ask(reader: Any, settings: Settings, now: datetime) -> Callable[..., Any]:
+    def ask(watched: Watched, champions: Champions, ids: list[str], **more: Any) -> Any:
+        predictor = Predictor(reader, settings, lambda: now, lambda i: set(), watched.bystander)
+        return predictor([Asked(ids, 2, champions, **more)])[0].answers
+
+    return ask
+
+
+IDS = [f"c{n}" for n in range(40)]
+
+
+def test_a_shadow_says_beside_each_answer_what_it_would_have_said_and_changes_none(
+    watched: Watched, ask: Callable[..., Any], running: Callable[..., Champions], customers: pd.DataFrame
+) -> None:
+    champions = running(None)
+    answers = ask(watched, champions, IDS)
+    told = [a for a in answers if a["churn"]]
+    watched.until(lambda: len(watched.kept.scores(ID)) == len(told))
+    kept = watched.kept.scores(ID).set_index("prediction_id")
+    bundle = champions.releases["churn"].model.bundle
+    frame = customers.set_index("customer_id", drop=False)
+    for answer in told:
+        row = kept.loc[answer["prediction_id"]]
+        assert row["champion"] == answer["churn"]["probability"]
+        assert row["shadow"] == bundle.predict(bundle.encode(frame.loc[[answer["customer_id"]]]))[0]
+    assert not np.array_equal(kept["champion"], kept["shadow"])
+    assert not any("arms" in a or a["model"]["churn"] != "churn/3" for a in answers)
+    counts = watched.kept.counts(ID)
+    assert counts["champion"]["customers"] == 40 and counts["shadow"]["customers"] == len(told)
+
+
+def test_the_times_and_customers_of_both_arms_of_a_canary_are_counted(
+    watched: Watched, ask: Callable[..., Any], running: Callable[..., Champions]
+) -> None:
+    answers = ask(watched, running(40.0), IDS)
+    watched.until(lambda: len(watched.kept.counts(ID)) == 2)
+    taken = sum(a["arms"]["churn"] == "canary" for a in answers)
+    counts = watched.kept.counts(ID)
+    assert (counts["canary"]["customers"], counts["champion"]["customers"]) == (taken, 40 - taken)
+    assert all(arm["calls"] == sum(n for what, n in arm.items() if what.startswith("call ")) for arm in counts.values())
+    assert watched.kept.scores(ID).empty
+
+
+def test_whom_a_canary_fails_on_is_counted_as_its_error(
+    watched: Watched, ask: Callable[..., Any], running: Callable[..., Champions], champions: Champions
+) -> None:
+    broken = LoadedModel(replace(champions.churn.bundle, features=("not there",)), "9", 0.0)
+    answers = ask(watched, running(40.0, model=broken), IDS)
+    watched.until(lambda: "canary" in watched.kept.counts(ID))
+    assert {a["model"]["churn"] for a in answers} == {"churn/3"} and len(answers) == 40
+    errors = watched.kept.counts(ID)["canary"]["errors"]
+    assert 5 < errors < 30
+
+
+def test_a_shadow_that_fails_or_hangs_touches_no_answer_and_the_queue_is_bounded(
+    tmp_path: Path, ask: Callable[..., Any], running: Callable[..., Champions], champions: Champions
+) -> None:
+    watched, go_on = Watched(tmp_path / "r.db", max_rows=100), threading.Event()
+
+    class Hangs:
+        def encode(self, frame: pd.DataFrame) -> Any:
+            go_on.wait(20)
+            raise ValueError("broken")
+
+    hanging = running(None, model=LoadedModel(Hangs(), "9", 0.0))  # type: ignore[arg-type]
+    plain = ask(watched, champions, IDS)
+    for _ in range(12):
+        answers = ask(watched, hanging, IDS)
+        assert [a["churn"] for a in answers] == [a["churn"] for a in plain]
+    go_on.set()
+    watched.until(lambda: watched.kept.counts(ID).get("shadow", {}).get("errors", 0) > 0)
+    watched.bystander.close()
+    counts = watched.kept.counts(ID)["shadow"]
+    assert counts["dropped"] % 40 == 0 and 8 * 40 <= counts["dropped"] <= 10 * 40
+    watched.kept.close()
+
+
+def test_what_was_not_asked_for_is_not_scored_and_without_a_release_no_thread_runs(
+    watched: Watched, ask: Callable[..., Any], running: Callable[..., Champions], champions: Champions
+) -> None:
+    ask(watched, champions, IDS)
+    ask(watched, running(None), IDS, targets=frozenset({"clv"}))
+    assert watched.bystander._thread is None
+
+
+def test_what_cannot_be_written_now_is_written_later(
+    tmp_path: Path, ask: Callable[..., Any], running: Callable[..., Champions]
+) -> None:
+    tries: list[int] = []
+    kept = Observations(tmp_path / "r.db")
+
+    def open_later() -> Observations:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError("the disk is full")
+        return Observations(tmp_path / "r.db")
+
+    watched = Watched(tmp_path / "r.db")
+    watched.bystander = Bystander(open_later)
+    answers = ask(watched, running(None), IDS)
+    told = sum(a["churn"] is not None for a in answers)
+    watched.until(lambda: len(kept.scores(ID)) == told)
+    assert kept.counts(ID)["champion"]["customers"] == 40
+    watched.bystander.close()
+    kept.close()
+    watched.kept.close()
