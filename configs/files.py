@@ -12,8 +12,9 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +22,22 @@ SCRATCH = ".scratch-"
 LOCK, OLD_SUFFIX = ".lock-", ".old"
 AT_WORKING_FOLDER, EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux
 NOT_OFFERED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+
+
+class FileVersion(NamedTuple):
+    """A file, when it was written and which it is: what is read of one may be kept until the next."""
+
+    path: Path
+    written_ns: int
+    inode: int
+
+
+def file_version(path: Path) -> FileVersion | None:
+    """The version of a file that is there now; None where there is none."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        return FileVersion(path, found.st_mtime_ns, found.st_ino)
+    return None
 
 
 def write_text(path: Path, text: str, mode: int = 0o666) -> None:

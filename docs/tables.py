@@ -24,10 +24,10 @@ def main() -> None:
 def section() -> str:
     """All tables, each with its columns; then what the kinds of columns hold."""
     sys.path.insert(0, str(ROOT))
-    from features.tables import IDENTITIES, KINDS, REQUIRED, TABLES, meaning_of
+    from features.tables import KINDS, REQUIRED, TABLES, meaning_of
 
     parts = []
-    for table in (*TABLES.values(), IDENTITIES):
+    for table in TABLES.values():
         needed = [kind for kind, names in REQUIRED.items() if table.name in names]
         why = f" Needed for `churn.kind: {'` and `'.join(needed)}`." if needed else ""
         lines = [

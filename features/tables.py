@@ -160,7 +160,8 @@ IDENTITIES = Table(
     ),
 )
 TABLES: Mapping[str, Table] = {
-    t.name: t for t in (CUSTOMERS, ORDERS, SUBSCRIPTIONS, INTERACTIONS, CONTACTS, ATTRIBUTE_CHANGES, PROFILES)
+    t.name: t
+    for t in (CUSTOMERS, ORDERS, SUBSCRIPTIONS, INTERACTIONS, CONTACTS, ATTRIBUTE_CHANGES, PROFILES, IDENTITIES)
 }
 KINDS_THAT_COUNT: Mapping[str, str] = {  # kinds of interaction that columns tell apart; any other counts as activity
     "login": "a visit of the account",
@@ -178,6 +179,7 @@ MONEY: Mapping[str, tuple[str, ...]] = {  # columns that hold money, the main on
     "profiles": ("realised_value",),
 }
 ONE_ROW_A_CUSTOMER = ("customers", "profiles")
+NO_EVENTS = (*ONE_ROW_A_CUSTOMER, "identities")  # tables that may get no new row for long
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "inactivity": ("customers", "orders"),
     "contract": ("customers", "subscriptions"),

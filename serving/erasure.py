@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,7 +86,7 @@ def _erase(
     workspace: Workspace, ids: Sequence[str], by: str, reason: str, now: datetime | None, records: Records | None
 ) -> dict[str, Any]:
     all_ids = erasure.with_aliases(workspace, ids)
-    if set(re.findall(r"[^\s,.]+", f"{by} {reason}")).intersection(all_ids):
+    if any(_names(text, i) for text in (by, reason) for i in all_ids):
         raise ConfigError("--reason and --by are kept: leave the person's id out of them")
     suppress(workspace, all_ids)
     rows = _erase_answers(workspace, set(all_ids), records) | erasure.erase_customers(workspace, all_ids)
@@ -111,6 +112,16 @@ def _require(ids: Sequence[str], reason: str) -> None:
         raise ConfigError("say who is to be erased: give a customer id or an alias")
     if not reason.strip():
         raise ConfigError("say why with --reason: the record keeps it for whoever asks later")
+
+
+def _names(text: str, customer_id: str) -> bool:
+    """Whether an id stands in a text, whatever the signs around it, in whatever case and form of Unicode.
+
+    >>> [_names(text, "k 441") for text in ("asked by (K 441).", "k 4411 wrote")]
+    [True, False]
+    """
+    said, sought = (unicodedata.normalize("NFKC", t).casefold().strip() for t in (text, customer_id))
+    return re.search(rf"(?<!\w){re.escape(sought)}(?!\w)", said) is not None
 
 
 def _erase_answers(workspace: Workspace, ids: set[str], records: Records | None) -> dict[str, int]:

@@ -149,6 +149,7 @@ class Answers(TypedDict):
     not_found: list[str]
     left: list[str]
     repeated: NotRequired[list[str]]
+    erased: NotRequired[list[str]]
 
 
 class AcceptedEvent(TypedDict):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 
 from configs.errors import DataError
-from configs.files import write_text
+from configs.files import FileVersion, file_version, write_text
 from features.quality.check import ValidatedTable
 from features.sources.rows.ids import Repair, repair_ids
 from features.tables import quote
@@ -95,7 +94,7 @@ NO_ALIASES = AliasMap()
 
 def load_alias_map(tables: Path) -> AliasMap:
     """Who is whom, from the folder of the checked tables; nobody has an alias where there is no such table."""
-    return _load(_version(tables / FILE), _version(tables / REPAIRS_FILE))
+    return _load(file_version(tables / FILE), file_version(tables / REPAIRS_FILE))
 
 
 def write_repairs(tables: Path, repairs: Sequence[Repair]) -> None:
@@ -104,20 +103,12 @@ def write_repairs(tables: Path, repairs: Sequence[Repair]) -> None:
         write_text(tables / REPAIRS_FILE, json.dumps(list(repairs)))
 
 
-def _version(path: Path) -> tuple[Path, int, int] | None:
-    """A file, when it changed and which it is; None where there is none."""
-    with suppress(FileNotFoundError):
-        stat = path.stat()
-        return path, stat.st_mtime_ns, stat.st_ino
-    return None
-
-
 @lru_cache(maxsize=8)
-def _load(aliases: tuple[Path, int, int] | None, repairs: tuple[Path, int, int] | None) -> AliasMap:
+def _load(aliases: FileVersion | None, repairs: FileVersion | None) -> AliasMap:
     alias_map = NO_ALIASES
     if aliases:
-        alias_map = alias_map_of(pd.read_parquet(aliases[0], columns=["customer_id", "alias", "seen_at"]))
-    return replace(alias_map, repairs=tuple(json.loads(repairs[0].read_text("utf-8")))) if repairs else alias_map
+        alias_map = alias_map_of(pd.read_parquet(aliases.path, columns=["customer_id", "alias", "seen_at"]))
+    return replace(alias_map, repairs=tuple(json.loads(repairs.path.read_text("utf-8")))) if repairs else alias_map
 
 
 def resolve_if_given(checked: Mapping[str, ValidatedTable]) -> dict[str, ValidatedTable]:

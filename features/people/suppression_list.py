@@ -14,12 +14,12 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import pandas as pd
 
-from configs.files import write_text
+from configs.files import FileVersion, file_version, write_text
 from configs.workspace import Workspace
 from features.quality.check import ERASED_ROWS, as_text
 from features.sources.staging import Raw
@@ -49,11 +49,21 @@ EMPTY = SuppressionList()
 
 
 def load_suppression_list(workspace: Workspace) -> SuppressionList:
-    """Who was erased from a workspace."""
+    """Who was erased from a workspace; read anew when the list was written since."""
     key, listed = _files(workspace)
-    if not listed.is_file():
-        return EMPTY
-    return SuppressionList(bytes.fromhex(key.read_text("ascii")), frozenset(json.loads(listed.read_text("utf-8"))))
+    written = file_version(listed)
+    return _load(key, written) if written else EMPTY
+
+
+@lru_cache(maxsize=8)
+def _load(key: Path, listed: FileVersion) -> SuppressionList:
+    hashes = frozenset(json.loads(listed.path.read_text("utf-8")))
+    return SuppressionList(bytes.fromhex(key.read_text("ascii")), hashes)
+
+
+def erased_among(workspace: Workspace, ids: Iterable[str]) -> set[str]:
+    """Of these ids, those that were erased from a workspace."""
+    return load_suppression_list(workspace).among(ids)
 
 
 def suppress(workspace: Workspace, ids: Iterable[str]) -> None:

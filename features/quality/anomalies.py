@@ -26,7 +26,7 @@ from features.labels.ready_label import NOT_FEATURES
 from features.quality.check import ValidatedTable
 from features.quality.findings.profile_versions import NOT_COMPARED, PROFILE_VERSION, without_other_hours
 from features.quality.twins import twin_shares
-from features.tables import Field, is_return, local_times, quote
+from features.tables import NO_EVENTS, Field, is_return, local_times, quote
 
 Severity = Literal["stop", "warn"]
 Profile = dict[str, Any]
@@ -380,12 +380,13 @@ def _self_findings(name: str, table: Profile, end: str | None, old: Profile | No
 def _early_end(name: str, table: Profile, end: str | None, old: Profile | None) -> list[Finding]:
     """A table ends long before the newest table does; longer than it ever paused, and than it did before.
 
-    Customers are left out: a business may win nobody for a while, and who is cut off misses among the orders' ids.
+    Customers and their other ids are left out: a business may win nobody for a while, and who is cut off misses among
+    the orders' ids.
     """
     was = None if old is None else old["tables"].get(name)
     usual = _days(was["newest"], old["end"]) if was and old else 0.0
     ends, limit = _days(table["newest"], end), LATE_DAYS + 2 * max(usual, table["widest_gap_days"])
-    if ends <= limit or name == "customers":
+    if ends <= limit or name in NO_EVENTS:
         return []
     got = f"its newest row is {ends:.0f} days older than that of the newest table"
     one = _finding(name, table["time"], "ends_early", got, f"at most {limit:.0f} days")

@@ -233,7 +233,7 @@ def check_tables(
     aliases = {"identities": check_table(IDENTITIES, raw["identities"], now, ids)} if "identities" in raw else {}
     ids |= {alias for one in aliases.values() for alias in one.used["alias"]}
     check = check or check_table
-    rest = {n: check(specs[n], raw[n], now, ids) for n in TABLES if n in raw and n != "customers"}
+    rest = {n: check(specs[n], raw[n], now, ids) for n in TABLES if n in raw and n not in ("customers", "identities")}
     return {"customers": customers, **rest, **aliases}
 
 
@@ -262,7 +262,7 @@ def _check_without_customers(
     ids = set(events.select(lambda rows: rows[["customer_id"]].drop_duplicates())["customer_id"])
     aliases = {"identities": check_table(IDENTITIES, raw["identities"], now)} if "identities" in raw else {}
     ids |= {alias for one in aliases.values() for name in ("alias", "customer_id") for alias in one.used[name]}
-    others = [n for n in TABLES if n in raw and n != customers_from]
+    others = [n for n in TABLES if n in raw and n not in (customers_from, "identities")]
     return {customers_from: events, **{n: check(TABLES[n], raw[n], now, ids) for n in others}, **aliases}
 
 

@@ -29,7 +29,7 @@ from configs.files import replacing
 from configs.settings import Settings
 from features.quality.check import ValidatedTable
 from features.quality.dates.load_facts import event_times, newest_times, rows_a_day
-from features.tables import ONE_ROW_A_CUSTOMER, Field, reason_kinds, split_reasons
+from features.tables import NO_EVENTS, Field, reason_kinds, split_reasons
 
 DIMENSIONS = {
     "completeness": "Share of the rows read in which every column that must be filled is filled.",
@@ -125,7 +125,7 @@ def _span(one: ValidatedTable) -> tuple[Any, Any]:
 
 
 def _freshness(one: ValidatedTable, until: datetime | None, max_age_days: int) -> float:
-    if one.table.name in ONE_ROW_A_CUSTOMER or until is None:
+    if one.table.name in NO_EVENTS or until is None:
         return 1.0
     newest, days = _span(one)[1], rows_a_day(event_times(one)).index
     if newest is None:
@@ -165,7 +165,7 @@ def _table(one: ValidatedTable, until: datetime | None, settings: Settings) -> d
         "oldest": _iso(oldest),
         "newest": _iso(newest),
         "age_days": age,
-        "fresh": age is not None and (one.table.name == "customers" or age <= settings.quality.max_age_days),
+        "fresh": age is not None and (one.table.name in NO_EVENTS or age <= settings.quality.max_age_days),
         "columns": [_column(one, field) for field in one.table.fields],
     }
 

@@ -228,7 +228,7 @@ def read(
     if currency[0] is not None:
         columns[CURRENCY] = "cur"
         attrs["currencies"] = dict(connection.execute(CURRENCY_ROWS.format(relation)).fetchall())
-    if chunk_rows is not None and rows > chunk_rows and table not in OPEN_TABLES:
+    if chunk_rows is not None and rows > chunk_rows and table not in (*OPEN_TABLES, "identities"):
         numbers = {f.name for f in TABLES[table].fields if f.kind in ("number", "time")}
         fractions = _with_fractions(connection, relation, {n: s for n, s in columns.items() if n not in numbers})
         frames = partial(_chunks, connection, relation, columns, fractions, rejected, chunk_rows)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from anyio import CapacityLimiter, move_on_after, to_thread
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from configs.errors import NotReadyError, StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.people.suppression_list import erased_among
 from serving.answer import decide
 from serving.answer.champion import Champions, LoadedModel
 from serving.answer.score import iso
@@ -85,7 +87,8 @@ class Endpoints:
         self._settings, self._clock, self._events = settings, clock, events
         self._max_customers = settings.serving.max_customers_per_request
         self._probing = CapacityLimiter(1)
-        self.predictor = Predictor(reader, settings, clock, left, observer)
+        erased = partial(erased_among, workspace) if workspace else lambda ids: set[str]()
+        self.predictor = Predictor(reader, settings, clock, left, observer, erased)
         wait = settings.serving.max_wait_ms / 1000
         self._scoring = Batcher[Asked, Found](self.predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
         self._logging = Batcher[Kept, None](self._append, ANSWERS_AT_ONCE, name="logging")
@@ -111,7 +114,8 @@ class Endpoints:
         if isinstance(asked, OneCustomer):
             return JsonResponse(found.answers[0])
         body = {"predictions": found.answers, "not_found": found.not_found, "left": found.left}
-        return JsonResponse({**body, "repeated": asked.repeated} if asked.repeated else body)
+        beside = {"repeated": asked.repeated, "erased": found.erased}
+        return JsonResponse(body | {name: ids for name, ids in beside.items() if ids})
 
     async def answer(self, asked: PredictionRequest, asker: Asker, request: Request) -> Found:
         """The answers for those whom the caller may see, each on record before it is given."""
@@ -246,7 +250,7 @@ class Endpoints:
         if isinstance(request, OneCustomer) and found.left:
             raise left_customer(found.left[0])
         if not found.answers and not found.left:
-            raise unknown_customers(found.not_found)
+            raise unknown_customers(found.not_found, found.erased)
 
     async def _require_visible(self, request: Request, batch: EventBatch) -> None:
         """InvalidRequestError if an event is of a customer whom the caller may not see, or who is not known to it."""

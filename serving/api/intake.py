@@ -18,6 +18,7 @@ from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import NO_EVENTS
+from features.people.suppression_list import erased_among
 from features.quality.quality_verdict import usual_amounts
 from features.sources.rows.words import load_words, standard_row
 from features.tables import MONEY, TABLES
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from features.refresh import OnEventRefresher
     from features.store.event_log import ConflictError, Event, EventLog, Fault
 
+WAS_ERASED = "was erased on request: nothing of this person is taken, nor will it be"
 SAME_DAY = timedelta(hours=38)  # from a date alone, midnight UTC, to the last moment of that date in any zone
 logger = logging.getLogger(__name__)
 
@@ -166,7 +168,7 @@ class EventIntake:
     ) -> dict[int, list[Status] | StaycastError]:
         """Check the events of requests and make them durable: by the request's place its statuses, or the refusal."""
         outcomes: dict[int, list[Status] | StaycastError] = {}
-        for find in (_doubts, self._broken_rules, self._outlying_amounts, self._contract_changes):
+        for find in (self._erased, _doubts, self._broken_rules, self._outlying_amounts, self._contract_changes):
             unrefused = [request for request in requests if request.place not in outcomes]
             outcomes |= _refusals(unrefused, find(unrefused, clock()) if unrefused else [])
         unrefused = [request for request in requests if request.place not in outcomes]
@@ -176,6 +178,15 @@ class EventIntake:
         for request, outcome in zip(free, written, strict=True):
             outcomes[request.place] = outcome if isinstance(outcome, list) else _log_conflict(request, outcome)
         return outcomes | conflicts
+
+    def _erased(self, requests: Sequence[_Request], now: datetime) -> list[Fault]:
+        """Events of who was erased: no export brings them back, and no event does."""
+        from features.store.event_log import Fault
+
+        events, persons = _events(requests), _persons(requests)
+        ids = [{event.customer_id, person} for event, person in zip(events, persons, strict=True)]
+        erased = erased_among(self._workspace, set().union(*ids))
+        return [Fault(place, "customer_id", WAS_ERASED) for place, of in enumerate(ids) if of & erased]
 
     def _broken_rules(self, requests: Sequence[_Request], now: datetime) -> list[Fault]:
         """What an ingest would set aside, too."""

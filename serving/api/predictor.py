@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from itertools import compress, islice
 from typing import Any
@@ -42,22 +42,33 @@ class Asked:
 
 @dataclass(frozen=True)
 class Found:
-    """The answers for those who are known, in the order asked, and the ids of the others."""
+    """The answers for those who are known, in the order asked, and the ids of the others.
+
+    Attributes
+    ----------
+    answers
+        Of those who are known.
+    not_found, left
+        Who is not known, and who is known to have left.
+    erased
+        Those of `not_found` who were erased on request.
+    """
 
     answers: Sequence[dict[str, Any]]
     not_found: list[str]
     left: list[str]
+    erased: list[str] = field(default_factory=list)
 
     @classmethod
     def together(cls, parts: Sequence[Found]) -> Found:
         """What was found for the parts of one request."""
-        lists = ([item for part in parts for item in getattr(part, name)] for name in ("answers", "not_found", "left"))
+        lists = ([item for part in parts for item in getattr(part, each.name)] for each in fields(cls))
         return cls(*lists)
 
     def as_seen(self, asked: Sequence[str], seen: Collection[str]) -> Found:
         """The same for who sees only some of those who were asked: the others are not found."""
         missing = {*self.not_found, *(i for i in asked if i not in seen)}
-        return Found(self.answers, [i for i in asked if i in missing], self.left)
+        return Found(self.answers, [i for i in asked if i in missing], self.left, self.erased)
 
 
 class Predictor:
@@ -67,6 +78,8 @@ class Predictor:
     ----------
     reader, settings, clock, left, observer
         As for `serving.api.app.create_app`.
+    erased
+        Tells who of some ids was erased on request.
     """
 
     def __init__(
@@ -76,9 +89,10 @@ class Predictor:
         clock: Callable[[], datetime],
         left: Leavers,
         observer: ReleaseObserver | None = None,
+        erased: Leavers = lambda ids: set(),
     ) -> None:
         self._reader, self._settings, self._clock, self._left = reader, settings, clock, left
-        self._observer = observer
+        self._observer, self._erased = observer, erased
         self._witness = Witness(settings)
 
     def __call__(self, asked: Sequence[Asked]) -> list[Found]:
@@ -94,9 +108,10 @@ class Predictor:
         ids = [i for each in asked for i in each.ids]
         frame = self.read(ids)
         known = frame["as_of"].notna().to_numpy()
-        left = self._known_to_have_left(list(compress(ids, ~known)))
+        unknown = list(compress(ids, ~known))
+        left, erased = self._known_to_have_left(unknown), self._erased(unknown) if unknown else set()
         outcomes = iter(self._outcomes(asked, frame, known))
-        return [_found(each.ids, islice(outcomes, len(each.ids)), left) for each in asked]
+        return [_found(each.ids, islice(outcomes, len(each.ids)), left, erased) for each in asked]
 
     def _outcomes(self, asked: Sequence[Asked], frame: pd.DataFrame, known: np.ndarray) -> list[EvidentAnswer | None]:
         """The answer of every row, None for who is unknown; one call for all that is asked of the same models."""
@@ -147,7 +162,7 @@ class Predictor:
 
         Raises
         ------
-        LeftCustomerError, UnknownCustomerError
+        ErasedCustomerError, LeftCustomerError, UnknownCustomerError
             There are none.
         """
         frame = self.read([customer_id])
@@ -155,7 +170,7 @@ class Predictor:
             return frame
         if self._known_to_have_left([customer_id]):
             raise left_customer(customer_id)
-        raise unknown_customers([customer_id])
+        raise unknown_customers([customer_id], self._erased([customer_id]))
 
     def known(self, ids: list[str]) -> set[str]:
         """Of these ids, those of customers: with features, or known to have left."""
@@ -182,7 +197,7 @@ def _group(asked: Asked) -> tuple[int, frozenset[Task] | None]:
     return id(asked.models), asked.targets
 
 
-def _found(ids: list[str], answers: Iterable[EvidentAnswer | None], left: set[str]) -> Found:
+def _found(ids: list[str], answers: Iterable[EvidentAnswer | None], left: set[str], erased: set[str]) -> Found:
     """What was found for ids, None for who is unknown; an alias is named beside its person."""
     pairs = list(zip(ids, answers, strict=True))
     unknown = [i for i, answer in pairs if answer is None]
@@ -190,4 +205,5 @@ def _found(ids: list[str], answers: Iterable[EvidentAnswer | None], left: set[st
         [answer if answer["customer_id"] == i else answer.of_alias(i) for i, answer in pairs if answer],
         [i for i in unknown if i not in left],
         [i for i in unknown if i in left],
+        [i for i in unknown if i in erased],
     )

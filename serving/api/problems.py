@@ -28,7 +28,7 @@ A message echoes nothing of a request but the one id that was asked. Below ``/v2
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
@@ -124,8 +124,10 @@ class ErasedCustomerError(UnknownCustomerError):
     title = "The person was erased"
 
 
-def unknown_customers(ids: Sequence[str]) -> UnknownCustomerError:
-    """Says that nothing is known of any of these; the id stands in it where it is one."""
+def unknown_customers(ids: Sequence[str], erased: Collection[str] = ()) -> UnknownCustomerError:
+    """Says that nothing is known of any of these; of one, who it is, or that the person was erased."""
+    if len(ids) == 1 and ids[0] in erased:
+        return ErasedCustomerError("this person was erased on request: nothing is known of them, nor will it be")
     who = f"customer '{ids[0]}'" if len(ids) == 1 else f"any of these {len(ids)} customers"
     return UnknownCustomerError(f"no features are known for {who}: check the id, or refresh the feature store")
 

@@ -146,7 +146,14 @@ def test_an_unknown_id_is_kept_out_of_later_exports(fresh: Workspace, few: Setti
 
 @pytest.mark.parametrize(
     ("ids", "reason", "said"),
-    [([" "], "asked", "say who"), (["c1"], " ", "say why"), (["c1"], "c1 asked for it", "leave the person's id out")],
+    [
+        ([" "], "asked", "say who"),
+        (["c1"], " ", "say why"),
+        (["c1"], "c1 asked for it", "leave the person's id out"),
+        (["c1"], "customer (C1): letter", "leave the person's id out"),
+        (["k 441"], "k 441's letter", "leave the person's id out"),
+        (["Müller-4"], "Mu\u0308ller-4, by telephone", "leave the person's id out"),
+    ],
 )
 def test_an_erasure_needs_a_person_and_a_reason_that_does_not_name_them(
     fresh: Workspace, ids: list[str], reason: str, said: str

@@ -17,14 +17,12 @@ from starlette.routing import Route
 
 from configs.settings import Settings
 from configs.workspace import Workspace
-from features.people.suppression_list import load_suppression_list
 from serving.answer.flat import LEFT, flat_answer, notes_on, status_of, without_score
 from serving.answer.score import age_of, iso
 from serving.api.guards import BoundedThreads, id_in_path
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Found
 from serving.api.problems import (
-    ErasedCustomerError,
     ExpiredCursorError,
     FieldError,
     NoScoresError,
@@ -109,7 +107,7 @@ class Customers:
         found = await self._answering(OneCustomer(customer_id=customer_id), request)
         request.scope["staycast"]["customers"] = 1
         if not found.answers and not found.left:
-            await self._refuse_unknown(customer_id)
+            raise unknown_customers([customer_id], found.erased)
         return found
 
     async def page(self, request: Request) -> Response:
@@ -118,14 +116,6 @@ class Customers:
         body = await self._threads.run(self._page, query)
         request.scope["staycast"]["customers"] = len(body["customers"])
         return JsonResponse(body)
-
-    async def _refuse_unknown(self, customer_id: str) -> None:
-        if self._workspace is not None and await self._threads.run(self._is_erased, customer_id):
-            raise ErasedCustomerError("this person was erased on request: nothing is known of them, nor will it be")
-        raise unknown_customers([customer_id])
-
-    def _is_erased(self, customer_id: str) -> bool:
-        return bool(self._workspace and load_suppression_list(self._workspace).among([customer_id]))
 
     def _record(self, answer: dict[str, Any]) -> dict[str, Any]:
         churn, clv = answer["churn"] or {}, answer["clv"] or {}

@@ -107,7 +107,7 @@ class Inference:
         found = await self._answering(predictions, asker, request)
         request.scope["staycast"]["customers"] = len(predictions.ids)
         if not found.answers:
-            raise unknown_customers(found.not_found or found.left)
+            raise unknown_customers(found.not_found or found.left, found.erased)
         return JsonResponse(_answer(task, asked, found))
 
     def _task(self, request: Request) -> Task:

@@ -14,7 +14,7 @@ from serving.api.contract.operation import (
 )
 from serving.api.contract.schemas import schemas_of
 from serving.api.metrics import MEDIA_TYPE
-from serving.api.schema.answers import Answer, Answers, Models, OpenApi, PastAnswer, Problem, State, Swagger
+from serving.api.schema.answers import Answer, Answers, OpenApi, PastAnswer, Problem, State, Swagger
 from serving.api.schema.campaigns import (
     AcceptedContacts,
     AcceptedOutcomes,
@@ -52,7 +52,7 @@ from serving.api.schema.inference import (
     InferenceRequest,
     InferenceServer,
 )
-from serving.api.schema.releases import Releases
+from serving.api.schema.releases import Models, Releases
 from serving.api.schema.requests import ManyCustomers, OneCustomer, PastPrediction
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 

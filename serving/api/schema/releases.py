@@ -1,4 +1,4 @@
-"""What is told of releases: what runs beside a champion, and what both arms showed."""
+"""What is told of models and releases: which answer, what runs beside a champion, and what both arms showed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from serving.api.schema.fields import Count, Name, Prose, StrictModel, UtcTime
+from serving.api.schema.fields import MAX_ITEMS, Count, Days, Name, Prose, StrictModel, UtcTime
 from training.model.bundle import Task
 
 MOST_RELEASES, MOST_BINS = 8, 10
@@ -115,3 +115,91 @@ class Releases(StrictModel):
     """What runs beside the champions, and what last did, the newest first."""
 
     releases: Annotated[list[ReleaseStatus], Field(max_length=MOST_RELEASES)]
+
+
+class ModelFacts(StrictModel):
+    """What one champion is."""
+
+    model: Annotated[Name, Field(examples=["churn/3"])]
+    version: Annotated[Name, Field(examples=["3"])]
+    base: Annotated[
+        float,
+        Field(description="The prediction at the mean score; base + all effects = the prediction.", examples=[0.21]),
+    ]
+    horizon_days: Days
+    trained_through: Annotated[Name, Field(examples=["2024-10-01T00:00:00Z"])]
+    schema_hash: Annotated[Name, Field(examples=["9f2c41d07be3a865"])]
+    hash: Annotated[
+        Name,
+        Field(
+            description="SHA-256 of the manifest that names the hash of each of its files.",
+            examples=["5e1f0c6d9a7b43280c1d2e3f4a5b6c7d8e9f00112233445566778899aabbccdd"],
+        ),
+    ]
+    features: Annotated[list[Name], Field(max_length=MAX_ITEMS, examples=[["gap_ratio", "spend_90d"]])]
+
+
+class ModelCheck(StrictModel):
+    """What one gate measured."""
+
+    name: Annotated[Name, Field(examples=["min_auc"])]
+    value: Annotated[float | None, Field(examples=[0.86])]
+    limit: Annotated[float | None, Field(examples=[0.6])]
+    verdict: Annotated[Name, Field(description="passed, failed or cannot tell.", examples=["passed"])]
+    text: Annotated[Prose, Field(examples=["AUC 0.8624 is at least 0.6"])]
+
+
+class ModelDecision(StrictModel):
+    """The newest decision on a version; who decided stands in the ledger."""
+
+    action: Annotated[
+        Name, Field(description="promote, rollback, reject, shadow, canary or stop.", examples=["promote"])
+    ]
+    reason: Annotated[Prose, Field(examples=["passed every gate"])]
+    at: UtcTime
+
+
+class ModelCard(StrictModel):
+    """What is known of a champion, a challenger, or what runs beside."""
+
+    model: Annotated[Name, Field(examples=["churn/3"])]
+    role: Annotated[Name | None, Field(description="champion, shadow, canary, challenger; null: none of these.")]
+    answers: Annotated[bool, Field(description="Whether it answers now, as a canary some of the customers.")]
+    summary: Annotated[Prose, Field(description="Its main figures, beside those of the plain baseline.")]
+    registered_at: Annotated[UtcTime, Field(description="When it was trained and registered.")]
+    data_fingerprint: Annotated[Name | None, Field(description="Of the data that it was learned from.")]
+    gates: Annotated[Name | None, Field(description="What the gates said in all.", examples=["passed"])]
+    checks: Annotated[list[ModelCheck], Field(max_length=MAX_ITEMS)]
+    decision: Annotated[ModelDecision | None, Field(description="Null where nobody decided on it.")]
+
+
+class Models(StrictModel):
+    """The champions that answer now."""
+
+    churn: Annotated[ModelFacts | None, Field(description="Null where none serves.")]
+    clv: Annotated[
+        ModelFacts | None, Field(description="Null for a business without a value model, or if none serves.")
+    ]
+    unserved: Annotated[
+        dict[Task, Prose],
+        Field(max_length=2, description="Why a model of the business does not serve, by its name."),
+    ]
+    notices: Annotated[
+        dict[Task, Prose],
+        Field(
+            max_length=2,
+            description="Why what serves is not what the registry names, or from where it serves while that is away; "
+            "why a release does not answer.",
+        ),
+    ]
+    beside: Annotated[
+        dict[Task, ModelFacts],
+        Field(
+            max_length=2,
+            description="What runs beside the champions, by name: a shadow, or the canary that answers some customers.",
+        ),
+    ]
+    cards: Annotated[
+        list[ModelCard] | None,
+        Field(max_length=MAX_ITEMS, description="Of champions and challengers; null where they cannot be read now."),
+    ]

@@ -2,16 +2,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from configs.errors import DataError
-from configs.settings import Columns
+from configs.settings import Columns, load
+from configs.workspace import Workspace
 from features.build import features_as_of
-from features.people.identity import propose_aliases, resolve
+from features.ingest import ingest
+from features.people.identity import load_alias_map, propose_aliases, resolve
 from features.quality.check import ValidatedTable, check_tables
 from features.schema import feature_columns
+from tests.command_line import call
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -99,3 +104,21 @@ def test_the_same_mail_or_telephone_is_proposed_and_nothing_else() -> None:
 
 def test_without_mail_or_telephone_nothing_is_proposed() -> None:
     assert propose_aliases(pd.DataFrame({"customer_id": ["1"], "signed_up_at": [pd.Timestamp("2024-01-01")]})).empty
+
+
+def test_a_file_of_identities_is_found_by_init_read_in_whole_and_need_not_be_new(tmp_path: Path) -> None:
+    days = [f"2024-{month:02}-{day:02}" for month in range(1, 7) for day in (3, 13, 23)]
+    customers, links = (tmp_path / f"{name}.csv" for name in ("customers", "links"))
+    people = [f"p{n:02}" for n in range(30)]
+    customers.write_text("\n".join(["customer_id,signed_up_at", *(f"{p},2023-12-01" for p in people)]))
+    links.write_text("\n".join(["customer_id,alias,seen_at", *(f"{p},app-{p},2024-01-01" for p in people)]))
+    rows = [f"o{p}{day},{'app-' * (n % 2)}{p},{day},9.5" for p in people for n, day in enumerate(days)]
+    (tmp_path / "orders.csv").write_text("\n".join(["order_id,customer_id,ordered_at,amount", *rows]))
+    config = tmp_path / "shop.yaml"
+    assert call("init", tmp_path, "--out", config).returncode == 0
+    assert yaml.safe_load(config.read_text())["source"]["options"]["identities"]["columns"]["alias"] == "alias"
+    place = Workspace(tmp_path / "place")
+    report = ingest(load(str(config)), place, chunk_rows=10)
+    assert [(t["name"], t["rows_used"]) for t in report["tables"]][-1] == ("identities", 30)
+    assert set(pd.read_parquet(place.tables / "orders.parquet")["customer_id"]) == set(people)
+    assert load_alias_map(place.tables).of(["app-p03", "p04"]) == ["p03", "p04"]

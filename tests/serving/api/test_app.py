@@ -25,7 +25,8 @@ from serving.access.roles import OPERATIONS, PUBLIC
 from serving.answer.champion import Champions
 from serving.api.app import create_app
 from serving.api.guards import MAX_BODY_BYTES
-from serving.api.schema.answers import Answer, Answers, Models, Problem
+from serving.api.schema.answers import Answer, Answers, Problem
+from serving.api.schema.releases import Models
 from serving.records.prediction_log import PredictionLog
 
 Calling = Callable[[Starlette], Any]

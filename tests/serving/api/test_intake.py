@@ -18,6 +18,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features import refresh
 from features.people.identity import write_repairs
+from features.people.suppression_list import suppress
 from features.sources.rows.words import words_of, write_words
 from features.store.online_rows import OnlineFeatures
 from serving.answer.champion import Champions
@@ -108,6 +109,22 @@ def problem(response: httpx.Response, status: int) -> Problem:
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     return Problem.model_validate(response.json())
+
+
+def test_nothing_is_taken_of_who_was_erased_and_the_person_does_not_come_back(
+    start: Callable, place: Workspace
+) -> None:
+    service, erased = start(), "was-here"
+    suppress(place, [erased])
+    sign_up = {"event_id": "s", "type": "customer", "customer_id": f" {erased}", "signed_up_at": "2024-09-05T10:00:00Z"}
+    order = {**ORDER, "customer_id": erased}
+    for content in (sign_up, order, {"events": [{**ORDER, "event_id": "e9", "customer_id": "c1"}, sign_up]}):
+        answer = service.send(**content)
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert error["pointer"].endswith("customer_id") and "erased on request" in error["detail"]
+        assert erased not in answer.text
+    assert not [p for p in place.events.parent.glob("events.db*") if erased.encode() in p.read_bytes()]
 
 
 def test_the_next_prediction_reflects_an_order(start: Callable, one: str) -> None:

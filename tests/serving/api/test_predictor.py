@@ -43,6 +43,16 @@ def test_who_has_left_is_told_apart_from_who_is_unknown(
     assert (found.left, found.not_found, [a["customer_id"] for a in found.answers]) == (["gone"], ["nobody"], ["c1"])
 
 
+def test_who_was_erased_is_told_among_the_unknown(models: Any, reader: Any, settings: Settings, now: datetime) -> None:
+    asked = [Asked(["gone", "c1", "nobody"], 1, models.current()), Asked(["c2"], 1, models.current())]
+    found = Predictor(reader, settings, lambda: now, lambda ids: set(), erased=lambda ids: {"gone", "c1"} & {*ids})(
+        asked
+    )
+    assert [(f.not_found, f.erased) for f in found] == [(["gone", "nobody"], ["gone"]), ([], [])]
+    whole = Found.together(found)
+    assert (len(whole.answers), whole.not_found, whole.erased) == (2, ["gone", "nobody"], ["gone"])
+
+
 def test_an_alias_is_named_beside_the_person_it_belongs_to(
     models: Any, reader: Any, settings: Settings, now: datetime
 ) -> None:

@@ -14,7 +14,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.champion import Champions
 from serving.api.app import create_app
-from serving.api.schema.answers import ModelCard, Models
+from serving.api.schema.releases import ModelCard, Models
 from serving.release.cards import cards
 from training.model import catalog
 from training.model.catalog import Version

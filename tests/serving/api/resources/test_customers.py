@@ -130,10 +130,14 @@ def test_who_is_unknown_erased_or_has_left_is_said_to_be_so(
     assert unknown.status_code == 404 and unknown.json()["type"].endswith("unknown-customer")
     assert erased.status_code == 410 and erased.json()["type"].endswith("erased-customer")
     assert "was here" not in erased.text
+    alone = client.post("/v1/predictions", json={"customer_id": "was here"})
+    assert (alone.status_code, alone.json()["type"]) == (410, erased.json()["type"])
+    many = client.post("/v1/predictions", json={"customer_ids": ["was here", "nobody", "c1"]}).json()
+    assert (many["not_found"], many["erased"]) == (["was here", "nobody"], ["was here"])
     left = CustomerRecord.model_validate_json(client.get("/v1/customers/gone").content)
     assert (left.status, left.probability, left.value, left.action) == ("left", None, None, None)
     assert left.notes == ["Left, as the label of the last load says: nothing is forecast."]
-    assert log.read().empty
+    assert log.read()["customer_id"].tolist() == ["c1"]
 
 
 def test_without_a_score_file_it_is_said_how_to_make_one(make: Make) -> None:
