@@ -71,7 +71,12 @@ def _operation(operation: dict[str, Any], headers: dict[str, Any]) -> dict[str, 
 def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
     schema = _moved(parameter["schema"])
     own = {k: v for k, v in schema.items() if k not in ("nullable", "example", "x-nullable")}
-    return {**{k: v for k, v in parameter.items() if k not in ("schema", "example")}, **own}
+    commas = {"collectionFormat": "csv"} if own.get("type") == "array" else {}
+    return {
+        **{k: v for k, v in parameter.items() if k not in ("schema", "example", "style", "explode")},
+        **own,
+        **commas,
+    }
 
 
 def _response(response: dict[str, Any], headers: dict[str, Any]) -> dict[str, Any]:

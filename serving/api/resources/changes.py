@@ -45,7 +45,7 @@ NO_FORECAST = (
 )
 NOT_KEPT = "what the answer before was made from was not kept by the version that gave it"
 NOT_MADE = "some of the forecasts between the two answers cannot be made, as the models read other columns"
-ONE_WAY = " Told from one order of the three alone, or two ({})."
+FEWER = " Told from {} of the {} orders in which these can come: {}."
 BACK = " The facts of the answer now are not of a later moment: no time passed."
 NO_MODEL = "the model before, {}/{}, cannot be loaded any more"
 OTHER_FILES = "the files of the model before, {}/{}, are not those that made the answer"
@@ -158,7 +158,8 @@ class Changes:
         if not found.shares:
             return _untold(why or NOT_MADE)
         text = _in_words(new - old, found, "" if part == "churn" else self._settings.currency)
-        text += ONE_WAY.format(why or NOT_MADE) if len(found.orders) < len(ORDERS) else ""
+        told, known = len(found.orders), len(ORDERS)
+        text += FEWER.format(told, known, why or NOT_MADE) if told < known else ""
         text += BACK if (row["as_of"] <= record.features["as_of"]).any() else ""
         return {
             **_shares(found),

@@ -43,7 +43,7 @@ ANSWER: JsonDict = {
 }
 Id = Annotated[str, Field(max_length=256, json_schema_extra=ANY_TEXT)]
 Parameters = Annotated[
-    dict[Name, bool | float | Id],
+    dict[str, bool | float | Id],
     Field(max_length=MAX_PARAMETERS, description="Hints of the protocol; none changes an answer."),
 ]
 Size = Annotated[int, Field(ge=0, le=MAX_ITEMS, json_schema_extra=INT64)]

@@ -68,3 +68,10 @@ def test_the_document_it_is_made_from_is_not_changed() -> None:
     before = copy.deepcopy(OLDER)
     swagger(OLDER)
     assert before == OLDER
+
+
+def test_a_list_in_an_address_is_parted_by_commas() -> None:
+    parameters = {p["name"]: p for p in OLDEST["paths"]["/v1/customers"]["get"]["parameters"]}
+    assert parameters["band"]["type"] == "array" and parameters["band"]["collectionFormat"] == "csv"
+    assert not {"style", "explode", "schema"} & parameters["band"].keys()
+    assert "collectionFormat" not in parameters["limit"]

@@ -102,7 +102,7 @@ def test_the_model_before_is_gone_and_the_difference_is_split_all_the_same(
     churn = change(client, active[0], since).churn
     assert churn is not None and churn.by_model is not None and churn.by_model_base is None
     assert abs((churn.by_data or 0) + (churn.by_time or 0) + churn.by_model - (churn.difference or 0)) < 1e-9
-    assert "churn/3, cannot be loaded" in churn.text
+    assert "from 1 of the 3 orders" in churn.text and "churn/3, cannot be loaded" in churn.text
     assert churn.effects and all(effect.by_model is None for effect in churn.effects)
 
 

@@ -124,6 +124,8 @@ def test_without_a_file_it_is_answered_anew_and_where_it_is_locked_not_at_all(
     other.execute("ROLLBACK")
     other.close()
     assert ask(client, "a-2", ONE).status_code == 200
+    workspace.repeats.unlink()  # what would be kept now would be gone with this process
+    assert ask(client, "a-3", ONE).status_code == 503
 
 
 def test_who_sees_some_alone_is_told_again_what_may_be_seen(
