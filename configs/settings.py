@@ -6,6 +6,7 @@ one another key by key. Units stand in the names: ``horizon_days``, ``deadline_m
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -72,6 +73,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[int, Field(gt=0, le=3660)]
 Count = Annotated[int, Field(gt=0)]
 Amount = Annotated[float, Field(ge=0)]
+
+
+def _network(text: str) -> str:
+    """An address, or a network of them; ValueError if it is neither."""
+    return str(ipaddress.ip_network(text, strict=False)) if "/" in text else str(ipaddress.ip_address(text))
+
+
 TimeZone = Annotated[str, AfterValidator(known_zone)]
 Time = Annotated[datetime, BeforeValidator(_written_time), AfterValidator(_within_calendar)]
 HttpsAddress = Annotated[str, Field(pattern=r"^https://[^\s/]+(/\S*[^\s/])?$")]
@@ -517,6 +525,7 @@ class Serving(Section):
     port: Annotated[int, Field(gt=0, lt=65536)]
     workers: Annotated[int, Field(gt=0, le=64)]
     public_url: HttpsAddress | None
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_network)], ...]
     max_customers_per_request: Count
     top_reasons: Count
     stale_after_hours: Count

@@ -79,6 +79,7 @@ FINGERPRINTS = "prints.parquet"  # one row a customer: ``customer_id, print``
 SORTED_TABLES = "tables"
 SORTED_FROM = "of.txt"  # the state of the tables of which the sorted ones are a copy
 CHUNK = 100_000
+EVENT_BUSY_SECONDS = 0.15  # an event waits no longer for another who writes: its sender hears 503, and sends it again
 ROW_GROUP = 20_000
 CLOCKED = ("orders", "subscriptions", "interactions", "contacts")
 OnProgress = Callable[[str, int, int], None]
@@ -442,7 +443,8 @@ class OnEventRefresher:
         until = complete_until(self._settings, self._until)
         seasons = load_curve(self._workspace.features)
         self._features = CompiledFeatures(self._backend, complete, columns, until, seasons)
-        self._online, self._known_by = OnlineWriter(self._workspace), known_by_load(self._workspace)
+        self._online = OnlineWriter(self._workspace, busy_seconds=EVENT_BUSY_SECONDS)
+        self._known_by = known_by_load(self._workspace)
         self._aliases = load_alias_map(tables)
         self._superseded = self._events_in_tables()
         self._backend.raw_sql("SET threads = 1")

@@ -161,7 +161,8 @@ def command(
     ConfigError
         The configuration cannot be used: raised here, not in a worker that starts again and again.
     """
-    workers = configs.load(config).serving.workers
+    serving = configs.load(config).serving
+    workers = serving.workers
     path, root = Path(config), workspace.resolve()
     arguments = ["-m", "bentoml", "serve", "serving.service:Staycast", "--working-dir", str(ROOT)]
     environment = {
@@ -171,6 +172,7 @@ def command(
         CONFIG: str(path.resolve()) if path.is_file() else config,
         "BENTOML_CONFIG_OPTIONS": f"services.staycast.workers={workers}",
         "BENTOML_HOME": str(Workspace(root).state / "bentoml"),
+        "FORWARDED_ALLOW_IPS": ",".join(serving.trusted_proxies),
         COUNTS: str(_folder_of_counts()) if workers > 1 else "",
     }
     files = ["--ssl-certfile", str(tls.certificate), "--ssl-keyfile", str(tls.key)] if tls else []

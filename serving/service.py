@@ -110,8 +110,7 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         closing(bystander),
     ):
         reader = LazyFeatureReader(workspace)
-        opening = reader.preload()
-        intake.preload()
+        opening = [reader.preload(), intake.preload()]
         left, access = leavers(settings, workspace), access_control(settings.access, workspace)
         app = create_app(
             champions,
@@ -125,7 +124,8 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
             observer=bystander,
         )
         champions.wait(START_SECONDS)  # a worker takes no traffic before it can answer, or knows why it cannot
-        opening.join(START_SECONDS)
+        for thread in opening:
+            thread.join(START_SECONDS)
         with _graceful_shutdown(app, settings.serving.drain_seconds):
             yield app
 

@@ -115,6 +115,11 @@ class DurableFile:
         with transaction(self._connection):
             yield
 
+    def wait_at_most(self, seconds: float) -> None:
+        """How long to wait for another who writes, from now on."""
+        with self._writing:
+            self._connection.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
+
     def close(self) -> None:
         """Close the file."""
         with self._writing:

@@ -27,7 +27,7 @@ from configs.yaml_file import read_yaml
 from features.labels.ready_label import known_to_have_left
 from features.quality import quality_verdict
 from features.schema import load_schema
-from features.store.online_rows import configure_online_store, open_online_rows, table_name
+from features.store.online_rows import BUSY_SECONDS_OF_A_FILL, configure_online_store, open_online_rows, table_name
 from features.store.timestamps import from_micros, to_micros
 
 REPO = Path(__file__).parents[2] / "feature_repo"
@@ -118,6 +118,8 @@ class OnlineWriter:
     filling
         All customers are about to be written. Otherwise they must be there: a Redis that was emptied is not filled
         by the few that are touched.
+    busy_seconds
+        How long to wait for another who writes.
 
     Raises
     ------
@@ -127,11 +129,13 @@ class OnlineWriter:
         The online store does not answer; so from every method.
     """
 
-    def __init__(self, workspace: Workspace, filling: bool = False) -> None:
+    def __init__(
+        self, workspace: Workspace, filling: bool = False, busy_seconds: float = BUSY_SECONDS_OF_A_FILL
+    ) -> None:
         store = open_feature_store(workspace)
         views = store.list_feature_views()
         self._views = {table_name(store.project, v.name): [f.name for f in v.features] for v in views}
-        self._rows = open_online_rows(workspace.feast)
+        self._rows = open_online_rows(workspace.feast, busy_seconds)
         if not filling:
             self._rows.require_filled()
 

@@ -118,8 +118,8 @@ def configure_online_store(workspace: Workspace, settings: Settings) -> None:
         file.unlink()
 
 
-def open_online_rows(folder: Path) -> OnlineRows:
-    """The online store of the workspace whose Feast folder this is.
+def open_online_rows(folder: Path, busy_seconds: float = BUSY_SECONDS_OF_A_FILL) -> OnlineRows:
+    """The online store of the workspace whose Feast folder this is; a file waits so long for another who writes.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def open_online_rows(folder: Path) -> OnlineRows:
     """
     address_file = folder / REDIS_FILE
     if not address_file.is_file():
-        return SqliteRows(folder / SQLITE_FILE)
+        return SqliteRows(folder / SQLITE_FILE, busy_seconds)
     try:
         from features.store.redis_rows import RedisAddress, RedisRows
     except ImportError as error:
@@ -154,9 +154,9 @@ class SqliteRows:
         From `reading`, `write` and `delete`: the file is gone.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path, self._connection = path, connect(path, BUSY_SECONDS_OF_A_FILL)
-        self._identity = identity(path)
+    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS_OF_A_FILL) -> None:
+        self._path, self._busy_seconds = path, busy_seconds
+        self._connection, self._identity = connect(path, busy_seconds), identity(path)
 
     def _require_current(self) -> None:
         found = identity(self._path)
@@ -165,7 +165,7 @@ class SqliteRows:
         if found is None:
             raise NotReadyError(f"the online store '{self._path}' is gone: run `staycast features --again`")
         self._connection.close()
-        self._connection, self._identity = connect(self._path, BUSY_SECONDS_OF_A_FILL), found
+        self._connection, self._identity = connect(self._path, self._busy_seconds), found
 
     def require_filled(self) -> None:
         """Nothing: a file is not emptied behind its owner's back."""

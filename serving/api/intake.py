@@ -74,11 +74,11 @@ class EventIntake:
         self._opening = threading.Lock()
         self._open: tuple[EventLog, OnEventRefresher] | None = None
 
-    def preload(self) -> None:
-        """Open all in the background, so that no event waits for it; nothing where there are no events."""
-        if self._settings.churn.kind == "label":
-            return
-        threading.Thread(target=self._try_to_open, daemon=True, name="preload-intake").start()
+    def preload(self) -> threading.Thread:
+        """Open all in the background, in the thread given, so that no event waits; nothing where there are none."""
+        thread = threading.Thread(target=self._try_to_open, daemon=True, name="preload-intake")
+        thread.start()
+        return thread
 
     def accept(self, batch: EventBatch, clock: Callable[[], datetime]) -> Accepted:
         """Accept the events of one request, all or none; else as `accept_together`.
@@ -264,14 +264,17 @@ class EventIntake:
     def _components(self) -> tuple[EventLog, OnEventRefresher]:
         with self._opening:
             if self._open is None:
-                from features.refresh import OnEventRefresher
+                from features.refresh import EVENT_BUSY_SECONDS, OnEventRefresher
                 from features.store.event_log import EventLog
 
                 log = EventLog(self._workspace.events)
+                log.wait_at_most(EVENT_BUSY_SECONDS)
                 self._open = log, OnEventRefresher(self._settings, self._workspace, log)
             return self._open
 
     def _try_to_open(self) -> None:
+        if self._settings.churn.kind == "label":
+            return
         try:
             self._components()[1].known([])
         except StaycastError as error:

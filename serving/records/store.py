@@ -75,11 +75,6 @@ class SqliteStore(DurableFile):
         with self._writing:
             yield
 
-    def wait_at_most(self, seconds: float) -> None:
-        """How long to wait for another who writes, from now on."""
-        with self.looking():
-            self._connection.execute(f"PRAGMA busy_timeout={int(seconds * 1000)}")
-
     # for the body of `writing`; what only reads, for that of `looking`, too
 
     def persons(self, pseudonyms: Sequence[bytes]) -> dict[bytes, Person]:

@@ -56,6 +56,16 @@ def test_counts_of_several_workers_are_in_memory_apart_from_the_disk_and_those_o
     assert command("test", tmp_path, "::1", 1)[1]["STAYCAST_COUNTS"] == ""
 
 
+def test_only_proxies_that_are_named_are_believed_who_asks(tmp_path: Path) -> None:
+    config = tmp_path / "shop.yaml"
+    config.write_text("name: shop\nserving: {trusted_proxies: [10.0.0.7, 192.168.1.9/16]}\n", "utf-8")
+    assert command(str(config), tmp_path, "::1", 1)[1]["FORWARDED_ALLOW_IPS"] == "10.0.0.7,192.168.0.0/16"
+    assert command("test", tmp_path, "::1", 1)[1]["FORWARDED_ALLOW_IPS"] == ""
+    config.write_text("name: shop\nserving: {trusted_proxies: [proxy]}\n", "utf-8")
+    with pytest.raises(ConfigError, match="trusted_proxies"):
+        command(str(config), tmp_path, "::1", 1)
+
+
 def certificate(folder: Path) -> tuple[Path, Path]:
     """A certificate that vouches for itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())

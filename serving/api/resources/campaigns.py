@@ -25,6 +25,7 @@ from serving.api.schema.parsing import invalid_request
 from serving.records.outcome_log import Outcome, OutcomeConflictError, OutcomeLog
 
 MAX_WAITING = 64
+BUSY_SECONDS = 0.15  # 503 is sooner than late, and the same outcome sent again counts once
 OLDEST = datetime(1900, 1, 1, tzinfo=UTC)
 logger = logging.getLogger(__name__)
 
@@ -128,6 +129,7 @@ class Campaigns:
         with self._opening:
             if self._log is None:
                 self._log = OutcomeLog(self._path)
+                self._log.wait_at_most(BUSY_SECONDS)
             return self._log
 
 

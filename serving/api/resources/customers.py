@@ -29,14 +29,17 @@ from serving.api.problems import (
     UnavailableError,
     unknown_customers,
 )
+from serving.api.purpose import asker_of
 from serving.api.schema.customers import LISTS, CustomerListQuery, CustomerQuery
 from serving.api.schema.parsing import invalid_request
 from serving.api.schema.queries import parse_query
 from serving.api.schema.requests import OneCustomer
 from serving.bulk.score_files import ListQuery, Place, ScoreFile, ScoreFiles
+from serving.records.evidence import Asker
 
 Answering = Callable[[OneCustomer, Request], Awaitable[Found]]  # answers, and keeps the answer before it is given
 Past = Callable[[str], pd.DataFrame]  # the answers that one customer was given before, `MOST_PAST`, oldest first
+Note = Callable[[Asker], None]
 READERS, MAX_WAITING = 2, 32
 FILES_OF_HISTORY = 24
 MOST_PAST = 1000  # of one customer's answers, the newest, a history is told from
@@ -59,6 +62,8 @@ class Customers:
     ----------
     answering, past
         Gives the answer of now, and those of before.
+    note
+        Keeps who read a list.
     settings, clock
         As for `serving.api.app.create_app`.
     workspace
@@ -69,11 +74,12 @@ class Customers:
         self,
         answering: Answering,
         past: Past,
+        note: Note,
         settings: Settings,
         clock: Callable[[], datetime],
         workspace: Workspace | None,
     ) -> None:
-        self._answering, self._past, self._settings, self._clock = answering, past, settings, clock
+        self._answering, self._past, self._note, self._settings, self._clock = answering, past, note, settings, clock
         self._workspace = workspace
         self._files = ScoreFiles(workspace) if workspace else None
         self._threads = BoundedThreads(READERS, READERS + MAX_WAITING)
@@ -113,7 +119,9 @@ class Customers:
     async def page(self, request: Request) -> Response:
         """A page of customers, from the newest score file or the one that the cursor is of."""
         query = parse_query(request.query_params.multi_items(), CustomerListQuery, LISTS)
+        asker = asker_of(request, self._settings.records.purposes)
         body = await self._threads.run(self._page, query)
+        await self._threads.run(self._note, asker)
         request.scope["staycast"]["customers"] = len(body["customers"])
         return JsonResponse(body)
 

@@ -271,6 +271,10 @@ FeatureValue = Annotated[
 ]
 
 
+class CustomerListParameters(CustomerListQuery, PredictionHeaders):
+    """The same with what it is asked for."""
+
+
 class ChangeQuery(StrictModel):
     """Since when the change is asked for."""
 

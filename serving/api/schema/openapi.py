@@ -27,7 +27,7 @@ from serving.api.schema.customers import (
     ChangeParameters,
     CustomerChange,
     CustomerList,
-    CustomerListQuery,
+    CustomerListParameters,
     CustomerParameters,
     CustomerRecord,
 )
@@ -138,7 +138,7 @@ OPERATIONS = (
         "that moment. Where there is no score file, 404 says to run `staycast score`.",
         answers=(CustomerList,),
         problems=("404", "410", "503"),
-        parameters=CustomerListQuery,
+        parameters=CustomerListParameters,
     ),
     Operation(
         "POST",

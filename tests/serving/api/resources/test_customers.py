@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -144,6 +145,22 @@ def test_without_a_score_file_it_is_said_how_to_make_one(make: Make) -> None:
     response = make().get("/v1/customers")
     assert response.status_code == 404 and response.json()["type"].endswith("no-scores")
     assert "staycast score" in response.json()["detail"]
+
+
+def test_who_reads_a_list_is_kept_and_none_is_given_where_it_cannot_be(
+    make: Make, scored: Any, now: datetime, log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored(now)
+    client = make()
+    assert client.get("/v1/customers", headers={"X-Purpose": "call-list"}).status_code == 200
+    assert [entry.kind for entry in log.store.entries()] == ["read"]
+    assert client.get("/v1/customers", headers={"X-Purpose": "two words"}).status_code == 422
+    monkeypatch.setattr(log, "note_read", _cannot)
+    assert client.get("/v1/customers").status_code == 503
+
+
+def _cannot(*about: object) -> None:
+    raise sqlite3.OperationalError("database is locked")
 
 
 def test_a_list_holds_whom_its_filters_let_through_in_its_order(
