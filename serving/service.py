@@ -47,6 +47,7 @@ from serving.api.metrics import keep_counts
 from serving.records.audit import pruning
 from serving.records.prediction_log import PredictionLog
 from serving.release.bystander import Bystander
+from serving.release.local_copies import LocalCopies
 from serving.release.observations import Observations
 from serving.release.watcher import ChampionWatcher
 
@@ -101,7 +102,7 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         unledgered=settings.serving.unledgered,
     )
     intake = EventIntake(settings, workspace)
-    bystander = Bystander(lambda: Observations(workspace.releases))
+    bystander = Bystander(lambda: Observations(workspace.releases), LocalCopies(workspace).folder_of)
     with (
         PredictionLog.of(workspace, settings.records, BUSY_SECONDS) as log,
         pruning(log, settings.records.keep_days),

@@ -23,7 +23,7 @@ def releases_screen(result: Mapping[str, Any]) -> RenderableType:
 def _release(release: Mapping[str, Any]) -> tuple[RenderableType, ...]:
     share = f"canary, {release['percent']:g} %" if release["kind"] == "canary" else "shadow"
     ended = f", ended {release['ended_at'][:16]} ({release['ended']})" if release["ended_at"] else ""
-    title = f"{release['model']}/{release['version']}: {share}, since {release['began_at'][:16]}{ended}"
+    title = f"{release['model']}/{release['version']}: {share}, since {release['since'][:16]}{ended}"
     table = make_table(title, "", *release["arms"])
     rows = [_figures(arm) for arm in release["arms"].values()]
     for name in rows[0]:

@@ -11,7 +11,7 @@ import pandas as pd
 from configs.errors import StaycastError
 from serving.answer.champion import Champions, Running
 from serving.api.schema.events import EventBatch
-from serving.records.evidence import Asker, Record
+from serving.records.evidence import Asker, EvidentAnswer, Record
 
 Status = Literal["accepted", "known"]
 Accepted = tuple[list[Status], datetime]  # of each event of a request, and the `as_of` of the customers' new features
@@ -91,6 +91,6 @@ class ReleaseObserver(Protocol):
         """A customer could not be answered by the canaries among these models."""
         ...
 
-    def saw(self, releases: Mapping[str, Running], frame: pd.DataFrame, answers: Sequence[Mapping[str, Any]]) -> None:
-        """Feature rows and their answers."""
+    def saw(self, releases: Mapping[str, Running], answers: Sequence[EvidentAnswer]) -> None:
+        """Answers, and what they were made from."""
         ...

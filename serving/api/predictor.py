@@ -140,7 +140,7 @@ class Predictor:
 
         answers = answers_by_arm(frame, group.models, answer, self._failed)
         if releases and self._observer is not None:
-            self._observer.saw(releases, frame, answers)
+            self._observer.saw(releases, answers)
         return answers
 
     def _failed(self, models: Champions, error: Exception) -> None:

@@ -1,31 +1,28 @@
 """Watches releases beside the answering: counts what each arm took, and has shadows score what was answered.
 
-Answers wait for none of it: what is noted goes into a queue that is bounded, and a thread of its own, of the lowest
-priority and idle most of the time, does the rest. What finds the queue full is dropped, and counted.
+Answers wait for none of it: what is noted goes into a queue that is bounded, a thread of its own takes it from there,
+and a process of its own scores. What finds the queue full is dropped, and counted.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-import pandas as pd
-
-from serving.answer.champion import Champions, Running
+from serving.answer.champion import Champions, LoadedModel, Running
+from serving.records.evidence import EvidentAnswer
 from serving.release.observations import Key, Observations, ShadowScore, bucket
+from serving.release.shadow_process import ShadowProcess
 
 MAX_ROWS = 4096  # that wait for shadows
+ROWS_AT_ONCE = 64  # of one call of a shadow: to pass on more would keep others of this process waiting
 PAUSE_SECONDS = 0.25
-SHARE_OF_TIME = 0.2  # of one core at most
 FLUSH_SECONDS = 2.0
-LOWEST_PRIORITY = 19
 NUMBERS = {"churn": "probability", "clv": "expected"}
 SHADOW, CHAMPION = "shadow", "champion"
 logger = logging.getLogger(__name__)
@@ -33,9 +30,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Answered:
+    """Rows and their answers, for the shadow of a release."""
+
     running: Running
-    frame: pd.DataFrame
-    answers: Sequence[Mapping[str, Any]]
+    answers: Sequence[EvidentAnswer]
+
+    def is_beside(self, other: _Answered) -> bool:
+        """Whether both are for the same model of the same release."""
+        own, its = self.running, other.running
+        return own.model is its.model and own.release.id == its.release.id
 
 
 class Bystander:
@@ -45,6 +48,10 @@ class Bystander:
     ----------
     open_observations
         Opens where it is kept; called in the thread, at the first that is to be written.
+    folder_of
+        Where the files of a model lie.
+    process
+        Scores.
     max_rows
         How many rows may wait for shadows.
     clock
@@ -54,10 +61,13 @@ class Bystander:
     def __init__(
         self,
         open_observations: Callable[[], Observations],
+        folder_of: Callable[[LoadedModel], Path],
+        process: ShadowProcess | None = None,
         max_rows: int = MAX_ROWS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._open, self._max_rows, self._clock = open_observations, max_rows, clock
+        self._open, self._folder_of, self._process = open_observations, folder_of, process or ShadowProcess()
+        self._max_rows, self._clock = max_rows, clock
         self._observations: Observations | None = None
         self._waiting: deque[_Answered] = deque()
         self._rows = 0
@@ -79,23 +89,24 @@ class Bystander:
             if arm["arm"] != CHAMPION:
                 self._note(arm["release"], arm["arm"], {"errors": 1})
 
-    def saw(self, releases: Mapping[str, Running], frame: pd.DataFrame, answers: Sequence[Mapping[str, Any]]) -> None:
-        """Have the shadows among the releases score the rows that were answered, if there is room."""
+    def saw(self, releases: Mapping[str, Running], answers: Sequence[EvidentAnswer]) -> None:
+        """Have the shadows among the releases score what was answered, if there is room."""
         for running in releases.values():
             if running.release.kind != SHADOW:
                 continue
             with self._guard:
-                has_room = self._rows + len(frame) <= self._max_rows
+                has_room = self._rows + len(answers) <= self._max_rows
                 if has_room:
-                    self._waiting.append(_Answered(running, frame, answers))
-                    self._rows += len(frame)
+                    self._waiting.append(_Answered(running, answers))
+                    self._rows += len(answers)
                 else:
-                    self._counts[running.release.id, SHADOW, "dropped"] += len(frame)
+                    self._counts[running.release.id, SHADOW, "dropped"] += len(answers)
             self._start()
 
     def close(self) -> None:
         """Write what is noted, and end."""
         self._stopped.set()
+        self._process.close()
         if self._thread is not None:
             self._thread.join(timeout=5)
         if self._observations is not None:
@@ -104,8 +115,8 @@ class Bystander:
     def work(self) -> float:
         """Score what waits, and write what is noted; seconds that it took."""
         began = self._clock()
-        while waiting := self._take():
-            self._score(waiting)
+        while batch := self._take():
+            self._score(batch)
             if self._clock() - began > FLUSH_SECONDS:
                 break
         self._flush()
@@ -126,40 +137,55 @@ class Bystander:
                     self._thread.start()
 
     def _run(self) -> None:
-        with suppress(OSError, AttributeError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
-        took = 0.0
-        while not self._stopped.wait(max(PAUSE_SECONDS, took * (1 / SHARE_OF_TIME - 1))):
-            took = self.work()
+        while not self._stopped.wait(PAUSE_SECONDS):
+            self.work()
         self._flush()
 
-    def _take(self) -> _Answered | None:
+    def _take(self) -> list[_Answered]:
+        """What waits for one shadow and goes into one call."""
+        batch: list[_Answered] = []
+        rows = 0
         with self._guard:
-            if not self._waiting:
-                return None
-            waiting = self._waiting.popleft()
-            self._rows -= len(waiting.frame)
-            return waiting
+            while self._waiting and rows < ROWS_AT_ONCE and (not batch or self._waiting[0].is_beside(batch[0])):
+                batch.append(self._waiting.popleft())
+                rows += len(batch[-1].answers)
+            self._rows -= rows
+        return batch
 
-    def _score(self, waiting: _Answered) -> None:
-        """What a shadow says of rows that the champion gave a score."""
-        release, bundle = waiting.running.release, waiting.running.model.bundle
-        rows = [row for row, answer in enumerate(waiting.answers) if answer[release.model]]
-        if not rows:
+    def _score(self, batch: Sequence[_Answered]) -> None:
+        """What a shadow says beside answers with a score of the champion; what fails together is tried one by one."""
+        running = batch[0].running
+        release, task = running.release, running.release.model
+        answers = [answer for each in batch for answer in each.answers if answer[task]]
+        if not answers or self._stopped.is_set():
             return
         began = self._clock()
         try:
-            said = bundle.predict(bundle.encode(waiting.frame.iloc[rows])).tolist()
+            said = self._said(running.model, answers)
         except Exception as error:
-            logger.warning("%s failed beside %d answers: %s", release, len(rows), type(error).__name__)
-            self._note(release.id, SHADOW, {"errors": len(rows)})
+            if len(batch) > 1:
+                for each in batch:
+                    self._score([each])
+                return
+            logger.warning("%s failed beside %d answers: %s", release, len(answers), error)
+            self._note(release.id, SHADOW, {"errors": len(answers)})
             return
-        counts = {bucket(self._clock() - began): 1, "calls": 1, "customers": len(rows)}
-        self._note(release.id, SHADOW, counts)
-        for row, shadow in zip(rows, said, strict=True):
-            answer = waiting.answers[row]
-            champion = answer[release.model][NUMBERS[release.model]]
-            self._scores.append(ShadowScore(release.id, answer["prediction_id"], champion, shadow))
+        self._note(release.id, SHADOW, {bucket(self._clock() - began): 1, "calls": 1, "customers": len(answers)})
+        self._scores += [
+            ShadowScore(release.id, answer["prediction_id"], answer[task][NUMBERS[task]], shadow)
+            for answer, shadow in zip(answers, said, strict=True)
+        ]
+
+    def _said(self, model: LoadedModel, answers: Sequence[EvidentAnswer]) -> list[float]:
+        """What a model says of the rows that answers were made from."""
+        columns = answers[0].evidence.context.columns
+        if any(answer.evidence.context.columns != columns for answer in answers):
+            raise ValueError("these rows have other types")
+        names = list(columns)
+        places = [names.index(name) for name in model.bundle.features]
+        rows = [[answer.evidence.values[place] for place in places] for answer in answers]
+        dtypes = {name: columns[name] for name in model.bundle.features}
+        return self._process.predict(self._folder_of(model), model.hash, dtypes, rows)
 
     def _flush(self) -> None:
         """Write what is noted; what cannot be written now is kept for the next time, as far as there is room."""

@@ -81,6 +81,10 @@ class LocalCopies:
             self._try(source, sealed)
             return load(source, sealed)
 
+    def folder_of(self, model: LoadedModel) -> Path:
+        """Where the copy of a model that is loaded lies."""
+        return self._bundle(model.bundle.task, model.hash)
+
     def last(self, task: str) -> tuple[Served, Bundle] | None:
         """What served last of a task, if its copy is whole; None without one."""
         served = self._served().get(task)

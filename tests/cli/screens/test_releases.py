@@ -21,7 +21,7 @@ RELEASE = {
     "version": "4",
     "kind": "canary",
     "percent": 12.5,
-    "began_at": "2024-03-01T10:00:00.000000Z",
+    "since": "2024-03-01T10:00:00.000000Z",
     "changed_at": "2024-03-02T10:00:00.000000Z",
     "ended_at": None,
     "ended": "",

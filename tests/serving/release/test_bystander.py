@@ -19,14 +19,29 @@ from serving.answer.champion import Champions, LoadedModel
 from serving.api.predictor import Asked, Predictor
 from serving.release.bystander import Bystander
 from serving.release.observations import Observations
+from serving.release.shadow_process import ShadowProcess
 
 ID = "0123456789abcdef"
 
 
+class InThisProcess(ShadowProcess):
+    """Scores at once, by the model that is given for its folder."""
+
+    def __init__(self, bundle: Any) -> None:
+        super().__init__()
+        self.bundle = bundle
+
+    def predict(self, folder: Path, manifest: str, dtypes: Any, rows: Any) -> list[float]:
+        frame = pd.DataFrame(rows, columns=list(dtypes)).astype(dict(dtypes))
+        return list(self.bundle.predict(self.bundle.encode(frame)))
+
+
 class Watched:
-    def __init__(self, path: Path, **more: Any) -> None:
+    def __init__(self, path: Path, bundle: Any, opening: Callable[[], Observations] | None = None, **more: Any) -> None:
         self.kept = Observations(path)
-        self.bystander = Bystander(lambda: Observations(path), **more)
+        self.process = InThisProcess(bundle)
+        opens = opening or (lambda: Observations(path))
+        self.bystander = Bystander(opens, lambda model: path.parent, self.process, **more)
 
     def until(self, there: Callable[[], bool]) -> None:
         for _ in range(400):
@@ -35,13 +50,22 @@ class Watched:
             time.sleep(0.05)
         raise AssertionError(f"not within 20 s: {self.kept.counts(ID)}")
 
+    def close(self) -> None:
+        self.bystander.close()
+        self.kept.close()
+
 
 @pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
-    watched = Watched(tmp_path / "releases.db")
+def bundle(running: Callable[..., Champions]) -> Any:
+    """That of the release."""
+    return running(None).releases["churn"].model.bundle
+
+
+@pytest.fixture
+def watched(tmp_path: Path, bundle: Any) -> Iterator[Watched]:
+    watched = Watched(tmp_path / "releases.db", bundle)
     yield watched
-    watched.bystander.close()
-    watched.kept.close()
+    watched.close()
 
 
 @pytest.fixture
@@ -57,14 +81,13 @@ IDS = [f"c{n}" for n in range(40)]
 
 
 def test_a_shadow_says_beside_each_answer_what_it_would_have_said_and_changes_none(
-    watched: Watched, ask: Callable[..., Any], running: Callable[..., Champions], customers: pd.DataFrame
+    watched: Watched, ask: Callable[..., Any], running: Callable[..., Champions], customers: pd.DataFrame, bundle: Any
 ) -> None:
     champions = running(None)
     answers = ask(watched, champions, IDS)
     told = [a for a in answers if a["churn"]]
     watched.until(lambda: len(watched.kept.scores(ID)) == len(told))
     kept = watched.kept.scores(ID).set_index("prediction_id")
-    bundle = champions.releases["churn"].model.bundle
     frame = customers.set_index("customer_id", drop=False)
     for answer in told:
         row = kept.loc[answer["prediction_id"]]
@@ -74,6 +97,34 @@ def test_a_shadow_says_beside_each_answer_what_it_would_have_said_and_changes_no
     assert not any("arms" in a or a["model"]["churn"] != "churn/3" for a in answers)
     counts = watched.kept.counts(ID)
     assert counts["champion"]["customers"] == 40 and counts["shadow"]["customers"] == len(told)
+
+
+def test_what_waits_for_a_shadow_goes_into_one_call_and_one_bad_row_costs_no_other(
+    tmp_path: Path, ask: Callable[..., Any], running: Callable[..., Champions], bundle: Any, customers: pd.DataFrame
+) -> None:
+    bad = customers.set_index("customer_id").loc["c3", "spend_total"]
+    calls: list[int] = []
+
+    class Picky:
+        def encode(self, frame: pd.DataFrame) -> Any:
+            calls.append(len(frame))
+            if bad in set(frame["spend_total"]):
+                raise ValueError("no such row")
+            return bundle.encode(frame)
+
+        def predict(self, matrix: Any) -> Any:
+            return bundle.predict(matrix)
+
+    watched = Watched(tmp_path / "r.db", Picky())
+    watched.bystander._start = lambda: None  # type: ignore[method-assign]
+    told = [a for i in range(12) for a in ask(watched, running(None), [f"c{i}"]) if a["churn"]]
+    assert any(a["customer_id"] == "c3" for a in told)
+    watched.bystander.work()
+    counts = watched.kept.counts(ID)["shadow"]
+    assert calls == [len(told)] + [1] * len(told)
+    assert (counts["errors"], counts["customers"], counts["calls"]) == (1, len(told) - 1, len(told) - 1)
+    assert len(watched.kept.scores(ID)) == len(told) - 1
+    watched.close()
 
 
 def test_the_times_and_customers_of_both_arms_of_a_canary_are_counted(
@@ -99,20 +150,20 @@ def test_whom_a_canary_fails_on_is_counted_as_its_error(
     assert 5 < errors < 30
 
 
-def test_a_shadow_that_fails_or_hangs_touches_no_answer_and_the_queue_is_bounded(
+def test_a_shadow_that_hangs_and_fails_touches_no_answer_and_the_queue_is_bounded(
     tmp_path: Path, ask: Callable[..., Any], running: Callable[..., Champions], champions: Champions
 ) -> None:
-    watched, go_on = Watched(tmp_path / "r.db", max_rows=100), threading.Event()
+    go_on = threading.Event()
 
     class Hangs:
         def encode(self, frame: pd.DataFrame) -> Any:
             go_on.wait(20)
             raise ValueError("broken")
 
-    hanging = running(None, model=LoadedModel(Hangs(), "9", 0.0))  # type: ignore[arg-type]
+    watched = Watched(tmp_path / "r.db", Hangs(), max_rows=100)
     plain = ask(watched, champions, IDS)
     for _ in range(12):
-        answers = ask(watched, hanging, IDS)
+        answers = ask(watched, running(None), IDS)
         assert [a["churn"] for a in answers] == [a["churn"] for a in plain]
     go_on.set()
     watched.until(lambda: watched.kept.counts(ID).get("shadow", {}).get("errors", 0) > 0)
@@ -131,10 +182,9 @@ def test_what_was_not_asked_for_is_not_scored_and_without_a_release_no_thread_ru
 
 
 def test_what_cannot_be_written_now_is_written_later(
-    tmp_path: Path, ask: Callable[..., Any], running: Callable[..., Champions]
+    tmp_path: Path, ask: Callable[..., Any], running: Callable[..., Champions], bundle: Any
 ) -> None:
     tries: list[int] = []
-    kept = Observations(tmp_path / "r.db")
 
     def open_later() -> Observations:
         tries.append(1)
@@ -142,12 +192,8 @@ def test_what_cannot_be_written_now_is_written_later(
             raise OSError("the disk is full")
         return Observations(tmp_path / "r.db")
 
-    watched = Watched(tmp_path / "r.db")
-    watched.bystander = Bystander(open_later)
-    answers = ask(watched, running(None), IDS)
-    told = sum(a["churn"] is not None for a in answers)
-    watched.until(lambda: len(kept.scores(ID)) == told)
-    assert kept.counts(ID)["champion"]["customers"] == 40
-    watched.bystander.close()
-    kept.close()
-    watched.kept.close()
+    watched = Watched(tmp_path / "r.db", bundle, open_later)
+    told = sum(a["churn"] is not None for a in ask(watched, running(None), IDS))
+    watched.until(lambda: len(watched.kept.scores(ID)) == told)
+    assert watched.kept.counts(ID)["champion"]["customers"] == 40 and len(tries) == 3
+    watched.close()
