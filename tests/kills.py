@@ -128,7 +128,7 @@ def serving(place: Path, settings: Settings) -> dict[str, Any]:
     answered = len(answers) == 3 and all(0 <= a["churn"]["probability"] <= 1 for a in answers)
     same = rows[["customer_id", "as_of"]].equals(labels[["customer_id", "as_of"]])
     ledger.read(workspace.ledger)
-    return {"whole": answered and same and scores == [True], "model": champions.labels["churn"]}
+    return {"whole": answered and same and bool(scores) and all(scores), "model": champions.labels["churn"]}
 
 
 def main(folder: Path, stage: str) -> None:

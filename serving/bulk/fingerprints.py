@@ -31,7 +31,7 @@ def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
     used_settings = settings.model_dump(mode="json", exclude=set(NOT_IN_ANSWERS))
     reasons = settings.serving.top_reasons
     pointer = workspace.loads.pointer()
-    load = None if pointer is None else pointer.current  # the folder of the answers is named after it
+    load = None if pointer is None else pointer.current  # the folder of the answers names it
     online = online_fingerprint(workspace)
     beside = [(r.id, r.label, r.percent) for r in running(ledger.read(workspace.ledger)).values() if r.kind == "canary"]
     champions = champion_versions(workspace, settings.tasks)

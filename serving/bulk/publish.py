@@ -23,7 +23,7 @@ from serving.bulk.summary import READ, Summary
 
 
 def publish(parts: Parts, champions: Champions, settings: Settings, workspace: Workspace) -> dict[str, Any]:
-    """Join the parts into a folder of ``scores/``, see `folder_name`; one of the same moment and load is replaced.
+    """Join the parts into a folder of ``scores/``, see `folder_name`: what was told before stays where it is.
 
     Returns
     -------
@@ -40,7 +40,8 @@ def publish(parts: Parts, champions: Champions, settings: Settings, workspace: W
         There are no answers.
     """
     oldest, newest = _moments([parts.stem(number).with_suffix(".parquet") for number in parts.numbers])
-    folder = workspace.scores / folder_name(newest, workspace.loads.pointer())
+    scored_at = datetime.fromisoformat(parts.plan.scored_at)
+    folder = workspace.scores / folder_name(newest, workspace.loads.pointer(), scored_at)
     summary = Summary(champions, settings)
     with (
         replacing(folder) as place,
@@ -58,7 +59,7 @@ def publish(parts: Parts, champions: Champions, settings: Settings, workspace: W
         "folder": str(folder),
         "as_of": iso(newest),
         "oldest_as_of": iso(oldest),
-        "scored_at": iso(datetime.fromisoformat(parts.plan.scored_at)),
+        "scored_at": iso(scored_at),
         "model": champions.labels,
         "beside": [str(running.release) for running in champions.releases.values()],
         "unserved": dict(champions.unserved),
@@ -66,18 +67,19 @@ def publish(parts: Parts, champions: Champions, settings: Settings, workspace: W
     }
 
 
-def folder_name(as_of: datetime, loads: Pointer | None) -> str:
-    """Name of a folder of answers: their newest moment and the current load, so that no other load replaces them.
+def folder_name(as_of: datetime, loads: Pointer | None, scored_at: datetime) -> str:
+    """Name of a folder of answers: their newest moment, the current load, and when they were given.
 
-    Names sort as the moments do, and those of one moment as the loads.
+    So no others replace them: another model, or other settings, may answer the same rows again. Names sort as the
+    moments do, those of one moment as the loads, and those of one load as they were given.
 
-    >>> folder_name(datetime(2024, 3, 1, 17, 4, 6), Pointer("000012", "000012"))
-    '2024-03-01T170406Z-000012'
-    >>> folder_name(datetime(2024, 3, 1), None)
-    '2024-03-01T000000Z'
+    >>> folder_name(datetime(2024, 3, 1, 17, 4, 6), Pointer("000012", "000012"), datetime(2024, 3, 2, 8, 30))
+    '2024-03-01T170406Z-000012-scored-20240302T083000000000Z'
+    >>> folder_name(datetime(2024, 3, 1), None, datetime(2024, 3, 2, 8, 30))
+    '2024-03-01T000000Z-scored-20240302T083000000000Z'
     """
     load = f"-{loads.current}" if loads and loads.current else ""
-    return f"{as_of:%Y-%m-%dT%H%M%SZ}{load}"
+    return f"{as_of:%Y-%m-%dT%H%M%SZ}{load}-scored-{scored_at:%Y%m%dT%H%M%S%fZ}"
 
 
 def _moments(paths: list[Path]) -> tuple[datetime, datetime]:

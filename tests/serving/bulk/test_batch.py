@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import orjson
@@ -15,6 +15,7 @@ from configs.workspace import Workspace
 from serving.answer.champion import Champions
 from serving.answer.score import score
 from serving.bulk.batch import SCHEMA
+from serving.bulk.score_files import ScoreFiles
 from tests.serving.bulk.scored import score_all
 
 
@@ -22,8 +23,8 @@ def test_both_files_hold_the_answers_of_single_requests(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
     summary = score_all(customers, champions, settings, workspace, now, chunk_rows=150)
-    folder = workspace.scores / "2024-03-01T000000Z"
-    assert summary["folder"] == str(folder)
+    folder = Path(summary["folder"])
+    assert folder.parent == workspace.scores
     lines = [orjson.loads(line) for line in (folder / "scores.jsonl").read_bytes().splitlines()]
     expected = score(customers.sort_values("customer_id"), champions, settings, now, settings.serving.top_reasons)
     assert [{**a, "prediction_id": ""} for a in lines] == [{**a, "prediction_id": ""} for a in expected]
@@ -45,7 +46,7 @@ def test_the_summary_counts_all_customers(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
     summary = score_all(customers, champions, settings, workspace, now)
-    table = pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")
+    table = pd.read_parquet(Path(summary["folder"]) / "scores.parquet")
     assert summary["customers"] == len(table) == 400
     assert summary["tiers"] == table["tier"].value_counts().to_dict()
     assert summary["bands"] == table["band"].value_counts().to_dict()
@@ -70,7 +71,7 @@ def test_a_chunk_of_lapsed_customers_alone_is_written(
     summary = score_all(lapsed, champions, settings, workspace, now)
     assert summary["bands"] == {}
     assert summary["stages"] == {"lapsed": 5}
-    assert pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")["probability"].isna().all()
+    assert pd.read_parquet(Path(summary["folder"]) / "scores.parquet")["probability"].isna().all()
 
 
 def test_a_run_that_fails_leaves_the_scores_of_the_last_one(
@@ -83,11 +84,11 @@ def test_a_run_that_fails_leaves_the_scores_of_the_last_one(
 
     with pytest.raises(KeyboardInterrupt):
         score_all(customers, champions, settings, workspace, now, stop)
-    assert [p.name for p in workspace.scores.iterdir()] == ["2024-03-01T000000Z"]
-    assert len(pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")) == 3
+    (folder,) = workspace.scores.iterdir()
+    assert len(pd.read_parquet(folder / "scores.parquet")) == 3
 
 
-def test_another_load_that_ends_at_the_same_moment_replaces_no_answers(
+def test_no_answers_replace_others_not_even_those_of_the_same_moment_and_load(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
     names = []
@@ -95,10 +96,12 @@ def test_another_load_that_ends_at_the_same_moment_replaces_no_answers(
         workspace.loads.folder.mkdir(parents=True, exist_ok=True)
         pointer = {"newest": load, "current": load}
         (workspace.loads.folder / "pointer.json").write_text(json.dumps(pointer))
-        names.append(score_all(customers.head(count), champions, settings, workspace, now)["folder"])
-    one, two, again = map(Path, names)
-    assert sorted(workspace.scores.iterdir()) == [one, two] and again == two
-    assert [len(pd.read_parquet(folder / "scores.parquet")) for folder in (one, two)] == [1, 3]
+        at = now + timedelta(minutes=count)
+        names.append(score_all(customers.head(count), champions, settings, workspace, at)["folder"])
+    folders = list(map(Path, names))
+    assert sorted(workspace.scores.iterdir()) == folders
+    assert [len(pd.read_parquet(folder / "scores.parquet")) for folder in folders] == [1, 2, 3]
+    assert [file.customers for file in ScoreFiles(workspace).all()] == [1, 2, 3]
 
 
 def test_each_answer_has_its_own_moment_and_the_folder_is_named_after_the_newest(
@@ -108,7 +111,7 @@ def test_each_answer_has_its_own_moment_and_the_folder_is_named_after_the_newest
     mixed = two.assign(as_of=two["as_of"] + pd.to_timedelta([0, -36], unit="h"))
     summary = score_all(mixed, champions, settings, workspace, now)
     assert (summary["as_of"], summary["oldest_as_of"]) == ("2024-03-01T00:00:00Z", "2024-02-28T12:00:00Z")
-    assert [p.name for p in workspace.scores.iterdir()] == ["2024-03-01T000000Z"]
+    assert [p.name.split("-scored-")[0] for p in workspace.scores.iterdir()] == ["2024-03-01T000000Z"]
     with pytest.raises(DataError, match="nobody to answer for"):
         score_all(customers.head(0), champions, settings, workspace, now)
 
@@ -117,7 +120,7 @@ def test_batch_scores_say_whom_to_contact_and_the_summary_adds_them_up(
     champions: Champions, planned: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
     summary = score_all(customers, champions, planned, workspace, now, chunk_rows=150)
-    table = pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")
+    table = pd.read_parquet(Path(summary["folder"]) / "scores.parquet")
     known = table["probability"].notna()
     assert (table["expected_profit"].notna() == known).all()
     assert (table.loc[known, "contact"].astype(bool) == (table.loc[known, "expected_profit"] > 0)).all()
@@ -137,7 +140,7 @@ def test_without_a_plan_the_columns_are_empty(
     champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
 ) -> None:
     summary = score_all(customers, champions, settings, workspace, now)
-    table = pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")
+    table = pd.read_parquet(Path(summary["folder"]) / "scores.parquet")
     assert summary["campaign"] is None and table[["expected_profit", "contact"]].isna().all(axis=None)
 
 
@@ -148,5 +151,5 @@ def test_without_a_churn_model_all_are_scored_and_nobody_is_said_to_be_worth_a_c
     summary = score_all(customers.head(30), alone, planned, workspace, now)
     assert (summary["customers"], summary["bands"], summary["campaign"]) == (30, {}, None)
     assert summary["unserved"] == {"churn": "too few customers"}
-    table = pd.read_parquet(workspace.scores / "2024-03-01T000000Z" / "scores.parquet")
+    table = pd.read_parquet(Path(summary["folder"]) / "scores.parquet")
     assert table["probability"].isna().all() and table["churn_model"].isna().all() and table["expected"].notna().all()

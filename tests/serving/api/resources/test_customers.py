@@ -231,6 +231,22 @@ def test_changed_since_lists_whose_score_differs_from_the_newest_file_of_that_mo
     assert len(everyone) == 400 and at is None
 
 
+def test_a_second_run_of_the_same_moment_and_load_hides_neither_what_changed_nor_what_was_told(
+    make: Make, scored: Any, now: datetime, customers: pd.DataFrame
+) -> None:
+    scored(now)
+    moved = customers.copy()
+    moved.loc[moved["customer_id"] == "c7", ["days_since_last_order", "spend_90d"]] = [400.0, 0.0]
+    scored(now + timedelta(minutes=10), moved)  # as another model would tell other numbers of the same rows
+    client = make()
+    query = {"changed_since": (now + timedelta(minutes=5)).isoformat().replace("+00:00", "Z")}
+    body = client.get("/v1/customers", params=query).json()
+    assert [c["customer_id"] for c in body["customers"]] == ["c7"] and body["customers"][0]["changed"] != ["new"]
+    assert (body["scored_at"], body["compared_with"]["scored_at"]) == ("2024-03-01T01:40:00Z", "2024-03-01T01:30:00Z")
+    told = client.get("/v1/customers/c7", params={"history": 5}).json()["history"]
+    assert [score["scored_at"] for score in told] == ["2024-03-01T01:40:00Z", "2024-03-01T01:30:00Z"]
+
+
 FAULTS = [
     ({"band": "huge"}, "/query/band/0"),
     ({"colour": "red"}, "/query/colour"),
