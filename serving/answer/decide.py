@@ -13,7 +13,7 @@ import pandas as pd
 
 from configs.settings import Bands, Churn, Decisions, Rule, Stages
 from features.labels.eligibility import numbers
-from serving.answer.event_time import NOTICE_COLUMNS
+from training.model.ends.known_end import NOTICE_COLUMNS
 
 BANDS = ("low", "watch", "high", "critical")
 RECENT_DAYS = 90

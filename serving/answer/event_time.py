@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
-NOTICE_COLUMNS = ("contracts_active", "contracts_under_notice", "contracts_booked", "days_to_end")
+from training.model.bundle import Bundle
+from training.model.ends.known_end import NOTICE_COLUMNS
+
+NOTHING: Mapping[int, float] = MappingProxyType({})
+KNOWN_END = " A contract is under notice and ends on {}: that is known, and counts before what the model learned."
 
 
-def event_days(row: Mapping[str, Any], forecast: float, kind: str) -> float:
+def event_days(row: Mapping[str, Any], forecast: float, kind: str, left: Mapping[int, float] = NOTHING) -> float:
     """Days until the event: as it is known, else as forecast.
 
-    Where the only contract of a customer is under notice, its end is known. Where several are, the first of their ends
-    is: the last comes no earlier.
+    Where the only contract of a customer is under notice, its end is known; the customer is expected to leave with it
+    unless the probability of the next horizon says that such ends rather come to nothing. Where several are, the first
+    of their ends is known: the last comes no earlier.
 
     Parameters
     ----------
@@ -23,6 +30,8 @@ def event_days(row: Mapping[str, Any], forecast: float, kind: str) -> float:
         Days until the event is as likely as not to have come; NaN: past the longest horizon.
     kind
         ``inactivity``, ``contract`` or ``label``.
+    left
+        Probability of leaving by horizon, the nearest first.
 
     Examples
     --------
@@ -37,7 +46,19 @@ def event_days(row: Mapping[str, Any], forecast: float, kind: str) -> float:
     active, noticed, booked, end = (_number(row[name]) for name in NOTICE_COLUMNS)
     if math.isnan(end) or noticed != active:
         return forecast
-    return end if active == 1 and not booked > 0 else max(forecast, end)
+    next_chance = next((chance for days, chance in left.items() if days > end), 1.0)
+    return end if active == 1 and not booked > 0 and next_chance >= 0.5 else max(forecast, end)
+
+
+def with_known_end(basis: dict[str, Any], row: Mapping[str, Any], bundle: Bundle) -> dict[str, Any]:
+    """What a prediction rests on, with the known end of a contract where there is one and the model reads it."""
+    if not bundle.reads_known_ends:
+        return basis
+    active, noticed, _, end = (_number(row.get(name)) for name in NOTICE_COLUMNS)
+    if math.isnan(end) or not active > 0 or (bundle.task == "clv" and (noticed != active or bundle.fees is None)):
+        return basis
+    day = (row["as_of"].to_pydatetime() + timedelta(days=end)).date()
+    return {**basis, "text": basis["text"] + KNOWN_END.format(day)}
 
 
 def _number(value: Any) -> float:

@@ -19,7 +19,7 @@ from features.labels.eligibility import is_active, is_booked
 from serving.answer import decide
 from serving.answer.campaign import campaign_decisions
 from serving.answer.champion import Champions
-from serving.answer.event_time import event_days
+from serving.answer.event_time import NOTHING, event_days, with_known_end
 from serving.answer.longer import longer_values
 from serving.answer.reactivation import reactivations
 from serving.answer.reasons import reasons
@@ -275,11 +275,12 @@ def _churn(
                 "band": band,
                 "percentile": percentile,
                 **time,
-                "basis": basis,
+                "basis": with_known_end(basis, row, bundle),
             },
             why,
         )
-        for p, band, percentile, time, why in zip(
+        for row, p, band, percentile, time, why in zip(
+            rows,
             probability.tolist(),
             bands,
             percentiles,
@@ -299,10 +300,15 @@ def _times(
     names = [str(days) for days in by_horizon]
     probabilities = np.column_stack(list(by_horizon.values())).tolist()
     forecast_days, kind = bundle.event_days(curve).tolist(), settings.churn.kind
+
+    def expected(row: Row, days: float, of_customer: list[float]) -> dict[str, Any] | None:
+        left = dict(zip(by_horizon, of_customer, strict=True)) if bundle.reads_known_ends else NOTHING
+        return _expected(EVENTS[kind], event_days(row, days, kind, left), row["as_of"])
+
     return [
         {
             "by_horizon": dict(zip(names, of_customer, strict=True)),
-            "expected": _expected(EVENTS[kind], event_days(row, days, kind), row["as_of"]),
+            "expected": expected(row, days, of_customer),
         }
         for of_customer, days, row in zip(probabilities, forecast_days, rows, strict=True)
     ]
@@ -346,10 +352,10 @@ def _clv(
             "by_horizon": by_horizon,
             "tier": tier,
             "percentile": percentile,
-            "basis": basis,
+            "basis": with_known_end(basis, row, bundle),
         }
-        for e, lo, hi, at, by_horizon, tier, percentile in zip(
-            expected.tolist(), low.tolist(), high.tolist(), quantiles, further, of_tier, percentiles, strict=True
+        for row, e, lo, hi, at, by_horizon, tier, percentile in zip(
+            rows, expected.tolist(), low.tolist(), high.tolist(), quantiles, further, of_tier, percentiles, strict=True
         )
     )
     return [

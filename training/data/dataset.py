@@ -18,6 +18,7 @@ from features.labels.inactivity import CONTACTED, churned_column
 from features.schema import EVENTS_OF, SEASON_LONGER, FeatureSchema, load_schema
 from training.data.early_seasons import with_early_seasons
 from training.model.bundle import Task, encode
+from training.model.ends.known_end import END_COLUMNS
 
 LABEL = {"churn": "churned", "clv": "clv"}
 WEIGHT = "training_weight"
@@ -127,11 +128,13 @@ def weight_column(days: int, main: int) -> str:
 def learn_encoder(rows: pd.DataFrame, schema: FeatureSchema) -> Encoder:
     """Keep the features that vary in these rows, and note the values of the categories.
 
+    Those that tell of a known end are kept in any case: it counts, though none was known in these rows.
+
     The season of longer horizons is none of them: it continues a forecast, see `training.model.longer`. Nor is what
     events make of a season, which is in it already: it fills moments, see `training.data.early_seasons`.
     """
     asked = [name for name in schema.names if name not in (*SEASON_LONGER, *EVENTS_OF.values())]
-    varying = tuple(name for name in asked if rows[name].nunique(dropna=False) > 1)
+    varying = tuple(name for name in asked if name in END_COLUMNS or rows[name].nunique(dropna=False) > 1)
     categories = {name: tuple(sorted(rows[name].dropna().unique())) for name in schema.categories if name in varying}
     return Encoder(varying, categories)
 

@@ -32,9 +32,10 @@ from training.fit.folds import FoldData, blocks_of
 from training.fit.horizons import fit_horizons, horizons_without_season
 from training.fit.level.season import has_season, season_params
 from training.fit.search import SearchResult
-from training.model.bundle import PRICE, Bundle, Score, Task, encode
+from training.model.bundle import Bundle, Score, Task, encode
 from training.model.calibration import Affine
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
+from training.model.ends.known_end import END_COLUMNS, PRICE, Fees, PastEnds, paid_no_more
 from training.model.intervals import known_days
 from training.model.profit_range import level_miss
 from training.model.tiers import tier_edges
@@ -298,6 +299,22 @@ def full_price(encoder: Encoder, data: Dataset, through: pd.Timestamp, settings:
     priced = data.frame[(data.frame["as_of"] <= through) & (data.frame[PRICE] > 0)]
     most = clv.horizon_days / DAYS_A_MONTH * clv.margin
     return most if len(priced) and (priced["label"] <= priced[PRICE] * most * (1 + ROUNDING)).all() else None
+
+
+def known_ends_of(data: Dataset, rows: pd.DataFrame, settings: Settings) -> dict[str, Any]:
+    """How known ends of contracts came true in the rows learned from, as facts of a model; none without contracts.
+
+    With the discount of the fees, which the value of what is known to be paid takes.
+    """
+    if not set(END_COLUMNS) <= set(rows) or settings.churn.kind != "contract":
+        return {}
+    if data.task == "churn":
+        past = PastEnds.of(rows, settings.churn.horizon_days, rows["label"] == 1)
+        return {"known_ends": past.to_dict()}
+    clv = settings.clv
+    fees = Fees(clv.margin / DAYS_A_MONTH, clv.annual_discount_rate)
+    past = PastEnds.of(rows, clv.horizon_days, paid_no_more(rows, rows["label"], fees))
+    return {"known_ends": past.to_dict(), "annual_discount_rate": clv.annual_discount_rate}
 
 
 def full_season(data: Dataset, as_ofs: AsOfs, settings: Settings) -> bool:

@@ -192,6 +192,7 @@ def _bundle(
     scores = tuple(Score(p.name, None, affine, prior) for p, prior in zip(form.parts, fitted.priors, strict=True))
     steps, left_out = _horizon_models(fitted, settings, data, level)
     facts = {**assembly.info_of(fitted, data, settings), "outcome_days": outcome_days, "horizons_left_out": left_out}
+    facts |= assembly.known_ends_of(data, rows, settings)
     if data.task == "churn":
         facts["level_sd"] = level.shift_sd
     if level.season and data.task == "churn" and (without := horizons_without_season(settings)):

@@ -23,6 +23,7 @@ from configs.workspace import Workspace
 from training.model import catalog
 from training.model.calibration import Affine
 from training.model.catalog import Version
+from training.model.ends.known_end import END, PRICE, Fees, KnownEnds, known_ends
 from training.model.explanation import Link, effects, link
 from training.model.intervals import LEVELS, Interval, known_days, load_interval
 from training.model.longer import Amounts, LongerValue
@@ -35,7 +36,6 @@ from training.priors.prior import dump as dump_prior
 from training.priors.prior import load as load_prior
 
 FORMAT = 4
-PRICE = "price_now"
 Task = Literal["churn", "clv"]
 Event = Literal["order", "end"]
 Basis = Literal["model", "hybrid", "prior"]
@@ -216,8 +216,32 @@ class Bundle:
         return np.column_stack([score(matrix) for score in self.scores])
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
-        """The prediction that is served, shape (n,): a calibrated probability, or an expected value."""
+        """The prediction, shape (n,): a calibrated probability, or a value; as known ends of contracts let it be."""
+        learned, ends = self._learned(matrix), self._ends(matrix)
+        return learned if ends is None else self._as_known(learned, ends)
+
+    @property
+    def reads_known_ends(self) -> bool:
+        """Whether it tells of contracts, and reads their known ends; models of before may not."""
+        return self.event == "end" and END in self.features
+
+    @property
+    def fees(self) -> Fees | None:
+        """What a price of 1 a month brings; None where value is not bounded by fees."""
+        rate = self.info.get("annual_discount_rate", 0.0)
+        return None if self.full_price is None else Fees(self.full_price / self.horizon_days, rate)
+
+    def _ends(self, matrix: np.ndarray) -> KnownEnds | None:
+        """The known ends of contracts, as far as these rows tell; None: they tell of none."""
+        past = self.info.get("known_ends", {})
+        return known_ends(matrix, self.features, past, self.fees) if self.reads_known_ends else None
+
+    def _learned(self, matrix: np.ndarray) -> np.ndarray:
+        """What scores and price give, whatever end is known."""
         return self._at_most_its_price(link(self.link, self.raw_scores(matrix)), matrix)
+
+    def _as_known(self, learned: np.ndarray, ends: KnownEnds) -> np.ndarray:
+        return (ends.probability if self.task == "churn" else ends.value)(learned, self.horizon_days)
 
     def _at_most_its_price(self, prediction: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         if self.full_price is None:
@@ -235,17 +259,29 @@ class Bundle:
         prediction
             Their probability of leaving at the main horizon, as `predict` gives it.
         """
-        no_event = prediction if self.event == "order" else 1 - prediction
+        ends = self._ends(matrix)
+        if ends is None:
+            return Survival(self._curve(matrix, prediction if self.event == "order" else 1 - prediction), prediction)
+        raw, known = prediction.copy(), ~np.isnan(ends.days)
+        raw[known] = self._learned(matrix[known])
+        curve, so_far = {}, np.ones(len(matrix))
+        for days, no_event in self._curve(matrix, 1 - raw).items():
+            left = prediction if days == self.horizon_days else ends.probability(1 - no_event, days)
+            curve[days] = so_far = np.minimum(so_far, 1 - left)
+        return Survival(curve, prediction)
+
+    def _curve(self, matrix: np.ndarray, no_event: np.ndarray) -> Curve:
+        """The chance of no event by each horizon, from that at the main one, whatever end is known."""
         if self.steps and self.steps[0].direct:
             chances = {s.days: expit(s.score(matrix)) for s in self.steps}
-            return Survival(direct_curve(self.horizon_days, no_event, chances), prediction)
+            return direct_curve(self.horizon_days, no_event, chances)
         conditional = {s.days: expit(s.score(matrix)) for s in self.steps}
         curve = survival_curve(self.horizon_days, no_event, conditional)
         levels = {s.days: s.level for s in self.steps}
         if any(levels.values()):
             chances = {d: expit(logit(curve[d]) + level) for d, level in levels.items()}
             curve = direct_curve(self.horizon_days, no_event, chances)
-        return Survival(curve, prediction)
+        return curve
 
     def by_horizon(self, survival: Survival) -> Curve:
         """Probability of leaving by horizon: no order until then, or the end of the contract before.
@@ -282,7 +318,8 @@ class Bundle:
         """Lower and upper ends of the value interval of expected values and their encoded rows, each of shape (n,)."""
         if self.interval is None:
             raise RegistryError(f"the {self.task} model holds no interval")
-        return self.interval(expected, known_days(matrix, self.features))
+        ends, found = self._ends(matrix), self.interval(expected, known_days(matrix, self.features))
+        return found if ends is None else ends.within(self.horizon_days, expected, *found)
 
     def longer_values(self, frame: pd.DataFrame, matrix: np.ndarray, main: Amounts) -> dict[int, Amounts]:
         """Value within each longer horizon by days, none smaller than a nearer one; empty: none is held.
@@ -292,23 +329,30 @@ class Bundle:
         if self.longer is None:
             return {}
         x = encode(frame, self.longer.growth.columns, {})
-        return self.longer(x, main, known_days(matrix, self.features))
+        found = self.longer(x, main, known_days(matrix, self.features))
+        ends = self._ends(matrix)
+        return {days: ends.amounts(amounts, days) if ends else amounts for days, amounts in found.items()}
 
     def value_quantiles(self, expected: np.ndarray, matrix: np.ndarray) -> dict[int, np.ndarray]:
         """Quantiles of a value by percent, ``10, 50, 90``, rising, shape (n,) each; empty: the model learned none."""
         at = self.interval.at_levels(expected, known_days(matrix, self.features)) if self.interval else None
+        if at is not None and (ends := self._ends(matrix)):
+            at = np.clip(at.T, *ends.limits(self.horizon_days)).T
         return {} if at is None else {round(100 * level): at[:, i] for i, level in enumerate(LEVELS)}
 
     def explain(self, matrix: np.ndarray) -> Explanation:
         """Split every prediction by features, in the unit of the prediction; sums are exact.
 
-        What a price takes off a value beyond it is an effect of the price.
+        What a price takes off a value beyond it is an effect of the price; what a known end changes, of the days to it.
         """
         bases, phi = zip(*(score.split(matrix) for score in self.scores), strict=True)
         base, split = effects(self.link, np.asarray(bases), np.stack(phi, axis=1))
         if self.full_price is not None:
             total = base + split.sum(axis=1)
             split[:, self.features.index(PRICE)] += self._at_most_its_price(total, matrix) - total
+        if (ends := self._ends(matrix)) is not None:
+            total = base + split.sum(axis=1)
+            split[:, self.features.index(END)] += self._as_known(total, ends) - total
         return Explanation(base, split)
 
     def percentile(self, prediction: np.ndarray) -> np.ndarray:

@@ -9,8 +9,9 @@ import pytest
 
 from configs.settings import Settings
 from serving.answer.champion import Champions
-from serving.answer.event_time import NOTICE_COLUMNS, event_days
+from serving.answer.event_time import event_days
 from serving.answer.score import score
+from training.model.ends.known_end import NOTICE_COLUMNS
 
 
 @pytest.mark.parametrize(
