@@ -204,7 +204,7 @@ def assemble(
     parts = zip(fitted.form.parts, fitted.boosters, maps, fitted.priors, strict=True)
     scores = tuple(Score(part.name, booster, map_, prior) for part, booster, map_, prior in parts)
     steps, left_out = fit_horizons(data, trained, until, encoder, fitted, settings)
-    info = info_of(fitted, data, settings) | level
+    info = info_of(fitted, data, settings) | level | known_ends_of(data, data.training_rows(trained), settings)
     info |= {name: what for name, what in {"horizons_left_out": left_out, "recent_level": moved}.items() if what}
     if not season_repeats(data, trained, settings):
         info["season_repeats"] = False

@@ -103,3 +103,16 @@ def test_a_price_bounds_values_of_fees_alone_where_nobody_ever_brought_more(sett
     orders = replace(fees, frame=fees.frame.assign(**dict.fromkeys(COLUMNS, 1.0)))
     for other in (orders, replace(fees, task="churn"), replace(fees, by="part")):
         assert assembly.full_price(encoder, other, through, settings) is None
+
+
+def test_what_known_ends_came_to_is_a_fact_of_models_of_contracts_and_of_no_others(settings: Settings) -> None:
+    frame = data_of(10).frame.assign(
+        contracts_active=1.0, contracts_under_notice=1.0, contracts_booked=0.0, contracts_paused=0.0, price_now=20.0,
+        days_to_end=5.0, label=1.0,
+    )  # fmt: skip
+    data = replace(data_of(10), frame=frame)
+    contract = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
+    customers = frame["customer_id"].nunique()
+    expected = {"beyond": 0, "earlier": 0, "within": customers, "kept": customers}
+    assert assembly.known_ends_of(data, frame, contract) == {"known_ends": expected}
+    assert assembly.known_ends_of(data, frame, settings) == {}
