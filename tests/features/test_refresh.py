@@ -229,7 +229,7 @@ def test_a_counted_order_of_an_event_counts_as_one_and_has_no_hour_where_the_loa
     schema_of([c for c in features_of(("orders",), settings.columns) if c.name in asked]).save(workspace.features)
     rows: list[pd.DataFrame] = []
     store = SimpleNamespace(not_earlier=lambda rows: rows, write=lambda new, _: rows.append(new), close=lambda: None)
-    monkeypatch.setattr(refresh, "OnlineWriter", lambda _: store)
+    monkeypatch.setattr(refresh, "OnlineWriter", lambda _, **how: store)
     with EventLog(workspace.events) as log, closing(refresh.OnEventRefresher(settings, workspace, log)) as at_once:
         log.append([order(1, "ann", "2024-03-01T00:00:00Z", amount=-3.0)], datetime(2024, 3, 1, 1, tzinfo=UTC))
         at_once(["ann"], lambda: datetime(2024, 3, 2, tzinfo=UTC))
