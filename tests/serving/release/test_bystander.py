@@ -160,6 +160,9 @@ def test_a_shadow_that_hangs_and_fails_touches_no_answer_and_the_queue_is_bounde
             go_on.wait(20)
             raise ValueError("broken")
 
+        def predict(self, matrix: Any) -> Any:
+            return matrix
+
     watched = Watched(tmp_path / "r.db", Hangs(), max_rows=100)
     plain = ask(watched, champions, IDS)
     for _ in range(12):
