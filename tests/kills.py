@@ -36,7 +36,7 @@ from training.model.proof import ledger
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "sqlite3.connect", "exchange"}
-MOST = {"ingest": 14, "score": 6, "features": 4, "train churn": 5}  # kills of a stage, spread over all its steps
+MOST = {"ingest": 8, "score": 4, "features": 3, "train churn": 3}  # kills of a stage, spread over all its steps
 
 
 def config(folder: Path, seed: int) -> Path:
