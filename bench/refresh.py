@@ -188,7 +188,7 @@ def measure_redis(record: dict[str, Any], place: Workspace, settings: Settings) 
 
 
 def read_ms(place: Workspace, customers: int) -> float:
-    """Middle of some reads of one customer through Feast."""
+    """Middle of some reads of one customer."""
     reader, seconds = OnlineFeatures(place), []
     for number in range(EVENTS):
         start = time.perf_counter()

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.errors import ConfigError
+from configs.files import FileVersion, file_version
 from features.people.identity import load_alias_map
 from serving.access.roles import AccessUnavailableError, Caller, Row
 
@@ -59,8 +60,7 @@ class RowScope:
         path = next((p for name in TABLES if (p := self.tables / f"{name}.parquet").is_file()), None)
         if path is None:
             raise FileNotFoundError("no customers")
-        stat = path.stat()
-        return _read(path, attribute, (stat.st_mtime_ns, stat.st_ino))
+        return _read(path, attribute, file_version(path))
 
 
 def rows_of(texts: Iterable[str]) -> frozenset[Row]:
@@ -97,7 +97,7 @@ def require_rows(rows: frozenset[Row], attribute: str | None) -> None:
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, attribute: str, version: tuple[int, int]) -> dict[str, str]:
+def _read(path: Path, attribute: str, version: FileVersion | None) -> dict[str, str]:
     """The value of each customer who has one."""
     table = pq.read_table(path, columns=["customer_id", attribute])
     if attribute not in table.column_names:

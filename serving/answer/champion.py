@@ -18,6 +18,7 @@ from training.model.proof.decisions import Decided, Unledgered, decided, joined,
 from training.model.proof.releases import Release
 
 TASKS: tuple[Task, ...] = ("churn", "clv")
+NUMBERS: Mapping[str, str] = {"churn": "probability", "clv": "expected"}  # the forecast of each, as answers name it
 UNFIT = "the release of {} does not answer: {}"
 
 
@@ -188,15 +189,12 @@ class Champions:
         found = decided(workspace, tasks, unledgered)
         if not found.versions:
             raise RegistryError("; ".join(dict.fromkeys(found.unserved.values())))
-        models = {
-            task: checked(workspace, version, registered_bundle(workspace, version), served_hash)
-            for task, version in found.versions.items()
-        }
 
         def take(version: Version) -> LoadedModel:
             return checked(workspace, version, registered_bundle(workspace, version), served_hash)
 
-        releases, notices = beside(found, models, lambda release, version: take(version))
+        models = {task: take(version) for task, version in found.versions.items()}
+        releases, notices = beside(found, models, take)
         return cls(models.get("churn"), models.get("clv"), found.unserved, notices, releases)
 
     @classmethod
@@ -230,7 +228,7 @@ class Champions:
 
 
 def beside(
-    found: Decided, models: Mapping[str, LoadedModel], take: Callable[[Release, Version], LoadedModel]
+    found: Decided, models: Mapping[str, LoadedModel], take: Callable[[Version], LoadedModel]
 ) -> tuple[dict[str, Running], dict[str, str]]:
     """The releases that can run beside the models that serve, and the notices, with why another cannot.
 
@@ -250,9 +248,7 @@ def beside(
         try:
             if task not in found.beside:
                 raise RegistryError("it is not in the registry any more")
-            running[task] = Running.beside(
-                release, take(release, same_files(found.beside[task], release)), models[task]
-            )
+            running[task] = Running.beside(release, take(same_files(found.beside[task], release)), models[task])
         except Exception as error:
             why = str(error) if isinstance(error, StaycastError) else f"{type(error).__name__}: {error}"
             notices[task] = joined(notices.get(task), UNFIT.format(release.label, why))

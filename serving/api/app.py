@@ -22,7 +22,6 @@ Logs and metrics never hold an id, a body or a message that may quote one.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -41,9 +40,9 @@ from configs.workspace import Workspace
 from serving.access.control import AccessControl
 from serving.api.endpoints import Endpoints
 from serving.api.gate import GateMiddleware
-from serving.api.guards import AccessLogMiddleware, RouteNames, safe_summary
+from serving.api.guards import AccessLogMiddleware, RouteNames, unavailable_if_it_fails
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider, ReleaseObserver
-from serving.api.problems import UnavailableError, status_problem_response
+from serving.api.problems import status_problem_response
 from serving.api.resources.campaigns import Campaigns
 from serving.api.resources.changes import Changes
 from serving.api.resources.contract import Contract
@@ -53,8 +52,6 @@ from serving.api.resources.past_predictions import PastPredictions
 from serving.api.resources.releases import ReleaseReports
 from serving.api.resources.what_if import WhatIf
 from serving.records.evidence import Asker
-
-logger = logging.getLogger(__name__)
 
 
 def create_app(
@@ -101,11 +98,8 @@ def create_app(
         return log.read(customer_id=customer_id, newest=MOST_PAST)
 
     def note_list(asker: Asker) -> None:
-        try:
+        with unavailable_if_it_fails("who reads cannot be kept", "the record of who reads what cannot be written now"):
             log.note_read(asker, "list")
-        except Exception as error:
-            logger.error("who reads cannot be kept: %s", safe_summary(error))
-            raise UnavailableError("the record of who reads what cannot be written now") from None
 
     customers = Customers(endpoints.answer_one, past, note_list, settings, clock, workspace)
     changes = Changes(customers.found, log, models, settings, workspace)

@@ -7,7 +7,8 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
@@ -18,14 +19,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
+from configs.errors import StaycastError
 from serving.access.roles import PROBES
 from serving.api.metrics import Metrics
 from serving.api.problems import (
     TOO_MANY,
+    AnswerError,
     InvalidRequestError,
     MediaTypeError,
     OverloadedError,
     TooLargeError,
+    UnavailableError,
     status_problem_response,
 )
 
@@ -85,6 +89,26 @@ def _unpacked(body: bytes, most: int) -> bytes:
     if len(content) < most and not unpacker.eof:
         raise InvalidRequestError("the body is a gzip that was cut short")
     return content
+
+
+@contextmanager
+def unavailable_if_it_fails(logged: str, told: str, but: type[StaycastError] = AnswerError) -> Iterator[None]:
+    """What fails within and is no error of that type is told as 503, and the log says why.
+
+    Parameters
+    ----------
+    logged, told
+        What could not be done: in the log, before the cause, and to who asked.
+    but
+        Errors that go on as they are.
+    """
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:
+        logger.error("%s: %s", logged, safe_summary(error))
+        raise UnavailableError(told) from None
 
 
 class BoundedThreads:

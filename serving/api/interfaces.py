@@ -11,7 +11,7 @@ import pandas as pd
 from configs.errors import StaycastError
 from serving.answer.champion import Champions, Running
 from serving.api.schema.events import EventBatch
-from serving.records.evidence import Asker, EvidentAnswer, Record
+from serving.records.evidence import Answers, Asker, EvidentAnswer, Record
 
 Status = Literal["accepted", "known"]
 Accepted = tuple[list[Status], datetime]  # of each event of a request, and the `as_of` of the customers' new features
@@ -37,7 +37,7 @@ class FeatureReader(Protocol):
         ...
 
 
-class AnswerLog(Protocol):
+class AnswerLog(Answers, Protocol):
     """Keeps every answer before it is sent."""
 
     def append(self, answers: list[dict[str, Any]], askers: list[Asker]) -> None:
@@ -54,16 +54,6 @@ class AnswerLog(Protocol):
 
     def require_writable(self) -> None:
         """Raise whatever keeps an answer from being kept now."""
-        ...
-
-    def read(
-        self,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        customer_id: str | None = None,
-        newest: int | None = None,
-    ) -> pd.DataFrame:
-        """The answers of a time, or of one customer, oldest first; of them so many of the newest, or all."""
         ...
 
 

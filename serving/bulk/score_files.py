@@ -12,6 +12,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from configs.files import FileVersion, file_version
 from configs.workspace import SCORE_TABLE, Workspace
 from features.sql import connect_duckdb, quote_literal
 
@@ -171,11 +172,8 @@ class ScoreFiles:
         return connection
 
     def _file(self, path: Path) -> ScoreFile | None:
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
-            return None
-        return _facts(path, stat.st_mtime_ns, stat.st_ino)
+        version = file_version(path)
+        return _facts(version) if version else None
 
     def _rows(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
         cursor = self._connection.cursor()
@@ -187,10 +185,11 @@ class ScoreFiles:
 
 
 @lru_cache(maxsize=256)
-def _facts(path: Path, changed: int, inode: int) -> ScoreFile | None:
+def _facts(version: FileVersion) -> ScoreFile | None:
     """Facts of a file, from the statistics of its columns; None where it is empty."""
     import pyarrow.parquet as pq
 
+    path = version.path
     file = pq.ParquetFile(path)
     names = file.schema_arrow.names
     groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]

@@ -111,7 +111,8 @@ class _Seen:
 
 def _unreadable(log: PredictionLog, seen: _Seen, last: int) -> Iterator[Fault]:
     """Answers up to the last that cannot be read, or not be found by their customer, though nobody was erased."""
-    persons = log.store.persons_by_name()
+    with log.store.looking():
+        persons = {name: (pseudonym, key) for pseudonym, (name, key) in log.store.all_persons().items()}
     list(seen.watch(log.store.entries(last + 1)))  # who was erased since the entries were read, and before the persons
     for name, first in seen.answers.items():
         if name in seen.erased:

@@ -10,8 +10,9 @@ import hashlib
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -133,6 +134,20 @@ class EvidentAnswer(dict[str, Any]):
     def of_alias(self, alias: str) -> EvidentAnswer:
         """The same, with the alias that was asked for beside the person."""
         return EvidentAnswer({**self, "alias": alias}, self.evidence)
+
+
+class Answers(Protocol):
+    """Past answers by their columns, see `serving.records.prediction_log`."""
+
+    def read(
+        self,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        customer_id: str | None = None,
+        newest: int | None = None,
+    ) -> pd.DataFrame:
+        """The answers of a time, or of one customer, oldest first; of them so many of the newest, or all."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -209,10 +209,6 @@ class SqliteStore(DurableFile):
         rows = self._read("SELECT sealed FROM contexts WHERE hash = ?", [hash_])
         return rows[0][0] if rows else None
 
-    def persons_by_name(self) -> dict[bytes, tuple[bytes, bytes]]:
-        """The pseudonym and the wrapped key of each person, by the name in the entries."""
-        return {row[0]: row[1:] for row in self._read("SELECT person, pseudonym, key FROM persons", [])}
-
     def end_before(self, at: int) -> int:
         """Up to which position all entries are of an earlier time than this."""
         later, last = "SELECT min(position) FROM entries WHERE at >= ?", "SELECT max(position) FROM entries"

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.answer.champion import Champions, LoadedModel, Running
+from serving.answer.arms import CHAMPION
+from serving.answer.champion import NUMBERS, Champions, LoadedModel, Running
 from serving.records.evidence import EvidentAnswer
 from serving.release.observations import Key, Observations, ShadowScore, bucket
 from serving.release.shadow_process import ShadowProcess
@@ -23,8 +24,7 @@ MAX_ROWS = 4096  # that wait for shadows
 ROWS_AT_ONCE = 64  # of one call of a shadow: to pass on more would keep others of this process waiting
 PAUSE_SECONDS = 0.25
 FLUSH_SECONDS = 2.0
-NUMBERS = {"churn": "probability", "clv": "expected"}
-SHADOW, CHAMPION = "shadow", "champion"
+SHADOW = "shadow"
 logger = logging.getLogger(__name__)
 
 

@@ -32,7 +32,7 @@ def cards(workspace: Workspace, settings: Settings, serving: Champions | None) -
     Returns
     -------
     list of dict
-        See `serving.api.schema.answers.ModelCard`.
+        See `serving.api.schema.releases.ModelCard`.
 
     Raises
     ------

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from serving.answer.arms import CHAMPION
+from serving.answer.champion import NUMBERS
 from serving.release.observations import quantile_ms
 from training.model.proof.releases import Release
 
-CHAMPION = "champion"
 BINS = 10
 FEWEST = 100  # customers of each arm, to tell whether their scores differ
 QUANTILES = (0.1, 0.5, 0.9)
@@ -29,7 +30,6 @@ PAIRED = (
 )
 NOT_YET = "not known yet"
 KNOWN = "of {:,} customers it is known: {:,} left ({:.1%}), {:.1%} were expected to"
-SCORES = {"churn": "probability", "clv": "expected"}
 
 
 def compare(
@@ -100,7 +100,7 @@ def psi_by_chance(one: int, other: int, bins: int) -> float:
 
 def _of_arms(release: Release, answers: pd.DataFrame, shadow: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """By arm, the answers with their ``score``, oldest first."""
-    known = answers.assign(score=answers[SCORES[release.model]]).dropna(subset="score")
+    known = answers.assign(score=answers[NUMBERS[release.model]]).dropna(subset="score")
     model = known[f"{release.model}_model"]
     own = known[model == f"{release.model}/{release.champion}"]
     if release.kind == "canary":

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.store.durable_file import DurableFile, transaction
+from features.store.durable_file import DurableFile
 
 MOST_SCORES = 200_000  # the newest of a release
 STEPS = 8  # of a doubling of the time: a quantile is at most 9 % too long
@@ -85,7 +85,7 @@ class Observations(DurableFile):
         sqlite3.Error
             They could not be written.
         """
-        with self._writing, transaction(self._connection):
+        with self._writing, self._transaction():
             self._connection.executemany(_ADD, [(*key, number) for key, number in counts.items()])
             rows = [(s.release, s.prediction_id, s.champion, s.shadow) for s in scores]
             self._connection.executemany("INSERT INTO scores VALUES (NULL, ?, ?, ?, ?)", rows)

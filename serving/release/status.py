@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 
 from configs.workspace import Workspace
 from features.people.identity import load_alias_map
+from serving.records.evidence import Answers
 from serving.records.outcome_log import OutcomeLog
 from serving.release.comparison import compare
 from serving.release.observations import Observations
@@ -31,20 +31,6 @@ NO_OUTCOMES = pd.DataFrame(
         "happened_at": pd.Series(dtype="datetime64[us, UTC]"),
     }
 )
-
-
-class Answers(Protocol):
-    """The record of answers, see `serving.records.prediction_log.PredictionLog`."""
-
-    def read(
-        self,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        customer_id: str | None = None,
-        newest: int | None = None,
-    ) -> pd.DataFrame:
-        """Answers, oldest first."""
-        ...
 
 
 def newest_releases(workspace: Workspace) -> list[Release]:

@@ -158,9 +158,9 @@ class ChampionWatcher:
         running, notices = beside(replace(found, notices=notices), models, self._second)
         return self._put_in_place(Champions(models.get("churn"), models.get("clv"), unserved, notices, running))
 
-    def _second(self, release: Release, version: Version) -> LoadedModel:
+    def _second(self, version: Version) -> LoadedModel:
         """The model of a release; loaded anew where it is not in place."""
-        present = self._champions.releases.get(release.model) if self._champions else None
+        present = self._champions.releases.get(version.model) if self._champions else None
         same = present and (present.model.version, present.model.hash) == (
             version.version,
             catalog.manifest_of(version),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -15,7 +14,7 @@ from starlette.routing import Route
 from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
-from serving.api.guards import BoundedThreads, check_media_type, read_body, safe_summary
+from serving.api.guards import BoundedThreads, check_media_type, read_body, unavailable_if_it_fails
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Predictor
 from serving.api.problems import EventConflictError, FieldError, UnavailableError
@@ -27,7 +26,7 @@ from serving.records.outcome_log import Outcome, OutcomeConflictError, OutcomeLo
 MAX_WAITING = 64
 BUSY_SECONDS = 0.15  # 503 is sooner than late, and the same outcome sent again counts once
 OLDEST = datetime(1900, 1, 1, tzinfo=UTC)
-logger = logging.getLogger(__name__)
+NOT_KEPT = "the outcomes may not be kept yet: send them again, nothing counts twice"
 
 
 class Campaigns:
@@ -98,15 +97,11 @@ class Campaigns:
         self._require_possible(batch, now)
         kept = [_outcome(report) for report in batch.outcomes]
         try:
-            return list(self._opened().append(kept, now))
+            with unavailable_if_it_fails("outcomes cannot be kept", NOT_KEPT, but=StaycastError):
+                return list(self._opened().append(kept, now))
         except OutcomeConflictError as error:
             pointer, detail = batch.pointer(error.place, "outcome_id"), "came before with other content"
             raise EventConflictError(f"The outcome {detail}", pointer, detail, "kept") from None
-        except StaycastError:
-            raise
-        except Exception as error:
-            logger.error("outcomes cannot be kept: %s", safe_summary(error))
-            raise UnavailableError("the outcomes may not be kept yet: send them again, nothing counts twice") from None
 
     def _require_possible(self, batch: OutcomeBatch, now: datetime) -> None:
         """InvalidRequestError that names every outcome of nobody known, or of a time that cannot be."""

@@ -17,16 +17,17 @@ from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import describe
-from serving.answer.champion import TASKS, Champions, LoadedModel
+from serving.answer.champion import NUMBERS, TASKS, Champions, LoadedModel
 from serving.answer.change import CAUSES, ORDERS, Split, Told, split, values_of
 from serving.answer.reasons import to_json_value
 from serving.answer.score import iso
-from serving.api.guards import BoundedThreads, safe_summary
+from serving.api.guards import BoundedThreads, unavailable_if_it_fails
 from serving.api.interfaces import AnswerLog, ModelProvider
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Found
-from serving.api.problems import NoEarlierAnswerError, UnavailableError, left_customer
+from serving.api.problems import NoEarlierAnswerError, left_customer
 from serving.api.purpose import asker_of
+from serving.api.resources.past_predictions import UNREADABLE
 from serving.api.schema.customers import ChangeQuery
 from serving.api.schema.queries import parse_query
 from serving.records.evidence import Asker, EvidentAnswer, Record
@@ -49,7 +50,7 @@ FEWER = " Told from {} of the {} orders in which these can come: {}."
 BACK = " The facts of the answer now are not of a later moment: no time passed."
 NO_MODEL = "the model before, {}/{}, cannot be loaded any more"
 OTHER_FILES = "the files of the model before, {}/{}, are not those that made the answer"
-PARTS: dict[Task, tuple[str, str]] = {"churn": ("probability", "band"), "clv": ("expected", "tier")}
+CLASSES: dict[Task, str] = {"churn": "band", "clv": "tier"}
 WORDS = dict(zip(CAUSES, ("what became known", "time that passed", "another model"), strict=True))
 MAX_WAITING, MOST_MODELS = 16, 4
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class Changes:
             "customer_id": now["customer_id"],
             "before": _named(given),
             "after": _named(now),
-            **{part: self._compared(record, given, now, part, *names) for part, names in PARTS.items()},
+            **{task: self._compared(record, given, now, task) for task in TASKS},
             "split": HOW,
         }
 
@@ -115,23 +116,21 @@ class Changes:
         UnavailableError
             The record cannot be read, or written.
         """
-        try:
+        with unavailable_if_it_fails(UNREADABLE, f"{UNREADABLE} now"):
             found = self._log.read(end=since + timedelta(microseconds=1), customer_id=customer_id, newest=2)
             ids = [i for i in found["prediction_id"] if i != own_id]
             record = self._log.find(ids[-1]) if ids else None
             if record is not None:
                 self._log.note_read(asker, "change", record.prediction_id)
-        except Exception as error:
-            logger.error("the record of answers cannot be read: %s", safe_summary(error))
-            raise UnavailableError("the record of answers cannot be read now") from None
         if record is None:
             raise NoEarlierAnswerError("no answer of this customer is on record from that moment or before")
         return record
 
     def _compared(
-        self, record: Record, given: Mapping[str, Any], now: EvidentAnswer, part: Task, number: str, word: str
+        self, record: Record, given: Mapping[str, Any], now: EvidentAnswer, part: Task
     ) -> dict[str, Any] | None:
         """How one forecast differs; None where no model of it serves, nor did."""
+        number, word = NUMBERS[part], CLASSES[part]
         old, new = given[part] or {}, now[part] or {}
         if given["model"][part] is None and now["model"][part] is None:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import Any
 
@@ -15,18 +14,18 @@ from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.champion import Champions
-from serving.api.guards import BoundedThreads, safe_summary
+from serving.api.guards import BoundedThreads, unavailable_if_it_fails
 from serving.api.interfaces import AnswerLog, ModelProvider
 from serving.api.json_response import JsonResponse
-from serving.api.problems import UnavailableError, UnknownPredictionError
+from serving.api.problems import UnknownPredictionError
 from serving.api.purpose import asker_of
 from serving.records.evidence import Asker, Record
 from serving.replay import Replay, replay
 
 ID = re.compile(r"[0-9A-Z]{26}")
 MAX_WAITING = 16
+UNREADABLE = "the record of answers cannot be read"
 WITHOUT_REPLAY = "crm"  # the role that is told the answer alone
-logger = logging.getLogger(__name__)
 
 
 class PastPredictions:
@@ -59,14 +58,11 @@ class PastPredictions:
 
     def _read(self, prediction_id: str, asker: Asker) -> Record | None:
         """The record, once it is kept that it was read."""
-        try:
+        with unavailable_if_it_fails(UNREADABLE, f"{UNREADABLE} now"):
             record = self._log.find(prediction_id)
             if record is not None:
                 self._log.note_read(asker, "prediction", prediction_id)
             return record
-        except Exception as error:
-            logger.error("the record of answers cannot be read: %s", safe_summary(error))
-            raise UnavailableError("the record of answers cannot be read now") from None
 
     def _replay(self, record: Record) -> Replay:
         try:

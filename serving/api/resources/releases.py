@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
@@ -12,15 +11,14 @@ from starlette.routing import Route
 
 from configs.errors import NotReadyError, StaycastError
 from configs.workspace import Workspace
-from serving.api.guards import BoundedThreads, safe_summary
+from serving.api.guards import BoundedThreads, unavailable_if_it_fails
 from serving.api.interfaces import AnswerLog, ModelProvider
 from serving.api.json_response import JsonResponse
-from serving.api.problems import UnavailableError
 from serving.release.status import status
 
 MAX_WAITING = 16
 KEPT_SECONDS = 30.0  # whoever looks again within gets the same
-logger = logging.getLogger(__name__)
+UNREADABLE = "what releases showed cannot be read"
 
 
 class ReleaseReports:
@@ -54,10 +52,5 @@ class ReleaseReports:
             notices = self._models.current().notices
         except NotReadyError:
             notices = {}
-        try:
+        with unavailable_if_it_fails(UNREADABLE, f"{UNREADABLE} now", but=StaycastError):
             return status(workspace, self._log, notices)
-        except StaycastError:
-            raise
-        except Exception as error:
-            logger.error("what releases showed cannot be read: %s", safe_summary(error))
-            raise UnavailableError("what releases showed cannot be read now") from None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 import orjson
@@ -14,7 +12,7 @@ from starlette.requests import Request
 from configs.errors import StaycastError
 from configs.workspace import Workspace
 from serving.api.gate import visible
-from serving.api.guards import BoundedThreads, safe_summary
+from serving.api.guards import BoundedThreads, unavailable_if_it_fails
 from serving.api.interfaces import AnswerLog
 from serving.api.predictor import Found
 from serving.api.problems import InvalidRequestError, ReusedKeyError, UnavailableError
@@ -25,7 +23,7 @@ from serving.records.repeats import Given, Key, RepeatLog
 HEADER = "Idempotency-Key"
 MAX_WAITING = 256
 BUSY_SECONDS = 0.05  # as for the record: 503 is sooner than late
-logger = logging.getLogger(__name__)
+UNKNOWN = "what was answered before cannot be looked up or kept"
 
 
 class Repeats:
@@ -88,7 +86,7 @@ class Repeats:
 
     def _before(self, key: Key, asked: PredictionRequest, asker: Asker) -> Found | None:
         """What was given under a key; None: nothing, or some of it is on record no more."""
-        with _unavailable_if_it_fails():
+        with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
             given = self._opened().find(key, self._clock())
             if given is None:
                 return None
@@ -102,7 +100,7 @@ class Repeats:
     def _keep(self, key: Key, found: Found, asked: PredictionRequest, asker: Asker) -> Found:
         """What is given under a key: these answers, or those that another request was given meanwhile."""
         ids, left = [answer["prediction_id"] for answer in found.answers], {*found.left}
-        with _unavailable_if_it_fails():
+        with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
             places = [place for place, customer in enumerate(asked.ids) if customer in left]
             given = self._opened().keep(key, ids, places, self._clock())
             return found if given.answers == ids else self._found(key, given, asked) or found
@@ -127,15 +125,3 @@ class Repeats:
             if self._log is None:
                 self._log = RepeatLog(self._path, BUSY_SECONDS)
             return self._log
-
-
-@contextmanager
-def _unavailable_if_it_fails() -> Iterator[None]:
-    """What fails and is not about the request is told as 503, and the log says why."""
-    try:
-        yield
-    except StaycastError:
-        raise
-    except Exception as error:
-        logger.error("what was answered before cannot be looked up or kept: %s", safe_summary(error))
-        raise UnavailableError("what was answered before cannot be looked up or kept now") from None
