@@ -19,6 +19,7 @@ from training.model.proof.releases import Release
 
 TASKS: tuple[Task, ...] = ("churn", "clv")
 NUMBERS: Mapping[str, str] = {"churn": "probability", "clv": "expected"}  # the forecast of each, as answers name it
+CLASSES: Mapping[str, str] = {"churn": "band", "clv": "tier"}  # and what it is counted among
 UNFIT = "the release of {} does not answer: {}"
 
 

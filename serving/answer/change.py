@@ -20,7 +20,8 @@ import pandas as pd
 
 from configs.errors import RegistryError, StaycastError
 from serving.answer.aging import aged
-from training.model.bundle import Bundle
+from serving.answer.champion import CLASSES, NUMBERS
+from training.model.bundle import Bundle, Task
 
 Cause = Literal["data", "time", "model"]
 CAUSES: tuple[Cause, ...] = ("data", "time", "model")
@@ -75,6 +76,19 @@ class Split:
     effects: Mapping[Cause, Effects] = field(default_factory=dict)
     base: float = 0.0
     orders: Sequence[tuple[Cause, ...]] = ()
+
+
+def both(before: Mapping[str, Any], after: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """One forecast of two answers side by side, and how it differs; None where it is not told."""
+    number, word = NUMBERS[task], CLASSES[task]
+    old, new = before[task] or {}, after[task] or {}
+    return {
+        "before": old.get(number),
+        "after": new.get(number),
+        "difference": new[number] - old[number] if old and new else None,
+        "class_before": old.get(word),
+        "class_after": new.get(word),
+    }
 
 
 def split(before: Told, after: Told) -> Split:

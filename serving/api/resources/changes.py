@@ -17,8 +17,8 @@ from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.schema import describe
-from serving.answer.champion import NUMBERS, TASKS, Champions, LoadedModel
-from serving.answer.change import CAUSES, ORDERS, Split, Told, split, values_of
+from serving.answer.champion import TASKS, Champions, LoadedModel
+from serving.answer.change import CAUSES, ORDERS, Split, Told, both, split, values_of
 from serving.answer.reasons import to_json_value
 from serving.answer.score import iso
 from serving.api.guards import BoundedThreads, unavailable_if_it_fails
@@ -50,7 +50,6 @@ FEWER = " Told from {} of the {} orders in which these can come: {}."
 BACK = " The facts of the answer now are not of a later moment: no time passed."
 NO_MODEL = "the model before, {}/{}, cannot be loaded any more"
 OTHER_FILES = "the files of the model before, {}/{}, are not those that made the answer"
-CLASSES: dict[Task, str] = {"churn": "band", "clv": "tier"}
 WORDS = dict(zip(CAUSES, ("what became known", "time that passed", "another model"), strict=True))
 MAX_WAITING, MOST_MODELS = 16, 4
 logger = logging.getLogger(__name__)
@@ -130,20 +129,12 @@ class Changes:
         self, record: Record, given: Mapping[str, Any], now: EvidentAnswer, part: Task
     ) -> dict[str, Any] | None:
         """How one forecast differs; None where no model of it serves, nor did."""
-        number, word = NUMBERS[part], CLASSES[part]
-        old, new = given[part] or {}, now[part] or {}
         if given["model"][part] is None and now["model"][part] is None:
             return None
-        told = {
-            "before": old.get(number),
-            "after": new.get(number),
-            "difference": new[number] - old[number] if old and new else None,
-            "class_before": old.get(word),
-            "class_after": new.get(word),
-        }
-        if old and new:
-            return told | self._explained(record, now, part, old[number], new[number])
-        return told | _untold(NO_FORECAST.format("now" if old else "then"))
+        told = both(given, now, part)
+        if told["difference"] is not None:
+            return told | self._explained(record, now, part, told["before"], told["after"])
+        return told | _untold(NO_FORECAST.format("now" if given[part] else "then"))
 
     def _explained(self, record: Record, now: EvidentAnswer, part: Task, old: float, new: float) -> dict[str, Any]:
         """The shares of the causes, in all and by feature, and in words."""

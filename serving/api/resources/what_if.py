@@ -19,7 +19,8 @@ from configs.settings import Settings
 from features.schema import of_customers, value_fault
 from serving.answer import decide
 from serving.answer.arms import of_customer
-from serving.answer.champion import Champions
+from serving.answer.champion import TASKS, Champions
+from serving.answer.change import both
 from serving.answer.score import score
 from serving.api.guards import BoundedThreads, check_media_type, read_body
 from serving.api.interfaces import ModelProvider
@@ -28,13 +29,14 @@ from serving.api.predictor import Predictor
 from serving.api.problems import FieldError
 from serving.api.schema.parsing import invalid_request, json_pointer
 from serving.api.schema.what_if import WhatIfQuestion, parse_what_if
+from training.model.bundle import Task
 
 SPLIT = (
     "Of each feature: its effect in the forecast after, less its effect in the forecast before. A feature that was not "
     "changed may have a share, as the models look at features together."
 )
 MAX_WAITING, MAX_NAMED = 16, 20
-PARTS = (("churn", "reasons", "probability", "band"), ("clv", "clv_reasons", "expected", "tier"))
+REASONS: dict[Task, str] = {"churn": "reasons", "clv": "clv_reasons"}
 
 
 class WhatIf:
@@ -72,9 +74,7 @@ class WhatIf:
         _require_possible(question.changes, row, readable, champions)
         frame = pd.concat([row, with_changes(row, question.changes)], ignore_index=True)
         before, after = score(frame, champions, self._settings, self._clock(), 0)
-        forecasts = {
-            part: _compared(before, after, part, names) if champions.labels[part] else None for part, *names in PARTS
-        }
+        forecasts = {task: _compared(before, after, task) if champions.labels[task] else None for task in TASKS}
         return {
             "customer_id": before["customer_id"],
             "as_of": before["as_of"],
@@ -124,19 +124,10 @@ def _fault(name: str, value: float | str | None, known: set[str], categories: Ma
     return "must be a number" if isinstance(value, str) else value_fault(name, value)
 
 
-def _compared(before: dict[str, Any], after: dict[str, Any], part: str, names: list[str]) -> dict[str, Any]:
+def _compared(before: dict[str, Any], after: dict[str, Any], task: Task) -> dict[str, Any]:
     """One forecast before and after."""
-    reasons, number, word = names
-    old, new = before[part] or {}, after[part] or {}
-    is_told = bool(old and new)
-    return {
-        "before": old.get(number),
-        "after": new.get(number),
-        "difference": new[number] - old[number] if is_told else None,
-        "class_before": old.get(word),
-        "class_after": new.get(word),
-        "effects": _effects(before[reasons], after[reasons]) if is_told else [],
-    }
+    told, reasons = both(before, after, task), REASONS[task]
+    return {**told, "effects": [] if told["difference"] is None else _effects(before[reasons], after[reasons])}
 
 
 def _effects(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from serving.api.schema.fields import (
     PredictionId,
     Prose,
     StrictModel,
+    TwoForecasts,
     UtcTime,
     time_field,
 )
@@ -308,14 +309,9 @@ class ChangeEffect(StrictModel):
     text: Annotated[Prose, Field(description="Its value now, in words.")]
 
 
-class ChangeForecast(StrictModel):
+class ChangeForecast(TwoForecasts):
     """How one forecast differs; null where it was, or is, not told."""
 
-    before: float | None
-    after: float | None
-    difference: float | None
-    class_before: Annotated[Name | None, Field(description="The risk band, or the tier of value.")]
-    class_after: Name | None
     by_data: Annotated[
         float | None, Field(description="What became known did this; the three sum to the difference. Null: unknown.")
     ]

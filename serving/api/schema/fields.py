@@ -73,6 +73,16 @@ Percentile = Annotated[
 Age = Annotated[int, Field(ge=0, le=MAX_AGE_SECONDS, examples=[86400], json_schema_extra=INT64)]
 
 
+class TwoForecasts(StrictModel):
+    """One forecast of two answers."""
+
+    before: float | None
+    after: float | None
+    difference: float | None
+    class_before: Annotated[Name | None, Field(description="The risk band, or the tier of value.")]
+    class_after: Name | None
+
+
 class PredictionHeaders(StrictModel):
     """What a request for predictions may say beside its body."""
 

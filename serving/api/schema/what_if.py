@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.config import JsonDict
 
 from serving.api.problems import FieldError
-from serving.api.schema.fields import ANY_TEXT, MAX_ITEMS, CustomerId, Name, Prose, StrictModel, UtcTime
+from serving.api.schema.fields import ANY_TEXT, MAX_ITEMS, CustomerId, Name, Prose, StrictModel, TwoForecasts, UtcTime
 from serving.api.schema.parsing import field_errors, invalid_request, parse_object
 
 MAX_CHANGES = 200
@@ -42,14 +42,9 @@ class WhatIfEffect(StrictModel):
     text: Annotated[Prose, Field(description="Its value after, in words.")]
 
 
-class WhatIfForecast(StrictModel):
+class WhatIfForecast(TwoForecasts):
     """One forecast before and after; null where it is not told: who is no customer has no risk."""
 
-    before: float | None
-    after: float | None
-    difference: float | None
-    class_before: Annotated[Name | None, Field(description="The risk band, or the tier of value.")]
-    class_after: Name | None
     effects: Annotated[
         list[WhatIfEffect], Field(max_length=MAX_ITEMS, description="Those that differ, the largest difference first.")
     ]
