@@ -74,7 +74,9 @@ class WhatIf:
         _require_possible(question.changes, row, readable, champions)
         frame = pd.concat([row, with_changes(row, question.changes)], ignore_index=True)
         before, after = score(frame, champions, self._settings, self._clock(), 0)
-        forecasts = {task: _compared(before, after, task) if champions.labels[task] else None for task in TASKS}
+        forecasts: dict[str, Any] = {
+            task: _compared(before, after, task) if champions.labels[task] else None for task in TASKS
+        }
         return {
             "customer_id": before["customer_id"],
             "as_of": before["as_of"],
