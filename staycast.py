@@ -23,7 +23,7 @@ from cli.session import Session, open_session, progress, screen, show
 from configs.errors import ConfigError, NotReadyError, StaycastError
 from configs.files import write_text
 from configs.fingerprint import ROOT
-from configs.library_warnings import hide_deprecations
+from configs.libraries import hide_deprecations
 from configs.settings import load
 from configs.workspace import Workspace
 

@@ -50,7 +50,7 @@ from bench.businesses import Business, Tables, catalogue  # noqa: E402
 from configs import settings as configs  # noqa: E402
 from configs.errors import NotEnoughDataError, StaycastError  # noqa: E402
 from configs.files import write_text  # noqa: E402
-from configs.library_warnings import hide_deprecations  # noqa: E402
+from configs.libraries import hide_deprecations  # noqa: E402
 from configs.settings import Settings  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
 from docs.accuracy import PAGE, write_result  # noqa: E402

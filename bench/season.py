@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.businesses import CHRISTMAS, RAMADAN, SKI, SLUMP, SUMMER, Business, Shop, shop  # noqa: E402
 from bench.robust import settings_of  # noqa: E402
-from configs.library_warnings import hide_deprecations  # noqa: E402
+from configs.libraries import hide_deprecations  # noqa: E402
 from configs.settings import Settings  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
 from features.build import build  # noqa: E402

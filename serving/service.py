@@ -31,7 +31,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from configs import settings as configs
 from configs.errors import StaycastError
-from configs.library_warnings import hide_deprecations
+from configs.libraries import hide_deprecations
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import left_by_label

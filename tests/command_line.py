@@ -19,7 +19,12 @@ from tests.forked import end_with
 IMPORTED = [
     "staycast",
     "cli.screens.overview",
+    "features.store.feature_store",
     "features.sufficiency",
+    "mlflow.pyfunc",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "ibis.backends.duckdb",
     "training.run",
     "serving.erasure",
     "monitoring.run",

@@ -16,9 +16,11 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
+from unittest.mock import patch
 
-LIBRARIES = """evidently ibis.backends.duckdb lightgbm mlflow.pyfunc optuna pandas plotly.graph_objects pyarrow.parquet
-    pydantic pytest ruamel.yaml scipy.stats sklearn.linear_model starlette.testclient typer"""
+LIBRARIES = """evidently ibis.backends.duckdb lightgbm mlflow.pyfunc mlflow.store.model_registry.sqlalchemy_store
+    mlflow.store.tracking.sqlalchemy_store optuna pandas plotly.graph_objects pyarrow.parquet pydantic pytest
+    ruamel.yaml scipy.stats sklearn.linear_model starlette.testclient typer"""
 
 
 class Forked:
@@ -72,6 +74,8 @@ def end_with(body: Callable[[], object]) -> NoReturn:
 def main() -> None:
     for name in LIBRARIES.split():
         importlib.import_module(name)
+    with patch("typeguard.typechecked", lambda target: target):  # as our own code imports it
+        importlib.import_module("feast")
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
         with tempfile.NamedTemporaryFile() as output:

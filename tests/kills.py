@@ -7,6 +7,7 @@ what is left, and a third does the stage again. One line of JSON a kill tells wh
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -36,6 +37,8 @@ from training.model.proof import ledger
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 EVENTS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "sqlite3.connect", "exchange"}
+IMPORTED = """features.store.feature_store ibis.backends.duckdb mlflow.pyfunc mlflow.store.tracking.sqlalchemy_store
+    mlflow.store.model_registry.sqlalchemy_store"""
 MOST = {"ingest": 8, "score": 4, "features": 3, "train churn": 3}  # kills of a stage, spread over all its steps
 
 
@@ -132,6 +135,8 @@ def serving(place: Path, settings: Settings) -> dict[str, Any]:
 
 
 def main(folder: Path, stage: str) -> None:
+    for name in IMPORTED.split():
+        importlib.import_module(name)  # once for all children
     old, new, base, place = config(folder, 5), config(folder, 6), folder / "base", folder / "place"
     now, again = (new, []) if stage == "ingest" else (old, ["--again"])
     for verb in ("ingest",) if stage == "ingest" else ("ingest", "features", "train churn", "score"):

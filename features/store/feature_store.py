@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from feast import FeatureStore, RepoConfig
-from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL as EVENT_TIME
 
 from configs.errors import NotReadyError
 from configs.files import replacing_file
+from configs.libraries import without_typeguard
 from configs.settings import Settings
 from configs.workspace import Workspace
 from configs.yaml_file import read_yaml
@@ -29,6 +28,10 @@ from features.quality import quality_verdict
 from features.schema import load_schema
 from features.store.online_rows import BUSY_SECONDS_OF_A_FILL, configure_online_store, open_online_rows, table_name
 from features.store.timestamps import from_micros, to_micros
+
+with without_typeguard():
+    from feast import FeatureStore, RepoConfig
+    from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL as EVENT_TIME
 
 REPO = Path(__file__).parents[2] / "feature_repo"
 WORKSPACE = "${STAYCAST_WORKSPACE}"  # stands in feature_store.yaml for the folder of the workspace

@@ -172,8 +172,8 @@ def test_a_whole_company_with_few_or_many_leavers_is_calibrated(
     build.build(settings, workspace)
     feature_store.apply(workspace)
     data = labelled(settings, workspace, "churn")
-    rows = evaluate_rolling(data, settings, 3, feature_rows(workspace)).rows
+    rows = evaluate_rolling(data, settings, 2, feature_rows(workspace)).rows
     assert rows["label"].mean() == pytest.approx(rate, rel=0.3)
-    taught = int(matured_rows(data, settings, evaluation_as_ofs(data, settings, 3)[0]).frame["label"].sum())
+    taught = int(matured_rows(data, settings, evaluation_as_ofs(data, settings, 2)[0]).frame["label"].sum())
     assert expected_calibration_error(rows["label"], rows["forecast"]) <= 0.02
     assert ratio_within_chance(rows["forecast"], rows["label"], taught)
