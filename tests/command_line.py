@@ -16,19 +16,6 @@ from pathlib import Path
 
 from tests.forked import end_with
 
-IMPORTED = [
-    "staycast",
-    "cli.screens.overview",
-    "features.store.feature_store",
-    "features.sufficiency",
-    "mlflow.pyfunc",
-    "mlflow.store.tracking.sqlalchemy_store",
-    "mlflow.store.model_registry.sqlalchemy_store",
-    "ibis.backends.duckdb",
-    "training.run",
-    "serving.erasure",
-    "monitoring.run",
-]
 SECONDS = 280
 
 
@@ -45,7 +32,7 @@ def call(
         Working directory and environment; None: those of this process.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(IMPORTED)
+    context.set_forkserver_preload(["tests.imported"])
     words = ["staycast", *map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"

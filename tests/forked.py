@@ -27,9 +27,12 @@ class Forked:
     """Runs scripts one after the other, each in a fork of its own."""
 
     def __init__(self) -> None:
+        from training.registry.runs import MLFLOW_ENVIRONMENT  # not in the process that is forked from
+
         command = [sys.executable, "-W", "ignore", "-m", "tests.forked"]
-        root = Path(__file__).parent.parent
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
+        root, environment = Path(__file__).parent.parent, {**os.environ, **MLFLOW_ENVIRONMENT}
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=root, env=environment)
 
     def run(self, script: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         """Run a script in a folder, from which it imports; what it printed, errors too, is its output."""
