@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -118,12 +118,12 @@ class FeatureSchema:
 
     features: tuple[Feature, ...]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of all features, in order."""
         return tuple(f.name for f in self.features)
 
-    @property
+    @cached_property
     def categories(self) -> tuple[str, ...]:
         """Names of the features that hold text."""
         return tuple(f.name for f in self.features if f.dtype == "string")
