@@ -4,7 +4,7 @@ BIN := .venv/bin
 LOCK := deploy/requirements-dev.txt
 UV_LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
-.PHONY: help setup demo readme tables accuracy contract test test-slow mutants lint lock bench clean
+.PHONY: help setup demo readme tables accuracy contract test test-slow test-sweep mutants lint lock bench clean
 .DEFAULT_GOAL := demo
 
 help: ## what each target does
@@ -38,10 +38,13 @@ contract: setup ## the contract that may not be broken, from the code; at a rele
 	$(BIN)/python docs/contract.py
 
 test: setup ## all tests but the slow ones; with ALL=1 those, too, in one run
-	$(BIN)/python -m pytest $(if $(ALL),-m "")
+	$(BIN)/python -m pytest $(if $(ALL),-m "not sweep")
 
 test-slow: setup ## tests in other engines, stores and businesses
 	$(BIN)/python -m pytest -m slow
+
+test-sweep: setup ## what slow tests claim, at every other age and horizon, too: before a release
+	$(BIN)/python -m pytest -m sweep
 
 mutants: setup ## break one line at a time and see whether the tests notice
 	$(BIN)/python tests/mutants/run.py

@@ -22,6 +22,9 @@ from training.judge.examination import examine
 from training.judge.verdict import judge
 
 AGES = (1, 2, 3, 5, 8, 12, 14, 18, 24)
+WALKS = [pytest.param(days, AGES, marks=pytest.mark.slow) for days in (30, 365)]
+MORE = [(30, tuple(range(1, 25))), (7, AGES), (90, AGES), (180, AGES)]
+SWEPT = [pytest.param(*more, marks=pytest.mark.sweep) for more in MORE]
 
 
 def horizon_of(settings: Settings, days: int) -> Settings:
@@ -47,9 +50,8 @@ def known_at(place: Workspace, folder: Path, moment: pd.Timestamp) -> Workspace:
     return young
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(("days", "ages"), [(30, range(1, 25)), (7, AGES), (90, AGES), (180, AGES), (365, AGES)])
+@pytest.mark.parametrize(("days", "ages"), [*WALKS, *SWEPT])
 def test_a_shop_of_any_age_is_answered_at_any_horizon(
     days: int, ages: Sequence[int], settings: Settings, tmp_path: Path
 ) -> None:
