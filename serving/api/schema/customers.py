@@ -13,6 +13,7 @@ from configs.settings import Band, Stage, Tier
 from serving.api.schema.fields import (
     ANY_OFFSET,
     ANY_TEXT,
+    INT32,
     MAX_ITEMS,
     MAX_TIME_LENGTH,
     Age,
@@ -39,6 +40,7 @@ MAX_LISTED, USUAL_LISTED = 1000, 100
 USUAL_STEP = 0.05
 MAX_CURSOR = 2000
 Cursor = Annotated[str, Field(max_length=MAX_CURSOR, json_schema_extra=ANY_TEXT)]
+MAX_VALUES = 50  # of one parameter
 LISTS = ("band", "tier", "stage", "action")  # parameters that take several values
 PAST: JsonDict = {
     "scored_at": "2024-03-01T01:30:00Z",
@@ -211,7 +213,10 @@ Moment = Annotated[str, time_field("{1,6}", "RFC 3339.", ANY_OFFSET), AfterValid
 class CustomerQuery(StrictModel):
     """What is asked of one customer."""
 
-    history: Annotated[int, Field(ge=0, le=MAX_HISTORY, description="How many earlier scores at most.")] = USUAL_HISTORY
+    history: Annotated[
+        int,
+        Field(ge=0, le=MAX_HISTORY, description="How many earlier scores at most.", json_schema_extra=INT32),
+    ] = USUAL_HISTORY
 
 
 class CustomerParameters(CustomerQuery, PredictionHeaders):
@@ -225,12 +230,14 @@ class CustomerParameters(CustomerQuery, PredictionHeaders):
 class CustomerListQuery(StrictModel):
     """Which customers, in which order; several values of one name are any of them."""
 
-    band: Annotated[tuple[Band, ...], Field(description="Risk bands, parted by commas.")] = ()
-    tier: Annotated[tuple[Tier, ...], Field(description="Tiers of value, parted by commas.")] = ()
-    stage: Annotated[tuple[Stage, ...], Field(description="Stages, parted by commas.")] = ()
+    band: Annotated[tuple[Band, ...], Field(max_length=MAX_VALUES, description="Risk bands, parted by commas.")] = ()
+    tier: Annotated[
+        tuple[Tier, ...], Field(max_length=MAX_VALUES, description="Tiers of value, parted by commas.")
+    ] = ()
+    stage: Annotated[tuple[Stage, ...], Field(max_length=MAX_VALUES, description="Stages, parted by commas.")] = ()
     action: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=64, json_schema_extra=ANY_TEXT)], ...],
-        Field(max_length=50, description="Codes of actions, parted by commas."),
+        Field(max_length=MAX_VALUES, description="Codes of actions, parted by commas."),
     ] = ()
     contact: Annotated[
         bool | None, Field(description="Whether a contact pays."), WithJsonSchema({"type": "boolean"})
@@ -246,7 +253,9 @@ class CustomerListQuery(StrictModel):
     sort: Annotated[Sort, Field(description="A minus: the largest first; what is not known comes last.")] = (
         "customer_id"
     )
-    limit: Annotated[int, Field(ge=1, le=MAX_LISTED, description="Customers of a page at most.")] = USUAL_LISTED
+    limit: Annotated[
+        int, Field(ge=1, le=MAX_LISTED, description="Customers of a page at most.", json_schema_extra=INT32)
+    ] = USUAL_LISTED
     cursor: Annotated[
         str | None,
         Field(max_length=MAX_CURSOR, description="`next` of the page before, with the same other parameters."),
