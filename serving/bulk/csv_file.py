@@ -51,8 +51,7 @@ class Shape:
                 longest = pc.max(pc.list_value_length(batch[name])).as_py()
                 lengths[name] = max(lengths[name], longest or 0)
             for name in maps:
-                for items in batch[name].drop_null():
-                    keys[name].update(dict.fromkeys(key for key, _ in items.as_py()))
+                keys[name].update(dict.fromkeys(batch[name].keys.unique().to_pylist()))
         return cls(lengths, {name: tuple(found) for name, found in keys.items()})
 
 
@@ -113,8 +112,10 @@ def _joined(texts: list[Any] | None) -> str | None:
     return ";".join(texts) if texts else None
 
 
-def _quoted(texts: pa.Array) -> pa.Array:
-    """Texts between quotes, made harmless."""
+def _quoted(column: pa.Array) -> pa.Array:
+    """Texts between quotes, made harmless; each text once, as most come again and again."""
+    coded = column.dictionary_encode()
+    texts = coded.dictionary
     mark = pc.if_else(pc.match_substring_regex(texts, DANGEROUS), "'", "")
     doubled = pc.replace_substring(texts, '"', '""')
-    return pc.binary_join_element_wise('"', mark, doubled, '"', "")
+    return pc.binary_join_element_wise('"', mark, doubled, '"', "").take(coded.indices)

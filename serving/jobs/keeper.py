@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from configs.fingerprint import ROOT
 from configs.workspace import Workspace
+from features.store.durable_file import identity
 from serving.jobs.job_queue import JobQueue
 
 POLL_SECONDS = 1.0
@@ -39,7 +40,7 @@ class JobKeeper:
 
     def __init__(self, config: str, workspace: Workspace) -> None:
         self._arguments = [sys.executable, "-m", "serving.jobs.process", config, str(workspace.root.resolve())]
-        self._path, self._lock = workspace.score_jobs, workspace.state / "score-jobs.lock"
+        self._has_work, self._lock = WorkSeen(workspace.score_jobs), workspace.state / "score-jobs.lock"
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="score-jobs", daemon=True)
 
@@ -53,19 +54,21 @@ class JobKeeper:
         """Stop the process, which goes on where it was when there is another."""
         self._ended.set()
         self._thread.join()
+        self._has_work.close()
 
     def _watch(self) -> None:
         wait = POLL_SECONDS
         while not self._ended.wait(wait):
             wait = POLL_SECONDS
             try:
-                if has_work(self._path):
+                if self._has_work():
                     with FileLock(self._lock, timeout=0):
                         wait = POLL_SECONDS if self._run() == 0 else AFTER_A_CRASH_SECONDS
             except Timeout:  # another worker sees to it
                 continue
             except Exception as error:
                 logger.error("jobs cannot be worked on: %s", type(error).__name__)
+                self._has_work.close()
                 wait = AFTER_A_CRASH_SECONDS
 
     def _run(self) -> int:
@@ -87,12 +90,30 @@ class JobKeeper:
         return process.returncode
 
 
-def has_work(path: Path) -> bool:
-    """Whether a file of jobs is there and holds any that is neither done nor failed."""
-    if not path.is_file():
-        return False
-    with JobQueue(path) as queue:
-        return queue.has_work()
+class WorkSeen:
+    """Tells whether a file of jobs holds any to be done; it stays open, so that to look costs next to nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._queue: JobQueue | None = None
+        self._opened: tuple[int, int] | None = None
+
+    def __call__(self) -> bool:
+        """Whether there is a file, and any job in it that is neither done nor failed."""
+        there = identity(self._path)
+        if there != self._opened:
+            self.close()
+        if there is None:
+            return False
+        if self._queue is None:
+            self._queue, self._opened = JobQueue(self._path), there
+        return self._queue.has_work()
+
+    def close(self) -> None:
+        """Close the file."""
+        queue, self._queue, self._opened = self._queue, None, None
+        if queue is not None:
+            queue.close()
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

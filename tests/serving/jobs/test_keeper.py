@@ -14,7 +14,7 @@ import pytest
 from configs.workspace import Workspace
 from serving.jobs import keeper
 from serving.jobs.job_queue import JobQueue
-from serving.jobs.keeper import JobKeeper, has_work
+from serving.jobs.keeper import JobKeeper, WorkSeen
 from serving.records.evidence import Asker
 
 STANDS_IN = """
@@ -55,7 +55,7 @@ def test_of_two_workers_one_begins_a_process_and_the_other_when_it_is_gone(
 ) -> None:
     pids = tmp_path / "pids"
     with make() as one:
-        assert not workspace.score_jobs.exists() and not has_work(workspace.score_jobs)
+        assert not workspace.score_jobs.exists()
         with JobQueue(workspace.score_jobs) as queue:
             queue.add("a", "parquet", Asker("key:crm", "crm", ""), now)
         (first,) = until(lambda: list(pids.iterdir()))
@@ -81,4 +81,18 @@ def test_a_process_that_was_killed_is_begun_anew_until_nothing_is_left(
         queue.finish("a", "folder", "", "", 1, now)
         os.kill(int(second.name), signal.SIGKILL)
         time.sleep(0.15)
-        assert set(pids.iterdir()) == {first, second} and not has_work(workspace.score_jobs)
+        assert set(pids.iterdir()) == {first, second}
+
+
+def test_work_is_seen_in_a_file_that_comes_goes_and_is_another(workspace: Workspace, now: datetime) -> None:
+    has_work = WorkSeen(workspace.score_jobs)
+    assert not has_work() and not workspace.score_jobs.exists()
+    for _ in range(2):
+        with JobQueue(workspace.score_jobs) as queue:
+            assert not has_work()
+            queue.add("a", "parquet", Asker("key:crm", "crm", ""), now)
+            assert has_work()
+        for path in workspace.state.glob("score-jobs.db*"):
+            path.unlink()
+        assert not has_work()
+    has_work.close()
