@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from configs.libraries import hide_deprecations
 from configs.lock import BusyError, exclusive
 from configs.settings import Settings
 from configs.workspace import SCORE_CSV, SCORE_TABLE, Workspace
+from serving.bulk.processes import end_with_input
 from serving.jobs.job_queue import Job, JobQueue
 
 LOWEST_PRIORITY = 19
@@ -115,20 +115,6 @@ def _noting(job: Job, queue: JobQueue) -> Callable[[int, int], None]:
             noted = time.monotonic()
 
     return note
-
-
-def end_with_input(descriptor: int, before: Callable[[], None]) -> None:
-    """End this process when a pipe ends, and do something before."""
-
-    def wait() -> None:
-        while os.read(descriptor, 1):
-            continue
-        try:
-            before()
-        finally:
-            os._exit(0)
-
-    threading.Thread(target=wait, name="input", daemon=True).start()
 
 
 def main(config: str, root: str) -> int:

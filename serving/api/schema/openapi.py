@@ -65,7 +65,14 @@ from serving.api.schema.inference import (
     InferenceServer,
 )
 from serving.api.schema.releases import Models, Releases
-from serving.api.schema.requests import ManyCustomers, NewScoreJob, OneCustomer, PastPrediction, ScoreJobParameters
+from serving.api.schema.requests import (
+    ManyCustomers,
+    NewScoreJob,
+    OneCustomer,
+    PastPrediction,
+    ScoreJobParameters,
+    ScoreResultParameters,
+)
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
 TAGS = {
@@ -234,7 +241,7 @@ OPERATIONS = (
         "One row a customer, reasons of both models with it. 409 while it is not done, or if it failed; 410 if it "
         "was removed since. Who takes it is on record before.",
         problems=("404", "409", "410", "503"),
-        parameters=ScoreJobParameters,
+        parameters=ScoreResultParameters,
         files=(PARQUET, CSV),
     ),
     Operation(

@@ -58,8 +58,14 @@ class PastPrediction(PredictionHeaders):
     prediction_id: PredictionId
 
 
-class ScoreJobParameters(PredictionHeaders):
+class ScoreJobParameters(StrictModel):
     """Which job is asked for."""
+
+    job_id: JobId
+
+
+class ScoreResultParameters(PredictionHeaders):
+    """Of which job the result is asked for."""
 
     job_id: JobId
 

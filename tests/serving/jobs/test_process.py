@@ -5,8 +5,6 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from configs.errors import DataError, RegistryError
-from configs.fingerprint import ROOT
 from configs.settings import Settings, load
 from configs.workspace import Workspace
 from serving.bulk.run import score_newest
@@ -144,16 +141,3 @@ def test_a_job_whose_csv_cannot_be_written_is_not_done(
     work(settings, workspace, queue, [], made_up({"folder": "f", "as_of": "x", "scored_at": "y", "customers": 2}))
     failed = queue.find("a")
     assert failed is not None and failed.state == "failed" and failed.folder is None
-
-
-def test_a_process_ends_with_its_input_and_first_does_what_it_must(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from pathlib import Path; from serving.jobs.process import end_with_input; "
-        "end_with_input(0, lambda: Path(sys.argv[1]).touch()); time.sleep(60)"
-    )
-    reading, writing = os.pipe()
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "told")], cwd=ROOT, stdin=reading) as process:
-        os.close(reading)
-        os.close(writing)
-        assert process.wait(30) == 0
-    assert (tmp_path / "told").exists()
