@@ -25,7 +25,7 @@ from configs.files import write_text
 from configs.fingerprint import ROOT
 from configs.libraries import hide_deprecations
 from configs.settings import load
-from configs.workspace import Workspace
+from configs.workspace import SCORE_TABLE, Workspace
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
@@ -236,11 +236,17 @@ def reproduce(
 
 
 @verb(app, "again", "by", "accept_quality", "reason")
-def score(s: Session) -> None:
+def score(
+    s: Session, csv: Annotated[Path | None, typer.Option("--csv", help="Also write the answers there, as CSV.")] = None
+) -> None:
     """Answer for every customer: probability, value, tier, reasons, action; as parquet and JSON lines."""
     from cli.screens.customers import scores_screen
+    from serving.bulk.csv_file import write_csv
 
-    s.show(stages.score(s), lambda r: scores_screen(r, s.workspace, s.settings))
+    result = stages.score(s)
+    if csv is not None:
+        write_csv(s.workspace.scores / Path(result["folder"]).name / SCORE_TABLE, csv)
+    s.show(result, lambda r: scores_screen(r, s.workspace, s.settings))
 
 
 @verb(app, "again")

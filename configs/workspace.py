@@ -19,6 +19,7 @@ from configs.lock import exclusive
 UNUSABLE = frozenset("?*")  # in a path: SQLAlchemy's addresses end at the one, DuckDB's file names match with the other
 HERE = '"workspace:state/'  # stands for the folder in the record of a stage
 SCORE_TABLE, SCORE_LINES = "scores.parquet", "scores.jsonl"  # in each folder of `Workspace.scores`
+SCORE_CSV = "scores.csv"  # in those of which it was asked for
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,11 @@ class Workspace:
     def scoring(self) -> Path:
         """Parts of the answers for all customers that are being computed, or were when the process was killed."""
         return self.state / "scoring"
+
+    @property
+    def score_jobs(self) -> Path:
+        """Who asked the service to answer for all customers, and how far that is."""
+        return self.state / "score-jobs.db"
 
     @property
     def reports(self) -> Path:

@@ -24,7 +24,7 @@ import orjson
 from configs.errors import ConfigError
 from configs.files import replacing_file, sweep
 from configs.settings import Records
-from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
+from configs.workspace import SCORE_CSV, SCORE_LINES, SCORE_TABLE, Workspace
 from features import erasure
 from features.people.suppression_list import suppress
 from serving.records.outcome_log import OutcomeLog
@@ -131,6 +131,7 @@ def _erase_answers(workspace: Workspace, ids: set[str], records: Records | None)
     sweep(workspace.scores)
     for folder in sorted(p for p in workspace.scores.glob("[!.]*") if p.is_dir()):
         rows[f"scores/{folder.name}"] = erasure.drop_rows(folder / SCORE_TABLE, ids)
+        (folder / SCORE_CSV).unlink(missing_ok=True)  # made again from the table when it is asked for
         lines = folder / SCORE_LINES
         with lines.open("rb") as old, replacing_file(lines) as part, part.open("wb") as new:
             new.writelines(line for line in old if orjson.loads(line)["customer_id"] not in ids)

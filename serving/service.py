@@ -44,6 +44,7 @@ from serving.api.app import create_app
 from serving.api.intake import EventIntake
 from serving.api.interfaces import FeatureReader, Leavers
 from serving.api.metrics import keep_counts
+from serving.jobs.keeper import JobKeeper
 from serving.records.audit import pruning
 from serving.records.prediction_log import PredictionLog
 from serving.release.bystander import Bystander
@@ -109,6 +110,7 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
         champions,
         closing(intake),
         closing(bystander),
+        JobKeeper(config, workspace),
     ):
         reader = LazyFeatureReader(workspace)
         opening = [reader.preload(), intake.preload()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import staycast as command_line
 from configs.workspace import Workspace
@@ -85,6 +87,15 @@ def test_a_broken_registry_is_said_in_one_line(staycast: Run, fresh: Workspace, 
     (fresh.mlruns / "mlflow.db").write_text("not a database")
     said = refused(staycast(*arguments, "-c", "test", "-w", fresh.root))
     assert "mlflow.db' cannot be read" in said and "restore it from a copy" in said
+
+
+def test_score_also_writes_the_answers_as_csv_where_it_is_told(lived: Workspace, tmp_path: Path) -> None:
+    arguments = ["score", "--csv", str(tmp_path / "a.csv"), "-c", "test", "-w", str(lived.root), "--json"]
+    done = CliRunner().invoke(command_line.app, arguments)
+    assert done.exit_code == 0, done.stderr
+    with (tmp_path / "a.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert len(rows) == json.loads(done.stdout)["customers"] and {len(row) for row in rows} == {len(header)}
 
 
 def test_mlflow_pages_on_a_port_in_use_are_refused_before_they_start(staycast: Run, lived: Workspace) -> None:

@@ -6,16 +6,28 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, BinaryIO, Self, cast
 from urllib.parse import quote
 
 import httpx
 
 from staycast_client.errors import ConnectionFailedError, ProblemError
 from staycast_client.retry import Retry
-from staycast_client.types import AcceptedEvents, Answer, Answers, CustomerChange, Explain, Models
+from staycast_client.types import (
+    AcceptedEvents,
+    Answer,
+    Answers,
+    CustomerChange,
+    Explain,
+    JobFormat,
+    Models,
+    ScoreJob,
+    ScoreJobs,
+)
 
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 Parameters = Mapping[str, str | int]
@@ -62,6 +74,16 @@ def changing(customer_id: str, since: str) -> Call:
     return Call("GET", f"/v1/customers/{quote(customer_id, safe='')}/change", parameters={"since": since})
 
 
+def scoring(job_format: JobFormat) -> Call:
+    """The call that asks for everybody. It carries a key and is taken once, so it may be repeated."""
+    return Call("POST", "/v1/score-jobs", {"format": job_format})
+
+
+def looking(job_id: str, part: str = "") -> Call:
+    """The call for how far a job is, or with ``/result`` for its file."""
+    return Call("GET", f"/v1/score-jobs/{quote(job_id, safe='')}{part}")
+
+
 def _outcome(outcome: httpx.Response | httpx.HTTPError) -> Any:
     """The body of an answer; ProblemError or ConnectionFailedError where it failed."""
     if isinstance(outcome, httpx.HTTPError):
@@ -69,6 +91,27 @@ def _outcome(outcome: httpx.Response | httpx.HTTPError) -> Any:
     if outcome.is_success:
         return outcome.json()
     raise ProblemError(outcome)
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """ConnectionFailedError where an answer broke off."""
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise ConnectionFailedError(f"no whole answer: {type(error).__name__}") from error
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes its place at the path only if the body succeeds."""
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class Client:
@@ -119,6 +162,32 @@ class Client:
     def change(self, customer_id: str, since: str) -> CustomerChange:
         """Why the score changed since a moment (RFC 3339); ProblemError (404) if no answer is as old."""
         return cast("CustomerChange", self.call(changing(customer_id, since)))
+
+    def ask_score_job(self, job_format: JobFormat = "parquet") -> ScoreJob:
+        """Ask for the answers for all customers as a file; the job that makes it."""
+        return cast("ScoreJob", self.call(scoring(job_format)))
+
+    def score_job(self, job_id: str) -> ScoreJob:
+        """How far a job is."""
+        return cast("ScoreJob", self.call(looking(job_id)))
+
+    def score_jobs(self) -> ScoreJobs:
+        """The newest jobs, the newest first."""
+        return cast("ScoreJobs", self.call(Call("GET", "/v1/score-jobs")))
+
+    def download_scores(self, job_id: str, path: str | Path) -> None:
+        """Write the result of a job to a file, a piece at a time; ProblemError (409) if it has none, or none yet.
+
+        It is tried once. Where the connection breaks off, what was there before stays, and ConnectionFailedError says
+        so.
+        """
+        request = looking(job_id, "/result").request(self._http)
+        with _failures(), closing(self._http.send(request, stream=True)) as response, _whole(Path(path)) as file:
+            if not response.is_success:
+                response.read()
+                raise ProblemError(response)
+            for piece in response.iter_bytes():
+                file.write(piece)
 
     def models(self) -> Models:
         """The champions that answer now."""
@@ -193,6 +262,29 @@ class AsyncClient:
     async def change(self, customer_id: str, since: str) -> CustomerChange:
         """As `Client.change`."""
         return cast("CustomerChange", await self.call(changing(customer_id, since)))
+
+    async def ask_score_job(self, job_format: JobFormat = "parquet") -> ScoreJob:
+        """As `Client.ask_score_job`."""
+        return cast("ScoreJob", await self.call(scoring(job_format)))
+
+    async def score_job(self, job_id: str) -> ScoreJob:
+        """As `Client.score_job`."""
+        return cast("ScoreJob", await self.call(looking(job_id)))
+
+    async def score_jobs(self) -> ScoreJobs:
+        """As `Client.score_jobs`."""
+        return cast("ScoreJobs", await self.call(Call("GET", "/v1/score-jobs")))
+
+    async def download_scores(self, job_id: str, path: str | Path) -> None:
+        """As `Client.download_scores`."""
+        request = looking(job_id, "/result").request(self._http)
+        with _failures(), _whole(Path(path)) as file:
+            async with aclosing(await self._http.send(request, stream=True)) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise ProblemError(response)
+                async for piece in response.aiter_bytes():
+                    file.write(piece)
 
     async def models(self) -> Models:
         """As `Client.models`."""

@@ -10,6 +10,7 @@ Stage = Literal["prospect", "new", "growing", "mature", "declining", "booked", "
 Tier = Literal["diamond", "gold", "silver", "bronze"]
 Basis = Literal["model", "hybrid", "prior"]
 Explain = Literal["none", "top", "full"]
+JobFormat = Literal["parquet", "csv"]
 
 
 class BasisPart(TypedDict):
@@ -270,3 +271,28 @@ class CustomerChange(TypedDict):
     churn: ChangeForecast | None
     clv: ChangeForecast | None
     split: str
+
+
+class ScoreJob(TypedDict):
+    """A job that answers for all customers."""
+
+    job_id: str
+    state: Literal["queued", "running", "done", "failed"]
+    format: JobFormat
+    customers_done: int
+    customers: int | None
+    asked_at: str
+    started_at: str | None
+    ended_at: str | None
+    caller: str
+    purpose: str
+    as_of: str | None
+    scored_at: str | None
+    result: str | None
+    reason: str | None
+
+
+class ScoreJobs(TypedDict):
+    """The newest jobs, the newest first."""
+
+    jobs: list[ScoreJob]

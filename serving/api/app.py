@@ -6,6 +6,8 @@
     GET  /v1/customers      a list from the newest score file, see serving.api.resources.customers
     GET  /v1/customers/{customer_id}  one customer as a flat object, with the scores before
     GET  /v1/customers/{customer_id}/change  why the score changed since a moment
+    POST, GET /v1/score-jobs  the answers for all customers as a file, see serving.api.resources.score_jobs
+    GET  /v1/score-jobs/{job_id}, and /result  how far that is, and the file
     POST /v1/what-if        the answer with changed features, the difference explained
     POST /v1/contacts       whom a campaign contacted, or held out
     POST /v1/outcomes       what came of it
@@ -25,6 +27,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
 import pandas as pd
 from starlette.applications import Starlette
@@ -50,6 +53,7 @@ from serving.api.resources.customers import MOST_PAST, Customers
 from serving.api.resources.inference import Inference
 from serving.api.resources.past_predictions import PastPredictions
 from serving.api.resources.releases import ReleaseReports
+from serving.api.resources.score_jobs import ScoreJobs
 from serving.api.resources.what_if import WhatIf
 from serving.records.evidence import Asker
 
@@ -97,14 +101,16 @@ def create_app(
     def past(customer_id: str) -> pd.DataFrame:
         return log.read(customer_id=customer_id, newest=MOST_PAST)
 
-    def note_list(asker: Asker) -> None:
+    def note(asker: Asker, what: str) -> None:
         with unavailable_if_it_fails("who reads cannot be kept", "the record of who reads what cannot be written now"):
-            log.note_read(asker, "list")
+            log.note_read(asker, what)
 
-    customers = Customers(endpoints.answer_one, past, note_list, settings, clock, workspace)
+    customers = Customers(endpoints.answer_one, past, partial(note, what="list"), settings, clock, workspace)
     changes = Changes(customers.found, log, models, settings, workspace)
     what_if = WhatIf(models, endpoints.predictor, settings, clock)
     campaigns = Campaigns(endpoints.take, endpoints.predictor, settings, clock, workspace)
+
+    score_jobs = ScoreJobs(note, settings, clock, workspace)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -112,6 +118,7 @@ def create_app(
         app.state.draining = True
         endpoints.close()
         campaigns.close()
+        score_jobs.close()
 
     routes = [
         Route("/v1/predictions", endpoints.predictions, methods=["POST"]),
@@ -126,6 +133,7 @@ def create_app(
         *changes.routes,
         *what_if.routes,
         *campaigns.routes,
+        *score_jobs.routes,
         *Inference(endpoints.answer, endpoints.readyz, models, settings).routes,
         *PastPredictions(log, models, settings, workspace).routes,
         *ReleaseReports(log, models, workspace).routes,

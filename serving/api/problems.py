@@ -14,12 +14,16 @@
         ├── UnknownModelError      404  the business has no such model
         ├── NoEarlierAnswerError   404  no answer of the customer is on record from that moment or before
         ├── NoScoresError          404  no score file was written yet
+        ├── UnknownJobError        404  there is no such job
+        ├── UnfinishedJobError     409  a job has no result, or none yet
+        ├── ResultGoneError        410  the result of a job was removed
         ├── ExpiredCursorError     410  the list that a cursor is of is there no more
         ├── EventConflictError     409  an event does not go with what is known
         ├── TooLargeError          413  the body is longer than any valid request
         ├── MediaTypeError         415  the body is not application/json
         └── UnavailableError       503  the service cannot answer now, whatever is asked
             └── OverloadedError    429  too many requests wait already
+                ├── ManyJobsError  429  too many jobs wait already
                 └── RateLimitError 429  this caller asks more than it may
 
 A message echoes nothing of a request but the one id that was asked. Below ``/v2`` a problem also says its detail as
@@ -153,6 +157,30 @@ class ExpiredCursorError(AnswerError):
     title = "The list has been replaced"
 
 
+class UnknownJobError(AnswerError):
+    """There is no such job: it never was, or is older than jobs are kept."""
+
+    status = 404
+    slug = "unknown-job"
+    title = "Unknown job"
+
+
+class UnfinishedJobError(AnswerError):
+    """The job has no result: it is not done yet, or has failed."""
+
+    status = 409
+    slug = "unfinished-job"
+    title = "The job has no result"
+
+
+class ResultGoneError(AnswerError):
+    """The result of the job was removed, as an erasure does with a CSV."""
+
+    status = 410
+    slug = "result-gone"
+    title = "The result was removed"
+
+
 class UnknownPredictionError(AnswerError):
     """There is no such answer on record: it never was, is older than answers are kept, or its person was erased."""
 
@@ -223,6 +251,14 @@ class OverloadedError(UnavailableError):
     slug = "overloaded"
     title = "Too many requests wait already"
     retry_after_seconds = 1
+
+
+class ManyJobsError(OverloadedError):
+    """Too many jobs wait already."""
+
+    slug = "many-jobs"
+    title = "Too many jobs wait already"
+    retry_after_seconds = 60
 
 
 class RateLimitError(OverloadedError):

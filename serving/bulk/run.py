@@ -30,6 +30,7 @@ def score_newest(
     on_progress: Callable[[int, int], None] | None = None,
     part_rows: int = PART_ROWS,
     workers: int | None = None,
+    spared_cores: int = 0,
 ) -> dict[str, Any]:
     """Answer for every customer who is online and write the answers, see `serving.bulk.publish.publish`.
 
@@ -46,6 +47,8 @@ def score_newest(
         Customers a part: what a kill loses at most of each process.
     workers
         Processes; None: one a core, and this one alone for few customers.
+    spared_cores
+        How many cores are left to others where `workers` is None.
 
     Raises
     ------
@@ -65,7 +68,7 @@ def score_newest(
         aliases = load_alias_map(workspace.tables).aliases()
         writer = PartWriter(customers, champions, settings, aliases, parts, settings.serving.top_reasons, CHUNK_ROWS)
         few = len(parts.numbers) <= SMALL_PARTS
-        count = workers or (1 if few else len(os.sched_getaffinity(0)))
+        count = workers or (1 if few else max(1, len(os.sched_getaffinity(0)) - spared_cores))
         if count == 1:
             write_all(writer, on_progress)
         else:

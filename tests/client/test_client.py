@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,23 +21,30 @@ from serving.access.control import access_control
 from serving.access.keys import ApiKeys
 from serving.answer.champion import Champions
 from serving.api.app import create_app
+from serving.jobs.job_queue import JobQueue
+from serving.jobs.process import work
 from serving.records.prediction_log import PredictionLog
 from tests.serving.conftest import NOW, FixedModels, MemoryReader, made_up_customers, train
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Iterator[tuple[str, str]]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture(scope="module")
+def served(place: Workspace, settings: Settings) -> Iterator[tuple[str, str]]:
     """Address and key of the service, which takes no events."""
     from serving.answer.champion import LoadedModel
 
-    place, customers = Workspace(tmp_path_factory.mktemp("served")), made_up_customers(60, seed=1)
+    customers = made_up_customers(60, seed=1)
     loaded = (LoadedModel.from_bundle(train(task, customers), "1") for task in ("churn", "clv"))
     with ApiKeys(place.access_keys) as keys:
         key = keys.create("the crm", "crm")[1]
     control = access_control(Access(required=True, requests_per_minute=6000, tokens=None), place)
     with PredictionLog(place.prediction_log) as log:
         models, reader = FixedModels(Champions(*loaded)), MemoryReader(customers)
-        app = create_app(models, reader, log, settings, lambda: NOW, access=control)
+        app = create_app(models, reader, log, settings, lambda: NOW, access=control, workspace=place)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -92,6 +100,59 @@ def test_why_a_score_changed_is_asked_of_any_id(served: tuple[str, str]) -> None
             return await client.change("c7", "2024-04-01T00:00:00Z")
 
     assert asyncio.run(ask())["customer_id"] == "c7"
+
+
+def test_everybody_is_asked_for_and_taken_as_a_file_by_both_clients(
+    served: tuple[str, str], place: Workspace, settings: Settings, tmp_path: Path
+) -> None:
+    content, out = b"PAR1" * 100_000, tmp_path / "scores.parquet"
+
+    def scoring(*arguments: Any) -> dict[str, Any]:
+        (place.scores / "made").mkdir(parents=True, exist_ok=True)
+        (place.scores / "made" / "scores.parquet").write_bytes(content)
+        return {"folder": "made", "as_of": "2024-03-01T00:00:00Z", "scored_at": "2024-03-01T01:30:00Z", "customers": 60}
+
+    def do() -> None:
+        with JobQueue(place.score_jobs) as queue:
+            work(settings, place, queue, [], scoring)
+
+    with Client(served[0], ApiKey(served[1])) as client:
+        job = client.ask_score_job()
+        with pytest.raises(ProblemError, match="409"):
+            client.download_scores(job["job_id"], out)
+        assert job["state"] == "queued" and list(tmp_path.iterdir()) == []
+        do()
+        assert client.score_job(job["job_id"])["state"] == "done"
+        client.download_scores(job["job_id"], out)
+        assert out.read_bytes() == content and client.score_jobs()["jobs"][0]["customers"] == 60
+
+    async def ask() -> None:
+        async with AsyncClient(served[0], ApiKey(served[1])) as client:
+            other = await client.ask_score_job("parquet")
+            with pytest.raises(ProblemError, match="409"):
+                await client.download_scores(other["job_id"], out)
+            do()
+            assert (await client.score_job(other["job_id"]))["result"]
+            await client.download_scores(other["job_id"], tmp_path / "other")
+            assert [job["job_id"] for job in (await client.score_jobs())["jobs"]] == [other["job_id"], job["job_id"]]
+
+    asyncio.run(ask())
+    assert (tmp_path / "other").read_bytes() == content and len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_download_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> None:
+    out = tmp_path / "scores.csv"
+    out.write_text("before")
+
+    def pieces() -> Iterator[bytes]:
+        yield b"half"
+        raise httpx.ReadError("reset")
+
+    flaky = Flaky(httpx.Response(200, content=pieces()))
+    client = Client("https://churn.example", transport=httpx.MockTransport(flaky))
+    with client, pytest.raises(ConnectionFailedError, match="ReadError"):
+        client.download_scores("j", out)
+    assert out.read_text() == "before" and list(tmp_path.iterdir()) == [out]
 
 
 def test_what_the_service_refuses_is_told_with_its_fields(served: tuple[str, str]) -> None:

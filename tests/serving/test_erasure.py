@@ -27,6 +27,7 @@ from features.store.event_log import Event, EventLog
 from features.store.online_rows import OnlineFeatures
 from serving import erasure
 from serving.api.app import create_app
+from serving.bulk.csv_file import write_csv
 from serving.records.outcome_log import Outcome, OutcomeLog
 from serving.records.prediction_log import PredictionLog
 
@@ -70,7 +71,9 @@ def person(copied: Workspace) -> str:
         log.append([order("e1", one), order("e2", "web-7777")], NOW)
     with OutcomeLog(copied.outcomes) as outcomes:
         outcomes.append([Outcome("o1", one, "accepted", NOW), Outcome("o2", "web-7777", "kept", NOW)], NOW)
-    answer = json.loads((next(copied.scores.iterdir()) / "scores.jsonl").read_text().splitlines()[0])
+    scores = next(copied.scores.iterdir())
+    write_csv(scores / "scores.parquet", scores / "scores.csv")
+    answer = json.loads((scores / "scores.jsonl").read_text().splitlines()[0])
     with PredictionLog(copied.prediction_log) as log:
         log.append([{**answer, "customer_id": one}])
     report = copied.quality_report / "quality.json"

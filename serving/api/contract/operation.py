@@ -16,6 +16,8 @@ from serving.api.contract.schemas import Schemas, reference, tidy
 from serving.api.problems import MEDIA_TYPE, problem
 
 JSON = "application/json"
+PARQUET, CSV = "application/vnd.apache.parquet", "text/csv"
+BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary", "maxLength": 2**31 - 1}}
 OF_ALL = ("400", "401", "429", "500")
 OF_GUARDED = ("403",)
 OF_BODIES = ("413", "415", "422")
@@ -79,12 +81,31 @@ HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
         "In how many seconds to come again.",
         {"type": "integer", "format": "int32", "minimum": 1, "maximum": 86400, "example": 5},
     ),
+    "Location": (
+        "Where it is to be looked at.",
+        {
+            "type": "string",
+            "maxLength": 256,
+            "format": "uri-reference",
+            "example": "/v1/score-jobs/01M8DS094M6HZRVW1SAX75E8NK",
+        },
+    ),
+    "Content-Disposition": (
+        "The name of the file.",
+        {
+            "type": "string",
+            "maxLength": 256,
+            "pattern": "^attachment;",
+            "example": 'attachment; filename="scores-01M8DS094M6HZRVW1SAX75E8NK.csv"',
+        },
+    ),
     "WWW-Authenticate": (
         "How to say who asks.",
         {"type": "string", "maxLength": 256, "pattern": "^Bearer", "example": "Bearer"},
     ),
 }
-OF_EVERY_ANSWER = tuple(name for name in HEADERS if name not in ("Retry-After", "WWW-Authenticate"))
+OF_SOME = ("Retry-After", "Location", "Content-Disposition", "WWW-Authenticate")
+OF_EVERY_ANSWER = tuple(name for name in HEADERS if name not in OF_SOME)
 NO_HTTP = {
     "schema": {"type": "string", "maxLength": 200, "pattern": r"^[\s\S]*$"},
     "example": "Invalid HTTP request received.",
@@ -114,6 +135,8 @@ class Operation:
         hyphen, else of the query.
     status, media_type
         Of a success.
+    files
+        Media types of a success that is a file, of one of them.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -128,6 +151,7 @@ class Operation:
     parameters: type[BaseModel] | None = None
     status: str = "200"
     media_type: str = JSON
+    files: tuple[str, ...] = ()
 
     @property
     def models(self) -> tuple[type[BaseModel], ...]:
@@ -143,10 +167,11 @@ class Operation:
 
     def rendered(self, schemas: Schemas, schemes: tuple[str, ...]) -> dict[str, Any]:
         """The operation object of the document."""
+        own = {"202": ("Location",)}.get(self.status, ()) + (("Content-Disposition",) if self.files else ())
         success = {
             "description": self.summary + ".",
-            "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in OF_EVERY_ANSWER},
-            "content": {self.media_type: _content(self.answers, schemas)},
+            "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in (*OF_EVERY_ANSWER, *own)},
+            "content": dict.fromkeys(self.files, BINARY) or {self.media_type: _content(self.answers, schemas)},
         }
         failures = {status: {"$ref": f"#/components/responses/Problem{status}"} for status in self.failures}
         rendered: dict[str, Any] = {

@@ -64,10 +64,8 @@ class Repeats:
         UnavailableError
             What was given cannot be looked up, or kept.
         """
-        key = Key.of(keys[0], asker.caller, body) if len(keys) == 1 else None
-        if key is None:
-            raise InvalidRequestError(f"the header {HEADER} must be one string of 1 to 255 visible characters")
-        if self._path is None:
+        key = key_of(keys, asker, body)
+        if key is None or self._path is None:
             return await self._answering(asked, asker, request)
         known = await self._threads.run(self._before, key, asked, asker)
         if known and len(await visible(request.scope, asked.ids)) == len(asked.ids):
@@ -125,3 +123,17 @@ class Repeats:
             if self._log is None:
                 self._log = RepeatLog(self._path, BUSY_SECONDS)
             return self._log
+
+
+def key_of(keys: Sequence[str], asker: Asker, body: bytes) -> Key | None:
+    """The key that a request carries, by all its headers; None: it carries none.
+
+    Raises
+    ------
+    InvalidRequestError
+        They tell no key, or more than one.
+    """
+    key = Key.of(keys[0], asker.caller, body) if len(keys) == 1 else None
+    if keys and key is None:
+        raise InvalidRequestError(f"the header {HEADER} must be one string of 1 to 255 visible characters")
+    return key

@@ -12,8 +12,10 @@ from serving.api.schema.fields import (
     MAX_ITEMS,
     PER_REQUEST,
     Age,
+    Count,
     CustomerId,
     Days,
+    JobId,
     Name,
     Percentile,
     PredictionId,
@@ -26,6 +28,7 @@ from training.model.bundle import Basis, Task
 
 MAX_HORIZONS = 100
 MAX_FAULTS = 1_000_000
+MOST_JOBS = 100  # of a list
 
 Probability = Annotated[float, Field(ge=0, le=1, examples=[0.31])]
 Money = Annotated[float, Field(examples=[180.5])]
@@ -386,6 +389,43 @@ class Problem(BaseModel):
     error: Annotated[
         Prose, Field(default_factory=str, description="The detail once more, as the protocol below /v2 names it.")
     ]
+
+
+class ScoreJob(StrictModel):
+    """A job that answers for all customers."""
+
+    job_id: JobId
+    state: Annotated[
+        Literal["queued", "running", "done", "failed"],
+        Field(description="`done`: the result is there whole. One that was cut short goes on by itself."),
+    ]
+    format: Annotated[Literal["parquet", "csv"], Field(description="Of the result.")]
+    customers_done: Annotated[Count, Field(examples=[1200])]
+    customers: Annotated[Count | None, Field(examples=[2469], description="In all; null: not known yet.")]
+    asked_at: UtcTime
+    started_at: UtcTime | None
+    ended_at: UtcTime | None
+    caller: Annotated[Name, Field(examples=["key:crm"], description="Who asked for it.")]
+    purpose: Annotated[Name, Field(examples=["campaign"], description="As `X-Purpose` said; empty: nothing was.")]
+    as_of: Annotated[UtcTime | None, Field(description="The newest moment of the answers; null until it is done.")]
+    scored_at: Annotated[
+        UtcTime | None,
+        Field(description="When the answers were given: before it was asked for, where nothing had changed since."),
+    ]
+    result: Annotated[
+        Name | None,
+        Field(
+            examples=["/v1/score-jobs/01M8DS094M6HZRVW1SAX75E8NK/result"],
+            description="Where the result is; null until it is done.",
+        ),
+    ]
+    reason: Annotated[Prose | None, Field(description="Why it failed; null where it did not.")]
+
+
+class ScoreJobs(StrictModel):
+    """The newest jobs, the newest first."""
+
+    jobs: Annotated[list[ScoreJob], Field(max_length=MOST_JOBS)]
 
 
 class State(StrictModel):

@@ -54,6 +54,7 @@ PredictionId = Annotated[
         examples=["01M8DS094M6HZRVW1SAX75E8NK"],
     ),
 ]
+JobId = PredictionId
 UtcTime = Annotated[str, time_field("+", "ISO 8601, UTC.")]
 Name = Annotated[str, Field(max_length=1_000, json_schema_extra=ANY_TEXT)]
 Prose = Annotated[str, Field(max_length=10_000, json_schema_extra=ANY_TEXT)]

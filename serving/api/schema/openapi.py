@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from serving.api.contract.operation import (
+    CSV,
+    PARQUET,
     SCHEMES,
     Operation,
     header_components,
@@ -14,7 +16,17 @@ from serving.api.contract.operation import (
 )
 from serving.api.contract.schemas import schemas_of
 from serving.api.metrics import MEDIA_TYPE
-from serving.api.schema.answers import Answer, Answers, OpenApi, PastAnswer, Problem, State, Swagger
+from serving.api.schema.answers import (
+    Answer,
+    Answers,
+    OpenApi,
+    PastAnswer,
+    Problem,
+    ScoreJob,
+    ScoreJobs,
+    State,
+    Swagger,
+)
 from serving.api.schema.campaigns import (
     AcceptedContacts,
     AcceptedOutcomes,
@@ -53,7 +65,14 @@ from serving.api.schema.inference import (
     InferenceServer,
 )
 from serving.api.schema.releases import Models, Releases
-from serving.api.schema.requests import ManyCustomers, OneCustomer, PastPrediction
+from serving.api.schema.requests import (
+    ManyCustomers,
+    NewScoreJob,
+    OneCustomer,
+    PastPrediction,
+    ScoreJobParameters,
+    ScoreResultParameters,
+)
 from serving.api.schema.what_if import WhatIfAnswer, WhatIfQuestion
 
 TAGS = {
@@ -62,6 +81,7 @@ TAGS = {
     "events": "What happens between two loads.",
     "campaigns": "Whom a campaign contacted, and what came of it.",
     "models": "What answers.",
+    "jobs": "Answers for all customers at once, as a file.",
     "inference": "The Open Inference Protocol, version 2. Failures also say `error`.",
     "service": "For those who run it, and for machines that read its contract.",
 }
@@ -176,6 +196,53 @@ OPERATIONS = (
         answers=(AcceptedOutcomes,),
         asks=(OutcomeReport, ManyOutcomes),
         problems=("409", "503"),
+    ),
+    Operation(
+        "POST",
+        "/v1/score-jobs",
+        "ask_score_job",
+        "jobs",
+        "Ask for the answers for all customers, as Parquet or CSV",
+        "It is taken at once, and worked on by a process beside the service, one job after the other. Where nothing "
+        "has changed since all were answered the last time, the result is that of then. 429 where too many wait.",
+        answers=(ScoreJob,),
+        asks=(NewScoreJob,),
+        problems=("503",),
+        parameters=RepeatableHeaders,
+        status="202",
+    ),
+    Operation(
+        "GET",
+        "/v1/score-jobs",
+        "list_score_jobs",
+        "jobs",
+        "The newest jobs that answer for all customers",
+        "At most 100 of all callers, the newest first.",
+        answers=(ScoreJobs,),
+        problems=("503",),
+    ),
+    Operation(
+        "GET",
+        "/v1/score-jobs/{job_id}",
+        "get_score_job",
+        "jobs",
+        "How far a job is",
+        "Its state, how many of how many customers are answered, and where the result is.",
+        answers=(ScoreJob,),
+        problems=("404", "503"),
+        parameters=ScoreJobParameters,
+    ),
+    Operation(
+        "GET",
+        "/v1/score-jobs/{job_id}/result",
+        "get_score_result",
+        "jobs",
+        "The result of a job, as a file",
+        "One row a customer, reasons of both models with it. 409 while it is not done, or if it failed; 410 if it "
+        "was removed since. Who takes it is on record before.",
+        problems=("404", "409", "410", "503"),
+        parameters=ScoreResultParameters,
+        files=(PARQUET, CSV),
     ),
     Operation(
         "GET",

@@ -1,4 +1,4 @@
-"""What is asked: the answer for one customer, or for several."""
+"""What is asked: the answer for one customer, for several, or for all by a job."""
 
 from __future__ import annotations
 
@@ -6,10 +6,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from serving.api.problems import FieldError
-from serving.api.schema.fields import INT32, PER_REQUEST, CustomerId, PredictionHeaders, PredictionId, StrictModel
+from serving.api.schema.fields import (
+    INT32,
+    PER_REQUEST,
+    CustomerId,
+    JobId,
+    PredictionHeaders,
+    PredictionId,
+    StrictModel,
+)
 from serving.api.schema.parsing import invalid_request, parse_object, validated
 from training.model.bundle import Task
 
@@ -48,6 +56,26 @@ class PastPrediction(PredictionHeaders):
     """Which past answer is asked for."""
 
     prediction_id: PredictionId
+
+
+class ScoreJobParameters(StrictModel):
+    """Which job is asked for."""
+
+    job_id: JobId
+
+
+class ScoreResultParameters(PredictionHeaders):
+    """Of which job the result is asked for."""
+
+    job_id: JobId
+
+
+class NewScoreJob(StrictModel):
+    """Ask for the answers for all customers."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"format": "csv"}]})
+
+    format: Annotated[Literal["parquet", "csv"], Field(description="Of the result.")] = "parquet"
 
 
 class OneCustomer(StrictModel):
@@ -124,6 +152,15 @@ def targets_asked(request: PredictionRequest, tasks: Sequence[Task]) -> frozense
     if wrong:
         raise invalid_request(wrong)
     return None if set(request.targets) == set(tasks) else frozenset(request.targets)
+
+
+def parse_score_job(body: bytes) -> NewScoreJob:
+    """Read the body of a request for a job; InvalidRequestError as of `parse_prediction`.
+
+    >>> parse_score_job(b"{}").format
+    'parquet'
+    """
+    return validated(NewScoreJob, parse_object(body, '{"format": "csv"}'))
 
 
 def parse_prediction(body: bytes, max_customers: int) -> PredictionRequest:

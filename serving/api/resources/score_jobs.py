@@ -1,0 +1,189 @@
+"""Jobs that answer for all customers: asked for, looked at, and their results as files. Who does so is on record."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+from typing import Any, BinaryIO
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from ulid import ULID
+
+from configs.errors import StaycastError
+from configs.settings import Settings
+from configs.workspace import SCORE_CSV, SCORE_TABLE, Workspace
+from serving.answer.score import iso
+from serving.api.contract.operation import CSV, PARQUET
+from serving.api.guards import BoundedThreads, check_media_type, read_body, unavailable_if_it_fails
+from serving.api.json_response import JsonResponse
+from serving.api.problems import (
+    ManyJobsError,
+    ResultGoneError,
+    ReusedKeyError,
+    UnavailableError,
+    UnfinishedJobError,
+    UnknownJobError,
+)
+from serving.api.purpose import asker_of
+from serving.api.resources.repeats import HEADER, key_of
+from serving.api.schema.answers import MOST_JOBS
+from serving.api.schema.requests import NewScoreJob, parse_score_job
+from serving.jobs.job_queue import FullQueueError, Job, JobQueue, OtherBodyError
+from serving.records.evidence import Asker
+from serving.records.repeats import Key
+
+ID = re.compile(r"[0-9A-Z]{26}")
+MAX_WAITING = 32
+BUSY_SECONDS = 0.15
+CHUNK_BYTES = 1 << 18
+UNKNOWN = "the jobs cannot be read or kept"
+FILES = {"parquet": (SCORE_TABLE, PARQUET), "csv": (SCORE_CSV, f"{CSV}; charset=utf-8; header=present")}
+NOT_YET = {"queued": "the job waits for its turn", "running": "the job is not done yet"}
+
+
+class ScoreJobs:
+    """``/v1/score-jobs``.
+
+    Parameters
+    ----------
+    note
+        Keeps who asked for or took what.
+    settings, clock
+        As for `serving.api.app.create_app`.
+    workspace
+        Where jobs are kept; None: none are taken.
+    """
+
+    def __init__(
+        self,
+        note: Callable[[Asker, str], None],
+        settings: Settings,
+        clock: Callable[[], datetime],
+        workspace: Workspace | None,
+    ) -> None:
+        self._note, self._settings, self._clock, self._workspace = note, settings, clock, workspace
+        self._threads = BoundedThreads(1, MAX_WAITING)
+        self._opening = threading.Lock()
+        self._queue: JobQueue | None = None
+
+    @property
+    def routes(self) -> list[Route]:
+        """Their routes."""
+        return [
+            Route("/v1/score-jobs", self.all, methods=["GET", "POST"]),
+            Route("/v1/score-jobs/{job_id}", self.one),
+            Route("/v1/score-jobs/{job_id}/result", self.result),
+        ]
+
+    async def all(self, request: Request) -> Response:
+        """The newest jobs; or one more, with the place where to look at it."""
+        if request.method != "POST":
+            return JsonResponse({"jobs": [_shown(job) for job in await self._threads.run(self._newest)]})
+        check_media_type(request.headers)
+        body = await read_body(request)
+        asked, asker = parse_score_job(body), asker_of(request, self._settings.records.purposes)
+        key = key_of(request.headers.getlist(HEADER), asker, body)
+        job = await self._threads.run(self._taken, asked, asker, key)
+        return JsonResponse(_shown(job), 202, {"Location": f"/v1/score-jobs/{job.id}"})
+
+    async def one(self, request: Request) -> Response:
+        """How far a job is."""
+        return JsonResponse(_shown(await self._threads.run(self._found, request.path_params["job_id"])))
+
+    async def result(self, request: Request) -> Response:
+        """The file of a job that is done, a piece at a time."""
+        asker = asker_of(request, self._settings.records.purposes)
+        job, file = await self._threads.run(self._opened, request.path_params["job_id"], asker)
+        request.scope["staycast"]["customers"] = job.customers
+        headers = {
+            "Content-Disposition": f'attachment; filename="scores-{job.id}.{job.format}"',
+            "Content-Length": str(os.fstat(file.fileno()).st_size),
+        }
+        media_type = FILES[job.format][1]
+        if request.method == "HEAD":
+            file.close()
+            return Response(headers=headers, media_type=media_type)
+        return StreamingResponse(_pieces(file), headers=headers, media_type=media_type)
+
+    def close(self) -> None:
+        """Close the file of the jobs."""
+        with self._opening:
+            if self._queue is not None:
+                self._queue.close()
+            self._queue = None
+
+    def _newest(self) -> Sequence[Job]:
+        with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
+            return self._jobs().newest(MOST_JOBS)
+
+    def _found(self, job_id: str) -> Job:
+        with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
+            job = self._jobs().find(job_id) if ID.fullmatch(job_id) else None
+        if job is None:
+            raise UnknownJobError("there is no such job: check the id")
+        return job
+
+    def _taken(self, asked: NewScoreJob, asker: Asker, key: Key | None) -> Job:
+        """The job that was asked for under the key before, else a new one, once it is kept who asked."""
+        with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
+            try:
+                known = self._jobs().under(key, self._clock()) if key else None
+                if known is not None:
+                    return known
+                job_id = str(ULID())
+                self._note(asker, f"score job {job_id}")
+                return self._jobs().add(job_id, asked.format, asker, self._clock(), key)
+            except OtherBodyError:
+                raise ReusedKeyError(
+                    f"this {HEADER} came before with another body: take a new key for a new request"
+                ) from None
+            except FullQueueError:
+                raise ManyJobsError("so many jobs wait already that no more are taken: come again later") from None
+
+    def _opened(self, job_id: str, asker: Asker) -> tuple[Job, BinaryIO]:
+        """A job that is done and its file, once it is kept who takes it."""
+        job = self._found(job_id)
+        if self._workspace is None or job.folder is None:
+            raise UnfinishedJobError(NOT_YET.get(job.state, f"the job failed: {job.reason}"))
+        try:
+            file = (self._workspace.scores / job.folder / FILES[job.format][0]).open("rb")
+        except FileNotFoundError:
+            raise ResultGoneError("the file was removed since: ask for it by another job") from None
+        try:
+            self._note(asker, f"result of score job {job.id}")
+        except BaseException:
+            file.close()
+            raise
+        return job, file
+
+    def _jobs(self) -> JobQueue:
+        if self._workspace is None:
+            raise UnavailableError("this service takes no jobs")
+        with self._opening:
+            if self._queue is None:
+                self._queue = JobQueue(self._workspace.score_jobs, BUSY_SECONDS)
+            return self._queue
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    with file:
+        while piece := await to_thread.run_sync(file.read, CHUNK_BYTES):
+            yield piece
+
+
+def _shown(job: Job) -> dict[str, Any]:
+    """A job as the contract has it."""
+    times = {name: iso(at) if at else None for name, at in _times(job).items()}
+    told = ("state", "format", "customers_done", "customers", "caller", "purpose", "as_of", "scored_at", "reason")
+    result = f"/v1/score-jobs/{job.id}/result" if job.state == "done" else None
+    return {"job_id": job.id, **{name: getattr(job, name) for name in told}, **times, "result": result}
+
+
+def _times(job: Job) -> dict[str, datetime | None]:
+    return {"asked_at": job.asked_at, "started_at": job.started_at, "ended_at": job.ended_at}

@@ -1,0 +1,192 @@
+"""Jobs for all customers over HTTP, through the real app; the process that works on them is called in this one."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import orjson
+import pandas as pd
+import pytest
+
+from configs.errors import DataError
+from configs.settings import Settings
+from configs.workspace import Workspace
+from serving.answer.champion import Champions
+from serving.api.app import create_app
+from serving.api.resources import score_jobs
+from serving.api.schema.answers import ScoreJob, ScoreJobs
+from serving.jobs import job_queue
+from serving.jobs.job_queue import JobQueue
+from serving.jobs.process import work
+from serving.records.prediction_log import PredictionLog
+from tests.serving.bulk.scored import score_all
+
+Make = Callable[..., Any]
+Work = Callable[..., None]
+
+
+@pytest.fixture
+def make(
+    models: Any, reader: Any, log: PredictionLog, settings: Settings, now: datetime, workspace: Workspace, calling: Any
+) -> Make:
+    def client(**others: Any) -> Any:
+        given = {"workspace": workspace, **others}
+        return calling(create_app(models, reader, log, settings, clock=lambda: now, **given))
+
+    return client
+
+
+@pytest.fixture
+def work_on(
+    champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame, workspace: Workspace
+) -> Work:
+    """Do all jobs that are there, for 40 customers; or fail with an error."""
+
+    def scoring(settings: Settings, workspace: Workspace, on_progress: Any) -> dict[str, Any]:
+        return score_all(customers.head(40), champions, settings, workspace, now, on_progress, 15)
+
+    def do(error: Exception | None = None) -> None:
+        def fail(*arguments: Any) -> Any:
+            raise error or AssertionError
+
+        with JobQueue(workspace.score_jobs) as queue:
+            work(settings, workspace, queue, [], fail if error else scoring)
+
+    return do
+
+
+def ask(client: Any, body: Any, **headers: str) -> Any:
+    return client.post("/v1/score-jobs", json=body, headers=headers)
+
+
+def reads(log: PredictionLog) -> list[tuple[str, str]]:
+    """Who read what, as the record has it."""
+    entries = [entry for entry in log.store.entries() if entry.kind == "read"]
+    told = [orjson.loads(log._own.open(entry.summary, b"read  summary")) for entry in entries]
+    return [(one["caller"], one["what"]) for one in told]
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [("parquet", "application/vnd.apache.parquet"), ("csv", "text/csv; charset=utf-8; header=present")],
+)
+def test_a_job_is_taken_at_once_and_its_result_is_the_file_of_the_answers_to_the_byte(
+    name: str, media_type: str, make: Make, work_on: Work, workspace: Workspace, log: PredictionLog, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(score_jobs, "CHUNK_BYTES", 1000)
+    client = make()
+    taken = ask(client, {"format": name}, **{"X-Purpose": "campaign"})
+    assert taken.status_code == 202 and taken.headers["cache-control"] == "no-store"
+    job = ScoreJob.model_validate_json(taken.content)
+    place = taken.headers["location"]
+    assert place == f"/v1/score-jobs/{job.job_id}" and client.get(place).content == taken.content
+    assert (job.state, job.format, job.purpose, job.customers, job.result) == ("queued", name, "campaign", None, None)
+    early = client.get(f"{place}/result")
+    assert early.status_code == 409 and early.json()["type"] == "urn:staycast:problem:unfinished-job"
+    work_on()
+    done = ScoreJob.model_validate_json(client.get(place).content)
+    assert (done.state, done.customers_done, done.customers) == ("done", 40, 40)
+    assert done.as_of == "2024-03-01T00:00:00Z" and done.result == f"{place}/result"
+    got = client.get(done.result)
+    (file,) = workspace.scores.glob(f"*/scores.{name}")
+    assert got.status_code == 200 and got.content == file.read_bytes()
+    assert (got.headers["content-type"], got.headers["cache-control"]) == (media_type, "no-store")
+    assert got.headers["content-disposition"] == f'attachment; filename="scores-{job.job_id}.{name}"'
+    told = [f"score job {job.job_id}", f"result of score job {job.job_id}"]
+    assert [what for _, what in reads(log)] == told
+
+
+def test_the_same_request_under_the_same_key_is_one_job_from_whichever_worker(make: Make, log: PredictionLog) -> None:
+    clients = [make(), make()]
+    key = {"Idempotency-Key": "a-1"}
+    first = ask(clients[0], {"format": "csv"}, **key)
+    assert {ask(client, {"format": "csv"}, **key).content for client in clients} == {first.content}
+    refused = ask(clients[1], {"format": "parquet"}, **key)
+    assert refused.status_code == 422 and refused.json()["type"] == "urn:staycast:problem:reused-key"
+    assert ask(clients[0], {}, **{"Idempotency-Key": ""}).status_code == 422
+    other = ask(clients[0], {}, **{"Idempotency-Key": "a-2"})
+    jobs = ScoreJobs.model_validate_json(clients[0].get("/v1/score-jobs").content).jobs
+    assert [job.job_id for job in jobs] == [other.json()["job_id"], first.json()["job_id"]]
+    assert len(reads(log)) == 2
+
+
+def test_no_more_jobs_wait_than_may(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "MOST_WAITING", 1)
+    client = make()
+    assert ask(client, {}).status_code == 202
+    refused = ask(client, {})
+    assert refused.status_code == 429 and int(refused.headers["retry-after"]) >= 30
+    assert refused.json()["type"] == "urn:staycast:problem:many-jobs"
+
+
+def test_a_job_that_failed_says_why_and_tells_nothing_of_a_customer(make: Make, work_on: Work) -> None:
+    client = make()
+    place = ask(client, {}).headers["location"]
+    work_on(DataError("c17 of /some/place"))
+    job = ScoreJob.model_validate_json(client.get(place).content)
+    assert job.state == "failed" and job.reason and job.ended_at and job.result is None
+    refused = client.get(f"{place}/result")
+    assert refused.status_code == 409 and job.reason in refused.json()["detail"]
+    assert not {"c17", "place"} & {*client.get(place).text.split(), *refused.text.split()}
+
+
+def test_a_result_that_was_removed_is_gone_and_another_job_makes_it_anew(
+    make: Make, work_on: Work, workspace: Workspace
+) -> None:
+    client = make()
+    place = ask(client, {"format": "csv"}).headers["location"]
+    work_on()
+    next(workspace.scores.glob("*/scores.csv")).unlink()
+    assert client.get(f"{place}/result").status_code == 410
+    again = ask(client, {"format": "csv"}).headers["location"]
+    work_on()
+    assert client.get(f"{again}/result").status_code == 200
+
+
+def test_what_is_no_request_for_a_job_is_refused_and_an_unknown_job_is_not_found(make: Make) -> None:
+    client = make()
+    for body in ([], {"format": "xlsx"}, {"format": None}, {"customer_ids": ["c1"]}):
+        assert ask(client, body).status_code == 422
+    assert client.post("/v1/score-jobs", content=b"{}").status_code == 415
+    for job_id in ("01M8DS094M6HZRVW1SAX75E8NK", "x", "..%2F..%2Fledger"):
+        for path in (f"/v1/score-jobs/{job_id}", f"/v1/score-jobs/{job_id}/result"):
+            assert client.get(path).status_code == 404
+    assert client.get("/v1/score-jobs").json() == {"jobs": []}
+
+
+def test_without_a_workspace_or_a_record_or_while_the_file_is_locked_no_job_is_taken(
+    make: Make, workspace: Workspace, log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(make(workspace=None), {}).status_code == 503
+    client = make()
+
+    def full(*arguments: object) -> None:
+        raise sqlite3.OperationalError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(log, "note_read", full)
+        assert ask(client, {}).status_code == 503
+    assert client.get("/v1/score-jobs").json() == {"jobs": []}
+    other = sqlite3.connect(workspace.score_jobs, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    assert ask(client, {}).status_code == 503
+    other.execute("ROLLBACK")
+    other.close()
+    assert ask(client, {}).status_code == 202
+
+
+def test_a_result_is_given_to_nobody_where_it_cannot_be_kept_who_takes_it(
+    make: Make, work_on: Work, log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make()
+    place = ask(client, {}).headers["location"]
+    work_on()
+
+    def full(*arguments: object) -> None:
+        raise sqlite3.OperationalError("disk full")
+
+    monkeypatch.setattr(log, "note_read", full)
+    assert client.get(f"{place}/result").status_code == 503

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from configs.workspace import Workspace
+from serving.jobs import job_queue
+from serving.jobs.job_queue import ENDED_TOO_OFTEN, MOST_ATTEMPTS, FullQueueError, Job, JobQueue, OtherBodyError
+from serving.records.evidence import Asker
+from serving.records.repeats import KEEP, Key
+
+CRM = Asker("key:crm", "crm", "campaign")
+
+
+@pytest.fixture
+def queue(workspace: Workspace) -> Iterator[JobQueue]:
+    with JobQueue(workspace.score_jobs) as opened:
+        yield opened
+
+
+def finish(queue: JobQueue, job: Job | None, now: datetime) -> None:
+    assert job is not None
+    queue.finish(job.id, "folder", "2024-03-01T00:00:00Z", "2024-03-01T01:30:00Z", 7, now)
+
+
+def test_a_job_goes_from_queued_to_done_and_says_who_when_and_how_far(
+    queue: JobQueue, workspace: Workspace, now: datetime
+) -> None:
+    asked = queue.add("a", "csv", CRM, now)
+    assert asked == Job("a", "csv", "queued", "key:crm", "campaign", now) and queue.has_work()
+    begun = queue.take(now + timedelta(seconds=3))
+    assert begun is not None and (begun.state, begun.started_at) == ("running", now + timedelta(seconds=3))
+    queue.note_progress("a", 3, 7)
+    with JobQueue(workspace.score_jobs) as other:
+        seen = other.find("a")
+        assert seen is not None and (seen.customers_done, seen.customers) == (3, 7)
+    finish(queue, begun, now + timedelta(seconds=9))
+    done = queue.find("a")
+    assert done is not None and (done.state, done.folder, done.customers_done) == ("done", "folder", 7)
+    assert done.ended_at == now + timedelta(seconds=9) and not queue.has_work() and queue.take(now) is None
+
+
+def test_what_was_begun_comes_before_what_waits_and_the_oldest_first(queue: JobQueue, now: datetime) -> None:
+    for name in "cab":
+        queue.add(name, "parquet", CRM, now)
+    first = queue.take(now)
+    again = queue.take(now + timedelta(hours=1))
+    assert first == again and first is not None and first.id == "c"
+    finish(queue, first, now)
+    assert [job.id for job in queue.newest(2)] == ["b", "a"]
+    following = queue.take(now)
+    assert following is not None and following.id == "a"
+
+
+def test_a_job_whose_process_always_ends_fails_but_not_one_that_was_stopped(queue: JobQueue, now: datetime) -> None:
+    queue.add("a", "parquet", CRM, now)
+    for _ in range(3 * MOST_ATTEMPTS):
+        assert queue.take(now) is not None
+        queue.note_stop("a")
+    for _ in range(MOST_ATTEMPTS):
+        assert queue.take(now) is not None
+    assert queue.take(now) is None
+    failed = queue.find("a")
+    assert failed is not None and (failed.state, failed.reason) == ("failed", ENDED_TOO_OFTEN)
+
+
+def test_nothing_changes_a_job_that_has_ended(queue: JobQueue, now: datetime) -> None:
+    queue.add("a", "parquet", CRM, now)
+    finish(queue, queue.take(now), now)
+    done = queue.find("a")
+    queue.note_stop("a"), queue.note_progress("a", 1, 9), queue.fail("a", "late", now)
+    assert queue.find("a") == done
+
+
+def test_the_same_key_is_the_same_job_for_a_day_with_another_body_none(queue: JobQueue, now: datetime) -> None:
+    key, other = (Key.of("k", "key:crm", body) for body in (b"{}", b'{"format": "csv"}'))
+    assert key is not None and other is not None and queue.under(key, now) is None
+    first = queue.add("a", "parquet", CRM, now, key)
+    assert queue.add("b", "parquet", CRM, now, key) == first == queue.under(key, now)
+    with pytest.raises(OtherBodyError):
+        queue.add("b", "csv", CRM, now, other)
+    assert queue.add("b", "parquet", CRM, now + KEEP + timedelta(seconds=1), key).id == "b"
+
+
+def test_no_more_wait_than_may_and_of_those_that_ended_the_newest_are_kept(
+    queue: JobQueue, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_queue, "MOST_WAITING", 2)
+    monkeypatch.setattr(job_queue, "_TOO_OLD", job_queue._TOO_OLD.replace("OFFSET 1000", "OFFSET 3"))
+    for number in range(8):
+        queue.add(f"{number}", "parquet", CRM, now)
+        finish(queue, queue.take(now), now)
+    queue.add("x", "parquet", CRM, now), queue.add("y", "parquet", CRM, now)
+    with pytest.raises(FullQueueError):
+        queue.add("z", "parquet", CRM, now)
+    assert [job.id for job in queue.newest(100)] == ["y", "x", "7", "6", "5"]
