@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import duckdb
 import hypothesis
 import ibis.expr.types as ir
 import pandas as pd
@@ -34,6 +36,7 @@ from tests.lived import live
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy the machine is
 hypothesis.settings.load_profile("untimed")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # LightGBM's threads get in each other's way where tests run side by side
+DUCKDB_THREADS = 1  # and so do those of DuckDB
 ROOT = Path(__file__).parent.parent
 LONG = (
     "test_kills",
@@ -51,6 +54,16 @@ LONG = (
     "test_passes",
 )
 DATABASE_SECRET = "s3cr&t/p@ss"
+
+
+def _with_few_threads(connect: Callable[..., duckdb.DuckDBPyConnection]) -> Callable[..., duckdb.DuckDBPyConnection]:
+    def connect_so(database: str = ":memory:", read_only: bool = False, config: Any = None) -> Any:
+        return connect(database, read_only, {"threads": DUCKDB_THREADS, **(config or {})})
+
+    return connect_so
+
+
+duckdb.connect = _with_few_threads(duckdb.connect)
 
 
 @pytest.fixture(scope="session")
