@@ -27,6 +27,7 @@ from configs.settings import Records
 from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
 from features import erasure
 from features.people.suppression_list import suppress
+from features.tables import id_of
 from serving.records.outcome_log import OutcomeLog
 from serving.records.prediction_log import PredictionLog
 
@@ -108,7 +109,7 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _require(ids: Sequence[str], reason: str) -> None:
-    if not any(i.strip() for i in ids):
+    if not any(map(id_of, ids)):
         raise ConfigError("say who is to be erased: give a customer id or an alias")
     if not reason.strip():
         raise ConfigError("say why with --reason: the record keeps it for whoever asks later")

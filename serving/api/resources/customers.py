@@ -30,8 +30,8 @@ from serving.api.problems import (
     unknown_customers,
 )
 from serving.api.purpose import asker_of
-from serving.api.schema.customers import LISTS, CustomerListQuery, CustomerQuery
-from serving.api.schema.parsing import invalid_request
+from serving.api.schema.customers import LISTS, CustomerListQuery, CustomerPath, CustomerQuery
+from serving.api.schema.parsing import invalid_request, validated
 from serving.api.schema.queries import parse_query
 from serving.api.schema.requests import OneCustomer
 from serving.bulk.score_files import ListQuery, Place, ScoreFile, ScoreFiles
@@ -109,7 +109,9 @@ class Customers:
         ErasedCustomerError, UnknownCustomerError
             There is nobody.
         """
-        customer_id = _valid_id(id_in_path(request, "customer_id"))
+        customer_id = validated(
+            CustomerPath, {"customer_id": id_in_path(request, "customer_id")}, ("path",)
+        ).customer_id
         found = await self._answering(OneCustomer(customer_id=customer_id), request)
         request.scope["staycast"]["customers"] = 1
         if not found.answers and not found.left:
@@ -184,12 +186,6 @@ class Customers:
             "probability_step": query.probability_step,
             "gone": files.gone(at.file, at.before) if at.before else 0,
         }
-
-
-def _valid_id(customer_id: str) -> str:
-    if not 0 < len(customer_id) <= 256:
-        raise invalid_request([FieldError("/path/customer_id", "must hold 1 to 256 characters")])
-    return customer_id
 
 
 def _past_score(row: Mapping[Any, Any], source: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from serving.api.schema.fields import (
     ANY_OFFSET,
     ANY_TEXT,
     MAX_ITEMS,
+    MAX_TEXT,
     MAX_TIME_LENGTH,
     Age,
     Count,
@@ -208,18 +209,22 @@ def _moment(text: str) -> str:
 Moment = Annotated[str, time_field("{1,6}", "RFC 3339.", ANY_OFFSET), AfterValidator(_moment)]
 
 
+class CustomerPath(StrictModel):
+    """Whom the address names."""
+
+    customer_id: Annotated[
+        CustomerId, Field(description="The id of a customer, or an alias; a slash within it as %2F.")
+    ]
+
+
 class CustomerQuery(StrictModel):
     """What is asked of one customer."""
 
     history: Annotated[int, Field(ge=0, le=MAX_HISTORY, description="How many earlier scores at most.")] = USUAL_HISTORY
 
 
-class CustomerParameters(CustomerQuery, PredictionHeaders):
-    """The same with whom it is asked of, as the address tells it."""
-
-    customer_id: Annotated[
-        CustomerId, Field(description="The id of a customer, or an alias; a slash within it as %2F.")
-    ]
+class CustomerParameters(CustomerPath, CustomerQuery, PredictionHeaders):
+    """The same with whom it is asked of."""
 
 
 class CustomerListQuery(StrictModel):
@@ -267,7 +272,7 @@ class CustomerListQuery(StrictModel):
 
 
 FeatureValue = Annotated[
-    float | Annotated[str, Field(max_length=256, json_schema_extra=ANY_TEXT)] | None,
+    float | Annotated[str, Field(max_length=MAX_TEXT, json_schema_extra=ANY_TEXT)] | None,
     Field(description="A number, or a category; null: not known."),
 ]
 
@@ -289,12 +294,8 @@ class ChangeQuery(StrictModel):
     ]
 
 
-class ChangeParameters(ChangeQuery, PredictionHeaders):
-    """The same with whom it is asked of, as the address tells it."""
-
-    customer_id: Annotated[
-        CustomerId, Field(description="The id of a customer, or an alias; a slash within it as %2F.")
-    ]
+class ChangeParameters(CustomerPath, ChangeQuery, PredictionHeaders):
+    """The same with whom it is asked of."""
 
 
 class ChangeEffect(StrictModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from features.tables import KINDS_THAT_COUNT, LARGEST
 from serving.api.problems import FieldError
@@ -18,6 +18,7 @@ from serving.api.schema.fields import (
     CustomerId,
     StrictModel,
     UtcTime,
+    some_id,
     time_field,
 )
 from serving.api.schema.parsing import FieldPath, invalid_request, json_pointer, one_or_several, parse_object, validated
@@ -43,6 +44,7 @@ RowId = Annotated[
         examples=["A-7731"],
         json_schema_extra=SOME_TEXT,
     ),
+    AfterValidator(some_id),
 ]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, examples=[1.0])]
 ShortText = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["web"], json_schema_extra=SOME_TEXT)]

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
-from features.tables import MAX_ID_LENGTH
+from features.tables import MAX_ID_LENGTH, id_of
 
 MAX_TIME_LENGTH = 40
+MAX_TEXT = 256  # of a category
 
 
 class StrictModel(BaseModel):
     """A JSON object without unknown fields, without silent conversion, with finite numbers only."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def some_id(text: str) -> str:
+    """The id that a text is."""
+    if not (customer_id := id_of(text)):
+        raise ValueError("must hold more than blanks")
+    return customer_id
 
 
 def time_field(decimals: str, description: str, offset: str = "Z") -> Any:
@@ -43,7 +51,9 @@ MAX_DAYS = 36525
 MAX_AGE_SECONDS = 10**12
 MAX_ITEMS = 10_000  # of lists that no request bounds, such as the columns of a model
 CustomerId = Annotated[
-    str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["1038"], json_schema_extra=ANY_TEXT)
+    str,
+    Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["1038"], json_schema_extra=ANY_TEXT),
+    AfterValidator(some_id),
 ]
 PredictionId = Annotated[
     str,

@@ -118,7 +118,8 @@ def field_errors(error: ValidationError, path: FieldPath = ()) -> list[FieldErro
     details = error.errors(include_url=False, include_context=False, include_input=False)
     return [
         FieldError(
-            json_pointer((*path, *d["loc"])), DETAILS.get(d["type"]) or d["msg"].replace("Input should", "should")
+            json_pointer((*path, *d["loc"])),
+            DETAILS.get(d["type"]) or d["msg"].removeprefix("Value error, ").replace("Input should", "should"),
         )
         for d in details
     ]
