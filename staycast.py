@@ -322,11 +322,17 @@ def erase(
     reason: Annotated[str, typer.Option("--reason", help="Why; the record keeps it, so do not name the person.")] = "",
     by: Annotated[str, typer.Option("--by", help="Who asks for it.", show_default="your user name")] = "",
 ) -> None:
-    """Erase persons from everything that is stored; later exports do not bring them back."""
+    """Erase persons from everything that is stored; later exports do not bring them back.
+
+    Ends with 1 where nothing is known under one of the ids; the others are erased all the same.
+    """
     from cli.screens.data import erasure_screen
     from serving import erasure
 
-    s.show(erasure.erase(s.workspace, ids, by or s.who, reason, records=s.settings.records), erasure_screen)
+    result = erasure.erase(s.workspace, ids, by or s.who, reason, s.settings.records)
+    s.show(result, erasure_screen)
+    if result["not_found"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -43,6 +43,19 @@ def with_aliases(workspace: Workspace, ids: Iterable[str]) -> list[str]:
     return sorted(found)
 
 
+def in_tables(workspace: Workspace, ids: Iterable[str]) -> set[str]:
+    """Of these ids, those that stand in the newest tables or feature rows, as a customer's or as an alias."""
+    wanted, found = pa.array(sorted(ids), type=pa.string()), set[str]()
+    for path in (*workspace.tables.glob("*.parquet"), *workspace.features.glob("*.parquet")):
+        with pq.ParquetFile(path) as file:
+            names = [name for name in IDS if name in file.schema_arrow.names]
+            for group in range(file.num_row_groups if names else 0):
+                for column in file.read_row_group(group, columns=names).columns:
+                    text = column.combine_chunks().cast(pa.string())
+                    found.update(text.filter(pc.is_in(text, value_set=wanted)).unique().to_pylist())
+    return found
+
+
 def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:
     """Remove every row about these ids; who is whom goes last, so that what was broken off can be done again.
 
