@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
 from configs.settings import Band, Stage, Tier
 from serving.api.schema.fields import (
-    ANY_OFFSET,
     ANY_TEXT,
     MAX_ITEMS,
     MAX_TEXT,
@@ -20,6 +18,7 @@ from serving.api.schema.fields import (
     Count,
     CustomerId,
     Days,
+    Moment,
     Name,
     Percentile,
     PredictionHeaders,
@@ -28,7 +27,6 @@ from serving.api.schema.fields import (
     StrictModel,
     TwoForecasts,
     UtcTime,
-    time_field,
 )
 from serving.bulk.score_files import Sort
 from training.model.bundle import Basis
@@ -195,18 +193,6 @@ class Compared(StrictModel):
     scored_at: Annotated[UtcTime | None, Field(description="Null: no file is as old, so all customers are new.")]
     probability_step: float
     gone: Annotated[Count, Field(description="How many customers the earlier file holds and this one does not.")]
-
-
-def _moment(text: str) -> str:
-    """The text, if it is a moment that there is."""
-    try:
-        datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        raise ValueError("must be a time such as 2024-11-05T10:15:00Z") from None
-    return text
-
-
-Moment = Annotated[str, time_field("{1,6}", "RFC 3339.", ANY_OFFSET), AfterValidator(_moment)]
 
 
 class CustomerPath(StrictModel):
