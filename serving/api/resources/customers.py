@@ -43,7 +43,19 @@ Note = Callable[[Asker], None]
 READERS, MAX_WAITING = 2, 32
 FILES_OF_HISTORY = 24
 MOST_PAST = 1000  # of one customer's answers, the newest, a history is told from
-SAME_SCORE = ("as_of", "probability", "band", "value", "low", "high", "tier", "stage", "churn_model", "clv_model")
+SAME_SCORE = (
+    "as_of",
+    "probability",
+    "band",
+    "value",
+    "low",
+    "high",
+    "tier",
+    "stage",
+    "churn_model",
+    "clv_model",
+    "targets",
+)
 
 
 @dataclass(frozen=True)
@@ -193,7 +205,8 @@ def _past_score(row: Mapping[Any, Any], source: str) -> dict[str, Any]:
     known = {name: None if value is None or value != value or value == "" else value for name, value in row.items()}
     times = {name: pd.Timestamp(row[name]).to_pydatetime() for name in ("scored_at", "as_of")}
     same = ("probability", "band", "low", "high", "tier", "stage", "action", "churn_model", "clv_model")
-    return {**times, "source": source, "value": known["expected"], **{name: known[name] for name in same}}
+    told = {name: known[name] for name in same}
+    return {**times, "source": source, "value": known["expected"], **told, "targets": known.get("targets")}
 
 
 def _listed(row: dict[str, Any], is_all_new: bool) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from serving.api.schema.fields import (
     UtcTime,
 )
 from serving.bulk.score_files import Sort
-from training.model.bundle import Basis
+from training.model.bundle import Basis, Task
 
 Status = Literal["customer", "new", "prospect", "booked", "lapsed", "left"]
 Change = Literal["new", "band", "tier", "stage", "probability"]
@@ -53,9 +53,10 @@ PAST: JsonDict = {
     "action": "retention_offer",
     "churn_model": "churn/3",
     "clv_model": "clv/3",
+    "targets": None,
 }
 SCORE: JsonDict = {
-    **{name: value for name, value in PAST.items() if name != "source"},
+    **{name: value for name, value in PAST.items() if name not in ("source", "targets")},
     "customer_id": "1038",
     "prediction_id": "01HQWDV2Z0W8Y2J1V0V0V0V0V0",
     "churn_percentile": 93,
@@ -141,6 +142,14 @@ class PastScore(StrictModel):
     action: Name | None
     churn_model: Name | None
     clv_model: Name | None
+    targets: Annotated[
+        list[Task] | None,
+        Field(
+            max_length=2,
+            description="What was asked for, where that was not all: the other part is null only because nobody asked "
+            "for it, and no action was decided. Null: all was asked for.",
+        ),
+    ]
 
 
 class CustomerRecord(CustomerScore):

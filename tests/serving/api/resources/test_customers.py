@@ -104,6 +104,20 @@ def test_the_history_is_of_requests_and_score_files_newest_first_and_the_same_sc
     assert shorter == [past.model_dump(mode="json") for past in record.history[:2]]
 
 
+def test_the_history_says_which_part_was_not_asked_for(make: Make, scored: Any, now: datetime) -> None:
+    scored(now - timedelta(days=30))
+    client = make()
+    for targets in (["churn"], ["clv"], ["clv", "churn"]):
+        client.post("/v1/predictions", json={"customer_id": "c1", "targets": targets})
+    history = CustomerRecord.model_validate_json(client.get("/v1/customers/c1").content).history
+    partly = {past.targets[0]: past for past in history if past.targets}
+    assert len(history) == 4 and [past.targets for past in history if past.source == "list"] == [None]
+    value, risk = partly["clv"], partly["churn"]
+    assert (value.probability, value.band, value.churn_model) == (None, None, None) and value.value is not None
+    assert (risk.value, risk.tier, risk.clv_model) == (None, None, None) and risk.probability is not None
+    assert value.action == risk.action == "undecided"
+
+
 def test_what_can_be_said_of_each_kind_of_customer_is_said_and_no_score_is_made_of_nulls(
     make: Make, customers: pd.DataFrame, settings: Settings, now: datetime
 ) -> None:
