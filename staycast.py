@@ -237,7 +237,10 @@ def reproduce(
 
 @verb(app, "again", "by", "accept_quality", "reason")
 def score(s: Session) -> None:
-    """Answer for every customer: probability, value, tier, reasons, action; as parquet and JSON lines."""
+    """Answer for every customer: probability, value, tier, reasons, action; as parquet and JSON lines.
+
+    As of what is known and complete: from the newest row of each, events that came until now among it.
+    """
     from cli.screens.customers import scores_screen
 
     s.show(stages.score(s), lambda r: scores_screen(r, s.workspace, s.settings))
