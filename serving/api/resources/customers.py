@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pandas as pd
+import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,6 +20,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.flat import LEFT, flat_answer, notes_on, status_of, without_score
 from serving.answer.score import age_of, iso
+from serving.api.gate import seen
 from serving.api.guards import BoundedThreads, id_in_path
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Found
@@ -134,7 +136,7 @@ class Customers:
         """A page of customers, from the newest score file or the one that the cursor is of."""
         query = parse_query(request.query_params.multi_items(), CustomerListQuery, LISTS)
         asker = asker_of(request, self._settings.records.purposes)
-        body = await self._threads.run(self._page, query)
+        body = await self._threads.run(self._page, query, await seen(request.scope))
         await self._threads.run(self._note, asker)
         request.scope["staycast"]["customers"] = len(body["customers"])
         return JsonResponse(body)
@@ -169,7 +171,7 @@ class Customers:
         first = [s for i, s in enumerate(told) if not i or any(s[n] != told[i - 1][n] for n in SAME_SCORE)]
         return [{**s, "scored_at": iso(s["scored_at"]), "as_of": iso(s["as_of"])} for s in first[: -at_most - 1 : -1]]
 
-    def _page(self, query: CustomerListQuery) -> dict[str, Any]:
+    def _page(self, query: CustomerListQuery, visible: pa.Table | None) -> dict[str, Any]:
         files = self._files
         if files is None:
             raise UnavailableError("this service has no score files")
@@ -177,7 +179,7 @@ class Customers:
         if not known:
             raise NoScoresError("there is no score file yet: run `staycast score`, which answers for all customers")
         at = _read_cursor(query, known) if query.cursor else _beginning(query, known)
-        asked = ListQuery(query.filters, query.sort, query.probability_step)
+        asked = ListQuery(query.filters, query.sort, query.probability_step, visible)
         is_same = at.before is not None and at.before == at.file
         rows = [] if is_same else files.page(at.file, at.before, asked, at.place, query.limit + 1)
         shown = rows[: query.limit]
@@ -188,15 +190,17 @@ class Customers:
             "as_of": iso(at.file.as_of),
             "scored_at": iso(at.file.scored_at),
             **age_of(at.file.as_of, self._clock(), self._settings),
-            "in_file": at.file.customers,
-            "compared_with": self._compared(files, query, at) if query.changed_since is not None else None,
+            "in_file": files.count(at.file, visible),
+            "compared_with": self._compared(files, query, at, visible) if query.changed_since is not None else None,
         }
 
-    def _compared(self, files: ScoreFiles, query: CustomerListQuery, at: Cursor) -> dict[str, Any]:
+    def _compared(
+        self, files: ScoreFiles, query: CustomerListQuery, at: Cursor, visible: pa.Table | None
+    ) -> dict[str, Any]:
         return {
             "scored_at": iso(at.before.scored_at) if at.before else None,
             "probability_step": query.probability_step,
-            "gone": files.gone(at.file, at.before) if at.before else 0,
+            "gone": files.gone(at.file, at.before, visible) if at.before else 0,
         }
 
 

@@ -192,7 +192,7 @@ class CustomerList(StrictModel):
     scored_at: Annotated[UtcTime, Field(description="When the file was scored.")]
     age_seconds: Age
     stale: bool
-    in_file: Annotated[Count, Field(description="How many customers the file holds.")]
+    in_file: Annotated[Count, Field(description="How many customers the file holds, of those whom the caller may see.")]
     compared_with: Annotated[Compared | None, Field(description="Null unless `changed_since` was given.")]
 
 
@@ -201,7 +201,10 @@ class Compared(StrictModel):
 
     scored_at: Annotated[UtcTime | None, Field(description="Null: no file is as old, so all customers are new.")]
     probability_step: float
-    gone: Annotated[Count, Field(description="How many customers the earlier file holds and this one does not.")]
+    gone: Annotated[
+        Count,
+        Field(description="How many whom the caller may see the earlier file holds and this one does not."),
+    ]
 
 
 class CustomerPath(StrictModel):
