@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.text import Text
@@ -26,6 +26,9 @@ from configs.fingerprint import ROOT
 from configs.libraries import hide_deprecations
 from configs.settings import load
 from configs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from training.model.catalog import Version
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
@@ -276,8 +279,7 @@ def promote(
     """Make a version the champion."""
     from training.registry import model_registry
 
-    champion = model_registry.promote(s.workspace, model, version, s.who, s.reason, override)
-    s.show(champion.to_dict(), lambda r: f"{r['model']}/{r['version']} is the champion now")
+    _show_champion(s, model_registry.promote(s.workspace, model, version, s.who, s.reason, override), "now")
 
 
 @verb(app, "by", "reason")
@@ -285,8 +287,16 @@ def rollback(s: Session, model: Model) -> None:
     """Go back to the champion before the present one."""
     from training.registry import model_registry
 
-    champion = model_registry.rollback(s.workspace, model, s.who, s.reason)
-    s.show(champion.to_dict(), lambda r: f"{r['model']}/{r['version']} is the champion again")
+    _show_champion(s, model_registry.rollback(s.workspace, model, s.who, s.reason), "again")
+
+
+def _show_champion(s: Session, champion: Version, since: str) -> None:
+    from cli.screens.models import champion_screen
+    from training.registry import releases
+
+    ended = releases.ended_by(s.workspace, champion)
+    result = {**champion.to_dict(), "ended_release": None if ended is None else str(ended)}
+    s.show(result, lambda r: champion_screen(r, since))
 
 
 @verb(app, "by", "reason")

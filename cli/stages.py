@@ -95,14 +95,17 @@ def train(s: Session, task: Task) -> dict[str, Any]:
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
         from training import run
+        from training.registry import releases
         from training.registry.record import FIGURES_LEFT_OUT
 
         accepted = [name.strip() for name in s.accept_leaks.split(",") if name.strip()]
         trained = run.train(s.settings, s.workspace, task, s.who, on_progress, accepted, s.reason)
+        ended = releases.ended_by(s.workspace, (trained.stand_in or trained).version)
         return {
             "version": trained.version.label,
             "run_id": trained.version.run_id,
             "basis": trained.basis,
+            "ended_release": None if ended is None else str(ended),
             "horizons_left_out": trained.horizons_left_out,
             FIGURES_LEFT_OUT: trained.version.tags.get(FIGURES_LEFT_OUT, ""),
             **trained.decision.to_dict(),
