@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.text import Text
@@ -25,7 +25,10 @@ from configs.files import write_text
 from configs.fingerprint import ROOT
 from configs.libraries import hide_deprecations
 from configs.settings import load
-from configs.workspace import SCORE_TABLE, Workspace
+from configs.workspace import Workspace
+
+if TYPE_CHECKING:
+    from training.model.catalog import Version
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False
@@ -239,14 +242,13 @@ def reproduce(
 def score(
     s: Session, csv: Annotated[Path | None, typer.Option("--csv", help="Also write the answers there, as CSV.")] = None
 ) -> None:
-    """Answer for every customer: probability, value, tier, reasons, action; as parquet and JSON lines."""
-    from cli.screens.customers import scores_screen
-    from serving.bulk.csv_file import write_csv
+    """Answer for every customer: probability, value, tier, reasons, action; as parquet and JSON lines.
 
-    result = stages.score(s)
-    if csv is not None:
-        write_csv(s.workspace.scores / Path(result["folder"]).name / SCORE_TABLE, csv)
-    s.show(result, lambda r: scores_screen(r, s.workspace, s.settings))
+    As of what is known and complete: from the newest row of each, events that came until now among it.
+    """
+    from cli.screens.customers import scores_screen
+
+    s.show(stages.score(s, csv), lambda r: scores_screen(r, s.workspace, s.settings))
 
 
 @verb(app, "again")
@@ -279,8 +281,7 @@ def promote(
     """Make a version the champion."""
     from training.registry import model_registry
 
-    champion = model_registry.promote(s.workspace, model, version, s.who, s.reason, override)
-    s.show(champion.to_dict(), lambda r: f"{r['model']}/{r['version']} is the champion now")
+    _show_champion(s, model_registry.promote(s.workspace, model, version, s.who, s.reason, override), "now")
 
 
 @verb(app, "by", "reason")
@@ -288,8 +289,16 @@ def rollback(s: Session, model: Model) -> None:
     """Go back to the champion before the present one."""
     from training.registry import model_registry
 
-    champion = model_registry.rollback(s.workspace, model, s.who, s.reason)
-    s.show(champion.to_dict(), lambda r: f"{r['model']}/{r['version']} is the champion again")
+    _show_champion(s, model_registry.rollback(s.workspace, model, s.who, s.reason), "again")
+
+
+def _show_champion(s: Session, champion: Version, since: str) -> None:
+    from cli.screens.models import champion_screen
+    from training.registry import releases
+
+    ended = releases.ended_by(s.workspace, champion)
+    result = {**champion.to_dict(), "ended_release": None if ended is None else str(ended)}
+    s.show(result, lambda r: champion_screen(r, since))
 
 
 @verb(app, "by", "reason")
@@ -328,11 +337,17 @@ def erase(
     reason: Annotated[str, typer.Option("--reason", help="Why; the record keeps it, so do not name the person.")] = "",
     by: Annotated[str, typer.Option("--by", help="Who asks for it.", show_default="your user name")] = "",
 ) -> None:
-    """Erase persons from everything that is stored; later exports do not bring them back."""
+    """Erase persons from everything that is stored; later exports do not bring them back.
+
+    Ends with 1 where nothing is known under one of the ids; the others are erased all the same.
+    """
     from cli.screens.data import erasure_screen
     from serving import erasure
 
-    s.show(erasure.erase(s.workspace, ids, by or s.who, reason, records=s.settings.records), erasure_screen)
+    result = erasure.erase(s.workspace, ids, by or s.who, reason, s.settings.records)
+    s.show(result, erasure_screen)
+    if result["not_found"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,17 @@ def train(s: Session, task: Task) -> dict[str, Any]:
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
         from training import run
+        from training.registry import releases
         from training.registry.record import FIGURES_LEFT_OUT
 
         accepted = [name.strip() for name in s.accept_leaks.split(",") if name.strip()]
         trained = run.train(s.settings, s.workspace, task, s.who, on_progress, accepted, s.reason)
+        ended = releases.ended_by(s.workspace, (trained.stand_in or trained).version)
         return {
             "version": trained.version.label,
             "run_id": trained.version.run_id,
             "basis": trained.basis,
+            "ended_release": None if ended is None else str(ended),
             "horizons_left_out": trained.horizons_left_out,
             FIGURES_LEFT_OUT: trained.version.tags.get(FIGURES_LEFT_OUT, ""),
             **trained.decision.to_dict(),
@@ -151,8 +155,9 @@ def train_each(s: Session, tasks: Sequence[Task]) -> dict[Task, dict[str, Any]]:
     return trained
 
 
-def score(s: Session) -> dict[str, Any]:
-    """Answer for every customer of the newest as-of date."""
+def score(s: Session, csv: Path | None = None) -> dict[str, Any]:
+    """Answer for every customer of the newest as-of date, and write the answers to a CSV file, if one is named."""
+    from serving.bulk.csv_file import write_csv
     from serving.bulk.fingerprints import scoring_fingerprint
 
     def body(on_progress: OnProgress) -> dict[str, Any]:
@@ -160,10 +165,14 @@ def score(s: Session) -> dict[str, Any]:
 
         return run.score_newest(s.settings, s.workspace, lambda done, of: on_progress("customers", done, of))
 
-    def is_there(result: dict[str, Any]) -> bool:
-        return (s.workspace.scores / Path(result["folder"]).name / SCORE_TABLE).is_file()
+    def table(result: dict[str, Any]) -> Path:
+        return s.workspace.scores / Path(result["folder"]).name / SCORE_TABLE
 
-    return s.gated_stage("score", lambda: scoring_fingerprint(s.settings, s.workspace), body, is_there)
+    fingerprint = partial(scoring_fingerprint, s.settings, s.workspace)
+    result = s.gated_stage("score", fingerprint, body, lambda result: table(result).is_file())
+    if csv is not None:
+        write_csv(table(result), csv)
+    return result
 
 
 def monitor(s: Session) -> dict[str, Any]:

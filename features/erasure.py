@@ -26,6 +26,7 @@ from features.quality import quality_report
 from features.store.event_log import EventLog
 from features.store.feature_store import OnlineWriter
 from features.tables import TABLES as TABLES_BY_NAME
+from features.tables import id_of
 
 REASON_COLUMN = "reason"
 _EMPTY = ["", "None", "nan", "NaN", "<NA>", "NaT"]  # how a missing value stands in quarantine
@@ -34,12 +35,25 @@ _NOT_TEXT = {f.name for table in TABLES_BY_NAME.values() for f in table.fields i
 
 def with_aliases(workspace: Workspace, ids: Iterable[str]) -> list[str]:
     """The persons behind these ids, with all aliases that any load knows of them, sorted; and the ids as given."""
-    found = {i.strip() for i in ids}
+    found = set(map(id_of, ids))
     found.update(load_alias_map(workspace.tables).repaired(sorted(found)))
     maps = [load_alias_map(folder) for folder in _parts(workspace, TABLES)]
     while more := {i for known in maps for i in known.all_ids(found)} - found:
         found |= more
     return sorted(found)
+
+
+def in_tables(workspace: Workspace, ids: Iterable[str]) -> set[str]:
+    """Of these ids, those that stand in the newest tables or feature rows, as a customer's or as an alias."""
+    wanted, found = pa.array(sorted(ids), type=pa.string()), set[str]()
+    for path in (*workspace.tables.glob("*.parquet"), *workspace.features.glob("*.parquet")):
+        with pq.ParquetFile(path) as file:
+            names = [name for name in IDS if name in file.schema_arrow.names]
+            for group in range(file.num_row_groups if names else 0):
+                for column in file.read_row_group(group, columns=names).columns:
+                    text = column.combine_chunks().cast(pa.string())
+                    found.update(text.filter(pc.is_in(text, value_set=wanted)).unique().to_pylist())
+    return found
 
 
 def erase_customers(workspace: Workspace, ids: Iterable[str]) -> dict[str, int]:

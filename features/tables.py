@@ -63,6 +63,17 @@ class Table:
         return tuple(f.name for f in self.fields)
 
 
+def id_of(text: str) -> str:
+    r"""The id that a text is, as the tables hold it: without blanks around it; empty: it is none.
+
+    Every way in asks here or, a column at once, `features.quality.check.as_text`.
+
+    >>> id_of(" K 441\t"), id_of(" ")
+    ('K 441', '')
+    """
+    return text.strip()
+
+
 def _optional(name: str, kind: Kind, at_least: float | None = None) -> Field:
     return Field(name, kind, required=False, nullable=True, at_least=at_least)
 

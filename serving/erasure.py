@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,8 @@ from configs.files import replacing_file, sweep
 from configs.settings import Records
 from configs.workspace import SCORE_CSV, SCORE_LINES, SCORE_TABLE, Workspace
 from features import erasure
-from features.people.suppression_list import suppress
+from features.people.suppression_list import erased_among, suppress
+from features.tables import id_of
 from serving.records.outcome_log import OutcomeLog
 from serving.records.prediction_log import PredictionLog
 
@@ -44,12 +46,13 @@ def erase(
     ids: Sequence[str],
     by: str,
     reason: str,
+    records: Records,
     now: datetime | None = None,
-    records: Records | None = None,
 ) -> dict[str, Any]:
     """Remove persons, with all their aliases, from everything the workspace holds.
 
-    Doing it again is no error. A server that runs answers 404 for them from then on.
+    Doing it again is no error. A server that runs answers 404 for them from then on. An id under which nothing is found
+    is kept out of later exports, too.
 
     Parameters
     ----------
@@ -59,16 +62,17 @@ def erase(
         Customer ids or aliases, at least one.
     by, reason
         Who asked for it and why; both are kept, so they must not name the person.
+    records
+        Where the keys of the record of answers are.
     now
         The present, UTC.
-    records
-        Where the keys of the record of answers are; None: where it makes them.
 
     Returns
     -------
     dict
-        The entry of the record: ``at``, ``by``, ``reason``, ``ids`` (how many ids the persons had), ``rows`` (rows
-        removed, by place), and ``remains``: what could not be removed.
+        The entry of the record: ``at``, ``by``, ``reason``, ``ids`` (how many ids the persons had), ``unknown`` (how
+        many of those given nothing was found under, now or before) and ``rows`` (rows removed, by place); beside it
+        ``not_found``, the unknown ids, and ``remains``: what could not be removed.
 
     Raises
     ------
@@ -79,26 +83,45 @@ def erase(
     """
     _require(ids, reason)
     with workspace.exclusive("erase"):
-        return _erase(workspace, ids, by, reason, now, records)
+        return _erase(workspace, sorted({*map(id_of, ids)} - {""}), by, reason, records, now or datetime.now(UTC))
 
 
 def _erase(
-    workspace: Workspace, ids: Sequence[str], by: str, reason: str, now: datetime | None, records: Records | None
+    workspace: Workspace, ids: Sequence[str], by: str, reason: str, records: Records, now: datetime
 ) -> dict[str, Any]:
     all_ids = erasure.with_aliases(workspace, ids)
     if any(_names(text, i) for text in (by, reason) for i in all_ids):
         raise ConfigError("--reason and --by are kept: leave the person's id out of them")
+    doubtful = _doubtful(workspace, ids, all_ids)
     suppress(workspace, all_ids)
-    rows = _erase_answers(workspace, set(all_ids), records) | erasure.erase_customers(workspace, all_ids)
+    apart = {i: _erase_rows(workspace, persons, records) for i, persons in doubtful.items()}
+    not_found = [i for i, rows in apart.items() if not rows]
+    rows = sum(apart.values(), _erase_rows(workspace, all_ids, records) if len(doubtful) < len(ids) else Counter())
     entry = {
-        "at": (now or datetime.now(UTC)).isoformat(timespec="seconds"),
+        "at": now.isoformat(timespec="seconds"),
         "by": by,
         "reason": reason,
         "ids": len(all_ids),
-        "rows": {place: count for place, count in rows.items() if count},
+        "unknown": len(not_found),
+        "rows": dict(rows),
     }
     _append(workspace.erased / "record.jsonl", entry)
-    return {**entry, "remains": list(NOT_ERASED)}
+    return {**entry, "not_found": not_found, "remains": list(NOT_ERASED)}
+
+
+def _doubtful(workspace: Workspace, ids: Sequence[str], all_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Those of `ids` of whom no table knows and who were not erased before, with the ids of each as the files write it.
+
+    They may be found elsewhere, so they are erased one by one.
+    """
+    known = erasure.in_tables(workspace, all_ids) | erased_among(workspace, all_ids)
+    persons = {i: erasure.with_aliases(workspace, [i]) for i in ids if i not in known}
+    return {i: own for i, own in persons.items() if known.isdisjoint(own)}
+
+
+def _erase_rows(workspace: Workspace, ids: Sequence[str], records: Records) -> Counter[str]:
+    """Rows removed, by place; places without any are not named."""
+    return +Counter(_erase_answers(workspace, set(ids), records) | erasure.erase_customers(workspace, ids))
 
 
 def history(workspace: Workspace) -> list[dict[str, Any]]:
@@ -108,7 +131,7 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _require(ids: Sequence[str], reason: str) -> None:
-    if not any(i.strip() for i in ids):
+    if not any(map(id_of, ids)):
         raise ConfigError("say who is to be erased: give a customer id or an alias")
     if not reason.strip():
         raise ConfigError("say why with --reason: the record keeps it for whoever asks later")
@@ -124,7 +147,7 @@ def _names(text: str, customer_id: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(sought)}(?!\w)", said) is not None
 
 
-def _erase_answers(workspace: Workspace, ids: set[str], records: Records | None) -> dict[str, int]:
+def _erase_answers(workspace: Workspace, ids: set[str], records: Records) -> dict[str, int]:
     """Rows removed from the files of all customers and from the log, by place."""
     rows = {}
     shutil.rmtree(workspace.scoring, ignore_errors=True)  # what was cut short is begun anew
@@ -136,8 +159,7 @@ def _erase_answers(workspace: Workspace, ids: set[str], records: Records | None)
         with lines.open("rb") as old, replacing_file(lines) as part, part.open("wb") as new:
             new.writelines(line for line in old if orjson.loads(line)["customer_id"] not in ids)
     if workspace.prediction_log.is_file():
-        path = workspace.prediction_log
-        with PredictionLog.of(workspace, records) if records else PredictionLog(path) as log:
+        with PredictionLog.of(workspace, records) as log:
             rows["predictions"] = log.erase(ids)
     if workspace.outcomes.is_file():
         with OutcomeLog(workspace.outcomes) as outcomes:

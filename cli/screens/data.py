@@ -163,6 +163,14 @@ def erasure_screen(result: Mapping[str, Any]) -> Group:
     table = make_table(f"Erased: {result['ids']} ids of persons", "from", "rows")
     for place, count in result["rows"].items():
         table.add_row(place, f"{count:,}")
-    nothing = Text("  nothing was found about them; later exports will leave them out")
+    nothing = Text("  nothing more was found about them")
     stays = "\n".join(f"  - {line}" for line in result["remains"])
-    return Group(table if result["rows"] else nothing, Text(f"What is not removed:\n{stays}"))
+    unknown = ", ".join(f"'{i}'" for i in result["not_found"])
+    nobody = Text(
+        f"  Nobody was found under {unknown}: no table, event or answer holds it. Check how the files write it;"
+    )
+    nobody.append(" if it is right, later exports will leave it out.")
+    parts: list[Any] = [nobody] if unknown else []
+    if result["ids"] > len(result["not_found"]):
+        parts += [table if result["rows"] else nothing, Text(f"What is not removed:\n{stays}")]
+    return Group(*parts)

@@ -52,6 +52,7 @@ def search_screen(result: Mapping[str, Any]) -> Group:
     return Group(*lines)
 
 
+ENDED = "the release {} ended with it: the champion that it ran beside serves no longer"
 LITTLE_HISTORY = "champion_had_no_more"  # a check of `training.judge.gates.judge_small_data` alone
 UNJUDGED = "nothing has matured to judge it by"
 LONGER = (
@@ -111,6 +112,12 @@ def _examination(task: str, result: Mapping[str, Any]) -> tuple[Any, ...]:
     returns = () if not result.get("reactivation") else (_returns(result["reactivation"]),)
     longer = () if not result.get("longer") else (_longer(result["longer"]), *_doubts(result["longer"]))
     return (_metrics(task, result), *returns, *longer, *basis, *table, _verdict(result))
+
+
+def champion_screen(result: Mapping[str, Any], since: str) -> str:
+    """Which version serves, ``now`` or ``again``, and the release that ended with it."""
+    ended = f"\n{ENDED.format(result['ended_release'])}" if result["ended_release"] else ""
+    return f"{result['model']}/{result['version']} is the champion {since}{ended}"
 
 
 def _left_out(result: Mapping[str, Any]) -> tuple[Text, ...]:
@@ -187,9 +194,17 @@ def _metrics(task: str, result: Mapping[str, Any]) -> Table:
 
 
 def _verdict(result: Mapping[str, Any]) -> Text:
-    """What each gate said, what follows, and what answers in place of a refused model."""
+    """What each gate said, what follows, what answers in place of a refused model, and the release that ended."""
     if "promote" not in result:
         return Text()
+    lines = _judged(result)
+    if result.get("ended_release"):
+        lines.append(f"  {ENDED.format(result['ended_release'])}\n", "yellow")
+    return lines
+
+
+def _judged(result: Mapping[str, Any]) -> Text:
+    """What each gate said, what follows, and what answers in place of a refused model."""
     lines = Text()
     for check in result["checks"]:
         lines.append(*SIGNS[check.get("verdict", "passed" if check["passed"] else "failed")])

@@ -28,6 +28,11 @@ class Retry:
         A service that asks for a longer wait is not waited for.
     draw
         Gives a number in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        It would never try, or a wait is no time.
     """
 
     attempts: int = 4
@@ -35,6 +40,14 @@ class Retry:
     most_seconds: float = 10.0
     patience_seconds: float = 60.0
     draw: Callable[[], float] = random.random
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be done."""
+        if not isinstance(self.attempts, int) or self.attempts < 1:
+            raise ValueError(f"attempts is {self.attempts!r}: give a whole number from 1 on; 1 tries once and no more")
+        for name in ("base_seconds", "most_seconds", "patience_seconds"):
+            if not getattr(self, name) >= 0:  # nor NaN
+                raise ValueError(f"{name} is {getattr(self, name)!r}: give seconds, from 0 on")
 
     def wait(self, attempt: int, outcome: httpx.Response | Exception, may_repeat: bool) -> float | None:
         """Seconds until the next attempt after the `attempt`-th (from 1) ended so; None: it was the last.

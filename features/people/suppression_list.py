@@ -23,7 +23,7 @@ from configs.files import FileVersion, file_version, write_text
 from configs.workspace import Workspace
 from features.quality.check import ERASED_ROWS, as_text
 from features.sources.staging import Raw
-from features.tables import REASON, SOURCE_ROWS
+from features.tables import REASON, SOURCE_ROWS, id_of
 
 IDS = ("customer_id", "alias")
 WORDS = re.compile(r"[^;,|\t\"'\s]+")
@@ -38,7 +38,7 @@ class SuppressionList:
 
     def hash_of(self, customer_id: str) -> str:
         """The keyed hash (HMAC-SHA256) of an id, in hexadecimal digits."""
-        return hmac.new(self.key, customer_id.strip().encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.key, id_of(customer_id).encode(), hashlib.sha256).hexdigest()
 
     def among(self, ids: Iterable[str]) -> set[str]:
         """Of these ids, those that were erased."""

@@ -43,7 +43,14 @@ OPERATIONS: dict[tuple[str, str], frozenset[Role]] = {
 OF_VISIBLE: frozenset[tuple[str, str]] = frozenset(  # tell callers who see some customers alone of no others
     {
         ("POST", "/v1/predictions"),
+        ("GET", "/v1/predictions/{prediction_id}"),
         ("POST", "/v1/events"),
+        ("GET", "/v1/customers"),
+        ("GET", "/v1/customers/{customer_id}"),
+        ("GET", "/v1/customers/{customer_id}/change"),
+        ("POST", "/v1/contacts"),
+        ("POST", "/v1/outcomes"),
+        ("POST", "/v1/what-if"),
         ("GET", "/v1/models"),
         *(operation for operation in OPERATIONS if operation[1].startswith("/v2")),
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -49,18 +50,43 @@ class RowScope:
         """
         if self.attribute is None or self.sees_all(caller):
             return set(customer_ids)
-        values = {value for name, value in caller.rows if name == self.attribute}
-        try:
-            persons, of_person = load_alias_map(self.tables).of(customer_ids), self._values(self.attribute)
-        except (OSError, ValueError, pa.ArrowException):
-            raise AccessUnavailableError("which customers the caller may see cannot be told now") from None
+        with _told():
+            persons = load_alias_map(self.tables).of(customer_ids)
+            of_person = _read(self._table(), self.attribute)
+        values = self._values(caller)
         return {i for i, person in zip(customer_ids, persons, strict=True) if of_person.get(person) in values}
 
-    def _values(self, attribute: str) -> dict[str, str]:
-        path = next((p for name in TABLES if (p := self.tables / f"{name}.parquet").is_file()), None)
-        if path is None:
+    def seen(self, caller: Caller) -> pa.Table | None:
+        """All customers whom a caller may see, one column ``customer_id``, without aliases; None: everybody.
+
+        Raises
+        ------
+        AccessUnavailableError
+            The attribute cannot be read.
+        """
+        if self.attribute is None or self.sees_all(caller):
+            return None
+        with _told():
+            return _of_values(self._table(), self.attribute, self._values(caller))
+
+    def _values(self, caller: Caller) -> frozenset[str]:
+        """The values of the attribute that a caller sees."""
+        return frozenset(value for name, value in caller.rows if name == self.attribute)
+
+    def _table(self) -> FileVersion:
+        found = next((v for name in TABLES if (v := file_version(self.tables / f"{name}.parquet"))), None)
+        if found is None:
             raise FileNotFoundError("no customers")
-        return _read(path, attribute, file_version(path))
+        return found
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """AccessUnavailableError where the tables cannot be read."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException):
+        raise AccessUnavailableError("which customers the caller may see cannot be told now") from None
 
 
 def rows_of(texts: Iterable[str]) -> frozenset[Row]:
@@ -97,13 +123,20 @@ def require_rows(rows: frozenset[Row], attribute: str | None) -> None:
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, attribute: str, version: FileVersion | None) -> dict[str, str]:
+def _read(table: FileVersion, attribute: str) -> dict[str, str]:
     """The value of each customer who has one."""
-    table = pq.read_table(path, columns=["customer_id", attribute])
-    if attribute not in table.column_names:
+    rows = pq.read_table(table.path, columns=["customer_id", attribute])
+    if attribute not in rows.column_names:
         raise ValueError(f"no column '{attribute}'")
-    columns = (table.column(name).to_pylist() for name in ("customer_id", attribute))
+    columns = (rows.column(name).to_pylist() for name in ("customer_id", attribute))
     return {i: _text(value) for i, value in zip(*columns, strict=True) if value is not None}
+
+
+@lru_cache(maxsize=8)
+def _of_values(table: FileVersion, attribute: str, values: frozenset[str]) -> pa.Table:
+    """The customers who have one of these values."""
+    ids = [customer for customer, value in _read(table, attribute).items() if value in values]
+    return pa.table({"customer_id": pa.array(ids, type=pa.string())})
 
 
 def _text(value: Any) -> str:

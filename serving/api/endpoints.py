@@ -254,7 +254,7 @@ class Endpoints:
 
     async def _require_visible(self, request: Request, batch: EventBatch) -> None:
         """InvalidRequestError if an event is of a customer whom the caller may not see, or who is not known to it."""
-        ids = [event.customer_id.strip() for event in batch.events]
+        ids = [event.customer_id for event in batch.events]
         seen = await visible(request.scope, ids)
         if unseen := [position for position, customer in enumerate(ids) if customer not in seen]:
             detail = "is no customer whom this caller may see"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
+import pyarrow as pa
 from anyio import to_thread
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,6 +24,7 @@ from serving.api.problems import (
     problem_response,
 )
 
+Told = TypeVar("Told")
 READINESS = frozenset({"/readyz", "/v2/health/ready"})
 
 
@@ -75,8 +78,9 @@ class GateMiddleware:
             raise ForbiddenError(f"the role '{caller.role}' may not do this")
         if not self._access.rows.sees_all(caller):
             if is_there and not tells_of_visible(method, route):
-                raise ForbiddenError("a caller who sees some customers alone may not do this")
+                raise ForbiddenError("this tells of all customers together, and the caller sees some of them alone")
             scope["staycast"]["visible"] = partial(self._access.rows.visible, caller)
+            scope["staycast"]["seen"] = partial(self._access.rows.seen, caller)
 
     async def _caller(self, scope: Scope, public: bool) -> Caller:
         """Who asks; what does not hold is counted by the address it comes from."""
@@ -102,9 +106,23 @@ async def visible(scope: Scope, customer_ids: Sequence[str]) -> set[str]:
         That cannot be told now.
     """
     of_caller = scope["staycast"].get("visible")
-    if of_caller is None:
-        return set(customer_ids)
+    return set(customer_ids) if of_caller is None else await _told(partial(of_caller, customer_ids))
+
+
+async def seen(scope: Scope) -> pa.Table | None:
+    """All customers whom the caller of a request may see, one column ``customer_id``; None: everybody.
+
+    Raises
+    ------
+    UnavailableError
+        That cannot be told now.
+    """
+    of_caller = scope["staycast"].get("seen")
+    return None if of_caller is None else await _told(of_caller)
+
+
+async def _told(of_caller: Callable[[], Told]) -> Told:
     try:
-        return await to_thread.run_sync(of_caller, customer_ids)
+        return await to_thread.run_sync(of_caller)
     except AccessUnavailableError as error:
         raise UnavailableError(str(error)) from None

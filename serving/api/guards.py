@@ -36,6 +36,7 @@ from serving.api.problems import (
 Result = TypeVar("Result")
 PROBE_ROUTES = frozenset({*PROBES, "/metrics"})
 MAX_BODY_BYTES = 2**20
+MAX_GZIP_MEMBERS = 16  # what is left of the body is copied with each
 SECURITY_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 SLASH_IN_ID = "\0"  # stands in a path for a slash that was sent as %2F: it parts nothing
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -60,7 +61,7 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     TooLargeError
         It is longer than `max_bytes`, as sent or unpacked.
     InvalidRequestError
-        It is no whole gzip.
+        It is no whole gzip, or more than gzip.
     """
     too_large = TooLargeError(f"a body may hold at most {max_bytes} bytes: send less at a time")
     declared = request.headers.get("content-length", "")
@@ -80,15 +81,21 @@ async def read_body(request: Request, max_bytes: int = MAX_BODY_BYTES) -> bytes:
 
 
 def _unpacked(body: bytes, most: int) -> bytes:
-    """What a gzip holds, `most` bytes of it at most."""
-    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    try:
-        content = unpacker.decompress(body, most)
-    except zlib.error:
-        raise InvalidRequestError("the body is no gzip, although Content-Encoding says so") from None
-    if len(content) < most and not unpacker.eof:
-        raise InvalidRequestError("the body is a gzip that was cut short")
-    return content
+    """What a gzip holds, `most` bytes of it at most: its members one after the other, as RFC 1952 has it."""
+    content, rest = bytearray(), body
+    for member in range(MAX_GZIP_MEMBERS):
+        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            content += unpacker.decompress(rest, most - len(content))
+        except zlib.error:
+            what = "holds bytes behind its gzip that are none" if member else "is no gzip"
+            raise InvalidRequestError(f"the body {what}, although Content-Encoding says so") from None
+        if len(content) < most and not unpacker.eof:
+            raise InvalidRequestError("the body is a gzip that was cut short, or holds more than a gzip")
+        rest = unpacker.unused_data
+        if not rest or len(content) >= most:
+            return bytes(content)
+    raise InvalidRequestError(f"the body is a gzip of more than {MAX_GZIP_MEMBERS} members: send it as one")
 
 
 @contextmanager

@@ -17,10 +17,12 @@ from configs.workspace import SCORE_TABLE, Workspace
 from features.sql import connect_duckdb, quote_literal
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 Sort = Literal["customer_id", "-probability", "probability", "-value", "value", "-expected_profit"]
 SORTED_BY = {"value": "expected"}  # columns of the file by the names of answers, where they differ
+_SEEN = ["s.customer_id IN (SELECT customer_id FROM seen)"]
 LISTS = ("reasons", "clv_reasons")
 HISTORY_COLUMNS = (
     "prediction_id", "as_of", "scored_at", "probability", "band", "expected", "low", "high", "tier", "stage", "action",
@@ -73,11 +75,14 @@ class ListQuery:
         A leading minus: the largest first. Where it is not known comes last; the same are in the order of their ids.
     step
         A probability that differs by more than this has changed.
+    seen
+        Only those who stand in its ``customer_id``; None: everybody.
     """
 
     filters: Mapping[str, Sequence[str | bool]]
     sort: Sort
     step: float
+    seen: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,7 @@ class ScoreFiles:
         """
         key, largest_first = _key(query.sort)
         conditions, values = _conditions(query.filters)
+        conditions += _SEEN if query.seen is not None else []
         if after is not None:
             condition, place = _behind(key, largest_first, after)
             conditions, values = [*conditions, condition], [*values, *place]
@@ -138,14 +144,22 @@ class ScoreFiles:
             f"SELECT s.customer_id, {key or 'NULL'} AS key, {changed} AS changed FROM {_table(file)} s {join} "
             f"{where} ORDER BY {order} LIMIT {limit:d}",
             values,
+            query.seen,
         )
         rows = self._of_customers(file, [row["customer_id"] for row in picked])
         return [{**rows[row["customer_id"]], **row} for row in picked]
 
-    def gone(self, file: ScoreFile, before: ScoreFile) -> int:
-        """How many customers of an earlier file a later one does not hold."""
-        query = f"SELECT count(*) AS n FROM {_table(before)} b ANTI JOIN {_table(file)} s USING (customer_id)"
-        return int(self._rows(query, [])[0]["n"])
+    def gone(self, file: ScoreFile, before: ScoreFile, seen: pa.Table | None = None) -> int:
+        """How many customers of an earlier file a later one does not hold; of those who are seen."""
+        return self._count(f"{_table(before)} s ANTI JOIN {_table(file)} f USING (customer_id)", seen)
+
+    def count(self, file: ScoreFile, seen: pa.Table | None = None) -> int:
+        """How many customers a file holds; of those who are seen."""
+        return file.customers if seen is None else self._count(f"{_table(file)} s", seen)
+
+    def _count(self, rows: str, seen: pa.Table | None) -> int:
+        where = f" WHERE {_SEEN[0]}" if seen is not None else ""
+        return int(self._rows(f"SELECT count(*) AS n FROM {rows}{where}", [], seen)[0]["n"])
 
     def history(self, customer_id: str, newest: int) -> list[dict[str, Any]]:
         """The answers for one customer in the newest files, see `HISTORY_COLUMNS`, oldest first."""
@@ -175,9 +189,11 @@ class ScoreFiles:
         version = file_version(path)
         return _facts(version) if version else None
 
-    def _rows(self, query: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+    def _rows(self, query: str, values: Sequence[Any], seen: pa.Table | None = None) -> list[dict[str, Any]]:
         cursor = self._connection.cursor()
         try:
+            if seen is not None:
+                cursor.register("seen", seen)
             table = cursor.execute(query, list(values)).to_arrow_table()
         finally:
             cursor.close()

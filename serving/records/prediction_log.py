@@ -50,7 +50,9 @@ COLUMNS = (
     "action",
     "churn_model",
     "clv_model",
+    "targets",  # what was asked for, where not all was
 )
+PLAIN_COLUMNS = COLUMNS[:-1]  # of a log of an early version
 FOLDER, MASTER_KEY = "records", "master.key"  # beside the log
 SECRETS = ("pseudonyms", "own", "signing")
 TRIES = 10
@@ -76,6 +78,7 @@ def to_record(answer: dict[str, Any]) -> dict[str, Any]:
         "action": answer["action"]["code"],
         "churn_model": answer["model"]["churn"],
         "clv_model": answer["model"]["clv"],
+        "targets": answer.get("targets"),
     }
 
 
@@ -195,7 +198,8 @@ class PredictionLog:
         -------
         pandas.DataFrame
             One row an answer, columns `COLUMNS`; ``probability`` is NaN and ``band`` None where the customer was
-            none; what a value model says is NaN or None without one. Of who was erased there is none.
+            none; what a value model says is NaN or None without one; ``targets`` are None where all were asked for.
+            Of who was erased there is none.
         """
         person = None if customer_id is None else self.store.person_of(self._pseudonym(customer_id))
         if customer_id is not None and person is None:
@@ -389,7 +393,7 @@ class PredictionLog:
             if not self.store.has_plain_answers():
                 return
         with self.store.writing():
-            rows = self.store.plain_answers(COLUMNS) if self.store.has_plain_answers() else []
+            rows = self.store.plain_answers(PLAIN_COLUMNS) if self.store.has_plain_answers() else []
             if rows:
                 last = self._chain(self._sealed(rows))
             if self.store.has_plain_answers():
@@ -424,7 +428,8 @@ def _row(answer: dict[str, Any]) -> Row:
 
 
 def _frame(rows: Sequence[Row]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    whole = [(*row, *[None] * (len(COLUMNS) - len(row))) for row in rows]  # early versions kept fewer columns
+    frame = pd.DataFrame(whole, columns=list(COLUMNS))
     times = {
         c: pd.to_datetime(frame[c].astype("int64"), unit="us", utc=True).astype("datetime64[us, UTC]") for c in TIMES
     }

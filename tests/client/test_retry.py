@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 from staycast_client import Retry
@@ -39,3 +41,15 @@ def test_waits_are_drawn_so_that_callers_do_not_come_back_together() -> None:
 def test_who_is_told_to_wait_too_long_does_not() -> None:
     assert RETRY.wait(1, httpx.Response(503, headers={"retry-after": "61"}), True) is None
     assert RETRY.wait(1, httpx.Response(503, headers={"retry-after": "Fri, 27 Nov 2026 09:00:00 GMT"}), True) == 0.2
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"attempts": 0}, {"attempts": -1}, {"attempts": 2.5}, {"base_seconds": -0.1}, {"most_seconds": float("nan")}],
+    ids=str,
+)
+def test_what_would_never_try_or_wait_for_no_time_is_refused_by_name(given: dict[str, Any]) -> None:
+    (name,) = given
+    with pytest.raises(ValueError, match=f"{name} is .*give"):
+        Retry(**given)
+    assert Retry(attempts=1).wait(1, httpx.Response(503), True) is None

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import sys
+
 import pandas as pd
 import pytest
 
-from features.tables import REQUIRED, TABLES, customers_table, quote, reason_kinds, split_reasons
+from features.quality.check import as_text
+from features.tables import REQUIRED, TABLES, customers_table, id_of, quote, reason_kinds, split_reasons
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -24,6 +27,13 @@ def test_the_attributes_that_a_business_declares_are_columns_of_its_customers() 
     table = customers_table(["region", "plan"])
     assert table.names[-2:] == ("region", "plan")
     assert table.names[:-2] == TABLES["customers"].names
+
+
+def test_an_id_that_is_told_and_one_that_stands_in_a_file_lose_the_same_blanks() -> None:
+    blanks = [letter for letter in map(chr, range(sys.maxunicode)) if letter.isspace()]
+    given = [f"{blank}K {blank}441{blank}" for blank in [*blanks, "\u200b", "\ufeff"]]
+    assert as_text(pd.Series(given)).tolist() == [id_of(text) for text in given]
+    assert {id_of(blank) for blank in blanks} == {""} and as_text(pd.Series(blanks)).isna().all()
 
 
 WORDS = [

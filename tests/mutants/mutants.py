@@ -287,6 +287,17 @@ MUTANTS = [
         ("            await self._admit(scope)\n", "            pass\n"),
     ),
     *mutants_of(
+        "serving/api/resources/customers.py",
+        "tests/serving/api/test_gate.py",
+        ("query, await seen(request.scope)", "query, None"),
+        ('"in_file": files.count(at.file, visible)', '"in_file": at.file.customers'),
+    ),
+    *mutants_of(
+        "serving/api/resources/past_predictions.py",
+        "tests/serving/api/test_gate.py",
+        ('or not await visible(request.scope, [record.summary["customer_id"]])', ""),
+    ),
+    *mutants_of(
         "serving/access/keys.py",
         "tests/serving/access/test_keys.py",
         ("key_id, name, role, key.hash, now", "key_id, name, role, secret.encode(), now"),

@@ -31,6 +31,7 @@ from serving.bulk.csv_file import write_csv
 from serving.records.outcome_log import Outcome, OutcomeLog
 from serving.records.prediction_log import PredictionLog
 
+RECORDS = load("test").records
 NOW = datetime(2024, 9, 5, 12, tzinfo=UTC)
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -126,10 +127,10 @@ def test_nothing_in_the_workspace_names_an_erased_person_and_an_export_does_not_
 def test_erasing_again_is_no_error_and_finds_nothing(fresh: Workspace) -> None:
     rows = pd.read_parquet(fresh.features / "rows.parquet")
     one = str(rows.loc[rows["as_of"] == rows["as_of"].max(), "customer_id"].min())
-    first = erasure.erase(fresh, [one], "ada", "asked")
+    first = erasure.erase(fresh, [one], "ada", "asked", RECORDS)
     assert first["rows"]["tables/customers"] == first["rows"]["online"] == 1
     assert refresh.sorted_copy_is_current(fresh)
-    assert erasure.erase(fresh, [one], "ada", "asked again")["rows"] == {}
+    assert erasure.erase(fresh, [one], "ada", "asked again", RECORDS)["rows"] == {}
     assert len(erasure.history(fresh)) == 2
 
 
@@ -137,14 +138,29 @@ def test_a_person_is_erased_by_an_id_as_the_files_write_it_where_ids_are_repaire
     one = str(pd.read_parquet(fresh.tables / "customers.parquet")["customer_id"].min())
     assert one != one.upper()
     write_repairs(fresh.tables, ["case"])
-    done = erasure.erase(fresh, [one.upper()], "ada", "asked")
+    done = erasure.erase(fresh, [one.upper()], "ada", "asked", RECORDS)
     assert done["rows"]["tables/customers"] == done["rows"]["online"] == 1
     assert load_suppression_list(fresh).among([one, one.upper()]) == {one, one.upper()}
 
 
 def test_an_unknown_id_is_kept_out_of_later_exports(fresh: Workspace, few: Settings) -> None:
-    result = erasure.erase(fresh, ["nobody-yet"], "ada", "asked")
+    result = erasure.erase(fresh, ["nobody-yet"], "ada", "asked", RECORDS)
     assert result["rows"] == {} and result["ids"] == 1
+    assert load_suppression_list(fresh).among(["nobody-yet"])
+
+
+def test_of_ids_given_together_those_under_which_nothing_is_found_are_told(fresh: Workspace) -> None:
+    ids = pd.read_parquet(fresh.tables / "customers.parquet")["customer_id"].sort_values().tolist()
+    with EventLog(fresh.events) as log:
+        log.append([order("e1", "k-of-events-alone")], NOW)
+    asked = [f" {ids[0]} ", "k-slip", "k-of-events-alone", "k-other-slip"]
+    first = erasure.erase(fresh, asked, "ada", "asked", RECORDS)
+    assert first["not_found"] == ["k-other-slip", "k-slip"]
+    assert (first["rows"]["events"], first["rows"]["tables/customers"]) == (1, 1)
+    again = erasure.erase(fresh, asked[:1], "ada", "asked", RECORDS)
+    assert again["not_found"] == [] and again["rows"] == {}
+    assert [entry["unknown"] for entry in erasure.history(fresh)] == [2, 0]
+    assert "slip" not in (fresh.erased / "record.jsonl").read_text()
 
 
 @pytest.mark.parametrize(
@@ -162,7 +178,7 @@ def test_an_erasure_needs_a_person_and_a_reason_that_does_not_name_them(
     fresh: Workspace, ids: list[str], reason: str, said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said):
-        erasure.erase(fresh, ids, "ada", reason)
+        erasure.erase(fresh, ids, "ada", reason, RECORDS)
     assert not fresh.erased.exists()
 
 
@@ -171,5 +187,5 @@ def test_erasing_removes_what_killed_processes_left_and_takes_nothing_from_one_t
     for folder in left:
         write_text(folder / "orders.parquet", "half of ann's orders")
     with scratch(workspace.state) as running:
-        erasure.erase(workspace, ["ann"], "the tests", "asked for it")
+        erasure.erase(workspace, ["ann"], "the tests", "asked for it", RECORDS)
         assert list(workspace.state.rglob(".scratch-*")) == [running]

@@ -29,10 +29,11 @@ from training.model.catalog import (
     has_files,
     versions,
 )
-from training.model.proof import ledger
+from training.model.proof import ledger, releases
 from training.registry.runs import TASKS, client
 
 YEAR_DAYS = 365
+ENDED = "the release {} ended with it"
 MOST_PAST = 11  # champions beside the one that serves: one a month
 
 
@@ -194,10 +195,16 @@ def decide(
     decision: Decision | None = None,
     percent: float | None = None,
 ) -> None:
-    """Put a decision on record, see `training.model.proof.ledger`, and set the aliases; for who holds the lock."""
+    """Put a decision on record, see `training.model.proof.ledger`, and set the aliases; for who holds the lock.
+
+    A release of another version that the decision ends is told in its reason.
+    """
     serving_version = champion(workspace, model)
     checks = tuple(c.to_dict() for c in decision.checks) if decision else ()
     records = ledger.read(workspace.ledger)
+    release = releases.running(records).get(model) if action in ledger.DECIDES else None
+    if release is not None and release.version != version:
+        reason = f"{reason}; {ENDED.format(release)}"
     note = {"action": action, "model": model, "version": version, "after": records[-1].sha256 if records else None}
     write_text(workspace.decision, json.dumps(note))
     ledger.append(

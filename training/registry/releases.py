@@ -92,6 +92,23 @@ def running(workspace: Workspace) -> dict[str, Release]:
     return releases.running(ledger.read(workspace.ledger))
 
 
+def ended_by(workspace: Workspace, version: Version) -> Release | None:
+    """The release of another version that ended as this one became the champion; None where it did not, or none ran.
+
+    Raises
+    ------
+    DataError
+        The ledger is broken.
+    """
+    records = [record for record in ledger.read(workspace.ledger) if record.model == version.model]
+    newest = next((record for record in reversed(records) if record.action in ledger.DECIDES), None)
+    if newest is None or newest.version != version.version:
+        return None
+    return next(
+        (r for r in releases.all_releases(records) if r.ended_at == newest.at and r.version != version.version), None
+    )
+
+
 def the_one(workspace: Workspace, name: str) -> Release:
     """The release that runs of what a person names; errors as of `stop`."""
     found = [r for r in running(workspace).values() if name in ("", r.model, r.label)]

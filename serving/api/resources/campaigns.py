@@ -14,6 +14,7 @@ from starlette.routing import Route
 from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from serving.api.gate import visible
 from serving.api.guards import BoundedThreads, check_media_type, read_body, unavailable_if_it_fails
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Predictor
@@ -80,7 +81,8 @@ class Campaigns:
         """Keep one outcome, or several."""
         check_media_type(request.headers)
         batch = parse_outcomes(await read_body(request), self._most)
-        statuses = await self._threads.run(self._keep, batch)
+        seen = await visible(request.scope, [report.customer_id for report in batch.outcomes])
+        statuses = await self._threads.run(self._keep, batch, seen)
         ids = [report.outcome_id for report in batch.outcomes]
         return JsonResponse({"outcomes": [{"outcome_id": i, "status": s} for i, s in zip(ids, statuses, strict=True)]})
 
@@ -91,10 +93,10 @@ class Campaigns:
                 self._log.close()
             self._log = None
 
-    def _keep(self, batch: OutcomeBatch) -> list[str]:
-        """Judge outcomes, then write them; runs in a thread."""
+    def _keep(self, batch: OutcomeBatch, seen: set[str]) -> list[str]:
+        """Judge outcomes, of those customers whom the caller may see, then write them; runs in a thread."""
         now = self._clock()
-        self._require_possible(batch, now)
+        self._require_possible(batch, seen, now)
         kept = [_outcome(report) for report in batch.outcomes]
         try:
             with unavailable_if_it_fails("outcomes cannot be kept", NOT_KEPT, but=StaycastError):
@@ -103,16 +105,15 @@ class Campaigns:
             pointer, detail = batch.pointer(error.place, "outcome_id"), "came before with other content"
             raise EventConflictError(f"The outcome {detail}", pointer, detail, "kept") from None
 
-    def _require_possible(self, batch: OutcomeBatch, now: datetime) -> None:
+    def _require_possible(self, batch: OutcomeBatch, seen: set[str], now: datetime) -> None:
         """InvalidRequestError that names every outcome of nobody known, or of a time that cannot be."""
         latest = now + self._settings.quality.clock_skew
-        known = self._predictor.known([report.customer_id for report in batch.outcomes])
+        known = self._predictor.known(sorted(seen)) if seen else set()
         faults = []
         for place, report in enumerate(batch.outcomes):
             if report.customer_id not in known:
                 faults.append(FieldError(batch.pointer(place, "customer_id"), "is no customer that is known"))
-            at = _moment(report.happened_at)
-            if at is None or not OLDEST <= at <= latest:
+            if not OLDEST <= datetime.fromisoformat(report.happened_at) <= latest:
                 detail = "must be a time that has come, and not before 1900"
                 faults.append(FieldError(batch.pointer(place, "happened_at"), detail))
         if faults:
@@ -126,13 +127,6 @@ class Campaigns:
                 self._log = OutcomeLog(self._path)
                 self._log.wait_at_most(BUSY_SECONDS)
             return self._log
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _outcome(report: OutcomeReport) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -52,6 +52,7 @@ NO_MODEL = "the model before, {}/{}, cannot be loaded any more"
 OTHER_FILES = "the files of the model before, {}/{}, are not those that made the answer"
 WORDS = dict(zip(CAUSES, ("what became known", "time that passed", "another model"), strict=True))
 MAX_WAITING, MOST_MODELS = 16, 4
+LATEST = datetime(9999, 12, 31, tzinfo=UTC)  # a calendar goes on behind it
 logger = logging.getLogger(__name__)
 
 
@@ -91,7 +92,7 @@ class Changes:
         found = await self._answering(request)
         if found.left:
             raise left_customer(found.left[0])
-        since = datetime.fromisoformat(asked.since)
+        since = min(datetime.fromisoformat(asked.since), LATEST)
         return JsonResponse(await self._threads.run(self._change, found.answers[0], since, asker))
 
     def _change(self, now: EvidentAnswer, since: datetime, asker: Asker) -> dict[str, Any]:

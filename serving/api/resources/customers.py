@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pandas as pd
+import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,6 +20,7 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.flat import LEFT, flat_answer, notes_on, status_of, without_score
 from serving.answer.score import age_of, iso
+from serving.api.gate import seen
 from serving.api.guards import BoundedThreads, id_in_path
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Found
@@ -30,8 +32,8 @@ from serving.api.problems import (
     unknown_customers,
 )
 from serving.api.purpose import asker_of
-from serving.api.schema.customers import LISTS, CustomerListQuery, CustomerQuery
-from serving.api.schema.parsing import invalid_request
+from serving.api.schema.customers import LISTS, CustomerListQuery, CustomerPath, CustomerQuery
+from serving.api.schema.parsing import invalid_request, validated
 from serving.api.schema.queries import parse_query
 from serving.api.schema.requests import OneCustomer
 from serving.bulk.score_files import ListQuery, Place, ScoreFile, ScoreFiles
@@ -43,7 +45,19 @@ Note = Callable[[Asker], None]
 READERS, MAX_WAITING = 2, 32
 FILES_OF_HISTORY = 24
 MOST_PAST = 1000  # of one customer's answers, the newest, a history is told from
-SAME_SCORE = ("as_of", "probability", "band", "value", "low", "high", "tier", "stage", "churn_model", "clv_model")
+SAME_SCORE = (
+    "as_of",
+    "probability",
+    "band",
+    "value",
+    "low",
+    "high",
+    "tier",
+    "stage",
+    "churn_model",
+    "clv_model",
+    "targets",
+)
 
 
 @dataclass(frozen=True)
@@ -109,7 +123,9 @@ class Customers:
         ErasedCustomerError, UnknownCustomerError
             There is nobody.
         """
-        customer_id = _valid_id(id_in_path(request, "customer_id"))
+        customer_id = validated(
+            CustomerPath, {"customer_id": id_in_path(request, "customer_id")}, ("path",)
+        ).customer_id
         found = await self._answering(OneCustomer(customer_id=customer_id), request)
         request.scope["staycast"]["customers"] = 1
         if not found.answers and not found.left:
@@ -120,7 +136,7 @@ class Customers:
         """A page of customers, from the newest score file or the one that the cursor is of."""
         query = parse_query(request.query_params.multi_items(), CustomerListQuery, LISTS)
         asker = asker_of(request, self._settings.records.purposes)
-        body = await self._threads.run(self._page, query)
+        body = await self._threads.run(self._page, query, await seen(request.scope))
         await self._threads.run(self._note, asker)
         request.scope["staycast"]["customers"] = len(body["customers"])
         return JsonResponse(body)
@@ -155,7 +171,7 @@ class Customers:
         first = [s for i, s in enumerate(told) if not i or any(s[n] != told[i - 1][n] for n in SAME_SCORE)]
         return [{**s, "scored_at": iso(s["scored_at"]), "as_of": iso(s["as_of"])} for s in first[: -at_most - 1 : -1]]
 
-    def _page(self, query: CustomerListQuery) -> dict[str, Any]:
+    def _page(self, query: CustomerListQuery, visible: pa.Table | None) -> dict[str, Any]:
         files = self._files
         if files is None:
             raise UnavailableError("this service has no score files")
@@ -163,7 +179,7 @@ class Customers:
         if not known:
             raise NoScoresError("there is no score file yet: run `staycast score`, which answers for all customers")
         at = _read_cursor(query, known) if query.cursor else _beginning(query, known)
-        asked = ListQuery(query.filters, query.sort, query.probability_step)
+        asked = ListQuery(query.filters, query.sort, query.probability_step, visible)
         is_same = at.before is not None and at.before == at.file
         rows = [] if is_same else files.page(at.file, at.before, asked, at.place, query.limit + 1)
         shown = rows[: query.limit]
@@ -174,22 +190,18 @@ class Customers:
             "as_of": iso(at.file.as_of),
             "scored_at": iso(at.file.scored_at),
             **age_of(at.file.as_of, self._clock(), self._settings),
-            "in_file": at.file.customers,
-            "compared_with": self._compared(files, query, at) if query.changed_since is not None else None,
+            "in_file": files.count(at.file, visible),
+            "compared_with": self._compared(files, query, at, visible) if query.changed_since is not None else None,
         }
 
-    def _compared(self, files: ScoreFiles, query: CustomerListQuery, at: Cursor) -> dict[str, Any]:
+    def _compared(
+        self, files: ScoreFiles, query: CustomerListQuery, at: Cursor, visible: pa.Table | None
+    ) -> dict[str, Any]:
         return {
             "scored_at": iso(at.before.scored_at) if at.before else None,
             "probability_step": query.probability_step,
-            "gone": files.gone(at.file, at.before) if at.before else 0,
+            "gone": files.gone(at.file, at.before, visible) if at.before else 0,
         }
-
-
-def _valid_id(customer_id: str) -> str:
-    if not 0 < len(customer_id) <= 256:
-        raise invalid_request([FieldError("/path/customer_id", "must hold 1 to 256 characters")])
-    return customer_id
 
 
 def _past_score(row: Mapping[Any, Any], source: str) -> dict[str, Any]:
@@ -197,7 +209,8 @@ def _past_score(row: Mapping[Any, Any], source: str) -> dict[str, Any]:
     known = {name: None if value is None or value != value or value == "" else value for name, value in row.items()}
     times = {name: pd.Timestamp(row[name]).to_pydatetime() for name in ("scored_at", "as_of")}
     same = ("probability", "band", "low", "high", "tier", "stage", "action", "churn_model", "clv_model")
-    return {**times, "source": source, "value": known["expected"], **{name: known[name] for name in same}}
+    told = {name: known[name] for name in same}
+    return {**times, "source": source, "value": known["expected"], **told, "targets": known.get("targets")}
 
 
 def _listed(row: dict[str, Any], is_all_new: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from configs.errors import NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.champion import Champions
+from serving.api.gate import visible
 from serving.api.guards import BoundedThreads, unavailable_if_it_fails
 from serving.api.interfaces import AnswerLog, ModelProvider
 from serving.api.json_response import JsonResponse
@@ -43,26 +44,26 @@ class PastPredictions:
     async def one(self, request: Request) -> Response:
         """One past answer."""
         asker = asker_of(request, self._settings.records.purposes)
-        return JsonResponse(await self._threads.run(self._one, request.path_params["prediction_id"], asker))
-
-    def _one(self, prediction_id: str, asker: Asker) -> dict[str, Any]:
-        record = self._read(prediction_id, asker) if ID.fullmatch(prediction_id) else None
-        if record is None:
+        prediction_id = request.path_params["prediction_id"]
+        record = await self._threads.run(self._find, prediction_id) if ID.fullmatch(prediction_id) else None
+        if record is None or not await visible(request.scope, [record.summary["customer_id"]]):
             raise UnknownPredictionError("no such answer is on record: check the id, or its customer was erased")
+        return JsonResponse(await self._threads.run(self._told, record, asker))
+
+    def _find(self, prediction_id: str) -> Record | None:
+        with unavailable_if_it_fails(UNREADABLE, f"{UNREADABLE} now"):
+            return self._log.find(prediction_id)
+
+    def _told(self, record: Record, asker: Asker) -> dict[str, Any]:
+        """What is told of an answer, once it is kept that it was read."""
+        with unavailable_if_it_fails(UNREADABLE, f"{UNREADABLE} now"):
+            self._log.note_read(asker, "prediction", record.prediction_id)
         body: dict[str, Any] = {"prediction": orjson.Fragment(record.answer or b"null")}
         if asker.role == WITHOUT_REPLAY:
             return body
         made, asked = self._replay(record), record.asker
         asking = {"caller": asked.caller, "role": asked.role, "purpose": asked.purpose}
         return {**body, "asked": asking, "replay": {"same": made.same, "why": made.why}}
-
-    def _read(self, prediction_id: str, asker: Asker) -> Record | None:
-        """The record, once it is kept that it was read."""
-        with unavailable_if_it_fails(UNREADABLE, f"{UNREADABLE} now"):
-            record = self._log.find(prediction_id)
-            if record is not None:
-                self._log.note_read(asker, "prediction", prediction_id)
-            return record
 
     def _replay(self, record: Record) -> Replay:
         try:

@@ -22,11 +22,12 @@ from serving.answer.arms import of_customer
 from serving.answer.champion import TASKS, Champions
 from serving.answer.change import both
 from serving.answer.score import score
+from serving.api.gate import visible
 from serving.api.guards import BoundedThreads, check_media_type, read_body
 from serving.api.interfaces import ModelProvider
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Predictor
-from serving.api.problems import FieldError
+from serving.api.problems import FieldError, unknown_customers
 from serving.api.schema.parsing import invalid_request, json_pointer
 from serving.api.schema.what_if import WhatIfQuestion, parse_what_if
 from training.model.bundle import Task
@@ -65,6 +66,8 @@ class WhatIf:
         """The forecasts before and after."""
         check_media_type(request.headers)
         question = parse_what_if(await read_body(request))
+        if not await visible(request.scope, [question.customer_id]):
+            raise unknown_customers([question.customer_id], [])
         return JsonResponse(await self._threads.run(self._answer, question))
 
     def _answer(self, question: WhatIfQuestion) -> dict[str, Any]:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
 
 from configs.settings import Band, Stage, Tier
 from serving.api.schema.fields import (
-    ANY_OFFSET,
     ANY_TEXT,
     INT32,
     MAX_ITEMS,
+    MAX_TEXT,
     MAX_TIME_LENGTH,
     Age,
     Count,
     CustomerId,
     Days,
+    Moment,
     Name,
     Percentile,
     PredictionHeaders,
@@ -28,10 +28,9 @@ from serving.api.schema.fields import (
     StrictModel,
     TwoForecasts,
     UtcTime,
-    time_field,
 )
 from serving.bulk.score_files import Sort
-from training.model.bundle import Basis
+from training.model.bundle import Basis, Task
 
 Status = Literal["customer", "new", "prospect", "booked", "lapsed", "left"]
 Change = Literal["new", "band", "tier", "stage", "probability"]
@@ -56,9 +55,10 @@ PAST: JsonDict = {
     "action": "retention_offer",
     "churn_model": "churn/3",
     "clv_model": "clv/3",
+    "targets": None,
 }
 SCORE: JsonDict = {
-    **{name: value for name, value in PAST.items() if name != "source"},
+    **{name: value for name, value in PAST.items() if name not in ("source", "targets")},
     "customer_id": "1038",
     "prediction_id": "01HQWDV2Z0W8Y2J1V0V0V0V0V0",
     "churn_percentile": 93,
@@ -144,6 +144,14 @@ class PastScore(StrictModel):
     action: Name | None
     churn_model: Name | None
     clv_model: Name | None
+    targets: Annotated[
+        list[Task] | None,
+        Field(
+            max_length=2,
+            description="What was asked for, where that was not all: the other part is null only because nobody asked "
+            "for it, and no action was decided. Null: all was asked for.",
+        ),
+    ]
 
 
 class CustomerRecord(CustomerScore):
@@ -186,7 +194,7 @@ class CustomerList(StrictModel):
     scored_at: Annotated[UtcTime, Field(description="When the file was scored.")]
     age_seconds: Age
     stale: bool
-    in_file: Annotated[Count, Field(description="How many customers the file holds.")]
+    in_file: Annotated[Count, Field(description="How many customers the file holds, of those whom the caller may see.")]
     compared_with: Annotated[Compared | None, Field(description="Null unless `changed_since` was given.")]
 
 
@@ -195,19 +203,18 @@ class Compared(StrictModel):
 
     scored_at: Annotated[UtcTime | None, Field(description="Null: no file is as old, so all customers are new.")]
     probability_step: float
-    gone: Annotated[Count, Field(description="How many customers the earlier file holds and this one does not.")]
+    gone: Annotated[
+        Count,
+        Field(description="How many whom the caller may see the earlier file holds and this one does not."),
+    ]
 
 
-def _moment(text: str) -> str:
-    """The text, if it is a moment that there is."""
-    try:
-        datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        raise ValueError("must be a time such as 2024-11-05T10:15:00Z") from None
-    return text
+class CustomerPath(StrictModel):
+    """Whom the address names."""
 
-
-Moment = Annotated[str, time_field("{1,6}", "RFC 3339.", ANY_OFFSET), AfterValidator(_moment)]
+    customer_id: Annotated[
+        CustomerId, Field(description="The id of a customer, or an alias; a slash within it as %2F.")
+    ]
 
 
 class CustomerQuery(StrictModel):
@@ -219,12 +226,8 @@ class CustomerQuery(StrictModel):
     ] = USUAL_HISTORY
 
 
-class CustomerParameters(CustomerQuery, PredictionHeaders):
-    """The same with whom it is asked of, as the address tells it."""
-
-    customer_id: Annotated[
-        CustomerId, Field(description="The id of a customer, or an alias; a slash within it as %2F.")
-    ]
+class CustomerParameters(CustomerPath, CustomerQuery, PredictionHeaders):
+    """The same with whom it is asked of."""
 
 
 class CustomerListQuery(StrictModel):
@@ -276,7 +279,7 @@ class CustomerListQuery(StrictModel):
 
 
 FeatureValue = Annotated[
-    float | Annotated[str, Field(max_length=256, json_schema_extra=ANY_TEXT)] | None,
+    float | Annotated[str, Field(max_length=MAX_TEXT, json_schema_extra=ANY_TEXT)] | None,
     Field(description="A number, or a category; null: not known."),
 ]
 
@@ -298,12 +301,8 @@ class ChangeQuery(StrictModel):
     ]
 
 
-class ChangeParameters(ChangeQuery, PredictionHeaders):
-    """The same with whom it is asked of, as the address tells it."""
-
-    customer_id: Annotated[
-        CustomerId, Field(description="The id of a customer, or an alias; a slash within it as %2F.")
-    ]
+class ChangeParameters(CustomerPath, ChangeQuery, PredictionHeaders):
+    """The same with whom it is asked of."""
 
 
 class ChangeEffect(StrictModel):

@@ -5,25 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from features.tables import KINDS_THAT_COUNT, LARGEST
 from serving.api.problems import FieldError
 from serving.api.schema.fields import (
-    ANY_OFFSET,
     ANY_TEXT,
+    GIVEN_TIME,
     MAX_ID_LENGTH,
     PER_REQUEST,
     SOME_TEXT,
     CustomerId,
+    GivenTime,
     StrictModel,
     UtcTime,
-    time_field,
+    some_id,
 )
 from serving.api.schema.parsing import FieldPath, invalid_request, json_pointer, one_or_several, parse_object, validated
 
-EventTime = Annotated[str, time_field("{1,6}", "When it happened: RFC 3339, in the past.", ANY_OFFSET)]
-PlannedTime = Annotated[str, time_field("{1,6}", "RFC 3339; may lie ahead.", ANY_OFFSET)]
+EventTime = Annotated[GivenTime, Field(description=f"When it happened, in the past: {GIVEN_TIME}")]
+PlannedTime = Annotated[GivenTime, Field(description=f"May lie ahead: {GIVEN_TIME}")]
 EventId = Annotated[
     str,
     Field(
@@ -43,6 +44,7 @@ RowId = Annotated[
         examples=["A-7731"],
         json_schema_extra=SOME_TEXT,
     ),
+    AfterValidator(some_id),
 ]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST, examples=[1.0])]
 ShortText = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH, examples=["web"], json_schema_extra=SOME_TEXT)]

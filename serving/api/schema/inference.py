@@ -13,6 +13,7 @@ from serving.api.problems import FieldError
 from serving.api.schema.fields import (
     ANY_TEXT,
     INT64,
+    MAX_ID_LENGTH,
     MAX_ITEMS,
     PER_REQUEST,
     CustomerId,
@@ -41,7 +42,7 @@ ANSWER: JsonDict = {
     "id": "42",
     "outputs": [{"name": "probability", "shape": [2], "datatype": "FP64", "data": [0.31, 0.08]}],
 }
-Id = Annotated[str, Field(max_length=256, json_schema_extra=ANY_TEXT)]
+Id = Annotated[str, Field(max_length=MAX_ID_LENGTH, json_schema_extra=ANY_TEXT)]
 Parameters = Annotated[
     dict[str, bool | float | Id],
     Field(max_length=MAX_PARAMETERS, description="Hints of the protocol; none changes an answer."),

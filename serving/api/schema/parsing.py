@@ -18,7 +18,7 @@ DETAILS = {
     "extra_forbidden": "is not a known field",
     "missing": "is required",
     "list_type": "must be a list of strings",
-    "string_pattern_mismatch": "must be a time such as 2024-11-05T10:15:00Z",  # no other text that is sent has a form
+    "string_pattern_mismatch": "is not of the form that the contract says",
 }
 FieldPath = tuple[str | int, ...]
 Model = TypeVar("Model", bound=BaseModel)
@@ -118,7 +118,8 @@ def field_errors(error: ValidationError, path: FieldPath = ()) -> list[FieldErro
     details = error.errors(include_url=False, include_context=False, include_input=False)
     return [
         FieldError(
-            json_pointer((*path, *d["loc"])), DETAILS.get(d["type"]) or d["msg"].replace("Input should", "should")
+            json_pointer((*path, *d["loc"])),
+            DETAILS.get(d["type"]) or d["msg"].removeprefix("Value error, ").replace("Input should", "should"),
         )
         for d in details
     ]

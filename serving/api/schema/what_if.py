@@ -8,11 +8,20 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.config import JsonDict
 
 from serving.api.problems import FieldError
-from serving.api.schema.fields import ANY_TEXT, MAX_ITEMS, CustomerId, Name, Prose, StrictModel, TwoForecasts, UtcTime
+from serving.api.schema.fields import (
+    ANY_TEXT,
+    MAX_ITEMS,
+    MAX_TEXT,
+    CustomerId,
+    Name,
+    Prose,
+    StrictModel,
+    TwoForecasts,
+    UtcTime,
+)
 from serving.api.schema.parsing import field_errors, invalid_request, parse_object
 
 MAX_CHANGES = 200
-MAX_TEXT = 256  # of a category
 QUESTION: JsonDict = {"customer_id": "1038", "changes": {"days_since_last_order": 3.0, "region": "north"}}
 Text = Annotated[str, Field(max_length=MAX_TEXT, json_schema_extra=ANY_TEXT)]
 Value = Annotated[float | Text | None, Field(description="A number, or a category; null: not known.")]

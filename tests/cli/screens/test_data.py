@@ -36,9 +36,14 @@ def test_a_check_says_what_is_wrong_and_whether_it_is_enough(printed: Printed) -
 
 
 def test_an_erasure_says_where_rows_were_and_what_stays(printed: Printed) -> None:
-    text = printed(erasure_screen({"ids": 2, "rows": {"tables/orders": 1204}, "remains": ["copies"]}))
+    found = {"ids": 2, "rows": {"tables/orders": 1204}, "not_found": [], "remains": ["copies"]}
+    text = printed(erasure_screen(found))
     assert "Erased: 2 ids of persons from rows tables/orders 1,204 What is not removed: - copies" in text
-    assert "nothing was found" in printed(erasure_screen({"ids": 1, "rows": {}, "remains": []}))
+    assert "Nobody" not in text and "nothing more" in printed(erasure_screen(found | {"rows": {}}))
+    slip = printed(erasure_screen({"ids": 1, "rows": {}, "not_found": ["k[/x]1"], "remains": ["copies"]}))
+    assert "Nobody was found under 'k[/x]1'" in slip and "Erased" not in slip and "nothing more" not in slip
+    both = printed(erasure_screen(found | {"not_found": ["k1"]}))
+    assert "Nobody was found under 'k1'" in both and "tables/orders 1,204" in both
 
 
 def test_a_proposal_says_once_what_to_export_instead_of_what_lacks_a_column(printed: Printed) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cli.screens.models import search_screen, training_screen, versions_screen
+from cli.screens.models import champion_screen, search_screen, training_screen, versions_screen
 
 Printed = Callable[[Any], str]
 EXAMINED = {
@@ -101,6 +101,11 @@ PRIOR = {"version": "churn/4", "basis": "prior", "reasons": ["not shown to be wo
             "churn/4, a prior alone, was refused, too: not shown to be worse",
         ),
         (
+            {"checks": [PASSED], "ended_release": "canary churn/2 at 5 %"},
+            "passed every gate: champion the release canary churn/2 at 5 % ended with it: the champion that it ran "
+            "beside serves no longer",
+        ),
+        (
             {"checks": [FAILED], "basis": "prior"},
             "✗ log loss 0.4 is not below 0.3 did not pass every gate, and serves as nothing else could answer",
         ),
@@ -158,3 +163,10 @@ def test_a_verdict_on_a_prior_names_what_decided(printed: Printed) -> None:
     little = [{"name": "champion_had_no_more", "text": "no champion learned from more", "passed": True}]
     by_rules = printed(training_screen({"churn": EXAMINED | {"basis": "prior", "checks": little}}))
     assert "passed every gate, by the rules for little history: champion" in by_rules
+
+
+def test_who_serves_is_said_and_which_release_ended_with_it() -> None:
+    result = {"model": "churn", "version": "3", "ended_release": None}
+    assert champion_screen(result, "again") == "churn/3 is the champion again"
+    ended = champion_screen(result | {"ended_release": "shadow churn/2"}, "now")
+    assert ended.startswith("churn/3 is the champion now\nthe release shadow churn/2 ended with it")

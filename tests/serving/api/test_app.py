@@ -199,18 +199,33 @@ def test_a_gzip_is_unpacked_as_far_as_a_body_may_be_long(client: Any) -> None:
     body = gzip.compress(b'{"customer_id": "c1"}')
     assert client.post("/v1/predictions", content=body, headers=GZIPPED).json()["customer_id"] == "c1"
     problem(client.post("/v1/predictions", content=gzip.compress(b" " * (MAX_BODY_BYTES + 1)), headers=GZIPPED), 413)
+    parts = [gzip.compress(part) for part in (b'{"customer_id": ', b"", b'"c1"}')]
+    assert client.post("/v1/predictions", content=b"".join(parts), headers=GZIPPED).json()["customer_id"] == "c1"
+    halves = gzip.compress(b" " * (MAX_BODY_BYTES // 2)) * 2
+    problem(client.post("/v1/predictions", content=halves + body, headers=GZIPPED), 413)
     bomb = gzip.compress(b" " * 200_000_000, compresslevel=1)
     assert len(bomb) < MAX_BODY_BYTES
     problem(client.post("/v1/predictions", content=bomb, headers=GZIPPED), 413)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b'{"customer_id": "c1"}', gzip.compress(b'{"customer_id": "c1"}')[:-4], b""],
-    ids=["plain", "cut short", "empty"],
-)
-def test_what_is_no_whole_gzip_is_422(client: Any, body: bytes) -> None:
-    assert "gzip" in problem(client.post("/v1/predictions", content=body, headers=GZIPPED), 422).detail
+ONE = gzip.compress(b'{"customer_id": "c1"}')
+NO_GZIP = {
+    "plain": b'{"customer_id": "c1"}',
+    "cut short": ONE[:-4],
+    "empty": b"",
+    "of nothing": gzip.compress(b""),
+    "text behind": ONE + b"and more",
+    "a byte behind": ONE + b"x",
+    "zeros behind": ONE + b"\0" * 8,
+    "half a member behind": ONE + ONE[:-9],
+    "very many members": gzip.compress(b"") * 40_000 + ONE,
+}
+
+
+@pytest.mark.parametrize("body", NO_GZIP.values(), ids=NO_GZIP)
+def test_what_is_no_whole_gzip_of_a_question_and_nothing_else_is_422(client: Any, body: bytes) -> None:
+    detail = problem(client.post("/v1/predictions", content=body, headers=GZIPPED), 422).detail
+    assert "gzip" in detail or "not valid JSON" in detail
 
 
 def test_a_slash_behind_a_path_changes_nothing(client: Any) -> None:

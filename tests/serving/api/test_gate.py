@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from serving.access.roles import OF_VISIBLE, OPERATIONS, PUBLIC, ROLES
 from serving.access.rows import rows_of
 from serving.api.app import create_app
 from serving.records.prediction_log import PredictionLog
+from tests.serving.bulk.scored import score_all
 
 ASK = {"customer_id": "c1"}
 
@@ -178,7 +180,7 @@ def branches(
     with ApiKeys(workspace.access_keys) as store:
         keys = {name: store.create(name, "admin", rows=rows_of([rows]))[1] for name, rows in given.items()}
     access = access_control(Access(required=None, requests_per_minute=6e4, row_scope="branch", tokens=None), workspace)
-    app = create_app(models, reader, log, settings, access=access, events=Events())
+    app = create_app(models, reader, log, settings, access=access, events=Events(), workspace=workspace)
     return {"client": calling(app), **keys}
 
 
@@ -211,22 +213,95 @@ def test_of_a_list_those_of_other_branches_are_among_the_unknown_in_the_order_as
     assert predict(branches, "all", customer_ids=ids).json()["not_found"] == ["zz"]
 
 
-def test_events_are_taken_of_the_own_branch_alone(branches: dict[str, Any]) -> None:
-    def send(who: str, customer: str) -> Any:
-        order = {"event_id": "e", "type": "order", "order_id": "o", "ordered_at": "2024-02-01T00:00:00Z", "amount": 1.0}
+EVENT = {"event_id": "e", "type": "order", "order_id": "o", "ordered_at": "2024-02-01T00:00:00Z", "amount": 1.0}
+TENSOR = {"name": "customer_id", "shape": [1], "datatype": "BYTES"}
+CONTACT = {"contact_id": "m", "contacted_at": "2024-02-01T00:00:00Z", "campaign": "spring", "arm": "treated"}
+OF_ONE: dict[tuple[str, str], Callable[[str], Any]] = {  # what is asked of one customer, by operation
+    ("POST", "/v1/predictions"): lambda one: {"customer_id": one},
+    ("POST", "/v1/events"): lambda one: {**EVENT, "customer_id": one},
+    ("POST", "/v1/contacts"): lambda one: {**CONTACT, "customer_id": one},
+    ("POST", "/v1/outcomes"): lambda one: {
+        "outcome_id": f"of {one}", "customer_id": one, "outcome": "kept", "happened_at": "2024-02-01T00:00:00Z",
+    },
+    ("POST", "/v1/what-if"): lambda one: {"customer_id": one, "changes": {"days_since_last_order": 3.0}},
+    ("POST", "/v2/models/{name}/infer"): lambda one: {"inputs": [{**TENSOR, "data": [one]}]},
+    ("GET", "/v1/customers/{customer_id}"): lambda one: None,
+    ("GET", "/v1/customers/{customer_id}/change"): lambda one: None,
+}  # fmt: skip
+
+
+def ask_of(branches: dict[str, Any], operation: tuple[str, str], who: str, one: str) -> Any:
+    method, path = operation
+    query = {"since": "2999-01-01T00:00:00Z"} if path.endswith("change") else None
+    path, body = path.replace("{name}", "churn").replace("{customer_id}", one), OF_ONE[operation](one)
+    headers = {"x-api-key": branches[who]}
+    if method == "POST":
+        return branches["client"].post(path, json=body, headers=headers)
+    return branches["client"].get(path, params=query, headers=headers)
+
+
+@pytest.mark.parametrize("operation", OF_ONE, ids=" ".join)
+def test_whatever_is_asked_of_a_customer_of_another_branch_is_answered_as_of_one_who_is_not_known(
+    branches: dict[str, Any], operation: tuple[str, str]
+) -> None:
+    predict(branches, "all", customer_ids=["c3", "c13"])
+    own, anybody = (ask_of(branches, operation, *of) for of in (("north", "c3"), ("all", "c13")))
+    assert own.status_code == anybody.status_code == 200, (own.text, anybody.text)
+    others = [ask_of(branches, operation, *of) for of in (("north", "c13"), ("north", "zz"), ("none", "c3"))]
+    assert {other.status_code for other in others} <= {404, 422}
+    assert len({re.sub(r"c13|zz|c3", "ID", other.text) for other in others}) == 1
+    assert set(OF_ONE) >= {of for of in OF_VISIBLE if of[0] == "POST" or "{customer_id}" in of[1]}
+
+
+def test_a_past_answer_of_another_branch_is_as_one_that_is_not_on_record(branches: dict[str, Any]) -> None:
+    ids = [predict(branches, "all", customer_id=one).json()["prediction_id"] for one in ("c3", "c13")]
+
+    def told(who: str, prediction_id: str) -> Any:
+        return ask(branches["client"], "GET", f"/v1/predictions/{prediction_id}", branches[who])
+
+    assert [told("north", i).status_code for i in ids] == [200, 404]
+    assert [told("all", i).status_code for i in ids] == [200, 200]
+    refused, unknown = told("north", ids[1]), told("north", "01HQWDV2Z0W8Y2J1V0V0V0V0V0")
+    assert refused.text.replace(ids[1], "ID") == unknown.text.replace("01HQWDV2Z0W8Y2J1V0V0V0V0V0", "ID")
+
+
+def test_a_list_holds_and_counts_customers_of_the_own_branch_alone_page_by_page(
+    branches: dict[str, Any], workspace: Workspace, champions: Any, settings: Settings, customers: pd.DataFrame
+) -> None:
+    first, second = (pd.Timestamp(day, tz="UTC").to_pydatetime() for day in ("2024-01-01", "2024-02-01"))
+    score_all(customers.assign(as_of=first), champions, settings, workspace, first)
+    stay = customers[~customers["customer_id"].isin(["c1", "c12", "c200"])]
+    score_all(stay.assign(as_of=second), champions, settings, workspace, second)
+
+    def page(who: str, **query: Any) -> Any:
         headers = {"x-api-key": branches[who]}
-        return branches["client"].post("/v1/events", json={**order, "customer_id": customer}, headers=headers)
+        response = branches["client"].get("/v1/customers", params=query, headers=headers)
+        assert response.status_code == 200, response.text
+        return response.json()
 
-    assert send("north", "c3").status_code == send("all", "c13").status_code == 200
-    refused = [send("north", "c13"), send("north", "zz")]
-    assert [answer.status_code for answer in refused] == [422, 422]
-    assert refused[0].text == refused[1].text and "customer_id" in refused[0].text
+    for sort in ("customer_id", "-probability"):
+        found, cursor = [], {}
+        while cursor is not None:
+            body = page("north", sort=sort, limit=4, **cursor)
+            found += [customer["customer_id"] for customer in body["customers"]]
+            cursor = {"cursor": body["next"]} if body["next"] else None
+            assert body["in_file"] == 9
+        assert sorted(found) == [f"c{i}" for i in range(10) if i != 1]
+    compared = [page(who, changed_since="2024-01-02T00:00:00Z")["compared_with"]["gone"] for who in ("north", "all")]
+    assert compared == [1, 3] and page("all")["in_file"] == len(stay)
+    nobody = page("none")
+    assert (nobody["customers"], nobody["next"], nobody["in_file"]) == ([], None, 0)
 
 
-def test_who_sees_some_customers_may_ask_nothing_that_might_tell_of_others(branches: dict[str, Any]) -> None:
+def test_what_tells_of_all_customers_together_is_refused_to_who_sees_some_with_the_reason(
+    branches: dict[str, Any],
+) -> None:
+    refused = {operation for operation in OPERATIONS if operation not in OF_VISIBLE}
+    assert refused == {("GET", "/v1/releases"), ("GET", "/metrics")}
     for operation in OPERATIONS:
-        status = ask(branches["client"], *operation, branches["north"]).status_code
-        assert (status == 403) == (operation not in OF_VISIBLE)
+        answer = ask(branches["client"], *operation, branches["north"])
+        assert (answer.status_code == 403) == (operation in refused)
+        assert operation not in refused or "of all customers together" in answer.json()["detail"]
     assert ask(branches["client"], "GET", "/metrics", branches["all"]).status_code == 200
 
 

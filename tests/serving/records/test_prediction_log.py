@@ -23,7 +23,7 @@ from serving.answer.score import score
 from serving.records.chain import START, Link, faults_of
 from serving.records.checkpoints import load_checkpoints
 from serving.records.evidence import Asker
-from serving.records.prediction_log import COLUMNS, PredictionLog
+from serving.records.prediction_log import COLUMNS, PLAIN_COLUMNS, PredictionLog
 
 
 @pytest.fixture
@@ -225,7 +225,10 @@ def test_what_an_earlier_version_kept_in_the_clear_is_sealed_and_read_as_before(
     old.executescript(OLD_TABLE)
     micros = {c: (frame[c].astype("int64")).tolist() for c in ("as_of", "scored_at")}
     plain = frame.assign(**micros).astype(object).where(frame.notna(), None)
-    old.executemany(f"INSERT INTO predictions VALUES ({','.join('?' * len(COLUMNS))})", plain.values.tolist())
+    old.executemany(
+        f"INSERT INTO predictions VALUES ({','.join('?' * len(PLAIN_COLUMNS))})",
+        plain[list(PLAIN_COLUMNS)].values.tolist(),
+    )
     old.close()
     assert b"c17" in (tmp_path / "old.db").read_bytes()
     with PredictionLog(tmp_path / "old.db") as log:

@@ -122,3 +122,18 @@ def test_a_start_that_was_cut_short_is_finished_and_the_alias_follows(
     assert aliases(place) == {"champion": "1"}
     model_registry.settle(place)
     assert aliases(place) == {"champion": "1", "canary": "2"} and not place.decision.exists()
+
+
+def test_a_decision_on_the_champion_that_ends_a_release_of_another_version_says_so(place: Workspace) -> None:
+    releases.start(place, "churn/2", 5, "ada", "try")
+    releases.start(place, "clv/2", None, "ada", "look")
+    new = model_registry.promote(place, "churn", "3", "the training", "it is better", override=True)
+    assert ledger.read(place.ledger)[-1].reason.endswith(
+        "it is better; the release canary churn/2 at 5 % ended with it"
+    )
+    assert str(releases.ended_by(place, new)) == "canary churn/2 at 5 %" and set(releases.running(place)) == {"clv"}
+    back = model_registry.rollback(place, "churn", "ben", "no")
+    assert ledger.read(place.ledger)[-1].reason == "no"
+    assert releases.ended_by(place, back) is None and releases.ended_by(place, new) is None
+    promoted = releases.promote(place, "clv", "ada", "it looks well")
+    assert ledger.read(place.ledger)[-1].reason == "it looks well" and releases.ended_by(place, promoted) is None

@@ -104,6 +104,20 @@ def test_the_history_is_of_requests_and_score_files_newest_first_and_the_same_sc
     assert shorter == [past.model_dump(mode="json") for past in record.history[:2]]
 
 
+def test_the_history_says_which_part_was_not_asked_for(make: Make, scored: Any, now: datetime) -> None:
+    scored(now - timedelta(days=30))
+    client = make()
+    for targets in (["churn"], ["clv"], ["clv", "churn"]):
+        client.post("/v1/predictions", json={"customer_id": "c1", "targets": targets})
+    history = CustomerRecord.model_validate_json(client.get("/v1/customers/c1").content).history
+    partly = {past.targets[0]: past for past in history if past.targets}
+    assert len(history) == 4 and [past.targets for past in history if past.source == "list"] == [None]
+    value, risk = partly["clv"], partly["churn"]
+    assert (value.probability, value.band, value.churn_model) == (None, None, None) and value.value is not None
+    assert (risk.value, risk.tier, risk.clv_model) == (None, None, None) and risk.probability is not None
+    assert value.action == risk.action == "undecided"
+
+
 def test_what_can_be_said_of_each_kind_of_customer_is_said_and_no_score_is_made_of_nulls(
     make: Make, customers: pd.DataFrame, settings: Settings, now: datetime
 ) -> None:
@@ -292,3 +306,23 @@ def test_the_examples_of_the_document_are_what_it_describes(model: Any) -> None:
 def test_nobody_reads_a_customer_of_a_very_long_id(make: Make) -> None:
     response = make().get(f"/v1/customers/{'9' * 257}")
     assert response.status_code == 422 and "999" not in response.text
+
+
+def test_blanks_around_an_id_are_no_part_of_it_whichever_way_it_is_asked(make: Make) -> None:
+    client, given = make(), "\u3000 c1\t"
+    (clean,) = client.post("/v1/predictions", json={"customer_ids": ["c1", given]}).json()["predictions"]
+    told = [
+        client.post("/v1/predictions", json={"customer_id": given}),
+        client.get("/v1/customers/%20c1%09"),
+        client.post("/v1/what-if", json={"customer_id": given, "changes": {"days_since_last_order": 3.0}}),
+    ]
+    assert [answer.json().get("customer_id") for answer in told] == [clean["customer_id"]] * 3 == ["c1"] * 3
+    tensor = {"name": "customer_id", "shape": [1], "datatype": "BYTES", "data": [given]}
+    outputs = client.post("/v2/models/churn/infer", json={"inputs": [tensor]}).json()["outputs"]
+    assert {o["name"]: o["data"] for o in outputs}["status"] == ["customer"]
+    outcome = {"outcome_id": "o1", "outcome": "kept", "happened_at": "2024-02-01T00:00:00Z"}
+    sent = [client.post("/v1/outcomes", json={**outcome, "customer_id": i}).json()["outcomes"] for i in ("c1", given)]
+    assert [one["status"] for (one,) in sent] == ["accepted", "known"]
+    nobody = [client.post("/v1/predictions", json={"customer_id": " "}), client.get("/v1/customers/%20")]
+    assert [answer.status_code for answer in nobody] == [422, 422]
+    assert all("must hold more than blanks" in answer.json()["errors"][0]["detail"] for answer in nobody)
