@@ -297,7 +297,8 @@ def test_what_tells_of_all_customers_together_is_refused_to_who_sees_some_with_t
     branches: dict[str, Any],
 ) -> None:
     refused = {operation for operation in OPERATIONS if operation not in OF_VISIBLE}
-    assert refused == {("GET", "/v1/releases"), ("GET", "/metrics")}
+    jobs = {operation for operation in OPERATIONS if operation[1].startswith("/v1/score-jobs")}  # of everybody
+    assert refused == {("GET", "/v1/releases"), ("GET", "/metrics")} | jobs and len(jobs) == 4
     for operation in OPERATIONS:
         answer = ask(branches["client"], *operation, branches["north"])
         assert (answer.status_code == 403) == (operation in refused)
