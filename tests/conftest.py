@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pwd
 import shutil
@@ -107,7 +108,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin to make the lived workspace beside the first tests, if there are any before those that need it."""
+    """Begin to make the lived workspace beside the first tests, if there are any before those that need it.
+
+    What was imported and collected is out of the garbage collector's sight from here on: it searched all of it again
+    and again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     needed = [item for item in session.items if _needs_lived(item)]
     if needed and needed[0] is not session.items[0] and os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
         place = _place_of_lived(session.config._tmp_path_factory)  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 
 from training.registry.runs import load_mlflow
@@ -13,3 +14,6 @@ MODULES = """staycast cli.screens.overview features.store.feature_store features
 load_mlflow()
 for name in MODULES.split():
     importlib.import_module(name)
+gc.collect()
+gc.freeze()  # children need not look through it
+gc.set_threshold(20_000, 20, 20)

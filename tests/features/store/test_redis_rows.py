@@ -307,15 +307,16 @@ def test_a_password_stands_in_the_environment_alone(
 
 
 @pytest.mark.slow
-def test_a_whole_run_with_redis_gives_what_one_with_sqlite_gives(
+def test_features_of_files_and_of_a_refresh_with_redis_are_those_with_sqlite(
     lived: Workspace, empty: int, staycast: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     text = (Path(__file__).parents[3] / "configs" / "test.yaml").read_text("utf-8")
     config = tmp_path / "own.yaml"
     config.write_text(f"{text}\nonline_store: redis\nredis: {{url: 'redis://127.0.0.1:{empty}/0'}}\n")
     own = Workspace(tmp_path / "own")
-    done = staycast("run", "--config", config, "--workspace", own.root, "--by", "the tests")
-    assert done.returncode == 0, done.stderr
+    for verb in ("ingest", "features"):
+        done = staycast(verb, "--config", config, "--workspace", own.root)
+        assert done.returncode == 0, done.stderr
     ids = sorted(pd.read_parquet(lived.tables / "customers.parquet")["customer_id"])
     before = OnlineFeatures(own).read(ids)
     alike = ~before["customer_id"].isin(recorded_later(own))  # the other workspace was made at another time
