@@ -18,7 +18,7 @@ Staycast = Callable[..., subprocess.CompletedProcess[str]]
 def config(folder: Path, base: str, **options: int) -> Path:
     own = yaml.safe_load((Path(__file__).parents[1] / "configs" / f"{base}.yaml").read_text("utf-8"))
     own["source"]["options"] = options
-    own["decisions"], own["tuning"]["trials"] = {}, 2
+    own["decisions"] = {}
     path = folder / f"{base}.yaml"
     path.write_text(yaml.safe_dump(own), "utf-8")
     return path
