@@ -94,19 +94,23 @@ def train(s: Session, task: Task) -> dict[str, Any]:
     from training.fingerprints import training_fingerprint
     from training.model import catalog
 
+    ended: str | None = None
+
     def body(on_progress: OnProgress) -> dict[str, Any]:
+        nonlocal ended
         from training import run
         from training.registry import releases
         from training.registry.record import FIGURES_LEFT_OUT
 
         accepted = [name.strip() for name in s.accept_leaks.split(",") if name.strip()]
         trained = run.train(s.settings, s.workspace, task, s.who, on_progress, accepted, s.reason)
-        ended = releases.ended_by(s.workspace, (trained.stand_in or trained).version)
+        release = releases.ended_by(s.workspace, (trained.stand_in or trained).version)
+        ended = None if release is None else str(release)
         return {
             "version": trained.version.label,
             "run_id": trained.version.run_id,
             "basis": trained.basis,
-            "ended_release": None if ended is None else str(ended),
+            "ended_release": None,
             "horizons_left_out": trained.horizons_left_out,
             FIGURES_LEFT_OUT: trained.version.tags.get(FIGURES_LEFT_OUT, ""),
             **trained.decision.to_dict(),
@@ -125,9 +129,10 @@ def train(s: Session, task: Task) -> dict[str, Any]:
         made = known.get(result["version"])
         return made is not None and made.run_id == result["run_id"] and catalog.has_files(s.workspace, made)
 
-    return s.gated_stage(
+    result = s.gated_stage(
         f"train {task}", lambda: training_fingerprint(s.settings, s.workspace, task), body, is_registered
     )
+    return {**result, "ended_release": ended}  # by this run: a reused one ends none
 
 
 def train_each(s: Session, tasks: Sequence[Task]) -> dict[Task, dict[str, Any]]:

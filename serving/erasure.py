@@ -15,7 +15,7 @@ import re
 import shutil
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from configs.files import replacing_file, sweep
 from configs.settings import Records
 from configs.workspace import SCORE_CSV, SCORE_LINES, SCORE_TABLE, Workspace
 from features import erasure
-from features.people.suppression_list import erased_among, suppress
+from features.people.suppression_list import known_among, note_unfound, suppress
 from features.tables import id_of
 from serving.records.outcome_log import OutcomeLog
 from serving.records.prediction_log import PredictionLog
@@ -94,9 +94,12 @@ def _erase(
         raise ConfigError("--reason and --by are kept: leave the person's id out of them")
     doubtful = _doubtful(workspace, ids, all_ids)
     suppress(workspace, all_ids)
-    apart = {i: _erase_rows(workspace, persons, records) for i, persons in doubtful.items()}
-    not_found = [i for i, rows in apart.items() if not rows]
-    rows = sum(apart.values(), _erase_rows(workspace, all_ids, records) if len(doubtful) < len(ids) else Counter())
+    apart = [(own, _erase_rows(workspace, sorted(own), records)) for own in doubtful]
+    is_all = set().union(*doubtful).issuperset(ids)
+    rows = sum((more for _, more in apart), Counter() if is_all else _erase_rows(workspace, all_ids, records))
+    unfound = set[str]().union(*(own for own, more in apart if not more))
+    note_unfound(workspace, unfound, set(all_ids) - unfound)
+    not_found = [i for i in ids if i in unfound]
     entry = {
         "at": now.isoformat(timespec="seconds"),
         "by": by,
@@ -109,14 +112,27 @@ def _erase(
     return {**entry, "not_found": not_found, "remains": list(NOT_ERASED)}
 
 
-def _doubtful(workspace: Workspace, ids: Sequence[str], all_ids: Sequence[str]) -> dict[str, list[str]]:
-    """Those of `ids` of whom no table knows and who were not erased before, with the ids of each as the files write it.
+def _doubtful(workspace: Workspace, ids: Sequence[str], all_ids: Sequence[str]) -> list[set[str]]:
+    """Of `ids`, those of whom no table knows and under which nothing was erased before, with all ids of each person.
 
-    They may be found elsewhere, so they are erased one by one.
+    They may be found elsewhere, so they are erased one person after the other.
     """
-    known = erasure.in_tables(workspace, all_ids) | erased_among(workspace, all_ids)
-    persons = {i: erasure.with_aliases(workspace, [i]) for i in ids if i not in known}
-    return {i: own for i, own in persons.items() if known.isdisjoint(own)}
+    known = erasure.in_tables(workspace, all_ids) | known_among(workspace, all_ids)
+    persons = [set(erasure.with_aliases(workspace, [i])) for i in ids if i not in known]
+    return _joined(own for own in persons if known.isdisjoint(own))
+
+
+def _joined(sets: Iterable[set[str]]) -> list[set[str]]:
+    """The same ids in sets of which no two meet.
+
+    >>> [sorted(one) for one in _joined([{"p", "q"}, {"r"}, {"q", "s"}])]
+    [['r'], ['p', 'q', 's']]
+    """
+    joined: list[set[str]] = []
+    for one in sets:
+        met = [other for other in joined if not other.isdisjoint(one)]
+        joined = [*(other for other in joined if other not in met), one.union(*met)]
+    return joined
 
 
 def _erase_rows(workspace: Workspace, ids: Sequence[str], records: Records) -> Counter[str]:

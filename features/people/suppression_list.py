@@ -26,6 +26,7 @@ from features.sources.staging import Raw
 from features.tables import REASON, SOURCE_ROWS, id_of
 
 IDS = ("customer_id", "alias")
+UNFOUND = "unfound.json"
 WORDS = re.compile(r"[^;,|\t\"'\s]+")
 
 
@@ -64,6 +65,25 @@ def _load(key: Path, listed: FileVersion) -> SuppressionList:
 def erased_among(workspace: Workspace, ids: Iterable[str]) -> set[str]:
     """Of these ids, those that were erased from a workspace."""
     return load_suppression_list(workspace).among(ids)
+
+
+def known_among(workspace: Workspace, ids: Iterable[str]) -> set[str]:
+    """Of these ids, those under which something was erased; of the others on the list nothing was ever found."""
+    listed = load_suppression_list(workspace)
+    return listed.among(ids) - replace(listed, hashes=_unfound(workspace)).among(ids)
+
+
+def note_unfound(workspace: Workspace, unfound: Iterable[str], found: Iterable[str]) -> None:
+    """Keep apart under which ids on the list nothing was found, so that the same slip is told as one again."""
+    hash_of, before = load_suppression_list(workspace).hash_of, _unfound(workspace)
+    hashes = before.union(map(hash_of, unfound)).difference(map(hash_of, found))
+    if hashes != before:
+        write_text(workspace.erased / UNFOUND, json.dumps(sorted(hashes), indent=0))
+
+
+def _unfound(workspace: Workspace) -> frozenset[str]:
+    path = workspace.erased / UNFOUND
+    return frozenset(json.loads(path.read_text("utf-8"))) if path.is_file() else frozenset()
 
 
 def suppress(workspace: Workspace, ids: Iterable[str]) -> None:

@@ -101,4 +101,4 @@ def access_control(settings: Access, workspace: Workspace) -> AccessControl:
         return (tokens is not None or settings.row_scope is not None or keys.is_closed()) if given is None else given
 
     limits = RateLimit(settings.requests_per_minute), RateLimit(settings.failures_per_minute)
-    return AccessControl(required, keys, tokens, *limits, RowScope(settings.row_scope, workspace.tables))
+    return AccessControl(required, keys, tokens, *limits, RowScope(settings.row_scope, workspace))

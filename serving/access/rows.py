@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from configs.errors import ConfigError
 from configs.files import FileVersion, file_version
+from configs.workspace import Workspace
 from features.people.identity import load_alias_map
 from serving.access.roles import AccessUnavailableError, Caller, Row
 
@@ -29,12 +30,12 @@ class RowScope:
     ----------
     attribute
         A column of the customers; None: every caller sees every customer.
-    tables
-        The folder of the checked tables.
+    workspace
+        Holds the loads: the one that is used at the moment of a question counts, and is asked for at each.
     """
 
     attribute: str | None
-    tables: Path
+    workspace: Workspace
 
     def sees_all(self, caller: Caller) -> bool:
         """Whether a caller may see every customer. A caller without values sees nobody."""
@@ -51,8 +52,9 @@ class RowScope:
         if self.attribute is None or self.sees_all(caller):
             return set(customer_ids)
         with _told():
-            persons = load_alias_map(self.tables).of(customer_ids)
-            of_person = _read(self._table(), self.attribute)
+            tables = self.workspace.tables
+            persons = load_alias_map(tables).of(customer_ids)
+            of_person = _read(_table(tables), self.attribute)
         values = self._values(caller)
         return {i for i, person in zip(customer_ids, persons, strict=True) if of_person.get(person) in values}
 
@@ -67,17 +69,19 @@ class RowScope:
         if self.attribute is None or self.sees_all(caller):
             return None
         with _told():
-            return _of_values(self._table(), self.attribute, self._values(caller))
+            return _of_values(_table(self.workspace.tables), self.attribute, self._values(caller))
 
     def _values(self, caller: Caller) -> frozenset[str]:
         """The values of the attribute that a caller sees."""
         return frozenset(value for name, value in caller.rows if name == self.attribute)
 
-    def _table(self) -> FileVersion:
-        found = next((v for name in TABLES if (v := file_version(self.tables / f"{name}.parquet"))), None)
-        if found is None:
-            raise FileNotFoundError("no customers")
-        return found
+
+def _table(tables: Path) -> FileVersion:
+    """The file of the customers of a load."""
+    found = next((v for name in TABLES if (v := file_version(tables / f"{name}.parquet"))), None)
+    if found is None:
+        raise FileNotFoundError("no customers")
+    return found
 
 
 @contextmanager

@@ -58,6 +58,9 @@ class _Request:
     doubts: list[list[tuple[str, str]]]
 
 
+FindFaults = Callable[[Sequence[_Request], datetime], "list[Fault]"]
+
+
 class EventIntake:
     """Takes the events of one business. May be called from several threads; several processes may serve one workspace.
 
@@ -168,16 +171,28 @@ class EventIntake:
     ) -> dict[int, list[Status] | StaycastError]:
         """Check the events of requests and make them durable: by the request's place its statuses, or the refusal."""
         outcomes: dict[int, list[Status] | StaycastError] = {}
-        for find in (self._erased, _doubts, self._broken_rules, self._outlying_amounts, self._contract_changes):
+        rules = (self._erased, _doubts, self._broken_rules, self._outlying_amounts)
+        # whose a row is comes before how it changes: of another's contract nothing may be told
+        for find in (*(_refusing(rule) for rule in rules), self._conflicts, _refusing(self._contract_changes)):
             unrefused = [request for request in requests if request.place not in outcomes]
-            outcomes |= _refusals(unrefused, find(unrefused, clock()) if unrefused else [])
-        unrefused = [request for request in requests if request.place not in outcomes]
-        conflicts = self._conflicts(unrefused)
-        free = [request for request in unrefused if request.place not in conflicts]
-        written = self._components()[0].append_each([request.events for request in free], clock()) if free else []
+            outcomes |= find(unrefused, clock()) if unrefused else {}
+        free = [request for request in requests if request.place not in outcomes]
+        written = self._write(free, clock()) if free else []
         for request, outcome in zip(free, written, strict=True):
             outcomes[request.place] = outcome if isinstance(outcome, list) else _log_conflict(request, outcome)
-        return outcomes | conflicts
+        return outcomes
+
+    def _write(self, requests: Sequence[_Request], now: datetime) -> list[list[Status] | ConflictError]:
+        """Write the events of requests; a contract is its person's, whatever events told, if the tables say so."""
+        log, refresh = self._components()
+        contracts = [str(e.row["subscription_id"]) for e in _events(requests) if e.table == "subscriptions"]
+        loaded = refresh.owners("subscriptions", contracts) if contracts else {}
+
+        def is_own(event: Event, others: Sequence[str]) -> bool:
+            person, *persons = refresh.persons([event.customer_id, *others])
+            return {*persons} <= {person} or loaded.get(str(event.row["subscription_id"])) == person
+
+        return log.append_each([request.events for request in requests], now, is_own)
 
     def _erased(self, requests: Sequence[_Request], now: datetime) -> list[Fault]:
         """Events of who was erased: no export brings them back, and no event does."""
@@ -227,7 +242,7 @@ class EventIntake:
         known = refresh.contracts(_persons(requests), [str(row["subscription_id"]) for _, row in rows])
         return [Fault(*fault) for fault in change_faults(rows, known, now)]
 
-    def _conflicts(self, requests: Sequence[_Request]) -> dict[int, EventConflictError]:
+    def _conflicts(self, requests: Sequence[_Request], now: datetime) -> dict[int, EventConflictError]:
         """By the request's place what of it contradicts the tables."""
         log, refresh = self._components()
         events = _events(requests)
@@ -317,6 +332,11 @@ def _refusals(requests: Sequence[_Request], faults: Sequence[Fault]) -> dict[int
         error = FieldError(request.batch.pointer(place, fault.field), fault.detail)
         errors.setdefault(request.place, []).append(error)
     return {place: invalid_request(some) for place, some in errors.items()}
+
+
+def _refusing(find: FindFaults) -> Callable[[Sequence[_Request], datetime], Mapping[int, StaycastError]]:
+    """Gives the refusals of requests, by their places, for the faults that are found in them."""
+    return lambda requests, now: _refusals(requests, find(requests, now))
 
 
 def _foreign_row(

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
 from configs.errors import DataError
 from features.store.durable_file import DurableFile
 from features.store.timestamps import to_micros
+from features.tables import id_of
 
 Status = Literal["accepted", "known"]
 TIMES = ("happened_at", "recorded_at")
@@ -24,7 +25,9 @@ COLUMNS = (
     "outcome_id", "customer_id", "outcome", "happened_at", "value", "campaign", "contact_id", "prediction_id",
     "recorded_at",
 )  # fmt: skip
-_TABLE = """
+_BLANKS = f"char({', '.join(str(sign) for sign in range(0x3001) if chr(sign).isspace())})"  # as `features.tables.id_of`
+_BARE_ID = f"trim(outcome_id, {_BLANKS})"
+_TABLE = f"""
 CREATE TABLE IF NOT EXISTS outcomes (
     outcome_id TEXT PRIMARY KEY,
     customer_id TEXT NOT NULL,
@@ -37,9 +40,10 @@ CREATE TABLE IF NOT EXISTS outcomes (
     recorded_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS outcomes_by_customer ON outcomes (customer_id, happened_at);
+CREATE INDEX IF NOT EXISTS outcomes_by_bare_id ON outcomes ({_BARE_ID});
 """
 _INSERT = f"INSERT INTO outcomes ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-_SAME = f"SELECT {', '.join(COLUMNS[:-1])} FROM outcomes WHERE outcome_id = ?"
+_SAME = f"SELECT {', '.join(COLUMNS[:-1])} FROM outcomes WHERE {_BARE_ID} = ?"  # early versions kept blanks around ids
 
 
 class OutcomeConflictError(DataError):
@@ -87,10 +91,10 @@ class OutcomeLog(DurableFile):
         o = outcome
         ids = (o.outcome_id, o.customer_id, o.outcome, to_micros(o.happened_at))
         row = (*ids, o.value, o.campaign, o.contact_id, o.prediction_id)
-        same = self._connection.execute(_SAME, [o.outcome_id]).fetchone()
-        if same is not None and same != row:
+        same = self._connection.execute(_SAME, [id_of(o.outcome_id)]).fetchall()
+        if same and _with_bare_ids(row) not in map(_with_bare_ids, same):
             raise OutcomeConflictError(place)
-        if same is not None:
+        if same:
             return "known"
         self._connection.execute(_INSERT, (*row, now))
         return "accepted"
@@ -103,3 +107,8 @@ class OutcomeLog(DurableFile):
         frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"value": "float64"})
         times = {c: pd.to_datetime(frame[c].astype("int64"), unit="us", utc=True) for c in TIMES}
         return frame.assign(**times)
+
+
+def _with_bare_ids(row: Sequence[Any]) -> tuple[Any, ...]:
+    values = zip(COLUMNS, row, strict=False)
+    return tuple(id_of(value) if name.endswith("_id") and value is not None else value for name, value in values)

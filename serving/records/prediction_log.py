@@ -424,7 +424,8 @@ def _row(answer: dict[str, Any]) -> Row:
     """The columns of an answer as the log keeps them."""
     record = to_record(answer)
     times = {c: to_micros(record[c]) for c in TIMES}
-    return tuple({**record, **times, "churn_model": record["churn_model"] or NO_MODEL}.values())
+    row = tuple({**record, **times, "churn_model": record["churn_model"] or NO_MODEL}.values())
+    return row if record["targets"] is not None else row[: len(PLAIN_COLUMNS)]  # which the version before reads, too
 
 
 def _frame(rows: Sequence[Row]) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -103,3 +104,18 @@ def test_what_one_model_lacks_keeps_no_other_from_being_trained(
     lacking["churn"] = QualityError("of the load")
     with pytest.raises(QualityError):
         stages.train_each(session, ("churn", "clv"))
+
+
+def test_a_release_is_told_to_have_ended_by_the_training_that_ended_it_and_not_where_its_result_is_reused(
+    workspace: Workspace, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, release = Session("test", settings, workspace), "canary churn/2 at 5 %"
+    trained = MagicMock(stand_in=None, examination=None)
+    trained.decision.to_dict.return_value = {}
+    monkeypatch.setattr("training.run.train", lambda *_: trained)
+    monkeypatch.setattr("training.registry.releases.ended_by", lambda *_: release)
+    monkeypatch.setattr(Session, "gated_stage", lambda self, name, fingerprint, body, is_there: body(print))
+    first = stages.train(session, "churn")
+    assert first["ended_release"] == release
+    monkeypatch.setattr(Session, "gated_stage", lambda *_: first)
+    assert stages.train(session, "churn") == {**first, "ended_release": None}

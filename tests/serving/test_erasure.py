@@ -160,7 +160,17 @@ def test_of_ids_given_together_those_under_which_nothing_is_found_are_told(fresh
     again = erasure.erase(fresh, asked[:1], "ada", "asked", RECORDS)
     assert again["not_found"] == [] and again["rows"] == {}
     assert [entry["unknown"] for entry in erasure.history(fresh)] == [2, 0]
-    assert "slip" not in (fresh.erased / "record.jsonl").read_text()
+    once_more = erasure.erase(fresh, ["k-slip", "k-of-events-alone"], "ada", "asked", RECORDS)
+    assert once_more["not_found"] == ["k-slip"] and load_suppression_list(fresh).among(["k-slip"])
+    assert not [path for path in fresh.erased.iterdir() if "slip" in path.read_text()]
+
+
+def test_two_ids_of_one_person_of_whom_no_table_knows_are_found_together(fresh: Workspace) -> None:
+    write_repairs(fresh.tables, ["case"])
+    with EventLog(fresh.events) as log:
+        log.append([order("e1", "k-7")], NOW)
+    done = erasure.erase(fresh, ["K-7", "k-7"], "ada", "asked", RECORDS)
+    assert done["not_found"] == [] and done["rows"] == {"events": 1}
 
 
 @pytest.mark.parametrize(

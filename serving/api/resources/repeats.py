@@ -67,13 +67,14 @@ class Repeats:
         key = key_of(keys, asker, body)
         if key is None or self._path is None:
             return await self._answering(asked, asker, request)
-        known = await self._threads.run(self._before, key, asked, asker)
-        if known and len(await visible(request.scope, asked.ids)) == len(asked.ids):
+        known = await self._threads.run(self._before, key, asked)
+        if known and await visible(request.scope, told := _told(known)) >= {*told}:
+            await self._threads.run(self._note, asker, known)
             return known
         found = await self._answering(asked, asker, request)
-        if known or not found.answers:
+        if not found.answers:
             return found
-        return await self._threads.run(self._keep, key, found, asked, asker)
+        return await self._threads.run(self._keep, key, found, asked, known is not None)
 
     def close(self) -> None:
         """Close the file."""
@@ -82,7 +83,7 @@ class Repeats:
                 self._log.close()
             self._log = None
 
-    def _before(self, key: Key, asked: PredictionRequest, asker: Asker) -> Found | None:
+    def _before(self, key: Key, asked: PredictionRequest) -> Found | None:
         """What was given under a key; None: nothing, or some of it is on record no more."""
         with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
             given = self._opened().find(key, self._clock())
@@ -91,14 +92,22 @@ class Repeats:
             found = self._found(key, given, asked)
             if found is None:
                 self._opened().forget(key)
-            else:
-                self._record.note_read(asker, "repeated", given.answers[0])
             return found
 
-    def _keep(self, key: Key, found: Found, asked: PredictionRequest, asker: Asker) -> Found:
-        """What is given under a key: these answers, or those that another request was given meanwhile."""
+    def _note(self, asker: Asker, found: Found) -> None:
+        """Put on record that answers of before are told again."""
+        with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
+            self._record.note_read(asker, "repeated", found.answers[0]["prediction_id"])
+
+    def _keep(self, key: Key, found: Found, asked: PredictionRequest, is_instead: bool) -> Found:
+        """What is given under a key: these answers, or those that another request was given meanwhile.
+
+        `is_instead`: they take the place of those that the caller may see no more.
+        """
         ids, left = [answer["prediction_id"] for answer in found.answers], {*found.left}
         with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
+            if is_instead:
+                self._opened().forget(key)
             places = [place for place, customer in enumerate(asked.ids) if customer in left]
             given = self._opened().keep(key, ids, places, self._clock())
             return found if given.answers == ids else self._found(key, given, asked) or found
@@ -113,7 +122,7 @@ class Repeats:
             return None
         answers = [orjson.loads(answer) for answer in sent]
         left = [asked.ids[place] for place in given.left]
-        told = {*left, *(answer.get("alias") or answer["customer_id"] for answer in answers)}
+        told = {*_told(Found(answers, [], left))}
         return Found(answers, [customer for customer in asked.ids if customer not in told], left)
 
     def _opened(self) -> RepeatLog:
@@ -123,6 +132,11 @@ class Repeats:
             if self._log is None:
                 self._log = RepeatLog(self._path, BUSY_SECONDS)
             return self._log
+
+
+def _told(found: Found) -> list[str]:
+    """Of whom answers tell, by the ids that were asked."""
+    return [*found.left, *(answer.get("alias") or answer["customer_id"] for answer in found.answers)]
 
 
 def key_of(keys: Sequence[str], asker: Asker, body: bytes) -> Key | None:

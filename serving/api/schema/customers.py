@@ -205,7 +205,10 @@ class Compared(StrictModel):
     probability_step: float
     gone: Annotated[
         Count,
-        Field(description="How many whom the caller may see the earlier file holds and this one does not."),
+        Field(
+            description="How many the earlier file holds and this one does not. A caller who sees some customers alone "
+            "is told of those in the newest load: who is in it no more has no attribute, and is not counted."
+        ),
     ]
 
 

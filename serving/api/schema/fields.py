@@ -15,8 +15,8 @@ MAX_TIME_LENGTH = 40
 ANY_OFFSET = r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
 RFC3339 = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:)(\d\d)(\.\d+)?(Z|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII)
 GIVEN_TIME = (
-    "RFC 3339; small letters and any number of digits are taken. What is finer than a microsecond is cut, and a leap "
-    "second counts as the last microsecond before it."
+    f"RFC 3339; small letters and more digits are taken, {MAX_TIME_LENGTH} signs in all. What is finer than a "
+    "microsecond is cut, and a leap second counts as the last microsecond before it."
 )
 MICROSECOND_DIGITS = 7  # with the point before them
 NO_TIME = "must be a time such as 2024-11-05T10:15:00Z"

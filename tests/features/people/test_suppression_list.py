@@ -13,7 +13,14 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features import ingest as module
 from features.ingest import ingest
-from features.people.suppression_list import EMPTY, drop_suppressed, load_suppression_list, suppress
+from features.people.suppression_list import (
+    EMPTY,
+    drop_suppressed,
+    known_among,
+    load_suppression_list,
+    note_unfound,
+    suppress,
+)
 from features.quality.check import ERASED_ROWS
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -33,6 +40,19 @@ def test_the_list_holds_no_id_and_knows_them_all(workspace: Workspace) -> None:
     stored = "".join(p.read_text() for p in workspace.erased.iterdir())
     assert not [i for i in ("ann", "bob", "web-7") if i in stored]
     assert (workspace.erased / "key").stat().st_mode & 0o077 == 0
+
+
+def test_ids_under_which_nothing_was_found_are_on_the_list_and_kept_apart_until_something_is(
+    workspace: Workspace,
+) -> None:
+    suppress(workspace, ["ann", "slip"])
+    assert known_among(workspace, ["ann", "slip", "new"]) == {"ann", "slip"}
+    note_unfound(workspace, ["slip"], ["ann"])
+    assert known_among(workspace, ["ann", "slip", "new"]) == {"ann"}
+    assert load_suppression_list(workspace).among(["ann", "slip"]) == {"ann", "slip"}
+    assert not [path for path in workspace.erased.iterdir() if "slip" in path.read_text()]
+    note_unfound(workspace, [], ["slip"])
+    assert known_among(workspace, ["ann", "slip"]) == {"ann", "slip"}
 
 
 def test_another_workspace_has_another_key(workspace: Workspace, tmp_path: Path) -> None:

@@ -223,6 +223,29 @@ def test_a_price_or_plan_of_a_contract_that_has_begun_is_refused_and_the_past_st
     assert (row["price_now"], row["plan_now"]) == (10, "a")
 
 
+def test_of_a_contract_of_another_no_more_is_told_than_that_whatever_is_guessed_of_it(send: Sender) -> None:
+    told = set()
+    for guess in ({"price_per_month": 10.0, "plan": "a"}, {"price_per_month": 11.0}, {"plan": "b"}):
+        with pytest.raises(EventConflictError) as refused:
+            send(**{**contract("c19"), "customer_id": "c18", **guess})
+        told.add((refused.value.title, str(refused.value)))
+    assert len(told) == 1
+
+
+def test_a_contract_of_events_alone_stays_its_customer_s(send: Sender) -> None:
+    for customer in ("first", "second"):
+        send(type="customer", customer_id=customer, signed_up_at="2024-01-15T00:00:00Z")
+    own = {**contract("c0", price_per_month=9.0), "subscription_id": "of-first", "customer_id": "first"}
+    before = send(**own)
+    with pytest.raises(EventConflictError, match="another customer's"):
+        send(**{**own, "customer_id": "second", "ended_at": "2024-01-19T12:00:00Z"})
+    after, other = send(**own), send(**{**own, "subscription_id": "of-second", "customer_id": "second"})
+    assert (
+        (before["contracts_active"], before["price_now"]) == (after["contracts_active"], after["price_now"]) == (1, 9)
+    )
+    assert (other["contracts_total"], other["contracts_active"]) == (1, 1)
+
+
 def test_a_notice_that_takes_effect_at_once_ends_a_contract_whose_period_is_not_known(send: Sender) -> None:
     left = send(**contract("c18", cancelled_at="2024-01-19T12:00:00Z", cancel_at_period_end=False))
     assert left["contracts_active"] == 0 and left["days_since_contract_end"] < 1

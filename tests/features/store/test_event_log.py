@@ -65,6 +65,37 @@ def test_the_same_id_with_other_content_is_a_conflict_and_nothing_is_stored(
         assert rows_of(log)["order_id"].tolist() == ["n1"]
 
 
+def contract(event_id: str, customer_id: str, **given: object) -> Event:
+    row = {"subscription_id": "s", "customer_id": customer_id, "started_at": "2024-01-01T00:00:00Z"}
+    return Event(event_id, "subscriptions", {**row, **given})
+
+
+def test_a_contract_that_events_gave_to_a_customer_is_no_other_s_whichever_request_brings_it(
+    workspace: Workspace,
+) -> None:
+    first, other = contract("e1", "ann", price_per_month=9.0), contract("e2", "bob", ended_at="2024-02-01T00:00:00Z")
+    with EventLog(workspace.events) as log:
+        (outcome,) = log.append_each([[first, other]], NOW)
+        assert isinstance(outcome, ConflictError) and outcome.place == 1 and log.read() == ([], 0)
+        log.append([first], NOW)
+        with pytest.raises(ConflictError, match="subscription_id came before as another customer's"):
+            log.append([other], NOW)
+        assert log.append([first, contract("e3", "ann", price_per_month=8.0)], NOW) == ["known", "accepted"]
+        alike = [contract(f"e-{i}", "bob", subscription_id=i) for i in ('s", "', "s2", "", 's"', "s\\")]
+        assert log.append(alike, NOW) == ["accepted"] * len(alike)
+        alias = contract("e4", "web-7")
+        assert log.append_each([[alias]], NOW, lambda event, others: {*others} == {"ann"}) == [["accepted"]]
+
+
+def test_a_contact_whose_event_id_was_told_in_another_way_before_is_known(workspace: Workspace) -> None:
+    row = {"contact_id": "m", "customer_id": "ann", "contacted_at": "2024-03-01T09:00:00Z", "campaign": "spring"}
+    with EventLog(workspace.events) as log:
+        log.append([Event("contact:of ' m'", "contacts", row)], NOW)
+        assert log.append([Event("contact:of 'm'", "contacts", row)], NOW) == ["known"]
+        with pytest.raises(ConflictError, match="contact_id came before"):
+            log.append([Event("contact:of 'm'", "contacts", {**row, "campaign": "autumn"})], NOW)
+
+
 def test_the_time_of_arrival_is_ours_and_rises_strictly_even_if_the_clock_falls(workspace: Workspace) -> None:
     with EventLog(workspace.events) as log:
         log.append([order("a", order_id="a"), order("b", order_id="b")], NOW)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from serving.records.outcome_log import COLUMNS, Outcome, OutcomeConflictError, OutcomeLog
+from serving.records.outcome_log import _SAME, COLUMNS, Outcome, OutcomeConflictError, OutcomeLog
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 FIRST = Outcome("o1", "ann", "accepted", datetime(2024, 2, 29, 8, tzinfo=UTC), 20.0, "spring", "m1")
@@ -33,3 +34,14 @@ def test_an_outcome_with_other_content_is_a_conflict_and_nothing_is_written(tmp_
             log.append([SECOND, other], NOW)
         assert raised.value.place == 1 and log.read()["outcome_id"].tolist() == ["o1"]
         assert log.erase("outcomes", ["ann"]) == 1 and log.read().empty
+
+
+def test_an_outcome_that_an_early_version_kept_with_blanks_around_its_ids_is_known_by_an_index(tmp_path: Path) -> None:
+    early = replace(FIRST, outcome_id=" o1\t\u3000", customer_id="ann ", contact_id="m1 ")
+    with OutcomeLog(tmp_path / "o.db") as log:
+        log.append([early, SECOND], NOW)
+        assert log.append([FIRST, SECOND], NOW) == ["known", "known"]
+        with pytest.raises(OutcomeConflictError):
+            log.append([replace(FIRST, outcome="refused")], NOW)
+        (plan,) = log._connection.execute(f"EXPLAIN QUERY PLAN {_SAME}", ["o1"]).fetchall()
+        assert "USING INDEX outcomes_by_bare_id" in plan[-1]

@@ -195,6 +195,20 @@ def all_bytes(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
+def test_a_row_has_a_column_more_only_where_not_all_was_asked_for_so_that_the_version_before_reads_the_others(
+    tmp_path: Path, answers: list[dict[str, Any]]
+) -> None:
+    with PredictionLog(tmp_path / "p.db") as log:
+        log.append([answers[0], {**answers[1], "targets": "churn"}])
+        keys = log.store.keys()
+        opened = [
+            log._cipher(keys[person] or b"").open(summary, f"answer {id_} summary".encode())
+            for id_, person, summary in log.store.answers({})
+        ]
+        assert sorted(len(orjson.loads(row)) for row in opened) == [len(PLAIN_COLUMNS), len(COLUMNS)]
+        assert sorted(log.read()["targets"].fillna("")) == ["", "churn"]
+
+
 def test_nothing_of_a_customer_lies_in_the_files_in_the_clear(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
     secret = {**answers[0], "customer_id": "ada.lovelace@example.com", "alias": "web-815-4711"}
     with PredictionLog(tmp_path / "p.db") as log:

@@ -141,3 +141,27 @@ def test_who_sees_some_alone_is_told_again_what_may_be_seen(
 
     monkeypatch.setattr(repeats, "visible", nobody)
     assert ask(client, "a-1", ONE).content != first.content
+
+
+def test_who_was_not_told_of_need_not_be_seen_and_what_may_be_seen_no_more_is_replaced(
+    make: Make, log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from serving.api.resources import repeats
+
+    client, seen = make(), {"c1"}
+
+    async def some(scope: Any, ids: Any) -> set[str]:
+        return seen & {*ids}
+
+    def counts() -> tuple[int, int]:
+        return len(log.read()), sum(entry.kind == "read" for entry in log.store.entries())
+
+    monkeypatch.setattr(repeats, "visible", some)
+    body = {"customer_ids": ["nobody", "c1"]}
+    first, again = (ask(client, "a-1", body) for _ in range(2))
+    assert first.content == again.content and counts() == (1, 1)
+    seen.clear()
+    anew = ask(client, "a-1", body)
+    assert anew.content != first.content and counts() == (2, 1)
+    seen.add("c1")
+    assert ask(client, "a-1", body).content == anew.content and counts() == (2, 2)
