@@ -103,7 +103,7 @@ def test_why_a_score_changed_is_asked_of_any_id(served: tuple[str, str]) -> None
 
 
 def test_everybody_is_asked_for_and_taken_as_a_file_by_both_clients(
-    served: tuple[str, str], place: Workspace, settings: Settings, tmp_path: Path
+    served: tuple[str, str], place: Workspace, tmp_path: Path
 ) -> None:
     content, out = b"PAR1" * 100_000, tmp_path / "scores.parquet"
 
@@ -114,7 +114,7 @@ def test_everybody_is_asked_for_and_taken_as_a_file_by_both_clients(
 
     def do() -> None:
         with JobQueue(place.score_jobs) as queue:
-            work(settings, place, queue, [], scoring)
+            work(place, queue, [], scoring)
 
     with Client(served[0], ApiKey(served[1])) as client:
         job = client.ask_score_job()
