@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +155,24 @@ def test_a_download_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> Non
     with client, pytest.raises(ConnectionFailedError, match="ReadError"):
         client.download_scores("j", out)
     assert out.read_text() == "before" and list(tmp_path.iterdir()) == [out]
+
+
+def test_a_download_does_not_write_in_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    class Noting(io.BytesIO):
+        def write(self, piece: Any) -> int:
+            threads.append(threading.get_ident())
+            return super().write(piece)
+
+    async def take() -> None:
+        transport = httpx.MockTransport(lambda request: httpx.Response(200, content=b"PAR1"))
+        async with AsyncClient("https://churn.example", transport=transport) as client:
+            await client.download_scores("j", tmp_path / "out")
+
+    monkeypatch.setattr("staycast_client.client._whole", lambda path: nullcontext(Noting()))
+    asyncio.run(take())
+    assert threads and threading.get_ident() not in threads
 
 
 def test_what_the_service_refuses_is_told_with_its_fields(served: tuple[str, str]) -> None:
