@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 from cli.session import OnProgress, Session, progress
 from configs.errors import ConfigError, DataError
+from configs.files import beside
 from configs.fingerprint import fingerprint
 from configs.settings import Task
 from configs.workspace import SCORE_TABLE
@@ -161,7 +163,13 @@ def train_each(s: Session, tasks: Sequence[Task]) -> dict[Task, dict[str, Any]]:
 
 
 def score(s: Session, csv: Path | None = None) -> dict[str, Any]:
-    """Answer for every customer of the newest as-of date, and write the answers to a CSV file, if one is named."""
+    """Answer for every customer of the newest as-of date, and write the answers to a CSV file, if one is named.
+
+    Raises
+    ------
+    ConfigError
+        No such file can be written there; nothing was done.
+    """
     from serving.bulk.csv_file import write_csv
     from serving.bulk.fingerprints import scoring_fingerprint
 
@@ -174,10 +182,26 @@ def score(s: Session, csv: Path | None = None) -> dict[str, Any]:
         return s.workspace.scores / Path(result["folder"]).name / SCORE_TABLE
 
     fingerprint = partial(scoring_fingerprint, s.settings, s.workspace)
-    result = s.gated_stage("score", fingerprint, body, lambda result: table(result).is_file())
     if csv is not None:
-        write_csv(table(result), csv)
+        _require_place(csv)
+    with s.workspace.exclusive("score"):
+        result = s.gated_stage("score", fingerprint, body, lambda result: table(result).is_file())
+        if csv is not None:
+            write_csv(table(result), csv, beside)
     return result
+
+
+def _require_place(csv: Path) -> None:
+    folder = csv.absolute().parent
+    if not folder.is_dir():
+        problem = f"lies in '{folder}', which is no folder: make it first, or mend the path"
+    elif csv.exists() and not csv.is_file():
+        problem = "is there already, and no file: name another"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        problem = f"lies in '{folder}', where this user may write nothing: name another folder"
+    else:
+        return
+    raise ConfigError(f"--csv '{csv}' {problem}")
 
 
 def monitor(s: Session) -> dict[str, Any]:

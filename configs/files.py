@@ -43,10 +43,17 @@ def file_version(path: Path) -> FileVersion | None:
 def write_text(path: Path, text: str, mode: int = 0o666) -> None:
     """Write a file whole or not at all; it is on disk when this returns. Who may read it: `mode`, less the umask."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with beside(path) as part, os.fdopen(os.open(part, flags, mode), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """As `replacing_file`, in a folder of whoever: it must be there, and nothing else in it is touched."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-            file.write(text)
+        yield part
         sync(part)
         os.replace(part, path)
     except BaseException:

@@ -29,6 +29,7 @@ from configs.workspace import SCORE_CSV, SCORE_LINES, SCORE_TABLE, Workspace
 from features import erasure
 from features.people.suppression_list import known_among, note_unfound, suppress
 from features.tables import id_of
+from serving.bulk.csv_file import write_csv
 from serving.records.outcome_log import OutcomeLog
 from serving.records.prediction_log import PredictionLog
 
@@ -37,7 +38,8 @@ NOT_ERASED = (
     "train again to learn without",
     "the files or the database the data comes from: erase the person there, too; until then every ingest leaves the "
     "person's rows out",
-    "copies and backups of this workspace, and what other systems took from it",
+    "copies and backups of this workspace, and what other systems took from it, such as files of `score --csv` and of "
+    "score jobs",
 )
 
 
@@ -169,17 +171,27 @@ def _erase_answers(workspace: Workspace, ids: set[str], records: Records) -> dic
     shutil.rmtree(workspace.scoring, ignore_errors=True)  # what was cut short is begun anew
     sweep(workspace.scores)
     for folder in sorted(p for p in workspace.scores.glob("[!.]*") if p.is_dir()):
-        rows[f"scores/{folder.name}"] = erasure.drop_rows(folder / SCORE_TABLE, ids)
-        (folder / SCORE_CSV).unlink(missing_ok=True)  # made again from the table when it is asked for
-        lines = folder / SCORE_LINES
-        with lines.open("rb") as old, replacing_file(lines) as part, part.open("wb") as new:
-            new.writelines(line for line in old if orjson.loads(line)["customer_id"] not in ids)
+        rows[f"scores/{folder.name}"] = _erase_scores(folder, ids)
     if workspace.prediction_log.is_file():
         with PredictionLog.of(workspace, records) as log:
             rows["predictions"] = log.erase(ids)
     if workspace.outcomes.is_file():
         with OutcomeLog(workspace.outcomes) as outcomes:
             rows["outcomes"] = outcomes.erase("outcomes", ids)
+    return rows
+
+
+def _erase_scores(folder: Path, ids: set[str]) -> int:
+    """Rows removed from the answers for all customers of a moment; a CSV is written anew from the table."""
+    csv = folder / SCORE_CSV
+    had_csv = csv.is_file()
+    csv.unlink(missing_ok=True)  # first, so that none is left with the person in it, whatever is cut short
+    rows = erasure.drop_rows(folder / SCORE_TABLE, ids)
+    lines = folder / SCORE_LINES
+    with lines.open("rb") as old, replacing_file(lines) as part, part.open("wb") as new:
+        new.writelines(line for line in old if orjson.loads(line)["customer_id"] not in ids)
+    if had_csv:
+        write_csv(folder / SCORE_TABLE, csv)
     return rows
 
 

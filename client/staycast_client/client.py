@@ -284,7 +284,7 @@ class AsyncClient:
                     await response.aread()
                     raise ProblemError(response)
                 async for piece in response.aiter_bytes():
-                    file.write(piece)
+                    await asyncio.to_thread(file.write, piece)
 
     async def models(self) -> Models:
         """As `Client.models`."""

@@ -15,7 +15,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from configs.errors import NotReadyError, StaycastError
+from configs.errors import NotReadyError, StaycastError, safe_summary
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.people.suppression_list import erased_among
@@ -24,7 +24,7 @@ from serving.answer.champion import Champions, LoadedModel
 from serving.answer.score import iso
 from serving.api.batching import Batcher
 from serving.api.gate import visible
-from serving.api.guards import BoundedThreads, check_media_type, read_body, safe_summary
+from serving.api.guards import BoundedThreads, check_media_type, read_body
 from serving.api.interfaces import (
     Accepted,
     AnswerLog,

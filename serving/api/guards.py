@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import time
 import zlib
@@ -19,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ulid import ULID
 
-from configs.errors import StaycastError
+from configs.errors import StaycastError, safe_summary
 from serving.access.roles import PROBES
 from serving.api.metrics import Metrics
 from serving.api.problems import (
@@ -236,14 +235,3 @@ class AccessLogMiddleware:
 def _request_id(given: str) -> str:
     """The id that a request came with, if it can be one; else a new one."""
     return given if REQUEST_ID.fullmatch(given) else str(ULID())
-
-
-def safe_summary(error: Exception) -> str:
-    """Kind and place of an error, without its message: that may quote a customer."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return type(error).__name__
-    code = trace.tb_frame.f_code
-    return f"{type(error).__name__} in {code.co_name} ({os.path.basename(code.co_filename)}:{trace.tb_lineno})"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import StaycastError
+from configs.errors import StaycastError, safe_summary
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import NO_EVENTS
@@ -22,7 +22,6 @@ from features.people.suppression_list import erased_among
 from features.quality.quality_verdict import usual_amounts
 from features.sources.rows.words import load_words, standard_row
 from features.tables import MONEY, TABLES
-from serving.api.guards import safe_summary
 from serving.api.interfaces import Accepted, Status
 from serving.api.problems import EventConflictError, FieldError, InvalidRequestError, UnavailableError
 from serving.api.schema.events import AnyEvent, EventBatch

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from configs.errors import safe_summary
 from configs.settings import Settings
 from serving.answer.arms import answers_by_arm
 from serving.answer.champion import Champions, Running
 from serving.answer.score import score_targets
-from serving.api.guards import safe_summary
 from serving.api.interfaces import FeatureReader, Leavers, ReleaseObserver
 from serving.api.problems import UnavailableError, left_customer, unknown_customers
 from serving.records.evidence import EvidentAnswer

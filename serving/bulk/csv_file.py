@@ -1,13 +1,16 @@
 """The answers for all customers as CSV (RFC 4180, UTF-8): flat columns, and no text that is taken for a formula.
 
 A text that begins with what begins a formula (``=``, ``+``, ``-``, ``@``, their full-width forms, a tab or the end of a
-line, after blanks, too) gets a ``'`` before it, as does one that begins with ``'``: who takes one ``'`` from the
-beginning of each text has what it was. Numbers stay numbers: the shortest digits that read back as the same.
+line, after blanks and signs that are not seen, too) gets a ``'`` before it, as does one that begins with ``'``: who
+takes one ``'`` from the beginning of each text has what it was. Numbers stay numbers: the shortest digits that read
+back as the same. A list of texts is a line of CSV within its cell, with ``;`` between them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +23,8 @@ from configs.files import replacing_file
 
 END = "\r\n"
 BATCH_ROWS = 2000
-DANGEROUS = r"^\s*[=+\-@＝＋－＠\t\r\n']"
+DANGEROUS = r"^[\pZ\pC]*[=+\-@＝＋－＠\t\r\n']"  # separators, controls and formats of Unicode
+SPECIAL = re.compile('[;"\r\n]')  # in a text of a list
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -52,14 +56,26 @@ class Shape:
                 lengths[name] = max(lengths[name], longest or 0)
             for name in maps:
                 keys[name].update(dict.fromkeys(batch[name].keys.unique().to_pylist()))
-        return cls(lengths, {name: tuple(found) for name, found in keys.items()})
+        return cls(lengths, {name: tuple(sorted(found, key=_by_number)) for name, found in keys.items()})
 
 
-def write_csv(table: Path, out: Path) -> None:
-    """Write the answers of a parquet as CSV; the file appears whole or not at all, and little of it is in memory."""
+def _by_number(key: str) -> tuple[float, str]:
+    return (float(key) if key.isdecimal() else float("inf"), key)
+
+
+def write_csv(table: Path, out: Path, replace: Callable[[Path], AbstractContextManager[Path]] = replacing_file) -> None:
+    """Write the answers of a parquet as CSV; the file appears whole or not at all, and little of it is in memory.
+
+    Parameters
+    ----------
+    table, out
+        The parquet, and the CSV.
+    replace
+        How the file takes its place: `configs.files.beside` where the folder is not one of a workspace.
+    """
     file = pq.ParquetFile(table)
     shape = Shape.of(file)
-    with replacing_file(out) as part, part.open("wb") as written:
+    with replace(out) as part, part.open("wb") as written:
         names = [name for name, _ in _columns(pa.RecordBatch.from_pylist([], schema=file.schema_arrow), shape)]
         written.write((",".join(names) + END).encode())
         for batch in file.iter_batches(BATCH_ROWS):
@@ -97,10 +113,10 @@ def _item(lists: pa.Array, place: int) -> pa.Array:
 
 
 def _cells(column: pa.Array) -> pa.Array:
-    """The cells of a column as they stand in a line; null is an empty cell."""
+    """The cells of a column as they stand in a line; null, and what is no number, is an empty cell."""
     kind = column.type
     if pa.types.is_floating(kind):
-        return pc.if_else(pc.is_finite(column), column, None).cast(pa.string())
+        return pc.if_else(pc.is_nan(column), None, column).cast(pa.string())
     if pa.types.is_timestamp(kind):
         return pc.strftime(column, TIME)
     if pa.types.is_list(kind):
@@ -109,7 +125,14 @@ def _cells(column: pa.Array) -> pa.Array:
 
 
 def _joined(texts: list[Any] | None) -> str | None:
-    return ";".join(texts) if texts else None
+    """Texts with ``;`` between them, between quotes where they hold what would be taken for the end of one.
+
+    >>> print(_joined(["a1", 'b;"2']))
+    a1;"b;""2"
+    """
+    if not texts:
+        return None
+    return ";".join('"' + text.replace('"', '""') + '"' if SPECIAL.search(text) else text for text in texts)
 
 
 def _quoted(column: pa.Array) -> pa.Array:

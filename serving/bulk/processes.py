@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from multiprocessing import parent_process
@@ -13,17 +14,23 @@ def end_with_parent() -> None:
     threading.Thread(target=_wait_and_end, name="parent", daemon=True).start()
 
 
-def end_with_input(descriptor: int, before: Callable[[], None]) -> None:
-    """End this process when a pipe ends, and do something before."""
+def end_when_told(descriptor: int, before: Callable[[], None]) -> None:
+    """End this process when a pipe ends or SIGTERM comes, and do something before, once. Only a main thread may ask."""
+    ending = threading.Lock()
+
+    def end() -> None:
+        with ending:  # which is left with the process
+            try:
+                before()
+            finally:
+                os._exit(0)
 
     def wait() -> None:
         while os.read(descriptor, 1):
             continue
-        try:
-            before()
-        finally:
-            os._exit(0)
+        end()
 
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=end, name="stop").start())
     threading.Thread(target=wait, name="input", daemon=True).start()
 
 

@@ -5,6 +5,7 @@ It holds no id of a customer.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
@@ -19,8 +20,9 @@ from serving.records.repeats import KEEP, Key
 JobState = Literal["queued", "running", "done", "failed"]
 JobFormat = Literal["parquet", "csv"]
 MOST_WAITING = 16
+MOST_WAITING_OF_ONE = 2  # caller: one scoring is for all that wait
 MOST_KEPT = 1000  # of those that ended, the newest
-MOST_ATTEMPTS = 5  # so often the process of a job may end before it is done
+MOST_ATTEMPTS = 5  # so often the process of a job may end before it is done, or further than before
 ENDED_TOO_OFTEN = f"its process ended {MOST_ATTEMPTS} times before it was done; the server's log may say why"
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -136,13 +138,12 @@ class JobQueue(DurableFile):
         OtherBodyError
             The key came before with another body.
         FullQueueError
-            `MOST_WAITING` wait already.
+            `MOST_WAITING` wait already, or `MOST_WAITING_OF_ONE` of the same caller.
         """
         with self._writing, self._transaction():
             if key is not None and (known := self._under(key, now)):
                 return known
-            if self._count("queued") >= MOST_WAITING:
-                raise FullQueueError(f"{MOST_WAITING} jobs wait already")
+            self._require_room(asker.caller)
             self._connection.execute(_TOO_OLD)
             name, body = (key.name, key.body) if key else (None, None)
             self._connection.execute(
@@ -152,10 +153,20 @@ class JobQueue(DurableFile):
             )
             return cast("Job", self._find(job_id))
 
+    def require_room(self, caller: str) -> None:
+        """FullQueueError where `add` would raise it now."""
+        with self._writing:
+            self._require_room(caller)
+
     def under(self, key: Key, now: datetime) -> Job | None:
-        """The job that was asked for under a key within a day; OtherBodyError if that was with another body."""
+        """The job that was asked for under a key within a day and did not fail; OtherBodyError if by another body."""
         with self._writing:
             return self._under(key, now)
+
+    def forget_key(self, job_id: str) -> None:
+        """Let the key of a job stand for another one."""
+        with self._writing, self._transaction():
+            self._connection.execute("UPDATE jobs SET key_name = NULL, key_body = NULL WHERE id = ?", (job_id,))
 
     def find(self, job_id: str) -> Job | None:
         """One job; None: there is none."""
@@ -173,8 +184,8 @@ class JobQueue(DurableFile):
         with self._writing:
             return self._connection.execute(f"SELECT 1 FROM jobs WHERE {_UNDONE} LIMIT 1").fetchone() is not None
 
-    def take(self, now: datetime) -> Job | None:
-        """The job to work on now: one that was begun before, else the oldest that waits; None: none.
+    def take(self, now: datetime) -> list[Job]:
+        """All jobs that are to be done, the oldest first: those that were begun before, and those that wait.
 
         One whose process ended too often before it was done has failed. Only one process may take jobs at a time.
         """
@@ -183,43 +194,46 @@ class JobQueue(DurableFile):
                 "UPDATE jobs SET state = 'failed', reason = ?, ended_at = ? WHERE state = 'running' AND attempts >= ?",
                 (ENDED_TOO_OFTEN, to_micros(now), MOST_ATTEMPTS),
             )
-            query = f"SELECT id FROM jobs WHERE {_UNDONE} ORDER BY state = 'queued', number LIMIT 1"
-            row = self._connection.execute(query).fetchone()
-            if row is None:
-                return None
             self._connection.execute(
                 "UPDATE jobs SET state = 'running', attempts = attempts + 1, started_at = coalesce(started_at, ?) "
-                "WHERE id = ?",
-                (to_micros(now), row[0]),
+                f"WHERE {_UNDONE}",
+                (to_micros(now),),
             )
-            return self._find(row[0])
+            rows = self._connection.execute(f"{_SELECT} WHERE {_UNDONE} ORDER BY number").fetchall()
+            return [Job.of(row) for row in rows]
 
-    def note_progress(self, job_id: str, done: int, of: int) -> None:
-        """Keep how many of how many customers are answered."""
-        self._change("customers_done = ?, customers = ?", (done, of), job_id)
+    def note_progress(self, job_ids: Collection[str], done: int, of: int, further: bool = False) -> None:
+        """Keep how many of how many customers are answered; `further`: attempts before this one count no more."""
+        self._change("customers_done = ?, customers = ?" + (", attempts = 1" if further else ""), (done, of), job_ids)
 
-    def note_stop(self, job_id: str) -> None:
+    def note_stop(self, job_ids: Collection[str]) -> None:
         """Keep that the process was stopped, which is not counted as an attempt."""
-        self._change("attempts = max(attempts - 1, 0)", (), job_id)
+        self._change("attempts = max(attempts - 1, 0)", (), job_ids)
 
-    def finish(self, job_id: str, folder: str, as_of: str, scored_at: str, customers: int, now: datetime) -> None:
-        """Keep that a job is done, and where the answers are."""
+    def finish(
+        self, job_ids: Collection[str], folder: str, as_of: str, scored_at: str, customers: int, now: datetime
+    ) -> None:
+        """Keep that jobs are done, and where the answers are."""
         values = (folder, as_of, scored_at, customers, customers, to_micros(now))
         told = "folder = ?, as_of = ?, scored_at = ?, customers_done = ?, customers = ?, ended_at = ?"
-        self._change(f"state = 'done', {told}", values, job_id)
+        self._change(f"state = 'done', {told}", values, job_ids)
 
-    def fail(self, job_id: str, reason: str, now: datetime) -> None:
-        """Keep that a job failed, and why."""
-        self._change("state = 'failed', reason = ?, ended_at = ?", (reason, to_micros(now)), job_id)
+    def fail(self, job_ids: Collection[str], reason: str, now: datetime) -> None:
+        """Keep that jobs failed, and why."""
+        self._change("state = 'failed', reason = ?, ended_at = ?", (reason, to_micros(now)), job_ids)
 
-    def _change(self, assignments: str, values: tuple[Any, ...], job_id: str) -> None:
-        """Change a job that runs; one that does not stays as it is."""
+    def _change(self, assignments: str, values: tuple[Any, ...], job_ids: Collection[str]) -> None:
+        """Change jobs that run; one that does not stays as it is."""
         statement = f"UPDATE jobs SET {assignments} WHERE id = ? AND state = 'running'"
         with self._writing, self._transaction():
-            self._connection.execute(statement, (*values, job_id))
+            self._connection.executemany(statement, [(*values, job_id) for job_id in job_ids])
 
-    def _count(self, state: JobState) -> int:
-        return int(self._connection.execute("SELECT count(*) FROM jobs WHERE state = ?", (state,)).fetchone()[0])
+    def _require_room(self, caller: str) -> None:
+        callers = self._connection.execute("SELECT caller FROM jobs WHERE state = 'queued'").fetchall()
+        if callers.count((caller,)) >= MOST_WAITING_OF_ONE:
+            raise FullQueueError(f"{MOST_WAITING_OF_ONE} jobs of this caller wait already, which one scoring will do")
+        if len(callers) >= MOST_WAITING:
+            raise FullQueueError(f"{MOST_WAITING} jobs wait already")
 
     def _find(self, job_id: str) -> Job | None:
         row = self._connection.execute(f"{_SELECT} WHERE id = ?", (job_id,)).fetchone()
@@ -227,7 +241,8 @@ class JobQueue(DurableFile):
 
     def _under(self, key: Key, now: datetime) -> Job | None:
         row = self._connection.execute(
-            "SELECT id, key_body FROM jobs WHERE key_name = ? AND asked_at >= ? ORDER BY number DESC LIMIT 1",
+            "SELECT id, key_body FROM jobs WHERE key_name = ? AND asked_at >= ? AND state <> 'failed' "
+            "ORDER BY number DESC LIMIT 1",
             (key.name, to_micros(now - KEEP)),
         ).fetchone()
         if row is None:

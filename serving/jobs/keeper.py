@@ -15,12 +15,12 @@ from filelock import FileLock, Timeout
 
 from configs.fingerprint import ROOT
 from configs.workspace import Workspace
-from features.store.durable_file import identity
+from features.store.durable_file import BUSY_SECONDS, identity
 from serving.jobs.job_queue import JobQueue
 
 POLL_SECONDS = 1.0
 AFTER_A_CRASH_SECONDS = 5.0
-STOP_SECONDS = 3.0
+STOP_SECONDS = BUSY_SECONDS + 3.0  # it may have to wait for another who writes before it can note that it is stopped
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 logger = logging.getLogger(__name__)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
 
 from cli import stages
 from cli.session import Session
-from configs.errors import DataError, NotEnoughDataError, NotReadyError
+from configs.errors import ConfigError, DataError, NotEnoughDataError, NotReadyError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.quality.quality_verdict import QualityError
@@ -23,6 +25,33 @@ def test_what_was_done_is_not_done_again(lived: Workspace, settings: Settings, s
     session = Session("test", settings, lived)
     assert stage(session) == lived.last(stage.__name__)
     assert f"{stage.__name__}: nothing changed since the last time, reused" in capsys.readouterr().err
+
+
+def test_where_the_csv_cannot_be_written_that_is_said_before_anything_is_done(
+    workspace: Workspace, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session("test", settings, workspace)
+    os.mkfifo(tmp_path / "pipe")
+    for csv in (tmp_path, tmp_path / "mistyped" / "a.csv", tmp_path / "pipe", tmp_path / "pipe" / "a.csv"):
+        with pytest.raises(ConfigError, match="--csv"):
+            stages.score(session, csv)
+    monkeypatch.setattr("os.access", lambda folder, how: False)
+    with pytest.raises(ConfigError, match="may write nothing"):
+        stages.score(session, tmp_path / "a.csv")
+    assert not workspace.state.exists() and not (tmp_path / "mistyped").exists()
+
+
+def test_the_csv_is_written_while_nobody_else_changes_the_workspace(
+    lived: Workspace, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+
+    def write(table: Path, csv: Path, replace: object) -> None:
+        held.append((lived.state / "lock.json").is_file())
+
+    monkeypatch.setattr("serving.bulk.csv_file.write_csv", write)
+    stages.score(Session("test", settings, lived), tmp_path / "a.csv")
+    assert held == [True]
 
 
 def test_each_model_is_a_stage_of_its_own(lived: Workspace, settings: Settings) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +105,7 @@ def test_why_a_score_changed_is_asked_of_any_id(served: tuple[str, str]) -> None
 
 
 def test_everybody_is_asked_for_and_taken_as_a_file_by_both_clients(
-    served: tuple[str, str], place: Workspace, settings: Settings, tmp_path: Path
+    served: tuple[str, str], place: Workspace, tmp_path: Path
 ) -> None:
     content, out = b"PAR1" * 100_000, tmp_path / "scores.parquet"
 
@@ -114,7 +116,7 @@ def test_everybody_is_asked_for_and_taken_as_a_file_by_both_clients(
 
     def do() -> None:
         with JobQueue(place.score_jobs) as queue:
-            work(settings, place, queue, [], scoring)
+            work(place, queue, [], scoring)
 
     with Client(served[0], ApiKey(served[1])) as client:
         job = client.ask_score_job()
@@ -153,6 +155,24 @@ def test_a_download_that_breaks_off_leaves_what_was_there(tmp_path: Path) -> Non
     with client, pytest.raises(ConnectionFailedError, match="ReadError"):
         client.download_scores("j", out)
     assert out.read_text() == "before" and list(tmp_path.iterdir()) == [out]
+
+
+def test_a_download_does_not_write_in_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    class Noting(io.BytesIO):
+        def write(self, piece: Any) -> int:
+            threads.append(threading.get_ident())
+            return super().write(piece)
+
+    async def take() -> None:
+        transport = httpx.MockTransport(lambda request: httpx.Response(200, content=b"PAR1"))
+        async with AsyncClient("https://churn.example", transport=transport) as client:
+            await client.download_scores("j", tmp_path / "out")
+
+    monkeypatch.setattr("staycast_client.client._whole", lambda path: nullcontext(Noting()))
+    asyncio.run(take())
+    assert threads and threading.get_ident() not in threads
 
 
 def test_what_the_service_refuses_is_told_with_its_fields(served: tuple[str, str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs import files
-from configs.files import put_in_place, replacing, replacing_file, scratch, sweep, write_text
+from configs.files import beside, put_in_place, replacing, replacing_file, scratch, sweep, write_text
 
 ROOT = Path(__file__).parent.parent.parent
 KILLED = """
@@ -47,6 +47,17 @@ def test_a_file_is_replaced_only_when_the_body_succeeds(tmp_path: Path) -> None:
         new.write_text("second")
         raise RuntimeError
     assert [(p.name, p.read_text()) for p in (tmp_path / "deep").iterdir()] == [("prints", "first")]
+
+
+def test_a_file_beside_others_takes_its_place_only_if_it_was_written_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".scratch-of-another").mkdir()
+    with beside(tmp_path / "a.csv") as part:
+        part.write_text("first")
+    with pytest.raises(RuntimeError), beside(tmp_path / "a.csv") as part:
+        part.write_text("second")
+        raise RuntimeError
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".scratch-of-another", "a.csv"]
+    assert (tmp_path / "a.csv").read_text() == "first"
 
 
 def killed(parent: Path) -> None:

@@ -130,6 +130,9 @@ class Client:
     def get(self, path: str, **request: Any) -> httpx.Response:
         return self._portal.call(lambda: self._http.get(path, **request))
 
+    def head(self, path: str) -> httpx.Response:
+        return self._portal.call(lambda: self._http.head(path))
+
     def post(self, path: str, **request: Any) -> httpx.Response:
         return self._portal.call(lambda: self._http.post(path, **request))
 

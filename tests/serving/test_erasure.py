@@ -27,6 +27,7 @@ from features.store.event_log import Event, EventLog
 from features.store.online_rows import OnlineFeatures
 from serving import erasure
 from serving.api.app import create_app
+from serving.bulk.batch import SCHEMA
 from serving.bulk.csv_file import write_csv
 from serving.records.outcome_log import Outcome, OutcomeLog
 from serving.records.prediction_log import PredictionLog
@@ -122,6 +123,42 @@ def test_nothing_in_the_workspace_names_an_erased_person_and_an_export_does_not_
     assert {t["name"]: t["rows_erased"] for t in report["tables"]}["customers"] == 1
     assert person not in set(pd.read_parquet(copied.tables / "customers.parquet")["customer_id"])
     assert places_of(copied.root, person) == []
+
+
+@pytest.fixture
+def answered(workspace: Workspace) -> Path:
+    """A folder of answers for ann and bob, as parquet, JSON lines and CSV."""
+    folder = workspace.scores / "2024-03-01T000000Z"
+    folder.mkdir(parents=True)
+    rows = [{"customer_id": one, "probability": 0.5} for one in ("ann", "bob")]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "scores.parquet")
+    (folder / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_csv(folder / "scores.parquet", folder / "scores.csv")
+    return folder
+
+
+def test_the_answers_for_all_are_those_for_the_others_in_each_file_that_was_there(
+    workspace: Workspace, answered: Path
+) -> None:
+    header, _, bob = (answered / "scores.csv").read_bytes().splitlines(keepends=True)
+    done = erasure.erase(workspace, ["ann"], "ada", "asked", RECORDS)
+    assert done["rows"] == {f"scores/{answered.name}": 1}
+    assert (answered / "scores.csv").read_bytes() == header + bob
+    (answered / "scores.csv").unlink()
+    erasure.erase(workspace, ["ann"], "ada", "asked again", RECORDS)
+    assert sorted(path.name for path in answered.iterdir()) == ["scores.jsonl", "scores.parquet"]
+
+
+def test_an_erasure_that_is_cut_short_leaves_no_csv_with_the_person(
+    workspace: Workspace, answered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("features.erasure.drop_rows", killed)
+    with pytest.raises(KeyboardInterrupt):
+        erasure.erase(workspace, ["ann"], "ada", "asked", RECORDS)
+    assert not (answered / "scores.csv").exists()
 
 
 def test_erasing_again_is_no_error_and_finds_nothing(fresh: Workspace) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from anyio import to_thread
@@ -18,6 +19,7 @@ from ulid import ULID
 from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import SCORE_CSV, SCORE_TABLE, Workspace
+from features.store.durable_file import identity
 from serving.answer.score import iso
 from serving.api.contract.operation import CSV, PARQUET
 from serving.api.guards import BoundedThreads, check_media_type, read_body, unavailable_if_it_fails
@@ -84,22 +86,26 @@ class ScoreJobs:
     async def all(self, request: Request) -> Response:
         """The newest jobs; or one more, with the place where to look at it."""
         if request.method != "POST":
-            return JsonResponse({"jobs": [_shown(job) for job in await self._threads.run(self._newest)]})
+            jobs, noted = await self._threads.run(self._newest), request.scope["staycast"]
+            return JsonResponse({"jobs": [_shown(job, noted) for job in jobs]})
         check_media_type(request.headers)
         body = await read_body(request)
         asked, asker = parse_score_job(body), asker_of(request, self._settings.records.purposes)
         key = key_of(request.headers.getlist(HEADER), asker, body)
         job = await self._threads.run(self._taken, asked, asker, key)
-        return JsonResponse(_shown(job), 202, {"Location": f"/v1/score-jobs/{job.id}"})
+        location = {"Location": f"/v1/score-jobs/{job.id}"}
+        return JsonResponse(_shown(job, request.scope["staycast"]), 202, location)
 
     async def one(self, request: Request) -> Response:
         """How far a job is."""
-        return JsonResponse(_shown(await self._threads.run(self._found, request.path_params["job_id"])))
+        job = await self._threads.run(self._found, request.path_params["job_id"])
+        return JsonResponse(_shown(job, request.scope["staycast"]))
 
     async def result(self, request: Request) -> Response:
-        """The file of a job that is done, a piece at a time."""
+        """The file of a job that is done, a piece at a time; a HEAD takes nothing, and is not on record."""
         asker = asker_of(request, self._settings.records.purposes)
-        job, file = await self._threads.run(self._opened, request.path_params["job_id"], asker)
+        taker = None if request.method == "HEAD" else asker
+        job, file = await self._threads.run(self._opened, request.path_params["job_id"], taker)
         request.scope["staycast"]["customers"] = job.customers
         headers = {
             "Content-Disposition": f'attachment; filename="scores-{job.id}.{job.format}"',
@@ -109,7 +115,7 @@ class ScoreJobs:
         if request.method == "HEAD":
             file.close()
             return Response(headers=headers, media_type=media_type)
-        return StreamingResponse(_pieces(file), headers=headers, media_type=media_type)
+        return StreamingResponse(_pieces(file, self._path(job)), headers=headers, media_type=media_type)
 
     def close(self) -> None:
         """Close the file of the jobs."""
@@ -134,8 +140,11 @@ class ScoreJobs:
         with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
             try:
                 known = self._jobs().under(key, self._clock()) if key else None
-                if known is not None:
+                if known is not None and not self._is_gone(known):
                     return known
+                if known is not None:
+                    self._jobs().forget_key(known.id)
+                self._jobs().require_room(asker.caller)
                 job_id = str(ULID())
                 self._note(asker, f"score job {job_id}")
                 return self._jobs().add(job_id, asked.format, asker, self._clock(), key)
@@ -143,24 +152,37 @@ class ScoreJobs:
                 raise ReusedKeyError(
                     f"this {HEADER} came before with another body: take a new key for a new request"
                 ) from None
-            except FullQueueError:
-                raise ManyJobsError("so many jobs wait already that no more are taken: come again later") from None
+            except FullQueueError as error:
+                raise ManyJobsError(f"{error}: come again later") from None
 
-    def _opened(self, job_id: str, asker: Asker) -> tuple[Job, BinaryIO]:
-        """A job that is done and its file, once it is kept who takes it."""
+    def _opened(self, job_id: str, taker: Asker | None) -> tuple[Job, BinaryIO]:
+        """A job that is done and its file, once it is kept who takes it; None: nobody does."""
         job = self._found(job_id)
-        if self._workspace is None or job.folder is None:
+        path = self._path(job)
+        if path is None:
             raise UnfinishedJobError(NOT_YET.get(job.state, f"the job failed: {job.reason}"))
+        with unavailable_if_it_fails("a result cannot be read", "the result cannot be read now", but=StaycastError):
+            try:
+                file = path.open("rb")
+            except FileNotFoundError:
+                raise ResultGoneError("the file was removed since: ask for it by another job") from None
         try:
-            file = (self._workspace.scores / job.folder / FILES[job.format][0]).open("rb")
-        except FileNotFoundError:
-            raise ResultGoneError("the file was removed since: ask for it by another job") from None
-        try:
-            self._note(asker, f"result of score job {job.id}")
+            if taker is not None:
+                self._note(taker, f"result of score job {job.id}")
         except BaseException:
             file.close()
             raise
         return job, file
+
+    def _path(self, job: Job) -> Path | None:
+        """Where the result of a job is; None: it has none, or none yet."""
+        if self._workspace is None or job.folder is None:
+            return None
+        return self._workspace.scores / job.folder / FILES[job.format][0]
+
+    def _is_gone(self, job: Job) -> bool:
+        path = self._path(job)
+        return path is not None and not path.is_file()
 
     def _jobs(self) -> JobQueue:
         if self._workspace is None:
@@ -171,18 +193,28 @@ class ScoreJobs:
             return self._queue
 
 
-async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+async def _pieces(file: BinaryIO, path: Path | None) -> AsyncIterator[bytes]:
+    """A file piece by piece, for as long as it is the one that stands at its path: erasure writes another."""
+
+    def read() -> bytes:
+        if path is not None and identity(path) != opened:
+            raise ResultGoneError("the file was removed or replaced while it was taken")
+        return file.read(CHUNK_BYTES)
+
     with file:
-        while piece := await to_thread.run_sync(file.read, CHUNK_BYTES):
+        found = os.fstat(file.fileno())
+        opened = found.st_dev, found.st_ino
+        while piece := await to_thread.run_sync(read):
             yield piece
 
 
-def _shown(job: Job) -> dict[str, Any]:
-    """A job as the contract has it."""
+def _shown(job: Job, noted: Mapping[str, Any]) -> dict[str, Any]:
+    """A job as the contract has it; who asked, and what for, is told to that caller and to admins."""
     times = {name: iso(at) if at else None for name, at in _times(job).items()}
     told = ("state", "format", "customers_done", "customers", "caller", "purpose", "as_of", "scored_at", "reason")
     result = f"/v1/score-jobs/{job.id}/result" if job.state == "done" else None
-    return {"job_id": job.id, **{name: getattr(job, name) for name in told}, **times, "result": result}
+    who = {} if noted["role"] == "admin" or noted["caller"] == job.caller else {"caller": "", "purpose": ""}
+    return {"job_id": job.id, **{name: getattr(job, name) for name in told}, **who, **times, "result": result}
 
 
 def _times(job: Job) -> dict[str, datetime | None]:

@@ -29,6 +29,7 @@ from training.model.bundle import Basis, Task
 MAX_HORIZONS = 100
 MAX_FAULTS = 1_000_000
 MOST_JOBS = 100  # of a list
+TO_OTHERS = "empty for others than who asked and admins"
 
 Probability = Annotated[float, Field(ge=0, le=1, examples=[0.31])]
 Money = Annotated[float, Field(examples=[180.5])]
@@ -405,8 +406,10 @@ class ScoreJob(StrictModel):
     asked_at: UtcTime
     started_at: UtcTime | None
     ended_at: UtcTime | None
-    caller: Annotated[Name, Field(examples=["key:crm"], description="Who asked for it.")]
-    purpose: Annotated[Name, Field(examples=["campaign"], description="As `X-Purpose` said; empty: nothing was.")]
+    caller: Annotated[Name, Field(examples=["key:crm"], description=f"Who asked for it; {TO_OTHERS}.")]
+    purpose: Annotated[
+        Name, Field(examples=["campaign"], description=f"As `X-Purpose` said; empty: nothing was; {TO_OTHERS}.")
+    ]
     as_of: Annotated[UtcTime | None, Field(description="The newest moment of the answers; null until it is done.")]
     scored_at: Annotated[
         UtcTime | None,

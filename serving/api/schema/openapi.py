@@ -203,8 +203,9 @@ OPERATIONS = (
         "ask_score_job",
         "jobs",
         "Ask for the answers for all customers, as Parquet or CSV",
-        "It is taken at once, and worked on by a process beside the service, one job after the other. Where nothing "
-        "has changed since all were answered the last time, the result is that of then. 429 where too many wait.",
+        "It is taken at once, and worked on by a process beside the service; one scoring does all that wait. Where "
+        "nothing has changed since all were answered the last time, the result is that of then. 429 where too many "
+        "wait, in all or of this caller.",
         answers=(ScoreJob,),
         asks=(NewScoreJob,),
         problems=("503",),

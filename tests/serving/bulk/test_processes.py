@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from configs.fingerprint import ROOT
 
 PARENT = """
@@ -33,14 +35,19 @@ def test_a_process_ends_when_its_parent_was_killed(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_a_process_ends_with_its_input_and_first_does_what_it_must(tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["input", "SIGTERM", "both"])
+def test_a_process_ends_when_it_is_told_and_first_does_what_it_must_once(tmp_path: Path, by: str) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from serving.bulk.processes import end_with_input; "
-        "end_with_input(0, lambda: Path(sys.argv[1]).touch()); time.sleep(60)"
+        "import sys, time; from serving.bulk.processes import end_when_told; "
+        "end_when_told(0, lambda: print('told', flush=True)); print('ready', flush=True); time.sleep(60)"
     )
-    reading, writing = os.pipe()
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "told")], cwd=ROOT, stdin=reading) as process:
-        os.close(reading)
-        os.close(writing)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        if by != "input":
+            process.terminate()
+        if by != "SIGTERM":
+            process.stdin.close()
         assert process.wait(30) == 0
-    assert (tmp_path / "told").exists()
+        assert process.stdout.read() == "told\n"

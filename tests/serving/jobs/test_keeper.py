@@ -78,7 +78,7 @@ def test_a_process_that_was_killed_is_begun_anew_until_nothing_is_left(
         os.kill(int(first.name), signal.SIGKILL)
         (second,) = until(lambda: set(pids.iterdir()) - {first})
         queue.take(now)
-        queue.finish("a", "folder", "", "", 1, now)
+        queue.finish(["a"], "folder", "", "", 1, now)
         os.kill(int(second.name), signal.SIGKILL)
         time.sleep(0.15)
         assert set(pids.iterdir()) == {first, second}

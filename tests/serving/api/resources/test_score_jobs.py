@@ -5,17 +5,23 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import anyio
 import orjson
 import pandas as pd
 import pytest
 
 from configs.errors import DataError
-from configs.settings import Settings
+from configs.settings import Access, Settings
 from configs.workspace import Workspace
+from serving.access.control import access_control
+from serving.access.keys import ApiKeys
+from serving.access.roles import Role
 from serving.answer.champion import Champions
 from serving.api.app import create_app
+from serving.api.problems import ResultGoneError
 from serving.api.resources import score_jobs
 from serving.api.schema.answers import ScoreJob, ScoreJobs
 from serving.jobs import job_queue
@@ -24,6 +30,7 @@ from serving.jobs.process import work
 from serving.records.prediction_log import PredictionLog
 from tests.serving.bulk.scored import score_all
 
+CALLERS: dict[str, Role] = {"crm": "crm", "other": "analyst", "ops": "admin"}
 Make = Callable[..., Any]
 Work = Callable[..., None]
 
@@ -45,7 +52,7 @@ def work_on(
 ) -> Work:
     """Do all jobs that are there, for 40 customers; or fail with an error."""
 
-    def scoring(settings: Settings, workspace: Workspace, on_progress: Any) -> dict[str, Any]:
+    def scoring(workspace: Workspace, on_progress: Any) -> dict[str, Any]:
         return score_all(customers.head(40), champions, settings, workspace, now, on_progress, 15)
 
     def do(error: Exception | None = None) -> None:
@@ -53,7 +60,7 @@ def work_on(
             raise error or AssertionError
 
         with JobQueue(workspace.score_jobs) as queue:
-            work(settings, workspace, queue, [], fail if error else scoring)
+            work(workspace, queue, [], fail if error else scoring)
 
     return do
 
@@ -113,13 +120,81 @@ def test_the_same_request_under_the_same_key_is_one_job_from_whichever_worker(ma
     assert len(reads(log)) == 2
 
 
-def test_no_more_jobs_wait_than_may(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_queue, "MOST_WAITING", 1)
+def test_no_more_jobs_wait_than_may_and_one_that_was_refused_is_not_on_record(make: Make, log: PredictionLog) -> None:
     client = make()
-    assert ask(client, {}).status_code == 202
+    for _ in range(job_queue.MOST_WAITING_OF_ONE):
+        assert ask(client, {}).status_code == 202
     refused = ask(client, {})
     assert refused.status_code == 429 and int(refused.headers["retry-after"]) >= 30
     assert refused.json()["type"] == "urn:staycast:problem:many-jobs"
+    assert len(reads(log)) == job_queue.MOST_WAITING_OF_ONE
+
+
+def test_who_asked_and_what_for_is_told_to_that_caller_and_to_admins(make: Make, workspace: Workspace) -> None:
+    with ApiKeys(workspace.access_keys) as store:
+        keys = {name: store.create(name, role)[1] for name, role in CALLERS.items()}
+    rates = {"requests_per_minute": 6000, "failures_per_minute": 6000}
+    client = make(access=access_control(Access(required=None, tokens=None, **rates), workspace))
+    as_who = {name: {"authorization": f"Bearer {key}"} for name, key in keys.items()}
+    place = ask(client, {}, **as_who["crm"], **{"X-Purpose": "campaign"}).headers["location"]
+    told = {name: ScoreJob.model_validate_json(client.get(place, headers=of).content) for name, of in as_who.items()}
+    seen = {name: (job.caller, job.purpose) for name, job in told.items()}
+    assert seen == {"crm": ("key:crm", "campaign"), "ops": ("key:crm", "campaign"), "other": ("", "")}
+    (listed,) = client.get("/v1/score-jobs", headers=as_who["other"]).json()["jobs"]
+    assert (listed["caller"], listed["purpose"], listed["state"]) == ("", "", "queued")
+
+
+def test_a_key_of_a_job_that_failed_or_whose_result_is_gone_is_taken_anew(
+    make: Make, work_on: Work, workspace: Workspace
+) -> None:
+    client, key = make(), {"Idempotency-Key": "a-1"}
+    first = ask(client, {}, **key).json()["job_id"]
+    work_on(DataError("no"))
+    second = ask(client, {}, **key).json()["job_id"]
+    work_on()
+    assert ask(client, {}, **key).json()["job_id"] == second != first
+    next(workspace.scores.glob("*/scores.parquet")).unlink()
+    third = ask(client, {}, **key).json()
+    assert third["job_id"] not in (first, second) and third["state"] == "queued"
+
+
+def test_a_look_at_the_heading_of_a_result_is_no_taking_of_it(
+    make: Make, work_on: Work, log: PredictionLog, workspace: Workspace
+) -> None:
+    client = make()
+    place = ask(client, {}).headers["location"]
+    work_on()
+    before = reads(log)
+    head = client.head(f"{place}/result")
+    (file,) = workspace.scores.glob("*/scores.parquet")
+    assert head.status_code == 200 and int(head.headers["content-length"]) == file.stat().st_size and not head.content
+    assert reads(log) == before
+
+
+def test_a_download_breaks_off_where_the_file_is_replaced_meanwhile(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(score_jobs, "CHUNK_BYTES", 4)
+    (tmp_path / "scores.csv").write_bytes(b"ann,bob,")
+
+    async def take() -> bytes:
+        pieces = score_jobs._pieces((tmp_path / "scores.csv").open("rb"), tmp_path / "scores.csv")
+        got = await anext(pieces)
+        (tmp_path / "new").write_bytes(b"bob,")
+        (tmp_path / "new").replace(tmp_path / "scores.csv")
+        with pytest.raises(ResultGoneError):
+            await anext(pieces)
+        return got
+
+    assert anyio.run(take) == b"ann,"
+
+
+def test_a_result_that_cannot_be_opened_is_unavailable(make: Make, work_on: Work, workspace: Workspace) -> None:
+    client = make()
+    place = ask(client, {}).headers["location"]
+    work_on()
+    (file,) = workspace.scores.glob("*/scores.parquet")
+    file.unlink()
+    file.symlink_to(file)
+    assert client.get(f"{place}/result").status_code == 503
 
 
 def test_a_job_that_failed_says_why_and_tells_nothing_of_a_customer(make: Make, work_on: Work) -> None:
