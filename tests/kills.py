@@ -8,6 +8,7 @@ other stages each but the last begins with what the one before left. One line of
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -30,7 +31,6 @@ from configs.workspace import SCORE_LINES, SCORE_TABLE, Workspace
 from features.store.online_rows import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.answer.score import score
-from tests import imported  # noqa: F401  # once for all children
 from training.model.proof import ledger
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -131,6 +131,7 @@ def serving(place: Path, settings: Settings) -> dict[str, Any]:
 
 
 def main(folder: Path, stage: str) -> None:
+    importlib.import_module("tests.imported")  # once for all children
     old, new, base, place = config(folder, 5), config(folder, 6), folder / "base", folder / "place"
     now, again = (new, []) if stage == "ingest" else (old, ["--again"])
     for verb in ("ingest",) if stage == "ingest" else ("ingest", "features", "train churn", "score"):
