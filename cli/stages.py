@@ -179,7 +179,7 @@ def score(s: Session, csv: Path | None = None) -> dict[str, Any]:
         return run.score_newest(s.settings, s.workspace, lambda done, of: on_progress("customers", done, of))
 
     def table(result: dict[str, Any]) -> Path:
-        return s.workspace.scores / Path(result["folder"]).name / SCORE_TABLE
+        return s.workspace.scored(result) / SCORE_TABLE
 
     fingerprint = partial(scoring_fingerprint, s.settings, s.workspace)
     if csv is not None:

@@ -6,6 +6,7 @@ Two workspaces never share anything, so that two businesses, or two experiments,
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +77,10 @@ class Workspace:
     def scores(self) -> Path:
         """Answers for all customers, one folder a moment."""
         return self.state / "scores"
+
+    def scored(self, result: Mapping[str, Any]) -> Path:
+        """The folder of the answers that a result of scoring tells of, wherever this workspace was then."""
+        return self.scores / Path(result["folder"]).name
 
     @property
     def scoring(self) -> Path:

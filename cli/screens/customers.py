@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from heapq import nlargest
 from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 from rich.console import Group
@@ -43,7 +42,7 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
 def _at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) -> Table | Text:
     import pyarrow.parquet as pq
 
-    path = workspace.scores / Path(score["folder"]).name / SCORE_TABLE
+    path = workspace.scored(score) / SCORE_TABLE
     rows = pq.read_table(path, columns=list(COLUMNS), filters=[("band", "in", ["high", "critical"])]).to_pylist()
     if not rows:
         return Text(f"No customer is at high or critical risk, as of {score['as_of'][:10]}")

@@ -6,13 +6,14 @@ overwritten.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 BUSY_SECONDS = 5.0
 MAX_VARIABLES = 30_000  # of one statement
@@ -35,10 +36,10 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
     return connection
 
 
-def identity(path: Path) -> tuple[int, int] | None:
-    """Which file there is at a path, however it is written over; None where there is none."""
+def identity(path: Path | int) -> tuple[int, int] | None:
+    """Which file there is at a path, or is open by a number, however it is written over; None where there is none."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
@@ -132,3 +133,34 @@ class DurableFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+File = TypeVar("File", bound=DurableFile)
+
+
+class LazyFile(Generic[File]):
+    """A file that is opened at its first use, by whichever thread comes first.
+
+    Parameters
+    ----------
+    open_file
+        Opens it; what it raises goes on, and the next use tries again.
+    """
+
+    def __init__(self, open_file: Callable[[], File]) -> None:
+        self._open_file, self._opening = open_file, threading.Lock()
+        self._file: File | None = None
+
+    def __call__(self) -> File:
+        """The file, open."""
+        with self._opening:
+            if self._file is None:
+                self._file = self._open_file()
+            return self._file
+
+    def close(self) -> None:
+        """Close it, if it is open."""
+        with self._opening:
+            if self._file is not None:
+                self._file.close()
+            self._file = None

@@ -24,7 +24,7 @@ from serving.answer.champion import Champions, LoadedModel
 from serving.answer.score import iso
 from serving.api.batching import Batcher
 from serving.api.gate import visible
-from serving.api.guards import BoundedThreads, check_media_type, read_body
+from serving.api.guards import BoundedThreads, check_media_type, read_body, unavailable_if_it_fails
 from serving.api.interfaces import (
     Accepted,
     AnswerLog,
@@ -213,11 +213,10 @@ class Endpoints:
 
     def _check_all(self) -> None:
         """Answers can be kept, and made."""
-        try:
+        with unavailable_if_it_fails(
+            "the prediction log cannot be written", "answers cannot be kept now, so none is given"
+        ):
             self._log.require_writable()
-        except Exception as error:
-            logger.error("the prediction log cannot be written: %s", safe_summary(error))
-            raise UnavailableError("answers cannot be kept now, so none is given") from None
         self._check_columns()
 
     def _check_columns(self) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import StaycastError, safe_summary
+from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import NO_EVENTS
@@ -22,8 +22,9 @@ from features.people.suppression_list import erased_among
 from features.quality.quality_verdict import usual_amounts
 from features.sources.rows.words import load_words, standard_row
 from features.tables import MONEY, TABLES
+from serving.api.guards import unavailable_if_it_fails
 from serving.api.interfaces import Accepted, Status
-from serving.api.problems import EventConflictError, FieldError, InvalidRequestError, UnavailableError
+from serving.api.problems import EventConflictError, FieldError, InvalidRequestError
 from serving.api.schema.events import AnyEvent, EventBatch
 from serving.api.schema.parsing import invalid_request
 
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from features.store.event_log import ConflictError, Event, EventLog, Fault
 
 WAS_ERASED = "was erased on request: nothing of this person is taken, nor will it be"
+NOT_TAKEN = (
+    "events cannot be taken",
+    "the events may not be taken yet: send them again, nothing counts twice",
+)
 SAME_DAY = timedelta(hours=38)  # from a date alone, midnight UTC, to the last moment of that date in any zone
 logger = logging.getLogger(__name__)
 
@@ -128,7 +133,8 @@ class EventIntake:
         """
         if self._settings.churn.kind == "label":
             raise InvalidRequestError(NO_EVENTS)
-        with _unavailable_if_it_fails(is_alone=len(batches) == 1):
+        # where there are several requests, each is tried alone after an error that is not about one
+        with unavailable_if_it_fails(*NOT_TAKEN, but=StaycastError) if len(batches) == 1 else nullcontext():
             requests = self._read(batches)
             outcomes: dict[int, list[Status] | StaycastError] = {}
             for group in _groups(requests):
@@ -356,20 +362,6 @@ def _log_conflict(request: _Request, error: ConflictError) -> EventConflictError
     """What the log says against an event, as a problem."""
     title = f"The {'event' if error.field == 'event_id' else error.field} {error.detail}"
     return EventConflictError(title, request.batch.pointer(error.place, error.field), error.detail)
-
-
-@contextmanager
-def _unavailable_if_it_fails(is_alone: bool) -> Iterator[None]:
-    """UnavailableError in the place of an error that is not about a request; where there are several, each is tried."""
-    try:
-        yield
-    except StaycastError:
-        raise
-    except Exception as error:
-        if not is_alone:
-            raise
-        logger.error("events cannot be taken: %s", safe_summary(error))
-        raise UnavailableError("the events may not be taken yet: send them again, nothing counts twice") from None
 
 
 def _table_row(event: AnyEvent) -> dict[str, Any]:

@@ -18,12 +18,14 @@ from configs.settings import Settings
 from serving.answer.arms import answers_by_arm
 from serving.answer.champion import Champions, Running
 from serving.answer.score import score_targets
+from serving.api.guards import unavailable_if_it_fails
 from serving.api.interfaces import FeatureReader, Leavers, ReleaseObserver
-from serving.api.problems import UnavailableError, left_customer, unknown_customers
+from serving.api.problems import left_customer, unknown_customers
 from serving.records.evidence import EvidentAnswer
 from serving.replay import Witness
 from training.model.bundle import Task
 
+NO_FEATURES = "the feature store cannot be read"
 logger = logging.getLogger(__name__)
 
 
@@ -151,11 +153,8 @@ class Predictor:
 
     def read(self, ids: list[str]) -> pd.DataFrame:
         """The features of these ids; UnavailableError if they cannot be read."""
-        try:
+        with unavailable_if_it_fails(NO_FEATURES, f"{NO_FEATURES} now"):
             return self._reader.read(ids)
-        except Exception as error:
-            logger.error("the feature store cannot be read: %s", safe_summary(error))
-            raise UnavailableError("the feature store cannot be read now") from None
 
     def row(self, customer_id: str) -> pd.DataFrame:
         """The features of one customer, one row.
@@ -179,11 +178,8 @@ class Predictor:
 
     def _known_to_have_left(self, ids: list[str]) -> set[str]:
         """Of customers who are not online, those who have left."""
-        try:
+        with unavailable_if_it_fails("who has left cannot be read", "the label of the last load cannot be read now"):
             return self._left(ids) if ids else set()
-        except Exception as error:
-            logger.error("who has left cannot be read: %s", safe_summary(error))
-            raise UnavailableError("the label of the last load cannot be read now") from None
 
 
 def _releases(asked: Asked) -> dict[str, Running]:

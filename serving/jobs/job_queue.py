@@ -19,6 +19,7 @@ from serving.records.repeats import KEEP, Key
 
 JobState = Literal["queued", "running", "done", "failed"]
 JobFormat = Literal["parquet", "csv"]
+TIMES = ("asked_at", "started_at", "ended_at")
 MOST_WAITING = 16
 MOST_WAITING_OF_ONE = 2  # caller: one scoring is for all that wait
 MOST_KEPT = 1000  # of those that ended, the newest
@@ -107,7 +108,7 @@ class Job:
     def of(cls, row: tuple[Any, ...]) -> Self:
         """A job from its row, the columns in the order of the fields."""
         values = dict(zip(_COLUMNS, row, strict=True))
-        for name in ("asked_at", "started_at", "ended_at"):
+        for name in TIMES:
             values[name] = None if values[name] is None else from_micros(values[name])
         return cls(**values)
 

@@ -89,7 +89,7 @@ def scored(config: str, workspace: Workspace, on_progress: Callable[[int, int], 
     quality_verdict.require_newest_features(workspace)
     fingerprint = scoring_fingerprint(settings, workspace)
     earlier = workspace.done("score", fingerprint)
-    if earlier is not None and (_folder(earlier, workspace) / SCORE_TABLE).is_file():
+    if earlier is not None and (workspace.scored(earlier) / SCORE_TABLE).is_file():
         return earlier
     result = score_newest(settings, workspace, on_progress, spared_cores=1)
     workspace.record("score", fingerprint, result)
@@ -100,7 +100,7 @@ def _do(jobs: Sequence[Job], queue: JobQueue, workspace: Workspace, scoring: Sco
     """Do jobs by one scoring: each is done once its result is there whole; one that cannot be done keeps no other."""
     try:
         result = scoring(workspace, _noting(jobs, queue, workspace))
-        folder = _folder(result, workspace)
+        folder = workspace.scored(result)
         told = (folder.name, result["as_of"], result["scored_at"], result["customers"])
         queue.finish([job.id for job in jobs if job.format == "parquet"], *told, datetime.now(UTC))
         of_csv = [job.id for job in jobs if job.format == "csv"]
@@ -121,10 +121,6 @@ def reason_of(error: Exception) -> str:
     """Why a job failed, by the kind of the error: its message may name paths and quote a customer."""
     told = next((text for kind, text in REASONS if isinstance(error, kind)), UNKNOWN)
     return f"{told}; the server's log says more"
-
-
-def _folder(result: dict[str, Any], workspace: Workspace) -> Path:
-    return workspace.scores / Path(result["folder"]).name
 
 
 def _noting(jobs: Sequence[Job], queue: JobQueue, workspace: Workspace) -> Callable[[int, int], None]:

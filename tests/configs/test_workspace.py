@@ -51,3 +51,8 @@ def test_a_workspace_below_a_file_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="file' is a file"):
         Workspace(tmp_path / "file" / "below").claim("shop")
+
+
+def test_the_answers_that_a_result_tells_of_are_found_wherever_the_workspace_was_moved(tmp_path: Path) -> None:
+    result = {"folder": str(Workspace(tmp_path / "old").scores / "2024-03-01")}
+    assert Workspace(tmp_path / "new").scored(result) == tmp_path / "new" / "state" / "scores" / "2024-03-01"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +13,7 @@ from starlette.routing import Route
 from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import Workspace
+from features.store.durable_file import LazyFile
 from serving.api.gate import visible
 from serving.api.guards import BoundedThreads, check_media_type, read_body, unavailable_if_it_fails
 from serving.api.json_response import JsonResponse
@@ -57,8 +57,7 @@ class Campaigns:
         self._path = workspace.outcomes if workspace else None
         self._most = settings.serving.max_customers_per_request
         self._threads = BoundedThreads(1, MAX_WAITING)
-        self._opening = threading.Lock()
-        self._log: OutcomeLog | None = None
+        self._log = LazyFile(self._open)
 
     @property
     def routes(self) -> list[Route]:
@@ -88,10 +87,7 @@ class Campaigns:
 
     def close(self) -> None:
         """Close the file of outcomes."""
-        with self._opening:
-            if self._log is not None:
-                self._log.close()
-            self._log = None
+        self._log.close()
 
     def _keep(self, batch: OutcomeBatch, seen: set[str]) -> list[str]:
         """Judge outcomes, of those customers whom the caller may see, then write them; runs in a thread."""
@@ -100,7 +96,7 @@ class Campaigns:
         kept = [_outcome(report) for report in batch.outcomes]
         try:
             with unavailable_if_it_fails("outcomes cannot be kept", NOT_KEPT, but=StaycastError):
-                return list(self._opened().append(kept, now))
+                return list(self._log().append(kept, now))
         except OutcomeConflictError as error:
             pointer, detail = batch.pointer(error.place, "outcome_id"), "came before with other content"
             raise EventConflictError(f"The outcome {detail}", pointer, detail, "kept") from None
@@ -119,14 +115,12 @@ class Campaigns:
         if faults:
             raise invalid_request(faults)
 
-    def _opened(self) -> OutcomeLog:
+    def _open(self) -> OutcomeLog:
         if self._path is None:
             raise UnavailableError("this service keeps no outcomes")
-        with self._opening:
-            if self._log is None:
-                self._log = OutcomeLog(self._path)
-                self._log.wait_at_most(BUSY_SECONDS)
-            return self._log
+        log = OutcomeLog(self._path)
+        log.wait_at_most(BUSY_SECONDS)
+        return log
 
 
 def _outcome(report: OutcomeReport) -> Outcome:

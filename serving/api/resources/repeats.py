@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
@@ -11,6 +10,7 @@ from starlette.requests import Request
 
 from configs.errors import StaycastError
 from configs.workspace import Workspace
+from features.store.durable_file import LazyFile
 from serving.api.gate import visible
 from serving.api.guards import BoundedThreads, unavailable_if_it_fails
 from serving.api.interfaces import AnswerLog
@@ -49,8 +49,7 @@ class Repeats:
         self._answering, self._record, self._clock = answering, log, clock
         self._path = workspace.repeats if workspace else None
         self._threads = BoundedThreads(1, MAX_WAITING)
-        self._opening = threading.Lock()
-        self._log: RepeatLog | None = None
+        self._log = LazyFile(self._open)
 
     async def answer(
         self, keys: Sequence[str], body: bytes, asked: PredictionRequest, asker: Asker, request: Request
@@ -78,20 +77,17 @@ class Repeats:
 
     def close(self) -> None:
         """Close the file."""
-        with self._opening:
-            if self._log is not None:
-                self._log.close()
-            self._log = None
+        self._log.close()
 
     def _before(self, key: Key, asked: PredictionRequest) -> Found | None:
         """What was given under a key; None: nothing, or some of it is on record no more."""
         with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
-            given = self._opened().find(key, self._clock())
+            given = self._log().find(key, self._clock())
             if given is None:
                 return None
             found = self._found(key, given, asked)
             if found is None:
-                self._opened().forget(key)
+                self._log().forget(key)
             return found
 
     def _note(self, asker: Asker, found: Found) -> None:
@@ -107,9 +103,9 @@ class Repeats:
         ids, left = [answer["prediction_id"] for answer in found.answers], {*found.left}
         with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
             if is_instead:
-                self._opened().forget(key)
+                self._log().forget(key)
             places = [place for place, customer in enumerate(asked.ids) if customer in left]
-            given = self._opened().keep(key, ids, places, self._clock())
+            given = self._log().keep(key, ids, places, self._clock())
             return found if given.answers == ids else self._found(key, given, asked) or found
 
     def _found(self, key: Key, given: Given, asked: PredictionRequest) -> Found | None:
@@ -125,13 +121,10 @@ class Repeats:
         told = {*_told(Found(answers, [], left))}
         return Found(answers, [customer for customer in asked.ids if customer not in told], left)
 
-    def _opened(self) -> RepeatLog:
+    def _open(self) -> RepeatLog:
         if self._path is None:
             raise UnavailableError("this service keeps no keys")
-        with self._opening:
-            if self._log is None:
-                self._log = RepeatLog(self._path, BUSY_SECONDS)
-            return self._log
+        return RepeatLog(self._path, BUSY_SECONDS)
 
 
 def _told(found: Found) -> list[str]:

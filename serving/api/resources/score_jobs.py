@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +18,7 @@ from ulid import ULID
 from configs.errors import StaycastError
 from configs.settings import Settings
 from configs.workspace import SCORE_CSV, SCORE_TABLE, Workspace
-from features.store.durable_file import identity
+from features.store.durable_file import LazyFile, identity
 from serving.answer.score import iso
 from serving.api.contract.operation import CSV, PARQUET
 from serving.api.guards import BoundedThreads, check_media_type, read_body, unavailable_if_it_fails
@@ -36,7 +35,7 @@ from serving.api.purpose import asker_of
 from serving.api.resources.repeats import HEADER, key_of
 from serving.api.schema.answers import MOST_JOBS
 from serving.api.schema.requests import NewScoreJob, parse_score_job
-from serving.jobs.job_queue import FullQueueError, Job, JobQueue, OtherBodyError
+from serving.jobs.job_queue import TIMES, FullQueueError, Job, JobQueue, OtherBodyError
 from serving.records.evidence import Asker
 from serving.records.repeats import Key
 
@@ -71,8 +70,7 @@ class ScoreJobs:
     ) -> None:
         self._note, self._settings, self._clock, self._workspace = note, settings, clock, workspace
         self._threads = BoundedThreads(1, MAX_WAITING)
-        self._opening = threading.Lock()
-        self._queue: JobQueue | None = None
+        self._jobs = LazyFile(self._open)
 
     @property
     def routes(self) -> list[Route]:
@@ -119,10 +117,7 @@ class ScoreJobs:
 
     def close(self) -> None:
         """Close the file of the jobs."""
-        with self._opening:
-            if self._queue is not None:
-                self._queue.close()
-            self._queue = None
+        self._jobs.close()
 
     def _newest(self) -> Sequence[Job]:
         with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
@@ -184,13 +179,10 @@ class ScoreJobs:
         path = self._path(job)
         return path is not None and not path.is_file()
 
-    def _jobs(self) -> JobQueue:
+    def _open(self) -> JobQueue:
         if self._workspace is None:
             raise UnavailableError("this service takes no jobs")
-        with self._opening:
-            if self._queue is None:
-                self._queue = JobQueue(self._workspace.score_jobs, BUSY_SECONDS)
-            return self._queue
+        return JobQueue(self._workspace.score_jobs, BUSY_SECONDS)
 
 
 async def _pieces(file: BinaryIO, path: Path | None) -> AsyncIterator[bytes]:
@@ -202,20 +194,15 @@ async def _pieces(file: BinaryIO, path: Path | None) -> AsyncIterator[bytes]:
         return file.read(CHUNK_BYTES)
 
     with file:
-        found = os.fstat(file.fileno())
-        opened = found.st_dev, found.st_ino
+        opened = identity(file.fileno())
         while piece := await to_thread.run_sync(read):
             yield piece
 
 
 def _shown(job: Job, noted: Mapping[str, Any]) -> dict[str, Any]:
     """A job as the contract has it; who asked, and what for, is told to that caller and to admins."""
-    times = {name: iso(at) if at else None for name, at in _times(job).items()}
+    times = {name: iso(at) if (at := getattr(job, name)) else None for name in TIMES}
     told = ("state", "format", "customers_done", "customers", "caller", "purpose", "as_of", "scored_at", "reason")
     result = f"/v1/score-jobs/{job.id}/result" if job.state == "done" else None
     who = {} if noted["role"] == "admin" or noted["caller"] == job.caller else {"caller": "", "purpose": ""}
     return {"job_id": job.id, **{name: getattr(job, name) for name in told}, **who, **times, "result": result}
-
-
-def _times(job: Job) -> dict[str, datetime | None]:
-    return {"asked_at": job.asked_at, "started_at": job.started_at, "ended_at": job.ended_at}

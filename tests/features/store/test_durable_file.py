@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from features.store.durable_file import DurableFile, transaction
+from features.store.durable_file import DurableFile, LazyFile, identity, transaction
 
 TABLE = "CREATE TABLE IF NOT EXISTS said (customer_id TEXT NOT NULL, what TEXT NOT NULL)"
 
@@ -66,3 +67,33 @@ def test_a_file_that_was_removed_or_replaced_takes_nothing_until_it_is_back(path
             file._connection.execute(insert)
     with DurableFile(path, TABLE) as again:
         assert len(again._connection.execute("SELECT * FROM said").fetchall()) == 2
+
+
+def test_a_file_is_told_by_its_path_and_by_the_number_it_is_open_by(path: Path) -> None:
+    assert identity(path) is None
+    with write(path), path.open("rb") as opened:
+        assert identity(path) == identity(opened.fileno()) is not None
+
+
+def test_a_lazy_file_is_opened_once_by_many_threads_and_anew_after_it_was_closed_or_could_not_be(path: Path) -> None:
+    opened: list[DurableFile] = []
+
+    def open_file() -> DurableFile:
+        if not path.parent.is_dir():
+            raise NotADirectoryError
+        opened.append(DurableFile(path, TABLE))
+        return opened[-1]
+
+    lazy = LazyFile(open_file)
+    lazy.close()
+    with pytest.raises(NotADirectoryError):
+        lazy()
+    path.parent.mkdir()
+    with ThreadPoolExecutor(8) as threads:
+        found = set(threads.map(lambda _: lazy(), range(50)))
+    assert found == {*opened} and len(opened) == 1
+    lazy.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        opened[0].erase("said", ["ann"])
+    assert lazy() is opened[1]
+    lazy.close()
