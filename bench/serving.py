@@ -462,6 +462,8 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped, too
     mlserver = options.mlserver.absolute() if options.mlserver else None
+    if mlserver and not (mlserver.parent / "mlserver").is_file():
+        parser.error(f"no MLServer beside {mlserver}: see the head of this file for how to install it")
     rows: list[dict[str, Any]] = []
     own: dict[str, Any] | None = None
     console, load = Console(width=140), os.getloadavg()[0]
