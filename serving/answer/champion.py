@@ -51,8 +51,9 @@ class LoadedModel:
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, version: str, manifest: str = "") -> LoadedModel:
-        """A bundle under a version, with its base computed by the bundle itself."""
+        """A bundle under a version, with its base computed by the bundle itself; its first forecast takes long."""
         unknown = np.full((1, len(bundle.features)), np.nan)
+        bundle.predict(unknown)
         return cls(bundle, version, bundle.explain(unknown).base, manifest)
 
 

@@ -29,7 +29,7 @@ from training.model.intervals import LEVELS, Interval, known_days, load_interval
 from training.model.longer import Amounts, LongerValue
 from training.model.proof import manifest
 from training.model.survival import Curve, direct_curve, median_days, survival_curve
-from training.model.tree_effects import TreeEffects
+from training.model.trees.forest import Forest
 from training.priors.expectation import COLUMNS as RETURN_COLUMNS
 from training.priors.prior import Prior
 from training.priors.prior import dump as dump_prior
@@ -39,8 +39,7 @@ FORMAT = 4
 Task = Literal["churn", "clv"]
 Event = Literal["order", "end"]
 Basis = Literal["model", "hybrid", "prior"]
-SINGLE_THREAD_ROWS = 64
-TABLE_ROWS = 1000  # so many and more are explained from tables, which take a second to make
+FEW_ROWS = 64  # up to so many LightGBM takes longer to be called than to answer
 
 
 @dataclass(frozen=True)
@@ -54,28 +53,40 @@ class Score:
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
         """The calibrated raw score, shape (n,)."""
-        raw = np.zeros(len(matrix))
-        if self.booster:
-            raw += np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=_threads(matrix)))
+        raw = self._of_trees(self.booster, matrix) if self.booster else np.zeros(len(matrix))
         return self.affine(raw + self.prior(matrix) if self.prior else raw)
 
     def split(self, matrix: np.ndarray) -> tuple[float, np.ndarray]:
         """The calibrated raw score as a base and one value a feature, shape (n, features)."""
-        base, phi = 0.0, np.zeros(matrix.shape)
-        if self.booster:
-            tables = self._effects if len(matrix) >= TABLE_ROWS else None
-            some = matrix[:1] if tables else matrix
-            contrib = np.asarray(self.booster.predict(some, pred_contrib=True, num_threads=_threads(some)))
-            base, phi = float(contrib[0, -1]), tables(matrix) if tables else contrib[:, :-1]
+        base, phi = self._split_trees(self.booster, matrix) if self.booster else (0.0, np.zeros(matrix.shape))
         if self.prior:
             prior_base, prior_phi = self.prior.split(matrix)
             base, phi = base + prior_base, phi + prior_phi
         return float(self.affine(np.asarray([base]))[0]), phi * self.affine.slope
 
+    def _of_trees(self, booster: lgb.Booster, matrix: np.ndarray) -> np.ndarray:
+        """The booster's raw score, to the last bit the same from both."""
+        if self._forest and len(matrix) <= FEW_ROWS:
+            return self._forest.scores(matrix)
+        return np.asarray(booster.predict(matrix, raw_score=True))
+
+    def _split_trees(self, booster: lgb.Booster, matrix: np.ndarray) -> tuple[float, np.ndarray]:
+        """The booster's mean raw score over the rows it learned from, and what each feature adds."""
+        if self._forest:
+            return self._tree_base, self._forest.effects(matrix)
+        contrib = np.asarray(booster.predict(matrix, pred_contrib=True))
+        return float(contrib[0, -1]), contrib[:, :-1]
+
     @cached_property
-    def _effects(self) -> TreeEffects | None:
-        """Tables for many rows, made at the first of them."""
-        return TreeEffects.of(self.booster.model_to_string()) if self.booster else None
+    def _forest(self) -> Forest | None:
+        return Forest.of(self.booster.model_to_string()) if self.booster else None
+
+    @cached_property
+    def _tree_base(self) -> float:
+        if not self.booster:
+            return 0.0
+        unknown = np.full((1, self.booster.num_feature()), np.nan)
+        return float(np.asarray(self.booster.predict(unknown, pred_contrib=True))[0, -1])
 
 
 @dataclass(frozen=True)
@@ -477,11 +488,6 @@ def encode(frame: pd.DataFrame, features: tuple[str, ...], categories: dict[str,
             codes = pd.Categorical(frame[name], categories=list(categories[name])).codes
             out[:, i] = np.where(codes < 0, np.nan, codes)
     return out
-
-
-def _threads(matrix: np.ndarray) -> int:
-    """One thread for few rows, where starting more costs more than it brings; else as many as there are."""
-    return 1 if len(matrix) <= SINGLE_THREAD_ROWS else 0
 
 
 def _score_content(score: Score) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from training.model.tree_effects import TreeEffects
+from training.model.trees.forest import Forest
 
 QUIET = {"verbosity": -1, "num_threads": 1, "seed": 1, "min_data_in_leaf": 5}
 
@@ -44,10 +44,10 @@ def fit(x: np.ndarray, **params: object) -> lgb.Booster:
 def test_the_values_are_those_of_lightgbm(params: dict[str, object]) -> None:
     booster, other = fit(rows(600), **params), rows(2500, seed=3)
     other[0], other[1], other[2, 6], other[3, 6] = np.nan, 0.0, 77.0, -1.0
-    effects = TreeEffects.of(booster.model_to_string())
-    assert effects is not None
+    forest = Forest.of(booster.model_to_string())
+    assert forest is not None
     theirs = np.asarray(booster.predict(other, pred_contrib=True))[:, :-1]
-    np.testing.assert_allclose(effects(other), theirs, atol=1e-12, rtol=1e-9)
+    np.testing.assert_allclose(forest.effects(other), theirs, atol=1e-12, rtol=1e-9)
 
 
 def test_the_values_are_those_of_the_definition() -> None:
@@ -79,10 +79,10 @@ def test_the_values_are_those_of_the_definition() -> None:
                 total += weight * (expected(tree, row, {*some, feature}) - expected(tree, row, set(some)))
         return total
 
-    effects = TreeEffects.of(booster.model_to_string())
-    assert effects is not None
+    forest = Forest.of(booster.model_to_string())
+    assert forest is not None
     truth = [[shapley(row, feature) for feature in range(3)] for row in x[:20]]
-    np.testing.assert_allclose(effects(x[:20]), truth, atol=1e-12)
+    np.testing.assert_allclose(forest.effects(x[:20]), truth, atol=1e-12)
 
 
 def test_what_no_table_tells_is_left_to_lightgbm() -> None:
@@ -92,14 +92,51 @@ def test_what_no_table_tells_is_left_to_lightgbm() -> None:
     linear = {**QUIET, "objective": "regression", "linear_tree": True}
     for params in (forest, linear):
         booster = lgb.train(params, lgb.Dataset(x, y, params={"verbosity": -1, **params}), num_boost_round=2)
-        assert TreeEffects.of(booster.model_to_string()) is None
+        assert Forest.of(booster.model_to_string()) is None
     classes = {**QUIET, "objective": "multiclass", "num_class": 3}
     booster = lgb.train(classes, lgb.Dataset(x, np.arange(300) % 3, params={"verbosity": -1}), num_boost_round=2)
-    assert TreeEffects.of(booster.model_to_string()) is None
+    assert Forest.of(booster.model_to_string()) is None
 
 
 def test_a_booster_that_learned_nothing_has_no_effects() -> None:
     x = rows(50)
     booster = lgb.train({**QUIET, "objective": "regression"}, lgb.Dataset(x, np.ones(50)), num_boost_round=2)
-    effects = TreeEffects.of(booster.model_to_string())
-    assert effects is not None and not effects(x).any()
+    forest = Forest.of(booster.model_to_string())
+    assert forest is not None and not forest.effects(x).any()
+
+
+def test_the_scores_are_lightgbm_s_to_the_last_bit_whatever_a_row_holds() -> None:
+    booster = fit(rows(600), num_leaves=31)
+    other = rows(300, seed=5)
+    other[0], other[1], other[2] = np.nan, np.inf, -np.inf
+    other[3:9, 6] = (-1.0, -0.5, 3.7, 77.0, 1e30, -1e30)
+    forest = Forest.of(booster.model_to_string())
+    assert forest is not None
+    assert forest.scores(other).tolist() == booster.predict(other, raw_score=True).tolist()
+
+
+def test_what_a_row_gets_does_not_depend_on_the_rows_beside_it() -> None:
+    forest, other = Forest.of(fit(rows(600), num_leaves=31).model_to_string()), rows(700, seed=6)
+    assert forest is not None
+    alone = np.vstack([forest.effects(other[i : i + 1]) for i in (0, 255, 256, 699)])
+    assert alone.tolist() == forest.effects(other)[[0, 255, 256, 699]].tolist()
+    shown = other[:1].copy()
+    shown.flags.writeable = False
+    assert forest.effects(shown).tolist() == alone[:1].tolist()
+    assert forest.scores(np.asfortranarray(other)).tolist() == forest.scores(other).tolist()
+
+
+def test_effects_and_the_mean_sum_to_the_score() -> None:
+    booster, other = fit(rows(600), num_leaves=60), rows(200, seed=7)
+    forest = Forest.of(booster.model_to_string())
+    assert forest is not None
+    mean = float(np.asarray(booster.predict(other[:1], pred_contrib=True))[0, -1])
+    np.testing.assert_allclose(mean + forest.effects(other).sum(axis=1), forest.scores(other), atol=1e-12)
+
+
+def test_rows_of_other_columns_are_refused() -> None:
+    forest = Forest.of(fit(rows(100), num_leaves=3).model_to_string())
+    assert forest is not None
+    for ask in (forest.scores, forest.effects):
+        with pytest.raises(ValueError, match="rows of 6 columns, the trees ask for 7"):
+            ask(rows(3)[:, :6])
