@@ -66,11 +66,11 @@ class Column:
     def describe(self, row: Mapping[str, Any], currency: str = "") -> str:
         """Describe the value of this column for one customer in plain words; `currency`: see `first_text`."""
         texts = self.counted if currency == NO_CURRENCY and self.counted else self.texts
-        text = first_text(texts, {**row, "value": row.get(self.name)}, currency)
+        text = first_text(texts, row, currency, row.get(self.name))
         return text or f"{self.name.replace('_', ' ')} unknown"
 
 
-def first_text(texts: Iterable[str], values: Mapping[str, Any], currency: str = "") -> str:
+def first_text(texts: Iterable[str], values: Mapping[str, Any], currency: str = "", value: Any = None) -> str:
     """The first text whose numbers are all known, with them in it; empty if there is none.
 
     Parameters
@@ -81,12 +81,15 @@ def first_text(texts: Iterable[str], values: Mapping[str, Any], currency: str = 
         Numbers and words by the name that texts give them.
     currency
         ISO 4217, told beside amounts; ``XXX``: there are none, each order counts as one.
+    value
+        What texts name ``value``.
     """
     for text in texts:
         pieces = _pieces(text)
-        if all(_is_known(values.get(name)) for _, name, _ in pieces if name):
-            told = _formatter(currency)
-            said = "".join(f"{before}{told.format_field(values[n], spec) if n else ''}" for before, n, spec in pieces)
+        found = [value if name == "value" else values.get(name) for _, name, _ in pieces if name]
+        if all(map(_is_known, found)):
+            told, known = _formatter(currency), iter(found)
+            said = "".join([f"{said}{told.format_field(next(known), spec) if n else ''}" for said, n, spec in pieces])
             return said[:1].upper() + said[1:]
     return ""
 

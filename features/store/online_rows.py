@@ -307,6 +307,7 @@ class OnlineFeatures:
             raise NotReadyError(f"no online features in workspace '{workspace.root}': run `staycast features` first")
         self._workspace, self._own = workspace, threading.local()
         self._schema, project = load_schema(workspace.features), read_yaml(FEAST)["project"]
+        self._names = pd.Index(["customer_id", "as_of", *self._schema.names])
         self._views = {table_name(project, view): names for view, names in self._schema.views.items()}
         self._rows.require_filled()
 
@@ -358,15 +359,16 @@ class OnlineFeatures:
             nobody = (None,) * (1 + len(names))
             rows = [found[table].get(i, nobody) for i in persons]
             columns.update(zip(("as_of", *names), zip(*rows, strict=True) if rows else repeat(()), strict=False))
-        numbers = [n for n in self._schema.names if n not in self._schema.categories]
-        values = np.array([columns[n] for n in numbers], dtype=np.float64)  # one block, as inserting each takes long
-        frame = pd.DataFrame(values.T, columns=numbers)
-        for place, name in enumerate(self._schema.names):
-            if name in self._schema.categories:
-                frame.insert(place, name, np.array(columns[name], dtype=object))
-        moments = pd.DatetimeIndex(np.array(columns["as_of"], dtype="datetime64[us]"))
-        frame.insert(0, "as_of", moments.tz_localize("UTC"))
-        frame.insert(0, "customer_id", np.array(persons, dtype=object))
+        moments = pd.DatetimeIndex(np.array(columns["as_of"], dtype="datetime64[us]"), tz="UTC")
+        others: dict[str, Any] = {"customer_id": np.array(persons, dtype=object), "as_of": moments}
+        others |= {name: np.array(columns[name], dtype=object) for name in self._schema.categories}
+        values = np.full((len(self._names), len(persons)), np.nan)  # one block, as inserting columns takes long
+        numbers = [place for place, name in enumerate(self._names) if name not in others]
+        values[numbers] = [columns[self._names[place]] for place in numbers]
+        frame = pd.DataFrame(values.T, columns=self._names)
+        for place, name in enumerate(self._names):
+            if name in others:
+                frame.isetitem(place, others[name])
         return frame
 
 

@@ -68,7 +68,8 @@ def reasons(
             found.append(_of_columns(names, row, of_row, currency))
         else:
             chosen = [topic for topic in best.tolist() if is_told[topic]][:top]
-            found.append([_of_topic(names, row, of_row, groups[t], float(sum_of[t]), currency) for t in chosen])
+            each = of_row.tolist()
+            found.append([_of_topic(names, row, each, groups[t], float(sum_of[t]), currency) for t in chosen])
     return found
 
 
@@ -78,11 +79,11 @@ def _of_columns(names: tuple[str, ...], row: Row, effects: np.ndarray, currency:
 
 
 def _of_topic(
-    names: tuple[str, ...], row: Row, effects: np.ndarray, columns: np.ndarray, effect: float, currency: str
+    names: tuple[str, ...], row: Row, effects: Sequence[float], columns: list[int], effect: float, currency: str
 ) -> dict[str, Any]:
     """One reason of a topic, told by the column of its text, else by that which did most in its direction."""
-    order = columns[np.argsort(-math.copysign(1.0, effect) * effects[columns], kind="stable")].tolist()
-    by_effect = [names[i] for i in order]
+    sign = math.copysign(1.0, effect)
+    by_effect = [names[i] for i in sorted(columns, key=lambda i: -sign * effects[i])]
     lead = told_by(topic_of(by_effect[0]))
     told = [lead, *(name for name in by_effect if name != lead)] if lead in by_effect else by_effect
     return _reason(told, row, effect, describe_topic(told[0], row, currency))
@@ -113,11 +114,11 @@ def to_json_value(value: Any) -> float | str | None:
 
 
 @lru_cache(maxsize=8)
-def _by_topic(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+def _by_topic(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, list[list[int]]]:
     """Positions of the columns, those of a topic side by side; where in them each topic starts; those of each."""
     found: dict[str, list[int]] = {}
     for position, name in enumerate(names):
         found.setdefault(topic_of(name), []).append(position)
     topics = np.array([i for columns in found.values() for i in columns])
     starts = np.cumsum([0, *map(len, found.values())])[:-1]
-    return topics, starts, np.split(topics, starts[1:])
+    return topics, starts, list(found.values())

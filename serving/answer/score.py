@@ -124,7 +124,7 @@ def score(
     clv: Sequence[Prediction | None] = [None] * len(rows)
     if champions.clv is not None and clv_matrix is not None:
         valued = ~is_booked(frame, settings.churn)
-        known = (frame[valued], clv_matrix[valued], list(compress(rows, valued)))
+        known = (frame if valued.all() else frame[valued], clv_matrix[valued], list(compress(rows, valued)))
         values = iter(_clv(champions.clv.bundle, known, settings, list(compress(tops, valued))))
         clv = [next(values) if is_valued else None for is_valued in valued]
     stages = decide.stages(frame, settings.decisions.stages, settings.churn)

@@ -122,7 +122,8 @@ class Predictor:
         keys = [_group(each) for each in of_row]
         for key, group in {_group(each): each for each in asked}.items():
             rows = np.flatnonzero(known & np.array([of == key for of in keys]))
-            answers = self._answers(group, frame.iloc[rows], [of_row[row].top_reasons for row in rows])
+            some = frame if len(rows) == len(frame) else frame.iloc[rows]  # as taking rows of a frame takes long
+            answers = self._answers(group, some, [of_row[row].top_reasons for row in rows])
             for row, answer in zip(rows, answers, strict=True):
                 outcomes[row] = answer
         return outcomes

@@ -8,6 +8,7 @@ knows.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -474,12 +475,15 @@ def registered_bundle(workspace: Workspace, version: Version, part: str = "bundl
 
 def encode(frame: pd.DataFrame, features: tuple[str, ...], categories: dict[str, tuple[str, ...]]) -> np.ndarray:
     """Turn feature columns into a float64 matrix; a category becomes its place in the known values, else NaN."""
-    missing = [f for f in features if f not in frame.columns]
+    places = {name: place for place, name in enumerate(frame.columns)}
+    missing = [f for f in features if f not in places]
     if missing:
         raise RegistryError(
             f"the model learned from columns that the feature table lacks: {missing}; "
             "rebuild the features with the settings the model was trained with, or retrain"
         )
+    if len(frame) <= FEW_ROWS:
+        return _encode_few(frame.to_numpy(dtype=object).tolist(), [places[f] for f in features], features, categories)
     numbers = [i for i, name in enumerate(features) if name not in categories]
     out = np.empty((len(frame), len(features)), dtype=np.float64)
     out[:, numbers] = frame[[features[i] for i in numbers]].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -488,6 +492,24 @@ def encode(frame: pd.DataFrame, features: tuple[str, ...], categories: dict[str,
             codes = pd.Categorical(frame[name], categories=list(categories[name])).codes
             out[:, i] = np.where(codes < 0, np.nan, codes)
     return out
+
+
+def _encode_few(
+    rows: list[list[Any]], places: list[int], features: tuple[str, ...], categories: dict[str, tuple[str, ...]]
+) -> np.ndarray:
+    """As `encode`, row by row: picking columns of a frame takes longer than what is in few rows of them."""
+    codes = [
+        {value: float(code) for code, value in enumerate(categories[f])} if f in categories else None for f in features
+    ]
+    asked = list(zip(places, codes, strict=True))
+    return np.array(
+        [[(_number(row[at]) if of is None else of.get(row[at], math.nan)) for at, of in asked] for row in rows],
+        dtype=np.float64,
+    ).reshape(len(rows), len(features))
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None or value is pd.NA else float(value)
 
 
 def _score_content(score: Score) -> dict[str, Any]:

@@ -28,6 +28,9 @@ LEAST_SHARE = 0.01  # of the mean value
 SIZE = len(COLUMNS)
 KNOWN = (np.arange(2**SIZE)[:, None] >> np.arange(SIZE)) & 1 > 0  # the subsets of the columns: bit i tells of column i
 SHARES = [factorial(known) * factorial(SIZE - known - 1) / factorial(SIZE) for known in range(SIZE)]  # of all orders
+ADDED = np.where(  # how often the forecast of a subset counts for a column, by subset and column
+    KNOWN, np.array([0.0, *SHARES])[KNOWN.sum(axis=1)][:, None], -np.array([*SHARES, 0.0])[KNOWN.sum(axis=1)][:, None]
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Expectation:
 
     def _scores(self, columns: np.ndarray) -> np.ndarray:
         out = np.full(len(columns), self.nothing)
-        has_ordered = np.nan_to_num(columns[:, 0]) >= 1
+        has_ordered = columns[:, 0] >= 1
         if has_ordered.any():
             out[has_ordered] = _buyer_scores(self, summary_arrays(columns[has_ordered]))
         return out
@@ -182,8 +185,6 @@ def _p_no_order(prior: Expectation, summary: Summary) -> np.ndarray:
 def _shapley(forecasts: np.ndarray) -> np.ndarray:
     """Mean of what knowing a column adds, over all orders in which they become known: (subsets, n) to (n, columns)."""
     out = np.zeros((forecasts.shape[1], SIZE))
-    for column in range(SIZE):
-        for subset in np.flatnonzero(~KNOWN[:, column]):
-            added = forecasts[subset | 1 << column] - forecasts[subset]
-            out[:, column] += SHARES[KNOWN[subset].sum()] * added
+    for forecast, added in zip(forecasts, ADDED, strict=True):
+        out += forecast[:, None] * added
     return out
