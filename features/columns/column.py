@@ -85,24 +85,20 @@ def first_text(texts: Iterable[str], values: Mapping[str, Any], currency: str = 
         What texts name ``value``.
     """
     for text in texts:
-        pieces = _pieces(text)
+        pieces = _pieces(text, currency)
         found = [value if name == "value" else values.get(name) for _, name, _ in pieces if name]
         if all(map(_is_known, found)):
-            told, known = _formatter(currency), iter(found)
-            said = "".join([f"{said}{told.format_field(next(known), spec) if n else ''}" for said, n, spec in pieces])
+            known = iter(found)
+            said = "".join([f"{before}{told(next(known))}" if name else before for before, name, told in pieces])
             return said[:1].upper() + said[1:]
     return ""
 
 
 @cache
-def _pieces(text: str) -> tuple[tuple[str, str, str], ...]:
-    """A text in pieces: what is said, then the name of a value and how it is told, or neither."""
-    return tuple((said, name or "", spec or "") for said, name, spec, _ in Formatter().parse(text))
-
-
-@cache
-def _formatter(currency: str) -> _TextFormatter:
-    return _TextFormatter(currency)
+def _pieces(text: str, currency: str) -> tuple[tuple[str, str, Callable[[Any], str]], ...]:
+    """A text in pieces: what is said, then the name of a value, or none, and what tells it."""
+    tell = _TextFormatter(currency).format_field
+    return tuple((said, name or "", partial(tell, spec=spec or "")) for said, name, spec, _ in Formatter().parse(text))
 
 
 def column(
@@ -193,6 +189,7 @@ class _TextFormatter(Formatter):
         return super().format_field(value, spec)
 
 
+@cache
 def _plural(noun: str) -> str:
     head, _, tail = noun.partition(" ")
     plural = head[:-1] + "ies" if head.endswith("y") and head[-2] not in "aeiou" else head + "s"

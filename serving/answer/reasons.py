@@ -82,8 +82,7 @@ def _of_topic(
     names: tuple[str, ...], row: Row, effects: Sequence[float], columns: list[int], effect: float, currency: str
 ) -> dict[str, Any]:
     """One reason of a topic, told by the column of its text, else by that which did most in its direction."""
-    sign = math.copysign(1.0, effect)
-    by_effect = [names[i] for i in sorted(columns, key=lambda i: -sign * effects[i])]
+    by_effect = [names[i] for i in sorted(columns, key=effects.__getitem__, reverse=math.copysign(1.0, effect) > 0)]
     lead = told_by(topic_of(by_effect[0]))
     told = [lead, *(name for name in by_effect if name != lead)] if lead in by_effect else by_effect
     return _reason(told, row, effect, describe_topic(told[0], row, currency))

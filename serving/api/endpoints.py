@@ -54,8 +54,8 @@ from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_pr
 from serving.records.evidence import Asker
 from serving.release.cards import cards
 
-CUSTOMERS_AT_ONCE = 64  # of one call of the models
-CUSTOMERS_IN_PART = 32  # longer lists are answered in such parts, beside other requests
+CUSTOMERS_AT_ONCE = 128  # of one call of the models
+CUSTOMERS_IN_PART = 64  # longer lists are answered in such parts, beside other requests
 ANSWERS_AT_ONCE = 1024  # of one write
 EVENTS_AT_ONCE = 512  # of one look at their customers
 READING_AT_MOST = 16  # requests for what is known of models
