@@ -69,8 +69,8 @@ def lightgbm_values(champions: Champions, matrices: Sequence[np.ndarray]) -> Non
 def table_values(champions: Champions, matrices: Sequence[np.ndarray]) -> None:
     for model, matrix in zip(champions.models, matrices, strict=True):
         for one in model.bundle.scores:
-            if one._effects:
-                one._effects(matrix)
+            if one._forest:
+                one._forest.effects(matrix)
 
 
 def main(config: str, root: Path, count: int, explained: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -28,6 +29,7 @@ from serving.bulk.processes import end_with_parent
 CHUNK_ROWS = 2000
 SMALL_PARTS = 4  # so few are sooner done than other processes have begun
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+SELDOM = (200_000, 20, 100)  # thresholds of the garbage collector
 OnProgress = Callable[[int, int], None]
 
 
@@ -90,12 +92,13 @@ class PartWriter:
 def write_all(writer: PartWriter, on_progress: OnProgress | None = None) -> None:
     """Write all parts that are missing, in this process."""
     tell = _Progress(writer.parts, on_progress)
-    for number, ids in writer.parts.slices(writer.customers.ids()):
-        if not writer.parts.is_done(number):
-            for done in writer(number, ids):
-                tell(done)
-        else:
-            tell(len(ids))
+    with _seldom_collecting():
+        for number, ids in writer.parts.slices(writer.customers.ids()):
+            if not writer.parts.is_done(number):
+                for done in writer(number, ids):
+                    tell(done)
+            else:
+                tell(len(ids))
 
 
 def write_all_in_processes(
@@ -139,6 +142,17 @@ class _Progress:
 
 
 @contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Search for garbage seldom: answers are many small parts without a cycle, which are freed without."""
+    before = gc.get_threshold()
+    gc.set_threshold(*SELDOM)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+@contextmanager
 def _one_thread() -> Iterator[None]:
     """Processes that begin within use one thread each."""
     before = {name: os.environ.get(name) for name in THREADS}
@@ -170,6 +184,8 @@ def _open_writer(
     aliases = load_alias_map(workspace.tables).aliases()
     customers = OnlineFeatures(workspace)
     _writers[:] = [PartWriter(customers, champions, settings, aliases, parts, top_reasons, chunk_rows)]
+    gc.freeze()
+    gc.set_threshold(*SELDOM)
 
 
 def _write_part(number: int, ids: list[str]) -> int:
