@@ -9,7 +9,7 @@ from training.registry.runs import load_mlflow
 
 MODULES = """staycast cli.screens.overview features.store.feature_store features.sufficiency ibis.backends.duckdb
     mlflow.pyfunc mlflow.store.model_registry.sqlalchemy_store mlflow.store.tracking.sqlalchemy_store monitoring.run
-    serving.bulk.run serving.erasure training.run"""
+    serving.bulk.run serving.erasure training.model.trees.kernel training.run"""
 
 load_mlflow()
 for name in MODULES.split():

@@ -132,19 +132,24 @@ class Batcher(Generic[Item, Result]):
         self._began = self._lasts = 0.0  # of the call that runs
         self._running: asyncio.Task[None] | None = None
 
+    def has_room(self) -> bool:
+        """Whether a single item asked for now would be taken."""
+        beside = self._parts.next_size  # of each call, while there are lists
+        return self._is_soon(self._wait_behind(self._alone.size, self._max_size - beside))
+
     def require_room(self) -> None:
         """OverloadedError if a single item asked for now would wait too long."""
-        beside = self._parts.next_size  # of each call, while there are lists
-        self._require(self._wait_behind(self._alone.size, self._max_size - beside))
+        if not self.has_room():
+            raise OverloadedError(TOO_MANY)
 
     def _require_room_for_parts(self, size: int) -> None:
         """OverloadedError if a list of this size would wait too long: longer than its own answer takes, too."""
         waits = self._wait_behind(self._alone.size + self._parts.size, self._max_size)
-        self._require(waits - self._cost.seconds(self._max_size) * size / self._max_size)
-
-    def _require(self, waits: float) -> None:
-        if self._max_wait is not None and waits > self._max_wait:
+        if not self._is_soon(waits - self._cost.seconds(self._max_size) * size / self._max_size):
             raise OverloadedError(TOO_MANY)
+
+    def _is_soon(self, waits: float) -> bool:
+        return self._max_wait is None or waits <= self._max_wait
 
     def _wait_behind(self, size: int, of_call: int) -> float:
         """Seconds until a call begins that could take what is asked now, behind so much in calls of such a size.

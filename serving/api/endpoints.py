@@ -98,6 +98,10 @@ class Endpoints:
         self._last_logged = ""
         self._ready_until = 0.0
 
+    def has_room(self) -> bool:
+        """Whether a single prediction asked for now would be taken."""
+        return self._scoring.has_room()
+
     async def predictions(self, request: Request) -> Response:
         """Answer for one customer, or for several."""
         self._scoring.require_room()

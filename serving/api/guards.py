@@ -29,6 +29,7 @@ from serving.api.problems import (
     OverloadedError,
     TooLargeError,
     UnavailableError,
+    problem_response,
     status_problem_response,
 )
 
@@ -38,6 +39,8 @@ MAX_BODY_BYTES = 2**20
 MAX_GZIP_MEMBERS = 16  # what is left of the body is copied with each
 SECURITY_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 SLASH_IN_ID = "\0"  # stands in a path for a slash that was sent as %2F: it parts nothing
+FLOODED = "/v1/predictions"
+FLOOD_REFUSALS = 200  # of one second
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 logger = logging.getLogger(__name__)
 access = logging.getLogger("serving.access")
@@ -180,6 +183,70 @@ def _path_of(scope: Scope) -> str:
         parts = raw.decode("ascii", "replace").partition("?")[0].split("/")
         path = "/".join(unquote(part).replace("/", SLASH_IN_ID) for part in parts)
     return path.rstrip("/") or "/"
+
+
+class FloodMiddleware:
+    """Refuses predictions unread while a flood lasts, so that what is refused takes no time from what is answered.
+
+    A flood: more than `most` a second found too many waiting. Then, while that holds, nothing is read of such a
+    request, not who asks either; each counts in the metrics, and the log tells once a second of how many.
+
+    Parameters
+    ----------
+    app
+        What comes next.
+    has_room
+        Whether a prediction asked for now would be taken.
+    metrics
+        Counts what is refused.
+    most
+        Refusals a second that are no flood.
+    clock
+        Seconds that only rise.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        has_room: Callable[[], bool],
+        metrics: Metrics,
+        most: int = FLOOD_REFUSALS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.app, self._has_room, self._metrics, self._most, self._clock = app, has_room, metrics, most, clock
+        self._second, self._now, self._before, self._unread = 0, 0, 0, 0
+        refusal = problem_response(OverloadedError(TOO_MANY), FLOODED)
+        self._body = bytes(refusal.body)
+        self._headers = [*refusal.raw_headers, *((k.lower().encode(), v.encode()) for k, v in SECURITY_HEADERS.items())]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if self._unread:
+            self._turn()
+        if scope["type"] != "http" or scope["path"] != FLOODED or self._has_room():
+            await self.app(scope, receive, send)
+            return
+        self._turn()
+        self._now += 1
+        if max(self._before, self._now) <= self._most:
+            await self.app(scope, receive, send)
+            return
+        self._unread += 1
+        self._metrics.request(FLOODED, OverloadedError.status, 0.0)
+        request_id = _request_id(Headers(scope=scope).get("x-request-id", "")).encode()
+        headers = [*self._headers, (b"x-request-id", request_id)]
+        await send({"type": "http.response.start", "status": OverloadedError.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body})
+
+    def _turn(self) -> None:
+        """Begin with a new second, and tell of the one before."""
+        second = int(self._clock())
+        if second == self._second:
+            return
+        if self._unread:
+            access.info("%d predictions were refused unread: more come than can be answered", self._unread)
+        self._before = self._now if second == self._second + 1 else 0
+        self._second, self._now, self._unread = second, 0, 0
 
 
 class AccessLogMiddleware:
