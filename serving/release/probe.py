@@ -60,11 +60,14 @@ def answer(folder: Path, manifest: str) -> None:
     unknown = np.full((1, len(bundle.features)), np.nan)
     known = bundle.encode(bundle.reference.head(ROWS)) if len(bundle.reference) else unknown
     matrix = np.vstack([unknown, known])
+    alone = bundle.predict(matrix[:1])
     predicted = bundle.predict(matrix)
     explained = bundle.explain(matrix)
     curve = bundle.survival(matrix, predicted).no_event if bundle.task == "churn" else {}
     if not all(np.isfinite(part).all() for part in (predicted, explained.effects, *curve.values())):
         raise RegistryError(f"{folder} gives something that is not a number")
+    if alone[0] != predicted[0]:
+        raise RegistryError(f"{folder} gives a customer alone {alone[0]}, and among others {predicted[0]}")
 
 
 if __name__ == "__main__":

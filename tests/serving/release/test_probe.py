@@ -12,6 +12,7 @@ from configs.errors import RegistryError
 from serving.answer.champion import Champions
 from serving.release.probe import answer, probe
 from training.model.proof import manifest
+from training.model.trees.forest import Forest
 
 
 @pytest.fixture
@@ -44,11 +45,20 @@ def test_one_that_does_not_answer_in_time_is_ended(bundle: Path) -> None:
 
 
 def test_trees_that_lead_back_to_themselves_are_refused(bundle: Path) -> None:
-    """Whether they go on for ever or crash, it is in a process of its own."""
+    """Whether they crash, go on for ever, or are seen for what they are, it is in a process of its own."""
     malformed(bundle, "left_child", "0 0 0 0 0 0")
     malformed(bundle, "right_child", "0 0 0 0 0 0")
-    with pytest.raises(RegistryError, match=r"it did not answer in 6 s|it crashed"):
-        probe(bundle, manifest.seal(bundle), timeout_seconds=6)
+    with pytest.raises(RegistryError, match=r"it did not answer in 9 s|it crashed|a booster is damaged"):
+        probe(bundle, manifest.seal(bundle), timeout_seconds=9)
+
+
+def test_a_model_that_answers_a_customer_alone_otherwise_than_among_others_is_refused(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Forest.scores
+    monkeypatch.setattr(Forest, "scores", lambda forest, matrix: read(forest, matrix) + 1e-9)
+    with pytest.raises(RegistryError, match="gives a customer alone"):
+        answer(bundle, manifest.seal(bundle))
 
 
 def test_what_gives_no_number_is_refused(champions: Champions, bundle: Path, tmp_path: Path) -> None:
