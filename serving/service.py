@@ -38,7 +38,7 @@ from features.labels.ready_label import left_by_label
 from features.people.identity import load_alias_map
 from features.schema import load_schema
 from features.store.online_rows import OnlineFeatures
-from serving import launch
+from serving import connections, launch
 from serving.access.control import access_control
 from serving.api.app import create_app
 from serving.api.intake import EventIntake
@@ -207,7 +207,7 @@ async def _lifespan(shell: Starlette) -> AsyncIterator[None]:
     keep_counts(os.environ.get(launch.COUNTS))
     with application(config, workspace) as app:
         shell.state.app = app
-        async with app.router.lifespan_context(app):
+        async with connections.watched(), app.router.lifespan_context(app):
             yield
 
 
@@ -240,6 +240,7 @@ class Staycast:
     """Who will leave, what each customer is worth, why, and what to do."""
 
 
+connections.install()
 Staycast.add_asgi_middleware(BypassMiddleware)  # type: ignore[attr-defined]  # the decorator made it a Service
 
 

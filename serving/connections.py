@@ -1,0 +1,138 @@
+"""Ends connections over which nothing moves, and answers what is no HTTP as any other fault.
+
+uvicorn closes a connection that is idle between two requests. One over which a request never becomes whole, or whose
+answer nobody reads, it keeps for ever, and every head however long. Here all that are open are looked at every few
+seconds, which costs a request nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, ClassVar, NamedTuple
+
+import orjson
+from ulid import ULID
+from uvicorn.config import HTTP_PROTOCOLS
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from serving.api.guards import SECURITY_HEADERS
+from serving.api.problems import MEDIA_TYPE, problem
+
+PATIENCE_SECONDS = {"its head": 10.0, "its body": 30.0, "somebody to read its answer": 60.0}
+LOOK_SECONDS = 2.0
+MOST_HEAD_BYTES = 64 * 1024
+NO_HTTP = (400, "Bad Request", "what came is no HTTP/1.1")
+LONG_HEAD = (431, "Request Header Fields Too Large", f"path and headers may hold {MOST_HEAD_BYTES} bytes together")
+Uvicorn: Any = AutoHTTPProtocol
+logger = logging.getLogger(__name__)
+
+
+class Waiting(NamedTuple):
+    """What a connection waits for, and what changes as soon as it moves on."""
+
+    what: str
+    mark: tuple[int, int]
+
+
+class WatchedConnection(Uvicorn):
+    """One connection to a client, as uvicorn has it."""
+
+    everyone: ClassVar[set[WatchedConnection]] = set()
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._head_bytes = 0
+        self._waits: Waiting | None = None
+        self._since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Be known from here on."""
+        super().connection_made(transport)
+        self.everyone.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Be forgotten."""
+        self.everyone.discard(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came; a head may not go on for ever."""
+        cycle = self.cycle
+        super().data_received(data)
+        if self.cycle is not cycle:
+            self._head_bytes = 0
+        elif cycle is None or cycle.response_complete:
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+                self._refuse(*LONG_HEAD)
+
+    def send_400_response(self, msg: str) -> None:
+        """Say that it is no HTTP, as all problems are told."""
+        self._refuse(*NO_HTTP)
+
+    def end_if_stalled(self, now: float) -> str:
+        """End it if it has waited too long for the same; for what, else "".
+
+        `now`: seconds, of any monotonic clock.
+        """
+        waits = waiting(self)
+        if waits is None or waits != self._waits:
+            self._waits, self._since = waits, now
+            return ""
+        if now - self._since < PATIENCE_SECONDS[waits.what]:
+            return ""
+        self.transport.abort()
+        return waits.what
+
+    def _refuse(self, status: int, title: str, detail: str) -> None:
+        body = orjson.dumps(problem(status, title.lower().replace(" ", "-"), title, detail))
+        headers = {
+            "Content-Type": MEDIA_TYPE,
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+            "X-Request-Id": str(ULID()),
+            **SECURITY_HEADERS,
+        }
+        lines = [f"HTTP/1.1 {status} {title}", *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]
+        self.transport.write("\r\n".join(lines).encode() + body)
+        self.transport.close()
+
+
+def waiting(connection: Any) -> Waiting | None:
+    """What a connection waits for from its client; None while it is the service's turn."""
+    cycle, unread = connection.cycle, connection.transport.get_write_buffer_size()
+    if unread:
+        return Waiting("somebody to read its answer", (id(cycle), unread))
+    if cycle is None or cycle.response_complete:
+        return Waiting("its head", (id(cycle), 0))
+    return Waiting("its body", (id(cycle), 0)) if cycle.more_body else None
+
+
+def install() -> None:
+    """Have uvicorn make such connections; before it starts."""
+    HTTP_PROTOCOLS["auto"] = f"{__name__}:{WatchedConnection.__name__}"
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[None]:
+    """Look at all connections of this process again and again, within the body."""
+    task = asyncio.create_task(_watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _watch() -> None:
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        now = asyncio.get_running_loop().time()
+        ended = Counter(filter(None, [each.end_if_stalled(now) for each in list(WatchedConnection.everyone)]))
+        for what, number in ended.items():
+            logger.warning("%d connections were ended: each waited too long for %s", number, what)

@@ -1,0 +1,140 @@
+"""A connection over which nothing moves is ended, and no other; each over a real server on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from serving import connections
+
+PATIENCE = 0.3
+GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+
+
+async def _quick(request: Request) -> Response:
+    return PlainTextResponse("here")
+
+
+async def _late(request: Request) -> Response:
+    await asyncio.sleep(3 * PATIENCE)
+    return PlainTextResponse("late")
+
+
+async def _body(request: Request) -> Response:
+    return PlainTextResponse(await request.body())
+
+
+async def _long(request: Request) -> Response:
+    return PlainTextResponse("x" * 50_000_000)
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    async with connections.watched():
+        yield
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections, "PATIENCE_SECONDS", dict.fromkeys(connections.PATIENCE_SECONDS, PATIENCE))
+        patch.setattr(connections, "LOOK_SECONDS", PATIENCE / 6)
+        patch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
+        patch.setattr(connections, "HTTP_PROTOCOLS", uvicorn.config.HTTP_PROTOCOLS)
+        connections.install()
+        routes = [Route("/late", _late), Route("/long", _long), Route("/body", _body, methods=["POST"])]
+        app = Starlette(routes=[Route("/quick", _quick), *routes], lifespan=_lifespan)
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_keep_alive=60))
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            thread = threading.Thread(target=server.run, args=([listening],))
+            thread.start()
+            yield listening.getsockname()[1]
+            server.should_exit = True
+            thread.join(10)
+
+
+@pytest.fixture
+def connection(port: int) -> Iterator[socket.socket]:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as opened:
+        yield opened
+
+
+def ended_after(connection: socket.socket) -> float:
+    """Seconds until the other side ended it."""
+    began = time.monotonic()
+    try:
+        while connection.recv(1):
+            pass
+    except ConnectionResetError:
+        pass
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /quick HT", GET[:-2] % b"quick", POST + b"123"])
+def test_a_request_that_never_becomes_whole_ends_its_connection(connection: socket.socket, sent: bytes) -> None:
+    connection.sendall(sent)
+    assert ended_after(connection) > PATIENCE / 2
+
+
+def test_one_byte_now_and_then_keeps_no_connection_open(connection: socket.socket) -> None:
+    with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe
+        for byte in GET % (b"x" * 1000):
+            connection.sendall(bytes([byte]))
+            time.sleep(PATIENCE / 20)
+
+
+def test_who_asks_again_and_again_is_kept(connection: socket.socket) -> None:
+    end = time.monotonic() + 3 * PATIENCE
+    while time.monotonic() < end:
+        connection.sendall(GET % b"quick")
+        assert b"here" in connection.recv(4096)
+        time.sleep(PATIENCE / 10)
+
+
+def test_an_answer_may_take_longer_than_a_head(connection: socket.socket) -> None:
+    connection.sendall(GET % b"late")
+    assert b"late" in connection.recv(4096)
+
+
+def test_who_does_not_read_its_answer_is_ended(connection: socket.socket) -> None:
+    before = len(connections.WatchedConnection.everyone)
+    connection.sendall(GET % b"long")
+    end = time.monotonic() + 10
+    while len(connections.WatchedConnection.everyone) >= max(before, 1):
+        assert time.monotonic() < end, "it stays open"
+        time.sleep(PATIENCE / 10)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "slug"),
+    [
+        (b"\x16\x03\x01 what is this\r\n\r\n", 400, "bad-request"),
+        (b"GET /" + b"x" * (connections.MOST_HEAD_BYTES + 1), 431, "request-header-fields-too-large"),
+    ],
+)
+def test_what_is_no_request_is_told_as_a_problem(
+    connection: socket.socket, sent: bytes, status: int, slug: str
+) -> None:
+    connection.sendall(sent)
+    answer = b""
+    while some := connection.recv(65_536):
+        answer += some
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    for header in (b"x-request-id: ", b"cache-control: no-store", b"x-content-type-options: nosniff"):
+        assert header in head.lower()
+    assert b"content-type: application/problem+json" in head.lower()
+    assert json.loads(body)["type"] == f"urn:staycast:problem:{slug}"
