@@ -417,6 +417,12 @@ class OnEventRefresher:
             self._online.write(written, max(position, self._known_by))
         return written["as_of"].min().to_pydatetime() if len(written) else as_of.replace(tzinfo=UTC)
 
+    def require_writable(self) -> None:
+        """Raise if nothing could be put online now."""
+        with self._busy:
+            self._open()
+            self._online.require_writable()
+
     def close(self) -> None:
         """Close the online store."""
         with self._busy:

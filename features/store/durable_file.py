@@ -17,6 +17,16 @@ from typing import Any, Generic, Self, TypeVar
 
 BUSY_SECONDS = 5.0
 MAX_VARIABLES = 30_000  # of one statement
+OF_FILE = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+    )
+)
 
 
 def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
@@ -56,6 +66,16 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def is_of_file(error: BaseException) -> bool:
+    """Whether an error is of a file or its disk, whatever was to be written: locked, full, not to be read.
+
+    >>> is_of_file(OSError(28, "No space left on device")), is_of_file(ValueError("no number"))
+    (True, False)
+    """
+    kind = getattr(error, "sqlite_errorcode", -1) & 0xFF  # what stands above tells more of the same kind
+    return kind in OF_FILE if isinstance(error, sqlite3.Error) else isinstance(error, OSError)
 
 
 def overwrite_deleted(connection: sqlite3.Connection) -> None:
@@ -115,6 +135,11 @@ class DurableFile:
             raise sqlite3.OperationalError(f"'{self._path}' was removed or replaced: put it back, or start again")
         with transaction(self._connection):
             yield
+
+    def require_unlocked(self) -> None:
+        """Raise sqlite3.OperationalError if another process writes for too long, or the file is not the one opened."""
+        with self._writing, self._transaction():
+            pass
 
     def wait_at_most(self, seconds: float) -> None:
         """How long to wait for another who writes, from now on."""

@@ -203,6 +203,10 @@ class OnlineWriter:
         """Take these customers offline, whatever moment their row is of; how many were online."""
         return self._rows.erase(list(self._views), customer_ids)
 
+    def require_writable(self) -> None:
+        """Raise if nothing could be put online now, see `OnlineRows.require_writable`."""
+        self._rows.require_writable()
+
     def set_filled(self) -> None:
         """Say that all customers are online now."""
         self._rows.set_filled()

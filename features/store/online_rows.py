@@ -96,6 +96,10 @@ class OnlineRows(Protocol):
         """Delete the rows of these customers, of whatever moment; how many customers had one."""
         ...
 
+    def require_writable(self) -> None:
+        """Raise if nothing could be written now: another writes for too long, or the server does not answer."""
+        ...
+
     def close(self) -> None:
         """Close file or connections."""
         ...
@@ -263,6 +267,12 @@ class SqliteRows:
         deleted = self.delete(tables, ids, END_OF_TIME)
         overwrite_deleted(self._connection)
         return deleted
+
+    def require_writable(self) -> None:
+        """Raise sqlite3.OperationalError if another writes for too long."""
+        self._require_current()
+        with transaction(self._connection):
+            pass
 
     def close(self) -> None:
         """Close the file."""

@@ -139,7 +139,7 @@ class RedisRows:
     def require_filled(self) -> None:
         """Raise unless all customers were put online since Redis was last empty."""
         with self._store_errors():
-            if not self._writer.exists(self._key("filled")):
+            if not self._reader.exists(self._key("filled")):
                 raise self._emptied()
 
     def set_filled(self) -> None:
@@ -166,8 +166,7 @@ class RedisRows:
 
     def read(self, table: str, names: Sequence[str], ids: Sequence[str]) -> dict[str, Row]:
         """Rows by customer: ``event_ts``, then the features asked; None for what the row does not know."""
-        if time.monotonic() < self._down_until:
-            raise StoreError(f"{self._address.label} did not answer a moment ago: try again in a second")
+        self._require_up()
         with self._store_errors():
             filled, *values = self._reader.mget([self._key("filled"), *(self._key(table, i) for i in ids)])
             if filled is None:
@@ -211,6 +210,11 @@ class RedisRows:
         """Delete the rows of these customers, of whatever moment; how many customers had one."""
         return self._delete(tables, ids, "")
 
+    def require_writable(self) -> None:
+        """Raise if the server does not answer as soon as a read must be, or was emptied."""
+        self._require_up()
+        self.require_filled()
+
     def close(self) -> None:
         """Close the connections."""
         self._reader.close()
@@ -221,6 +225,10 @@ class RedisRows:
         with self._store_errors():
             script = self._writer.register_script(_DELETE)
             return sum(script(keys=[self._key("moments")], args=[*head, *some]) for some in _chunks(ids, 1000))
+
+    def _require_up(self) -> None:
+        if time.monotonic() < self._down_until:
+            raise StoreError(f"{self._address.label} did not answer a moment ago: try again in a second")
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._address.prefix, *parts))

@@ -7,24 +7,27 @@ or a 503, sends the same again: an event counts once. An event of an alias is th
 from __future__ import annotations
 
 import logging
+import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from configs.errors import StaycastError
+from configs.errors import StaycastError, StoreError
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import NO_EVENTS
 from features.people.suppression_list import erased_among
 from features.quality.quality_verdict import usual_amounts
 from features.sources.rows.words import load_words, standard_row
+from features.store.durable_file import is_of_file
 from features.tables import MONEY, TABLES
 from serving.api.guards import unavailable_if_it_fails
 from serving.api.interfaces import Accepted, Status
-from serving.api.problems import EventConflictError, FieldError, InvalidRequestError
+from serving.api.problems import EventConflictError, FieldError, InvalidRequestError, UnavailableError
 from serving.api.schema.events import AnyEvent, EventBatch
 from serving.api.schema.parsing import invalid_request
 
@@ -37,6 +40,7 @@ NOT_TAKEN = (
     "events cannot be taken",
     "the events may not be taken yet: send them again, nothing counts twice",
 )
+REST_SECONDS = 0.1
 SAME_DAY = timedelta(hours=38)  # from a date alone, midnight UTC, to the last moment of that date in any zone
 logger = logging.getLogger(__name__)
 
@@ -80,6 +84,7 @@ class EventIntake:
         self._settings, self._workspace = settings, workspace
         self._opening = threading.Lock()
         self._open: tuple[EventLog, OnEventRefresher] | None = None
+        self._locked_until = -math.inf
 
     def preload(self) -> threading.Thread:
         """Open all in the background, in the thread given, so that no event waits; nothing where there are none."""
@@ -133,8 +138,8 @@ class EventIntake:
         """
         if self._settings.churn.kind == "label":
             raise InvalidRequestError(NO_EVENTS)
-        # where there are several requests, each is tried alone after an error that is not about one
-        with unavailable_if_it_fails(*NOT_TAKEN, but=StaycastError) if len(batches) == 1 else nullcontext():
+        with self._store_errors(alone=len(batches) == 1):
+            self._require_writable()
             requests = self._read(batches)
             outcomes: dict[int, list[Status] | StaycastError] = {}
             for group in _groups(requests):
@@ -153,6 +158,36 @@ class EventIntake:
                 refresh.close()
                 log.close()
                 self._open = None
+
+    def _require_writable(self) -> None:
+        """Raise at once, before anything is looked at, where the log or the online store cannot be written to.
+
+        What is found holds for all who come within `REST_SECONDS`: they would wait one after the other.
+        """
+        if time.monotonic() < self._locked_until:
+            raise UnavailableError(NOT_TAKEN[1])
+        log, refresh = self._components()
+        try:
+            log.require_unlocked()
+            refresh.require_writable()
+        except Exception:
+            self._locked_until = time.monotonic() + REST_SECONDS
+            raise
+
+    @contextmanager
+    def _store_errors(self, alone: bool) -> Iterator[None]:
+        """What is of files or stores meets all requests, as 503; any other error the one that is `alone`.
+
+        Where there are several, each is then tried alone: what one causes meets no other.
+        """
+        try:
+            yield
+        except Exception as error:
+            of_store = is_of_file(error) or isinstance(error, StoreError)
+            if not of_store and (not alone or isinstance(error, StaycastError)):
+                raise
+            with unavailable_if_it_fails(*NOT_TAKEN):
+                raise
 
     def _read(self, batches: Sequence[EventBatch]) -> list[_Request]:
         """The events of requests in the words of the tables, with ids as the tables hold them."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,11 +22,12 @@ from features import refresh
 from features.people.identity import write_repairs
 from features.people.suppression_list import suppress
 from features.sources.rows.words import words_of, write_words
+from features.store.event_log import EventLog
 from features.store.online_rows import OnlineFeatures
 from serving.answer.champion import Champions
 from serving.api.app import create_app
-from serving.api.intake import EventIntake
-from serving.api.problems import EventConflictError, InvalidRequestError, problem_response
+from serving.api.intake import REST_SECONDS, EventIntake
+from serving.api.problems import EventConflictError, InvalidRequestError, UnavailableError, problem_response
 from serving.api.schema.answers import Answer, Problem
 from serving.api.schema.events import AcceptedEvents, EventBatch, parse_events
 from serving.records.prediction_log import PredictionLog
@@ -331,6 +334,46 @@ def test_requests_taken_together_are_judged_apart_and_their_customers_computed_o
     assert computed == [sorted([one, other])]
     assert service.recency(one) == pytest.approx(3601 / 86_400)
     assert OnlineFeatures(place).read([other])["as_of"].notna().all()
+
+
+@pytest.mark.parametrize("file", ["events", "online"])
+def test_while_a_file_is_locked_nothing_is_taken_or_looked_at_and_all_who_wait_hear_so_at_once(
+    shared: Service, one: str, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, intake = shared.place, shared.intake
+    order = {**ORDER, "customer_id": one, "event_id": f"l-{file}", "order_id": f"l-{file}"}
+    batches = [parse_events(json.dumps(order).encode(), 10)] * 20
+    intake.accept(batches[0], lambda: NOW)
+    path = place.events if file == "events" else place.feast / "online.db"
+    monkeypatch.setattr(EventIntake, "_read", None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        for several in (batches, batches[:1], batches):
+            with pytest.raises(UnavailableError, match="send them again"):
+                intake.accept_together(several, lambda: NOW)
+        assert time.monotonic() - began < 10 * refresh.EVENT_BUSY_SECONDS
+    monkeypatch.undo()
+    time.sleep(REST_SECONDS)
+    assert intake.accept_together(batches[:1], lambda: NOW)[0][0] == ["known"]  # type: ignore[index]
+
+
+def test_a_disk_that_gets_full_meets_all_requests_of_a_call_at_once(
+    shared: Service, one: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def full(self: EventLog, requests: list[object], now: datetime, is_own: object) -> None:
+        calls.append(len(requests))
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr(EventLog, "append_each", full)
+    events = [{**ORDER, "customer_id": one, "event_id": f"f{n}", "order_id": f"f{n}"} for n in range(3)]
+    with pytest.raises(UnavailableError, match="send them again"):
+        shared.intake.accept_together([parse_events(json.dumps(e).encode(), 10) for e in events], lambda: NOW)
+    assert calls == [3]
 
 
 def test_requests_that_wait_at_the_same_time_are_taken_together(
