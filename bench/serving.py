@@ -38,7 +38,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -117,9 +117,14 @@ class Place:
 
 
 @contextmanager
-def copied(config: str, root: Path) -> Iterator[Place]:
-    """A copy of a workspace in a temporary folder, and a configuration that lets one caller ask as much as it likes."""
-    with tempfile.TemporaryDirectory(prefix="staycast-serving-") as folder:
+def copied(
+    config: str, root: Path, changes: Mapping[str, Any] | None = None, within: Path | None = None
+) -> Iterator[Place]:
+    """A copy of a workspace in a temporary folder, and a configuration that lets one caller ask as much as it likes.
+
+    `changes` are merged over the configuration, a part at a time; `within` is where the folder is made.
+    """
+    with tempfile.TemporaryDirectory(prefix="staycast-serving-", dir=within) as folder:
         place = Workspace(Path(folder) / "workspace")
         for part in ("state", "mlruns"):
             shutil.copytree(root / part, place.root / part)
@@ -127,7 +132,8 @@ def copied(config: str, root: Path) -> Iterator[Place]:
             path.unlink()
         named = ROOT / "configs" / f"{config}.yaml"
         content = yaml.safe_load((named if named.is_file() else Path(config)).read_text("utf-8"))
-        content["access"] = {**content.get("access", {}), "requests_per_minute": 1e9}
+        for part, told in {"access": {"requests_per_minute": 1e9}, **(changes or {})}.items():
+            content[part] = {**content.get(part, {}), **told} if isinstance(told, Mapping) else told
         own = Path(folder) / "config.yaml"
         own.write_text(yaml.safe_dump(content), "utf-8")
         configs.load(own)
@@ -287,6 +293,7 @@ def _stop(process: psutil.Process, child: subprocess.Popen[bytes]) -> None:
     for left in family:
         left.kill()
     psutil.wait_procs(family, timeout=STOP_SECONDS)
+    child.wait()
 
 
 def resident_mib(process: psutil.Process) -> float:

@@ -277,6 +277,8 @@ class AccessLogMiddleware:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 headers.update({**SECURITY_HEADERS, "X-Request-Id": request_id, **scope["staycast"].get("headers", {})})
+                if getattr(scope["app"].state, "draining", False):  # who sent the next over it might get nothing
+                    headers["Connection"] = "close"
             await send(message)
 
         try:

@@ -84,7 +84,7 @@ class EventIntake:
         self._settings, self._workspace = settings, workspace
         self._opening = threading.Lock()
         self._open: tuple[EventLog, OnEventRefresher] | None = None
-        self._locked_until = -math.inf
+        self._down_until = -math.inf
 
     def preload(self) -> threading.Thread:
         """Open all in the background, in the thread given, so that no event waits; nothing where there are none."""
@@ -160,25 +160,19 @@ class EventIntake:
                 self._open = None
 
     def _require_writable(self) -> None:
-        """Raise at once, before anything is looked at, where the log or the online store cannot be written to.
-
-        What is found holds for all who come within `REST_SECONDS`: they would wait one after the other.
-        """
-        if time.monotonic() < self._locked_until:
+        """Raise at once, before anything is looked at, where the log or the online store cannot be written to."""
+        if time.monotonic() < self._down_until:
             raise UnavailableError(NOT_TAKEN[1])
         log, refresh = self._components()
-        try:
-            log.require_unlocked()
-            refresh.require_writable()
-        except Exception:
-            self._locked_until = time.monotonic() + REST_SECONDS
-            raise
+        log.require_unlocked()
+        refresh.require_writable()
 
     @contextmanager
     def _store_errors(self, alone: bool) -> Iterator[None]:
         """What is of files or stores meets all requests, as 503; any other error the one that is `alone`.
 
-        Where there are several, each is then tried alone: what one causes meets no other.
+        The former holds for all who come within `REST_SECONDS`: they would wait one after the other. After the latter,
+        each of several is tried alone: what one causes meets no other.
         """
         try:
             yield
@@ -186,6 +180,8 @@ class EventIntake:
             of_store = is_of_file(error) or isinstance(error, StoreError)
             if not of_store and (not alone or isinstance(error, StaycastError)):
                 raise
+            if of_store:
+                self._down_until = time.monotonic() + REST_SECONDS
             with unavailable_if_it_fails(*NOT_TAKEN):
                 raise
 

@@ -217,12 +217,19 @@ def test_a_frozen_redis_is_given_up_within_the_deadline_and_read_again_when_it_t
         assert READ_MS / 1000 <= took(rows) < SPARE_SECONDS
         with pytest.raises(StoreError, match="a moment ago"):  # the next one does not wait again
             rows.read("orders", NAMES, ["ann"])
-        newcomer = RedisRows(address(port))
+        with pytest.raises(StoreError, match="a moment ago"):
+            rows.require_writable()
+        newcomer, third = RedisRows(address(port)), RedisRows(address(port))
         assert took(newcomer) < SPARE_SECONDS
+        began = time.perf_counter()
+        with pytest.raises(StoreError, match="does not answer"):
+            third.require_writable()
+        assert time.perf_counter() - began < SPARE_SECONDS
         process.send_signal(signal.SIGCONT)
         time.sleep(REST_SECONDS)
         assert rows.read("orders", NAMES, ["ann"]) == newcomer.read("orders", NAMES, ["ann"]) == before
-        rows.close(), newcomer.close()
+        third.require_writable()
+        rows.close(), newcomer.close(), third.close()
 
 
 def test_a_dead_redis_is_told_at_once_and_one_that_was_started_again_is_read() -> None:

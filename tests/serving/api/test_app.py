@@ -375,11 +375,13 @@ def test_a_store_that_hangs_makes_it_unready_but_not_dead(
 
 
 def test_once_told_to_stop_it_is_not_ready_but_answers(client: Any, app: Starlette) -> None:
-    assert client.get("/readyz").status_code == 200
+    ready = client.get("/readyz")
+    assert ready.status_code == 200 and "connection" not in ready.headers
     app.state.draining = True
     assert problem(client.get("/readyz"), 503).detail == "the server is stopping"
     assert client.get("/healthz").status_code == 200
-    assert client.post("/v1/predictions", json={"customer_id": "c1"}).status_code == 200
+    answer = client.post("/v1/predictions", json={"customer_id": "c1"})
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
 
 
 def test_the_end_of_the_lifespan_makes_it_unready(
