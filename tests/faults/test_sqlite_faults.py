@@ -18,7 +18,7 @@ import pytest
 from bench.faults import FAULTS, Fault, Scene, Seen, during, slow_callers, staged
 from configs.workspace import Workspace
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SECONDS, AT_MOST_SECONDS, RECOVERED_SECONDS = 0.5, 5.0, 20.0
 SAYS = {  # statuses of forecasts, and of events where they are told; a full disk may have room in files there are
     "record locked": ({503}, set()),
