@@ -6,9 +6,11 @@ overwritten.
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +61,12 @@ def identity(path: Path | int) -> tuple[int, int] | None:
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Write what the body writes, all or nothing."""
     connection.execute("BEGIN IMMEDIATE")
+    with _committed(connection):
+        yield
+
+
+@contextmanager
+def _committed(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         connection.execute("COMMIT")
@@ -74,7 +82,7 @@ def is_of_file(error: BaseException) -> bool:
     >>> is_of_file(OSError(28, "No space left on device")), is_of_file(ValueError("no number"))
     (True, False)
     """
-    kind = getattr(error, "sqlite_errorcode", -1) & 0xFF  # what stands above tells more of the same kind
+    kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY) & 0xFF  # without one it is of this module
     return kind in OF_FILE if isinstance(error, sqlite3.Error) else isinstance(error, OSError)
 
 
@@ -88,6 +96,21 @@ def select_in(connection: sqlite3.Connection, query: str, ids: Sequence[Any], or
     for start in range(0, len(ids), MAX_VARIABLES):
         some = list(ids[start : start + MAX_VARIABLES])
         yield from connection.execute(f"{query} IN ({','.join('?' * len(some))}) {order}", some)
+
+
+class _Turn:
+    """A lock that says when who holds it came for it."""
+
+    def __init__(self) -> None:
+        self._lock, self.came = threading.Lock(), 0.0
+
+    def __enter__(self) -> None:
+        came = time.monotonic()
+        self._lock.acquire()
+        self.came = came
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
 
 
 class DurableFile:
@@ -106,8 +129,9 @@ class DurableFile:
     def __init__(self, path: Path, tables: str, busy_seconds: float = BUSY_SECONDS) -> None:
         self._connection = connect(path, busy_seconds)
         self._connection.executescript(tables)
-        self._writing = threading.Lock()
+        self._writing = _Turn()
         self._path, self._identity = path, identity(path)
+        self._found_locked = -math.inf
 
     def erase(self, table: str, customer_ids: Iterable[str]) -> int:
         """Delete all rows of these customers from a table with a ``customer_id``; how many there were.
@@ -129,11 +153,19 @@ class DurableFile:
         Raises
         ------
         sqlite3.OperationalError
-            The file was removed or replaced since it was opened: what is written now would be gone with this process.
+            Another process writes for too long. Who came while that was found out does not begin to wait then.
+            Or the file was removed or replaced since it was opened: what is written now is gone with this process.
         """
         if identity(self._path) != self._identity:
             raise sqlite3.OperationalError(f"'{self._path}' was removed or replaced: put it back, or start again")
-        with transaction(self._connection):
+        if self._writing.came < self._found_locked:
+            raise sqlite3.OperationalError(f"'{self._path}' is locked: try again")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            self._found_locked = time.monotonic()
+            raise
+        with _committed(self._connection):
             yield
 
     def require_unlocked(self) -> None:

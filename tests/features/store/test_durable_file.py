@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from features.store.durable_file import DurableFile, LazyFile, identity, transaction
+from features.store.durable_file import DurableFile, LazyFile, identity, is_of_file, transaction
 
 TABLE = "CREATE TABLE IF NOT EXISTS said (customer_id TEXT NOT NULL, what TEXT NOT NULL)"
 
@@ -32,6 +33,31 @@ def test_what_was_written_is_there_for_the_next_who_opens_it(path: Path) -> None
         assert again._connection.execute("SELECT * FROM said").fetchall() == [("ann", "hello")]
         assert again._connection.execute("PRAGMA synchronous").fetchone() == (2,)
         assert again._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_who_waits_for_a_locked_file_waits_together_and_not_one_after_the_other(path: Path) -> None:
+    def append(file: DurableFile) -> None:
+        with file._writing, file._transaction():
+            file._connection.execute("INSERT INTO said VALUES ('bob', 'hi')")
+
+    with write(path, ("ann", "hello")) as file, sqlite3.connect(path, isolation_level=None) as other:
+        file.wait_at_most(0.1)
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with ThreadPoolExecutor(32) as pool:
+            errors = [each.exception() for each in [pool.submit(append, file) for _ in range(32)]]
+        assert time.monotonic() - began < 32 * 0.1 / 2
+        assert all(isinstance(e, sqlite3.OperationalError) and is_of_file(e) for e in errors)
+        other.execute("ROLLBACK")
+        append(file)
+        assert file._connection.execute("SELECT count(*) FROM said").fetchone() == (2,)
+    other.close()
+
+
+def test_what_is_wrong_with_a_row_is_not_of_the_file(path: Path) -> None:
+    with write(path) as file, pytest.raises(sqlite3.IntegrityError) as caught:
+        file._connection.execute("INSERT INTO said VALUES (NULL, 'hi')")
+    assert not is_of_file(caught.value)
 
 
 def test_a_transaction_that_fails_writes_nothing_and_leaves_the_file_usable(path: Path) -> None:
