@@ -429,7 +429,7 @@ def _small_disk(size: int) -> Iterator[Path | None]:
         try:
             yield Path(folder)
         finally:
-            subprocess.run(["umount", folder], check=False)
+            subprocess.run(["umount", "--lazy", folder], check=False)
 
 
 def _start_redis(port: int) -> psutil.Process:
