@@ -52,7 +52,7 @@ from serving.release.local_copies import LocalCopies
 from serving.release.observations import Observations
 from serving.release.watcher import ChampionWatcher
 
-BUSY_SECONDS = 0.05  # an answer waits no longer for another process that writes the record: 503 is sooner than late
+BUSY_SECONDS = 0.08  # an answer waits no longer for another process that writes the record: 503 is sooner than late
 SWITCH_SECONDS = 0.0005  # so soon the thread that scores goes on beside that which reads requests, also in a flood
 START_SECONDS = 20.0  # so long at most a worker waits for its models, and for its features, before it takes traffic
 logger = logging.getLogger(__name__)

@@ -220,7 +220,10 @@ class Endpoints:
         with unavailable_if_it_fails(
             "the prediction log cannot be written", "answers cannot be kept now, so none is given"
         ):
-            self._log.require_writable()
+            try:
+                self._log.require_writable()
+            except sqlite3.OperationalError:  # another wrote just then: it is not ready only where that goes on
+                self._log.require_writable()
         self._check_columns()
 
     def _check_columns(self) -> None:

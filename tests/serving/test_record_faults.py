@@ -62,6 +62,29 @@ def test_while_the_record_is_locked_each_of_many_is_refused_at_once_and_answered
         assert audit.verify(log, log.checkpoints.folder).faults == []
 
 
+def test_one_write_of_another_makes_a_service_unready_no_more_than_it_makes_it_silent(
+    calling: Calling,
+    models: Any,
+    reader: Any,
+    workspace: Workspace,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried: list[int] = []
+    require = PredictionLog.require_writable
+
+    def busy_once(self: PredictionLog) -> None:
+        tried.append(1)
+        if len(tried) == 1:
+            raise sqlite3.OperationalError("database is locked")
+        require(self)
+
+    monkeypatch.setattr(PredictionLog, "require_writable", busy_once)
+    with PredictionLog.of(workspace, settings.records, BUSY_SECONDS) as log:
+        assert calling(create_app(models, reader, log, settings)).get("/readyz").status_code == 200
+    assert len(tried) == 2
+
+
 def test_while_the_disk_is_full_nothing_is_answered_that_is_not_kept(
     calling: Calling, models: Any, reader: Any, workspace: Workspace, settings: Settings, now: datetime
 ) -> None:
