@@ -389,12 +389,13 @@ def staged(
     with ExitStack() as stack:
         disk = None if redis else stack.enter_context(_small_disk(_size(root) + SPARE_BYTES))
         told = {"serving": {**SERVING, **(changes or {})}}
+        scene: Scene | None = None
         store = None
         if redis:
             with closing(socket.create_server(("127.0.0.1", 0))) as free:
                 port = free.getsockname()[1]
             store = _start_redis(port), port
-            stack.callback(lambda: _end_redis(scene.redis or store))
+            stack.callback(lambda: _end_redis((scene and scene.redis) or store))
             told |= {"online_store": "redis", "redis": {"url": f"redis://127.0.0.1:{port}/0"}}
         place = stack.enter_context(copied(config, root, told, disk))
         if redis:

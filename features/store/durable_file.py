@@ -6,6 +6,7 @@ overwritten.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import sqlite3
@@ -84,6 +85,17 @@ def is_of_file(error: BaseException) -> bool:
     """
     kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_BUSY) & 0xFF  # without one it is of this module
     return kind in OF_FILE if isinstance(error, sqlite3.Error) else isinstance(error, OSError)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room on the disk.
+
+    >>> is_full(OSError(28, "No space left on device")), is_full(OSError(5, "Input/output error"))
+    (True, False)
+    """
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", -1) == sqlite3.SQLITE_FULL
+    return isinstance(error, OSError) and error.errno == errno.ENOSPC
 
 
 def overwrite_deleted(connection: sqlite3.Connection) -> None:

@@ -63,6 +63,8 @@ EVENTS_WAIT_SECONDS = 2.0  # nobody waits on the phone for them
 READINESS_TIMEOUT_SECONDS = 2.0
 READINESS_CACHE_SECONDS = 1.0
 PROBE_CUSTOMER_ID = "readyz"
+LOG_REST_SECONDS = 0.02
+NOT_LOGGED = "the answer could not be logged, so it is not given"
 Kept = tuple[Sequence[dict[str, Any]], Asker]  # the answers to a request, and whose it was
 logger = logging.getLogger(__name__)
 
@@ -96,7 +98,7 @@ class Endpoints:
         self._workspace, self._reading = workspace, BoundedThreads(1, READING_AT_MOST)
         self._repeats = Repeats(self.answer, log, clock, workspace)
         self._last_logged = ""
-        self._ready_until = 0.0
+        self._ready_until = self._unlogged_until = 0.0
 
     def has_room(self) -> bool:
         """Whether a single prediction asked for now would be taken."""
@@ -274,15 +276,20 @@ class Endpoints:
 
     def _append(self, kept: list[Kept]) -> list[None]:
         """Log the answers of several requests together; one that the log does not take fails by itself alone."""
+        if time.monotonic() < self._unlogged_until:
+            raise UnavailableError(NOT_LOGGED)
         askers = [asker for answers, asker in kept for _ in answers]
         try:
             self._log.append([answer for answers, _ in kept for answer in answers], askers)
         except Exception as error:
-            if len(kept) > 1 and not isinstance(error, sqlite3.OperationalError | OSError):
-                raise  # not of the file but of an answer: each is tried alone, see `Batcher`
+            of_file = isinstance(error, sqlite3.OperationalError | OSError)
+            if len(kept) > 1 and not of_file:
+                raise  # but of an answer: each is tried alone, see `Batcher`
             self._ready_until = 0.0
+            if of_file:  # who waited meanwhile waits no second time
+                self._unlogged_until = time.monotonic() + LOG_REST_SECONDS
             logger.error("the prediction log cannot be written: %s", safe_summary(error))
-            raise UnavailableError("the answer could not be logged, so it is not given") from None
+            raise UnavailableError(NOT_LOGGED) from None
         return [None] * len(kept)
 
 

@@ -23,7 +23,7 @@ from features.labels.ready_label import NO_EVENTS
 from features.people.suppression_list import erased_among
 from features.quality.quality_verdict import usual_amounts
 from features.sources.rows.words import load_words, standard_row
-from features.store.durable_file import is_of_file
+from features.store.durable_file import is_full, is_of_file
 from features.tables import MONEY, TABLES
 from serving.api.guards import unavailable_if_it_fails
 from serving.api.interfaces import Accepted, Status
@@ -40,7 +40,7 @@ NOT_TAKEN = (
     "events cannot be taken",
     "the events may not be taken yet: send them again, nothing counts twice",
 )
-REST_SECONDS = 0.1
+REST_SECONDS, REST_OF_FULL_SECONDS = 0.1, 1.0  # a lock may be over at any moment, a full disk is so for longer
 SAME_DAY = timedelta(hours=38)  # from a date alone, midnight UTC, to the last moment of that date in any zone
 logger = logging.getLogger(__name__)
 
@@ -171,8 +171,8 @@ class EventIntake:
     def _store_errors(self, alone: bool) -> Iterator[None]:
         """What is of files or stores meets all requests, as 503; any other error the one that is `alone`.
 
-        The former holds for all who come within `REST_SECONDS`: they would wait one after the other. After the latter,
-        each of several is tried alone: what one causes meets no other.
+        The former holds for all who come within `REST_SECONDS`, or `REST_OF_FULL_SECONDS`: they would wait one after
+        the other. After the latter, each of several is tried alone: what one causes meets no other.
         """
         try:
             yield
@@ -181,7 +181,8 @@ class EventIntake:
             if not of_store and (not alone or isinstance(error, StaycastError)):
                 raise
             if of_store:
-                self._down_until = time.monotonic() + REST_SECONDS
+                rest = REST_OF_FULL_SECONDS if is_full(error) else REST_SECONDS
+                self._down_until = time.monotonic() + rest
             with unavailable_if_it_fails(*NOT_TAKEN):
                 raise
 

@@ -323,7 +323,7 @@ MUTANTS = [
         APP,
         ("            await self._logging.ask((found.answers, asker), len(found.answers))\n", "            pass\n"),
         (
-            '            raise UnavailableError("the answer could not be logged, so it is not given") from None\n',
+            "            raise UnavailableError(NOT_LOGGED) from None\n",
             "            pass\n",
         ),
         ("        if request.app.state.draining:\n", "        if False:\n"),

@@ -173,6 +173,7 @@ def test_an_event_that_was_stored_but_not_folded_in_is_so_when_it_is_sent_again(
         patch.setattr(refresh.OnEventRefresher, "__call__", broken)
         fault = problem(service.send(**ORDER, customer_id=one), 503)
         assert "send them again" in fault.detail
+    time.sleep(REST_SECONDS)
     assert service.send(**ORDER, customer_id=one).json()["events"][0]["status"] == "known"
     assert service.recency(one) == pytest.approx(3601 / 86_400)
 
@@ -374,6 +375,10 @@ def test_a_disk_that_gets_full_meets_all_requests_of_a_call_at_once(
     with pytest.raises(UnavailableError, match="send them again"):
         shared.intake.accept_together([parse_events(json.dumps(e).encode(), 10) for e in events], lambda: NOW)
     assert calls == [3]
+    with pytest.raises(UnavailableError, match="send them again"):
+        shared.intake.accept(parse_events(json.dumps(events[0]).encode(), 10), lambda: NOW)
+    assert calls == [3]  # believed for a while, at no cost
+    monkeypatch.setattr(shared.intake, "_down_until", 0.0)
 
 
 def test_requests_that_wait_at_the_same_time_are_taken_together(
