@@ -234,7 +234,7 @@ class FloodMiddleware:
         self._unread += 1
         self._metrics.request(FLOODED, OverloadedError.status, 0.0)
         request_id = _request_id(Headers(scope=scope).get("x-request-id", "")).encode()
-        headers = [*self._headers, (b"x-request-id", request_id)]
+        headers = [*self._headers, (b"x-request-id", request_id), *_closing(scope)]
         await send({"type": "http.response.start", "status": OverloadedError.status, "headers": headers})
         await send({"type": "http.response.body", "body": self._body})
 
@@ -277,8 +277,8 @@ class AccessLogMiddleware:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 headers.update({**SECURITY_HEADERS, "X-Request-Id": request_id, **scope["staycast"].get("headers", {})})
-                if getattr(scope["app"].state, "draining", False):  # who sent the next over it might get nothing
-                    headers["Connection"] = "close"
+                for name, value in _closing(scope):
+                    headers[name.decode()] = value.decode()
             await send(message)
 
         try:
@@ -299,6 +299,12 @@ class AccessLogMiddleware:
         text = "%s %s %d %.1f ms customers=%d caller=%s request=%s"
         told = (noted["customers"], noted["caller"] or "-", noted["request_id"])
         access.log(level, text, scope["method"], route, status, seconds * 1000, *told)
+
+
+def _closing(scope: Scope) -> list[tuple[bytes, bytes]]:
+    """That the connection ends with this answer, once the service is about to stop: the next might get nothing."""
+    stops = "app" in scope and getattr(scope["app"].state, "draining", False)
+    return [(b"connection", b"close")] if stops else []
 
 
 def _request_id(given: str) -> str:
