@@ -303,8 +303,14 @@ def _label_line(label: Column) -> str:
 def _churn_lines(business: Business) -> list[str]:
     lines, seen = ["churn:", f"  kind: {business.kind}"], business.rhythm
     if business.kind == "label":
-        lines.append("  horizon_days: 30  # within how many days leavers left: only you know; correct it")
-        has_value = any(g.column("realised_value") for entry in business.tables.get("profiles", []) for g in entry)
+        files = [g for entry in business.tables.get("profiles", []) for g in entry]
+        has_value, has_label = (any(g.column(name) for g in files) for name in ("realised_value", "label"))
+        if has_value and not has_label:
+            lines.append(
+                "  forecast: false  # no column says who left: value alone; if one does, name it as label above"
+            )
+        else:
+            lines.append("  horizon_days: 30  # within how many days leavers left: only you know; correct it")
         doubt = "over how many days realised_value counts; DOUBT: only you know; correct it"
         of_value = ["clv:", f"  horizon_days: {_value_days(business)}  # {doubt}"]
         return [*lines, *(of_value if has_value else [])]
