@@ -13,6 +13,7 @@ import pandas as pd
 from features.labels.flags import read_flags
 from features.labels.label_column import find_label, tell_label
 from features.labels.moments import LONGEST_MONTH
+from features.numbers.currencies import SHARED_SIGNS
 from features.sources.proposal.business import (
     GAPS_ACTIVE,
     LEAST_HORIZON,
@@ -88,6 +89,9 @@ def _currency_lines(business: Business) -> list[str]:
         return [f"currency: {found[0]}  # as the files tell"]
     if found:
         return [f"currency: {found[0]}  # the files hold {', '.join(found)}: correct it, and give `rates`"]
+    for sign in (sign for column in _money_columns(business) for sign in column.shared_signs):
+        several = SHARED_SIGNS[sign]
+        return [f"currency: {several[0]}  # DOUBT: the files have {sign}, the sign of {', '.join(several)}: correct it"]
     return ["currency: USD   # not told by the files: correct it"]
 
 
