@@ -26,8 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from configs.settings import Settings, load
 from training import metrics
-from training.judge import verdict
-from training.judge.checks import Check
+from training.judge import gates, verdict
 from training.judge.examination import Examination
 
 RATES, SIZES, SIGMAS = (0.05, 0.2, 0.5), (100, 400, 1000, 2500, 5000), (0.6, 1.2)
@@ -39,8 +38,8 @@ OUTCOMES_A_CUSTOMER_SET = (
 )
 
 
-def decide(task: str, rows: pd.DataFrame, chance: tuple[float, float], settings: Settings) -> tuple[Check, ...]:
-    """The checks of the gates on rows of ``customer_id, label, forecast, baseline`` and, for values, ``low, high``."""
+def decide(task: str, rows: pd.DataFrame, chance: tuple[float, float], settings: Settings) -> gates.Decision:
+    """The gates' decision on rows of ``customer_id, label, forecast, baseline`` and, for values, ``low, high``."""
     names = {"churn": ("auc", "log_loss", "expected_calibration_error"), "clv": ("normalised_gini", "mae")}[task]
     figures = {
         column: {name: getattr(metrics, name)(rows["label"], rows[column]) for name in names}
@@ -50,7 +49,7 @@ def decide(task: str, rows: pd.DataFrame, chance: tuple[float, float], settings:
     rule = "recency rule" if task == "churn" else "past rate"
     examination = Examination(rows, whole, figures["baseline"], {}, pd.DataFrame(), rule)
     with patch.object(verdict, "calibration_error_by_chance", lambda *arguments, **options: chance):
-        return verdict.judge_examined(task, examination, [], settings).checks
+        return verdict.judge_examined(task, examination, [], settings)
 
 
 def churn_rows(rng: np.random.Generator, n: int, rate: float, kind: str) -> Iterator[pd.DataFrame]:
@@ -87,22 +86,29 @@ def value_rows(rng: np.random.Generator, n: int, sigma: float, kind: str) -> Ite
 
 
 def measure(task: str, n: int, case: float, kind: str, draws: int, settings: Settings) -> SimpleNamespace:
-    """Shares of draws: ``refused``; ``leans``: not refused, but in figures worse than the rule; mean ``ratio``."""
-    rng, refused, leans, ratios = np.random.default_rng([n, int(100 * case), len(kind)]), 0, 0, []
+    """Shares of draws: ``refused``; ``leans``: not refused, but of a loss above the rule's; ``in_doubt``.
+
+    Who is in doubt, the gates say; ``ratio`` is the mean of the losses over the rule's.
+    """
+    rng, ratios = np.random.default_rng([n, int(100 * case), len(kind)]), []
+    refused, leans, in_doubt = 0, 0, 0
     chance, done = (0.0, 0.0), 0
     loss = "log_loss" if task == "churn" else "mae"
     while done < draws:
         for number, rows in enumerate((churn_rows if task == "churn" else value_rows)(rng, n, case, kind)):
             if task == "churn" and number == 0:
                 chance = metrics.calibration_error_by_chance(rows["forecast"], rows["customer_id"], draws=1000)
-            checks = decide(task, rows, chance, settings)
-            against_rule = [c for c in checks if c.name == f"beats_baseline_{loss}"]
-            failed = any(not c.passed for c in checks)
+            decision = decide(task, rows, chance, settings)
+            against_rule = [c for c in decision.checks if c.name == f"beats_baseline_{loss}"]
+            failed = not decision.promote
             refused += failed
             leans += not failed and any(c.verdict == "cannot tell" and c.value > c.limit for c in against_rule)
+            in_doubt += gates.is_in_doubt(decision)
             ratios += [c.value / c.limit for c in against_rule]
             done += 1
-    return SimpleNamespace(refused=refused / done, leans=leans / done, ratio=float(np.mean(ratios)))
+    return SimpleNamespace(
+        refused=refused / done, leans=leans / done, in_doubt=in_doubt / done, ratio=float(np.mean(ratios))
+    )
 
 
 def _level_of(rate: float) -> float:
@@ -119,15 +125,19 @@ def _expected_loss(p: np.ndarray, forecast: np.ndarray) -> float:
 
 
 def tables(draws: int, settings: Settings) -> str:
-    """Both tables of docs/gates.md."""
+    """Both tables of docs/gates.md, and how often a perfect model is in doubt at the fewest rows."""
     lines = ["| a perfect model is refused | " + " | ".join(f"{n:,} rows" for n in SIZES) + " |"]
     lines += ["| --- |" + " --- |" * len(SIZES)]
+    doubts = []
     cases = [("churn", rate, f"churn, {rate:.0%} leave") for rate in RATES]
     cases += [("clv", sigma, f"value, lognormal of {sigma}") for sigma in SIGMAS]
     for task, case, name in cases:
         found = [measure(task, n, case, "perfect", draws, settings) for n in SIZES]
         lines.append(f"| {name} | " + " | ".join(f"{100 * f.refused:.1f} %" for f in found) + " |")
+        doubts.append(f"{name} {100 * found[0].in_doubt:.1f} %")
     lines += [
+        "",
+        f"a perfect model is in doubt at {SIZES[0]} rows: {', '.join(doubts)}",
         "",
         "| 2 % worse than a perfect rule, 5,000 rows | refused | let through | let through with a worse figure |",
     ]

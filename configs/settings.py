@@ -213,6 +213,7 @@ class Contacts(Section):
 class Churn(Section):
     """What counts as leaving."""
 
+    forecast: bool
     kind: Literal["inactivity", "contract", "label"]
     horizon_days: Days
     horizons_days: tuple[Days, ...]
@@ -632,7 +633,9 @@ class Settings(Section):
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """The models of this business: churn, and value where amounts are known."""
+        """The models of this business: churn (not of a value alone), and value where amounts are known."""
+        if not self.churn.forecast:
+            return ("clv",)
         has_amounts = self.churn.kind != "label" or self.has_realised_value
         return ("churn", "clv") if self.clv.forecast and has_amounts else ("churn",)
 
@@ -675,6 +678,21 @@ class Settings(Section):
             raise ValueError(
                 "columns.exclude is for churn.kind label, where every column is used; elsewhere leave the column out "
                 "of columns.attributes"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _value_alone_fits(self) -> Settings:
+        if self.churn.forecast:
+            return self
+        if not (self.has_realised_value and self.clv.forecast):
+            raise ValueError(
+                "churn.forecast: false is for a ready table with a value and no label: churn.kind label, clv.forecast "
+                "true, and a column of source.options.profiles named as realised_value"
+            )
+        if self.decisions.campaign.planned:
+            raise ValueError(
+                "decisions.campaign needs the risk of leaving: leave its costs out with churn.forecast: false"
             )
         return self
 

@@ -217,7 +217,8 @@ def _requirements(
         ready = read_ready_table(checked["profiles"].used, settings)
         values = {"clv": ready.labels["clv"].to_numpy()} if "clv" in settings.tasks else {}
         rows = ready.rows.assign(label=ready.labels["churned"].to_numpy(), **values)
-        return _profile_requirements(rows, settings.minimum), LabelledRows(rows, schema_of(ready.columns), orders=False)
+        needed = [row for row in _profile_requirements(rows, settings.minimum) if row["model"] in settings.tasks]
+        return needed, LabelledRows(rows, schema_of(ready.columns), orders=False)
     with tempfile.TemporaryDirectory() as folder:
         for name, table in checked.items():
             write_used_rows(table, ZoneInfo(settings.time_zone), Path(folder) / f"{name}.parquet")

@@ -12,6 +12,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from configs.settings import merged_with_default
+from features.sufficiency import check_source
+from training.data.expected_basis import expected_basis
+
 Staycast = Callable[..., subprocess.CompletedProcess[str]]
 FEATURES = ["Gifts", "Last_gift", "Region"]
 
@@ -64,6 +68,16 @@ def test_the_check_tells_of_value_what_it_tells_of_churn(staycast: Staycast, tmp
     assert [(e["model"], e["basis"]) for e in told["expected"]] == [("churn", "trees"), ("clv", "prior")]
     (problem,) = told["problems"]
     assert (problem["column"], problem["rule"], problem["rows"]) == ("realised_value", "is not a number", 1)
+
+
+def test_the_check_of_a_value_alone_tells_of_nothing_else(tmp_path: Path) -> None:
+    path = config(tmp_path, donors().drop(columns="Ausgetreten"))
+    own = yaml.safe_load(path.read_text("utf-8"))
+    del own["source"]["options"]["profiles"]["columns"]["label"], own["decisions"]
+    own |= {"churn": {"kind": "label", "forecast": False}, "clv": {"horizon_days": 90}}
+    told = check_source(merged_with_default(own, "donors"), expect=expected_basis)
+    assert {row["model"] for row in told["enough"]} == {"clv"}
+    assert [(e["model"], e["basis"]) for e in told["expected"]] == [("clv", "prior")]
 
 
 def test_values_in_several_currencies_are_never_taken_as_one(staycast: Staycast, tmp_path: Path) -> None:

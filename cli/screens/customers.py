@@ -36,7 +36,9 @@ def at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) 
     """The most valuable customers of the two highest risk bands, with their reasons; what is not answered, and why."""
     unserved = score.get("unserved", {})
     told = [Text(f"  {TASK_TITLES[task]} is not answered: {why}", "yellow") for task, why in unserved.items()]
-    return Group(*told) if "churn" in unserved else Group(_at_risk(workspace, score, settings), *told)
+    if "churn" in unserved or "churn" not in settings.tasks:
+        return Group(*told)
+    return Group(_at_risk(workspace, score, settings), *told)
 
 
 def _at_risk(workspace: Workspace, score: Mapping[str, Any], settings: Settings) -> Table | Text:

@@ -80,7 +80,7 @@ def check_screen(result: Mapping[str, Any]) -> Group:
 
 
 RESTS_ON = {
-    "trees": "trees would compete with simpler models",
+    "trees": "trees would compete with simpler models, which may win",
     "prior": "a prior alone would answer",
     "none": "nothing could answer",
 }

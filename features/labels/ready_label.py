@@ -55,7 +55,8 @@ def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[s
 
     A name keeps letters, digits and underscores; anything else in it becomes an underscore. Columns under `exclude` go,
     and where `attributes` are declared, so do all that are neither declared nor sensitive. Rows without ``exported_at``
-    take `data_until`, or else the last midnight before `now`, UTC.
+    take `data_until`, or else the last midnight before `now`, UTC. Without a label, for value
+    alone, nobody is known to have left.
 
     Raises
     ------
@@ -68,6 +69,8 @@ def prepare(raw: Mapping[str, Any], settings: Settings, now: datetime) -> dict[s
         return {**raw, **_with_numeric_attributes(raw, settings)}
     profiles = _with_simple_names(_without(raw["profiles"], settings))
     _require_outcomes_apart(profiles, settings)
+    if not settings.churn.forecast and "label" not in profiles:
+        profiles = profiles.assign(label=None)
     if "exported_at" not in profiles:
         exported_at = settings.data_until_utc or pd.Timestamp(naive_utc(now)).normalize()
         profiles = profiles.assign(exported_at=pd.Timestamp(exported_at, tz="UTC"))

@@ -542,10 +542,7 @@ def _require_columns(spec: Table, raw: pd.DataFrame) -> None:
             of_value = field.name == "label" and "realised_value" in raw.columns
             or_else = ", or say number_rows: true beside path if there are no ids" if has_no_ids else ""
             if of_value:
-                or_else = (
-                    ". A value alone is not forecast: say by a label, too, who left, such as who brought nothing in "
-                    "that time; an empty one says that it is not known"
-                )
+                or_else = ". If nothing says who left, write churn.forecast: false, and the value alone is forecast"
             if field.name == "customer_id" and not has_no_ids:
                 or_else = ". Each row must say whom it is about: export the customer's number or e-mail address"
             raise DataError(

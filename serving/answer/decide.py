@@ -23,6 +23,11 @@ UNDECIDED = {
     "text": "No decision: the risk of leaving is not known now",
     "reason": "no model of churn serves, see unserved",
 }
+VALUE_ALONE = {
+    "code": "undecided",
+    "text": "No decision: no risk of leaving is forecast",
+    "reason": "churn.forecast is false, and no rule of decisions.actions asks for this tier alone",
+}
 NOT_ASKED = {
     "code": "undecided",
     "text": "No decision: it takes all forecasts of the business",
@@ -134,6 +139,7 @@ def decision(
     campaign: Mapping[str, Any] | None,
     currency: str,
     risk_is_told: bool = True,
+    risk_is_forecast: bool = True,
 ) -> dict[str, str]:
     """What to do, and why: one decision, which the campaign and the rules share.
 
@@ -149,6 +155,8 @@ def decision(
         Of the campaign's amounts.
     risk_is_told
         Whether a model of churn serves: without, nothing is decided of a customer whom the risk is asked of.
+    risk_is_forecast
+        Whether the business forecasts it at all: without, rules that ask for a tier decide, and no other.
 
     Returns
     -------
@@ -163,10 +171,12 @@ def decision(
     >>> found["code"], found["reason"]
     ('low_cost_reminder', 'critical risk, silver, declining; a contact is expected to bring -2.50 EUR (-3.00 to -1.00)')
     """
-    if not risk_is_told and stage not in NO_CUSTOMER:
+    if not risk_is_told and risk_is_forecast and stage not in NO_CUSTOMER:
         return dict(UNDECIDED)
     contact = campaign["contact"] if campaign else None
     rule = action(decisions.actions, band, tier, stage, contact) or decisions.campaign.action
+    if not risk_is_forecast and rule == decisions.actions[-1]:
+        return dict(VALUE_ALONE)
     facts = ", ".join(filter(None, (f"{band} risk" if band else "", tier, stage))) or "nothing is known of the customer"
     if campaign:
         profit, low, high = (f"{campaign[name]:z.2f}" for name in ("expected_profit", "low", "high"))

@@ -48,6 +48,7 @@ ONE_YEAR = "; the outcomes learned from cover less than two years, so no season 
 NOT_HELPFUL = "; the season of earlier years brings forecasts of past moments no nearer, and does not count"
 NO_REPEATED = "; no season is known: that takes two years of orders, in which one repeats"
 NO_DROPOUT = "; the orders do not tell whether customers leave for good, or only order less"
+ONE_RATE = "; within longer horizons contracts end at the rate of all, as orders count, or may, beside the fees"
 EVENTS = {"inactivity": "next_order", "contract": "contract_end", "label": None}
 
 
@@ -215,7 +216,14 @@ def _answer(
         "reasons": churn.reasons if churn else [],
         "clv_reasons": clv.reasons if clv else [],
         "action": decide.decision(
-            settings.decisions, band, tier, stage, campaign, settings.currency, champions.churn is not None
+            settings.decisions,
+            band,
+            tier,
+            stage,
+            campaign,
+            settings.currency,
+            champions.churn is not None,
+            settings.churn.forecast,
         ),
         "campaign": campaign,
         "basis": min(bases, key=BASES.index),
@@ -241,7 +249,8 @@ def basis_of(bundle: Bundle) -> dict[str, Any]:
         judged += OF_SHORTER.format(bundle.horizon_days, shorter, bundle.info["learned_moments"])
     factor = bundle.info.get("recent_level", {}).get("factor")
     recent = RECENT.format(factor - 1) if factor else ""
-    text = f"{rests_on}{why}{judged}{recent}{_season_of(bundle)}{leaving}{left_out}".rstrip(".") + "."
+    longer = ONE_RATE if bundle.longer and bundle.longer.ends_at_one_rate else ""
+    text = f"{rests_on}{why}{judged}{recent}{_season_of(bundle)}{leaving}{left_out}{longer}".rstrip(".") + "."
     return {"kind": bundle.basis, "full_season": bundle.full_season, "text": text}
 
 

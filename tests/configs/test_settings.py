@@ -126,3 +126,21 @@ def test_a_value_of_other_days_than_the_label_has_its_days_written_down() -> Non
     assert merged_with_default({**own, "churn": {"kind": "label", "horizon_days": 90}}, "donors").tasks[-1] == "clv"
     assert merged_with_default({**own, "clv": {"forecast": False}}, "donors").tasks == ("churn",)
     merged_with_default({"churn": {"kind": "inactivity", "horizon_days": 30}}, "shop")
+
+
+def test_value_is_forecast_alone_of_a_ready_table_that_names_it_and_of_nothing_else() -> None:
+    mapping = {"profiles": {"path": "x.csv", "columns": {"realised_value": "Given"}}}
+    own = {"source": {"loader": "files", "options": mapping}, "churn": {"kind": "label", "forecast": False}}
+    own |= {"clv": {"horizon_days": 90}}
+    assert merged_with_default(own, "donors").tasks == ("clv",)
+    others = [
+        {"churn": {"forecast": False}},
+        {**own, "source": {"loader": "files", "options": {"profiles": {"path": "x.csv"}}}},
+        {**own, "clv": {"forecast": False}},
+    ]
+    for other in others:
+        with pytest.raises(ConfigError, match="is for a ready table with a value and no label"):
+            merged_with_default(other, "donors")
+    planned = {"decisions": {"campaign": {"contact_cost": 1.0, "offer_cost": 5.0, "success_rate": 0.3}}}
+    with pytest.raises(ConfigError, match=r"decisions\.campaign needs the risk of leaving"):
+        merged_with_default({**own, **planned}, "donors")

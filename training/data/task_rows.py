@@ -44,8 +44,10 @@ def labelled(settings: Settings, workspace: Workspace, task: Task) -> Dataset:
     """
     if task not in settings.tasks:
         has_none = settings.churn.kind == "label" and not settings.has_realised_value
-        why = f"source.options.profiles.columns names no {VALUE}" if has_none else "clv.forecast is false"
-        raise ConfigError(f"{task}: there is no such model for '{settings.name}', {why}; train churn alone")
+        why = f"source.options.profiles.columns names no {VALUE}" if has_none else f"{task}.forecast is false"
+        raise ConfigError(
+            f"{task}: there is no such model for '{settings.name}', {why}; train {settings.tasks[0]} alone"
+        )
     data = load(workspace, task)
     if settings.churn.kind != "label":
         return parted_by_customer(data, settings)

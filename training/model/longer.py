@@ -102,6 +102,12 @@ class LongerValue:
     growth: Growth
     horizons: tuple[LongerHorizon, ...]
 
+    @property
+    def ends_at_one_rate(self) -> bool:
+        """Whether contracts end at the rate of all: where orders count, or may, no forecast tells a customer's own."""
+        growth = self.growth.growth if isinstance(self.growth, laws.SeasonalGrowth) else self.growth
+        return isinstance(growth, laws.ContractGrowth) and not growth.by_forecast
+
     def __call__(self, x: np.ndarray, main: Amounts, known_days: np.ndarray | None) -> dict[int, Amounts]:
         """Value within each longer horizon, by days.
 

@@ -140,7 +140,7 @@ def _more_than_a_list(guess: TableGuess) -> TableGuess:
     if contracts and (contracts.column("ended_at") or contracts.column("cancelled_at")) and not contracts.missing:
         return contracts
     profiles = guess_table(guess.path, guess.columns, ("profiles",))
-    return profiles if profiles and profiles.column("label") else guess
+    return profiles if profiles and (profiles.column("label") or profiles.column("realised_value")) else guess
 
 
 def _without_ids(path: Path, columns: tuple[Column, ...]) -> TableGuess | None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.numbers.currencies import CODES, TOKEN, currency_of
+from features.numbers.currencies import CODES, SHARED_SIGNS, TOKEN, currency_of
 from features.sources.expressions import ISO
 from features.sources.proposal.lexicon import Meaning, meaning
 
@@ -157,12 +157,21 @@ class Column:
     @cached_property
     def currencies(self) -> tuple[str, ...]:
         """Currencies that stand in the values, as codes or signs, the most frequent first."""
+        return tuple(self._named[self._named.isin(CODES)].value_counts().index)
+
+    @cached_property
+    def shared_signs(self) -> tuple[str, ...]:
+        """Signs of several currencies, such as $ and ¥, that stand in the values, the most frequent first."""
+        return tuple(self._named[self._named.isin([*SHARED_SIGNS])].value_counts().index)
+
+    @cached_property
+    def _named(self) -> pd.Series:
+        """The currency that each value names: a code, or a sign of several; missing where it names none."""
         texts = self.some.astype(str)
         codes = texts.str.upper().str.extract(r"\b([A-Z]{3})\b", expand=False)
         beside = texts.str.replace(AROUND, "", regex=True)
         signs = beside.map({text: currency_of(text) for text in beside.unique()})
-        found = codes.where(codes.isin(CODES)).fillna(signs)
-        return tuple(found[found.isin(CODES)].value_counts().index)  # $ and ¥ are signs of several
+        return codes.where(codes.isin(CODES)).fillna(signs)
 
     @cached_property
     def is_currency_code(self) -> bool:

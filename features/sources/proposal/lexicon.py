@@ -23,6 +23,8 @@ WORDS: Mapping[str, str] = {
         versicherungsnehmer mieter huesped huespedes alumno alumna alumnos alumnas estudiante estudiantes paciente
         pacientes asegurado asegurados tomador inquilino hote hotes voyageur eleve eleves etudiant etudiants assure
         assures souscripteur locataire 客户 用户 会员 顾客 买家 账户 客人 住客 宾客 学员 学生 患者 投保人 被保险人
+        donor donors
+        donator spender spenderin spendern donateur donateurs donante donantes 捐赠者 捐款人 捐赠人
         租户""",
     "order": """order orders invoice invoices basket transaction transactions receipt purchase purchases sale
         bestellung bestellungen bestell auftrag auftraege auftrage auftrags rechnung rechnungen rechnungs beleg

@@ -86,6 +86,7 @@ class TableGuess:
         """Required columns of the table that no column of the file seems to be."""
         found = {g.field.name for g in self.guesses}
         found |= {"customer_id"} if self.reading is not None and self.reading.number_rows else set()
+        found |= {"label"} if "realised_value" in found else set()  # a ready table may have a value alone
         return tuple(f.name for f in self.table.fields if f.required and f.name not in found)
 
     @property
@@ -321,6 +322,8 @@ def _score(guess: TableGuess) -> float:
     """Mean certainty of the required columns, and what the file's name, its shape and other columns add."""
     table = guess.table
     required = [f.name for f in table.fields if f.required]
+    if guess.column("realised_value") and not guess.column("label"):  # a value alone
+        required = [name for name in required if name != "label"]
     score = sum(min(g.score, 1.0) for g in guess.guesses if g.field.name in required) / len(required)
     optional = [g for g in guess.guesses if g.field.name not in (*required, "recorded_at")]
     score += sum(0.06 * g.score for g in optional)

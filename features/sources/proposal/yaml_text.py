@@ -13,6 +13,7 @@ import pandas as pd
 from features.labels.flags import read_flags
 from features.labels.label_column import find_label, tell_label
 from features.labels.moments import LONGEST_MONTH
+from features.numbers.currencies import SHARED_SIGNS
 from features.sources.proposal.business import (
     GAPS_ACTIVE,
     LEAST_HORIZON,
@@ -88,6 +89,9 @@ def _currency_lines(business: Business) -> list[str]:
         return [f"currency: {found[0]}  # as the files tell"]
     if found:
         return [f"currency: {found[0]}  # the files hold {', '.join(found)}: correct it, and give `rates`"]
+    for sign in (sign for column in _money_columns(business) for sign in column.shared_signs):
+        several = SHARED_SIGNS[sign]
+        return [f"currency: {several[0]}  # DOUBT: the files have {sign}, the sign of {', '.join(several)}: correct it"]
     return ["currency: USD   # not told by the files: correct it"]
 
 
@@ -303,8 +307,14 @@ def _label_line(label: Column) -> str:
 def _churn_lines(business: Business) -> list[str]:
     lines, seen = ["churn:", f"  kind: {business.kind}"], business.rhythm
     if business.kind == "label":
-        lines.append("  horizon_days: 30  # within how many days leavers left: only you know; correct it")
-        has_value = any(g.column("realised_value") for entry in business.tables.get("profiles", []) for g in entry)
+        files = [g for entry in business.tables.get("profiles", []) for g in entry]
+        has_value, has_label = (any(g.column(name) for g in files) for name in ("realised_value", "label"))
+        if has_value and not has_label:
+            lines.append(
+                "  forecast: false  # no column says who left: value alone; if one does, name it as label above"
+            )
+        else:
+            lines.append("  horizon_days: 30  # within how many days leavers left: only you know; correct it")
         doubt = "over how many days realised_value counts; DOUBT: only you know; correct it"
         of_value = ["clv:", f"  horizon_days: {_value_days(business)}  # {doubt}"]
         return [*lines, *(of_value if has_value else [])]

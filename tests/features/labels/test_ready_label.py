@@ -313,7 +313,16 @@ def test_twins_are_customers_alike_in_all_that_was_known_before(ready: Settings,
     assert shares[0] == shares[1] and shares[0][0] > 0
 
 
-def test_a_value_without_a_label_is_said_to_be_no_business_of_ours(ready: Settings, export: pd.DataFrame) -> None:
-    table = export.drop(columns="label").assign(realised_value="1")
-    with pytest.raises(DataError, match="A value alone is not forecast: say by a label, too, who left"):
-        check_tables(prepare({"profiles": table}, with_value(ready), NOW), ready.columns, NOW, "label")
+def test_a_value_without_a_label_is_read_where_churn_is_not_forecast_and_else_asked_about(
+    ready: Settings, export: pd.DataFrame
+) -> None:
+    table, valued = export.drop(columns="label").assign(realised_value=["5", "", "0", "7"]), with_value(ready)
+    with pytest.raises(DataError, match=r"If nothing says who left, write churn\.forecast: false"):
+        read(table, valued)
+    alone = valued.model_copy(update={"churn": valued.churn.model_copy(update={"forecast": False})})
+    of_value = read(table, alone)
+    assert of_value.labels["churned"].isna().all() and len(of_value.kept) == 4
+    np.testing.assert_array_equal(of_value.labels["clv"], [5, np.nan, 0, 7])
+    assert set(of_value.rows) == {"customer_id", "as_of", "Monthly_charges", "Plan"}
+    left = read(export.assign(realised_value="1"), alone)  # a label that is there still says who has left
+    assert left.labels["churned"].tolist()[:2] == [1, 0] and len(left.kept) == len(left.rows) - 1

@@ -355,6 +355,29 @@ def test_what_came_is_proposed_as_the_value_and_never_as_a_feature(tmp_path: Pat
     assert "clv" not in plain and "currency" not in plain["source"]["options"]["profiles"]
 
 
+def test_a_value_that_came_and_no_label_is_proposed_as_value_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"Spendernr": [f"s{n}" for n in range(60)], "gifts": rng.poisson(2, 60),
+         "Gespendet in den nächsten 90 Tagen": rng.lognormal(3, 1, 60).round(2)}
+    )  # fmt: skip
+    told = proposed(path := write(tmp_path, "spender.csv", frame))
+    assert told["churn"] == {"kind": "label", "forecast": False} and told["clv"] == {"horizon_days": 90}
+    assert set(told["source"]["options"]["profiles"]["columns"]) == {"customer_id", "realised_value"}
+    assert "no column says who left: value alone" in propose_config([path])[0]
+
+
+@pytest.mark.parametrize(("sign", "first"), [("¥", "JPY"), ("$", "USD"), ("€", "EUR")])
+def test_a_sign_of_several_currencies_is_proposed_as_one_of_them_with_a_doubt(
+    tmp_path: Path, sign: str, first: str
+) -> None:
+    frame = orders(order_id=range(60), customer_id=WHO, order_date=DAYS.strftime("%Y-%m-%d"))
+    path = write(tmp_path, "orders.csv", frame.assign(amount=[f"{sign}{n}.50" for n in range(60)]))
+    (line,) = [line for line in propose_config([path], "shop")[0].splitlines() if line.startswith("currency:")]
+    assert line.startswith(f"currency: {first} ")
+    assert ("DOUBT: the files have" in line) == (sign != "€")
+
+
 def test_files_without_rows_are_named_where_nothing_can_be_proposed(tmp_path: Path) -> None:
     empty = [write(tmp_path, name, pd.DataFrame({"place": [], "rain": []})) for name in ("a.csv", "b.csv")]
     with pytest.raises(DataError, match=r"no file looks like.*'.*a\.csv' holds a header and no row.*b\.csv"):

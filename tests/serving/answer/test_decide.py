@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.errors import NotReadyError
-from configs.settings import Bands, Rule, Settings, Stages
+from configs.settings import Bands, Decisions, Rule, Settings, Stages
 from features.labels.eligibility import is_active
 from serving.answer import decide
 from training.model.tiers import TIERS
@@ -175,6 +175,18 @@ def test_the_reason_of_a_decision_says_what_the_customer_is(settings: Settings) 
     assert why("watch", "gold", "declining") == "watch risk, gold, declining"
     assert why(None, "gold", "lapsed") == "gold, lapsed"
     assert why(None, None, None) == "nothing is known of the customer"
+
+
+def test_where_value_is_forecast_alone_rules_by_tier_decide_and_no_rule_says_that_nothing_is_needed(
+    settings: Settings,
+) -> None:
+    def of_value(decisions: Decisions, tier: str) -> str:
+        return decide.decision(decisions, None, tier, None, None, "EUR", False, risk_is_forecast=False)["code"]
+
+    assert {of_value(settings.decisions, tier) for tier in TIERS} == {"undecided"}
+    thanks = Rule(code="thank", text="Write a letter", tier=("diamond",))
+    own = settings.decisions.model_copy(update={"actions": (thanks, *settings.decisions.actions)})
+    assert (of_value(own, "diamond"), of_value(own, "gold")) == ("thank", "undecided")
 
 
 def test_every_customer_gets_an_action_under_the_default_rules(settings: Settings) -> None:

@@ -22,6 +22,8 @@ from serving.answer.champion import Champions
 from serving.answer.score import basis_of, new_id, score
 from serving.api.schema.answers import Answer
 from training.model.bundle import Bundle
+from training.model.longer import LongerValue
+from training.priors.growth import ContractGrowth
 
 quick = effort(max_examples=15)
 seeds = st.integers(0, 10_000)
@@ -229,6 +231,10 @@ def test_an_answer_says_where_neither_a_season_nor_leaving_can_be_told(champions
     assert "nothing is told within 350 days: 50 needed" in short
     moved = basis_of(replace(bare, info={"recent_level": {"share": 0.5, "factor": 1.08}}))["text"]
     assert "the newest months" in moved and "by +8.0%" in moved
+    fees = LongerValue(90, ContractGrowth(0.002, by_forecast=False), ())
+    assert "contracts end at the rate of all, as orders count" in basis_of(replace(bare, longer=fees))["text"]
+    own = replace(fees, growth=ContractGrowth(0.002))
+    assert "rate of all" not in basis_of(replace(bare, longer=own))["text"]
     sure = basis_of(replace(bare, basis="model", full_season=True, info={}))["text"]
     assert sure == "Trees, learned from this company's outcomes."
 

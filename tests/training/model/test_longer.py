@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from training.model.intervals import Interval
 from training.model.longer import Amounts, LongerHorizon, LongerValue
-from training.priors.growth import ContractGrowth
+from training.priors.growth import ContractGrowth, SeasonalGrowth
 
 AMOUNT = st.floats(-50, 1e6, allow_nan=False)
 NARROW = Interval(
@@ -48,6 +48,16 @@ def test_the_main_forecast_is_the_anchor_and_the_level_moves_the_steps_alone() -
     twice = longer("examined")(x, Amounts(main.expected * 2, main.low, main.high * 2), None)[180].expected[0]
     assert twice == pytest.approx(2 * plain)
     assert higher - 100 == pytest.approx(2 * (plain - 100))
+
+
+def test_where_orders_count_beside_fees_contracts_end_at_one_rate_in_season_or_not() -> None:
+    own, one = ContractGrowth(0.002), ContractGrowth(0.002, by_forecast=False)
+    seasonal = SeasonalGrowth(one, ("season_value_180",), 0.5)
+    found = [replace(longer("examined"), growth=growth).ends_at_one_rate for growth in (own, one, seasonal)]
+    assert found == [False, True, True]
+    x, main = np.array([[10.0], [50.0]]), Amounts(np.full(2, 25.0), np.zeros(2), np.full(2, 90.0))
+    each, alike = (replace(longer("examined"), growth=growth)(x, main, None)[180].expected for growth in (own, one))
+    assert each[0] > each[1] and alike[0] == alike[1]  # the second pays a sixth of its price: its end seems near
 
 
 def test_an_interval_that_nobody_examined_is_at_least_the_main_one_grown_by_the_root() -> None:
