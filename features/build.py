@@ -149,12 +149,18 @@ def _compute(
 
 def _feature_rows(backend: BaseBackend, batch: dict[str, ir.Table], columns: list[Column]) -> AsOfTable:
     """The feature rows of one batch."""
-    return AsOfTable(backend, lambda as_of, cache: _with_as_of(features_as_of(batch, columns, as_of, cache), as_of))
+    return AsOfTable(
+        backend, batch, lambda tables, as_of, cache: _with_as_of(features_as_of(tables, columns, as_of, cache), as_of)
+    )
 
 
 def _labels(backend: BaseBackend, batch: dict[str, ir.Table], knowledge: Knowledge, settings: Settings) -> AsOfTable:
     """The labels of one batch."""
-    return AsOfTable(backend, lambda as_of, _: _with_as_of(labels_as_of_date(batch, as_of, knowledge, settings), as_of))
+    return AsOfTable(
+        backend,
+        batch,
+        lambda tables, as_of, _: _with_as_of(labels_as_of_date(tables, as_of, knowledge, settings), as_of),
+    )
 
 
 def labels_as_of_date(
