@@ -14,7 +14,6 @@ from configs.settings import Settings
 from configs.workspace import Workspace
 from features.build import features_as_of
 from features.contract_terms import with_grace
-from features.engine import as_of_statements
 from features.labels.by_kind import Knowledge, labels_at
 from features.schema import feature_columns
 from features.sql import AsOfStatements
@@ -33,29 +32,26 @@ class FeatureRows:
         key = attributes, grace_days, frozenset((name, table.schema()) for name, table in tables.items())
         if key not in self._queries:
             columns = feature_columns(tables, attributes)
-            self._queries[key] = as_of_statements(backend, tables, lambda t, at: [features_as_of(t, columns, at)])
+            self._queries[key] = AsOfStatements(lambda t: [str(backend.compile(features_as_of(tables, columns, t)))])
         [query] = self._queries[key].at(as_of)
         return backend.con.execute(query).df().set_index("customer_id").sort_index()
 
 
 class LabelRows:
-    """Computes labels by customer; the SQL of one set of tables is used for all of the same names and columns."""
+    """Computes labels by customer; the SQL of a date is used for all tables of the same names and columns."""
 
     def __init__(self) -> None:
-        self._queries: dict[Any, AsOfStatements] = {}
+        self._queries: dict[Any, str] = {}
 
     def __call__(
         self, tables: dict[str, ir.Table], as_of: datetime, known: Knowledge, settings: Settings
     ) -> pd.DataFrame:
         backend = tables["customers"].get_backend()
         schemas = frozenset((name, table.schema()) for name, table in tables.items())
-        key = repr(known), settings.model_dump_json(), schemas
+        key = as_of, repr(known), settings.model_dump_json(), schemas
         if key not in self._queries:
-            self._queries[key] = as_of_statements(
-                backend, tables, lambda t, at: [labels_at(t, t["customers"], at, known, settings)]
-            )
-        [query] = self._queries[key].at(as_of)
-        return backend.con.execute(query).df().set_index("customer_id").sort_index()
+            self._queries[key] = str(backend.compile(labels_at(tables, tables["customers"], as_of, known, settings)))
+        return backend.con.execute(self._queries[key]).df().set_index("customer_id").sort_index()
 
 
 def recorded_later(workspace: Workspace) -> set[str]:
