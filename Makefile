@@ -6,6 +6,7 @@ UV_LOCK := $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-header
 
 .PHONY: help setup demo readme tables accuracy contract test test-slow test-sweep mutants lint lock bench clean
 .DEFAULT_GOAL := demo
+unexport PYTHONDONTWRITEBYTECODE # hundreds of processes find what the first has compiled
 
 help: ## what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +41,7 @@ contract: setup ## the contract that may not be broken, from the code; at a rele
 test: setup ## all tests but the slow ones; with ALL=1 those, too, in one run
 	$(BIN)/python -m pytest $(if $(ALL),-m "not sweep")
 
-test-slow: setup ## tests in other engines, stores and businesses
+test-slow: setup ## tests that take long, and those in other engines, stores and businesses
 	$(BIN)/python -m pytest -m slow
 
 test-sweep: setup ## what slow tests claim, at every other age and horizon, too: before a release

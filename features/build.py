@@ -141,20 +141,26 @@ def _compute(
     with ThreadPoolExecutor(connections) as pool:
         for done, _ in enumerate((map if connections == 1 else pool.map)(work, jobs), 1):
             on_progress(done * len(as_ofs) // len(jobs), len(as_ofs))
-    feature_sql = _column_sql(features_as_of(first.batches[0], columns, as_ofs[0]), known_at=True)
-    label_sql = _column_sql(labels_as_of_date(first.batches[0], as_ofs[0], knowledge, settings))
+    feature_sql = _column_sql(ibis.schema({c.name: c.dtype for c in columns}), known_at=True)
+    label_sql = _column_sql(labels_as_of_date(first.batches[0], as_ofs[0], knowledge, settings).schema())
     seasons = season_curve(first.tables, as_ofs, knowledge, settings)
     return feature_sql | seasons.sql(as_ofs), label_sql, seasons
 
 
 def _feature_rows(backend: BaseBackend, batch: dict[str, ir.Table], columns: list[Column]) -> AsOfTable:
     """The feature rows of one batch."""
-    return AsOfTable(backend, lambda as_of, cache: _with_as_of(features_as_of(batch, columns, as_of, cache), as_of))
+    return AsOfTable(
+        backend, batch, lambda tables, as_of, cache: _with_as_of(features_as_of(tables, columns, as_of, cache), as_of)
+    )
 
 
 def _labels(backend: BaseBackend, batch: dict[str, ir.Table], knowledge: Knowledge, settings: Settings) -> AsOfTable:
     """The labels of one batch."""
-    return AsOfTable(backend, lambda as_of, _: _with_as_of(labels_as_of_date(batch, as_of, knowledge, settings), as_of))
+    return AsOfTable(
+        backend,
+        batch,
+        lambda tables, as_of, _: _with_as_of(labels_as_of_date(tables, as_of, knowledge, settings), as_of),
+    )
 
 
 def labels_as_of_date(
@@ -168,13 +174,13 @@ def _with_as_of(table: ir.Table, as_of: datetime) -> ir.Table:
     return table.mutate(as_of=ibis.literal(as_of, type="timestamp(6)"))
 
 
-def _column_sql(table: ir.Table, known_at: bool = False) -> dict[str, str]:
+def _column_sql(schema: ibis.Schema, known_at: bool = False) -> dict[str, str]:
     """SQL of each column to store: keys first, then when the row could have been known, which is its as-of date."""
     as_of = "cast(as_of as timestamp) at time zone 'UTC'"
     types = {"float64": "double", "boolean": "boolean", "string": "varchar"}
     others = {
         name: f"cast({quote_identifier(name)} as {types[str(dtype.copy(nullable=True))]})"
-        for name, dtype in table.schema().items()
+        for name, dtype in schema.items()
         if name != "customer_id"
     }
     return {"customer_id": "customer_id", "as_of": as_of} | ({"known_at": as_of} if known_at else {}) | others

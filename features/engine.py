@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ibis.backends import BaseBackend
 from configs.errors import ConfigError, NotReadyError
 from configs.settings import Engine
 from features.people.identity import FILE as ALIAS_FILE
-from features.sql import QUIET, AsOfStatements, connect_duckdb, quote_identifier, quote_literal
+from features.sql import FIRST, QUIET, SECOND, AsOfStatements, connect_duckdb, quote_identifier, quote_literal
 
 MEMORY_GIB = 6
 ROWS_AT_ONCE = 20_000_000
@@ -182,6 +182,31 @@ def _whole(number: int) -> ir.Value:
     return ibis.literal(number, type="uint64").cast("uint64")
 
 
+def as_of_statements(
+    backend: BaseBackend,
+    tables: Mapping[str, ir.Table],
+    expressions: Callable[[dict[str, ir.Table], datetime], Sequence[ir.Table]],
+) -> AsOfStatements:
+    """The SQL on DuckDB of expressions that depend on a date; what is equal is compiled once in a process.
+
+    Parameters
+    ----------
+    backend
+        Where the tables are open.
+    tables
+        By name; the expressions get them without their backend, which what is kept must not hold open.
+    expressions
+        The tables and a date (UTC without a zone) in, the expressions out.
+    """
+    unbound = {name: table.unbind() for name, table in tables.items()}
+    both = {as_of: tuple(expressions(unbound, as_of)) for as_of in (FIRST, SECOND)}
+
+    def compile_at(as_of: datetime) -> list[str]:
+        return [str(backend.compile(e)) for e in both.get(as_of) or expressions(unbound, as_of)]
+
+    return AsOfStatements(compile_at, key=(backend.name, *(tuple(e.op() for e in told) for told in both.values())))
+
+
 class AsOfTable:
     """A table that depends on a date, to be written as of any; on DuckDB its SQL is compiled once for all dates.
 
@@ -189,15 +214,23 @@ class AsOfTable:
     ----------
     backend
         Where what it is computed from is open.
+    tables
+        What it is computed from, by name.
     expression
-        A date (UTC without a zone) and a `Cache` in, the table out. What is given to the cache is computed once and
-        kept as a temporary table while the whole is computed. On Spark, which plans for itself, there is none: all
-        stays one expression.
+        The tables, a date (UTC without a zone) and a `Cache` in, the table out. What is given to the cache is computed
+        once and kept as a temporary table while the whole is computed. On Spark, which plans for itself, there is
+        none: all stays one expression.
     """
 
-    def __init__(self, backend: BaseBackend, expression: Callable[[datetime, Cache | None], ir.Table]) -> None:
-        self._backend, self._expression = backend, expression
-        self._statements = AsOfStatements(self._compile) if backend.name == "duckdb" else None
+    def __init__(
+        self,
+        backend: BaseBackend,
+        tables: dict[str, ir.Table],
+        expression: Callable[[dict[str, ir.Table], datetime, Cache | None], ir.Table],
+    ) -> None:
+        self._tables, self._expression = tables, expression
+        on_duckdb = backend.name == "duckdb"
+        self._statements = as_of_statements(backend, tables, self._parts) if on_duckdb else None
 
     def save(self, backend: BaseBackend, as_of: datetime, path: Path) -> None:
         """Compute it as of a date and write it as one parquet file.
@@ -205,7 +238,7 @@ class AsOfTable:
         `backend` may be another than the first one, with the same tables open in it.
         """
         if self._statements is None:
-            save(backend, self._expression(as_of, None), path)
+            save(backend, self._expression(self._tables, as_of, None), path)
             return
         *cached, query = self._statements.at(as_of)
         for number, statement in enumerate(cached):
@@ -214,16 +247,16 @@ class AsOfTable:
         for number in range(len(cached)):
             backend.raw_sql(f"DROP TABLE {_cached(number)}")
 
-    def _compile(self, as_of: datetime) -> list[str]:
-        """SQL of all that is cached, in order, then of the table."""
-        cached: list[str] = []
+    def _parts(self, tables: dict[str, ir.Table], as_of: datetime) -> list[ir.Table]:
+        """All that is cached, in order, then the table."""
+        cached: list[ir.Table] = []
 
         def cache(expression: ir.Table) -> ir.Table:
-            cached.append(str(self._backend.compile(expression)))
+            cached.append(expression)
             return ibis.table(expression.schema(), name=_cached(len(cached) - 1))
 
-        query = self._backend.compile(self._expression(as_of, cache))
-        return [*cached, str(query)]
+        table = self._expression(tables, as_of, cache)
+        return [*cached, table]
 
 
 def _cached(number: int) -> str:

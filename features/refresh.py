@@ -41,14 +41,14 @@ from configs.workspace import Workspace
 from features.build import customers_as_of, features_as_of
 from features.columns.column import Column
 from features.contract_terms import CONTRACTS, whole_seconds, with_grace
-from features.engine import connect, create_temp_table, read_tables, replace_temp_table
+from features.engine import as_of_statements, connect, create_temp_table, read_tables, replace_temp_table
 from features.labels.by_kind import BEGINS, end_of_known
 from features.labels.ready_label import NO_EVENTS, read_ready_table
 from features.people.identity import load_alias_map
 from features.quality import quality_verdict
 from features.schema import features_of, load_schema, schema_of
 from features.seasons.curve import SeasonCurve, load_curve
-from features.sql import AsOfStatements, quote_identifier, quote_literal
+from features.sql import quote_identifier, quote_literal
 from features.store.contract_events import (
     NOT_LOADED,
     SUPERSEDED,
@@ -116,7 +116,8 @@ class CompiledFeatures:
         for name, table in tables.items():
             query = f"CREATE OR REPLACE TEMP TABLE {_picked(name)} AS SELECT * FROM ({backend.compile(table)}) LIMIT 0"
             backend.raw_sql(query)
-        self._query = AsOfStatements(self._compile)
+        picked = {name: backend.table(_picked(name)) for name in self._names}
+        self._query = as_of_statements(backend, picked, self._expressions)
 
     def rows(self, selects: Mapping[str, str], as_of: datetime) -> pd.DataFrame:
         """Compute the rows of customers.
@@ -149,13 +150,12 @@ class CompiledFeatures:
         """The moment of customers of whom nothing came since the tables were loaded."""
         return as_of if self._complete is None else min(as_of, whole_second(self._complete[1]))
 
-    def _compile(self, as_of: datetime) -> list[str]:
-        tables = {n: self._backend.table(_picked(n)) for n in self._names}
+    def _expressions(self, tables: dict[str, ir.Table], as_of: datetime) -> list[ir.Table]:
         queries = [features_as_of(tables, self._columns, as_of)]
         if self._complete is not None:
             rows = _with_clock(tables, self._complete[0], as_of)
             queries.append(rows.group_by("customer_id").agg(until=rows.until.max()))
-        return [str(self._backend.compile(query)) for query in queries]
+        return queries
 
 
 def _with_clock(tables: Mapping[str, ir.Table], name: str, as_of: datetime) -> ir.Table:

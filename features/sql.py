@@ -7,7 +7,7 @@ What DuckDB and SQLite take as it stands; another database's quotes are an argum
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,16 @@ def quote_qualified(name: str, opening: str = '"') -> str:
     return ".".join(quote_identifier(part, opening) for part in name.split("."))
 
 
+_KEPT: dict[Hashable, tuple[list[str], bool]] = {}
+_KEPT_AT_MOST = 32  # a business needs three
+
+
+def _keep(key: Hashable, compiled: tuple[list[str], bool]) -> None:
+    while len(_KEPT) >= _KEPT_AT_MOST:
+        _KEPT.pop(next(iter(_KEPT), None), None)
+    _KEPT[key] = compiled
+
+
 class AsOfStatements:
     """Statements that depend on a date, for DuckDB: compiled for two dates, and written for any other from those.
 
@@ -87,14 +97,25 @@ class AsOfStatements:
         The statements as of a date (UTC without a zone).
     dates
         The two dates: if what is asked depends on where a date lies, two like those to come.
+    key
+        Equal where the statements as of both dates are equal, and nowhere else: those are compiled once in a process.
+        None: they are compiled.
     """
 
     def __init__(
-        self, compile_at: Callable[[datetime], Sequence[str]], dates: tuple[datetime, datetime] = (FIRST, SECOND)
+        self,
+        compile_at: Callable[[datetime], Sequence[str]],
+        dates: tuple[datetime, datetime] = (FIRST, SECOND),
+        key: Hashable = None,
     ) -> None:
         self._compile, self._first = compile_at, dates[0]
+        if kept := _KEPT.get(key) if key else None:
+            self._template, self._fixed = kept
+            return
         self._template = list(compile_at(self._first))
         self._fixed = self._written(dates[1]) == list(compile_at(dates[1]))
+        if key:
+            _keep(key, (self._template, self._fixed))
 
     def at(self, as_of: datetime) -> list[str]:
         """The statements as of a date."""

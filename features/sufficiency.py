@@ -19,7 +19,7 @@ from configs.settings import Minimum, Settings
 from configs.workspace import Workspace
 from features.build import labels_as_of_date
 from features.columns.attributes import attribute_columns
-from features.engine import connect, read_tables
+from features.engine import as_of_statements, connect, read_tables
 from features.ingest import judge_source, write_used_rows
 from features.labels.by_kind import first_event, what_is_known
 from features.labels.moments import as_of_dates
@@ -30,7 +30,6 @@ from features.quality.chunks import CHUNK_ROWS
 from features.quality.quality_gate import Verdict
 from features.quality.quality_report import count_reasons
 from features.schema import FeatureSchema, schema_of
-from features.sql import AsOfStatements
 from features.tables import quote, reason_kinds, split_reasons
 
 REMEDIES = {
@@ -267,10 +266,10 @@ def _labels(tables: Mapping[str, ir.Table], settings: Settings, now: datetime | 
     as_ofs = as_of_dates(first_event(tables, settings), known.until, settings.as_of)
     backend = tables["customers"].get_backend()
 
-    def statement(as_of: datetime) -> list[str]:
-        return [str(backend.compile(labels_as_of_date(tables, as_of, known, settings)))]
+    def expressions(tables: dict[str, ir.Table], as_of: datetime) -> list[ir.Table]:
+        return [labels_as_of_date(tables, as_of, known, settings)]
 
-    statements, labels = AsOfStatements(statement), []
+    statements, labels = as_of_statements(backend, tables, expressions), []
     for as_of in as_ofs:
         [query] = statements.at(as_of)
         labels.append(backend.con.execute(query).df().assign(as_of=as_of))

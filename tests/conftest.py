@@ -116,7 +116,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
-    needed = [item for item in session.items if _needs_lived(item)]
+    needed = [item for item in session.items if _needs_lived(item) and not session.config.option.collectonly]
     if needed and needed[0] is not session.items[0] and os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0":
         place = _place_of_lived(session.config._tmp_path_factory)  # type: ignore[attr-defined]
         session.config.lived = subprocess.Popen([sys.executable, "-m", "tests.lived", str(place)], cwd=ROOT)  # type: ignore[attr-defined]

@@ -1,4 +1,6 @@
-"""A process that kills its own children at every step a stage takes on disk: ``python -m tests.kills FOLDER STAGE``.
+"""A process that kills its own children at every step a stage takes on disk: ``python -m tests.kills FOLDER``.
+
+It takes one stage a line, and ends what it tells of each with an empty line.
 
 A step is a file that is opened for writing, a folder that is made, a renaming, a removal or a database that is opened,
 in the workspace. A child is killed before one of the steps, and another looks at what is left; in the end one does the
@@ -14,7 +16,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -130,13 +132,21 @@ def serving(place: Path, settings: Settings) -> dict[str, Any]:
     return {"whole": answered and same and bool(scores) and all(scores), "model": champions.labels["churn"]}
 
 
-def main(folder: Path, stage: str) -> None:
-    importlib.import_module("tests.imported")  # once for all children
-    old, new, base, place = config(folder, 5), config(folder, 6), folder / "base", folder / "place"
+def lived(folder: Path, config: Path, verbs: Sequence[str]) -> Path:
+    """A workspace in which these verbs were done one after the other; each is done once for all stages."""
+    for number, verb in enumerate(verbs):
+        if not (place := folder / f"after-{verb}").exists():
+            if number:
+                shutil.copytree(folder / f"after-{verbs[number - 1]}", place)
+            code, said = in_child(lambda verb=verb, place=place: do(verb, config, place))
+            assert code == 0, (verb, said)
+    return place
+
+
+def kill(folder: Path, stage: str) -> None:
+    old, new, place = config(folder, 5), config(folder, 6), folder / "place"
     now, again = (new, []) if stage == "ingest" else (old, ["--again"])
-    for verb in ("ingest",) if stage == "ingest" else ("ingest", "features", "train churn", "score"):
-        code, said = in_child(lambda verb=verb: do(verb, old, base))
-        assert code == 0, (verb, said)
+    base = lived(folder, old, ("ingest",) if stage == "ingest" else ("ingest", "features", "train churn", "score"))
 
     def seen() -> dict[str, Any]:
         tables = in_child(lambda: loaded(place))[1]
@@ -146,6 +156,7 @@ def main(folder: Path, stage: str) -> None:
     def work(kill_at: int | None) -> tuple[int, Any]:
         return in_child(lambda: counted(place, kill_at, lambda: do(stage, now, place, *again)))
 
+    shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(base, place)
     before = seen()
     code, steps = work(None)
@@ -164,5 +175,12 @@ def main(folder: Path, stage: str) -> None:
         print(json.dumps(told), flush=True)  # noqa: T201
 
 
+def main(folder: Path) -> None:
+    importlib.import_module("tests.imported")  # once for all children
+    for line in sys.stdin:
+        kill(folder, line.strip())
+        print(flush=True)  # noqa: T201
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]))

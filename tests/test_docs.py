@@ -66,6 +66,7 @@ def test_a_make_target_of_the_readme_does_what_it_says(target: str, wanted: str)
     assert wanted in run(f"make --dry-run {target}", ROOT).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", PLAIN)
 def test_a_command_of_the_readme_runs_as_printed(demo: Path, command: str) -> None:
     done = run(command, demo)
@@ -85,6 +86,7 @@ def served(demo: Path) -> Iterator[None]:
         server.send_signal(signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", CALLS)
 def test_a_call_of_the_readme_is_answered_as_printed(served: None, command: str) -> None:
     done = run(command, ROOT)
@@ -104,6 +106,7 @@ def test_a_call_of_the_readme_is_answered_as_printed(served: None, command: str)
             assert value == wanted, f"stale at {place}: run `make readme`"
 
 
+@pytest.mark.slow
 def test_figures_of_the_readme_are_those_of_the_demo(demo: Path) -> None:
     if not searched_whole():
         pytest.skip("a search of the demo was ended by its time limit, so other models came out")

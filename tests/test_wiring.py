@@ -66,6 +66,7 @@ def refused(lived: Workspace, settings: Settings, tmp_path_factory: pytest.TempP
     return place
 
 
+@pytest.mark.slow
 def test_a_refused_model_does_not_serve_and_the_ledger_says_why(refused: Workspace) -> None:
     assert Champions.load(refused).labels == {"churn": "churn/1", "clv": "clv/1"}
     versions = {v.version: v for v in catalog.versions(refused, "churn")}
@@ -76,6 +77,7 @@ def test_a_refused_model_does_not_serve_and_the_ledger_says_why(refused: Workspa
     assert {c["name"]: c["passed"] for c in last.checks}["min_auc"] is False
 
 
+@pytest.mark.slow
 def test_a_refused_model_is_promoted_by_an_override_with_a_reason_alone(refused: Workspace) -> None:
     with pytest.raises(ConfigError, match="did not pass the gates"):
         model_registry.promote(refused, "churn", "2", "ada", "it looks fine")
@@ -84,6 +86,7 @@ def test_a_refused_model_is_promoted_by_an_override_with_a_reason_alone(refused:
     assert catalog.champion(refused, "churn").version == "1"  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_candidate_is_held_against_the_champion_on_the_same_hold_out_rows(
     refused: Workspace, settings: Settings
 ) -> None:
@@ -105,6 +108,7 @@ def test_a_candidate_is_held_against_the_champion_on_the_same_hold_out_rows(
     assert recorded["gates"]["promote"] is False
 
 
+@pytest.mark.slow
 def test_a_run_says_what_was_trained_on_what_and_how_long(refused: Workspace) -> None:
     version = catalog.versions(refused, "churn")[0]
     recorded = runs.client(refused).get_run(version.run_id)
@@ -120,6 +124,7 @@ def test_a_run_says_what_was_trained_on_what_and_how_long(refused: Workspace) ->
     assert artifacts == {"search/history.png", "search/importance.png", "search/contest.png"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["churn", "clv"])
 def test_the_judged_model_learns_nothing_from_the_hold_out_and_the_one_that_serves_all_of_it(
     lived: Workspace, settings: Settings, task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,6 +10,7 @@ from configs.settings import load
 from training.metrics import log_losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", gates.RATES)
 @pytest.mark.parametrize("kind", gates.KINDS)
 def test_a_worse_churn_model_is_two_per_cent_worse_on_the_whole(rate: float, kind: str) -> None:

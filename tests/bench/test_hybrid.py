@@ -63,6 +63,7 @@ def test_every_earlier_window_has_matured_at_the_moment():
         assert all(FIRST_TRIAL <= date < date + pd.Timedelta(days=h) <= as_of for date, h in windows)
 
 
+@pytest.mark.slow
 def test_nothing_at_or_after_the_moment_changes_the_hybrid(orders, hybrid):
     later = orders["ordered_at"] >= AS_OF
     other = orders.assign(quantity=orders["quantity"].where(~later, 99), amount=orders["amount"].where(~later, 999))

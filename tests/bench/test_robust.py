@@ -20,6 +20,7 @@ businesses = sys.modules["bench.businesses"]
 OPTIONS = argparse.Namespace(trials=2, seed=0, draws=50, tasks=["churn", "clv"], only=["*"], limit=None, data=Path("."))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(businesses.SHOPS))
 def test_a_simulated_shop_stays_within_its_history_and_its_size(name):
     customers, months, law = businesses.SHOPS[name]

@@ -61,6 +61,7 @@ def test_on_the_first_day_nothing_is_known_and_the_mean_over_all_customers_is_fo
     assert abs(churn_probability_given_history(quiet_shop(), "2024-01-01", 30)[0] - expected) < 4 * error
 
 
+@pytest.mark.slow
 def test_the_forecast_is_the_mean_truth_among_customers_with_like_forecasts(forecasts: pd.DataFrame) -> None:
     middle = forecasts[forecasts["best"].between(0.02, 0.98)]
     groups = (middle["true"] - middle["best"]).groupby(pd.qcut(middle["best"], 15), observed=True)

@@ -60,6 +60,7 @@ def test_each_model_is_a_stage_of_its_own(lived: Workspace, settings: Settings) 
         assert stages.train(session, task) == lived.last(f"train {task}")
 
 
+@pytest.mark.slow
 def test_other_settings_are_another_result(fresh: Workspace, few: Settings) -> None:
     session = Session("test", few, fresh)
     before = stages.features(session)

@@ -39,6 +39,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 FOLDERS = sorted({path.parent.relative_to(ROOT).as_posix() for package in PACKAGES for path in code_files(package)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_changed_file_in_any_folder_changes_what_rests_on_it_and_nothing_before_it(
     checkout: Path, folder: str

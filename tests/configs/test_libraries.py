@@ -55,6 +55,7 @@ def test_typeguard_rewrites_nothing_while_a_library_is_imported_and_all_afterwar
         checked("ab")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_feast_is_imported_without_them() -> None:
     """In a process of its own: one that is not ours may have imported it before."""
     code = "import features.store.feature_store, feast; print(feast.Entity.__init__.__code__.co_names)"

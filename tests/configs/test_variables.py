@@ -65,6 +65,7 @@ def test_environment_variables_are_filled_in(monkeypatch: pytest.MonkeyPatch) ->
         expand("${STAYCAST_TRY}/a", "path")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", HOSTILE.values(), ids=HOSTILE)
 def test_a_password_in_an_address_is_refused_wherever_addresses_are_set_and_never_repeated(
     tmp_path: Path, address: str

@@ -59,6 +59,7 @@ def till(folder: Path) -> Settings:
     )
 
 
+@pytest.mark.slow
 def test_of_dates_alone_a_day_is_a_day_at_the_newest_moment_as_at_any_and_an_event_of_the_load_s_day_moves_it_on(
     tmp_path: Path,
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_notice_without_any_end_ends_the_contract_unless_ends_are_unannounced(
         assert np.isnan(ann["days_to_end"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["9999-12-31", "2999-12-31", "2099-12-31"])
 @pytest.mark.parametrize("column", ["ended_at", "renews_at", "paid_until"])
 def test_a_far_off_end_is_no_end_and_no_notice(
@@ -201,6 +202,7 @@ def test_a_pause_is_no_churn_and_costs_nothing(features: Features, opened, busin
     assert features(tables, datetime(2023, 5, 2)).loc["back", "contracts_paused"] == 0
 
 
+@pytest.mark.slow
 def test_a_plan_change_is_no_churn_and_one_who_comes_back_is_a_customer_again(
     features: Features, opened, business: Settings
 ) -> None:
@@ -261,6 +263,7 @@ def exported(style: str, history: dict[str, int], day: int) -> dict[str, object]
     return {**{n: v for n, v in row.items() if v is not None}, **times}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["announced", "unannounced", "period"])
 def test_a_row_of_the_past_knows_what_scoring_on_that_day_would_have_known(
     features: Features, unannounced: Features, style: str
@@ -317,6 +320,7 @@ def test_who_has_booked_the_next_contract_is_under_notice_no_longer(
     np.testing.assert_equal(row["days_to_end"], days_to_end)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("grace_days", "under_notice"), [(14, 1), (15, 0)])
 def test_a_booking_renews_what_ends_within_the_grace_days_of_labels_before_it(
     opened, business: Settings, grace_days: int, under_notice: int
@@ -397,6 +401,7 @@ def test_of_contracts_that_begin_together_the_one_recorded_last_is_current(featu
     assert plan(*[{}] * 11) == "p10"
 
 
+@pytest.mark.slow
 def test_contracts_loaded_up_to_a_moment_are_at_any_later_one_what_they_were_then(opened) -> None:
     rows = [
         *(given for given, _ in NOTICE.values()),

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
+import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pytest
+from ibis import _
 
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features import build, engine
 from features.build import features_as_of
-from features.engine import AsOfTable, connect, read_tables, save
+from features.engine import AsOfTable, as_of_statements, connect, read_tables, save
 from features.schema import feature_columns
+from features.windows import timestamp
 
 AS_OF = datetime(2024, 3, 1)
 
@@ -28,11 +32,50 @@ def test_columns_in_passes_are_those_of_one_expression(edge_tables: dict[str, ir
     columns = feature_columns(edge_tables, ())
     read = read_tables(backend, tmp_path)
     before = backend.raw_sql("SELECT count(*) FROM duckdb_tables()").fetchone()
-    AsOfTable(backend, partial(features_as_of, read, columns)).save(backend, AS_OF, tmp_path / "passes")
+    AsOfTable(backend, read, lambda tables, at, cache: features_as_of(tables, columns, at, cache)).save(
+        backend, AS_OF, tmp_path / "passes"
+    )
     assert backend.raw_sql("SELECT count(*) FROM duckdb_tables()").fetchone() == before
     save(backend, features_as_of(read, columns, AS_OF), tmp_path / "whole")
     passes, whole = (pd.read_parquet(tmp_path / n).set_index("customer_id").sort_index() for n in ("passes", "whole"))
     pd.testing.assert_frame_equal(passes, whole, rtol=1e-12, atol=1e-12)
+
+
+def test_equal_expressions_are_compiled_once_whatever_holds_their_tables_and_those_with_another_literal_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compiled, kept, sql = [], {}, {}
+    monkeypatch.setattr("features.sql._KEPT", kept)
+
+    def above(least: float) -> tuple[list[str], weakref.ref]:
+        backend = connect()
+        backend.raw_sql("CREATE TABLE orders (amount DOUBLE, ordered_at TIMESTAMP)")
+        compile_with = backend.compile
+        monkeypatch.setattr(backend, "compile", lambda e: compiled.append(e) or compile_with(e))
+        rows = {"orders": backend.table("orders")}
+
+        def bought(tables: dict[str, ir.Table], as_of: datetime) -> list[ir.Table]:
+            return [tables["orders"].filter(_.ordered_at < timestamp(as_of), _.amount > least)]
+
+        told = as_of_statements(backend, rows, bought)
+        return told.at(AS_OF), weakref.ref(backend)
+
+    for number, least in enumerate((1.0, 1.0, 2.0)):
+        sql[number], backend = above(least)
+        monkeypatch.undo()
+        monkeypatch.setattr("features.sql._KEPT", kept)
+        gc.collect()
+        assert backend() is None, "what is kept holds no database open"
+    assert len(compiled) == 4 and len(kept) == 2
+    assert sql[0] == sql[1] and sql[0] != sql[2] and "2024, 3, 1" in sql[0][0]
+
+
+def test_what_differs_at_the_second_date_alone_is_not_taken_for_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("features.sql._KEPT", {})
+    backend, table = connect(), ibis.table({"x": "int64"}, name="t")
+    plain = as_of_statements(backend, {"t": table}, lambda t, at: [t["t"].mutate(y=1)])
+    later = as_of_statements(backend, {"t": table}, lambda t, at: [t["t"].mutate(y=1 if at.year < 2010 else 2)])
+    assert plain.at(AS_OF) != later.at(AS_OF) and "2" in later.at(AS_OF)[0]
 
 
 @pytest.mark.slow

@@ -132,6 +132,7 @@ def test_local_hours_follow_the_customers_own_clock(
     assert orders.loc["o6", "ordered_at"] == pd.Timestamp("2024-02-16 01:00")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Asia/Shanghai", "Europe/Berlin", "Pacific/Auckland"])
 @pytest.mark.parametrize("written", ["2024-03-02", "2024-03-02 00:00:00", "2024-03-02T00:00:00Z"])
 def test_a_date_alone_is_that_day_in_every_zone_and_no_hour(
@@ -147,6 +148,7 @@ def test_a_date_alone_is_that_day_in_every_zone_and_no_hour(
     assert next(t for t in report["tables"] if t["name"] == "orders")["oldest"] == "2024-03-02T00:00:00Z"
 
 
+@pytest.mark.slow
 def test_an_ingest_that_was_killed_leaves_its_rows_only_until_the_next(
     workspace: Workspace, settings: Settings
 ) -> None:

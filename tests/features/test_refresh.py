@@ -85,6 +85,7 @@ def test_a_refresh_of_everyone_is_a_full_build(fresh: Workspace, few: Settings, 
     same(found, full(fresh, few))
 
 
+@pytest.mark.slow
 def test_only_who_is_touched_is_computed_again(fresh: Workspace, few: Settings, log: EventLog) -> None:
     ids = people(fresh)
     refresh.refresh(few, fresh, NOW)
@@ -94,6 +95,7 @@ def test_only_who_is_touched_is_computed_again(fresh: Workspace, few: Settings, 
     same(online(fresh, [ids[3]]), full(fresh, few).loc[[ids[3]]])
 
 
+@pytest.mark.slow
 def test_a_row_changed_added_or_lost_in_a_table_touches_its_customer(fresh: Workspace, few: Settings) -> None:
     refresh.refresh(few, fresh, NOW)
     path = fresh.tables / "orders.parquet"
@@ -107,6 +109,7 @@ def test_a_row_changed_added_or_lost_in_a_table_touches_its_customer(fresh: Work
     same(online(fresh, sorted(touched)), full(fresh, few).loc[sorted(touched)])
 
 
+@pytest.mark.slow
 def test_who_is_not_touched_keeps_the_row_and_the_moment(fresh: Workspace, few: Settings) -> None:
     refresh.refresh(few, fresh, NOW)
     ids = people(fresh)
@@ -116,6 +119,7 @@ def test_who_is_not_touched_keeps_the_row_and_the_moment(fresh: Workspace, few: 
     pd.testing.assert_frame_equal(online(fresh, ids), before)
 
 
+@pytest.mark.slow
 def test_a_customer_no_longer_known_goes_offline(fresh: Workspace, few: Settings) -> None:
     refresh.refresh(few, fresh, NOW)
     lost = people(fresh)[0]
@@ -126,6 +130,7 @@ def test_a_customer_no_longer_known_goes_offline(fresh: Workspace, few: Settings
     assert online(fresh, [lost])["as_of"].isna().all()
 
 
+@pytest.mark.slow
 def test_a_moment_before_what_is_online_changes_nothing_and_forgets_nobody(
     fresh: Workspace, few: Settings, log: EventLog
 ) -> None:
@@ -159,6 +164,7 @@ def test_nobody_has_lapsed_because_a_login_came_long_after_the_last_load(
     at_once.close()
 
 
+@pytest.mark.slow
 def test_one_by_one_is_the_full_build_too(fresh: Workspace, few: Settings, log: EventLog) -> None:
     ids = people(fresh)[:3]
     at_once = refresh.OnEventRefresher(few, fresh, log)
@@ -172,6 +178,7 @@ def test_one_by_one_is_the_full_build_too(fresh: Workspace, few: Settings, log: 
     at_once.close()
 
 
+@pytest.mark.slow
 def test_a_new_build_takes_no_event_back(fresh: Workspace, few: Settings, log: EventLog) -> None:
     one = people(fresh)[0]
     at_once = refresh.OnEventRefresher(few, fresh, log)
@@ -241,6 +248,7 @@ def test_a_counted_order_of_an_event_counts_as_one_and_has_no_hour_where_the_loa
     assert offline["amount"] == 1 and pd.isna(offline["local_hour"])
 
 
+@pytest.mark.slow
 def test_a_build_of_corrected_tables_that_end_as_before_replaces_what_a_refresh_wrote(
     fresh: Workspace, few: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,6 +117,7 @@ def test_a_business_of_hostile_names_lives_in_a_hostile_folder(
     assert gone["tables/orders"] == 50 and gone["online"] == 2 and gone["events"] == 1
 
 
+@pytest.mark.slow
 @given(as_of=st.datetimes(datetime(1971, 1, 1), datetime(2037, 1, 1)))
 def test_statements_compiled_once_are_those_compiled_for_the_date(as_of: datetime) -> None:
     def compile_at(time: datetime) -> list[str]:
@@ -144,6 +145,7 @@ def test_columns_are_compiled_once_for_all_dates(edge_tables: dict[str, ir.Table
     assert statements.at(datetime(2024, 3, 1)) == compile_at(datetime(2024, 3, 1)) and len(dates) == 3
 
 
+@pytest.mark.slow
 def test_no_connection_prints_a_progress_bar_where_python_has_no_script_file() -> None:
     script = (
         "from features.engine import connect; from features.sql import connect_duckdb\n"

@@ -118,6 +118,7 @@ BUSINESSES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUSINESSES)
 def test_the_check_finds_what_the_ingest_finds(name: str, tmp_path: Path, settings: Settings) -> None:
     kind, tables = BUSINESSES[name]
@@ -149,6 +150,7 @@ def test_the_check_finds_what_the_ingest_finds(name: str, tmp_path: Path, settin
         assert check_source(shop, workspace=place)["refused_for"] == []
 
 
+@pytest.mark.slow
 def test_labels_of_a_time_long_past_are_those_of_every_date_alone(lived: Workspace, settings: Settings) -> None:
     shift = ibis.interval(days=9497)
     tables = {

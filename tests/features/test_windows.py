@@ -29,6 +29,7 @@ def test_most_columns_with_a_window_say_how_far_back_they_look() -> None:
     assert not names & {"orders_total", "orders_pace_30d", "discount_change_30d", "order_size_trend_30d"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", REACHING, ids=lambda c: c.name)
 def test_rows_beyond_the_reach_of_a_column_change_nothing(edge_tables: dict[str, ir.Table], column: Column) -> None:
     rows = as_of_table(column.table, edge_tables, AS_OF)

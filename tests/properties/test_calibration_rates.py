@@ -30,19 +30,20 @@ NAMES = ("days_since_last_order", "tenure_days", "spend_total", "visits", "noise
 SCHEMA = FeatureSchema(tuple(Feature(name, "orders", "float64", "") for name in NAMES))
 MOMENTS = pd.date_range("2024-01-01", periods=7, freq="MS", tz="UTC").astype("datetime64[us, UTC]")
 CUSTOMERS = 6000
+FEW = 600  # where only what a model is made of counts
 TAUGHT = 5  # moments whose outcomes even the older model has seen
 LEVELS = {0.01: -6.78, 0.4: -1.62}
 BY_WEIGHT = ("is_unbalance", "scale_pos_weight")
 
 
-def drawn(level: float) -> Dataset:
+def drawn(level: float, customers: int = CUSTOMERS) -> Dataset:
     """Customers whose true odds of leaving are known, and as different as real ones; a column ``true`` beside."""
-    rng, size = np.random.default_rng(17), CUSTOMERS * len(MOMENTS)
+    rng, size = np.random.default_rng(17), customers * len(MOMENTS)
     since, visits = rng.exponential(30, size), rng.poisson(3, size).astype(float)
     frame = pd.DataFrame(
         {
-            "customer_id": np.tile([f"c{i}" for i in range(CUSTOMERS)], len(MOMENTS)),
-            "as_of": MOMENTS.repeat(CUSTOMERS),
+            "customer_id": np.tile([f"c{i}" for i in range(customers)], len(MOMENTS)),
+            "as_of": MOMENTS.repeat(customers),
             "days_since_last_order": since,
             "tenure_days": rng.uniform(90, 900, size),
             "spend_total": rng.gamma(2, 200, size),
@@ -127,14 +128,14 @@ def weights_of(booster: lgb.Booster) -> dict[str, str]:
 
 
 def test_no_model_that_is_learned_bears_such_a_weight(quick: Settings) -> None:
-    data = drawn(LEVELS[0.4])
+    data = drawn(LEVELS[0.4], FEW)
     bundle, _ = train_on(data, quick, None)
     boosters = [score.booster for score in (*bundle.scores, *(model.score for model in bundle.steps))]
     assert [weights_of(b) for b in boosters] == [{"is_unbalance": "0", "scale_pos_weight": "1"}] * len(boosters)
 
 
 def test_the_search_suggests_no_such_weight(quick: Settings, tmp_path: Path) -> None:
-    data = drawn(LEVELS[0.4])
+    data = drawn(LEVELS[0.4], FEW)
     folds = fold_data(data, rolling_origin(data.as_ofs, 30, 1), quick)
     result = search.search("churn", folds, quick.tuning, Workspace(tmp_path), "weights")
     assert not {name for trial in result.study.trials for name in trial.params} & set(BY_WEIGHT)
@@ -142,7 +143,7 @@ def test_the_search_suggests_no_such_weight(quick: Settings, tmp_path: Path) -> 
 
 def test_such_a_weight_would_show_in_the_text_of_the_model(quick: Settings) -> None:
     """The check itself can fail."""
-    fold = fold_data(drawn(LEVELS[0.4]), rolling_origin(MOMENTS, 30, 1), quick)[0]
+    fold = fold_data(drawn(LEVELS[0.4], FEW), rolling_origin(MOMENTS, 30, 1), quick)[0]
     spoilt = fit(CHURN, fold.train, fold.encoder, {"scale_pos_weight": 9}, seed=1, trees={"churn": 2})
     assert weights_of(spoilt.boosters[0])["scale_pos_weight"] == "9"
 

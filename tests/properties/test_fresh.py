@@ -80,6 +80,7 @@ def fresh_place(tmp_path_factory: pytest.TempPathFactory, shop: dict[str, pd.Dat
     return stored(Workspace(Path(tmp_path_factory.mktemp("fresh"))), shop)
 
 
+@pytest.mark.slow
 @slow
 @given(coming, touched)
 def test_a_refresh_equals_a_build_of_the_union_in_every_column(
@@ -97,6 +98,7 @@ def test_a_refresh_equals_a_build_of_the_union_in_every_column(
     pd.testing.assert_frame_equal(part, want, check_dtype=False, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @slow
 @given(coming, st.data())
 def test_an_order_that_an_export_brings_later_counts_once(

@@ -95,6 +95,7 @@ order = st.tuples(
 )
 
 
+@pytest.mark.slow
 @FEW
 @given(st.lists(order, min_size=1, max_size=4))
 def test_an_order_recorded_after_the_end_of_the_data_changes_no_label(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -38,6 +39,7 @@ def test_an_order_after_the_moment_changes_no_feature(features: Features, shop: 
     pd.testing.assert_frame_equal(features(with_orders(shop, rows), AS_OF), features(shop, AS_OF), check_exact=True)
 
 
+@pytest.mark.slow
 @slow
 @given(st.lists(st.tuples(order, earlier, later), min_size=1, max_size=5))
 def test_an_order_recorded_after_the_moment_changes_no_feature(features: Features, shop: Shop, extra: list) -> None:
@@ -45,6 +47,7 @@ def test_an_order_recorded_after_the_moment_changes_no_feature(features: Feature
     pd.testing.assert_frame_equal(features(with_orders(shop, rows), AS_OF), features(shop, AS_OF), check_exact=True)
 
 
+@pytest.mark.slow
 @slow
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_no_feature(features: Features, shop: Shop, random) -> None:
@@ -75,6 +78,7 @@ def test_shifting_everything_by_a_week_changes_no_feature(features: Features, sh
     pd.testing.assert_frame_equal(features(moved, AS_OF + week), features(shop, AS_OF), rtol=1e-12)
 
 
+@pytest.mark.slow
 @slow
 @given(st.lists(st.text("abcXYZ019-_", min_size=1, max_size=9), min_size=6, max_size=6, unique=True))
 def test_renaming_customers_and_orders_changes_no_feature(features: Features, shop: Shop, names: list[str]) -> None:
@@ -93,6 +97,7 @@ def test_renaming_customers_and_orders_changes_no_feature(features: Features, sh
     pd.testing.assert_frame_equal(told.sort_index(), plain.sort_index(), rtol=1e-12)
 
 
+@pytest.mark.slow
 @slow
 @given(st.integers(1, 6))
 def test_shifting_everything_by_days_changes_only_which_days_are_weekends(

@@ -28,6 +28,7 @@ def test_offline_equals_snapshot_at_every_moment(lived: Workspace, snapshot: pd.
     same(training_rows(lived, snapshot[["customer_id", "as_of"]], "churn"), snapshot)
 
 
+@pytest.mark.slow
 def test_a_copied_workspace_learns_from_its_own_rows(fresh: Workspace) -> None:
     path = fresh.features / "rows.parquet"
     rows = pd.read_parquet(path)

@@ -72,6 +72,7 @@ def test_an_altered_record_and_other_models_are_told_apart_from_the_same(
     assert bare.same is None and "not kept" in bare.why
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning:mlflow")
 def test_an_answer_is_made_again_by_the_version_that_made_it_when_another_serves(

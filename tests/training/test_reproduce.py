@@ -40,6 +40,7 @@ def _contents(workspace: Workspace) -> dict[Path, bytes]:
     return {p: p.read_bytes() for p in files if not p.name.endswith(("-shm", "-wal"))}
 
 
+@pytest.mark.slow
 def test_the_fit_alone_is_proved_from_the_recorded_choice(lived: Workspace) -> None:
     result = reproduce(lived, "clv/1", given_search=True)
     assert result.identical and not result.searched and result.trials >= 1
@@ -57,6 +58,7 @@ def test_a_run_holds_all_that_is_needed_to_make_its_model_again(lived: Workspace
     assert {"data_fingerprint", "schema_hash", "code"} <= set(tags)
 
 
+@pytest.mark.slow
 def test_one_altered_feature_value_is_refused_with_what_is_needed(copied: Workspace) -> None:
     path = copied.features / "rows.parquet"
     rows = pd.read_parquet(path)

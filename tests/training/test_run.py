@@ -32,6 +32,7 @@ def leaky(workspace: Workspace) -> None:
     rows.to_parquet(workspace.features / "rows.parquet", index=False)
 
 
+@pytest.mark.slow
 def test_a_column_that_knows_the_label_stops_a_training_unless_it_is_accepted_by_name_and_reason(
     copied: Workspace, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -64,6 +65,7 @@ def test_a_registry_that_cannot_be_read_is_said_before_the_search(
         run.train(few, fresh, "churn", "ada")
 
 
+@pytest.mark.slow
 def test_an_experiment_that_was_deleted_is_restored_before_the_search(
     fresh: Workspace, few: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

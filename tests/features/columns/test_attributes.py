@@ -71,6 +71,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_an_attribute_with_a_name_that_is_taken_is_refused_at_once(tmp_path: Path, name: str) -> None:
     settings = shop(tmp_path, attributes=[name], constant=[name])

@@ -199,6 +199,7 @@ def test_rows_are_the_same_however_often_they_are_told(features: Features, shop:
     assert np.isfinite(features(shop, AS_OF).loc["ann", "gap_z"])
 
 
+@pytest.mark.slow
 def test_the_survey_score_is_told_by_window_and_how_it_changed(
     features: Features, shop: dict[str, pd.DataFrame]
 ) -> None:

@@ -85,6 +85,7 @@ def test_an_end_without_a_cancellation_is_known_ahead_only_if_it_was_recorded_be
     assert features({**unrecorded, "subscriptions": late}, AS_OF).loc["eve", "contracts_total"] == 0
 
 
+@pytest.mark.slow
 def test_failed_payments_are_counted_beside_contracts_only(features: Features, contracts: Tables) -> None:
     interactions = pd.DataFrame(
         [("i1", "ann", "2024-06-15", "payment_failed"), ("i2", "ann", "2024-05-01", "payment_failed")],
@@ -123,6 +124,7 @@ def drawn(subscriptions: Callable[..., pd.DataFrame], contracts: list[tuple]) ->
     return subscriptions(*rows).assign(recorded_at=recorded)
 
 
+@pytest.mark.slow
 @hypothesis_settings(max_examples=25)
 @given(past=st.lists(CONTRACT, min_size=1, max_size=5), late=st.lists(CONTRACT, max_size=4), day=st.integers(1, 300))
 def test_nothing_that_comes_or_is_recorded_later_changes_a_feature(

@@ -179,6 +179,7 @@ def test_one_row_in_a_thousand_that_comes_very_late_holds_nothing_up(opened: Any
     assert known.labels_until == datetime(2024, 7, 18, 10, 0, 0, 1)
 
 
+@pytest.mark.slow
 def test_contracts_over_a_gap_are_unknown_and_their_value_too(opened: Any, open_ended: Settings) -> None:
     number = np.arange(2000)  # ten contracts of 20 days begin each day, in turn for 40 customers
     started = pd.Timestamp("2024-01-01 10:00") + pd.to_timedelta(number // 10, unit="D")

@@ -54,6 +54,7 @@ def test_one_of_two_contracts_that_ends_is_no_leaving(
     assert labels(opened, both, business, AS_OF, datetime(2024, 8, 14)).loc["dan", "churned"] == 0.0
 
 
+@pytest.mark.slow
 def test_a_chain_of_short_contracts_is_followed_to_its_end(opened, business: Settings, company: Company) -> None:
     weeks = [
         (f"w{i}", "eve", datetime(2024, 6, 24) + timedelta(weeks=i), datetime(2024, 7, 1) + timedelta(weeks=i), None)
@@ -91,6 +92,7 @@ def test_a_label_is_unknown_until_horizon_and_grace_have_passed(opened, business
     assert business.outcome_days("churn") == 44 and business.outcome_days("clv") == 30
 
 
+@pytest.mark.slow
 def test_a_contact_within_the_horizon_is_told_and_one_within_the_grace_after_it_is_not(
     opened, business, contracts: Tables
 ) -> None:
@@ -133,6 +135,7 @@ def test_a_contract_without_a_price_makes_the_value_unknown_not_zero(
         require_amounts(none, business)
 
 
+@pytest.mark.slow
 def test_with_orders_beside_contracts_value_is_what_was_ordered_beside_the_fees(
     opened, features: Features, business: Settings, contracts: Tables
 ) -> None:

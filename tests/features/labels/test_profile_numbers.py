@@ -31,6 +31,7 @@ def ingested(content: dict[str, Any], workspace: Workspace) -> tuple[pd.DataFram
 CHARGES = [f"{20 + n / 7:.2f}" for n in range(300)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", ["N/A", "-", "null", "#N/V", "unknown", "see note"])
 def test_a_column_of_numbers_stays_one_with_one_bad_value_and_the_report_says_so(
     tmp_path: Path, workspace: Workspace, bad: str
@@ -56,6 +57,7 @@ def test_a_separator_in_doubt_is_asked_about_and_the_mapping_answers(tmp_path: P
     assert ingested(told, workspace)[0]["charges"].tolist()[:2] == [1234, 80]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("salary", "other", "read", "contrary"),
     [

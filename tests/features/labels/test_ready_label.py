@@ -111,6 +111,7 @@ def test_a_reason_says_the_customers_own_value() -> None:
     assert describe("Plan", {"Plan": None}) == "Plan unknown"
 
 
+@pytest.mark.slow
 def test_a_refresh_recomputes_whose_columns_differ_and_nobody_else(
     ready: Settings, export: pd.DataFrame, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,6 +58,7 @@ def value_of(opened, raw: dict[str, pd.DataFrame], settings: Settings) -> float:
 FEES = 30 * 90 / 30.4375
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["contract", "inactivity"])
 @pytest.mark.parametrize(
     ("amounts", "contracts", "expected"),

@@ -106,6 +106,7 @@ def test_without_mail_or_telephone_nothing_is_proposed() -> None:
     assert propose_aliases(pd.DataFrame({"customer_id": ["1"], "signed_up_at": [pd.Timestamp("2024-01-01")]})).empty
 
 
+@pytest.mark.slow
 def test_a_file_of_identities_is_found_by_init_read_in_whole_and_need_not_be_new(tmp_path: Path) -> None:
     days = [f"2024-{month:02}-{day:02}" for month in range(1, 7) for day in (3, 13, 23)]
     customers, links = (tmp_path / f"{name}.csv" for name in ("customers", "links"))

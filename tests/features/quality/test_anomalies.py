@@ -107,6 +107,7 @@ def test_control_signs_are_called_what_they_are(tables: Tables, settings: Settin
     assert "U+001B (ESC, as terminals write it for colours)" in found[0].got
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["Légumes", "Ärger & Söhne", "naïve", "São Paulo", "Straße", "東京", "Ünlü", "Ãlvaro A"]
 )
@@ -203,6 +204,7 @@ def habits(seed: int, tables: Tables) -> Tables:
     return {**tables, "orders": rows.assign(order_id=number, customer_id=who, ordered_at=times)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [8, 10, 12])
 def test_a_few_customers_with_habits_are_no_clock_that_moved(seed: int, tables: Tables, settings: Settings) -> None:
     old, new = profile(habits(seed, tables), settings), profile(habits(seed + 1, tables), settings)

@@ -133,6 +133,7 @@ def assert_same(one: Workspace, other: Workspace) -> None:
         assert told == told_other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("export", [german, several, late, clean, hopeless])
 @pytest.mark.parametrize("chunk_rows", [1000, 2600])
 def test_the_size_of_the_parts_changes_nothing(
@@ -166,6 +167,7 @@ def test_of_a_key_in_two_parts_the_first_is_used(tmp_path: Path, business: Busin
     assert set(kept) | set(again["order_id"]) == set(orders["order_id"].replace("", "<NA>"))
 
 
+@pytest.mark.slow
 def test_rows_of_erased_persons_are_left_out_of_every_part(tmp_path: Path, business: Business) -> None:
     ready = business(*german(tmp_path))
     places = Workspace(tmp_path / "one"), Workspace(tmp_path / "other")
@@ -201,6 +203,7 @@ def test_aliases_are_given_to_their_persons_in_every_part(tmp_path: Path, busine
     pd.testing.assert_frame_equal(*(frame.astype({"customer_id": "string"}) for frame in found))
 
 
+@pytest.mark.slow
 def test_the_profile_is_drawn_alike_from_parts(
     tmp_path: Path, business: Business, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,6 +214,7 @@ def test_the_profile_is_drawn_alike_from_parts(
     assert_same(one, other)
 
 
+@pytest.mark.slow
 def test_a_trial_tells_the_same_of_parts(tmp_path: Path, business: Business) -> None:
     ready = business(*german(tmp_path))
     whole = sufficiency.check_source(ready)

@@ -117,6 +117,7 @@ def written(tmp_path: Path, chunk_rows: int = 1000, **settings: object) -> tuple
     return subscriptions_as_of(table, datetime(2023, 12, 1)).to_pandas().set_index("customer_id"), report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_rows", [1000, 2])
 def test_an_export_of_stripe_is_read_as_it_is_meant(tmp_path: Path, chunk_rows: int) -> None:
     rows, report = written(tmp_path, chunk_rows)

@@ -59,6 +59,7 @@ def test_it_is_kept_on_request(tmp_path: Path, workspace: Workspace) -> None:
     assert pd.read_parquet(workspace.tables / "orders.parquet")["amount"].max() == 1e12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amount", ["1e155", "1e300", "-1e16", "1" + "0" * 200])
 def test_an_amount_that_cannot_be_computed_with_costs_its_row_alone(
     tmp_path: Path, workspace: Workspace, amount: str

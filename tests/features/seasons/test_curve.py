@@ -88,6 +88,7 @@ def test_no_order_after_a_moment_moves_the_season_at_it(opened: Open, settings: 
             assert past.at(column, end) == curve.at(column, end)
 
 
+@pytest.mark.slow
 def test_an_order_counts_from_its_record_on(opened: Open, settings: Settings) -> None:
     known, end = Knowledge(MOMENTS[-1], value_from="orders"), MOMENTS[-2]
     late = season_curve(opened(shop(lag_days=45)), MOMENTS, known, settings)

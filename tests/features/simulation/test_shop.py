@@ -71,6 +71,7 @@ def test_another_seed_gives_other_orders() -> None:
     assert not one.tables["orders"]["amount"].head(30).equals(two.tables["orders"]["amount"].head(30))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KEYS)
 def test_every_row_has_an_id_of_its_own_and_a_known_customer(world: Synthetic, name: str) -> None:
     table = world.tables[name]

@@ -35,6 +35,7 @@ def test_every_row_is_usable(simulated: SyntheticSubscriptions) -> None:
     assert {name: len(one.quarantined) for name, one in checked.items()} == dict.fromkeys(checked, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("month", [datetime(2023, 6, 1), datetime(2024, 1, 1)])
 def test_labels_say_who_left_in_truth(opened, simulated: SyntheticSubscriptions, month: datetime) -> None:
     settings, tables = load("test_subscriptions"), opened(simulated.tables)

@@ -38,6 +38,7 @@ def times(read: Read, *values: str, **options: Any) -> pd.DataFrame:
     return read(HEADER.replace(",", ";") + rows, **({"times": {"ordered_at": options}} if options else {}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "number"),
     [
@@ -122,6 +123,7 @@ def test_a_column_without_evidence_follows_the_others_of_its_file(read: Read) ->
     assert orders["quantity"].tolist() == [1234]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["ten", "1,2,3", "inf", "nan", "0x10", "1_000", "12 50", "--1", "1.2.3"])
 def test_what_is_no_number_stays_as_it_came(read: Read, text: str) -> None:
     validated = checked(amounts(read, text, "7"))
@@ -130,6 +132,7 @@ def test_what_is_no_number_stays_as_it_came(read: Read, text: str) -> None:
     assert validated.quarantined["amount"].tolist() == [text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "utc"),
     [
@@ -184,6 +187,7 @@ def test_a_time_that_fits_no_told_format_is_not_used_even_if_it_looks_right(read
     ]
 
 
+@pytest.mark.slow
 @given(
     st.datetimes(datetime(1980, 1, 1), datetime(2024, 12, 1)), st.sampled_from(["Europe/Berlin", "America/New_York"])
 )

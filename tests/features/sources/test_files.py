@@ -58,6 +58,7 @@ def test_a_german_export_is_read_whole(read: Read) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_encoding_and_delimiter_are_found_out(read: Read, encoding: str, delimiter: str) -> None:
@@ -149,7 +150,7 @@ CELLS = st.text(string.ascii_letters + string.digits + " ,;\"\n\r'-./äß€", m
 
 
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=20), st.sampled_from([",", ";", "\t", "|"]))
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_pandas_writes_is_read_back(read: Read, cells: list[tuple[str, str]], delimiter: str) -> None:
     frame = pd.DataFrame(cells, columns=["order_id", "channel"]).assign(category="x")
     content = frame.to_csv(index=False, sep=delimiter, quoting=1)

@@ -173,6 +173,7 @@ def test_invoice_lines_become_orders_on_the_shops_clock(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "customers", "orders", "newest"),
     [("CDNOW_master.txt", 23_570, 69_659, "1998-06-30"), ("CDNOW_sample.txt", 2_357, 6_919, "1998-06-30")],

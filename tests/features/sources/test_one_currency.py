@@ -70,6 +70,7 @@ def test_the_answer_to_the_question_is_taken(business: Business) -> None:
     assert amounts(business(*rows, orders={"currency": "USD"})) == [5, 500, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
@@ -142,6 +143,7 @@ def test_the_smallest_units_of_each_currency_are_brought_to_whole_ones(business:
         amounts(business("500;", orders=scaled))
 
 
+@pytest.mark.slow
 def test_a_load_in_chunks_is_converted_alike(business: Business, workspace: Workspace) -> None:
     settings = business(*["5;USD", "500;JPY", "4;GBP"] * 4, orders={"currency": "currency"})
     ingest(settings, workspace, datetime(2024, 2, 1, tzinfo=UTC), chunk_rows=5)

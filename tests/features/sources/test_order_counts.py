@@ -62,6 +62,7 @@ def test_amounts_and_the_word_that_there_are_none_contradict(shop: Shop, workspa
         ingest(shop(header="order_id,customer_id,ordered_at,amount"), workspace, datetime(2024, 6, 1, tzinfo=UTC))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_rows", [1_000_000, 2])
 def test_the_number_of_orders_is_what_is_learned_and_forecast(
     shop: Shop, workspace: Workspace, chunk_rows: int

@@ -29,6 +29,7 @@ from serving.api.intake import EventIntake
 from serving.api.problems import EventConflictError, InvalidRequestError
 from serving.api.schema.events import parse_events
 
+pytestmark = pytest.mark.slow
 UNTIL = datetime(2024, 1, 1)
 NOW = datetime(2024, 1, 20, tzinfo=UTC)
 FLAGGED, FULLY, WORDED = ("c20", "c21", "c22"), ("c23", "c24", "c25"), ("c26", "c27", "c28")

@@ -19,6 +19,7 @@ from features.store.online_rows import OnlineFeatures
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_many_threads_in_the_store_leave_the_screen_and_the_environment_alone(
     fresh: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:

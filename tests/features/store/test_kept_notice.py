@@ -102,6 +102,7 @@ def test_a_load_that_shows_the_contract_open_although_it_shows_others_ends_or_no
     assert kept_beside(given, row, shown) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "of_load"),
     [
@@ -118,6 +119,7 @@ def test_a_contract_is_under_notice_from_the_event_on_whatever_day_a_later_load_
     assert [seen(table, day) for day in asked] == [(True, False), *[(True, True)] * 3]
 
 
+@pytest.mark.slow
 def test_an_end_that_came_is_kept_where_the_load_has_no_ends_and_what_was_withdrawn_is_not(opened) -> None:
     table = states(opened, [(ARRIVAL, ENDED)], {}, {})
     assert [seen(table, datetime(2024, 4, day)) for day in (2, 25)] == [(True, True), (False, False)]
@@ -134,6 +136,7 @@ def test_events_after_the_load_are_laid_over_what_is_kept(opened) -> None:
     assert newest[["plan", "price_per_month"]].to_numpy().tolist() == [["b", 10]]
 
 
+@pytest.mark.slow
 def test_a_row_is_one_contract_at_every_moment_and_one_that_was_booked_by_an_event_is_known_since(opened) -> None:
     table = states(opened, [(datetime(2024, 2, 5), ENDS)], {"ended_at": AHEAD}, {}, started="2024-03-01")
     for day in (datetime(2024, 2, 6), datetime(2024, 3, 1)):

@@ -271,6 +271,7 @@ def same(left: pd.DataFrame, right: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(left.astype(texts), right.astype(texts), check_exact=True)
 
 
+@pytest.mark.slow
 def test_what_is_read_through_feast_is_the_same_from_both(fresh: Workspace, few: Settings, empty: int) -> None:
     ids = [*sorted(pd.read_parquet(fresh.tables / "customers.parquet")["customer_id"]), "nobody"]
     before = OnlineFeatures(fresh).read(ids)

@@ -53,6 +53,7 @@ def verdicts(reference: pd.DataFrame, current: pd.DataFrame, monitoring: Monitor
     return dict(zip(table["column"], table["verdict"], strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("many", "few"), [(20_000, 200), (1_000, 1_000), (300, 250)])
 def test_without_drift_windows_alarm_less_often_than_the_level(many: int, few: int) -> None:
     """A window alarms if any column does. 30 windows at 1 %: three or more by chance in 1 of 300 such runs."""
@@ -60,6 +61,7 @@ def test_without_drift_windows_alarm_less_often_than_the_level(many: int, few: i
     assert alarms <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("many", "few"), [(2_000, 200), (1_000, 1_000)])
 def test_without_drift_the_test_alone_keeps_its_level(many: int, few: int) -> None:
     """Even if every effect counted: 60 windows at 5 %, at most 9 by chance (99.9 %)."""
@@ -244,6 +246,7 @@ def test_merging_the_rarest_levels_keeps_all_rows(counts: np.ndarray, most: int)
     np.testing.assert_array_equal(merged.sum(axis=1), counts.sum(axis=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("many", "few"), [(2_000, 200), (300, 250)])
 def test_a_profile_alarms_no_more_often_than_the_rows_it_tells_of(many: int, few: int) -> None:
     alarms = sum(DRIFTED in verdicts(profile(sample(2 * i, many)), sample(2 * i + 1, few)).values() for i in range(20))

@@ -87,6 +87,7 @@ def test_what_no_clock_tells_of_came_if_it_rose() -> None:
     assert aged(before, fell | {"tickets_90d": 2.0}, 10.0) == {"days_since_last_complaint": 13.0}
 
 
+@pytest.mark.slow
 def test_contracts_age_until_their_end_and_not_beyond(opened: Open) -> None:
     subscriptions = subscriptions_table(*CONTRACT_ROWS)
     first = subscriptions.groupby("customer_id", as_index=False).agg(signed_up_at=("started_at", "min"))

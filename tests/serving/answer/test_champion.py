@@ -26,6 +26,7 @@ GOOD, NEWER, ALTERED, MISNAMED = "1", "2", "3", "4"
 Point = Callable[[str, str | None], None]
 
 
+@pytest.mark.slow
 def test_the_versions_that_carry_the_alias_are_loaded(registry: Workspace, point: Point, champions: Champions) -> None:
     loaded = Champions.load(registry, lambda: "made-up")
     assert loaded.versions == champion_versions(registry, ("churn", "clv")) == {"churn": "1", "clv": "1"}

@@ -141,6 +141,7 @@ def test_the_next_prediction_reflects_an_order(start: Callable, one: str) -> Non
     assert service.recency(one) == pytest.approx(3601 / 86_400) != before
 
 
+@pytest.mark.slow
 def test_a_customer_who_came_since_the_last_build_is_known_from_the_first_event_on(
     start: Callable, place: Workspace
 ) -> None:
@@ -153,6 +154,7 @@ def test_a_customer_who_came_since_the_last_build_is_known_from_the_first_event_
     assert service.recency(newcomer) == pytest.approx(3601 / 86_400)
 
 
+@pytest.mark.slow
 def test_an_event_sent_again_is_known_also_after_a_restart(start: Callable, one: str) -> None:
     first = start()
     first.send(**ORDER, customer_id=one)
@@ -178,6 +180,7 @@ def test_an_event_that_was_stored_but_not_folded_in_is_so_when_it_is_sent_again(
     assert service.recency(one) == pytest.approx(3601 / 86_400)
 
 
+@pytest.mark.slow
 def test_the_same_id_with_other_content_is_a_conflict(start: Callable, one: str) -> None:
     service = start()
     service.send(**ORDER, customer_id=one)
@@ -188,6 +191,7 @@ def test_the_same_id_with_other_content_is_a_conflict(start: Callable, one: str)
     assert fault.title == "The order_id came before with another event_id"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "pointer"),
     [
@@ -224,6 +228,7 @@ def link(place: Workspace, person: str, alias: str) -> None:
     pd.DataFrame(row).to_parquet(place.tables / "identities.parquet", index=False)
 
 
+@pytest.mark.slow
 def test_an_event_of_an_alias_is_the_persons_and_so_is_the_answer(start: Callable, place: Workspace, one: str) -> None:
     service = start()
     problem(service.send(**ORDER, customer_id="web-7"), 422)
@@ -239,6 +244,7 @@ def test_an_event_of_an_alias_is_the_persons_and_so_is_the_answer(start: Callabl
     assert set(service.log.read()["customer_id"]) == {one}
 
 
+@pytest.mark.slow
 def test_an_event_of_an_alias_is_in_a_refresh_of_everyone(
     start: Callable, place: Workspace, few: Settings, one: str
 ) -> None:
@@ -269,6 +275,7 @@ def test_an_order_id_that_stands_in_the_tables_as_another_customers_is_a_conflic
     assert service.recency(one) > 1  # the row of the table is taken, not the event
 
 
+@pytest.mark.slow
 def test_an_order_that_an_export_gives_to_another_later_counts_once_and_is_no_conflict_when_sent_again(
     start: Callable, place: Workspace, few: Settings
 ) -> None:
@@ -291,6 +298,7 @@ def test_a_body_that_brings_no_events_is_refused(shared: Service, content: bytes
     problem(response, 422)
 
 
+@pytest.mark.slow
 def test_several_events_of_several_customers_are_taken_at_once(start: Callable, place: Workspace) -> None:
     ids = sorted(pd.read_parquet(place.tables / "customers.parquet")["customer_id"])[:5]
     events = [{**ORDER, "event_id": i, "order_id": i, "customer_id": i} for i in ids]
@@ -305,6 +313,7 @@ def test_several_events_of_several_customers_are_taken_at_once(start: Callable, 
     assert all(service.recency(i) == pytest.approx(3601 / 86_400) for i in ids)
 
 
+@pytest.mark.slow
 def test_requests_taken_together_are_judged_apart_and_their_customers_computed_once(
     start: Callable, place: Workspace, one: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -381,6 +390,7 @@ def test_a_disk_that_gets_full_meets_all_requests_of_a_call_at_once(
     monkeypatch.setattr(shared.intake, "_down_until", 0.0)
 
 
+@pytest.mark.slow
 def test_requests_that_wait_at_the_same_time_are_taken_together(
     start: Callable, one: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -434,6 +444,7 @@ def test_the_openapi_document_names_the_endpoint(shared: Service) -> None:
     assert {"OrderEvent", "InteractionEvent", "ManyEvents", "AcceptedEvents"} <= set(document["components"]["schemas"])
 
 
+@pytest.mark.slow
 def test_an_id_as_the_files_write_it_is_the_customer_s_wherever_ids_are_repaired(
     start: Callable, place: Workspace, one: str
 ) -> None:

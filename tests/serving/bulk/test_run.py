@@ -100,6 +100,7 @@ def send(workspace: Workspace, settings: Settings, event: Event) -> None:
     refresh.refresh(settings, workspace)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was_and_loses_and_doubles_nobody(
     copied: Workspace, test_settings: Settings
 ) -> None:
@@ -140,6 +141,7 @@ def test_parts_of_other_inputs_are_not_mixed_in(copied: Workspace, test_settings
     assert {a["clv"]["currency"] for a in found if a["clv"]} == {"UAH"}
 
 
+@pytest.mark.slow
 def test_processes_write_the_same_answers_as_one(copied: Workspace, test_settings: Settings) -> None:
     calls: list[tuple[int, int]] = []
     alone = score_newest(test_settings, copied, part_rows=100, workers=1)

@@ -33,6 +33,7 @@ def test_a_good_model_passes_and_one_with_another_hash_does_not(bundle: Path) ->
         probe(bundle, "0" * 64)
 
 
+@pytest.mark.slow
 def test_a_malformed_booster_with_a_right_hash_ends_a_child_and_not_this_process(bundle: Path) -> None:
     sealed = malformed(bundle, "left_child", "100000000 1 2 3 4 5")
     with pytest.raises(RegistryError, match=r"in a process of its own, it (crashed|failed)"):
@@ -44,6 +45,7 @@ def test_one_that_does_not_answer_in_time_is_ended(bundle: Path) -> None:
         probe(bundle, manifest.seal(bundle), timeout_seconds=0.05)
 
 
+@pytest.mark.slow
 def test_trees_that_lead_back_to_themselves_are_refused(bundle: Path) -> None:
     """Whether they crash, go on for ever, or are seen for what they are, it is in a process of its own."""
     malformed(bundle, "left_child", "0 0 0 0 0 0")

@@ -79,6 +79,7 @@ def test_what_fails_is_told_by_its_kind_alone_and_the_next_line_is_answered(
     assert told[2]["failed"] == "RegistryError" and told[0]["said"] == told[3]["said"] and len(told[0]["said"]) == 2
 
 
+@pytest.mark.slow
 def test_it_ends_with_whoever_began_it() -> None:
     command = [sys.executable, "-m", "serving.release.shadow_process"]
     child = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)

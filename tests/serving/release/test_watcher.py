@@ -43,6 +43,7 @@ def watcher(registry: Workspace) -> Iterator[ChampionWatcher]:
     watcher.stop()
 
 
+@pytest.mark.slow
 def test_a_watcher_has_nothing_before_it_looked(watcher: ChampionWatcher) -> None:
     with pytest.raises(NotReadyError, match="being loaded"):
         watcher.current()

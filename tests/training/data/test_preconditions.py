@@ -120,6 +120,7 @@ def sound(bundle: Bundle, data: Dataset) -> pd.DataFrame:
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["churn", "clv"])
 def test_a_constant_or_empty_column_is_left_out_and_the_rest_teach(task: str, quick: Settings) -> None:
     data = dataset(task, lambda f: f.assign(tenure_days=1.0, region=None))

@@ -91,7 +91,7 @@ def test_a_history_too_short_for_any_fold_still_holds_out_all_that_it_can() -> N
     assert [len(built.holdout), len(built.train_for_holdout), built.folds] == [2, 1, ()]
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(horizon=st.integers(7, 365), holdout=st.integers(1, 3), folds=st.integers(1, 5))
 def test_more_history_never_leaves_a_plan_with_less(horizon: int, holdout: int, folds: int) -> None:
     before = (False, 0, 0, 0)

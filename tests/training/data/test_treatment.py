@@ -91,6 +91,7 @@ def models(data: Dataset, settings: Settings) -> dict[str, Bundle]:
     return {option: train_on(data, under(settings, option), None)[0] for option in OPTIONS}
 
 
+@pytest.mark.slow
 def test_under_weight_the_risk_without_a_contact_is_calibrated_and_under_keep_it_is_told_too_low(
     models: dict[str, Bundle],
 ) -> None:
@@ -126,6 +127,7 @@ def test_the_spared_weighted_to_all_tell_what_would_come_of_all_without_a_contac
     assert treatment.imbalance(numbers, weight) < 0.1 < treatment.imbalance(numbers, (contacted == 0).astype(float))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_without_any_contact_all_options_give_the_same_model_byte_by_byte(
     seed: int, settings: Settings, tmp_path: Path

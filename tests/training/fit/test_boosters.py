@@ -277,6 +277,7 @@ def test_too_little_to_learn_from_says_the_minimum_and_what_was_found(data: Data
             require_enough(data, settings.minimum.model_copy(update=change))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning:mlflow", "ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_mlflow_answers_what_is_served(trained: bundles.Bundle, data: Dataset, workspace: Workspace) -> None:
     from training.registry import model_registry, runs

@@ -41,6 +41,7 @@ def bent(x: np.ndarray) -> np.ndarray:
     return 2.0 * (x[:, 0] * x[:, 1] > 0) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["churn", "clv"])
 def test_where_columns_simply_add_up_a_regression_answers_and_trees_where_they_interact(task: str) -> None:
     members, table = contest(task, folds(task, straight, 400, 1), [TREES[task]], 0)
@@ -93,6 +94,7 @@ def test_where_single_boosters_are_noisy_the_average_of_several_seeds_answers() 
     assert all(member.params.get("seeds", 1) == SEEDS for member in members if member.trees)
 
 
+@pytest.mark.slow
 def test_more_trees_must_bring_a_thousandth_of_the_loss() -> None:
     small, large = (Member(CHURN, PARAMS | {"num_leaves": leaves}, {"churn": n}) for leaves, n in ((4, 60), (5, 600)))
     for n_seed in range(4):

@@ -259,6 +259,7 @@ def test_customers_of_a_ready_table_are_compared_with_those_who_were_asked_about
     assert model.quantiles[-1] == pytest.approx(forecast.max())
 
 
+@pytest.mark.slow
 def test_a_regression_of_few_is_as_sure_as_it_is_of_customers_it_did_not_learn_from(settings: Settings) -> None:
     own = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "contract"})})
     columns = [f"x{i}" for i in range(12)]
@@ -431,6 +432,7 @@ def ready(n: int, brought: float, seed: int, settings: Settings) -> Dataset:
     return Dataset("clv", in_parts(rows, READY.names, settings), READY, "", "part")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [20, 60, 150])
 def test_values_of_a_ready_table_are_answered_by_a_regression(n: int) -> None:
     settings = load("telco")
@@ -460,6 +462,7 @@ def test_values_that_leave_nothing_to_judge_by_are_answered_all_the_same() -> No
     assert models.final.predict(models.final.encode(data.frame)).max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.4])
 def test_what_was_paid_back_lowers_the_level_of_a_regression_and_of_what_it_is_compared_with(share: float) -> None:
     settings, rng = load("telco"), np.random.default_rng(1)

@@ -31,6 +31,7 @@ def examination(lived: Workspace, judged):
     return examine(judged, held_out, train, load("test"))
 
 
+@pytest.mark.slow
 def test_the_interval_is_told_for_every_tier_and_for_new_customers(examination) -> None:
     groups = coverage_by_group(examination.rows, 0.9, NEW)
     assert {"diamond", "gold", "silver", "bronze", "new"} == set(groups)

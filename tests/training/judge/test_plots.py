@@ -61,6 +61,7 @@ DRAW = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(DRAW))
 def test_figure_is_saved_as_a_picture_and_the_same_each_time(name, tmp_path):
     first = plots.save(DRAW[name](), tmp_path / "new" / f"{name}.png").read_bytes()
@@ -153,6 +154,7 @@ def test_shap_dots_stand_at_their_effects_and_are_grey_without_a_number():
     assert [tuple(color) == grey for color in swarm[0].get_facecolors()] == [False, True]
 
 
+@pytest.mark.slow
 def test_unusual_inputs_are_drawn_without_a_warning(tmp_path):
     zeros = np.zeros(5)
     drawn = [

@@ -60,6 +60,7 @@ def chance_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdict, "calibration_error_by_chance", chance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [100, 300, 1000])
 def test_a_perfect_churn_model_is_refused_once_in_a_hundred_times_at_most(n: int, chance_once: None) -> None:
     rng, refused = np.random.default_rng(n), 0
@@ -110,6 +111,7 @@ def value_decision(rows: pd.DataFrame) -> gates.Decision:
     return verdict.judge_examined("clv", examined(rows, "clv", "past rate"), [], DEFAULT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [100, 300, 1000])
 def test_a_perfect_value_model_is_refused_once_in_a_hundred_times_at_most(n: int) -> None:
     rng = np.random.default_rng(n)
@@ -167,6 +169,7 @@ def judge(judged, champions, settings: Settings | None = None) -> dict[str, gate
     return {check.name: check for check in decision.checks}
 
 
+@pytest.mark.slow
 def test_every_champion_of_the_year_judges_and_a_better_one_of_the_past_refuses(judged) -> None:
     model = judged[3]
     checks = judge(judged, [("churn/9", model, model), ("churn/4", model, model)])

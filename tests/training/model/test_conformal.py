@@ -71,6 +71,7 @@ def coverage_of_draws(law: str, n: int, draws: int) -> dict[str, list[tuple[int,
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", ["steady", "zeros", "heavy"])
 @pytest.mark.parametrize(("n", "draws"), [(100, 60), (500, 40), (3000, 12)])
 def test_every_tier_and_new_customers_are_covered_as_promised_where_months_differ_a_little(
@@ -252,6 +253,7 @@ def test_one_customer_who_brings_more_than_all_others_leaves_their_intervals_alo
     assert np.median(beside / alone) == pytest.approx(1, abs=0.02)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nothing", [0.02, 0.05, 0.08])
 @pytest.mark.parametrize("n", [60, 300])
 def test_the_promise_holds_where_those_who_bring_nothing_are_about_as_many_as_a_tail(nothing: float, n: int) -> None:

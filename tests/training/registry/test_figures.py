@@ -52,6 +52,7 @@ def test_a_disk_that_is_full_is_no_fault_of_a_figure() -> None:
         draw({"calibration.png": partial(plots.calibration, np.zeros(9), np.linspace(0, 1, 9))}, full)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("came", ["nobody left", "one left", "nobody"])
 def test_whatever_came_every_figure_is_drawn_or_left_out_with_a_reason(came) -> None:
     rows = held_out(y := OUTCOMES[came])

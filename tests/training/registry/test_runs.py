@@ -51,6 +51,7 @@ def test_the_data_set_of_a_run_says_columns_and_numbers_and_none_of_the_content(
     assert "ann" not in str(logged.to_dictionary()) and "123.25" not in str(logged.to_dictionary())
 
 
+@pytest.mark.slow
 def test_an_experiment_that_was_deleted_on_mlflows_page_comes_back_with_its_runs(workspace: Workspace) -> None:
     with runs.open_run(workspace, "shop", "first", datetime.now(UTC)) as first:
         first.params({"seed": 7})

@@ -54,6 +54,7 @@ def test_ends_of_long_months_are_said_to_fall_between_windows_of_thirty_days(
     assert "as_of.every_months" in rarely.todo
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_table_in_parts_is_counted_as_a_whole(
     settings: Settings, contracts: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch, rows: int

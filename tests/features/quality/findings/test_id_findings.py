@@ -42,6 +42,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_rows", [7, 1000])
 @pytest.mark.parametrize("repair", CASES)
 def test_a_repair_that_makes_tables_join_is_offered_and_then_they_join(
@@ -76,6 +77,7 @@ def test_tables_that_join_say_nothing(tmp_path: Path) -> None:
     assert id_findings(checked(ids, ids * 3, tmp_path)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["guest", "Gast", "Invité", "desconocido", "游客", "0", "n/a"])
 def test_who_is_no_one_is_named_with_a_share_though_customers_do_not_hold_it(tmp_path: Path, name: str) -> None:
     ids = [f"c{n}" for n in range(60)]

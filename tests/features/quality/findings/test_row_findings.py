@@ -43,6 +43,7 @@ def test_a_status_that_nobody_reads_is_named_with_its_values_and_what_to_say(can
     assert "where: {'status': {not: ['cancelled']}}" in doubt["todo"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "used"), [({"not": ["cancelled"]}, 50), ({"not": []}, 60)])
 def test_once_a_rule_is_said_the_column_is_read(
     cancelled: Settings, tmp_path: Path, rule: dict[str, object], used: int
@@ -63,6 +64,7 @@ def test_the_verdict_warns_of_it_in_whatever_chunks(cancelled: Settings, tmp_pat
     assert finding.severity == "warn"
 
 
+@pytest.mark.slow
 def test_amounts_that_are_all_one_are_asked_about_and_may_be_left_out(cancelled: Settings) -> None:
     path = cancelled.source.options["orders"]["path"]
     rows = pd.read_csv(path, dtype=str).assign(amount="1")

@@ -25,6 +25,7 @@ def proposed(folder: Path, customers: list[str], buyers: list[str]) -> tuple[dic
     return yaml.safe_load(text)["source"]["options"], text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("repair", "customers", "buyers"),
     [

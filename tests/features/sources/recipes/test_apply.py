@@ -181,6 +181,7 @@ def test_a_price_is_that_of_all_units_and_of_one_of_its_periods(tmp_path: Path) 
     assert "DOUBT: rows share one id" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("second", "added_up"),
     [

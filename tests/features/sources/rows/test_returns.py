@@ -20,6 +20,7 @@ def orders(folder: Path, sale: str, back: str, column: str = "Concepto", **mappi
     return attrs[UNREAD], [note for note in attrs["notes"] if "returns" in note]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("back", ["-24.90", "(24.90)", '"-1,024.90 €"', "24.90-", "-€ 24.90"])
 @pytest.mark.parametrize("column", ["Concepto", "Type"])
 def test_rows_of_a_mark_that_are_all_negative_are_returns(tmp_path: Path, back: str, column: str) -> None:

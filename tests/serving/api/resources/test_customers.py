@@ -277,6 +277,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("query", "pointer"), FAULTS)
 def test_what_is_asked_behind_the_question_mark_is_read_strictly(
     make: Make, scored: Any, now: datetime, query: Any, pointer: str

@@ -49,6 +49,7 @@ def made(task: str, real: float) -> tuple[Dataset, pd.DataFrame]:
     return Dataset(task, labelled.reset_index(drop=True), schema, "made up"), everything  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["clv", "churn"])
 def test_as_much_of_the_season_counts_for_a_model_of_orders_as_its_past_moments_tell(
     task: str, settings: Settings
@@ -61,6 +62,7 @@ def test_as_much_of_the_season_counts_for_a_model_of_orders_as_its_past_moments_
     assert found[0.0] < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["clv", "churn"])
 def test_the_prior_of_a_busy_time_says_more_than_that_of_a_quiet_one_and_is_read_back(
     task: str, settings: Settings, tmp_path: Path
@@ -101,6 +103,7 @@ def test_where_none_of_the_season_counts_its_columns_are_not_asked_for(task: str
     assert (level.encoder.features, dict(level.season)) == (ORDERS, {})
 
 
+@pytest.mark.slow
 def test_no_outcome_of_a_longer_horizon_teaches_before_it_has_passed(settings: Settings) -> None:
     data, everything = made("churn", 1.0)
     late = data.frame["as_of"] == MONTHS[-2]
@@ -142,6 +145,7 @@ def test_longer_horizons_have_a_season_of_their_own_before_shorter_ones(settings
     assert model.info["horizons_without_season"] == [7, 14]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["clv", "churn"])
 def test_a_season_with_outcomes_at_few_moments_counts_as_far_as_earlier_years_showed_it(
     task: str, settings: Settings
@@ -160,6 +164,7 @@ def test_a_season_with_outcomes_at_few_moments_counts_as_far_as_earlier_years_sh
     assert found[0.0] < 0.3
 
 
+@pytest.mark.slow
 def test_a_season_that_is_known_and_does_not_help_is_named_as_that(settings: Settings) -> None:
     texts = {}
     for real in (1.0, -1.0):

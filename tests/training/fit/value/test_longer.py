@@ -96,6 +96,7 @@ def told(
     return with_longer_values(prior, data, settings, place).final
 
 
+@pytest.mark.slow
 def test_what_past_moments_show_is_told_and_comes_true(told: bundles.Bundle, settings: Settings) -> None:
     facts = told.info["longer"]
     assert list(facts) == ["180", "365"]
@@ -398,6 +399,7 @@ def test_a_season_that_the_main_forecast_holds_moves_the_steps_of_past_moments_a
     assert bundles.load(final.save(tmp_path / "saved")).longer == final.longer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strength", "index"), [(0.0, 0.5), (0.5, 0.0)])
 def test_where_no_season_is_known_or_counts_longer_values_are_as_without(
     strength: float,
@@ -413,6 +415,7 @@ def test_where_no_season_is_known_or_counts_longer_values_are_as_without(
     assert with_longer_values(in_season(prior, strength), data, settings, place).final.longer == told.longer
 
 
+@pytest.mark.slow
 def test_what_a_moment_missed_that_knew_no_season_is_no_level(
     history: tuple[pd.DataFrame, pd.DataFrame, Dataset], prior: FittedModels, settings: Settings, tmp_path: Path
 ) -> None:
