@@ -116,7 +116,7 @@ def score(
     rows: list[Row] = [dict(zip(names, of_row, strict=True)) for of_row in by_row]
     tops = list(top_reasons) if isinstance(top_reasons, Sequence) else [top_reasons] * len(rows)
     active = is_active(frame, settings.churn)
-    churn_matrix, clv_matrix = _matrices(champions, frame)
+    churn_matrix, clv_matrix = _matrices(champions, frame, by_row)
     active_rows, active_tops = list(compress(rows, active)), list(compress(tops, active))
     churn: Sequence[Prediction | None] = [None] * len(rows)
     if champions.churn is not None and churn_matrix is not None:
@@ -179,15 +179,19 @@ def iso(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="auto").replace("+00:00", "Z")
 
 
-def _matrices(champions: Champions, frame: pd.DataFrame) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _matrices(
+    champions: Champions, frame: pd.DataFrame, rows: list[list[Any]]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     """The matrix of each model there is; encoded once where both learned from the same columns."""
     if champions.churn is None or champions.clv is None:
-        alone = (None if model is None else model.bundle.encode(frame) for model in (champions.churn, champions.clv))
+        alone = (
+            None if model is None else model.bundle.encode(frame, rows) for model in (champions.churn, champions.clv)
+        )
         return next(alone), next(alone)
     churn, clv = champions.churn.bundle, champions.clv.bundle
-    matrix = clv.encode(frame)
+    matrix = clv.encode(frame, rows)
     same = (churn.features, churn.categories) == (clv.features, clv.categories)
-    return (matrix if same else churn.encode(frame)), matrix
+    return (matrix if same else churn.encode(frame, rows)), matrix
 
 
 def _answer(

@@ -25,9 +25,10 @@ from configs.workspace import Workspace
 from serving.answer.champion import Champions, LoadedModel, Running
 from serving.api.app import create_app
 from serving.records.prediction_log import PredictionLog
-from training.model.bundle import Bundle, Score, encode
+from training.model.bundle import Bundle, Score
 from training.model.calibration import Affine
 from training.model.conformal import fit_interval
+from training.model.encoding import encode
 from training.model.proof import ledger, manifest
 from training.model.proof.releases import Release
 

@@ -17,7 +17,8 @@ from configs.workspace import Workspace
 from features.labels.inactivity import CONTACTED, churned_column
 from features.schema import EVENTS_OF, SEASON_LONGER, FeatureSchema, load_schema
 from training.data.early_seasons import with_early_seasons
-from training.model.bundle import Task, encode
+from training.model.bundle import Task
+from training.model.encoding import encode
 from training.model.ends.known_end import END_COLUMNS
 
 LABEL = {"churn": "churned", "clv": "clv"}

@@ -32,9 +32,10 @@ from training.fit.folds import FoldData, blocks_of
 from training.fit.horizons import fit_horizons, horizons_without_season
 from training.fit.level.season import has_season, season_params
 from training.fit.search import SearchResult
-from training.model.bundle import Bundle, Score, Task, encode
+from training.model.bundle import Bundle, Score, Task
 from training.model.calibration import Affine
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals
+from training.model.encoding import encode
 from training.model.ends.known_end import END_COLUMNS, PRICE, Fees, PastEnds, paid_no_more
 from training.model.intervals import known_days
 from training.model.profit_range import level_miss

@@ -25,8 +25,9 @@ from training.data.dataset import Encoder
 from training.data.task_rows import feature_rows, labels_of
 from training.fit.assembly import FittedModels, expectation_of
 from training.metrics import auc, log_loss
-from training.model.bundle import Bundle, HorizonModel, Score, encode
+from training.model.bundle import Bundle, HorizonModel, Score
 from training.model.calibration import Affine
+from training.model.encoding import encode
 from training.priors.expectation import COLUMNS, Expectation
 from training.priors.level import smoothed_share
 

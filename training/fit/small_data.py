@@ -42,9 +42,10 @@ from training.fit.boosters import (
 from training.fit.horizons import horizons_without_season
 from training.fit.level.orders import PriorLevel, prior_level
 from training.fit.search import SearchResult, no_search
-from training.model.bundle import Bundle, HorizonModel, Score, Task, encode
+from training.model.bundle import Bundle, HorizonModel, Score, Task
 from training.model.calibration import Affine, fit_level
 from training.model.conformal import MIN_PER_BIN, Outcomes
+from training.model.encoding import encode
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation, summary_of
 from training.priors.level import level_shift, log_odds_shift

@@ -8,7 +8,6 @@ knows.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,7 @@ from configs.workspace import Workspace
 from training.model import catalog
 from training.model.calibration import Affine
 from training.model.catalog import Version
+from training.model.encoding import encode
 from training.model.ends.known_end import END, PRICE, Fees, KnownEnds, known_ends
 from training.model.explanation import Link, effects, link
 from training.model.intervals import LEVELS, Interval, known_days, load_interval
@@ -213,15 +213,22 @@ class Bundle:
         """Whether it won a contest on folds; False: a prior that answers as there was too little to learn from."""
         return self.basis != "prior" or bool(self.info.get("contest"))
 
-    def encode(self, frame: pd.DataFrame) -> np.ndarray:
+    def encode(self, frame: pd.DataFrame, rows: list[list[Any]] | None = None) -> np.ndarray:
         """Turn a feature frame into the boosters' matrix, shape (n, features), float64.
+
+        Parameters
+        ----------
+        frame
+            Feature rows.
+        rows
+            The same as Python values, where they are known already: it takes long to get them from a frame.
 
         Raises
         ------
         RegistryError
             A column that the model learned from is missing.
         """
-        return encode(frame, self.features, self.categories)
+        return encode(frame, self.features, self.categories, rows)
 
     def raw_scores(self, matrix: np.ndarray) -> np.ndarray:
         """Calibrated raw scores, shape (n, J)."""
@@ -471,45 +478,6 @@ def registered_bundle(workspace: Workspace, version: Version, part: str = "bundl
         return load(folder, catalog.manifest_of(version, part))
     except RegistryError as error:
         raise RegistryError(str(error).replace(str(folder.parents[1]), version.label)) from None
-
-
-def encode(frame: pd.DataFrame, features: tuple[str, ...], categories: dict[str, tuple[str, ...]]) -> np.ndarray:
-    """Turn feature columns into a float64 matrix; a category becomes its place in the known values, else NaN."""
-    places = {name: place for place, name in enumerate(frame.columns)}
-    missing = [f for f in features if f not in places]
-    if missing:
-        raise RegistryError(
-            f"the model learned from columns that the feature table lacks: {missing}; "
-            "rebuild the features with the settings the model was trained with, or retrain"
-        )
-    if len(frame) <= FEW_ROWS:
-        return _encode_few(frame.to_numpy(dtype=object).tolist(), [places[f] for f in features], features, categories)
-    numbers = [i for i, name in enumerate(features) if name not in categories]
-    out = np.empty((len(frame), len(features)), dtype=np.float64)
-    out[:, numbers] = frame[[features[i] for i in numbers]].to_numpy(dtype=np.float64, na_value=np.nan)
-    for i, name in enumerate(features):
-        if name in categories:
-            codes = pd.Categorical(frame[name], categories=list(categories[name])).codes
-            out[:, i] = np.where(codes < 0, np.nan, codes)
-    return out
-
-
-def _encode_few(
-    rows: list[list[Any]], places: list[int], features: tuple[str, ...], categories: dict[str, tuple[str, ...]]
-) -> np.ndarray:
-    """As `encode`, row by row: picking columns of a frame takes longer than what is in few rows of them."""
-    codes = [
-        {value: float(code) for code, value in enumerate(categories[f])} if f in categories else None for f in features
-    ]
-    asked = list(zip(places, codes, strict=True))
-    return np.array(
-        [[(_number(row[at]) if of is None else of.get(row[at], math.nan)) for at, of in asked] for row in rows],
-        dtype=np.float64,
-    ).reshape(len(rows), len(features))
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None or value is pd.NA else float(value)
 
 
 def _score_content(score: Score) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import pytest
 from serving.answer.champion import Champions
 from serving.answer.change import CAUSES, ORDERS, Told, aged_row, split
 from tests.serving.conftest import booster, train
-from training.model.bundle import Bundle, Score, encode
+from training.model.bundle import Bundle, Score
 from training.model.calibration import Affine
+from training.model.encoding import encode
 
 
 @pytest.fixture(scope="module")

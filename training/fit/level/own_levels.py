@@ -27,8 +27,9 @@ from training.data.treatment import without_contacted
 from training.fit import assembly
 from training.fit.assembly import FittedModels
 from training.fit.small_data import days_past
-from training.model.bundle import Bundle, HorizonModel, Score, encode
+from training.model.bundle import Bundle, HorizonModel, Score
 from training.model.calibration import Affine
+from training.model.encoding import encode
 from training.priors.expectation import COLUMNS as ORDERS
 from training.priors.expectation import Expectation
 from training.priors.level import Shift, level_shift, log_odds_shift

@@ -42,8 +42,9 @@ from training.fit.value.law import growth_at
 from training.fit.value.past import forecasts_at
 from training.fit.value.recent import past_moves
 from training.fit.value.season import in_season, share_held
-from training.model.bundle import Bundle, encode
+from training.model.bundle import Bundle
 from training.model.conformal import MIN_PER_BIN, Outcomes, fit_intervals, level_spread
+from training.model.encoding import encode
 from training.model.intervals import KNOWN, Interval
 from training.model.longer import Level, LongerBasis, LongerHorizon, LongerValue, anchored
 from training.priors.growth import Growth

@@ -31,7 +31,7 @@ from training.fit.assembly import Forecast, forecaster
 from training.fit.boosters import Fitted
 from training.fit.level.season import MOST_ROWS, fit_plain_trees, has_season, learn_some
 from training.fit.value.law import order_growth_at
-from training.model.bundle import encode
+from training.model.encoding import encode
 from training.priors.expectation import COLUMNS
 from training.priors.growth import OrderGrowth
 from training.priors.level import log_ratio, shrunk
