@@ -218,7 +218,9 @@ def club(law: Club, customers: int, months: int, seed: int) -> Tables:
 
 
 def _instants(start: pd.Timestamp, days: np.ndarray) -> np.ndarray:
-    return (start + pd.to_timedelta(pd.Series(days), unit="D")).dt.floor("s").to_numpy()
+    known = pd.Series(days).notna()  # where a day is not, pandas 2 rounds whatever stood in memory, and may warn of it
+    at = (start + pd.to_timedelta(pd.Series(days).fillna(0.0), unit="D")).dt.floor("s")
+    return at.where(known).to_numpy()
 
 
 def ready(customers: int, seed: int, levels: int = 4, share: float = 0.25, strength: float = 1.0) -> Tables:
