@@ -14,13 +14,11 @@ its end twenty answers in a row began. At the end the record is verified, and wh
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import itertools
 import json
 import os
 import shutil
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -45,7 +43,7 @@ sys.path.insert(0, str(ROOT))
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from bench.serving import RECOVERED_IN_A_ROW, Contestant, Place, contestants, copied, running  # noqa: E402
+from bench.serving import RECOVERED_IN_A_ROW, Contestant, Place, command_line, contestants, copied, running  # noqa: E402
 from bench.table import write_records  # noqa: E402
 from configs import settings as configs  # noqa: E402
 from features.store.event_log import EventLog  # noqa: E402
@@ -471,14 +469,11 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="test")
-    parser.add_argument("--workspace", type=Path, default=ROOT, help="as `staycast run` left it; it is copied")
+    parser = command_line(__doc__, "test")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each fault lasts")
     parser.add_argument("--only", nargs="+", help="names of faults; all if left out")
     parser.add_argument("--json", type=Path, help="write the records here")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped, too
     rows, console = list[dict[str, Any]](), Console(width=140)
     scenes = {"sqlite": {}, "redis": {"redis": True}, "clock": {"clock": True}}
     there = {"redis": shutil.which("redis-server"), "clock": FAKETIME.exists()}

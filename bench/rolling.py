@@ -10,11 +10,9 @@ to stop still took requests after it had said that it was not ready.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import itertools
 import json
-import signal
 import sys
 import tempfile
 import threading
@@ -29,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from rich.console import Console  # noqa: E402
 
-from bench.serving import Place, contestants, copied, running  # noqa: E402
+from bench.serving import Place, command_line, contestants, copied, running  # noqa: E402
 
 DRAIN_SECONDS, POLL_SECONDS, SENDERS = 2, 0.1, 4
 
@@ -154,13 +152,10 @@ def restart_in_turn(config: str, root: Path, restarts: int, rate: float) -> tupl
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="test")
-    parser.add_argument("--workspace", type=Path, default=ROOT, help="as `staycast run` left it; it is copied")
+    parser = command_line(__doc__, "test")
     parser.add_argument("--restarts", type=int, default=10)
     parser.add_argument("--rate", type=float, default=40.0, help="requests a second")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped, too
     statuses, went_on, slowest = restart_in_turn(options.config, options.workspace, options.restarts, options.rate)
     names = {0: "nothing", -1: "nobody ready"}
     told = ", ".join(f"{names.get(status, status)}: {number}" for status, number in sorted(statuses.items()))

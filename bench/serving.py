@@ -457,17 +457,23 @@ def of_goals(found: Sequence[Goal]) -> Table:
     return table
 
 
+def command_line(doc: str | None, config: str) -> argparse.ArgumentParser:
+    """Of a bench that starts services in a copy of a workspace; SIGTERM then stops these, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default=config)
+    parser.add_argument("--workspace", type=Path, default=ROOT, help="as `staycast run` left it; it is copied")
+    return parser
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="completejourney")
-    parser.add_argument("--workspace", type=Path, default=ROOT, help="as `make demo` left it; it is copied")
+    parser = command_line(__doc__, "completejourney")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measure")
     parser.add_argument("--only", nargs="+", help="names of contestants; all if left out")
     parser.add_argument("--mlserver", type=Path, help="the interpreter of an environment with MLServer and LightGBM")
     parser.add_argument("--offered", type=float, default=5000.0, help="requests a second of the flood")
     parser.add_argument("--json", type=Path, help="write the records here")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped, too
     mlserver = options.mlserver.absolute() if options.mlserver else None
     if mlserver and not (mlserver.parent / "mlserver").is_file():
         parser.error(f"no MLServer beside {mlserver}: see the head of this file for how to install it")

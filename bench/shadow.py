@@ -9,9 +9,7 @@ answer, of the worker and of its shadow's process, and how long answers took, at
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -26,7 +24,7 @@ from rich.console import Console  # noqa: E402
 
 from bench.faults import Scene, staged  # noqa: E402
 from bench.http_load import figures, open_loop  # noqa: E402
-from bench.serving import ask_ours  # noqa: E402
+from bench.serving import ask_ours, command_line  # noqa: E402
 from configs.workspace import Workspace  # noqa: E402
 from training.model.catalog import require_champion  # noqa: E402
 from training.registry import releases, runs  # noqa: E402
@@ -68,14 +66,11 @@ def measure(scene: Scene, worker: psutil.Process, seconds: float, rate: float) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="test")
-    parser.add_argument("--workspace", type=Path, default=ROOT, help="as `staycast run` left it; it is copied")
+    parser = command_line(__doc__, "test")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each measure")
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped, too
     console = Console(width=140)
     with staged(options.config, options.workspace, changes=ONE) as scene:
         (worker,), name = scene.workers(), registered_again(scene.place.workspace)

@@ -10,9 +10,7 @@ of the beginning. The goal is at most 2 % in ten minutes.
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import signal
 import sys
 import threading
 import time
@@ -28,6 +26,7 @@ from rich.console import Console  # noqa: E402
 from scipy.stats import theilslopes  # noqa: E402
 
 from bench.faults import Scene, Seen, staged  # noqa: E402
+from bench.serving import command_line  # noqa: E402
 from bench.table import write_records  # noqa: E402
 
 SENDERS, LOOK_SECONDS, MOST_GROWTH = 2, 5.0, 0.02
@@ -91,15 +90,12 @@ def soak(scene: Scene, minutes: float, warm_up: float, rate: float) -> tuple[lis
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", default="test")
-    parser.add_argument("--workspace", type=Path, default=ROOT, help="as `staycast run` left it; it is copied")
+    parser = command_line(__doc__, "test")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--warm-up", type=float, default=2.0, help="minutes before that")
     parser.add_argument("--rate", type=float, default=40.0, help="requests a second")
     parser.add_argument("--json", type=Path, help="write the record here")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped, too
     with staged(options.config, options.workspace, changes=ONE) as scene:
         readings, statuses = soak(scene, options.minutes, options.warm_up, options.rate)
         faults = scene.whole()

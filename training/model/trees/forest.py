@@ -21,10 +21,9 @@ from functools import cached_property
 
 import numpy as np
 
-from training.model.trees.text import Tree, read_trees
+from training.model.trees.text import MOST_FEATURES, Tree, read_trees
 
 BITS = 7  # of a pattern, at most, where a path is no longer: the tables of a tree stay in a processor's cache
-MOST_BITS = 12
 Path = tuple[tuple[int, bool], ...]
 Arrays = tuple[np.ndarray, ...]
 
@@ -90,30 +89,31 @@ class Forest:
             A tree is damaged.
         """
         found = read_trees(model)
-        return None if found is None or any(tree.most_features > MOST_BITS for tree in found[0]) else cls(*found)
+        return None if found is None or any(tree.most_features > MOST_FEATURES for tree in found[0]) else cls(*found)
 
     def scores(self, matrix: np.ndarray) -> np.ndarray:
         """The raw scores, shape (n,), to the last bit those of LightGBM."""
         from training.model.trees import kernel
 
+        self._require_columns(matrix)
         out = np.empty(len(matrix))
-        kernel.scores(self._checked(matrix), (self._node_first, self._leaf_first), self._nodes, self._value, out)
+        kernel.scores(_plain(matrix), (self._node_first, self._leaf_first), self._nodes, self._value, out)
         return out
 
     def effects(self, matrix: np.ndarray) -> np.ndarray:
         """SHAP values of the raw score, shape (n, features); of a row the same whatever rows are beside it."""
         from training.model.trees import kernel
 
-        columns = _plain(self._checked(matrix).T)
+        self._require_columns(matrix)
+        columns = _plain(matrix.T)
         phi, (block_first, blocks, steps, table) = np.zeros(columns.shape), self._tables
         trees = (self._node_first, block_first)
         kernel.effects(columns, trees, self._nodes, self._most_nodes, blocks, steps, table, phi)
         return np.ascontiguousarray(phi.T)
 
-    def _checked(self, matrix: np.ndarray) -> np.ndarray:
+    def _require_columns(self, matrix: np.ndarray) -> None:
         if matrix.shape[1] != self._features:
             raise ValueError(f"rows of {matrix.shape[1]} columns, the trees ask for {self._features}")
-        return _plain(matrix)
 
     @cached_property
     def _tables(self) -> tuple[np.ndarray, Arrays, Arrays, np.ndarray]:
@@ -122,7 +122,8 @@ class Forest:
 
         of_tree = [list(_blocks(tree, 0, ())) if len(tree.feature) else [] for tree in self._trees]
         blocks = [block for some in of_tree for block in some]
-        bits, width = (np.array([f(b) for b in blocks], dtype=np.int64) for f in (_bits, _width))
+        bits = np.array([block.bits for block in blocks], dtype=np.int64)
+        width = np.array([len(block.features) for block in blocks], dtype=np.int64)
         table_first = np.cumsum([0, *((1 << bits) * width)])
         table = np.zeros(table_first[-1])
         leaves = [(leaf, number) for number, block in enumerate(blocks) for leaf in block.leaves]
@@ -153,14 +154,6 @@ class Forest:
         return np.cumsum([0, *map(len, of_tree)]), of_blocks, of_steps, table
 
 
-def _bits(block: _Block) -> int:
-    return block.bits
-
-
-def _width(block: _Block) -> int:
-    return len(block.features)
-
-
 def _plain(matrix: np.ndarray) -> np.ndarray:
     """Of the one kind that the loops are compiled for: compiling them for another takes seconds."""
     return np.require(matrix, np.float64, ("C_CONTIGUOUS", "WRITEABLE"))
@@ -172,8 +165,8 @@ def _joined(parts: Sequence[np.ndarray], kind: type) -> np.ndarray:
 
 def _knots() -> tuple[np.ndarray, np.ndarray]:
     """Points and weights of the quadrature between 0 and 1, by how many features a path has."""
-    points, weights = np.zeros((2, MOST_BITS + 1, MOST_BITS // 2 + 1))
-    for count in range(MOST_BITS + 1):
+    points, weights = np.zeros((2, MOST_FEATURES + 1, MOST_FEATURES // 2 + 1))
+    for count in range(MOST_FEATURES + 1):
         order = count // 2 + 1
         at, of = np.polynomial.legendre.leggauss(order)
         points[count, :order], weights[count, :order] = (at + 1) / 2, of / 2

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from training.model.trees.text import CATEGORICAL, MOST_FEATURES
+
 ROWS_AT_ONCE = 256  # whose decisions at the nodes of one tree fit into a processor's cache, with the tree's tables
 ZERO = np.float64(np.float32(1e-35))  # LightGBM takes what is no larger for zero
-CATEGORICAL, DEFAULT_LEFT = 1, 2  # bits of LightGBM's decision_type; the two above tell what counts as missing
+DEFAULT_LEFT = 2  # bit of LightGBM's decision_type beside CATEGORICAL; the two above tell what counts as missing
 MISSING_IS_ZERO, MISSING_IS_NAN = 1, 2
 LARGEST_CODE = 2.0**31
-MOST_PARTS = 12  # features on the path of a leaf
 Function = Callable[..., Any]
 Arrays = tuple[np.ndarray, ...]
 
@@ -127,8 +128,8 @@ def fill(table: np.ndarray, leaves: Arrays, parts: Arrays, knots: Arrays) -> Non
     value, first, table_first, bits = leaves
     share, is_set, is_unset, place = parts
     points, weights = knots
-    goes, factor, before = np.empty(MOST_PARTS), np.empty(MOST_PARTS), np.empty(MOST_PARTS + 1)
-    split = np.empty(MOST_PARTS)
+    goes, factor, before = np.empty(MOST_FEATURES), np.empty(MOST_FEATURES), np.empty(MOST_FEATURES + 1)
+    split = np.empty(MOST_FEATURES)
     for leaf in range(len(value)):
         start, count = first[leaf], first[leaf + 1] - first[leaf]
         for pattern in range(1 << bits[leaf]):

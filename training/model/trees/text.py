@@ -10,6 +10,7 @@ import numpy as np
 from configs.errors import RegistryError
 
 CATEGORICAL = 1  # bit of a decision's kind
+MOST_FEATURES = 12  # on the path to one leaf, of trees that are read
 
 
 @dataclass(frozen=True)

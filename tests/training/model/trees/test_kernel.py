@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,11 +25,13 @@ def test_where_nothing_can_be_kept_on_disk_the_loops_are_compiled_all_the_same(t
     package.mkdir(parents=True)
     for folder in (package.parent.parent, package.parent, package):
         (folder / "__init__.py").touch()
-    (package / "kernel.py").write_text((source / "kernel.py").read_text("utf-8"), "utf-8")
+    for name in ("kernel.py", "text.py"):
+        (package / name).write_text((source / name).read_text("utf-8"), "utf-8")
     (package / "__pycache__").write_text("no folder")  # root may write anywhere, but not into a file
     nowhere = tmp_path / "home"
     nowhere.write_text("no folder")
-    environment = {"PYTHONPATH": str(tmp_path), "HOME": str(nowhere), "XDG_CACHE_HOME": str(nowhere / "cache")}
+    places = os.pathsep.join((str(tmp_path), str(source.parents[2])))
+    environment = {"PYTHONPATH": places, "HOME": str(nowhere), "XDG_CACHE_HOME": str(nowhere / "cache")}
     command = [sys.executable, "-c", CODE]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
