@@ -17,7 +17,6 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
-from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -319,6 +318,11 @@ class OnlineFeatures:
         self._schema, project = load_schema(workspace.features), read_yaml(FEAST)["project"]
         self._names = pd.Index(["customer_id", "as_of", *self._schema.names])
         self._views = {table_name(project, view): names for view, names in self._schema.views.items()}
+        stored = [name for names in self._views.values() for name in names]
+        columns = {name: column for column, name in enumerate(self._names)}
+        numbers = [place for place, name in enumerate(stored) if name not in self._schema.categories]
+        self._numbers = [columns[stored[place]] for place in numbers], numbers
+        self._categories = [(columns[name], stored.index(name)) for name in self._schema.categories]
         self._rows.require_filled()
 
     @property
@@ -364,21 +368,19 @@ class OnlineFeatures:
         raise NotReadyError("the rows of one customer online are of several moments: run `staycast features --again`")
 
     def _frame(self, persons: Sequence[str], found: Mapping[str, Mapping[str, tuple[Any, ...]]]) -> pd.DataFrame:
-        columns: dict[str, Sequence[Any]] = {}
-        for table, names in self._views.items():
-            nobody = (None,) * (1 + len(names))
-            rows = [found[table].get(i, nobody) for i in persons]
-            columns.update(zip(("as_of", *names), zip(*rows, strict=True) if rows else repeat(()), strict=False))
-        moments = pd.DatetimeIndex(np.array(columns["as_of"], dtype="datetime64[us]"), tz="UTC")
-        others: dict[str, Any] = {"customer_id": np.array(persons, dtype=object), "as_of": moments}
-        others |= {name: np.array(columns[name], dtype=object) for name in self._schema.categories}
+        views = [(found[table], (None,) * (1 + len(names))) for table, names in self._views.items()]
+        parts = [[of_view.get(i, nobody) for of_view, nobody in views] for i in persons]
+        rows = [[value for part in of_person for value in part[1:]] for of_person in parts]
+        columns, places = self._numbers
+        numbers = np.array([[row[place] for place in places] for row in rows], dtype=np.float64)
         values = np.full((len(self._names), len(persons)), np.nan)  # one block, as inserting columns takes long
-        numbers = [place for place, name in enumerate(self._names) if name not in others]
-        values[numbers] = [columns[self._names[place]] for place in numbers]
+        values[columns] = numbers.reshape(len(persons), len(places)).T
         frame = pd.DataFrame(values.T, columns=self._names)
-        for place, name in enumerate(self._names):
-            if name in others:
-                frame.isetitem(place, others[name])
+        moments: Any = pd.DatetimeIndex(np.array([of[0][0] for of in parts], dtype="datetime64[us]"), tz="UTC")
+        frame.isetitem(0, np.array(persons, dtype=object))
+        frame.isetitem(1, moments)
+        for column, place in self._categories:
+            frame.isetitem(column, np.array([row[place] for row in rows], dtype=object))
         return frame
 
 

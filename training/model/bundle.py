@@ -376,11 +376,19 @@ class Bundle:
 
     def percentile(self, prediction: np.ndarray) -> np.ndarray:
         """Share of reference customers at or below each prediction, in percent, shape (n,), whole numbers."""
-        return np.clip(np.searchsorted(np.asarray(self.quantiles), prediction, side="right") - 1, 0, 100)
+        return np.clip(self._quantiles.searchsorted(prediction, side="right") - 1, 0, 100)
 
     def quantile(self, share: float) -> float:
         """The prediction below which this share of the reference customers lies."""
-        return float(np.interp(share, np.linspace(0, 1, len(self.quantiles)), self.quantiles))
+        return float(np.interp(share, self._shares, self._quantiles))
+
+    @cached_property
+    def _quantiles(self) -> np.ndarray:
+        return np.asarray(self.quantiles, dtype=np.float64)
+
+    @cached_property
+    def _shares(self) -> np.ndarray:
+        return np.linspace(0, 1, len(self.quantiles))
 
     def save(self, folder: Path) -> Path:
         """Write the bundle as plain files into a new folder and return it."""

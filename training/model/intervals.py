@@ -107,7 +107,7 @@ class Interval:
         Larger customers have smaller multiples as a rule, so at an edge the amounts of its two bins differ: above
         nothing they are told midway between the nearest above and below that never fall within a tier.
         """
-        bins = np.searchsorted(self.edges, expected, side="left" if self.from_zero else "right")
+        bins = self._edges.searchsorted(expected, side="left" if self.from_zero else "right")
         unit, base = np.abs(expected) + self.offset, 0.0 if self.from_zero else expected
         multiples, least, most = (each[which][:, bins] for each in self._bounded)
         amounts = multiples * unit
@@ -115,6 +115,10 @@ class Interval:
             return base + amounts
         rising = 0.5 * (np.maximum(amounts, least) + np.minimum(amounts, most))
         return np.where(multiples < 0, amounts, rising)
+
+    @cached_property
+    def _edges(self) -> np.ndarray:
+        return np.asarray(self.edges, dtype=np.float64)
 
     @cached_property
     def _bounded(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -95,7 +95,7 @@ def profit_ranges(
     level, success, z = _draws(campaign.success, campaign.success_alpha + campaign.success_beta, level_sd)
     drawn_p, stake = _probabilities(p, level), _stakes(p, value, values, np.broadcast_to(z, (len(p), DRAWS)), campaign)
     profit = _gain(stake, success, campaign) * drawn_p - (1 - drawn_p) * campaign.offer - campaign.contact
-    low, high = np.sort(profit, axis=1)[:, PLACES].T
+    low, high = np.partition(profit, PLACES, axis=1)[:, PLACES].T
     best = expected_profit(p, at_stake(p, value, campaign), campaign)
     return np.minimum(low, best), np.maximum(high, best)
 

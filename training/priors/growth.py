@@ -97,8 +97,8 @@ class OrderGrowth:
         summary = summary_arrays(_as_buyers(x))
         rate = self.annual_discount_rate
         ends = np.asarray(days, dtype=np.float64)
-        grid = np.unique([*np.linspace(0.0, ends[0], 4), *np.linspace(ends[0], ends[-1], DISCOUNT_STEPS), *ends])
-        grid = grid if rate else np.array([0.0, *ends])
+        finer = (*np.linspace(0.0, ends[0], 4), *np.linspace(ends[0], ends[-1], DISCOUNT_STEPS)) if rate else (0.0,)
+        grid = np.unique([*finer, *ends])
         orders = np.diff(self.model.expected_orders(summary, grid), axis=1)
         worth = orders * (1.0 + rate) ** (-0.5 * (grid[1:] + grid[:-1]) / YEAR)
         totals = np.cumsum(worth, axis=1)[:, np.searchsorted(grid, ends) - 1]

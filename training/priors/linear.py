@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,14 +70,20 @@ class Linear:
 
     def split(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """The raw score as a base and one effect a column, shape (n, columns)."""
-        effects = _standardised(x, np.asarray(self.means), np.asarray(self.sds)) * np.asarray(self.slopes)
+        means, sds, slopes, missing, centres = self._arrays
+        effects = _standardised(x, means, sds) * slopes
         if self.missing:
-            effects = effects + np.isnan(x) * np.asarray(self.missing)
+            effects = effects + np.isnan(x) * missing
         for place, of_level in self.levels:
             beyond = len(of_level)  # a missing value, or a level that was not among those learned from
             codes = np.clip(np.nan_to_num(x[:, place], nan=beyond), 0, beyond).astype(int)
             effects[:, place] += np.append(of_level, 0.0)[codes]
-        return self.intercept, effects - np.asarray(self.centres or 0.0)
+        return self.intercept, effects - centres
+
+    @cached_property
+    def _arrays(self) -> tuple[np.ndarray, ...]:
+        """Means, standard deviations, slopes, what missing values add, and centres: one a column."""
+        return tuple(map(np.asarray, (self.means, self.sds, self.slopes, self.missing, self.centres or 0.0)))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""

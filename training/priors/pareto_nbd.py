@@ -10,7 +10,6 @@ beta)``; see `training.priors.purchases`. Time is in days.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma, exprel, gammaln
 
 from configs.errors import DataError
+from training.compiled import compiled
 
 Array = NDArray[np.float64]
 Four = tuple[float, float, float, float]
@@ -99,8 +99,28 @@ def _left_early(four: Four, h: Histories) -> tuple[Array, Array, Array, Array, A
 
 def alive(four: Four, h: Histories) -> Array:
     """Probability that each customer has not left by the moment, shape (n,)."""
-    stays, departed, *_ = _left_early(four, h)
-    return np.exp(stays - np.logaddexp(stays, departed))
+    out = np.empty(len(h.x))
+    compiled(_alive)(four, *map(np.array, (h.x, h.t_x, h.age)), NODES, WEIGHTS, out)
+    return out
+
+
+def _alive(four: Four, x: Array, t_x: Array, age: Array, nodes: Array, weights: Array, out: Array) -> None:
+    """As the two logs of `_left_early` tell it, customer by customer, whose nodes are not kept."""
+    r, alpha, s, beta = four
+    for i in range(len(x)):
+        a, last = r + x[i], t_x[i]
+        stays = -s * np.log(beta + age[i]) - a * np.log(alpha + age[i])
+        scale = min(1.0 / (a / (alpha + last) + (s + 1.0) / (beta + last)), min(alpha, beta) + last)
+        reach = np.log1p((age[i] - last) / scale)
+        top = -(s + 1.0) * np.log(beta + last) - a * np.log(alpha + last)
+        total = 0.0
+        for node in range(len(nodes)):
+            grown = np.expm1(reach * nodes[node])
+            day = last + scale * grown
+            weight = reach * scale * (grown + 1.0) * weights[node]
+            total += weight * np.exp(-(s + 1.0) * np.log(beta + day) - a * np.log(alpha + day) - top)
+        departed = np.log(s) + top + np.log(total) if total > 0.0 else -np.inf
+        out[i] = np.exp(stays - np.logaddexp(stays, departed))
 
 
 def log_likelihood(logs: Array, h: Histories, w: Array) -> tuple[float, Array]:
@@ -157,21 +177,25 @@ def first_order(four: Four, h: Histories, horizons: Array) -> Array:
 
     The integral of the density of the day of the next order, summed from one horizon to the next.
     """
+    out = np.empty((len(h.x), len(horizons)))
+    compiled(_first_order)(four, *map(np.array, (h.x, h.age, horizons)), NODES, WEIGHTS, out)
+    return out
+
+
+def _first_order(four: Four, x: Array, age: Array, horizons: Array, nodes: Array, weights: Array, out: Array) -> None:
+    """See `first_order`, customer by customer."""
     r, alpha, s, beta = four
-    a, rate_end, life_end = r + h.x, alpha + h.age, beta + h.age
-    before, total, out = np.zeros(len(a)), np.zeros(len(a)), []
-    for horizon in horizons:
-        end = np.full(len(a), horizon)
-        scale = 1.0 / ((a + 1.0) / (rate_end + before) + s / (life_end + before))
-        days, weight = _nodes(before, end, np.minimum(scale, np.minimum(rate_end, life_end) + before))
-        ahead = np.log(a / rate_end)[:, None] - (a[:, None] + 1.0) * np.log1p(days / rate_end[:, None])
-        total = total + (weight * np.exp(ahead - s * np.log1p(days / life_end[:, None]))).sum(axis=1)
-        before = end
-        out.append(np.minimum(total, 1.0))
-    return np.stack(out, axis=1) if out else np.zeros((len(a), 0))
-
-
-def chunked(work: Callable[[Histories], Array], h: Histories) -> Array:
-    """Do the work on so many customers at once that the nodes fit into memory."""
-    starts = range(0, max(len(h.x), 1), CHUNK)
-    return np.concatenate([work(Histories(*(v[i : i + CHUNK] for v in (h.x, h.t_x, h.age)))) for i in starts])
+    for i in range(len(x)):
+        a, rate_end, life_end = r + x[i], alpha + age[i], beta + age[i]
+        begin, total = 0.0, 0.0
+        for place in range(len(horizons)):
+            scale = 1.0 / ((a + 1.0) / (rate_end + begin) + s / (life_end + begin))
+            scale = min(scale, min(rate_end, life_end) + begin)
+            reach = np.log1p((horizons[place] - begin) / scale)
+            for node in range(len(nodes)):
+                grown = np.expm1(reach * nodes[node])
+                day = begin + scale * grown
+                density = np.log(a / rate_end) - (a + 1.0) * np.log1p(day / rate_end) - s * np.log1p(day / life_end)
+                total += reach * scale * (grown + 1.0) * weights[node] * np.exp(density)
+            begin = horizons[place]
+            out[i, place] = min(total, 1.0)

@@ -27,7 +27,6 @@ from training.priors.pareto_nbd import (
     Four,
     Histories,
     alive,
-    chunked,
     expected,
     first_order,
     log_likelihood,
@@ -134,7 +133,7 @@ class PurchaseModel:
 
         Under 1 for everyone who has been silent for a while, also after a single order.
         """
-        return chunked(lambda h: alive(self._four, h), Histories.of(x, t_x, age))
+        return alive(self._four, Histories.of(x, t_x, age))
 
     def expected_orders(self, x: ArrayLike, t_x: ArrayLike, age: ArrayLike, horizon: ArrayLike) -> Array:
         """Expected days with an order in ``[moment, moment + horizon)``, shape (n,), or (n, h) for several horizons.
@@ -148,7 +147,7 @@ class PurchaseModel:
         """
         h = Histories.of(x, t_x, age)
         orders = expected(self._four, h, np.atleast_1d(np.asarray(horizon, dtype=np.float64)))
-        orders *= chunked(lambda part: alive(self._four, part), h)[:, None]
+        orders *= alive(self._four, h)[:, None]
         return orders[:, 0] if np.ndim(horizon) == 0 else orders
 
     def p_none(self, x: ArrayLike, t_x: ArrayLike, age: ArrayLike, horizons: Sequence[float]) -> Array:
@@ -164,10 +163,7 @@ class PurchaseModel:
         days = np.asarray(horizons, dtype=np.float64)
         rising, place = np.unique(days, return_inverse=True)
         h = Histories.of(x, t_x, age)
-        return (
-            chunked(lambda part: alive(self._four, part)[:, None] * -first_order(self._four, part, rising), h)[:, place]
-            + 1.0
-        )
+        return 1.0 - (alive(self._four, h)[:, None] * first_order(self._four, h, rising))[:, place]
 
     def sample(
         self, x: ArrayLike, t_x: ArrayLike, age: ArrayLike, horizon: float, rng: np.random.Generator, draws: int,
@@ -188,7 +184,7 @@ class PurchaseModel:
         """
         four = self._four if logs is None else self.at(logs)
         h = Histories.of(x, t_x, age)
-        here = rng.random((len(h.x), draws)) < chunked(lambda part: alive(four, part), h)[:, None]
+        here = rng.random((len(h.x), draws)) < alive(four, h)[:, None]
         r, alpha, s, beta = four
         rate = rng.gamma((r + h.x)[:, None], size=here.shape) / (alpha + h.age)[:, None]
         leaving = rng.gamma(s, size=here.shape) / (beta + h.age)[:, None]

@@ -41,6 +41,20 @@ def test_the_slope_is_the_one_by_differences(logs):
         assert slope[i] == pytest.approx((up - down) / 2e-5, rel=1e-5, abs=1e-5)
 
 
+def test_the_chance_to_be_there_is_the_share_of_the_likelihood_with_the_customer_still_there():
+    for four in (FOUR, (1.2, 6.8, 2.5, 15_788.0), (3.0, 1.0, 0.01, 1e6)):
+        stays, departed, *_ = core._left_early(four, ROWS)
+        np.testing.assert_allclose(core.alive(four, ROWS), 1 / (1 + np.exp(departed - stays)), rtol=1e-12)
+
+
+def test_a_customer_alone_has_the_same_bits_as_among_others():
+    days = np.array([10.0, 100.0])
+    for row in range(len(ROWS.x)):
+        alone = Histories(*(values[[row]] for values in (ROWS.x, ROWS.t_x, ROWS.age)))
+        assert core.alive(FOUR, alone)[0] == core.alive(FOUR, ROWS)[row]
+        assert (core.first_order(FOUR, alone, days)[0] == core.first_order(FOUR, ROWS, days)[row]).all()
+
+
 def test_expected_orders_is_the_integral_of_the_chance_to_be_there_times_the_rate():
     result = core.expected(FOUR, ROWS, np.array([30.0, 273.0]))
     for row, (x, age) in enumerate(zip(ROWS.x, ROWS.age, strict=True)):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit
 
+from training.compiled import compiled
 from training.model.trees.text import CATEGORICAL, MOST_FEATURES
 
 ROWS_AT_ONCE = 256  # whose decisions at the nodes of one tree fit into a processor's cache, with the tree's tables
@@ -15,19 +12,10 @@ ZERO = np.float64(np.float32(1e-35))  # LightGBM takes what is no larger for zer
 DEFAULT_LEFT = 2  # bit of LightGBM's decision_type beside CATEGORICAL; the two above tell what counts as missing
 MISSING_IS_ZERO, MISSING_IS_NAN = 1, 2
 LARGEST_CODE = 2.0**31
-Function = Callable[..., Any]
 Arrays = tuple[np.ndarray, ...]
 
 
-def _compiled(function: Function) -> Function:
-    """A function compiled at its first call, and kept on disk for other processes where there is a place for it."""
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither this folder nor the user's can be written
-        return njit(nogil=True)(function)
-
-
-@_compiled
+@compiled
 def _goes_left(value: float, threshold: float, kind: int, words: np.ndarray, first: int, last: int) -> bool:
     """The decision of a node, as LightGBM takes it; `first` and `last` bound its words, where it asks for codes."""
     unknown = np.isnan(value)
@@ -47,7 +35,7 @@ def _goes_left(value: float, threshold: float, kind: int, words: np.ndarray, fir
     return known <= threshold
 
 
-@_compiled
+@compiled
 def scores(matrix: np.ndarray, trees: Arrays, nodes: Arrays, leaf_value: np.ndarray, out: np.ndarray) -> None:
     """Add the leaf of each tree that a row falls into, tree by tree as LightGBM does, to `out`, shape (n,)."""
     node_first, leaf_first = trees
@@ -66,7 +54,7 @@ def scores(matrix: np.ndarray, trees: Arrays, nodes: Arrays, leaf_value: np.ndar
         out[row] = total
 
 
-@_compiled
+@compiled
 def _decide(columns: np.ndarray, first: int, last: int, nodes: Arrays, goes: np.ndarray) -> None:
     """Whether each row of `columns`, shape (features, rows), goes left at the nodes `first` to `last`: into `goes`."""
     feature, threshold, kind, code_first, code_last, words, _, _ = nodes
@@ -82,7 +70,7 @@ def _decide(columns: np.ndarray, first: int, last: int, nodes: Arrays, goes: np.
                 out[row] = _goes_left(value[row], limit, kind[node], words, code_first[node], code_last[node])
 
 
-@_compiled
+@compiled
 def effects(
     columns: np.ndarray,
     trees: Arrays,
@@ -118,7 +106,7 @@ def effects(
                     at += patterns
 
 
-@_compiled
+@compiled
 def fill(table: np.ndarray, leaves: Arrays, parts: Arrays, knots: Arrays) -> None:
     """Add to the tables of all blocks what each leaf does to the features of its path, by every pattern of a block.
 

@@ -25,8 +25,8 @@ def test_where_nothing_can_be_kept_on_disk_the_loops_are_compiled_all_the_same(t
     package.mkdir(parents=True)
     for folder in (package.parent.parent, package.parent, package):
         (folder / "__init__.py").touch()
-    for name in ("kernel.py", "text.py"):
-        (package / name).write_text((source / name).read_text("utf-8"), "utf-8")
+    for name in ("model/trees/kernel.py", "model/trees/text.py", "compiled.py"):
+        (tmp_path / "training" / name).write_text((source.parents[1] / name).read_text("utf-8"), "utf-8")
     (package / "__pycache__").write_text("no folder")  # root may write anywhere, but not into a file
     nowhere = tmp_path / "home"
     nowhere.write_text("no folder")
