@@ -23,6 +23,7 @@ from training.model.bundle import Task
 
 NO_PART_OF_ANSWERS = {"source", "redis", "access", "records"}  # of the settings; these may name places and secrets
 ADDED = ("alias",)  # to an answer after it was scored
+LATER = ("by_horizon_text",)  # in the parts of answers that later versions gave
 MOST_CONTEXTS = 8
 
 
@@ -74,10 +75,23 @@ def replay(record: Record, workspace: Workspace | None, settings: Settings, serv
     now = record.summary["scored_at"].to_pydatetime()
     targets = given.get("targets")
     (made,) = score_targets(features, champions, then, now, record.top_reasons, targets, lambda _: record.prediction_id)
-    answer = orjson.dumps({**made, **{name: given[name] for name in ADDED if name in given}})
+    now_given = {**_as_given(made, given), **{name: given[name] for name in ADDED if name in given}}
+    answer = orjson.dumps(now_given)
     if answer == record.answer:
         return Replay(True, "", answer)
     return Replay(False, f"it differs in {', '.join(_differing(given, orjson.loads(answer)))}", answer)
+
+
+def _as_given(made: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer without what no answer held when the other was given."""
+    parts = {
+        name: part for name, part in made.items() if isinstance(part, Mapping) and isinstance(given.get(name), dict)
+    }
+    older = {
+        name: {key: value for key, value in part.items() if key not in LATER or key in given[name]}
+        for name, part in parts.items()
+    }
+    return {**made, **older}
 
 
 def model_of(

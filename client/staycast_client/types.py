@@ -37,6 +37,7 @@ class ChurnPart(TypedDict):
     band: Band
     percentile: int
     by_horizon: dict[str, float]
+    by_horizon_text: NotRequired[str | None]
     expected: ExpectedPart | None
     basis: BasisPart
 
@@ -61,6 +62,7 @@ class ClvPart(TypedDict):
     horizon_days: int
     currency: str
     by_horizon: dict[str, LongerValuePart] | None
+    by_horizon_text: NotRequired[str | None]
     tier: Tier
     percentile: int
     basis: BasisPart
@@ -72,6 +74,7 @@ class ReactivationPart(TypedDict):
     probability: float
     horizon_days: int
     by_horizon: dict[str, float]
+    by_horizon_text: NotRequired[str | None]
     basis: str
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from serving.answer.horizons import chances_text
 from training.model.bundle import Bundle
 
 RESTS_ON = "The chance of no order by a model of orders alone, no trees"
@@ -30,7 +31,8 @@ def reactivations(
     Returns
     -------
     list of dict or None
-        ``probability`` of an order within ``horizon_days``, ``by_horizon``, never falling with the days, and ``basis``.
+        ``probability`` of an order within ``horizon_days``, ``by_horizon``, never falling with the days, what that says
+        in words, and ``basis``.
     """
     out: list[dict[str, Any] | None] = [None] * len(frame)
     places = [place for place, stage in enumerate(stages) if stage == "lapsed"]
@@ -44,6 +46,7 @@ def reactivations(
             "probability": by_horizon[str(bundle.horizon_days)],
             "horizon_days": bundle.horizon_days,
             "by_horizon": by_horizon,
+            "by_horizon_text": chances_text("return", by_horizon),
             "basis": text,
         }
     return out

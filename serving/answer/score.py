@@ -20,7 +20,7 @@ from serving.answer import decide
 from serving.answer.campaign import campaign_decisions
 from serving.answer.champion import Champions
 from serving.answer.event_time import NOTHING, event_days, with_known_end
-from serving.answer.longer import longer_values
+from serving.answer.horizons import Told, chances_text, longer_values, values_text
 from serving.answer.reactivation import reactivations
 from serving.answer.reasons import reasons
 from training.model.bundle import Bundle
@@ -49,7 +49,7 @@ NOT_HELPFUL = "; the season of earlier years brings forecasts of past moments no
 NO_REPEATED = "; no season is known: that takes two years of orders, in which one repeats"
 NO_DROPOUT = "; the orders do not tell whether customers leave for good, or only order less"
 ONE_RATE = "; within longer horizons contracts end at the rate of all, as orders count, or may, beside the fees"
-EVENTS = {"inactivity": "next_order", "contract": "contract_end", "label": None}
+EVENTS: dict[str, Told] = {"inactivity": "next_order", "contract": "contract_end", "label": "label"}
 
 
 @dataclass(frozen=True)
@@ -318,17 +318,19 @@ def _times(
         left = dict(zip(by_horizon, of_customer, strict=True)) if bundle.reads_known_ends else NOTHING
         return _expected(EVENTS[kind], event_days(row, days, kind, left), row["as_of"])
 
+    by_customer = [dict(zip(names, of_customer, strict=True)) for of_customer in probabilities]
     return [
         {
-            "by_horizon": dict(zip(names, of_customer, strict=True)),
+            "by_horizon": chances,
+            "by_horizon_text": chances_text(EVENTS[kind], chances),
             "expected": expected(row, days, of_customer),
         }
-        for of_customer, days, row in zip(probabilities, forecast_days, rows, strict=True)
+        for chances, of_customer, days, row in zip(by_customer, probabilities, forecast_days, rows, strict=True)
     ]
 
 
-def _expected(event: str | None, days: float, as_of: pd.Timestamp) -> dict[str, Any] | None:
-    if event is None:
+def _expected(event: Told, days: float, as_of: pd.Timestamp) -> dict[str, Any] | None:
+    if event == "label":
         return None
     if math.isnan(days):
         return {"event": event, "days": None, "at": None}
@@ -363,6 +365,7 @@ def _clv(
             "quantiles": at,
             **shared,
             "by_horizon": by_horizon,
+            "by_horizon_text": _values_text(bundle.horizon_days, e, by_horizon, settings.currency),
             "tier": tier,
             "percentile": percentile,
             "basis": with_known_end(basis, row, bundle),
@@ -375,6 +378,11 @@ def _clv(
         Prediction(body, why)
         for body, why in zip(bodies, reasons(bundle, matrix, rows, tops, settings.currency), strict=True)
     ]
+
+
+def _values_text(days: int, expected: float, longer: dict[str, dict[str, Any]] | None, currency: str) -> str:
+    further = {name: amounts["expected"] for name, amounts in (longer or {}).items()}
+    return values_text({str(days): expected, **further}, currency)
 
 
 def _quantiles(bundle: Bundle, expected: np.ndarray, matrix: np.ndarray) -> list[dict[str, float] | None]:

@@ -45,6 +45,26 @@ def test_every_answer_is_made_again_bit_by_bit_whatever_was_asked_beside_it(
         assert again.answer == record.answer == orjson.dumps(answer)
 
 
+def test_an_answer_of_before_a_part_was_given_is_made_again_without_it(
+    client: Any, log: PredictionLog, champions: Champions, workspace: Workspace, settings: Settings
+) -> None:
+    given = next(
+        answer
+        for answer in client.post("/v1/predictions", json={"customer_ids": [f"c{i}" for i in range(20)]}).json()[
+            "predictions"
+        ]
+        if answer["churn"]
+    )
+    record = log.find(given["prediction_id"])
+    for part in ("churn", "clv"):
+        del given[part]["by_horizon_text"]
+    older = replace(record, answer=orjson.dumps(given))
+    assert replay(older, workspace, settings, champions).same is True
+    given["churn"]["by_horizon_text"] = "No order within 30 days: certain."
+    altered = replay(replace(record, answer=orjson.dumps(given)), workspace, settings, champions)
+    assert (altered.same, altered.why) == (False, "it differs in churn.by_horizon_text")
+
+
 def test_what_an_answer_was_made_from_is_what_the_models_read(
     client: Any, log: PredictionLog, reader: Any, champions: Champions
 ) -> None:

@@ -60,6 +60,12 @@ class BasisPart(StrictModel):
     text: Prose
 
 
+HorizonText = Annotated[
+    Prose | None,
+    Field(description="`by_horizon` in words: what rises or falls with the days, and why. Not in answers of before."),
+]
+
+
 class ChurnPart(StrictModel):
     """The risk that the customer leaves."""
 
@@ -76,6 +82,7 @@ class ChurnPart(StrictModel):
             examples=[{"30": 0.31, "60": 0.22, "90": 0.17}],
         ),
     ]
+    by_horizon_text: HorizonText = None
     expected: Annotated[
         ExpectedPart | None,
         Field(description="Null where the data has no dates."),
@@ -96,6 +103,7 @@ class ReactivationPart(StrictModel):
             examples=[{"30": 0.12, "60": 0.2, "90": 0.25}],
         ),
     ]
+    by_horizon_text: HorizonText = None
     basis: Annotated[Prose, Field(description="What it rests on, in words.")]
 
 
@@ -148,6 +156,7 @@ class ClvPart(StrictModel):
             examples=[{"180": {"expected": 370.5, "low": 20.0, "high": 1310.0, "basis": "examined"}}],
         ),
     ]
+    by_horizon_text: HorizonText = None
     tier: Tier
     percentile: Percentile
     basis: BasisPart

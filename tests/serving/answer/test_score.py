@@ -19,6 +19,7 @@ from ulid import ULID
 from configs.errors import NotReadyError, RegistryError
 from configs.settings import Settings
 from serving.answer.champion import Champions
+from serving.answer.horizons import chances_text, values_text
 from serving.answer.score import basis_of, new_id, score
 from serving.api.schema.answers import Answer
 from training.model.bundle import Bundle
@@ -208,6 +209,19 @@ def test_an_answer_names_versions_currency_and_horizons(
     assert answer["clv"]["horizon_days"] == 90
     assert answer["clv"]["currency"] == "USD"
     assert answer["clv"]["coverage"] == 0.9
+
+
+def test_the_numbers_of_all_horizons_are_told_in_words(
+    champions: Champions, settings: Settings, now: datetime, make_customers: Callable[[int, int], pd.DataFrame]
+) -> None:
+    for answer in score(make_customers(30, 0), champions, settings, now, None):
+        churn, clv, chance = (answer[part] for part in ("churn", "clv", "reactivation"))
+        if churn:
+            assert churn["by_horizon_text"] == chances_text("next_order", churn["by_horizon"])
+        if chance:
+            assert chance["by_horizon_text"] == chances_text("return", chance["by_horizon"])
+        longer = {days: amounts["expected"] for days, amounts in (clv["by_horizon"] or {}).items()}
+        assert clv["by_horizon_text"] == values_text({str(clv["horizon_days"]): clv["expected"], **longer}, "USD")
 
 
 def test_an_answer_says_where_neither_a_season_nor_leaving_can_be_told(champions: Champions) -> None:

@@ -1,9 +1,10 @@
-"""Value within longer horizons stands in every answer of a model that holds it, online and in the score files alike."""
+"""Value within longer horizons stands in every answer of a model that holds it; what all horizons say, in words."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from configs.settings import Settings
 from configs.workspace import Workspace
 from serving.answer.champion import Champions, LoadedModel
+from serving.answer.horizons import GROWS, NOTHING_MORE, SAME, chances_text, values_text
 from serving.answer.score import score
 from serving.api.schema.answers import Answer
 from tests.serving.bulk.scored import score_all
@@ -70,3 +72,32 @@ def test_a_model_that_holds_none_tells_none(
     assert [a["clv"]["by_horizon"] for a in score(rows, champions, settings, now, 1)] == [None] * len(rows)
     table = pd.read_parquet(f"{score_all(rows, champions, settings, workspace, now)['folder']}/scores.parquet")
     assert table["clv_by_horizon"].isna().all()
+
+
+def test_no_order_grows_less_likely_with_the_days_and_the_end_of_a_contract_likelier() -> None:
+    falling = chances_text("next_order", {"30": 0.4, "90": 0.1})
+    rising = chances_text("contract_end", {"30": 0.1, "90": 0.4})
+    assert falling.startswith("No order within 30 days: 40 %, 90: 10 %. It falls")
+    assert rising.startswith("The contract ends within 30 days: 10 %, 90: 40 %. It rises")
+    assert chances_text("return", {"30": 0.1, "90": 0.4}).startswith(
+        "An order within 30 days: 10 %, 90: 40 %. It rises"
+    )
+
+
+@pytest.mark.parametrize("told", ["next_order", "contract_end", "return", "label"])
+def test_what_does_not_change_is_said_not_to(told: Any) -> None:
+    assert chances_text(told, {"30": 0.0, "90": 0.0}).endswith(f"within 30 days: 0 %, 90: 0 %. {SAME}")
+
+
+def test_one_horizon_has_no_further_to_compare_with() -> None:
+    assert chances_text("label", {"60": 0.07}) == "Leaves within 60 days: 7 %."
+    assert values_text({"60": 1234.5}, "CNY") == "Expected within 60 days: 1,234.50 CNY."
+
+
+def test_a_value_grows_or_nothing_more_is_expected() -> None:
+    assert values_text({"90": 10.0, "365": 25.0}, "EUR").endswith(GROWS)
+    assert values_text({"90": 10.0, "365": 10.0}, "EUR").endswith(NOTHING_MORE)
+
+
+def test_no_value_is_told_as_minus_nothing() -> None:
+    assert values_text({"90": -0.001}, "EUR") == "Expected within 90 days: 0.00 EUR."
