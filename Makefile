@@ -17,7 +17,7 @@ setup: .venv/.ready ## everything of the lock into .venv
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "staycast needs CPython 3.11: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r deploy/requirements-uv.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes --compile-bytecode -r $(LOCK) || \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r $(LOCK) || \
 		$(BIN)/python -m pip install --quiet --no-deps --require-hashes --only-binary :all: -r $(LOCK)
 	@printf '#!/bin/sh\nexec "%s/$(BIN)/python" "%s/staycast.py" "$$@"\n' "$(CURDIR)" "$(CURDIR)" > $(BIN)/staycast
 	@chmod +x $(BIN)/staycast
