@@ -85,11 +85,14 @@ def first_text(texts: Iterable[str], values: Mapping[str, Any], currency: str = 
         What texts name ``value``.
     """
     for text in texts:
-        pieces = _pieces(text, currency)
-        found = [value if name == "value" else values.get(name) for _, name, _ in pieces if name]
-        if all(map(_is_known, found)):
-            known = iter(found)
-            said = "".join([f"{before}{told(next(known))}" if name else before for before, name, told in pieces])
+        told: list[str] = []
+        for before, name, tell in _pieces(text, currency):
+            found = value if name == "value" else values.get(name) if name else ""
+            if not _is_known(found):
+                break
+            told += (before, tell(found)) if name else (before,)
+        else:
+            said = "".join(told)
             return said[:1].upper() + said[1:]
     return ""
 
@@ -97,8 +100,7 @@ def first_text(texts: Iterable[str], values: Mapping[str, Any], currency: str = 
 @cache
 def _pieces(text: str, currency: str) -> tuple[tuple[str, str, Callable[[Any], str]], ...]:
     """A text in pieces: what is said, then the name of a value, or none, and what tells it."""
-    tell = _TextFormatter(currency).format_field
-    return tuple((said, name or "", partial(tell, spec=spec or "")) for said, name, spec, _ in Formatter().parse(text))
+    return tuple((said, name or "", _teller(spec or "", currency)) for said, name, spec, _ in Formatter().parse(text))
 
 
 def column(
@@ -149,47 +151,49 @@ def columns_of(module: ModuleType) -> list[Column]:
     return [c for f in vars(module).values() for c in getattr(f, "columns", []) if f.__module__ == module.__name__]
 
 
-class _TextFormatter(Formatter):
-    """Formats numbers as a person would say them: ``{x:count order}``, ``{x:days}``, ``{x:percent}``, ``{x:money}``.
+@cache
+def _teller(spec: str, currency: str = "") -> Callable[[Any], str]:
+    """What tells numbers as a person would say them: ``count order``, ``days``, ``percent``, ``money``.
 
-    A difference of logarithms is a ``{x:level}``: 12 % more, 5 % less; or a ``{x:level longer shorter}``; one of
-    amounts a ``{x:change}``, one of shares of a price a ``{x:shift}``.
+    A difference of logarithms is a ``level``: 12 % more, 5 % less; or a ``level longer shorter``; one of amounts a
+    ``change``, one of shares of a price a ``shift``.
 
-    >>> texts = ("{x:money}", "{x:percent}", "{x:times}", "{x:change}")
-    >>> [_TextFormatter("EUR").format(text, x=-0.001) for text in texts]
+    >>> [_teller(spec, "EUR")(-0.001) for spec in ("money", "percent", "times", "change")]
     ['0.00 EUR', '0 %', '0.0 times', '+0.00 EUR']
     """
-
-    def __init__(self, currency: str = "") -> None:
-        self._currency = f" {currency}" if currency not in ("", NO_CURRENCY) else ""
-
-    def format_field(self, value: Any, spec: str) -> str:
-        kind, _, noun = spec.partition(" ")
-        if kind == "count":
-            number = f"{value:z,.0f}"
-            return f"{number if value else 'no'} {noun if number == '1' else _plural(noun)}"
-        if kind == "days":
-            return "1 day" if round(value) == 1 else f"{value:,.0f} days" if value >= 1 else "less than a day"
-        if kind == "percent":
-            return f"{100 * value:z.0f} %"
-        if kind == "money":
-            return f"{value:z,.2f}{self._currency}"
-        if kind == "change":
-            return f"{value:+z,.2f}{self._currency}"
-        if kind == "raw":
-            return f"{value:,.10g}" if isinstance(value, int | float) else str(value)
-        if kind == "level":
-            more, less = noun.split() or ("more", "less")
-            return f"{abs(math.expm1(value)):.0%} {more if value >= 0 else less}".replace("%", " %")
-        if kind == "shift":
-            percent = f"{100 * value:+z.0f}"
-            return "hardly changed" if percent == "+0" else f"changed by {percent} % of the price"
-        if kind == "times":
-            return f"{value:z.1f} times"
-        return super().format_field(value, spec)
+    kind, _, noun = spec.partition(" ")
+    unit = f" {currency}" if currency not in ("", NO_CURRENCY) else ""
+    if kind == "count":
+        return partial(_count, noun=noun, nouns=_plural(noun))
+    if kind == "level":
+        more, less = noun.split() or ("more", "less")
+        return lambda value: f"{abs(math.expm1(value)):.0%} {more if value >= 0 else less}".replace("%", " %")
+    tellers: dict[str, Callable[[Any], str]] = {
+        "days": _days,
+        "percent": lambda value: f"{100 * value:z.0f} %",
+        "money": lambda value: f"{value:z,.2f}{unit}",
+        "change": lambda value: f"{value:+z,.2f}{unit}",
+        "raw": lambda value: f"{value:,.10g}" if isinstance(value, int | float) else str(value),
+        "shift": _shift,
+        "times": lambda value: f"{value:z.1f} times",
+    }
+    return tellers.get(kind) or (lambda value: format(value, spec))
 
 
-@cache
+def _count(value: Any, noun: str, nouns: str) -> str:
+    number = f"{value:z,.0f}"
+    return f"{number if value else 'no'} {noun if number == '1' else nouns}"
+
+
+def _days(value: Any) -> str:
+    return "1 day" if round(value) == 1 else f"{value:,.0f} days" if value >= 1 else "less than a day"
+
+
+def _shift(value: Any) -> str:
+    percent = f"{100 * value:+z.0f}"
+    return "hardly changed" if percent == "+0" else f"changed by {percent} % of the price"
+
+
 def _plural(noun: str) -> str:
     head, _, tail = noun.partition(" ")
     plural = head[:-1] + "ies" if head.endswith("y") and head[-2] not in "aeiou" else head + "s"
