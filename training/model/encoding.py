@@ -50,14 +50,23 @@ def _encode_few(
     rows: list[list[Any]], places: list[int], features: tuple[str, ...], categories: dict[str, tuple[str, ...]]
 ) -> np.ndarray:
     """As `encode`, row by row: picking columns of a frame takes longer than what is in few rows of them."""
-    codes = [
-        {value: float(code) for code, value in enumerate(categories[f])} if f in categories else None for f in features
-    ]
-    asked = list(zip(places, codes, strict=True))
-    return np.array(
-        [[(_number(row[at]) if of is None else of.get(row[at], math.nan)) for at, of in asked] for row in rows],
-        dtype=np.float64,
-    ).reshape(len(rows), len(features))
+    numbers = [i for i, name in enumerate(features) if name not in categories]
+    out = np.empty((len(rows), len(features)), dtype=np.float64)
+    out[:, numbers] = _numbers([[row[places[i]] for i in numbers] for row in rows], len(numbers))
+    for i, name in enumerate(features):
+        if name in categories:
+            codes = {value: float(code) for code, value in enumerate(categories[name])}
+            out[:, i] = [codes.get(row[places[i]], math.nan) for row in rows]
+    return out
+
+
+def _numbers(values: list[list[Any]], columns: int) -> np.ndarray:
+    """Numbers as a matrix, NaN where none is known; numpy knows None for that, but no other word of pandas."""
+    try:
+        found = np.array(values, dtype=np.float64)
+    except TypeError:
+        found = np.array([[_number(value) for value in row] for row in values], dtype=np.float64)
+    return found.reshape(len(values), columns)
 
 
 def _number(value: Any) -> float:
