@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version as package_version
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +31,7 @@ from training.judge.plots import save as save_figure
 from training.model.bundle import Bundle, Task
 from training.model.catalog import MANIFESTS
 from training.model.proof import manifest
+from training.registry import empty_database
 from training.registry.environment import code_version, environment
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def client(workspace: Workspace) -> MlflowClient:
         The database cannot be read.
     """
     mlflow = load_mlflow()
-    open_database(workspace, lambda uri: mlflow.MlflowClient(uri, uri).search_registered_models())
+    open_database(workspace, partial(empty_database.create, mlflow))
     mlflow.set_tracking_uri(workspace.tracking_uri)
     mlflow.set_registry_uri(workspace.tracking_uri)
     return mlflow.MlflowClient(workspace.tracking_uri, workspace.tracking_uri)
