@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from unittest.mock import MagicMock
 import httpx
 import pandas as pd
 import pytest
+from opentelemetry.instrumentation.utils import is_http_instrumentation_enabled
 from starlette.applications import Starlette
 
 from configs.settings import Settings
@@ -238,3 +240,13 @@ def test_who_has_left_by_a_label_is_found_by_an_id_as_the_files_write_it(
     write_repairs(workspace.tables, ["case"])
     business = settings.model_copy(update={"churn": settings.churn.model_copy(update={"kind": "label"})})
     assert leavers(business, workspace)(["KA7", "KA8", "ka7", "x"]) == {"KA7", "ka7"}
+
+
+def test_requests_are_not_even_looked_at_for_spans() -> None:
+    async def look() -> bool:
+        return is_http_instrumentation_enabled()
+
+    async def serve() -> bool:
+        return await asyncio.create_task(look())
+
+    assert not asyncio.run(serve())
