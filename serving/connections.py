@@ -1,4 +1,4 @@
-"""Ends connections over which nothing moves, and answers what is no HTTP as any other fault.
+"""Ends connections over which nothing moves, answers what is no HTTP as any other fault, and floods unread.
 
 uvicorn closes a connection that is idle between two requests. One over which a request never becomes whole, or whose
 answer nobody reads, it keeps for ever, and every head however long. Here all that are open are looked at every few
@@ -19,7 +19,7 @@ from ulid import ULID
 from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from serving.api.guards import SECURITY_HEADERS
+from serving.api.guards import SECURITY_HEADERS, Flood
 from serving.api.problems import MEDIA_TYPE, problem
 
 PATIENCE_SECONDS = {"its head": 10.0, "its body": 30.0, "somebody to read its answer": 60.0}
@@ -27,6 +27,7 @@ LOOK_SECONDS = 2.0
 MOST_HEAD_BYTES = 64 * 1024
 NO_HTTP = (400, "Bad Request", "what came is no HTTP/1.1")
 LONG_HEAD = (431, "Request Header Fields Too Large", f"path and headers may hold {MOST_HEAD_BYTES} bytes together")
+TOO_MANY_REQUESTS, CLOSE = b"HTTP/1.1 429 Too Many Requests", (b"connection", b"close")
 Uvicorn: Any = AutoHTTPProtocol
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class WatchedConnection(Uvicorn):
     """One connection to a client, as uvicorn has it."""
 
     everyone: ClassVar[set[WatchedConnection]] = set()
+    flood: ClassVar[Flood | None] = None
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -73,6 +75,21 @@ class WatchedConnection(Uvicorn):
     def send_400_response(self, msg: str) -> None:
         """Say that it is no HTTP, as all problems are told."""
         self._refuse(*NO_HTTP)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Begin with a request, or refuse it unread: in a flood to begin with it takes most of what it costs."""
+        flood = self.flood
+        if flood is None or not flood.refuses(cycle.scope["path"]):
+            super()._start_asgi_task(cycle, app)
+            return
+        ends = flood.stops() or not cycle.keep_alive
+        headers = [*self.server_state.default_headers, *flood.headers(cycle.scope), *([CLOSE] if ends else [])]
+        lines = (TOO_MANY_REQUESTS, *(b"%b: %b" % header for header in headers), b"")
+        self.transport.write(b"\r\n".join((*lines, flood.body)))
+        cycle.response_started = cycle.response_complete = True
+        if ends:
+            self.transport.close()
+        cycle.on_response()
 
     def end_if_stalled(self, now: float) -> str:
         """End it if it has waited too long for the same; for what, else "".
@@ -118,12 +135,16 @@ def install() -> None:
 
 
 @asynccontextmanager
-async def watched() -> AsyncIterator[None]:
-    """Look at all connections of this process again and again, within the body."""
-    task = asyncio.create_task(_watch())
+async def watched(flood: Flood | None = None) -> AsyncIterator[None]:
+    """Look at all connections of this process again and again, within the body; and refuse unread what a flood brings.
+
+    `flood`: tells what is refused; None: nothing is.
+    """
+    task, WatchedConnection.flood = asyncio.create_task(_watch()), flood
     try:
         yield
     finally:
+        WatchedConnection.flood = None
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task

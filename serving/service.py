@@ -208,7 +208,7 @@ async def _lifespan(shell: Starlette) -> AsyncIterator[None]:
     keep_counts(os.environ.get(launch.COUNTS))
     with application(config, workspace) as app:
         shell.state.app = app
-        async with connections.watched(), app.router.lifespan_context(app):
+        async with connections.watched(app.state.flood), app.router.lifespan_context(app):
             yield
 
 

@@ -43,7 +43,7 @@ from configs.workspace import Workspace
 from serving.access.control import AccessControl
 from serving.api.endpoints import Endpoints
 from serving.api.gate import GateMiddleware
-from serving.api.guards import AccessLogMiddleware, FloodMiddleware, RouteNames, unavailable_if_it_fails
+from serving.api.guards import AccessLogMiddleware, Flood, RouteNames, unavailable_if_it_fails
 from serving.api.interfaces import AnswerLog, EventSink, FeatureReader, Leavers, ModelProvider, ReleaseObserver
 from serving.api.problems import status_problem_response
 from serving.api.resources.campaigns import Campaigns
@@ -142,7 +142,6 @@ def create_app(
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(FloodMiddleware, has_room=endpoints.has_room, metrics=endpoints.metrics),
             Middleware(AccessLogMiddleware, metrics=endpoints.metrics, routes=RouteNames(routes)),
             *([Middleware(GateMiddleware, access=access, operations=operations)] if access else []),
         ],
@@ -150,6 +149,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.draining = False
+    app.state.flood = Flood(endpoints.has_room, lambda: app.state.draining, endpoints.metrics)
     return app
 
 

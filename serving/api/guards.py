@@ -185,18 +185,19 @@ def _path_of(scope: Scope) -> str:
     return path.rstrip("/") or "/"
 
 
-class FloodMiddleware:
-    """Refuses predictions unread while a flood lasts, so that what is refused takes no time from what is answered.
+class Flood:
+    """Has predictions refused unread while a flood lasts, so that what is refused takes no time from what is answered.
 
     A flood: more than `most` a second found too many waiting. Then, while that holds, nothing is read of such a
-    request, not who asks either; each counts in the metrics, and the log tells once a second of how many.
+    request, not who asks either; each counts in the metrics, and the log tells once a second of how many. Who takes
+    requests asks this before anything is begun, see `serving.connections`.
 
     Parameters
     ----------
-    app
-        What comes next.
     has_room
         Whether a prediction asked for now would be taken.
+    stops
+        Whether the service is about to stop, so that connections end with their answer.
     metrics
         Counts what is refused.
     most
@@ -207,36 +208,36 @@ class FloodMiddleware:
 
     def __init__(
         self,
-        app: ASGIApp,
         has_room: Callable[[], bool],
+        stops: Callable[[], bool],
         metrics: Metrics,
         most: int = FLOOD_REFUSALS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.app, self._has_room, self._metrics, self._most, self._clock = app, has_room, metrics, most, clock
+        self._has_room, self.stops, self._metrics, self._most, self._clock = has_room, stops, metrics, most, clock
         self._second, self._now, self._before, self._unread = 0, 0, 0, 0
         refusal = problem_response(OverloadedError(TOO_MANY), FLOODED)
-        self._body = bytes(refusal.body)
+        self.body = bytes(refusal.body)
         self._headers = [*refusal.raw_headers, *((k.lower().encode(), v.encode()) for k, v in SECURITY_HEADERS.items())]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
+    def refuses(self, path: str) -> bool:
+        """Whether a request for a path is refused unread; each that finds no room counts."""
         if self._unread:
             self._turn()
-        if scope["type"] != "http" or scope["path"] != FLOODED or self._has_room():
-            await self.app(scope, receive, send)
-            return
+        if path != FLOODED or self._has_room():
+            return False
         self._turn()
         self._now += 1
         if max(self._before, self._now) <= self._most:
-            await self.app(scope, receive, send)
-            return
+            return False
         self._unread += 1
         self._metrics.request(FLOODED, OverloadedError.status, 0.0)
+        return True
+
+    def headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """The headers of a refusal, whose status is 429."""
         request_id = _request_id(Headers(scope=scope).get("x-request-id", "")).encode()
-        headers = [*self._headers, (b"x-request-id", request_id), *_closing(scope)]
-        await send({"type": "http.response.start", "status": OverloadedError.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self._body})
+        return [*self._headers, (b"x-request-id", request_id)]
 
     def _turn(self) -> None:
         """Begin with a new second, and tell of the one before."""

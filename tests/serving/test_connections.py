@@ -18,6 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from serving import connections
+from serving.api.guards import Flood
+from serving.api.metrics import Metrics
 
 PATIENCE = 0.3
 GET = b"GET /%b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -138,3 +140,66 @@ def test_what_is_no_request_is_told_as_a_problem(
         assert header in head.lower()
     assert b"content-type: application/problem+json" in head.lower()
     assert json.loads(body)["type"] == f"urn:staycast:problem:{slug}"
+
+
+PREDICTION = b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nX-Request-Id: request-%d\r\nContent-Length: 9\r\n\r\n%b"
+
+
+def answers(connection: socket.socket, number: int) -> list[bytes]:
+    """So many answers, each with its head and body."""
+    found, came = list[bytes](), b""
+    while len(found) < number:
+        head, end, rest = came.partition(b"\r\n\r\n")
+        length = next(
+            (int(v) for n, _, v in (h.partition(b": ") for h in head.split(b"\r\n")) if n == b"content-length"), 0
+        )
+        if end and len(rest) >= length:
+            found, came = [*found, head + end + rest[:length]], rest[length:]
+        else:
+            more = connection.recv(65_536)
+            assert more, came
+            came += more
+    return found
+
+
+def flood(monkeypatch: pytest.MonkeyPatch, stops: bool = False) -> None:
+    refusing = Flood(lambda: False, lambda: stops, Metrics(), most=0)
+    monkeypatch.setattr(connections.WatchedConnection, "flood", refusing)
+
+
+def test_a_flood_is_refused_unread_in_its_order_and_its_bodies_are_no_requests(
+    connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood(monkeypatch)
+    for _ in range(2):  # the connection goes on
+        connection.sendall(PREDICTION % (1, b"123456789") + GET % b"quick" + PREDICTION % (2, b"GET / HT\r"))
+        first, between, last = answers(connection, 3)
+        for number, refusal in ((1, first), (2, last)):
+            head, _, body = refusal.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 429 ") and b"x-request-id: request-%d" % number in head
+            assert head.lower().count(b"date: ") == 1 and b"connection: close" not in head
+            assert json.loads(body)["status"] == 429
+        assert between.startswith(b"HTTP/1.1 200 ") and between.endswith(b"here")
+    monkeypatch.undo()
+    connection.sendall(PREDICTION % (3, b"123456789"))
+    assert answers(connection, 1)[0].startswith(b"HTTP/1.1 404 ")  # this app has none
+
+
+def test_a_body_that_comes_after_its_refusal_is_passed_over(
+    connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood(monkeypatch)
+    connection.sendall(PREDICTION % (1, b""))
+    assert answers(connection, 1)[0].startswith(b"HTTP/1.1 429 ")
+    connection.sendall(b"123456789" + GET % b"quick")
+    assert answers(connection, 1)[0].endswith(b"here")
+
+
+@pytest.mark.parametrize(("version", "stops"), [(b"1.1", True), (b"1.0", False)])
+def test_a_refusal_ends_the_connection_where_the_service_stops_or_the_client_wants_no_more(
+    connection: socket.socket, monkeypatch: pytest.MonkeyPatch, version: bytes, stops: bool
+) -> None:
+    flood(monkeypatch, stops)
+    connection.sendall((PREDICTION % (1, b"123456789")).replace(b"HTTP/1.1", b"HTTP/" + version))
+    assert b"connection: close" in answers(connection, 1)[0]
+    assert connection.recv(1) == b""
