@@ -80,7 +80,7 @@ def test_every_report_is_written_and_attached_to_its_run(lived: Workspace) -> No
         version = catalog.champion(lived, task)
         assert version is not None
         reports = {p.name for p in (lived.reports / task).rglob("*.html")}
-        assert reports == {"drift.html", "fairness.html"}
+        assert reports == {"drift.html", "drift-evidently.html", "fairness.html"}
         attached = runs.client(lived).list_artifacts(version.run_id, "monitoring")
         assert len(attached) == 1
 

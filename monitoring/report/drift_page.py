@@ -1,4 +1,4 @@
-"""The page of drift: Staycast's verdicts on top, in words; below, the distributions as Evidently draws them."""
+"""The page of drift: verdicts in words, with the values of both samples; beside it the same as Evidently draws it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from monitoring.report.distribution import distribution_figure
 from monitoring.report.evidently_drift import evidently_drift, evidently_version
 from monitoring.report.page import records, render, write
-from monitoring.watch.drift import DRIFTED, TOO_FEW, VERDICTS
+from monitoring.watch.drift import DRIFTED, NUMBER, TOO_FEW, VERDICTS
 
+EVIDENTLY = "drift-evidently.html"
 RULE = ("effect_at_least", "p_at_most", "rows_at_least")
 
 
@@ -24,7 +26,7 @@ def drift_report(
     title: str,
     about: Mapping[str, str] | None = None,
 ) -> dict[str, Path]:
-    """Write ``drift.html`` and ``drift.json``.
+    """Write ``drift.html``, ``drift.json`` and, where Evidently can draw a column, ``drift-evidently.html``.
 
     Parameters
     ----------
@@ -42,8 +44,9 @@ def drift_report(
     Returns
     -------
     dict
-        ``html`` and ``json``: the paths. The JSON holds ``title``, ``about``, ``rule``, ``rows``, ``drifted`` and
-        ``too_few`` (names), ``columns`` (the rows of `table`) and ``evidently`` (its own results); NaN is null.
+        ``html``, ``json`` and ``evidently``: the paths. The JSON holds ``title``, ``about``, ``rule``, ``rows``,
+        ``drifted`` and ``too_few`` (names), ``columns`` (the rows of `table`) and ``evidently`` (its own results);
+        NaN is null.
     """
     rank = table["verdict"].map(VERDICTS.index)
     ordered = table.assign(rank=rank, size=-table["effect"]).sort_values(["rank", "size"], kind="stable")
@@ -58,14 +61,24 @@ def drift_report(
         "too_few": [row["column"] for row in rows if row["verdict"] == TOO_FEW],
     }
     largest = max([1.0, *(row["effect"] for row in rows if math.isfinite(row["effect"]))])
+    figures = {
+        row["column"]: distribution_figure(reference[row["column"]], current[row["column"]], row["kind"] == NUMBER)
+        for row in rows
+    }
     page = {
-        "columns": [row | _page_row(row, largest) for row in rows],
+        "columns": [row | _page_row(row, largest) | {"figure": figures[row["column"]]} for row in rows],
         "threshold": _bar_width(content["rule"].get("effect_at_least", 0.0), largest),
-        "evidently": evidently_page,
+        "evidently_file": EVIDENTLY if evidently_page else None,
         "evidently_version": evidently_version(),
     }
     html = render("drift.html", content | page)
-    return write(Path(out_dir), "drift", html, content | {"columns": rows, "evidently": evidently_results})
+    paths = write(Path(out_dir), "drift", html, content | {"columns": rows, "evidently": evidently_results})
+    own = Path(out_dir) / EVIDENTLY
+    if evidently_page is None:
+        own.unlink(missing_ok=True)
+        return paths
+    own.write_text(render("evidently.html", {"title": title, "evidently": evidently_page}), "utf-8")
+    return paths | {"evidently": own}
 
 
 def _page_row(row: Mapping[str, Any], largest: float) -> dict[str, Any]:

@@ -28,10 +28,8 @@ FRAME_SCRIPT = """<script>
 try { window.localStorage; } catch (refused) {
   Object.defineProperty(window, "localStorage", { value: { getItem: () => null, setItem() {}, removeItem() {} } });
 }
-addEventListener("load", () => new ResizeObserver(
-  () => parent.postMessage(document.body.scrollHeight, "*")).observe(document.body));
 </script>
-"""  # a closed frame has no storage, and must tell its height
+"""  # a closed frame has no storage
 
 _decisions: ContextVar[Mapping[str, tuple[float, bool]]] = ContextVar("decisions")
 

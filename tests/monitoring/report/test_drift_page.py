@@ -78,21 +78,30 @@ def test_evidently_gives_the_same_effects_and_count_of_drifted_columns(drift_pag
     assert {column: values[column] for column in effects.index} == pytest.approx(effects.to_dict())
 
 
-def test_the_page_loads_nothing_and_keeps_evidently_in_a_closed_frame(
+def test_the_page_runs_and_loads_nothing_and_links_evidentlys_own_in_a_closed_frame(
     drift_pages: dict[str, Path], outer: Read, loads_nothing: Callable[[str], bool]
 ) -> None:
-    page = drift_pages["html"]
-    assert "default-src 'none'" in outer(page)
-    assert 'sandbox="allow-scripts"' in page.read_text("utf-8")
-    assert "drawDashboard" in inner(page)
-    assert loads_nothing(outer(page))
-    assert loads_nothing(inner(page).split("<script>var global")[0])
+    page, own = drift_pages["html"].read_text("utf-8"), drift_pages["evidently"]
+    assert "default-src 'none'; style-src 'unsafe-inline'\"" in page and "<script" not in page
+    assert loads_nothing(page) and len(page) < 100_000
+    assert f'<a href="{own.name}">' in page and own.parent == drift_pages["html"].parent
+    assert "default-src 'none'" in outer(own) and 'sandbox="allow-scripts"' in own.read_text("utf-8")
+    assert "drawDashboard" in inner(own)
+    assert loads_nothing(outer(own))
+    assert loads_nothing(inner(own).split("<script>var global")[0])
+
+
+def test_each_column_that_has_values_is_drawn_beside_its_verdict(drift_pages: dict[str, Path]) -> None:
+    page = drift_pages["html"].read_text("utf-8")
+    assert page.count('<svg class="spread"') == len(TABLE) - 1  # one has none
+    assert 'aria-label="Distribution from 10 to 59"' in page
+    assert 'aria-label="Shares of the 3 most common values"' in page
 
 
 def test_text_of_the_data_cannot_become_part_of_the_page(drift_pages: dict[str, Path], outer: Read) -> None:
-    page = drift_pages["html"]
-    assert "<script>alert" not in page.read_text("utf-8")
-    assert "<script>alert" not in inner(page)
+    page, own = drift_pages["html"], drift_pages["evidently"]
+    assert "<script>alert" not in page.read_text("utf-8") + own.read_text("utf-8")
+    assert "<script>alert" not in inner(own)
     assert "&lt;script&gt;alert(1)" in outer(page)
 
 
@@ -119,11 +128,14 @@ def test_calm_and_unknown_windows_are_told_as_such(tmp_path: Path, words: Read) 
     nothing = drift_report(REFERENCE, few, drift_table(REFERENCE, few, [], RULE), tmp_path / "nothing", "x")
     assert "No column was compared." in words(nothing["html"])
     none = REFERENCE.head(0)
+    (tmp_path / "calm").rename(tmp_path / "none")
     empty = drift_report(REFERENCE, none, drift_table(REFERENCE, none, columns, RULE), tmp_path / "none", "x")
-    assert "<iframe" not in empty["html"].read_text("utf-8")
+    assert set(empty) == {"html", "json"} and "evidently" not in empty["html"].read_text("utf-8")
+    assert not (tmp_path / "none" / calm["evidently"].name).exists()  # that of before
 
 
 def test_a_category_of_many_levels_and_booleans_can_be_drawn(tmp_path: Path) -> None:
     many = pd.DataFrame({"shop": [f"shop {i}" for i in range(400)], "flag": np.arange(400) % 2 == 0})
     pages = drift_report(many, many, drift_table(many, many, ["shop", "flag"], RULE), tmp_path, "Drift")
-    assert "all other" in inner(pages["html"])
+    assert "all other" in inner(pages["evidently"])
+    assert "then of all others" in pages["html"].read_text("utf-8")
