@@ -43,6 +43,10 @@ async def _long(request: Request) -> Response:
     return PlainTextResponse("x" * 50_000_000)
 
 
+async def _unread(request: Request) -> Response:
+    return PlainTextResponse("refused unread", 429)
+
+
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     async with connections.watched():
@@ -58,6 +62,7 @@ def port() -> Iterator[int]:
         patch.setattr(connections, "HTTP_PROTOCOLS", uvicorn.config.HTTP_PROTOCOLS)
         connections.install()
         routes = [Route("/late", _late), Route("/long", _long), Route("/body", _body, methods=["POST"])]
+        routes.append(Route("/unread", _unread, methods=["POST"]))
         app = Starlette(routes=[Route("/quick", _quick), *routes], lifespan=_lifespan)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_keep_alive=60))
         with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -106,6 +111,15 @@ def test_who_asks_again_and_again_is_kept(connection: socket.socket) -> None:
         time.sleep(PATIENCE / 10)
 
 
+def test_a_long_body_that_was_refused_unread_takes_nothing_from_the_next_request(connection: socket.socket) -> None:
+    connection.sendall(b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
+    assert b" 429 " in connection.recv(4096)
+    for _ in range(9):
+        connection.sendall(b"x" * 100_000)
+    connection.sendall(GET % b"quick")
+    assert b"here" in connection.recv(4096)
+
+
 def test_an_answer_may_take_longer_than_a_head(connection: socket.socket) -> None:
     connection.sendall(GET % b"late")
     assert b"late" in connection.recv(4096)
@@ -118,6 +132,16 @@ def test_who_does_not_read_its_answer_is_ended(connection: socket.socket) -> Non
     while len(connections.WatchedConnection.everyone) >= max(before, 1):
         assert time.monotonic() < end, "it stays open"
         time.sleep(PATIENCE / 10)
+
+
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+def test_a_wish_for_another_protocol_is_passed_over(connection: socket.socket, protocol: bytes) -> None:
+    wish = b"Connection: Upgrade\r\nupgrade: %b\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: a2V5\r\n"
+    for _ in range(2):
+        connection.sendall(POST.replace(b"Host: x\r\n", wish % protocol) + b"upgrade: ")
+        assert connection.recv(4096).endswith(b"\r\n\r\nupgrade: ")
+    assert ended_after(connection) > PATIENCE / 2
+    assert connection.getsockname()[1] not in {each.client[1] for each in connections.WatchedConnection.everyone}
 
 
 @pytest.mark.parametrize(
