@@ -26,11 +26,11 @@ def test_a_route_with_an_id_is_named_without_it_and_a_slash_in_an_id_parts_nothi
     inner = Starlette(routes=(routes := [Route("/v1/customers/{customer_id}", echo)]))
     client = calling(AccessLogMiddleware(inner, Metrics(), RouteNames(routes)))
     with caplog.at_level("INFO", "serving.access"):
-        for path in ("a%2Fb%252F", "a%20b/", "%C3%A4"):
+        for path in ("a%2Fb%252F", "a%20b/", "%C3%A4", "a%00b%2Fc", "a%00b"):
             assert client.get(f"/v1/customers/{path}").status_code == 200
         assert client.get("/v1/customers/a/b").status_code == 404
-    assert seen == ["a/b%2F", "a b", "ä"]
-    assert caplog.text.count("GET /v1/customers/{customer_id} 200") == 3 and "a b" not in caplog.text
+    assert seen == ["a/b%2F", "a b", "ä", "a\ufffdb/c", "a\ufffdb"]
+    assert caplog.text.count("GET /v1/customers/{customer_id} 200") == 5 and "a b" not in caplog.text
 
 
 def test_in_a_flood_predictions_are_refused_unread_until_there_is_room_and_everything_else_goes_on(
