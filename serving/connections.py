@@ -67,14 +67,15 @@ class WatchedConnection(Uvicorn):
     def data_received(self, data: bytes) -> None:
         """Take what came; a head may not go on for ever."""
         cycle, in_body = self.cycle, self._in_body
+        in_head = not in_body and (cycle is None or cycle.response_complete)
+        if in_head and self._head_bytes + len(data) > MOST_HEAD_BYTES:
+            end = data.find(b"\r\n\r\n")
+            if end < 0 or self._head_bytes + end > MOST_HEAD_BYTES:
+                self._refuse(*LONG_HEAD)
+                return
         has_wish = not in_body and (b"pgrade" in data or b"PGRADE" in data)
         super().data_received(without_upgrade(data) if has_wish else data)
-        if self.cycle is not cycle or in_body:
-            self._head_bytes = 0
-        elif cycle is None or cycle.response_complete:
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
-                self._refuse(*LONG_HEAD)
+        self._head_bytes = self._head_bytes + len(data) if in_head and self.cycle is cycle else 0
 
     def on_headers_complete(self) -> None:
         """Take what comes for a body: it goes on though its answer was sent before it was whole."""

@@ -149,6 +149,7 @@ def test_a_wish_for_another_protocol_is_passed_over(connection: socket.socket, p
     [
         (b"\x16\x03\x01 what is this\r\n\r\n", 400, "bad-request"),
         (b"GET /" + b"x" * (connections.MOST_HEAD_BYTES + 1), 431, "request-header-fields-too-large"),
+        (GET[:-2] % b"quick" + b"a: " + b"x" * 100_000 + b"\r\n\r\n", 431, "request-header-fields-too-large"),
     ],
 )
 def test_what_is_no_request_is_told_as_a_problem(
