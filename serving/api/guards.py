@@ -232,7 +232,7 @@ class Flood:
         if max(self._before, self._now) <= self._most:
             return False
         self._unread += 1
-        self._metrics.request(FLOODED, OverloadedError.status, 0.0)
+        self._metrics.request(FLOODED, OverloadedError.status, None)
         return True
 
     def headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -37,15 +37,15 @@ def test_in_a_flood_predictions_are_refused_unread_until_there_is_room_and_every
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     has_room, now = [False], [100.0]
-    metrics, counted = Metrics(), list[tuple[str, int]]()
-    monkeypatch.setattr(metrics, "request", lambda route, status, seconds: counted.append((route, status)))
+    metrics, counted = Metrics(), list[tuple[str, int, float | None]]()
+    monkeypatch.setattr(metrics, "request", lambda *request: counted.append(request))
     flood = Flood(lambda: has_room[0], lambda: False, metrics, most=3, clock=lambda: now[0])
 
     def ask(count: int, path: str = "/v1/predictions") -> list[bool]:
         return [flood.refuses(path) for _ in range(count)]
 
     assert ask(3) == [False] * 3 and not counted  # so many are refused in the usual way
-    assert ask(4) == [True] * 4 and counted == [("/v1/predictions", 429)] * 4
+    assert ask(4) == [True] * 4 and counted == [("/v1/predictions", 429, None)] * 4
     assert ask(1, "/v1/models") == [False]
     now[0] = 101.0
     assert ask(1) == [True]  # the flood of the second before has not ended
@@ -66,3 +66,11 @@ def test_a_refusal_of_a_flood_is_a_problem_as_any_other() -> None:
     assert headers[b"content-type"] == b"application/problem+json"
     assert int(headers[b"content-length"]) == len(flood.body)
     assert orjson.loads(flood.body)["type"] == "urn:staycast:problem:overloaded"
+
+
+def test_what_is_refused_unread_tells_of_no_time_to_answer() -> None:
+    metrics = Metrics()
+    assert Flood(lambda: False, lambda: False, metrics, most=0).refuses("/v1/predictions")
+    text = metrics.render().decode()
+    assert 'staycast_requests_total{route="/v1/predictions",status="429"} 1.0' in text
+    assert "staycast_request_seconds_count" not in text  # of 0 seconds, it would hide how long answers take
