@@ -93,10 +93,16 @@ class WatchedConnection(Uvicorn):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Begin with a request, or refuse it unread: in a flood to begin with it takes most of what it costs."""
-        flood = self.flood
-        if flood is None or not flood.refuses(cycle.scope["path"]):
-            super()._start_asgi_task(cycle, app)
-            return
+        while self.flood and cycle.scope["method"] == "POST" and self.flood.refuses(cycle.scope["path"]):
+            self._refuse_unread(cycle, self.flood)
+            if not self.pipeline or self.transport.is_closing():
+                cycle.on_response()
+                return
+            self.server_state.total_requests += 1
+            cycle, app = self.pipeline.pop()  # not as `on_response` does: any number may wait
+        super()._start_asgi_task(cycle, app)
+
+    def _refuse_unread(self, cycle: Any, flood: Flood) -> None:
         ends = flood.stops() or not cycle.keep_alive
         headers = [*self.server_state.default_headers, *flood.headers(cycle.scope), *([CLOSE] if ends else [])]
         lines = (TOO_MANY_REQUESTS, *(b"%b: %b" % header for header in headers), b"")
@@ -104,7 +110,6 @@ class WatchedConnection(Uvicorn):
         cycle.response_started = cycle.response_complete = True
         if ends:
             self.transport.close()
-        cycle.on_response()
 
     def end_if_stalled(self, now: float) -> str:
         """End it if it has waited too long for the same; for what, else "".

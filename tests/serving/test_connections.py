@@ -228,3 +228,21 @@ def test_a_refusal_ends_the_connection_where_the_service_stops_or_the_client_wan
     connection.sendall((PREDICTION % (1, b"123456789")).replace(b"HTTP/1.1", b"HTTP/" + version))
     assert b"connection: close" in answers(connection, 1)[0]
     assert connection.recv(1) == b""
+
+
+def test_however_many_requests_of_a_flood_come_at_once_each_is_refused(
+    connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood(monkeypatch)
+    connection.sendall(GET % b"quick" + PREDICTION % (1, b"123456789") * 1200 + GET % b"quick")
+    found = answers(connection, 1202)
+    assert found[0].endswith(b"here") and found[-1].endswith(b"here")
+    assert all(answer.startswith(b"HTTP/1.1 429 ") for answer in found[1:-1])
+
+
+def test_what_asks_for_no_body_gets_none_in_a_flood_either(
+    connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood(monkeypatch)
+    connection.sendall((GET % b"v1/predictions").replace(b"GET", b"HEAD"))
+    assert connection.recv(65_536).endswith(b"\r\n\r\n")
