@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +26,7 @@ from serving.api.problems import MEDIA_TYPE, problem
 PATIENCE_SECONDS = {"its head": 10.0, "its body": 30.0, "somebody to read its answer": 60.0}
 LOOK_SECONDS = 2.0
 MOST_HEAD_BYTES = 64 * 1024
+UPGRADE = re.compile(rb"(?i)(?<=\r\nupgrad)e(?=[ \t]*:)")
 NO_HTTP = (400, "Bad Request", "what came is no HTTP/1.1")
 LONG_HEAD = (431, "Request Header Fields Too Large", f"path and headers may hold {MOST_HEAD_BYTES} bytes together")
 TOO_MANY_REQUESTS, CLOSE = b"HTTP/1.1 429 Too Many Requests", (b"connection", b"close")
@@ -47,7 +49,8 @@ class WatchedConnection(Uvicorn):
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._head_bytes = 0
+        self.ws_protocol_class = None
+        self._head_bytes, self._in_body = 0, False
         self._waits: Waiting | None = None
         self._since = 0.0
 
@@ -63,14 +66,26 @@ class WatchedConnection(Uvicorn):
 
     def data_received(self, data: bytes) -> None:
         """Take what came; a head may not go on for ever."""
-        cycle = self.cycle
-        super().data_received(data)
-        if self.cycle is not cycle:
-            self._head_bytes = 0
-        elif cycle is None or cycle.response_complete:
-            self._head_bytes += len(data)
-            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+        cycle, in_body = self.cycle, self._in_body
+        in_head = not in_body and (cycle is None or cycle.response_complete)
+        if in_head and self._head_bytes + len(data) > MOST_HEAD_BYTES:
+            end = data.find(b"\r\n\r\n")
+            if end < 0 or self._head_bytes + end > MOST_HEAD_BYTES:
                 self._refuse(*LONG_HEAD)
+                return
+        has_wish = not in_body and (b"pgrade" in data or b"PGRADE" in data)
+        super().data_received(without_upgrade(data) if has_wish else data)
+        self._head_bytes = self._head_bytes + len(data) if in_head and self.cycle is cycle else 0
+
+    def on_headers_complete(self) -> None:
+        """Take what comes for a body: it goes on though its answer was sent before it was whole."""
+        self._in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Take what comes for the next head."""
+        self._in_body = False
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Say that it is no HTTP, as all problems are told."""
@@ -78,10 +93,16 @@ class WatchedConnection(Uvicorn):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """Begin with a request, or refuse it unread: in a flood to begin with it takes most of what it costs."""
-        flood = self.flood
-        if flood is None or not flood.refuses(cycle.scope["path"]):
-            super()._start_asgi_task(cycle, app)
-            return
+        while self.flood and cycle.scope["method"] == "POST" and self.flood.refuses(cycle.scope["path"]):
+            self._refuse_unread(cycle, self.flood)
+            if not self.pipeline or self.transport.is_closing():
+                cycle.on_response()
+                return
+            self.server_state.total_requests += 1
+            cycle, app = self.pipeline.pop()  # not as `on_response` does: any number may wait
+        super()._start_asgi_task(cycle, app)
+
+    def _refuse_unread(self, cycle: Any, flood: Flood) -> None:
         ends = flood.stops() or not cycle.keep_alive
         headers = [*self.server_state.default_headers, *flood.headers(cycle.scope), *([CLOSE] if ends else [])]
         lines = (TOO_MANY_REQUESTS, *(b"%b: %b" % header for header in headers), b"")
@@ -89,7 +110,6 @@ class WatchedConnection(Uvicorn):
         cycle.response_started = cycle.response_complete = True
         if ends:
             self.transport.close()
-        cycle.on_response()
 
     def end_if_stalled(self, now: float) -> str:
         """End it if it has waited too long for the same; for what, else "".
@@ -117,6 +137,19 @@ class WatchedConnection(Uvicorn):
         lines = [f"HTTP/1.1 {status} {title}", *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]
         self.transport.write("\r\n".join(lines).encode() + body)
         self.transport.close()
+
+
+def without_upgrade(head: bytes) -> bytes:
+    r"""What begins with a head, its wish for another protocol under a name that nobody reads.
+
+    It may be passed over (RFC 9110, section 7.8), and is: the parser would take the body for that protocol's, so that
+    clients that ask for HTTP/2 with every request, as Java's does, would send empty bodies.
+
+    >>> without_upgrade(b"POST / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n\r\nUpgrade: ")
+    b'POST / HTTP/1.1\r\nUpgrad_: h2c\r\n\r\n\r\nUpgrade: '
+    """
+    lines, end, body = head.partition(b"\r\n\r\n")
+    return UPGRADE.sub(b"_", lines) + end + body
 
 
 def waiting(connection: Any) -> Waiting | None:

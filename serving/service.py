@@ -16,6 +16,7 @@ import gc
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import threading
 import time
@@ -32,18 +33,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from configs import settings as configs
 from configs.errors import StaycastError
+from configs.files import FileVersion, file_version
 from configs.libraries import hide_deprecations
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.labels.ready_label import left_by_label
 from features.people.identity import load_alias_map
-from features.schema import load_schema
+from features.schema import SCHEMA_FILE, load_schema
 from features.store.online_rows import OnlineFeatures
 from serving import connections, launch
 from serving.access.control import access_control
 from serving.api.app import create_app
 from serving.api.intake import EventIntake
-from serving.api.interfaces import FeatureReader, Leavers
+from serving.api.interfaces import Leavers
 from serving.api.metrics import keep_counts
 from serving.jobs.keeper import JobKeeper
 from serving.records.audit import pruning
@@ -60,11 +62,15 @@ logger = logging.getLogger(__name__)
 
 
 class LazyFeatureReader:
-    """Opens the feature store at the first read, and again after an opening that failed: features may come later."""
+    """Opens the feature store at the first read, and again after an opening that failed: features may come later.
+
+    Features that were built with other columns are read from when all of those are online; those of before until then.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._reader: FeatureReader | None = None
+        self._workspace, self._schema = workspace, workspace.features / SCHEMA_FILE
+        self._reader: OnlineFeatures | None = None
+        self._file: FileVersion | None = None
         self._opening = threading.Lock()
 
     def preload(self) -> threading.Thread:
@@ -83,12 +89,26 @@ class LazyFeatureReader:
         """Read the newest features, see `serving.api.interfaces.FeatureReader`."""
         return self._open().read(customer_ids)
 
-    def _open(self) -> FeatureReader:
+    def _open(self) -> OnlineFeatures:
         with self._opening:
+            file = file_version(self._schema)
             if self._reader is None:
-                self._reader = OnlineFeatures(self._workspace)
+                self._reader, self._file = OnlineFeatures(self._workspace), file
                 _freeze_garbage_collector()
+            elif file != self._file and self._follow():
+                self._file = file
             return self._reader
+
+    def _follow(self) -> bool:
+        """Read the columns that are there now; False, and those of before, where not all are online yet."""
+        try:
+            if self._reader is None or load_schema(self._workspace.features).hash != self._reader.schema_hash:
+                reader = OnlineFeatures(self._workspace)
+                reader.read(["nobody"])
+                self._reader = reader
+        except (StaycastError, sqlite3.Error):
+            return False
+        return True
 
 
 @contextmanager

@@ -5,11 +5,14 @@ Importing the compiler takes half a second, so it is imported when the first loo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 Function = Callable[..., Any]
+logger = logging.getLogger(__name__)
 
 
 @cache
@@ -25,7 +28,34 @@ def compiled(function: Function) -> Function:
     """
     from numba import njit
 
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # neither this folder nor the user's can be written
-        return njit(nogil=True)(function)
+    loops: Any = njit(nogil=True)(function)
+    with suppress(RuntimeError):  # neither this folder nor the user's can be written
+        loops._cache = _files()(function)  # as numba's own `enable_caching` does
+    return loops
+
+
+@cache
+def _files() -> Callable[[Function], Any]:
+    """Makes numba's files of a function: one that cannot be read is made anew, one that cannot be written is not."""
+    from numba.core.caching import FunctionCache
+
+    class Files(FunctionCache):
+        """What was compiled of one function."""
+
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
+            """What is kept; None, and room for it, where a crash left a damaged file."""
+            try:
+                return super().load_overload(sig, target_context)
+            except Exception as error:
+                logger.warning("compiled loops on disk cannot be read, and are compiled again: %s", error)
+                with suppress(OSError):
+                    self.flush()
+
+        def save_overload(self, sig: Any, data: Any) -> None:
+            """Keep it, where there is room on the disk."""
+            try:
+                super().save_overload(sig, data)
+            except Exception as error:
+                logger.warning("compiled loops cannot be kept on disk, every start compiles them: %s", error)
+
+    return Files

@@ -243,19 +243,21 @@ class SqliteRows:
 
     def drop_older_than(self, tables: Sequence[str], as_of: int) -> None:
         """Delete the rows of earlier moments than this."""
-        for table in tables:
-            self._connection.execute(f"DELETE FROM {quote_identifier(table)} WHERE event_ts < ?", [as_of])
+        with transaction(self._connection):  # who reads meanwhile finds all of a customer, or nothing
+            for table in tables:
+                self._connection.execute(f"DELETE FROM {quote_identifier(table)} WHERE event_ts < ?", [as_of])
 
     def delete(self, tables: Sequence[str], ids: Iterable[str], as_of: int) -> int:
         """Delete the rows of these customers, but those of later moments than this; how many customers had one."""
         self._require_current()
         keys = [(i, as_of) for i in ids]
-        deleted = [
-            self._connection.executemany(
-                f"DELETE FROM {quote_identifier(table)} WHERE customer_id = ? AND event_ts <= ?", keys
-            ).rowcount
-            for table in tables
-        ]
+        with transaction(self._connection):
+            deleted = [
+                self._connection.executemany(
+                    f"DELETE FROM {quote_identifier(table)} WHERE customer_id = ? AND event_ts <= ?", keys
+                ).rowcount
+                for table in tables
+            ]
         return max([0, *deleted])
 
     def erase(self, tables: Sequence[str], ids: Iterable[str]) -> int:

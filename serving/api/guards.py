@@ -39,6 +39,7 @@ MAX_BODY_BYTES = 2**20
 MAX_GZIP_MEMBERS = 16  # what is left of the body is copied with each
 SECURITY_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 SLASH_IN_ID = "\0"  # stands in a path for a slash that was sent as %2F: it parts nothing
+NO_CHARACTER = "\ufffd"  # stands there for one that no id has
 FLOODED = "/v1/predictions"
 FLOOD_REFUSALS = 200  # of one second
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -178,10 +179,10 @@ def id_in_path(request: Request, name: str) -> str:
 
 def _path_of(scope: Scope) -> str:
     """The path without a slash behind it; a slash within an id is `SLASH_IN_ID`."""
-    path, raw = str(scope["path"]), scope.get("raw_path") or b""
+    path, raw = str(scope["path"]).replace(SLASH_IN_ID, NO_CHARACTER), scope.get("raw_path") or b""
     if b"%2" in raw and b"%2f" in raw.lower():
         parts = raw.decode("ascii", "replace").partition("?")[0].split("/")
-        path = "/".join(unquote(part).replace("/", SLASH_IN_ID) for part in parts)
+        path = "/".join(unquote(part).replace(SLASH_IN_ID, NO_CHARACTER).replace("/", SLASH_IN_ID) for part in parts)
     return path.rstrip("/") or "/"
 
 
@@ -231,7 +232,7 @@ class Flood:
         if max(self._before, self._now) <= self._most:
             return False
         self._unread += 1
-        self._metrics.request(FLOODED, OverloadedError.status, 0.0)
+        self._metrics.request(FLOODED, OverloadedError.status, None)
         return True
 
     def headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:

@@ -53,10 +53,11 @@ class Metrics:
         for model, noticed in models.items():
             self._notices.labels(model).set(noticed)
 
-    def request(self, route: str, status: int, seconds: float) -> None:
-        """Count one request."""
+    def request(self, route: str, status: int, seconds: float | None) -> None:
+        """Count one request, and how long it took; None: it was not looked at, and tells of no time to answer."""
         self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        if seconds is not None:
+            self._seconds.labels(route).observe(seconds)
 
     def customers(self, scored: int, stale: int, not_found: int) -> None:
         """Count the customers of one request; who is answered from stale features counts as scored, too."""

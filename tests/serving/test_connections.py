@@ -43,6 +43,10 @@ async def _long(request: Request) -> Response:
     return PlainTextResponse("x" * 50_000_000)
 
 
+async def _unread(request: Request) -> Response:
+    return PlainTextResponse("refused unread", 429)
+
+
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     async with connections.watched():
@@ -58,6 +62,7 @@ def port() -> Iterator[int]:
         patch.setattr(connections, "HTTP_PROTOCOLS", uvicorn.config.HTTP_PROTOCOLS)
         connections.install()
         routes = [Route("/late", _late), Route("/long", _long), Route("/body", _body, methods=["POST"])]
+        routes.append(Route("/unread", _unread, methods=["POST"]))
         app = Starlette(routes=[Route("/quick", _quick), *routes], lifespan=_lifespan)
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_keep_alive=60))
         with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -106,6 +111,15 @@ def test_who_asks_again_and_again_is_kept(connection: socket.socket) -> None:
         time.sleep(PATIENCE / 10)
 
 
+def test_a_long_body_that_was_refused_unread_takes_nothing_from_the_next_request(connection: socket.socket) -> None:
+    connection.sendall(b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
+    assert b" 429 " in connection.recv(4096)
+    for _ in range(9):
+        connection.sendall(b"x" * 100_000)
+    connection.sendall(GET % b"quick")
+    assert b"here" in connection.recv(4096)
+
+
 def test_an_answer_may_take_longer_than_a_head(connection: socket.socket) -> None:
     connection.sendall(GET % b"late")
     assert b"late" in connection.recv(4096)
@@ -120,11 +134,22 @@ def test_who_does_not_read_its_answer_is_ended(connection: socket.socket) -> Non
         time.sleep(PATIENCE / 10)
 
 
+@pytest.mark.parametrize("protocol", [b"h2c", b"websocket"])
+def test_a_wish_for_another_protocol_is_passed_over(connection: socket.socket, protocol: bytes) -> None:
+    wish = b"Connection: Upgrade\r\nupgrade: %b\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: a2V5\r\n"
+    for _ in range(2):
+        connection.sendall(POST.replace(b"Host: x\r\n", wish % protocol) + b"upgrade: ")
+        assert connection.recv(4096).endswith(b"\r\n\r\nupgrade: ")
+    assert ended_after(connection) > PATIENCE / 2
+    assert connection.getsockname()[1] not in {each.client[1] for each in connections.WatchedConnection.everyone}
+
+
 @pytest.mark.parametrize(
     ("sent", "status", "slug"),
     [
         (b"\x16\x03\x01 what is this\r\n\r\n", 400, "bad-request"),
         (b"GET /" + b"x" * (connections.MOST_HEAD_BYTES + 1), 431, "request-header-fields-too-large"),
+        (GET[:-2] % b"quick" + b"a: " + b"x" * 100_000 + b"\r\n\r\n", 431, "request-header-fields-too-large"),
     ],
 )
 def test_what_is_no_request_is_told_as_a_problem(
@@ -203,3 +228,21 @@ def test_a_refusal_ends_the_connection_where_the_service_stops_or_the_client_wan
     connection.sendall((PREDICTION % (1, b"123456789")).replace(b"HTTP/1.1", b"HTTP/" + version))
     assert b"connection: close" in answers(connection, 1)[0]
     assert connection.recv(1) == b""
+
+
+def test_however_many_requests_of_a_flood_come_at_once_each_is_refused(
+    connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood(monkeypatch)
+    connection.sendall(GET % b"quick" + PREDICTION % (1, b"123456789") * 1200 + GET % b"quick")
+    found = answers(connection, 1202)
+    assert found[0].endswith(b"here") and found[-1].endswith(b"here")
+    assert all(answer.startswith(b"HTTP/1.1 429 ") for answer in found[1:-1])
+
+
+def test_what_asks_for_no_body_gets_none_in_a_flood_either(
+    connection: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood(monkeypatch)
+    connection.sendall((GET % b"v1/predictions").replace(b"GET", b"HEAD"))
+    assert connection.recv(65_536).endswith(b"\r\n\r\n")

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -187,6 +188,37 @@ def test_the_app_of_a_ready_table_knows_who_has_left(
     config.write_text(f"name: ready\nchurn:\n  kind: {kind}\n")
     with service.application(str(config), workspace):
         assert service.create_app.call_args.kwargs["left"](["a", "b", "c"]) == left
+
+
+def test_features_of_other_columns_are_read_once_all_are_online(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from serving import service
+
+    def build(*names: str) -> None:
+        workspace.features.mkdir(parents=True, exist_ok=True)
+        FeatureSchema(tuple(Feature(name, "customers", "float", "") for name in names)).save(workspace.features)
+
+    class Online:
+        columns = frozenset({"a"})
+
+        def __init__(self, of: Workspace) -> None:
+            self._schema = service.load_schema(of.features)
+            self.schema_hash = self._schema.hash
+
+        def read(self, ids: list[str]) -> pd.DataFrame:
+            if not {*self._schema.names} <= Online.columns:
+                raise sqlite3.OperationalError("no such column")
+            return pd.DataFrame(columns=self._schema.names)
+
+    monkeypatch.setattr(service, "OnlineFeatures", Online)
+    build("a")
+    reader = service.LazyFeatureReader(workspace)
+    assert list(reader.read([])) == ["a"]
+    build("a", "b")
+    assert list(reader.read([])) == ["a"]
+    monkeypatch.setattr(Online, "columns", frozenset({"a", "b"}))
+    assert list(reader.read([])) == ["a", "b"]
 
 
 def test_a_worker_ends_when_the_process_that_started_it_is_killed() -> None:

@@ -76,6 +76,15 @@ def test_older_rows_and_forgotten_customers_go(rows: SqliteRows) -> None:
     assert rows.newer_than("t", 0) == ["cid"]
 
 
+def test_a_customer_goes_from_all_tables_or_from_none(rows: SqliteRows) -> None:
+    rows.write({"t": (NAMES, [("ann", 1, 1, 1.0, None)])})
+    with pytest.raises(sqlite3.OperationalError):
+        rows.delete(["t", "missing"], ["ann"], 9)
+    with pytest.raises(sqlite3.OperationalError):
+        rows.drop_older_than(["t", "missing"], 9)
+    assert list(rows.ids("t")) == ["ann"]
+
+
 def test_all_ids_come_in_the_order_in_which_python_sorts_them(rows: SqliteRows) -> None:
     ids = ["b", "a", "Z", "é", "10", "9", "\U0001f600", "\uffee"]
     rows.write({"t": (NAMES, [(i, 1, 1, 0.0, None) for i in ids])})

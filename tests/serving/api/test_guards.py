@@ -26,26 +26,26 @@ def test_a_route_with_an_id_is_named_without_it_and_a_slash_in_an_id_parts_nothi
     inner = Starlette(routes=(routes := [Route("/v1/customers/{customer_id}", echo)]))
     client = calling(AccessLogMiddleware(inner, Metrics(), RouteNames(routes)))
     with caplog.at_level("INFO", "serving.access"):
-        for path in ("a%2Fb%252F", "a%20b/", "%C3%A4"):
+        for path in ("a%2Fb%252F", "a%20b/", "%C3%A4", "a%00b%2Fc", "a%00b"):
             assert client.get(f"/v1/customers/{path}").status_code == 200
         assert client.get("/v1/customers/a/b").status_code == 404
-    assert seen == ["a/b%2F", "a b", "ä"]
-    assert caplog.text.count("GET /v1/customers/{customer_id} 200") == 3 and "a b" not in caplog.text
+    assert seen == ["a/b%2F", "a b", "ä", "a\ufffdb/c", "a\ufffdb"]
+    assert caplog.text.count("GET /v1/customers/{customer_id} 200") == 5 and "a b" not in caplog.text
 
 
 def test_in_a_flood_predictions_are_refused_unread_until_there_is_room_and_everything_else_goes_on(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     has_room, now = [False], [100.0]
-    metrics, counted = Metrics(), list[tuple[str, int]]()
-    monkeypatch.setattr(metrics, "request", lambda route, status, seconds: counted.append((route, status)))
+    metrics, counted = Metrics(), list[tuple[str, int, float | None]]()
+    monkeypatch.setattr(metrics, "request", lambda *request: counted.append(request))
     flood = Flood(lambda: has_room[0], lambda: False, metrics, most=3, clock=lambda: now[0])
 
     def ask(count: int, path: str = "/v1/predictions") -> list[bool]:
         return [flood.refuses(path) for _ in range(count)]
 
     assert ask(3) == [False] * 3 and not counted  # so many are refused in the usual way
-    assert ask(4) == [True] * 4 and counted == [("/v1/predictions", 429)] * 4
+    assert ask(4) == [True] * 4 and counted == [("/v1/predictions", 429, None)] * 4
     assert ask(1, "/v1/models") == [False]
     now[0] = 101.0
     assert ask(1) == [True]  # the flood of the second before has not ended
@@ -66,3 +66,11 @@ def test_a_refusal_of_a_flood_is_a_problem_as_any_other() -> None:
     assert headers[b"content-type"] == b"application/problem+json"
     assert int(headers[b"content-length"]) == len(flood.body)
     assert orjson.loads(flood.body)["type"] == "urn:staycast:problem:overloaded"
+
+
+def test_what_is_refused_unread_tells_of_no_time_to_answer() -> None:
+    metrics = Metrics()
+    assert Flood(lambda: False, lambda: False, metrics, most=0).refuses("/v1/predictions")
+    text = metrics.render().decode()
+    assert 'staycast_requests_total{route="/v1/predictions",status="429"} 1.0' in text
+    assert "staycast_request_seconds_count" not in text  # of 0 seconds, it would hide how long answers take

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from training.compiled import compiled
-from training.model.trees.text import CATEGORICAL, MOST_FEATURES
+from training.model.trees.text import CATEGORICAL, MOST_FEATURES, ZERO
 
 ROWS_AT_ONCE = 256  # whose decisions at the nodes of one tree fit into a processor's cache, with the tree's tables
-ZERO = np.float64(np.float32(1e-35))  # LightGBM takes what is no larger for zero
 DEFAULT_LEFT = 2  # bit of LightGBM's decision_type beside CATEGORICAL; the two above tell what counts as missing
 MISSING_IS_ZERO, MISSING_IS_NAN = 1, 2
 LARGEST_CODE = 2.0**31

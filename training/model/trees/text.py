@@ -11,6 +11,7 @@ from configs.errors import RegistryError
 
 CATEGORICAL = 1  # bit of a decision's kind
 MOST_FEATURES = 12  # on the path to one leaf, of trees that are read
+ZERO = np.float64(np.float32(1e-35))  # LightGBM takes what is no larger for zero
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def _tree(text: dict[str, str]) -> Tree:
         bounds[:, by_codes] = edges[which], edges[which + 1]
     return Tree(
         feature=numbers("split_feature"),
-        threshold=thresholds,
+        threshold=_beside_zero(thresholds),
         kind=kinds,
         left=numbers("left_child"),
         right=numbers("right_child"),
@@ -135,3 +136,9 @@ def _tree(text: dict[str, str]) -> Tree:
         value=numbers("leaf_value", np.float64),
         leaf_count=numbers("leaf_count", np.float64),
     )
+
+
+def _beside_zero(thresholds: np.ndarray) -> np.ndarray:
+    """The same decisions of rows whose values next to zero were not made zero, as LightGBM does before it asks."""
+    edges = np.where(thresholds < 0, np.nextafter(-ZERO, -np.inf), ZERO)
+    return np.where(np.abs(thresholds) <= ZERO, edges, thresholds)

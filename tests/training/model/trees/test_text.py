@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from configs.errors import RegistryError
+from training.model.trees.forest import Forest
 from training.model.trees.text import read_trees
 
 CHAIN = {"objective": "regression", "num_leaves": 4, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1}
@@ -47,3 +48,16 @@ def test_a_damaged_tree_is_refused_before_anything_follows_it(name: str, values:
     damaged = "\n".join(f"{name}={values}" if line.startswith(f"{name}=") else line for line in model().splitlines())
     with pytest.raises(RegistryError, match="tree 0 of a booster is damaged"):
         read_trees(damaged)
+
+
+def test_values_next_to_zero_are_decided_as_lightgbm_decides_that_makes_them_zero_before() -> None:
+    x = np.array([[-1.0], [0.0], [1.0]]).repeat(20, axis=0)
+    booster = lgb.train(CHAIN, lgb.Dataset(x, np.array([2.0, 1.0, 4.0]).repeat(20)), num_boost_round=2)
+    forest = Forest.of(booster.model_to_string())
+    assert forest is not None
+    edge = np.float64(np.float32(1e-35))
+    rows = np.array([[value] for at in (-edge, edge) for value in (at, np.nextafter(at, -1), np.nextafter(at, 1))])
+    expected = booster.predict(rows, raw_score=True)
+    assert len(set(expected)) == 3
+    np.testing.assert_array_equal(forest.scores(rows), expected)
+    np.testing.assert_allclose(forest.effects(rows), booster.predict(rows, pred_contrib=True)[:, :-1])
