@@ -408,16 +408,20 @@ def keys(
 @verb(app)
 def audit(
     s: Session,
-    do: Annotated[Literal["verify", "rotate-key", "prune"], typer.Argument(help="What to do.")] = "verify",
+    do: Annotated[Literal["verify", "rotate-key", "prune", "move"], typer.Argument(help="What to do.")] = "verify",
     public_key: Annotated[str, typer.Option(help="Of who must have signed (base64).", show_default="public.txt")] = "",
 ) -> None:
-    """Tell whether the record of answers is whole (1: it is not), change its master key, remove what is too old."""
+    """Tell whether the record of answers is whole (1: it is not), change its key, remove what is too old, move it."""
     from dataclasses import asdict
 
     from cli.screens.audit import verdict_screen
     from serving.records import audit as records
     from serving.records.prediction_log import PredictionLog
 
+    if do == "move":
+        moved = {"moved": records.move(s.workspace, s.settings.records)}
+        s.show(moved, lambda r: f"{r['moved']} entries lie in records.database now, and no more in the workspace")
+        return
     with PredictionLog.of(s.workspace, s.settings.records) as log:
         if do == "rotate-key":
             s.show(

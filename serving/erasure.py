@@ -172,7 +172,7 @@ def _erase_answers(workspace: Workspace, ids: set[str], records: Records) -> dic
     sweep(workspace.scores)
     for folder in sorted(p for p in workspace.scores.glob("[!.]*") if p.is_dir()):
         rows[f"scores/{folder.name}"] = _erase_scores(folder, ids)
-    if workspace.prediction_log.is_file():
+    if records.database or workspace.prediction_log.is_file():
         with PredictionLog.of(workspace, records) as log:
             rows["predictions"] = log.erase(ids)
     if workspace.outcomes.is_file():

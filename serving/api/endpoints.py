@@ -15,7 +15,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from configs.errors import NotReadyError, StaycastError, safe_summary
+from configs.errors import NotReadyError, StaycastError, StoreError, safe_summary
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.people.suppression_list import erased_among
@@ -224,7 +224,10 @@ class Endpoints:
         ):
             try:
                 self._log.require_writable()
-            except sqlite3.OperationalError:  # another wrote just then: it is not ready only where that goes on
+            except (
+                sqlite3.OperationalError,
+                StoreError,
+            ):  # another wrote just then: it is not ready only where that goes on
                 self._log.require_writable()
         self._check_columns()
 
@@ -282,13 +285,14 @@ class Endpoints:
         try:
             self._log.append([answer for answers, _ in kept for answer in answers], askers)
         except Exception as error:
-            of_file = isinstance(error, sqlite3.OperationalError | OSError)
+            of_file = isinstance(error, sqlite3.OperationalError | OSError | StoreError)
             if len(kept) > 1 and not of_file:
                 raise  # but of an answer: each is tried alone, see `Batcher`
             self._ready_until = 0.0
             if of_file:  # who waited meanwhile waits no second time
                 self._unlogged_until = time.monotonic() + LOG_REST_SECONDS
-            logger.error("the prediction log cannot be written: %s", safe_summary(error))
+            told = error if isinstance(error, StoreError) else safe_summary(error)
+            logger.error("the prediction log cannot be written: %s", told)
             raise UnavailableError(NOT_LOGGED) from None
         return [None] * len(kept)
 

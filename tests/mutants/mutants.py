@@ -335,4 +335,11 @@ MUTANTS = [
         ('"at >= ?": None', '"at > ?": None'),
         ("                last = self._chain(entries)\n", "                last = self.store.end()\n"),
     ),
+    *mutants_of(
+        "serving/records/postgres_store.py",
+        "tests/serving/records/test_postgres_store.py",
+        ('        yield "SET LOCAL synchronous_commit = on"\n', ""),
+        ('                self._writer.run("VACUUM (FULL) persons")\n', "                pass\n"),
+        ("                self._found_locked = time.monotonic()\n", ""),
+    ),
 ]
