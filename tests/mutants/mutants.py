@@ -290,7 +290,7 @@ MUTANTS = [
         "serving/api/resources/customers.py",
         "tests/serving/api/test_gate.py",
         ("query, await seen(request.scope)", "query, None"),
-        ('"in_file": files.count(at.file, visible)', '"in_file": at.file.customers'),
+        ('"in_file": files.count(at.file, shown)', '"in_file": at.file.customers'),
     ),
     *mutants_of(
         "serving/api/resources/past_predictions.py",
