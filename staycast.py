@@ -350,6 +350,19 @@ def erase(
         raise typer.Exit(1)
 
 
+@verb(app)
+def objections(
+    s: Session,
+    do: Annotated[Literal["list", "add", "withdraw"], typer.Argument(help="What to do.")] = "list",
+    ids: Annotated[list[str] | None, typer.Argument(help="Customer ids or aliases; it counts for the person.")] = None,
+    by: Annotated[str, typer.Option("--by", help="Who tells it.", show_default="your user name")] = "",
+) -> None:
+    """Keep who objects to being forecast, or no longer does: no score of them is made or told from then on."""
+    from cli import record
+
+    record.objections(s, do, ids or [], by or s.who)
+
+
 @app.command()
 def serve(
     config: Config = DEFAULT_CONFIG,
@@ -408,30 +421,13 @@ def keys(
 @verb(app)
 def audit(
     s: Session,
-    do: Annotated[Literal["verify", "rotate-key", "prune"], typer.Argument(help="What to do.")] = "verify",
+    do: Annotated[Literal["verify", "rotate-key", "prune", "move"], typer.Argument(help="What to do.")] = "verify",
     public_key: Annotated[str, typer.Option(help="Of who must have signed (base64).", show_default="public.txt")] = "",
 ) -> None:
-    """Tell whether the record of answers is whole (1: it is not), change its master key, remove what is too old."""
-    from dataclasses import asdict
+    """Tell whether the record of answers is whole (1: it is not), change its key, remove what is too old, move it."""
+    from cli import record
 
-    from cli.screens.audit import verdict_screen
-    from serving.records import audit as records
-    from serving.records.prediction_log import PredictionLog
-
-    with PredictionLog.of(s.workspace, s.settings.records) as log:
-        if do == "rotate-key":
-            s.show(
-                {"keys": records.rotate(log)},
-                lambda r: f"{r['keys']} keys are wrapped with a new master key",
-            )
-        elif do == "prune":
-            removed = records.prune(log, datetime.now(UTC), s.settings.records.keep_days)
-            s.show({"removed": removed}, lambda r: f"{r['removed']} entries were older than they may be kept")
-        else:
-            verdict = records.verify(log, log.checkpoints.folder, public_key or None)
-            s.show(asdict(verdict), verdict_screen)
-            if verdict.faults:
-                raise typer.Exit(1)
+    record.audit(s, do, public_key)
 
 
 @app.command("mlflow")

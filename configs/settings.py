@@ -540,6 +540,7 @@ class Records(Section):
     """What is kept of answers, see `serving.records`."""
 
     keep_days: Days
+    database: Address | None
     master_key_file: str | None
     master_key_variable: str | None
     checkpoints: str | None

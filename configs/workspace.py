@@ -118,6 +118,11 @@ class Workspace:
         return self.state / "releases.db"
 
     @property
+    def objections(self) -> Path:
+        """Who objects to being forecast, and who no longer does."""
+        return self.state / "objections.db"
+
+    @property
     def outcomes(self) -> Path:
         """What came of contacts and forecasts, as a CRM told it."""
         return self.state / "outcomes.db"

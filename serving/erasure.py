@@ -30,6 +30,8 @@ from features import erasure
 from features.people.suppression_list import known_among, note_unfound, suppress
 from features.tables import id_of
 from serving.bulk.csv_file import write_csv
+from serving.records.objections import TABLE as OBJECTIONS
+from serving.records.objections import ObjectionLog
 from serving.records.outcome_log import OutcomeLog
 from serving.records.prediction_log import PredictionLog
 
@@ -172,9 +174,12 @@ def _erase_answers(workspace: Workspace, ids: set[str], records: Records) -> dic
     sweep(workspace.scores)
     for folder in sorted(p for p in workspace.scores.glob("[!.]*") if p.is_dir()):
         rows[f"scores/{folder.name}"] = _erase_scores(folder, ids)
-    if workspace.prediction_log.is_file():
+    if records.database or workspace.prediction_log.is_file():
         with PredictionLog.of(workspace, records) as log:
             rows["predictions"] = log.erase(ids)
+    if workspace.objections.is_file():
+        with ObjectionLog(workspace.objections) as objections:
+            rows["objections"] = objections.erase(OBJECTIONS, ids)
     if workspace.outcomes.is_file():
         with OutcomeLog(workspace.outcomes) as outcomes:
             rows["outcomes"] = outcomes.erase("outcomes", ids)

@@ -127,7 +127,7 @@ def application(config: str, workspace: Workspace) -> Iterator[Starlette]:
     intake = EventIntake(settings, workspace)
     bystander = Bystander(lambda: Observations(workspace.releases), LocalCopies(workspace).folder_of)
     with (
-        PredictionLog.of(workspace, settings.records, BUSY_SECONDS) as log,
+        PredictionLog.of(workspace, settings.records, BUSY_SECONDS, may_be_away=True) as log,
         pruning(log, settings.records.keep_days),
         champions,
         closing(intake),

@@ -1,4 +1,4 @@
-"""The record of answers: whether it is whole, and what was done with it."""
+"""The record of answers: whether it is whole, and what was done with it; and who objects to being forecast."""
 
 from __future__ import annotations
 
@@ -20,3 +20,12 @@ def verdict_screen(result: Mapping[str, Any]) -> RenderableType:
     for fault in result["faults"]:
         table.add_row(str(fault["position"] or "-"), fault["what"])
     return Group(table, Text(span))
+
+
+def objections_screen(result: Mapping[str, Any]) -> RenderableType:
+    """What came of the objections that were told, and all there were."""
+    table = make_table(f"{len(result['objecting'])} customers object to being forecast", "when", "customer", "", "by")
+    for entry in result["history"]:
+        table.add_row(entry["at"], entry["customer_id"], "objects" if entry["objects"] else "withdrawn", entry["by"])
+    known = [taken["customer_id"] for taken in result["taken"] if taken["status"] == "known"]
+    return Group(*([Text(f"It was so before: {', '.join(known)}")] if known else []), table)

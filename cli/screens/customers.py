@@ -28,6 +28,8 @@ def scores_screen(result: Mapping[str, Any], workspace: Workspace, settings: Set
             table.add_row(f"{kind[:-1]}: {name}", f"{count:,}")
     if result.get("left"):
         table.add_row("known to have left: not asked about", f"{result['left']:,}")
+    if result.get("opposed"):
+        table.add_row("object to being forecast: not answered for", f"{result['opposed']:,}")
     lines = (*campaign_lines(result, settings.currency), Text(f"  all answers: {result['folder']}"))
     return Group(table, at_risk(workspace, result, settings), *lines)
 

@@ -154,6 +154,7 @@ class Answers(TypedDict):
     left: list[str]
     repeated: NotRequired[list[str]]
     erased: NotRequired[list[str]]
+    opposed: NotRequired[list[str]]
 
 
 class AcceptedEvent(TypedDict):

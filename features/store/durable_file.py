@@ -110,7 +110,7 @@ def select_in(connection: sqlite3.Connection, query: str, ids: Sequence[Any], or
         yield from connection.execute(f"{query} IN ({','.join('?' * len(some))}) {order}", some)
 
 
-class _Turn:
+class Turn:
     """A lock that says when who holds it came for it."""
 
     def __init__(self) -> None:
@@ -141,7 +141,7 @@ class DurableFile:
     def __init__(self, path: Path, tables: str, busy_seconds: float = BUSY_SECONDS) -> None:
         self._connection = connect(path, busy_seconds)
         self._connection.executescript(tables)
-        self._writing = _Turn()
+        self._writing = Turn()
         self._path, self._identity = path, identity(path)
         self._found_locked = -math.inf
 

@@ -51,6 +51,7 @@ from serving.api.resources.changes import Changes
 from serving.api.resources.contract import Contract
 from serving.api.resources.customers import MOST_PAST, Customers
 from serving.api.resources.inference import Inference
+from serving.api.resources.objections import ObjectionIntake
 from serving.api.resources.past_predictions import PastPredictions
 from serving.api.resources.releases import ReleaseReports
 from serving.api.resources.score_jobs import ScoreJobs
@@ -105,12 +106,15 @@ def create_app(
         with unavailable_if_it_fails("who reads cannot be kept", "the record of who reads what cannot be written now"):
             log.note_read(asker, what)
 
-    customers = Customers(endpoints.answer_one, past, partial(note, what="list"), settings, clock, workspace)
+    objections, predictor = endpoints.objections, endpoints.predictor
+    objecting = objections.persons if objections else frozenset[str]
+    listed = partial(note, what="list")
+    customers = Customers(endpoints.answer_one, past, listed, settings, clock, workspace, objecting)
     changes = Changes(customers.found, log, models, settings, workspace)
-    what_if = WhatIf(models, endpoints.predictor, settings, clock)
-    campaigns = Campaigns(endpoints.take, endpoints.predictor, settings, clock, workspace)
+    what_if = WhatIf(models, predictor, settings, clock)
+    campaigns = Campaigns(endpoints.take, predictor, settings, clock, workspace)
 
-    score_jobs = ScoreJobs(note, settings, clock, workspace)
+    score_jobs = ScoreJobs(note, settings, clock, workspace, objecting)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -133,9 +137,10 @@ def create_app(
         *changes.routes,
         *what_if.routes,
         *campaigns.routes,
+        *ObjectionIntake(objections, settings, clock).routes,
         *score_jobs.routes,
         *Inference(endpoints.answer, endpoints.readyz, models, settings).routes,
-        *PastPredictions(log, models, settings, workspace).routes,
+        *PastPredictions(log, models, settings, workspace, predictor.opposed).routes,
         *ReleaseReports(log, models, workspace).routes,
     ]
     operations = frozenset((method, route.path_format) for route in routes for method in route.methods or ())

@@ -15,7 +15,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from configs.errors import NotReadyError, StaycastError, safe_summary
+from configs.errors import NotReadyError, StaycastError, StoreError, safe_summary
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.people.suppression_list import erased_among
@@ -52,6 +52,7 @@ from serving.api.schema.events import EventBatch, parse_events
 from serving.api.schema.parsing import invalid_request
 from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked, targets_asked
 from serving.records.evidence import Asker
+from serving.records.objections import Objections
 from serving.release.cards import cards
 
 CUSTOMERS_AT_ONCE = 128  # of one call of the models
@@ -64,6 +65,7 @@ READINESS_TIMEOUT_SECONDS = 2.0
 READINESS_CACHE_SECONDS = 1.0
 PROBE_CUSTOMER_ID = "readyz"
 LOG_REST_SECONDS = 0.02
+OBJECTIONS_BUSY_SECONDS = 0.15  # 503 is sooner than late, and the same objection sent again counts once
 NOT_LOGGED = "the answer could not be logged, so it is not given"
 Kept = tuple[Sequence[dict[str, Any]], Asker]  # the answers to a request, and whose it was
 logger = logging.getLogger(__name__)
@@ -90,13 +92,15 @@ class Endpoints:
         self._max_customers = settings.serving.max_customers_per_request
         self._probing = CapacityLimiter(1)
         erased = partial(erased_among, workspace) if workspace else lambda ids: set[str]()
-        self.predictor = Predictor(reader, settings, clock, left, observer, erased)
+        self.objections = Objections(workspace, OBJECTIONS_BUSY_SECONDS) if workspace else None
+        objecting = self.objections.among if self.objections else lambda ids: set[str]()
+        self.predictor = Predictor(reader, settings, clock, left, observer, erased, objecting)
         wait = settings.serving.max_wait_ms / 1000
         self._scoring = Batcher[Asked, Found](self.predictor, CUSTOMERS_AT_ONCE, wait, "scoring")
         self._logging = Batcher[Kept, None](self._append, ANSWERS_AT_ONCE, name="logging")
         self._taking = Batcher[EventBatch, Accepted](self._accept, EVENTS_AT_ONCE, EVENTS_WAIT_SECONDS, "events")
         self._workspace, self._reading = workspace, BoundedThreads(1, READING_AT_MOST)
-        self._repeats = Repeats(self.answer, log, clock, workspace)
+        self._repeats = Repeats(self.answer, log, clock, workspace, self.predictor.opposed)
         self._last_logged = ""
         self._ready_until = self._unlogged_until = 0.0
 
@@ -120,7 +124,7 @@ class Endpoints:
         if isinstance(asked, OneCustomer):
             return JsonResponse(found.answers[0])
         body = {"predictions": found.answers, "not_found": found.not_found, "left": found.left}
-        beside = {"repeated": asked.repeated, "erased": found.erased}
+        beside = {"repeated": asked.repeated, "erased": found.erased, "opposed": found.opposed}
         return JsonResponse(body | {name: ids for name, ids in beside.items() if ids})
 
     async def answer(self, asked: PredictionRequest, asker: Asker, request: Request) -> Found:
@@ -208,6 +212,8 @@ class Endpoints:
         self._logging.close()
         self._taking.close()
         self._repeats.close()
+        if self.objections:
+            self.objections.close()
 
     async def _probe(self) -> None:
         """Check once that the service can answer; what holds is believed for `READINESS_CACHE_SECONDS`."""
@@ -224,7 +230,10 @@ class Endpoints:
         ):
             try:
                 self._log.require_writable()
-            except sqlite3.OperationalError:  # another wrote just then: it is not ready only where that goes on
+            except (
+                sqlite3.OperationalError,
+                StoreError,
+            ):  # another wrote just then: it is not ready only where that goes on
                 self._log.require_writable()
         self._check_columns()
 
@@ -258,7 +267,7 @@ class Endpoints:
         if isinstance(request, OneCustomer) and found.left:
             raise left_customer(found.left[0])
         if not found.answers and not found.left:
-            raise unknown_customers(found.not_found, found.erased)
+            raise unknown_customers(found.not_found, found.erased, found.opposed)
 
     async def _require_visible(self, request: Request, batch: EventBatch) -> None:
         """InvalidRequestError if an event is of a customer whom the caller may not see, or who is not known to it."""
@@ -282,13 +291,14 @@ class Endpoints:
         try:
             self._log.append([answer for answers, _ in kept for answer in answers], askers)
         except Exception as error:
-            of_file = isinstance(error, sqlite3.OperationalError | OSError)
+            of_file = isinstance(error, sqlite3.OperationalError | OSError | StoreError)
             if len(kept) > 1 and not of_file:
                 raise  # but of an answer: each is tried alone, see `Batcher`
             self._ready_until = 0.0
             if of_file:  # who waited meanwhile waits no second time
                 self._unlogged_until = time.monotonic() + LOG_REST_SECONDS
-            logger.error("the prediction log cannot be written: %s", safe_summary(error))
+            told = error if isinstance(error, StoreError) else safe_summary(error)
+            logger.error("the prediction log cannot be written: %s", told)
             raise UnavailableError(NOT_LOGGED) from None
         return [None] * len(kept)
 

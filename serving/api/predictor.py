@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from itertools import compress, islice
 from typing import Any
@@ -20,7 +20,7 @@ from serving.answer.champion import Champions, Running
 from serving.answer.score import score_targets
 from serving.api.guards import unavailable_if_it_fails
 from serving.api.interfaces import FeatureReader, Leavers, ReleaseObserver
-from serving.api.problems import left_customer, unknown_customers
+from serving.api.problems import left_customer, opposed_customer, unknown_customers
 from serving.records.evidence import EvidentAnswer
 from serving.replay import Witness
 from training.model.bundle import Task
@@ -52,14 +52,15 @@ class Found:
         Of those who are known.
     not_found, left
         Who is not known, and who is known to have left.
-    erased
-        Those of `not_found` who were erased on request.
+    erased, opposed
+        Those of `not_found` who were erased on request, or object to being forecast.
     """
 
     answers: Sequence[dict[str, Any]]
     not_found: list[str]
     left: list[str]
     erased: list[str] = field(default_factory=list)
+    opposed: list[str] = field(default_factory=list)
 
     @classmethod
     def together(cls, parts: Sequence[Found]) -> Found:
@@ -70,7 +71,7 @@ class Found:
     def as_seen(self, asked: Sequence[str], seen: Collection[str]) -> Found:
         """The same for who sees only some of those who were asked: the others are not found."""
         missing = {*self.not_found, *(i for i in asked if i not in seen)}
-        return Found(self.answers, [i for i in asked if i in missing], self.left, self.erased)
+        return replace(self, not_found=[i for i in asked if i in missing])
 
 
 class Predictor:
@@ -80,8 +81,8 @@ class Predictor:
     ----------
     reader, settings, clock, left, observer
         As for `serving.api.app.create_app`.
-    erased
-        Tells who of some ids was erased on request.
+    erased, objecting
+        Tell who of some ids was erased on request, and who objects to being forecast.
     """
 
     def __init__(
@@ -92,9 +93,10 @@ class Predictor:
         left: Leavers,
         observer: ReleaseObserver | None = None,
         erased: Leavers = lambda ids: set(),
+        objecting: Leavers = lambda ids: set(),
     ) -> None:
         self._reader, self._settings, self._clock, self._left = reader, settings, clock, left
-        self._observer, self._erased = observer, erased
+        self._observer, self._erased, self._objecting = observer, erased, objecting
         self._witness = Witness(settings)
 
     def __call__(self, asked: Sequence[Asked]) -> list[Found]:
@@ -103,17 +105,19 @@ class Predictor:
         Raises
         ------
         UnavailableError
-            The features, or who has left, cannot be read.
+            The features, or who has left or objects, cannot be read.
         NotReadyError, RegistryError
             The models cannot score these rows.
         """
         ids = [i for each in asked for i in each.ids]
         frame = self.read(ids)
-        known = frame["as_of"].notna().to_numpy()
-        unknown = list(compress(ids, ~known))
+        known, opposed = frame["as_of"].notna().to_numpy(), self.opposed(ids)
+        if opposed:
+            known = known & ~np.isin(ids, list(opposed))
+        unknown = [i for i in compress(ids, ~known) if i not in opposed]
         left, erased = self._known_to_have_left(unknown), self._erased(unknown) if unknown else set()
         outcomes = iter(self._outcomes(asked, frame, known))
-        return [_found(each.ids, islice(outcomes, len(each.ids)), left, erased) for each in asked]
+        return [_found(each.ids, islice(outcomes, len(each.ids)), left, erased, opposed) for each in asked]
 
     def _outcomes(self, asked: Sequence[Asked], frame: pd.DataFrame, known: np.ndarray) -> list[EvidentAnswer | None]:
         """The answer of every row, None for who is unknown; one call for all that is asked of the same models."""
@@ -162,15 +166,22 @@ class Predictor:
 
         Raises
         ------
-        ErasedCustomerError, LeftCustomerError, UnknownCustomerError
-            There are none.
+        ErasedCustomerError, LeftCustomerError, OpposedCustomerError, UnknownCustomerError
+            There are none, or none that may be used.
         """
+        if self.opposed([customer_id]):
+            raise opposed_customer()
         frame = self.read([customer_id])
         if frame["as_of"].notna().all():
             return frame
         if self._known_to_have_left([customer_id]):
             raise left_customer(customer_id)
         raise unknown_customers([customer_id], self._erased([customer_id]))
+
+    def opposed(self, ids: list[str]) -> set[str]:
+        """Of these ids, those of customers who object to being forecast; UnavailableError if it cannot be read."""
+        with unavailable_if_it_fails("who objects cannot be read", "who objects to being forecast cannot be read now"):
+            return self._objecting(ids)
 
     def known(self, ids: list[str]) -> set[str]:
         """Of these ids, those of customers: with features, or known to have left."""
@@ -194,7 +205,9 @@ def _group(asked: Asked) -> tuple[int, frozenset[Task] | None]:
     return id(asked.models), asked.targets
 
 
-def _found(ids: list[str], answers: Iterable[EvidentAnswer | None], left: set[str], erased: set[str]) -> Found:
+def _found(
+    ids: list[str], answers: Iterable[EvidentAnswer | None], left: set[str], erased: set[str], opposed: set[str]
+) -> Found:
     """What was found for ids, None for who is unknown; an alias is named beside its person."""
     pairs = list(zip(ids, answers, strict=True))
     unknown = [i for i, answer in pairs if answer is None]
@@ -203,4 +216,5 @@ def _found(ids: list[str], answers: Iterable[EvidentAnswer | None], left: set[st
         [i for i in unknown if i not in left],
         [i for i in unknown if i in left],
         [i for i in unknown if i in erased],
+        [i for i in unknown if i in opposed],
     )

@@ -9,6 +9,7 @@
         │   └── ReusedKeyError     422  an Idempotency-Key comes again with another body
         ├── UnknownCustomerError   404  no features are known for the ids that were asked
         │   ├── LeftCustomerError  404  the customer is known to have left, and gets no answer
+        │   ├── OpposedCustomerError 404 the customer objects to being forecast
         │   └── ErasedCustomerError 410 the person was erased on request
         ├── UnknownPredictionError 404  no such answer is on record
         ├── UnknownModelError      404  the business has no such model
@@ -128,8 +129,19 @@ class ErasedCustomerError(UnknownCustomerError):
     title = "The person was erased"
 
 
-def unknown_customers(ids: Sequence[str], erased: Collection[str] = ()) -> UnknownCustomerError:
-    """Says that nothing is known of any of these; of one, who it is, or that the person was erased."""
+class OpposedCustomerError(UnknownCustomerError):
+    """The customer objects to being forecast: nothing is."""
+
+    slug = "opposed-customer"
+    title = "The customer objects to being forecast"
+
+
+def unknown_customers(
+    ids: Sequence[str], erased: Collection[str] = (), opposed: Collection[str] = ()
+) -> UnknownCustomerError:
+    """Says that nothing is told of any of these; of one, who it is, or that the person was erased or objects."""
+    if len(ids) == 1 and ids[0] in opposed:
+        return opposed_customer()
     if len(ids) == 1 and ids[0] in erased:
         return ErasedCustomerError("this person was erased on request: nothing is known of them, nor will it be")
     who = f"customer '{ids[0]}'" if len(ids) == 1 else f"any of these {len(ids)} customers"
@@ -139,6 +151,11 @@ def unknown_customers(ids: Sequence[str], erased: Collection[str] = ()) -> Unkno
 def left_customer(customer_id: str) -> LeftCustomerError:
     """Says that this customer has left."""
     return LeftCustomerError(f"customer '{customer_id}' has left, as the label of the last load says")
+
+
+def opposed_customer() -> OpposedCustomerError:
+    """Says that a customer objects."""
+    return OpposedCustomerError("this customer objects to being forecast: no score is made, and none is told")
 
 
 class NoScoresError(AnswerError):

@@ -6,6 +6,7 @@ from configs.fingerprint import code_fingerprint, files_fingerprint, fingerprint
 from configs.settings import Settings
 from configs.workspace import Workspace
 from features.store.online_rows import online_fingerprint
+from serving.records.objections import persons_who_object
 from training.model.catalog import champion_versions
 from training.model.proof import ledger
 from training.model.proof.releases import running
@@ -35,4 +36,5 @@ def scoring_fingerprint(settings: Settings, workspace: Workspace) -> str:
     online = online_fingerprint(workspace)
     beside = [(r.id, r.label, r.percent) for r in running(ledger.read(workspace.ledger)).values() if r.kind == "canary"]
     champions = champion_versions(workspace, settings.tasks)
-    return fingerprint(code, rows, champions, beside, used_settings, reasons, load, online)
+    objecting = sorted(persons_who_object(workspace))
+    return fingerprint(code, rows, champions, beside, used_settings, reasons, load, online, objecting)

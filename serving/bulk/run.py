@@ -19,7 +19,8 @@ from serving.answer.champion import Champions
 from serving.bulk.fingerprints import scoring_fingerprint
 from serving.bulk.parts import Parts
 from serving.bulk.publish import publish
-from serving.bulk.work import CHUNK_ROWS, SMALL_PARTS, PartWriter, write_all, write_all_in_processes
+from serving.bulk.work import CHUNK_ROWS, SMALL_PARTS, PartWriter, Willing, write_all, write_all_in_processes
+from serving.records.objections import persons_who_object
 
 PART_ROWS = 10_000
 
@@ -35,7 +36,8 @@ def score_newest(
     """Answer for every customer who is online and write the answers, see `serving.bulk.publish.publish`.
 
     What was killed goes on where it was, if features, models, settings and code are the same and less than a day has
-    passed. Who is known to have left can no longer be kept and gets no answer; ``left`` is how many they are.
+    passed. Who is known to have left can no longer be kept and gets no answer, nor does who objects to being forecast;
+    ``left`` and ``opposed`` are how many they are.
 
     Parameters
     ----------
@@ -63,7 +65,8 @@ def score_newest(
     quality_verdict.require_newest_features(workspace)
     champions = Champions.serving(workspace, settings)
     inputs = scoring_fingerprint(settings, workspace)
-    with closing(OnlineFeatures(workspace)) as customers:
+    with closing(OnlineFeatures(workspace)) as online:
+        customers = Willing(online, persons_who_object(workspace))
         parts = Parts.begin(workspace.scoring, inputs, customers.ids, part_rows, datetime.now(UTC))
         aliases = load_alias_map(workspace.tables).aliases()
         writer = PartWriter(customers, champions, settings, aliases, parts, settings.serving.top_reasons, CHUNK_ROWS)
@@ -75,4 +78,4 @@ def score_newest(
             write_all_in_processes(writer, workspace, count, on_progress)
     result = publish(parts, champions, settings, workspace)
     parts.remove()
-    return {**result, "left": count_known_to_have_left(workspace.features)}
+    return {**result, "left": count_known_to_have_left(workspace.features), "opposed": customers.opposed}

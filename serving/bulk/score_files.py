@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 Sort = Literal["customer_id", "-probability", "probability", "-value", "value", "-expected_profit"]
 SORTED_BY = {"value": "expected"}  # columns of the file by the names of answers, where they differ
-_SEEN = ["s.customer_id IN (SELECT customer_id FROM seen)"]
+_SEEN, _SHOWN = (
+    "s.customer_id IN (SELECT customer_id FROM seen)",
+    "s.customer_id NOT IN (SELECT customer_id FROM hidden)",
+)
 LISTS = ("reasons", "clv_reasons")
 HISTORY_COLUMNS = (
     "prediction_id", "as_of", "scored_at", "probability", "band", "expected", "low", "high", "tier", "stage", "action",
@@ -64,6 +67,35 @@ class ScoreFile:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Of which customers a caller is told.
+
+    Attributes
+    ----------
+    seen
+        Only of those who stand in its ``customer_id``; None: of everybody.
+    hidden
+        Not of those who stand in its ``customer_id``; None: of all.
+    """
+
+    seen: pa.Table | None = None
+    hidden: pa.Table | None = None
+
+    @property
+    def tables(self) -> dict[str, pa.Table]:
+        """Those that are given, by their names in conditions."""
+        return {name: table for name, table in (("seen", self.seen), ("hidden", self.hidden)) if table is not None}
+
+    @property
+    def conditions(self) -> list[str]:
+        """What holds for the rows of these customers."""
+        return [condition for name, condition in (("seen", _SEEN), ("hidden", _SHOWN)) if name in self.tables]
+
+
+EVERYBODY = Shown()
+
+
+@dataclass(frozen=True)
 class ListQuery:
     """Which customers a list holds, in which order.
 
@@ -75,14 +107,14 @@ class ListQuery:
         A leading minus: the largest first. Where it is not known comes last; the same are in the order of their ids.
     step
         A probability that differs by more than this has changed.
-    seen
-        Only those who stand in its ``customer_id``; None: everybody.
+    shown
+        Only those of whom the caller is told.
     """
 
     filters: Mapping[str, Sequence[str | bool]]
     sort: Sort
     step: float
-    seen: pa.Table | None = None
+    shown: Shown = EVERYBODY
 
 
 @dataclass(frozen=True)
@@ -130,7 +162,7 @@ class ScoreFiles:
         """
         key, largest_first = _key(query.sort)
         conditions, values = _conditions(query.filters)
-        conditions += _SEEN if query.seen is not None else []
+        conditions += query.shown.conditions
         if after is not None:
             condition, place = _behind(key, largest_first, after)
             conditions, values = [*conditions, condition], [*values, *place]
@@ -144,22 +176,22 @@ class ScoreFiles:
             f"SELECT s.customer_id, {key or 'NULL'} AS key, {changed} AS changed FROM {_table(file)} s {join} "
             f"{where} ORDER BY {order} LIMIT {limit:d}",
             values,
-            query.seen,
+            query.shown,
         )
         rows = self._of_customers(file, [row["customer_id"] for row in picked])
         return [{**rows[row["customer_id"]], **row} for row in picked]
 
-    def gone(self, file: ScoreFile, before: ScoreFile, seen: pa.Table | None = None) -> int:
-        """How many customers of an earlier file a later one does not hold; of those who are seen."""
-        return self._count(f"{_table(before)} s ANTI JOIN {_table(file)} f USING (customer_id)", seen)
+    def gone(self, file: ScoreFile, before: ScoreFile, shown: Shown = EVERYBODY) -> int:
+        """How many customers of an earlier file a later one does not hold; of those who are shown."""
+        return self._count(f"{_table(before)} s ANTI JOIN {_table(file)} f USING (customer_id)", shown)
 
-    def count(self, file: ScoreFile, seen: pa.Table | None = None) -> int:
-        """How many customers a file holds; of those who are seen."""
-        return file.customers if seen is None else self._count(f"{_table(file)} s", seen)
+    def count(self, file: ScoreFile, shown: Shown = EVERYBODY) -> int:
+        """How many customers a file holds; of those who are shown."""
+        return self._count(f"{_table(file)} s", shown) if shown.tables else file.customers
 
-    def _count(self, rows: str, seen: pa.Table | None) -> int:
-        where = f" WHERE {_SEEN[0]}" if seen is not None else ""
-        return int(self._rows(f"SELECT count(*) AS n FROM {rows}{where}", [], seen)[0]["n"])
+    def _count(self, rows: str, shown: Shown) -> int:
+        where = f" WHERE {' AND '.join(shown.conditions)}" if shown.tables else ""
+        return int(self._rows(f"SELECT count(*) AS n FROM {rows}{where}", [], shown)[0]["n"])
 
     def history(self, customer_id: str, newest: int) -> list[dict[str, Any]]:
         """The answers for one customer in the newest files, see `HISTORY_COLUMNS`, oldest first."""
@@ -189,11 +221,11 @@ class ScoreFiles:
         version = file_version(path)
         return _facts(version) if version else None
 
-    def _rows(self, query: str, values: Sequence[Any], seen: pa.Table | None = None) -> list[dict[str, Any]]:
+    def _rows(self, query: str, values: Sequence[Any], shown: Shown = EVERYBODY) -> list[dict[str, Any]]:
         cursor = self._connection.cursor()
         try:
-            if seen is not None:
-                cursor.register("seen", seen)
+            for name, table in shown.tables.items():
+                cursor.register(name, table)
             table = cursor.execute(query, list(values)).to_arrow_table()
         finally:
             cursor.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +43,34 @@ class Customers(Protocol):
     def of_persons(self, persons: Sequence[str]) -> pd.DataFrame:
         """One row for each of these customers; ``as_of`` NaT where one went offline meanwhile."""
         ...
+
+
+class Willing:
+    """The customers without those who object to being forecast; ``opposed`` is how many the latter are.
+
+    Parameters
+    ----------
+    customers
+        Everybody.
+    objecting
+        Persons who object.
+    """
+
+    def __init__(self, customers: Customers, objecting: Collection[str]) -> None:
+        self._customers, self._objecting, self.opposed = customers, objecting, 0
+
+    def ids(self) -> Iterator[str]:
+        """The others, in the order of their ids."""
+        self.opposed = 0
+        for customer_id in self._customers.ids():
+            if customer_id in self._objecting:
+                self.opposed += 1
+            else:
+                yield customer_id
+
+    def of_persons(self, persons: Sequence[str]) -> pd.DataFrame:
+        """As of `Customers`."""
+        return self._customers.of_persons(persons)
 
 
 @dataclass(frozen=True)

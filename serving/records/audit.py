@@ -1,4 +1,4 @@
-"""Whether the record is whole, how its master key is changed, and how what is older than it may be kept is removed."""
+"""Whether the record is whole, how its key is changed, it is moved, and what is older than it may be kept removed."""
 
 from __future__ import annotations
 
@@ -6,22 +6,31 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 from filelock import FileLock, Timeout
 
 from configs.errors import ConfigError, StaycastError
+from configs.settings import Records
+from configs.workspace import Workspace
 from features.store.timestamps import from_micros, to_micros
 from serving.records.chain import MOST_FAULTS, START, Entry, Fault, Link, faults_of
 from serving.records.checkpoints import Checkpoint, load_checkpoints
 from serving.records.envelope import name_in
 from serving.records.prediction_log import PredictionLog
+from serving.records.store import Store
+
+if TYPE_CHECKING:
+    from serving.records.postgres_store import PostgresStore
 
 PRUNED = "pruned"
+COPIED_AT_ONCE = 1000
 AT_ONCE = 200  # entries removed in one transaction: who answers waits no longer than for another answer
 SECONDS_BETWEEN = 6 * 3600.0
 logger = logging.getLogger(__name__)
@@ -149,6 +158,59 @@ def rotate(log: PredictionLog) -> int:
     log.store.overwrite_deleted()
     masters.drop_old()
     return len(wrapped)
+
+
+def move(workspace: Workspace, settings: Records) -> int:
+    """Take the record from its file to the database of the settings, and remove the file; how many entries it has.
+
+    Chain, keys and checkpoints stay as they are. Nobody writes to the file meanwhile, and whoever has it open keeps
+    nothing any more. What was cut short can be done again: the file goes last.
+
+    Raises
+    ------
+    ConfigError
+        No database is set or there is no file, the database holds another record, or the record is not whole.
+    """
+    path = workspace.prediction_log
+    if settings.database is None or not path.is_file():
+        raise ConfigError("nothing to move: set `records.database`; what is moved to it is a record in the workspace")
+    from serving.records.postgres_store import PostgresStore
+
+    with PredictionLog.of(workspace, settings.model_copy(update={"database": None})) as log:
+        folder = log.checkpoints.folder
+        _require_whole(log, folder)
+        with log.store.writing():
+            with closing(PostgresStore(settings.database)) as target:
+                target.open()
+                with target.writing():
+                    _copy(log.store, target)
+            with PredictionLog(path, log.masters, folder, database=settings.database) as moved:
+                last = _require_whole(moved, folder)
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return last
+
+
+def _require_whole(log: PredictionLog, folder: Path) -> int:
+    verdict = verify(log, folder)
+    if verdict.faults:
+        raise ConfigError(f"the record is not whole: entry {verdict.faults[0].position} {verdict.faults[0].what}")
+    return verdict.last - verdict.first + 1 if verdict.last else 0
+
+
+def _copy(source: Store, target: PostgresStore) -> None:
+    """All tables; for the bodies of `writing` of both."""
+    secrets = source.secrets()
+    if target.secrets() not in ({}, secrets):
+        raise ConfigError("records.database holds another record: give an empty database, or a schema of its own")
+    target.clear()
+    target.add_secrets(secrets)
+    target.add_persons(source.all_persons())
+    for hash_, sealed in source.all_contexts().items():
+        target.add_context(hash_, sealed)
+    entries = source.entries()
+    while some := list(islice(entries, COPIED_AT_ONCE)):
+        target.insert(some)
 
 
 def prune(log: PredictionLog, now: datetime, keep_days: int) -> int:

@@ -70,14 +70,20 @@ class Checkpoints:
         self._signer = Ed25519PrivateKey.from_private_bytes(signing_key)
         folder.mkdir(parents=True, exist_ok=True)
         public = folder / PUBLIC_KEY
+        raw = self._signer.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self._public_key = base64.b64encode(raw).decode()
         if not public.exists():
-            raw = self._signer.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-            write_text(public, f"{base64.b64encode(raw).decode()}\n")
+            write_text(public, f"{self._public_key}\n")
         self._head = os.open(folder / HEAD, os.O_RDWR | os.O_CREAT, 0o644)
         self._added = 0
         self._newest: tuple[Link, int] | None = None
         self._woken, self._closed, self._signing = threading.Event(), threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
+
+    @property
+    def are_own(self) -> bool:
+        """Whether the files of the folder are of this record, by the key that signs them."""
+        return (self.folder / PUBLIC_KEY).read_text("ascii").strip() == self._public_key
 
     def close(self) -> None:
         """Sign what was noted last, and close the files."""

@@ -1,18 +1,20 @@
 """Every answer that was served, on disk before it is sent: sealed, in a chain, and ready to be made again.
 
-An answer that was sent survives a crash of the process and of the machine (`features.store.durable_file`). Several
-processes may write to one file. What is kept of a person is sealed with a key of that person's own, whose destruction
-erases it (`serving.records.envelope`); entries name persons at random, and the table that leads from an id there knows
-only a keyed hash of it. No entry can change unseen (`serving.records.chain`).
+An answer that was sent survives a crash of the process and of the machine (`features.store.durable_file`), or of a
+database server (`serving.records.postgres_store`). Several processes may write to one record. What is kept of a person
+is sealed with a key of that person's own, whose destruction erases it (`serving.records.envelope`); entries name
+persons at random, and the table that leads from an id there knows only a keyed hash of it. No entry can change unseen
+(`serving.records.chain`).
 """
 
 from __future__ import annotations
 
 import hmac
+import logging
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +31,7 @@ from serving.records.chain import Entry, Link
 from serving.records.checkpoints import Checkpoints
 from serving.records.envelope import DataKey, MasterKeys, name_in, new_key
 from serving.records.evidence import NOBODY, Asker, Context, EvidentAnswer, Record, pack, unpack
-from serving.records.store import Person, SqliteStore
+from serving.records.store import Person, RecordUnavailableError, SqliteStore, Store
 
 BUSY_SECONDS = 5.0
 NO_MODEL = ""  # in the log, whose column takes no null
@@ -58,6 +60,7 @@ SECRETS = ("pseudonyms", "own", "signing")
 TRIES = 10
 MOST_KEYS = 10_000  # kept unwrapped
 Row = tuple[Any, ...]
+logger = logging.getLogger(__name__)
 
 
 def to_record(answer: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def to_record(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 class PredictionLog:
-    """The log in its file. May be called from several threads.
+    """The log in its file or database. May be called from several threads.
 
     Parameters
     ----------
@@ -98,11 +101,17 @@ class PredictionLog:
         How long to wait for another who writes.
     clock
         Gives the present, UTC.
+    database
+        Address of the PostgreSQL database that takes the place of the file; None: the file does.
+    may_be_away
+        Whether a database that cannot be reached now is no error: each use tries again.
 
     Raises
     ------
     ConfigError
-        The master key is not there; so from every method that seals or opens.
+        The master key is not there; so from every method that seals or opens. Or the address cannot be used.
+    RecordUnavailableError
+        The database cannot be reached; so from every method.
     """
 
     def __init__(
@@ -112,30 +121,55 @@ class PredictionLog:
         checkpoints: Path | None = None,
         busy_seconds: float = BUSY_SECONDS,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        database: str | None = None,
+        may_be_away: bool = False,
     ) -> None:
         folder = path.parent / FOLDER
         self.masters = masters or MasterKeys(folder / MASTER_KEY)
-        self.store = SqliteStore(path)
+        self.store = _open_store(path, database)
+        self._folder = checkpoints or folder
         self._clock = clock
         self._keys: dict[bytes, DataKey] = {}
         try:
-            secrets = self._open_secrets()
-            self._pseudonyms, self._own = secrets["pseudonyms"], DataKey(secrets["own"])
-            self.checkpoints = Checkpoints(checkpoints or folder, secrets["signing"])
-            self._seal_plain_answers()
+            self._open(may_be_away)
             self.store.wait_at_most(busy_seconds)
         except BaseException:
-            self.store.close()
+            self.close()
             raise
 
     @classmethod
-    def of(cls, workspace: Workspace, settings: Records, busy_seconds: float = BUSY_SECONDS) -> PredictionLog:
+    def of(
+        cls, workspace: Workspace, settings: Records, busy_seconds: float = BUSY_SECONDS, may_be_away: bool = False
+    ) -> PredictionLog:
         """The log of a workspace, with keys and checkpoints where the settings say."""
         key = settings.master_key_file
         file = Path(key) if key else workspace.state / FOLDER / MASTER_KEY
         folder = Path(settings.checkpoints) if settings.checkpoints else None
         masters = MasterKeys(file, settings.master_key_variable or "")
-        return cls(workspace.prediction_log, masters, folder, busy_seconds)
+        path, database = workspace.prediction_log, settings.database
+        if database and path.exists():
+            raise ConfigError(f"the record so far lies in '{path}': `staycast audit move` takes it to records.database")
+        return cls(path, masters, folder, busy_seconds, database=database, may_be_away=may_be_away)
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """The signed checkpoints; ConfigError if those of a database are of another record."""
+        checkpoints = Checkpoints(self._folder, self._secrets["signing"])
+        if isinstance(self.store, SqliteStore) or checkpoints.are_own:
+            return checkpoints
+        checkpoints.close()
+        raise ConfigError(
+            f"the checkpoints in '{self._folder}' are of another record than that of records.database: give its "
+            "address, or this record a folder of its own (records.checkpoints)"
+        )
+
+    @cached_property
+    def _own(self) -> DataKey:
+        return DataKey(self._secrets["own"])
+
+    @cached_property
+    def _secrets(self) -> dict[str, bytes]:
+        return self._open_secrets()
 
     def append(self, answers: Sequence[dict[str, Any]], askers: Sequence[Asker] | None = None) -> None:
         """Write answers, all or none; they are on disk when this returns.
@@ -149,7 +183,7 @@ class PredictionLog:
 
         Raises
         ------
-        sqlite3.Error
+        sqlite3.Error, RecordUnavailableError
             They could not be written.
         """
         rows = [_row(answer) for answer in answers]
@@ -164,7 +198,7 @@ class PredictionLog:
 
         Raises
         ------
-        sqlite3.Error
+        sqlite3.Error, RecordUnavailableError
             It could not be written.
         """
         content = {"caller": asker.caller, "role": asker.role, "what": what, "prediction_id": prediction_id}
@@ -262,9 +296,10 @@ class PredictionLog:
 
         Raises
         ------
-        sqlite3.Error
-            It could not: the file is locked, or the disk is full.
+        sqlite3.Error, RecordUnavailableError
+            It could not: the file is locked, the disk is full, or the database cannot be reached.
         """
+        self._require_keys()
         with self.store.writing():
             self.store.probe()
 
@@ -290,7 +325,8 @@ class PredictionLog:
 
     def close(self) -> None:
         """Close the files."""
-        self.checkpoints.close()
+        if "checkpoints" in self.__dict__:
+            self.checkpoints.close()
         self.store.close()
 
     def __enter__(self) -> Self:
@@ -326,7 +362,7 @@ class PredictionLog:
                 last = self._chain(entries)
             self.checkpoints.note(last, self._now())
             return
-        raise sqlite3.OperationalError("the persons of these answers changed all the time")
+        raise RecordUnavailableError("the persons of these answers changed all the time")
 
     def _answer(self, row: Row, content: bytes, context: Context | None, person: Person) -> Entry:
         id_, (name, wrapped) = row[0], person
@@ -360,7 +396,7 @@ class PredictionLog:
         self.checkpoints.note(last, self._now())
 
     def _pseudonym(self, customer_id: str) -> bytes:
-        return hmac.digest(self._pseudonyms, customer_id.encode(), "sha256")
+        return hmac.digest(self._secrets["pseudonyms"], customer_id.encode(), "sha256")
 
     def _cipher(self, wrapped: bytes) -> DataKey:
         cipher = self._keys.get(wrapped)
@@ -372,6 +408,21 @@ class PredictionLog:
 
     def _now(self) -> int:
         return to_micros(self._clock())
+
+    def _open(self, may_be_away: bool) -> None:
+        try:
+            self.store.open()
+            self._require_keys()
+        except RecordUnavailableError as error:
+            if not may_be_away:
+                raise
+            logger.error("%s", error)
+        else:
+            self._seal_plain_answers()
+
+    def _require_keys(self) -> None:
+        """The keys of the record itself are there, and the files of its checkpoints."""
+        self.checkpoints  # noqa: B018 - read at its first use
 
     def _open_secrets(self) -> dict[str, bytes]:
         """The keys of the record itself; made where it is new."""
@@ -414,6 +465,17 @@ class PredictionLog:
 
     def _new_person(self, master: bytes) -> Person:
         return os.urandom(16), self.masters.wrap(new_key(), master)
+
+
+def _open_store(path: Path, database: str | None) -> Store:
+    """The tables where they lie; the driver of a database is asked for only where there is one."""
+    if database is None:
+        return SqliteStore(path)
+    try:
+        from serving.records.postgres_store import PostgresStore
+    except ImportError as error:
+        raise ConfigError(f"records.database needs a driver that is not installed: {error}") from None
+    return PostgresStore(database)
 
 
 def _about(kind: str, id_: str, part: str) -> bytes:

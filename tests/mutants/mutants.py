@@ -290,7 +290,7 @@ MUTANTS = [
         "serving/api/resources/customers.py",
         "tests/serving/api/test_gate.py",
         ("query, await seen(request.scope)", "query, None"),
-        ('"in_file": files.count(at.file, visible)', '"in_file": at.file.customers'),
+        ('"in_file": files.count(at.file, shown)', '"in_file": at.file.customers'),
     ),
     *mutants_of(
         "serving/api/resources/past_predictions.py",
@@ -334,5 +334,12 @@ MUTANTS = [
         LOG,
         ('"at >= ?": None', '"at > ?": None'),
         ("                last = self._chain(entries)\n", "                last = self.store.end()\n"),
+    ),
+    *mutants_of(
+        "serving/records/postgres_store.py",
+        "tests/serving/records/test_postgres_store.py",
+        ('        yield "SET LOCAL synchronous_commit = on"\n', ""),
+        ('                self._writer.run("VACUUM (FULL) persons")\n', "                pass\n"),
+        ("                self._found_locked = time.monotonic()\n", ""),
     ),
 ]

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from serving import erasure
 from serving.api.app import create_app
 from serving.bulk.batch import SCHEMA
 from serving.bulk.csv_file import write_csv
+from serving.records.objections import Objection, Objections
 from serving.records.outcome_log import Outcome, OutcomeLog
 from serving.records.prediction_log import PredictionLog
 
@@ -140,9 +142,11 @@ def answered(workspace: Workspace) -> Path:
 def test_the_answers_for_all_are_those_for_the_others_in_each_file_that_was_there(
     workspace: Workspace, answered: Path
 ) -> None:
+    with closing(Objections(workspace)) as objections:
+        objections.take([Objection("ann"), Objection("bob")], "ada", datetime.now(UTC))
     header, _, bob = (answered / "scores.csv").read_bytes().splitlines(keepends=True)
     done = erasure.erase(workspace, ["ann"], "ada", "asked", RECORDS)
-    assert done["rows"] == {f"scores/{answered.name}": 1}
+    assert done["rows"] == {f"scores/{answered.name}": 1, "objections": 1}
     assert (answered / "scores.csv").read_bytes() == header + bob
     (answered / "scores.csv").unlink()
     erasure.erase(workspace, ["ann"], "ada", "asked again", RECORDS)

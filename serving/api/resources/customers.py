@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from configs.workspace import Workspace
 from serving.answer.flat import LEFT, flat_answer, notes_on, status_of, without_score
 from serving.answer.score import age_of, iso
 from serving.api.gate import seen
-from serving.api.guards import BoundedThreads, id_in_path
+from serving.api.guards import BoundedThreads, id_in_path, unavailable_if_it_fails
 from serving.api.json_response import JsonResponse
 from serving.api.predictor import Found
 from serving.api.problems import (
@@ -36,7 +36,7 @@ from serving.api.schema.customers import LISTS, CustomerListQuery, CustomerPath,
 from serving.api.schema.parsing import invalid_request, validated
 from serving.api.schema.queries import parse_query
 from serving.api.schema.requests import OneCustomer
-from serving.bulk.score_files import ListQuery, Place, ScoreFile, ScoreFiles
+from serving.bulk.score_files import ListQuery, Place, ScoreFile, ScoreFiles, Shown
 from serving.records.evidence import Asker
 
 Answering = Callable[[OneCustomer, Request], Awaitable[Found]]  # answers, and keeps the answer before it is given
@@ -82,6 +82,8 @@ class Customers:
         As for `serving.api.app.create_app`.
     workspace
         Holds the score files and who was erased; None: there are none.
+    objecting
+        The persons who object to being forecast: no list holds them.
     """
 
     def __init__(
@@ -92,7 +94,9 @@ class Customers:
         settings: Settings,
         clock: Callable[[], datetime],
         workspace: Workspace | None,
+        objecting: Callable[[], Collection[str]] = frozenset,
     ) -> None:
+        self._objecting = objecting
         self._answering, self._past, self._note, self._settings, self._clock = answering, past, note, settings, clock
         self._workspace = workspace
         self._files = ScoreFiles(workspace) if workspace else None
@@ -129,7 +133,7 @@ class Customers:
         found = await self._answering(OneCustomer(customer_id=customer_id), request)
         request.scope["staycast"]["customers"] = 1
         if not found.answers and not found.left:
-            raise unknown_customers([customer_id], found.erased)
+            raise unknown_customers([customer_id], found.erased, found.opposed)
         return found
 
     async def page(self, request: Request) -> Response:
@@ -179,28 +183,33 @@ class Customers:
         if not known:
             raise NoScoresError("there is no score file yet: run `staycast score`, which answers for all customers")
         at = _read_cursor(query, known) if query.cursor else _beginning(query, known)
-        asked = ListQuery(query.filters, query.sort, query.probability_step, visible)
+        shown = Shown(visible, self._hidden())
+        asked = ListQuery(query.filters, query.sort, query.probability_step, shown)
         is_same = at.before is not None and at.before == at.file
         rows = [] if is_same else files.page(at.file, at.before, asked, at.place, query.limit + 1)
-        shown = rows[: query.limit]
+        told = rows[: query.limit]
         is_all_new = query.changed_since is not None and at.before is None
         return {
-            "customers": [_listed(row, is_all_new) for row in shown],
-            "next": _cursor_text(query, at, shown[-1]) if len(rows) > query.limit else None,
+            "customers": [_listed(row, is_all_new) for row in told],
+            "next": _cursor_text(query, at, told[-1]) if len(rows) > query.limit else None,
             "as_of": iso(at.file.as_of),
             "scored_at": iso(at.file.scored_at),
             **age_of(at.file.as_of, self._clock(), self._settings),
-            "in_file": files.count(at.file, visible),
-            "compared_with": self._compared(files, query, at, visible) if query.changed_since is not None else None,
+            "in_file": files.count(at.file, shown),
+            "compared_with": self._compared(files, query, at, shown) if query.changed_since is not None else None,
         }
 
-    def _compared(
-        self, files: ScoreFiles, query: CustomerListQuery, at: Cursor, visible: pa.Table | None
-    ) -> dict[str, Any]:
+    def _hidden(self) -> pa.Table | None:
+        """Who objects; None: nobody."""
+        with unavailable_if_it_fails("who objects cannot be read", "who objects to being forecast cannot be read now"):
+            objecting = sorted(self._objecting())
+        return pa.table({"customer_id": objecting}) if objecting else None
+
+    def _compared(self, files: ScoreFiles, query: CustomerListQuery, at: Cursor, shown: Shown) -> dict[str, Any]:
         return {
             "scored_at": iso(at.before.scored_at) if at.before else None,
             "probability_step": query.probability_step,
-            "gone": files.gone(at.file, at.before, visible) if at.before else 0,
+            "gone": files.gone(at.file, at.before, shown) if at.before else 0,
         }
 
 

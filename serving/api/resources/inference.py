@@ -29,7 +29,7 @@ from serving.records.evidence import Asker
 from training.model.bundle import Task
 
 NAME = "staycast"
-LEFT, UNKNOWN = "left", "unknown"
+LEFT, OPPOSED, UNKNOWN = "left", "opposed", "unknown"
 Answering = Callable[[ManyCustomers, Asker, Request], Awaitable[Found]]  # answers, each on record before it is given
 
 
@@ -107,7 +107,7 @@ class Inference:
         found = await self._answering(predictions, asker, request)
         request.scope["staycast"]["customers"] = len(predictions.ids)
         if not found.answers:
-            raise unknown_customers(found.not_found or found.left, found.erased)
+            raise unknown_customers(found.not_found or found.left, found.erased, found.opposed)
         return JsonResponse(_answer(task, asked, found))
 
     def _task(self, request: Request) -> Task:
@@ -122,14 +122,14 @@ class Inference:
 def _answer(task: Task, asked: InferenceRequest, found: Found) -> dict[str, Any]:
     """The answer in the protocol's shape, a value for each customer in the order asked."""
     by_id = {answer.get("alias") or answer["customer_id"]: answer for answer in found.answers}
-    left = {*found.left}
+    unanswered = {**dict.fromkeys(found.left, LEFT), **dict.fromkeys(found.opposed, OPPOSED)}
     of_each = [by_id.get(customer) for customer in asked.ids]
     columns: dict[str, list[Any]] = {
         name: [(answer[part] or {}).get(field) if answer else None for answer in of_each]
         for name, (part, field) in NUMBERS[task].items()
     }
     columns["status"] = [
-        status_of(answer) if answer else LEFT if customer in left else UNKNOWN
+        status_of(answer) if answer else unanswered.get(customer, UNKNOWN)
         for customer, answer in zip(asked.ids, of_each, strict=True)
     ]
     columns["model"] = [answer["model"][task] if answer else None for answer in of_each]

@@ -16,9 +16,9 @@ from configs.workspace import Workspace
 from serving.answer.champion import Champions
 from serving.api.gate import visible
 from serving.api.guards import BoundedThreads, unavailable_if_it_fails
-from serving.api.interfaces import AnswerLog, ModelProvider
+from serving.api.interfaces import AnswerLog, Leavers, ModelProvider
 from serving.api.json_response import JsonResponse
-from serving.api.problems import UnknownPredictionError
+from serving.api.problems import UnknownPredictionError, opposed_customer
 from serving.api.purpose import asker_of
 from serving.records.evidence import Asker, Record
 from serving.replay import Replay, replay
@@ -30,9 +30,20 @@ WITHOUT_REPLAY = "crm"  # the role that is told the answer alone
 
 
 class PastPredictions:
-    """``/v1/predictions/{prediction_id}``; parameters as of `serving.api.app.create_app`."""
+    """``/v1/predictions/{prediction_id}``; parameters as of `serving.api.app.create_app`.
 
-    def __init__(self, log: AnswerLog, models: ModelProvider, settings: Settings, workspace: Workspace | None) -> None:
+    Of who objects to being forecast (`opposed`) a CRM is told nothing, who examines answers all.
+    """
+
+    def __init__(
+        self,
+        log: AnswerLog,
+        models: ModelProvider,
+        settings: Settings,
+        workspace: Workspace | None,
+        opposed: Leavers = lambda ids: set(),
+    ) -> None:
+        self._opposed = opposed
         self._log, self._models, self._settings, self._workspace = log, models, settings, workspace
         self._threads = BoundedThreads(1, MAX_WAITING)
 
@@ -48,6 +59,8 @@ class PastPredictions:
         record = await self._threads.run(self._find, prediction_id) if ID.fullmatch(prediction_id) else None
         if record is None or not await visible(request.scope, [record.summary["customer_id"]]):
             raise UnknownPredictionError("no such answer is on record: check the id, or its customer was erased")
+        if asker.role == WITHOUT_REPLAY and self._opposed([record.summary["customer_id"]]):
+            raise opposed_customer()
         return JsonResponse(await self._threads.run(self._told, record, asker))
 
     def _find(self, prediction_id: str) -> Record | None:

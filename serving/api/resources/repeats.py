@@ -13,7 +13,7 @@ from configs.workspace import Workspace
 from features.store.durable_file import LazyFile
 from serving.api.gate import visible
 from serving.api.guards import BoundedThreads, unavailable_if_it_fails
-from serving.api.interfaces import AnswerLog
+from serving.api.interfaces import AnswerLog, Leavers
 from serving.api.predictor import Found
 from serving.api.problems import InvalidRequestError, ReusedKeyError, UnavailableError
 from serving.api.schema.requests import PredictionRequest
@@ -37,6 +37,8 @@ class Repeats:
         As for `serving.api.app.create_app`.
     workspace
         Where keys are kept; None: nowhere, and each request is a new one.
+    opposed
+        Tells who of some ids objects to being forecast: to them nothing of before is told.
     """
 
     def __init__(
@@ -45,8 +47,9 @@ class Repeats:
         log: AnswerLog,
         clock: Callable[[], datetime],
         workspace: Workspace | None,
+        opposed: Leavers = lambda ids: set(),
     ) -> None:
-        self._answering, self._record, self._clock = answering, log, clock
+        self._answering, self._record, self._clock, self._opposed = answering, log, clock, opposed
         self._path = workspace.repeats if workspace else None
         self._threads = BoundedThreads(1, MAX_WAITING)
         self._log = LazyFile(self._open)
@@ -80,13 +83,14 @@ class Repeats:
         self._log.close()
 
     def _before(self, key: Key, asked: PredictionRequest) -> Found | None:
-        """What was given under a key; None: nothing, or some of it is on record no more."""
+        """What was given under a key; None: nothing, or some of it is on record, or may be told, no more."""
         with unavailable_if_it_fails(UNKNOWN, f"{UNKNOWN} now", but=StaycastError):
             given = self._log().find(key, self._clock())
             if given is None:
                 return None
             found = self._found(key, given, asked)
-            if found is None:
+            if found is None or self._opposed(_told(found)):
+                found = None
                 self._log().forget(key)
             return found
 
@@ -119,7 +123,9 @@ class Repeats:
         answers = [orjson.loads(answer) for answer in sent]
         left = [asked.ids[place] for place in given.left]
         told = {*_told(Found(answers, [], left))}
-        return Found(answers, [customer for customer in asked.ids if customer not in told], left)
+        others = [customer for customer in asked.ids if customer not in told]
+        opposed = self._opposed(others) if others else set()
+        return Found(answers, others, left, opposed=[customer for customer in others if customer in opposed])
 
     def _open(self) -> RepeatLog:
         if self._path is None:

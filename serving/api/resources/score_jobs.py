@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import pyarrow as pa
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -59,6 +60,8 @@ class ScoreJobs:
         As for `serving.api.app.create_app`.
     workspace
         Where jobs are kept; None: none are taken.
+    objecting
+        The persons who object to being forecast: no result that holds one is given.
     """
 
     def __init__(
@@ -67,7 +70,9 @@ class ScoreJobs:
         settings: Settings,
         clock: Callable[[], datetime],
         workspace: Workspace | None,
+        objecting: Callable[[], Collection[str]] = frozenset,
     ) -> None:
+        self._objecting = objecting
         self._note, self._settings, self._clock, self._workspace = note, settings, clock, workspace
         self._threads = BoundedThreads(1, MAX_WAITING)
         self._jobs = LazyFile(self._open)
@@ -157,6 +162,8 @@ class ScoreJobs:
         if path is None:
             raise UnfinishedJobError(NOT_YET.get(job.state, f"the job failed: {job.reason}"))
         with unavailable_if_it_fails("a result cannot be read", "the result cannot be read now", but=StaycastError):
+            if self._holds_objecting(path):
+                raise ResultGoneError("a customer in it objects to being forecast since: ask for it by another job")
             try:
                 file = path.open("rb")
             except FileNotFoundError:
@@ -177,7 +184,18 @@ class ScoreJobs:
 
     def _is_gone(self, job: Job) -> bool:
         path = self._path(job)
-        return path is not None and not path.is_file()
+        return path is not None and (not path.is_file() or self._holds_objecting(path))
+
+    def _holds_objecting(self, path: Path) -> bool:
+        """Whether somebody in a result objects since."""
+        objecting = self._objecting()
+        if not objecting or not (table := path.with_name(SCORE_TABLE)).is_file():
+            return False
+        import pyarrow.compute as pc
+        import pyarrow.parquet as pq
+
+        ids = pq.read_table(table, columns=["customer_id"])["customer_id"]
+        return bool(pc.any(pc.is_in(ids, value_set=pa.array(sorted(objecting), ids.type))).as_py())
 
     def _open(self) -> JobQueue:
         if self._workspace is None:

@@ -341,6 +341,14 @@ class Answers(StrictModel):
             json_schema_extra=PER_REQUEST,
         ),
     ]
+    opposed: Annotated[
+        list[CustomerId],
+        Field(
+            default_factory=list,
+            description="Those of `not_found` who object to being forecast; left out where nobody does.",
+            json_schema_extra=PER_REQUEST,
+        ),
+    ]
 
 
 class Asking(StrictModel):

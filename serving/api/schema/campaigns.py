@@ -1,4 +1,4 @@
-"""What a campaign tells: whom it contacted or held out, and what came of it."""
+"""What a campaign tells: whom it contacted or held out, and what came of it; and who objects to being forecast."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ OUTCOME: JsonDict = {
     "contact_id": "m-1",
 }
 ACCEPTED: JsonDict = {"contacts": [{"contact_id": "m-1", "status": "accepted"}], "as_of": "2024-03-01T09:00:01Z"}
+OBJECTION: JsonDict = {"customer_id": "1038", "objects": True}
+TAKEN: JsonDict = {"objections": [{"customer_id": "1038", "status": "accepted"}]}
 KEPT: JsonDict = {"outcomes": [{"outcome_id": "r-1", "status": "accepted"}]}
 Taken = Annotated[Literal["accepted", "known"], Field(description="known: the very same came before.")]
 
@@ -111,6 +113,38 @@ class AcceptedOutcomes(StrictModel):
     outcomes: Annotated[list[AcceptedOutcome], Field(json_schema_extra=PER_REQUEST)]
 
 
+class ToldObjection(StrictModel):
+    """A customer objects to being forecast, or no longer does."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [OBJECTION]})
+
+    customer_id: CustomerId
+    objects: Annotated[bool, Field(description="False: the objection is withdrawn.")] = True
+
+
+class ManyObjections(StrictModel):
+    """Several objections at once; all are taken, or none."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"objections": [OBJECTION]}]})
+
+    objections: Annotated[list[ToldObjection], Field(min_length=1, json_schema_extra=PER_REQUEST)]
+
+
+class TakenObjection(StrictModel):
+    """What became of one objection."""
+
+    customer_id: CustomerId
+    status: Taken
+
+
+class TakenObjections(StrictModel):
+    """What became of the objections, in the order given."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [TAKEN]})
+
+    objections: Annotated[list[TakenObjection], Field(json_schema_extra=PER_REQUEST)]
+
+
 @dataclass(frozen=True)
 class ContactBatch(EventBatch):
     """Contacts as events of the table of contacts, which point at fields as they were sent."""
@@ -134,6 +168,18 @@ class OutcomeBatch:
         return json_pointer(("outcomes", position, field) if self.is_list else (field,))
 
 
+@dataclass(frozen=True)
+class ObjectionBatch:
+    """The objections of one request, and whether they came as a list."""
+
+    objections: tuple[ToldObjection, ...]
+    is_list: bool
+
+    def pointer(self, position: int) -> str:
+        """JSON pointer to the customer of one of them."""
+        return json_pointer(("objections", position, "customer_id") if self.is_list else ("customer_id",))
+
+
 def parse_contacts(body: bytes, most: int) -> ContactBatch:
     """Read the body of a request that brings one contact, or several under ``contacts``; errors as `parse_events`.
 
@@ -154,6 +200,11 @@ def parse_contacts(body: bytes, most: int) -> ContactBatch:
 def parse_outcomes(body: bytes, most: int) -> OutcomeBatch:
     """Read the body of a request that brings one outcome, or several under ``outcomes``; errors as `parse_events`."""
     return OutcomeBatch(*_parse(body, OutcomeReport, "outcomes", most))
+
+
+def parse_objections(body: bytes, most: int) -> ObjectionBatch:
+    """Read the body of a request that brings one objection, or several under ``objections``; errors as for events."""
+    return ObjectionBatch(*_parse(body, ToldObjection, "objections", most))
 
 
 def _parse(body: bytes, model: type[Model], name: str, most: int) -> tuple[tuple[Model, ...], bool]:

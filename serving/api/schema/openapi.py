@@ -32,8 +32,11 @@ from serving.api.schema.campaigns import (
     AcceptedOutcomes,
     Contact,
     ManyContacts,
+    ManyObjections,
     ManyOutcomes,
     OutcomeReport,
+    TakenObjections,
+    ToldObjection,
 )
 from serving.api.schema.customers import (
     ChangeParameters,
@@ -129,7 +132,7 @@ OPERATIONS = (
         "customers",
         "One customer as a flat object: the answer of now, and the scores before",
         "Computed now from the newest features, and kept on record like any other prediction. Who is new, stale or has "
-        "left is said to be so in `status` and `notes`; who is not known gets 404, who was erased 410.",
+        "left is said to be so in `status` and `notes`; who is not known or objects gets 404, who was erased 410.",
         answers=(CustomerRecord,),
         problems=("404", "410", "503"),
         parameters=CustomerParameters,
@@ -196,6 +199,19 @@ OPERATIONS = (
         answers=(AcceptedOutcomes,),
         asks=(OutcomeReport, ManyOutcomes),
         problems=("409", "503"),
+    ),
+    Operation(
+        "POST",
+        "/v1/objections",
+        "take_objections",
+        "customers",
+        "Take who objects to being forecast, or no longer does",
+        "One objection, or several under `objections`; all are taken, or none. From the acknowledgement on no score of "
+        "the customer is made or told: 404 `opposed-customer`, in lists of ids under `opposed`. With `objects: false` "
+        "the objection is withdrawn. The same again is known.",
+        answers=(TakenObjections,),
+        asks=(ToldObjection, ManyObjections),
+        problems=("503",),
     ),
     Operation(
         "POST",

@@ -21,6 +21,7 @@ MATRIX = {
     ("GET", "/v1/score-jobs/{job_id}/result"): {"crm", "analyst", "admin"},
     ("POST", "/v1/contacts"): {"crm", "admin"},
     ("POST", "/v1/outcomes"): {"crm", "admin"},
+    ("POST", "/v1/objections"): {"crm", "admin"},
     ("POST", "/v1/what-if"): {"crm", "analyst", "admin"},
     ("GET", "/v1/models"): {"crm", "analyst", "reviewer", "admin"},
     ("GET", "/v2"): {"crm", "analyst", "reviewer", "admin"},

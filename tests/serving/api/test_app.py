@@ -24,10 +24,12 @@ from configs.settings import Settings
 from serving.access.roles import OPERATIONS, PUBLIC
 from serving.answer.champion import Champions
 from serving.api.app import create_app
+from serving.api.endpoints import NOT_LOGGED
 from serving.api.guards import MAX_BODY_BYTES
 from serving.api.schema.answers import Answer, Answers, Problem
 from serving.api.schema.releases import Models
 from serving.records.prediction_log import PredictionLog
+from serving.records.store import RecordUnavailableError
 
 Calling = Callable[[Starlette], Any]
 SECRET = "a-customer-nobody-may-see"
@@ -322,6 +324,27 @@ def test_an_answer_that_cannot_be_logged_is_not_given(
 ) -> None:
     client = calling(create_app(models, reader, Broken(), settings))
     problem(client.post("/v1/predictions", json={"customer_id": "c1"}), 503)
+
+
+def test_a_record_whose_database_is_away_makes_it_unready_and_nobody_waits_for_it_twice(
+    calling: Calling, models: Any, reader: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    class Away:
+        def append(self, answers: list[dict[str, Any]], askers: list[Any]) -> None:
+            asked.append(len(answers))
+            raise RecordUnavailableError("records.database cannot be reached")
+
+        def require_writable(self) -> None:
+            raise RecordUnavailableError("records.database cannot be reached")
+
+    monkeypatch.setattr(serving.api.endpoints, "LOG_REST_SECONDS", 60.0)
+    client = calling(create_app(models, reader, Away(), settings))
+    for _ in range(3):
+        assert problem(client.post("/v1/predictions", json={"customer_id": "c1"}), 503).detail == NOT_LOGGED
+    assert asked == [1]
+    assert "answers cannot be kept" in problem(client.get("/readyz"), 503).detail
 
 
 def test_an_answer_that_the_log_does_not_take_fails_alone_among_those_that_are_written_with_it(

@@ -223,6 +223,7 @@ OF_ONE: dict[tuple[str, str], Callable[[str], Any]] = {  # what is asked of one 
     ("POST", "/v1/outcomes"): lambda one: {
         "outcome_id": f"of {one}", "customer_id": one, "outcome": "kept", "happened_at": "2024-02-01T00:00:00Z",
     },
+    ("POST", "/v1/objections"): lambda one: {"customer_id": one},
     ("POST", "/v1/what-if"): lambda one: {"customer_id": one, "changes": {"days_since_last_order": 3.0}},
     ("POST", "/v2/models/{name}/infer"): lambda one: {"inputs": [{**TENSOR, "data": [one]}]},
     ("GET", "/v1/customers/{customer_id}"): lambda one: None,

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from serving.answer.score import score
 from serving.bulk import run
 from serving.bulk.fingerprints import scoring_fingerprint
 from serving.bulk.run import score_newest
+from serving.records.objections import Objection, Objections
 
 TO_BE_KILLED = """
 import os
@@ -151,6 +153,21 @@ def test_processes_write_the_same_answers_as_one(copied: Workspace, test_setting
     of_run = {"scored_at": "", "folder": ""}
     assert result | of_run == alone | of_run
     assert calls[-1] == (len(one), len(one)) and calls == sorted(calls)
+
+
+def test_who_objects_gets_no_answer_is_counted_and_makes_the_answers_of_before_no_longer_those_of_now(
+    copied: Workspace, test_settings: Settings
+) -> None:
+    before = scoring_fingerprint(test_settings, copied)
+    customers = OnlineFeatures(copied)
+    one, *others = customers.ids()
+    customers.close()
+    with closing(Objections(copied)) as objections:
+        objections.take([Objection(one)], "the tests", datetime.now(UTC))
+    assert scoring_fingerprint(test_settings, copied) != before
+    result = score_newest(test_settings, copied)
+    assert [answer["customer_id"] for answer in lines(result, copied)] == others
+    assert result["opposed"] == 1
 
 
 def test_who_is_known_to_have_left_is_counted(

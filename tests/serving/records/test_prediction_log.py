@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pandas as pd
+import psycopg
 import pytest
 from cryptography.exceptions import InvalidTag
 
@@ -25,6 +27,9 @@ from serving.records.checkpoints import load_checkpoints
 from serving.records.evidence import Asker
 from serving.records.prediction_log import COLUMNS, PLAIN_COLUMNS, PredictionLog
 
+OpenLog = Callable[..., PredictionLog]
+both = pytest.mark.parametrize("place", ["file", "database"], indirect=True)
+
 
 @pytest.fixture
 def answers(champions: Champions, settings: Settings, now: datetime, customers: pd.DataFrame) -> list[dict[str, Any]]:
@@ -35,8 +40,9 @@ def at(answer: dict[str, Any], scored_at: str, prediction_id: str) -> dict[str, 
     return {**answer, "scored_at": scored_at, "prediction_id": prediction_id}
 
 
-def test_what_is_appended_is_read_back(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
-    with PredictionLog(tmp_path / "state" / "predictions.db") as log:
+@both
+def test_what_is_appended_is_read_back(tmp_path: Path, answers: list[dict[str, Any]], open_log: OpenLog) -> None:
+    with open_log(tmp_path / "state" / "predictions.db") as log:
         log.append(answers)
         frame = log.read()
     assert list(frame.columns) == list(COLUMNS)
@@ -59,10 +65,13 @@ def test_what_is_appended_is_read_back(tmp_path: Path, answers: list[dict[str, A
             assert row["band"] is None
 
 
-def test_it_is_still_there_when_the_file_is_opened_again(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
-    with PredictionLog(tmp_path / "p.db") as log:
+@both
+def test_it_is_still_there_when_the_file_is_opened_again(
+    tmp_path: Path, answers: list[dict[str, Any]], open_log: OpenLog
+) -> None:
+    with open_log(tmp_path / "p.db") as log:
         log.append(answers[:3])
-    with PredictionLog(tmp_path / "p.db") as log:
+    with open_log(tmp_path / "p.db") as log:
         log.append(answers[3:5])
         assert len(log.read()) == 5
 
@@ -75,10 +84,13 @@ def test_an_answer_is_on_disk_when_append_returns(tmp_path: Path, answers: list[
         other.close()
 
 
-def test_a_time_range_holds_its_start_and_not_its_end(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
+@both
+def test_a_time_range_holds_its_start_and_not_its_end(
+    tmp_path: Path, answers: list[dict[str, Any]], open_log: OpenLog
+) -> None:
     times = ["2024-03-01T00:00:00Z", "2024-03-01T00:00:00.5Z", "2024-03-02T00:00:00Z"]
     day = datetime(2024, 3, 1, tzinfo=UTC)
-    with PredictionLog(tmp_path / "p.db") as log:
+    with open_log(tmp_path / "p.db") as log:
         log.append([at(answers[0], time, f"id{i}") for i, time in enumerate(times)])
         assert log.read(day, day + timedelta(days=1))["prediction_id"].tolist() == ["id0", "id1"]
         assert log.read(start=day + timedelta(days=1))["prediction_id"].tolist() == ["id2"]
@@ -124,25 +136,32 @@ def test_a_record_whose_file_was_removed_keeps_nothing_and_says_so(
                 use()
 
 
-def test_threads_lose_nothing(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
+@both
+def test_threads_lose_nothing(tmp_path: Path, answers: list[dict[str, Any]], open_log: OpenLog) -> None:
     batches = [[at(a, a["scored_at"], f"{t}-{i}") for i, a in enumerate(answers[:5])] for t in range(40)]
-    with PredictionLog(tmp_path / "p.db") as log:
+    with open_log(tmp_path / "p.db") as log:
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(log.append, batches))
         assert len(log.read()) == 200
 
 
-def test_two_processes_worth_of_connections_share_a_file(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
-    with PredictionLog(tmp_path / "p.db") as one, PredictionLog(tmp_path / "p.db") as two:
+@both
+def test_two_processes_worth_of_connections_share_a_file(
+    tmp_path: Path, answers: list[dict[str, Any]], open_log: OpenLog
+) -> None:
+    with open_log(tmp_path / "p.db") as one, open_log(tmp_path / "p.db") as two:
         one.append(answers[:2])
         two.append(answers[2:4])
         assert len(one.read()) == len(two.read()) == 4
 
 
-def test_a_batch_is_written_whole_or_not_at_all(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
-    with PredictionLog(tmp_path / "p.db") as log:
+@both
+def test_a_batch_is_written_whole_or_not_at_all(
+    tmp_path: Path, answers: list[dict[str, Any]], open_log: OpenLog
+) -> None:
+    with open_log(tmp_path / "p.db") as log:
         log.append(answers[:1])
-        with pytest.raises(sqlite3.IntegrityError):
+        with pytest.raises((sqlite3.IntegrityError, psycopg.IntegrityError)):
             log.append([answers[1], answers[0]])
         log.append(answers[2:3])
         assert set(log.read()["customer_id"]) == {"c0", "c2"}
@@ -254,10 +273,11 @@ def test_what_an_earlier_version_kept_in_the_clear_is_sealed_and_read_as_before(
     assert b"c17" not in b"".join(p.read_bytes() for p in tmp_path.glob("old.db*"))
 
 
+@both
 def test_who_is_erased_can_be_read_by_nobody_and_the_chain_stays_whole(
-    tmp_path: Path, answers: list[dict[str, Any]]
+    tmp_path: Path, answers: list[dict[str, Any]], open_log: OpenLog
 ) -> None:
-    with PredictionLog(tmp_path / "p.db") as log:
+    with open_log(tmp_path / "p.db") as log:
         log.append([*answers[:3], at(answers[1], "2024-03-02T00:00:00Z", "again")])
         keys = log.store.keys()
         assert log.erase(["c1", "nobody"]) == 2
@@ -270,25 +290,26 @@ def test_who_is_erased_can_be_read_by_nobody_and_the_chain_stays_whole(
         assert (faults, last.position) == ([], 5)
         log.append([at(answers[1], "2024-03-03T00:00:00Z", "anew")])
         assert log.read()["prediction_id"].tolist()[-1] == "anew"
-    assert keys[destroyed] not in all_bytes(tmp_path)
+    assert keys[destroyed] not in all_bytes(tmp_path)  # of the file; see `test_postgres_store` for the database
 
 
+@both
 def test_processes_that_write_at_once_make_one_whole_chain(
-    tmp_path: Path, answers: list[dict[str, Any]], settings: Settings
+    tmp_path: Path, answers: list[dict[str, Any]], settings: Settings, open_log: OpenLog
 ) -> None:
     path = tmp_path / "p.db"
-    PredictionLog(path).close()
+    open_log(path).close()
     children = []
     for child in range(3):
         pid = os.fork()
         if not pid:
-            with PredictionLog(path, busy_seconds=30) as log:
+            with open_log(path, busy_seconds=30) as log:
                 for turn in range(20):
                     log.append([at(a, a["scored_at"], f"{child}-{turn}-{i}") for i, a in enumerate(answers[:4])])
             os._exit(0)
         children.append(pid)
     assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0, 0]
-    with PredictionLog(path) as log:
+    with open_log(path) as log:
         assert len(log.read()) == 240
         assert len(log.store.keys()) == 4
         known = [c.link for c in load_checkpoints(tmp_path / "records")]
@@ -296,12 +317,15 @@ def test_processes_that_write_at_once_make_one_whole_chain(
         assert (faults, last.position) == ([], 240)
 
 
-def test_no_answer_that_was_written_is_lost_by_a_kill(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
+@both
+def test_no_answer_that_was_written_is_lost_by_a_kill(
+    tmp_path: Path, answers: list[dict[str, Any]], open_log: OpenLog
+) -> None:
     path, (reads, writes) = tmp_path / "p.db", os.pipe()
-    PredictionLog(path).close()
+    open_log(path).close()
     pid = os.fork()
     if not pid:
-        log = PredictionLog(path)
+        log = open_log(path)
         for turn in range(10_000):
             log.append([at(answers[turn % 40], answers[0]["scored_at"], f"{turn:05}")])
             os.write(writes, b"%05d" % turn)
@@ -313,15 +337,18 @@ def test_no_answer_that_was_written_is_lost_by_a_kill(tmp_path: Path, answers: l
     os.close(writes)
     while more := os.read(reads, 4096):
         acknowledged += more
-    with PredictionLog(path) as log:
+    with open_log(path) as log:
         kept = set(log.read()["prediction_id"])
         known = [c.link for c in load_checkpoints(tmp_path / "records")]
         assert faults_of(log.store.entries(), Link(0, START), known)[0] == []
     assert {acknowledged[i : i + 5].decode() for i in range(0, len(acknowledged), 5)} <= kept
 
 
-def test_a_clock_that_is_set_back_loses_nothing(tmp_path: Path, answers: list[dict[str, Any]]) -> None:
-    with PredictionLog(tmp_path / "p.db") as log:
+@both
+def test_a_clock_that_is_set_back_loses_nothing(
+    tmp_path: Path, answers: list[dict[str, Any]], open_log: OpenLog
+) -> None:
+    with open_log(tmp_path / "p.db") as log:
         for day in (5, 2, 4):
             log.append([at(answers[0], f"2024-03-0{day}T00:00:00Z", f"day{day}")])
         assert log.read()["prediction_id"].tolist() == ["day2", "day4", "day5"]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import orjson
 import pytest
 
 from serving.api.problems import InvalidRequestError
-from serving.api.schema.campaigns import CONTACT, OUTCOME, parse_contacts, parse_outcomes
+from serving.api.schema.campaigns import CONTACT, OBJECTION, OUTCOME, parse_contacts, parse_objections, parse_outcomes
 
 
 def body(content: object) -> bytes:
@@ -40,3 +42,26 @@ def test_what_cannot_be_is_named_and_not_quoted(parse: object, content: object, 
         parse(body(content), 5)  # type: ignore[operator]
     assert [fault.pointer for fault in raised.value.errors] == [pointer]
     assert "happy" not in str(raised.value) and "soon" not in str(raised.value)
+
+
+def test_one_objection_or_several_are_read_and_their_faults_are_pointed_at() -> None:
+    one = parse_objections(orjson.dumps({"customer_id": "1038"}), 10)
+    several = parse_objections(orjson.dumps({"objections": [OBJECTION, {**OBJECTION, "objects": False}]}), 10)
+    assert [(told.customer_id, told.objects) for told in one.objections] == [("1038", True)]
+    assert [told.objects for told in several.objections] == [True, False]
+    assert (one.pointer(0), several.pointer(1)) == ("/customer_id", "/objections/1/customer_id")
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"customer_id": "1038", "objects": "no"}, "/objects"),
+        ({"customer_id": " "}, "/customer_id"),
+        ({"objections": [{"customer_id": "1038", "why": "x"}]}, "/objections/0/why"),
+        ({"objections": [OBJECTION] * 11}, "/objections"),
+    ],
+)
+def test_what_is_no_objection_is_refused_with_its_place(body: Any, pointer: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        parse_objections(orjson.dumps(body), 10)
+    assert [error.pointer for error in caught.value.errors] == [pointer]
