@@ -30,8 +30,9 @@ from features.store.online_rows import BUSY_SECONDS_OF_A_FILL, configure_online_
 from features.store.timestamps import from_micros, to_micros
 
 with without_typeguard():
-    from feast import FeatureStore, RepoConfig
+    from feast import FeatureStore, FeatureView, RepoConfig
     from feast.infra.offline_stores.offline_utils import DEFAULT_ENTITY_DF_EVENT_TIMESTAMP_COL as EVENT_TIME
+    from feast.infra.provider import get_provider
 
 REPO = Path(__file__).parents[2] / "feature_repo"
 WORKSPACE = "${STAYCAST_WORKSPACE}"  # stands in feature_store.yaml for the folder of the workspace
@@ -252,11 +253,28 @@ def training_rows(workspace: Workspace, keys: pd.DataFrame, service: str) -> pd.
         if _rows_elsewhere(store, workspace):
             apply(workspace)
             store = open_feature_store(workspace)
-        features = store.get_feature_service(service)
-        found = store.get_historical_features(asked, features, filter_by_created_timestamp=True).to_df()
+        found = _read_offline(store, asked, service)
     found = found.rename(columns={EVENT_TIME: "as_of"})
     found["as_of"] = pd.to_datetime(found["as_of"], utc=True).astype("datetime64[us, UTC]")
     return found[["customer_id", "as_of", *schema.names]].sort_values(["as_of", "customer_id"], ignore_index=True)
+
+
+def _read_offline(store: FeatureStore, asked: pd.DataFrame, service: str) -> pd.DataFrame:
+    """The features of a service, joined once: Feast would join each view by itself, and all views are of one file."""
+    views = [store.get_feature_view(p.name) for p in store.get_feature_service(service).feature_view_projections]
+    first = views[0]
+    whole = FeatureView(
+        name=service,
+        entities=[store.get_entity(name) for name in first.entities],
+        ttl=first.ttl,
+        schema=[*first.entity_columns, *(feature for view in views for feature in view.features)],
+        source=first.batch_source,
+    )
+    refs = [f"{service}:{feature.name}" for feature in whole.features]
+    job = get_provider(store.config).get_historical_features(
+        store.config, [whole], refs, asked, store.registry, store.project, False, filter_by_created_timestamp=True
+    )
+    return job.to_df()
 
 
 def _rows_elsewhere(store: FeatureStore, workspace: Workspace) -> bool:

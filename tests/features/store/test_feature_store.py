@@ -53,6 +53,20 @@ def test_registering_and_filling_the_store_prints_nothing(fresh: Workspace, capf
     assert captured.out == captured.err == ""
 
 
+def test_one_join_of_all_views_gives_what_feast_gives_view_by_view(built: Workspace) -> None:
+    rows = pd.read_parquet(built.features / "rows.parquet", columns=["customer_id", "as_of"]).tail(40)
+    later, nobody = rows.assign(as_of=rows["as_of"] + pd.Timedelta(days=9)), rows.head(1).assign(customer_id="nobody")
+    asked = pd.concat([rows, rows.assign(as_of=rows["as_of"] - pd.Timedelta(seconds=1)), later, nobody])
+    asked = asked.drop_duplicates().rename(columns={"as_of": "event_timestamp"})
+    store = feature_store.open_feature_store(built)
+    by_view = store.get_historical_features(asked, store.get_feature_service("churn"), filter_by_created_timestamp=True)
+    expected = by_view.to_df().rename(columns={"event_timestamp": "as_of"})
+    expected = expected.sort_values(["as_of", "customer_id"], ignore_index=True)
+    found = feature_store.training_rows(built, asked.rename(columns={"event_timestamp": "as_of"}), "churn")
+    assert len(found) > 100 and found.drop(columns=["customer_id", "as_of"]).isna().all(axis=1).any()
+    pd.testing.assert_frame_equal(found, expected[list(found)], check_exact=True, check_dtype=False)
+
+
 @pytest.mark.slow
 def test_an_import_of_the_store_changes_neither_environment_nor_loggers() -> None:
     code = """
