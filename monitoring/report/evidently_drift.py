@@ -47,7 +47,7 @@ def evidently_drift(reference: pd.DataFrame, current: pd.DataFrame, table: pd.Da
     drawable = table[(table["missing_reference"] < 1) & (table["missing_current"] < 1) & table["effect"].notna()]
     if drawable.empty:
         return None, {}
-    _register_stattest()
+    _register()
     with _without_warnings():
         from evidently import DataDefinition, Dataset, Report
         from evidently.presets import DataDriftPreset
@@ -87,14 +87,18 @@ def _without_warnings() -> Iterator[None]:
 
 
 @cache
-def _register_stattest() -> None:
-    """Make Staycast's verdict a test that Evidently can be told to use.
+def _register() -> None:
+    """Make Staycast's verdict a test that Evidently can be told to use, and have it draw no more than is shown.
 
     Only Evidently's server sends telemetry; it is not imported.
     """
     with _without_warnings():
+        from evidently.legacy.calculations.data_drift import ColumnDataDriftMetrics
         from evidently.legacy.calculations.stattests.registry import StatTest, register_stattest
         from evidently.legacy.core import ColumnType
+        from evidently.legacy.metrics.data_drift.data_drift_table import DataDriftTable, DataDriftTableRenderer
+        from evidently.legacy.renderers.base_renderer import default_renderer
+        from evidently.metrics.column_statistics import ValueDriftCalculation
 
     def decided(reference: pd.Series, current: pd.Series, kind: Any, threshold: float) -> tuple[float, bool]:
         """Score and verdict of a column, as they stand in the drift table."""
@@ -102,6 +106,15 @@ def _register_stattest() -> None:
 
     kinds = [ColumnType.Numerical, ColumnType.Categorical]
     register_stattest(StatTest(STATTEST, "Staycast", kinds, 0.0), decided)
+
+    @default_renderer(wrap_type=DataDriftTable)
+    class Distributions(DataDriftTableRenderer):
+        """The table without each column's mean by position: customers stand in no order."""
+
+        def _generate_column_params(self, name: str, data: ColumnDataDriftMetrics, *rest: Any) -> Any:
+            return super()._generate_column_params(name, data.copy(update={"scatter": None}), *rest)
+
+    ValueDriftCalculation._render = lambda *_: []  # the table shows each column; what is drawn here is thrown away
 
 
 def _drawn_rows(

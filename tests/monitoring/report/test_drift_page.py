@@ -98,6 +98,14 @@ def test_each_column_that_has_values_is_drawn_beside_its_verdict(drift_pages: di
     assert 'aria-label="Shares of the 3 most common values"' in page
 
 
+def test_each_column_is_drawn_by_its_distribution_and_none_by_the_order_of_its_rows(
+    drift_pages: dict[str, Path],
+) -> None:
+    drawn = inner(drift_pages["evidently"]).split("<script>var global")[0]
+    assert drawn.count('"title": "DATA DISTRIBUTION"') == len(TABLE) - 1  # an empty column cannot be drawn
+    assert "DATA DRIFT" not in drawn and "mean +/- std" not in drawn
+
+
 def test_text_of_the_data_cannot_become_part_of_the_page(drift_pages: dict[str, Path], outer: Read) -> None:
     page, own = drift_pages["html"], drift_pages["evidently"]
     assert "<script>alert" not in page.read_text("utf-8") + own.read_text("utf-8")
