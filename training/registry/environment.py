@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from email.parser import HeaderParser
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,7 @@ def environment() -> dict[str, Any]:
         environment limits them to, by variable), ``packages`` (version of every installed one, by name) and
         ``packages_hash``; and all of `code_version`.
     """
-    packages = {d.metadata["Name"].lower(): d.version for d in distributions() if d.metadata["Name"]}
-    packages = dict(sorted(packages.items()))
+    packages = dict(sorted(_packages()))
     return {
         **code_version(),
         "python": platform.python_version(),
@@ -38,6 +38,15 @@ def environment() -> dict[str, Any]:
         "packages_hash": fingerprint(packages),
         "packages": packages,
     }
+
+
+def _packages() -> Iterator[tuple[str, str]]:
+    """Name and version of every installed package: both stand in the head of its metadata, long texts below it."""
+    for package in distributions():
+        text = package.read_text("METADATA") or package.read_text("PKG-INFO") or ""
+        head = HeaderParser().parsestr(text.partition("\n\n")[0])
+        if head["Name"]:
+            yield head["Name"].lower(), head["Version"]
 
 
 def code_version() -> dict[str, str]:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import version
 
 from training.registry.environment import code_version, differences, environment
+
+NAMES = ("lightgbm", "numpy", "optuna", "pandas")
 
 
 def test_the_environment_names_interpreter_code_and_every_package() -> None:
     result = environment()
     assert result["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert {"lightgbm", "numpy", "optuna"} <= set(result["packages"])
+    assert {name: result["packages"][name] for name in NAMES} == {name: version(name) for name in NAMES}
     assert result["processors"] > 0 and len(result["code"]) == 16
     assert json.loads(json.dumps(result)) == result
 
