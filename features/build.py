@@ -235,11 +235,13 @@ def features_as_of(
     out = customers.select(
         "customer_id", **{c.name: c.aggregate(customers).cast(c.dtype) for c in columns if c.table in own}
     )
+    parts: list[ir.Table] = []
     for name in dict.fromkeys(c.table for c in columns if c.table not in own):
         some = [c for c in columns if c.table == name]
         rows = as_of_table(name, tables, as_of)
-        for part in [_aggregate(rows, some)] if cache is None else _aggregate_in_passes(rows, some, cache):
-            out = out.left_join(part, "customer_id").drop("customer_id_right")
+        parts += [_aggregate(rows, some)] if cache is None else _aggregate_in_passes(rows, some, cache)
+    for number, part in enumerate(parts):
+        out = out.left_join(part, "customer_id", rname=f"{{name}}_right_{number}")
     filled = {c.name: out[c.name] if c.empty is None else out[c.name].fill_null(c.empty) for c in columns}
     return out.select("customer_id", **filled)
 
