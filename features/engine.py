@@ -11,10 +11,12 @@ import tempfile
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import ibis
+import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow.parquet as pq
@@ -23,7 +25,16 @@ from ibis.backends import BaseBackend
 from configs.errors import ConfigError, NotReadyError
 from configs.settings import Engine
 from features.people.identity import FILE as ALIAS_FILE
-from features.sql import FIRST, QUIET, SECOND, AsOfStatements, connect_duckdb, quote_identifier, quote_literal
+from features.sql import (
+    FIRST,
+    QUIET,
+    SECOND,
+    AsOfStatements,
+    connect_duckdb,
+    quote_identifier,
+    quote_literal,
+    respelled,
+)
 
 MEMORY_GIB = 6
 ROWS_AT_ONCE = 20_000_000
@@ -204,7 +215,43 @@ def as_of_statements(
     def compile_at(as_of: datetime) -> list[str]:
         return [str(backend.compile(e)) for e in both.get(as_of) or expressions(unbound, as_of)]
 
-    return AsOfStatements(compile_at, key=(backend.name, *(tuple(e.op() for e in told) for told in both.values())))
+    first, second = (tuple(e.op() for e in told) for told in both.values())
+    return AsOfStatements(
+        compile_at, key=(backend.name, first, second), differ_by_dates=lambda: _differ_by_dates(first, second)
+    )
+
+
+def _differ_by_dates(one: object, other: object) -> bool:
+    """Whether two trees of operations are equal but for literals, each of which is spelled as a date in statements."""
+    open_pairs, seen = [(one, other)], set()
+    while open_pairs:
+        a, b = open_pairs.pop()
+        if a is b or (id(a), id(b)) in seen:
+            continue
+        seen.add((id(a), id(b)))
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, ops.Literal) and isinstance(b, ops.Literal):
+            if a != b and not _are_spelled_as_dates(a, b):
+                return False
+        elif isinstance(a, ops.Node) and isinstance(b, ops.Node):
+            open_pairs += zip(a.args, b.args, strict=True)
+        elif isinstance(a, Mapping) and isinstance(b, Mapping):
+            open_pairs += [(tuple(a), tuple(b)), (tuple(a.values()), tuple(b.values()))]
+        elif isinstance(a, tuple) and isinstance(b, tuple):
+            if len(a) != len(b):
+                return False
+            open_pairs += zip(a, b, strict=True)
+        elif a != b:
+            return False
+    return True
+
+
+@cache
+def _are_spelled_as_dates(one: ops.Literal, other: ops.Literal) -> bool:
+    """Whether a literal as of the first date becomes the one as of the second, where statements are written for it."""
+    texts = [str(ibis.to_sql(literal.to_expr().name("value"), "duckdb")) for literal in (one, other)]
+    return one.dtype == other.dtype and respelled(texts[0], FIRST, SECOND) == texts[1]
 
 
 class AsOfTable:

@@ -100,6 +100,9 @@ class AsOfStatements:
     key
         Equal where the statements as of both dates are equal, and nowhere else: those are compiled once in a process.
         None: they are compiled.
+    differ_by_dates
+        Whether it is known of the statements as of both dates that nothing but the date tells them apart; where it is
+        not, those of the second date are compiled, too, and compared.
     """
 
     def __init__(
@@ -107,13 +110,14 @@ class AsOfStatements:
         compile_at: Callable[[datetime], Sequence[str]],
         dates: tuple[datetime, datetime] = (FIRST, SECOND),
         key: Hashable = None,
+        differ_by_dates: Callable[[], bool] = lambda: False,
     ) -> None:
         self._compile, self._first = compile_at, dates[0]
         if kept := _KEPT.get(key) if key else None:
             self._template, self._fixed = kept
             return
         self._template = list(compile_at(self._first))
-        self._fixed = self._written(dates[1]) == list(compile_at(dates[1]))
+        self._fixed = differ_by_dates() or self._written(dates[1]) == list(compile_at(dates[1]))
         if key:
             _keep(key, (self._template, self._fixed))
 
@@ -122,8 +126,13 @@ class AsOfStatements:
         return self._written(as_of) if self._fixed and not as_of.microsecond else list(self._compile(as_of))
 
     def _written(self, as_of: datetime) -> list[str]:
-        (time, seconds), (new_time, new_seconds) = _spellings(self._first), _spellings(as_of)
-        return [s.replace(time, new_time).replace(seconds, new_seconds) for s in self._template]
+        return [respelled(statement, self._first, as_of) for statement in self._template]
+
+
+def respelled(statement: str, date: datetime, other: datetime) -> str:
+    """A statement as of a date, as of another: both ways in which a date stands in it."""
+    (time, seconds), (new_time, new_seconds) = _spellings(date), _spellings(other)
+    return statement.replace(time, new_time).replace(seconds, new_seconds)
 
 
 def _spellings(as_of: datetime) -> tuple[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import shutil
 import weakref
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import ibis
@@ -20,7 +21,7 @@ from features import build, engine
 from features.build import features_as_of
 from features.engine import AsOfTable, as_of_statements, connect, read_tables, save
 from features.schema import feature_columns
-from features.windows import timestamp
+from features.windows import days_before, timestamp
 
 AS_OF = datetime(2024, 3, 1)
 
@@ -66,8 +67,36 @@ def test_equal_expressions_are_compiled_once_whatever_holds_their_tables_and_tho
         monkeypatch.setattr("features.sql._KEPT", kept)
         gc.collect()
         assert backend() is None, "what is kept holds no database open"
-    assert len(compiled) == 4 and len(kept) == 2
+    assert len(compiled) == 2 and len(kept) == 2
     assert sql[0] == sql[1] and sql[0] != sql[2] and "2024, 3, 1" in sql[0][0]
+
+
+@pytest.mark.parametrize(
+    ("told", "compilations"),
+    [
+        (lambda rows, at: rows.mutate(z=rows.at < timestamp(at)), 1),
+        (lambda rows, at: rows.mutate(z=days_before(rows["at"], at)), 1),
+        (lambda rows, at: rows.mutate(z=rows.at < timestamp(at - timedelta(days=1))), 3),
+        (lambda rows, at: rows.mutate(z=rows.x + at.year), 3),
+        (lambda rows, at: rows.mutate(**{f"of {at.year}": rows.x}), 3),
+        (lambda rows, at: rows.filter(rows.x > 1, *([rows.x > 2] if at.year > 2010 else [])), 3),
+        (lambda rows, at: rows.mutate(z=rows.x.sum() if at.year < 2010 else rows.x.mean()), 3),
+        (lambda rows, at: rows.mutate(z=rows.x.cast("int32" if at.year < 2010 else "int16")), 3),
+        (lambda rows, at: rows.mutate(z=ibis.literal(at.isoformat())), 3),
+        (lambda rows, at: rows.mutate(z=ibis.literal(at.date())), 3),
+    ],
+)
+def test_statements_are_written_for_a_date_only_where_nothing_but_the_date_tells_them_apart(
+    told: Callable[[ir.Table, datetime], ir.Table], compilations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.sql._KEPT", {})
+    backend, compiled = connect(), []
+    rows = ibis.table({"x": "int64", "at": "timestamp(6)"}, name="t")
+    compile_with = backend.compile
+    monkeypatch.setattr(backend, "compile", lambda e: compiled.append(e) or compile_with(e))
+    statements = as_of_statements(backend, {"t": rows}, lambda tables, at: [told(tables["t"], at)])
+    assert statements.at(AS_OF) == [str(compile_with(told(rows, AS_OF)))]
+    assert len(compiled) == compilations
 
 
 def test_what_differs_at_the_second_date_alone_is_not_taken_for_equal(monkeypatch: pytest.MonkeyPatch) -> None:
