@@ -36,7 +36,11 @@ from tests.lived import live
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says how busy the machine is
 hypothesis.settings.load_profile("untimed")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # LightGBM's threads get in each other's way where tests run side by side
+for variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+):  # threads get in each other's way where tests run side by side
+    os.environ.setdefault(variable, "1")
 DUCKDB_THREADS = 1  # and so do those of DuckDB
 ROOT = Path(__file__).parent.parent
 LONG = (

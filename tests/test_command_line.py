@@ -53,6 +53,18 @@ def test_help_and_a_list_of_models_import_nothing_heavy(arguments: list[str], tm
     assert "heavy: []" in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize(("given", "used"), [(None, "1"), ("3", "3")])
+def test_matrices_are_multiplied_by_one_thread_unless_the_environment_says_otherwise(
+    given: str | None, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    if given:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    code = "import sys, staycast, os; print('numpy' in sys.modules, os.environ['OPENBLAS_NUM_THREADS'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["False", used], done.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
