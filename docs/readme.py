@@ -89,11 +89,13 @@ def sample(answer: Mapping[str, Any]) -> str:
 
 
 def shortened(value: Any) -> Any:
-    """Numbers with four digits, texts of what an answer rests on and long lists of columns cut short."""
+    """Numbers with four digits; long texts, those of all horizons, and long lists of columns cut short."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}")
     if isinstance(value, dict):
         cut: dict[str, Any] = {"text": f"{value['text'][:CUT].rstrip()}..."} if "full_season" in value else {}
+        if isinstance(said := value.get("by_horizon_text"), str):
+            cut["by_horizon_text"] = f"{said.partition(':')[0]}: ..."
         if "direction" in value and len(value["features"]) > MOST_FEATURES:
             cut["features"] = [*value["features"][:MOST_FEATURES], "..."]
         return {key: shortened(part) for key, part in {**value, **cut}.items()}
