@@ -6,6 +6,5 @@ In: results of the packages, as plain dicts. Out: tables on the screen. The verb
 
 import os
 
-os.environ.setdefault(
-    "OPENBLAS_NUM_THREADS", "1"
-)  # before NumPy is imported: of small matrices, threads wait for threads
+# Before NumPy is imported: sums come in one order on machines of any size.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
