@@ -29,7 +29,7 @@ from configs.errors import ConfigError
 from configs.variables import expand
 from features.store.durable_file import BUSY_SECONDS, Turn
 from serving.records.chain import Entry
-from serving.records.store import ALL, COLUMNS, RecordUnavailableError, Store
+from serving.records.store import ALL, COLUMNS, RecordUnavailableError, Store, tables
 
 KEY = "records.database"
 SCHEMA = "staycast"
@@ -39,25 +39,8 @@ SILENT_SECONDS = 0.08  # beside what is waited for another
 STUCK_SECONDS = 5  # after which the server ends a hurried transaction in which nothing comes any more
 ROWS_AT_ONCE = 500
 LOCK = int.from_bytes(b"staycast")
-TABLES = """
-CREATE TABLE IF NOT EXISTS entries (
-    position bigint PRIMARY KEY,
-    kind text NOT NULL,
-    at bigint NOT NULL,
-    id text COLLATE "C" UNIQUE,
-    person bytea NOT NULL,
-    context bytea,
-    summary bytea NOT NULL,
-    content bytea NOT NULL,
-    hash bytea NOT NULL
-);
-CREATE INDEX IF NOT EXISTS entries_by_time ON entries (at);
-CREATE INDEX IF NOT EXISTS entries_by_person ON entries (person, at);
-CREATE TABLE IF NOT EXISTS persons (pseudonym bytea PRIMARY KEY, person bytea NOT NULL UNIQUE, key bytea NOT NULL);
-CREATE TABLE IF NOT EXISTS secrets (name text PRIMARY KEY, key bytea NOT NULL);
-CREATE TABLE IF NOT EXISTS contexts (hash bytea PRIMARY KEY, sealed bytea NOT NULL);
-CREATE TABLE IF NOT EXISTS probe (one bigint PRIMARY KEY, filling bytea NOT NULL);
-"""
+TABLES = tables(whole="bigint", data="bytea", name='text COLLATE "C"')
+IN_ORDER = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
 logger = logging.getLogger(__name__)
 
 
@@ -252,9 +235,6 @@ class _Line:
             else:
                 logger.info("%s: connected with %r", KEY, self._address)
                 return
-
-
-IN_ORDER = (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
 
 
 class PostgresStore(Store):

@@ -23,34 +23,46 @@ PROBE_BYTES = 16_384  # more than the last page of a full disk takes
 FEW = 1000  # answers that are read in a moment
 ALL = 2**62  # more rows or positions than there are
 COLUMNS = "kind, at, id, person, context, summary, content, position, hash"
-_TABLES = """
-CREATE TABLE IF NOT EXISTS entries (
-    position INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    id TEXT UNIQUE,
-    person BLOB NOT NULL,
-    context BLOB,
-    summary BLOB NOT NULL,
-    content BLOB NOT NULL,
-    hash BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS entries_by_time ON entries (at);
-CREATE INDEX IF NOT EXISTS entries_by_person ON entries (person, at);
-CREATE TABLE IF NOT EXISTS persons (
-    pseudonym BLOB PRIMARY KEY,
-    person BLOB NOT NULL UNIQUE,
-    key BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS contexts (hash BLOB PRIMARY KEY, sealed BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS probe (one INTEGER PRIMARY KEY, filling BLOB NOT NULL);
-"""
 Person = tuple[bytes, bytes]  # the random name in the entries, and the wrapped key
 
 
 class RecordUnavailableError(StoreError):
     """The record cannot be reached, or another keeps it locked: what was to be kept is not."""
+
+
+def tables(whole: str, data: str, name: str, by_key: str = "") -> str:
+    """The statements that make the tables.
+
+    Parameters
+    ----------
+    whole, data, name
+        The types of whole numbers, of bytes, and of ids of entries, which stand in the order of their bytes.
+    by_key
+        What is said of a table that lies in the order of its key.
+    """
+    return f"""
+CREATE TABLE IF NOT EXISTS entries (
+    position {whole} PRIMARY KEY,
+    kind TEXT NOT NULL,
+    at {whole} NOT NULL,
+    id {name} UNIQUE,
+    person {data} NOT NULL,
+    context {data},
+    summary {data} NOT NULL,
+    content {data} NOT NULL,
+    hash {data} NOT NULL
+);
+CREATE INDEX IF NOT EXISTS entries_by_time ON entries (at);
+CREATE INDEX IF NOT EXISTS entries_by_person ON entries (person, at);
+CREATE TABLE IF NOT EXISTS persons (
+    pseudonym {data} PRIMARY KEY,
+    person {data} NOT NULL UNIQUE,
+    key {data} NOT NULL
+) {by_key};
+CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, key {data} NOT NULL) {by_key};
+CREATE TABLE IF NOT EXISTS contexts (hash {data} PRIMARY KEY, sealed {data} NOT NULL);
+CREATE TABLE IF NOT EXISTS probe (one {whole} PRIMARY KEY, filling {data} NOT NULL);
+"""
 
 
 class Store(ABC):
@@ -253,7 +265,7 @@ class SqliteStore(DurableFile, Store):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, _TABLES)
+        super().__init__(path, tables(whole="INTEGER", data="BLOB", name="TEXT", by_key="WITHOUT ROWID"))
         self._reading = threading.Lock()
         self._reader = connect(path)
 
