@@ -36,11 +36,12 @@ def distribution_figure(reference: pd.Series, current: pd.Series, is_number: boo
         return None
     (before, after), label = counted
     top = max(before.max(), after.max())
-    was, now = (_steps((HEIGHT - 1) * (1 - shares / top)) for shares in (before, after))
+    heights = [(HEIGHT - 1) * (1 - shares / top) for shares in (before, after)]
+    was, now = map(_steps, heights)
     return Markup(
         '<svg class="spread" viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-label="{label}">'
         '<path class="was" d="M0,{h} {was} V{h} Z"/><path class="now" d="M0,{start} {now}"/></svg>'
-    ).format(w=WIDTH, h=HEIGHT, label=label, was=was, now=now, start=now.split()[0][1:])
+    ).format(w=WIDTH, h=HEIGHT, label=label, was=was, now=now, start=_short(heights[1][0]))
 
 
 def _of_numbers(reference: pd.Series, current: pd.Series) -> tuple[list[np.ndarray], str] | None:
@@ -65,14 +66,11 @@ def _of_levels(reference: pd.Series, current: pd.Series) -> tuple[list[np.ndarra
         return None
     shares = pd.DataFrame({n: counts / counts.sum() for n, counts in enumerate(both)}).fillna(0.0)
     ranked = shares.loc[shares.sum(axis=1).sort_values(ascending=False, kind="stable").index]
-    rest = ranked.iloc[LEVELS:].sum()
-    drawn = [
-        np.append(ranked.iloc[:LEVELS][n], rest[n]) if len(ranked) > LEVELS else ranked[n].to_numpy() for n in (0, 1)
-    ]
-    return (
-        drawn,
-        f"Shares of the {min(len(ranked), LEVELS)} most common values{', then of all others' * (len(ranked) > LEVELS)}",
-    )
+    common, others = ranked.iloc[:LEVELS], ranked.iloc[LEVELS:]
+    label = f"Shares of the {len(common)} most common values"
+    if others.empty:
+        return [*common.to_numpy().T], label
+    return [*np.vstack([common, others.sum()]).T], f"{label}, then of all others"
 
 
 def _floats(values: pd.Series) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from markupsafe import Markup
 
 from monitoring.report.distribution import distribution_figure
 from monitoring.report.evidently_drift import evidently_drift, evidently_version
@@ -48,6 +49,10 @@ def drift_report(
         ``drifted`` and ``too_few`` (names), ``columns`` (the rows of `table`) and ``evidently`` (its own results);
         NaN is null.
     """
+
+    def figure(column: str, kind: str) -> Markup | None:
+        return distribution_figure(reference[column], current[column], kind == NUMBER)
+
     rank = table["verdict"].map(VERDICTS.index)
     ordered = table.assign(rank=rank, size=-table["effect"]).sort_values(["rank", "size"], kind="stable")
     rows = records(ordered.drop(columns=["rank", "size", *RULE]))
@@ -61,12 +66,8 @@ def drift_report(
         "too_few": [row["column"] for row in rows if row["verdict"] == TOO_FEW],
     }
     largest = max([1.0, *(row["effect"] for row in rows if math.isfinite(row["effect"]))])
-    figures = {
-        row["column"]: distribution_figure(reference[row["column"]], current[row["column"]], row["kind"] == NUMBER)
-        for row in rows
-    }
     page = {
-        "columns": [row | _page_row(row, largest) | {"figure": figures[row["column"]]} for row in rows],
+        "columns": [row | _page_row(row, largest) | {"figure": figure(row["column"], row["kind"])} for row in rows],
         "threshold": _bar_width(content["rule"].get("effect_at_least", 0.0), largest),
         "evidently_file": EVIDENTLY if evidently_page else None,
         "evidently_version": evidently_version(),
