@@ -187,7 +187,7 @@ def _first_order(four: Four, x: Array, age: Array, horizons: Array, nodes: Array
     r, alpha, s, beta = four
     for i in range(len(x)):
         a, rate_end, life_end = r + x[i], alpha + age[i], beta + age[i]
-        begin, total = 0.0, 0.0
+        begin, total, ahead = 0.0, 0.0, np.log(a / rate_end)
         for place in range(len(horizons)):
             scale = 1.0 / ((a + 1.0) / (rate_end + begin) + s / (life_end + begin))
             scale = min(scale, min(rate_end, life_end) + begin)
@@ -195,7 +195,7 @@ def _first_order(four: Four, x: Array, age: Array, horizons: Array, nodes: Array
             for node in range(len(nodes)):
                 grown = np.expm1(reach * nodes[node])
                 day = begin + scale * grown
-                density = np.log(a / rate_end) - (a + 1.0) * np.log1p(day / rate_end) - s * np.log1p(day / life_end)
+                density = ahead - (a + 1.0) * np.log1p(day / rate_end) - s * np.log1p(day / life_end)
                 total += reach * scale * (grown + 1.0) * weights[node] * np.exp(density)
             begin = horizons[place]
             out[i, place] = min(total, 1.0)
