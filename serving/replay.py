@@ -75,23 +75,18 @@ def replay(record: Record, workspace: Workspace | None, settings: Settings, serv
     now = record.summary["scored_at"].to_pydatetime()
     targets = given.get("targets")
     (made,) = score_targets(features, champions, then, now, record.top_reasons, targets, lambda _: record.prediction_id)
-    now_given = {**_as_given(made, given), **{name: given[name] for name in ADDED if name in given}}
-    answer = orjson.dumps(now_given)
+    answer = orjson.dumps(_as_given(made, given))
     if answer == record.answer:
         return Replay(True, "", answer)
     return Replay(False, f"it differs in {', '.join(_differing(given, orjson.loads(answer)))}", answer)
 
 
-def _as_given(made: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer without what no answer held when the other was given."""
-    parts = {
-        name: part for name, part in made.items() if isinstance(part, Mapping) and isinstance(given.get(name), dict)
-    }
-    older = {
-        name: {key: value for key, value in part.items() if key not in LATER or key in given[name]}
-        for name, part in parts.items()
-    }
-    return {**made, **older}
+def _as_given(made: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer made again, with what was added to the other one, and without what was not told yet then."""
+    for name, part in made.items():
+        if isinstance(part, dict) and isinstance(given.get(name), dict):
+            made[name] = {key: value for key, value in part.items() if key not in LATER or key in given[name]}
+    return made | {name: given[name] for name in ADDED if name in given}
 
 
 def model_of(

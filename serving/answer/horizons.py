@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -13,19 +13,14 @@ from training.model.bundle import Bundle
 from training.model.longer import Amounts
 
 Told = Literal["next_order", "contract_end", "return", "label"]
-FIRST: dict[Told, str] = {
-    "next_order": "No order within {} days: {}",
-    "contract_end": "The contract ends within {} days: {}",
-    "return": "An order within {} days: {}",
-    "label": "Leaves within {} days: {}",
-}
-FALLS: dict[Told, str] = {
-    "next_order": "It falls with the days: the longer one waits, the likelier an order comes.",
-}
-RISES: dict[Told, str] = {
-    "contract_end": "It rises with the days: the longer one waits, the likelier the end has come.",
-    "return": "It rises with the days: the longer one waits, the likelier an order comes.",
-    "label": "It rises with the days: the longer one waits, the likelier it has come.",
+CHANCES: dict[Told, tuple[str, str]] = {  # what is told, and why it moves with the days
+    "next_order": ("No order", "It falls with the days: the longer one waits, the likelier an order comes."),
+    "contract_end": (
+        "The contract ends",
+        "It rises with the days: the longer one waits, the likelier the end has come.",
+    ),
+    "return": ("An order", "It rises with the days: the longer one waits, the likelier an order comes."),
+    "label": ("Leaves", "It rises with the days: the longer one waits, the likelier it has come."),
 }
 GROWS = "It grows with the days, as what comes later is added."
 SAME = "It is the same within all of them."
@@ -84,12 +79,8 @@ def chances_text(told: Told, by_horizon: Mapping[str, float]) -> str:
     >>> chances_text("label", {"90": 0.12})
     'Leaves within 90 days: 12 %.'
     """
-    (days, chance), *further = by_horizon.items()
-    text = FIRST[told].format(days, _percent(chance)) + "".join(f", {d}: {_percent(c)}" for d, c in further) + "."
-    if not further:
-        return text
-    moves = any(c != chance for _, c in further)
-    return f"{text} {(FALLS | RISES)[told] if moves else SAME}"
+    what, why = CHANCES[told]
+    return _sentences(what, by_horizon, _percent, why, SAME)
 
 
 def values_text(by_horizon: Mapping[str, float], currency: str) -> str:
@@ -110,12 +101,19 @@ def values_text(by_horizon: Mapping[str, float], currency: str) -> str:
     'Expected within 90 days: 0.70 orders.'
     """
     unit = "orders" if currency == NO_CURRENCY else currency
-    (days, value), *further = by_horizon.items()
-    text = f"Expected within {days} days: {value:z,.2f} {unit}"
-    text += "".join(f", {d}: {v:z,.2f} {unit}" for d, v in further) + "."
+    return _sentences("Expected", by_horizon, lambda value: f"{value:z,.2f} {unit}", GROWS, NOTHING_MORE)
+
+
+def _sentences(
+    what: str, by_horizon: Mapping[str, float], tell: Callable[[float], str], if_it_moves: str, if_not: str
+) -> str:
+    """A number at every horizon; where there are several, what is said of how it moves."""
+    (days, number), *further = by_horizon.items()
+    told = ", ".join([f"{days} days: {tell(number)}", *(f"{later}: {tell(then)}" for later, then in further)])
+    text = f"{what} within {told}."
     if not further:
         return text
-    return f"{text} {GROWS if any(v != value for _, v in further) else NOTHING_MORE}"
+    return f"{text} {if_it_moves if any(then != number for _, then in further) else if_not}"
 
 
 def _percent(chance: float) -> str:

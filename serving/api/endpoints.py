@@ -23,7 +23,7 @@ from serving.answer import decide
 from serving.answer.champion import Champions, LoadedModel
 from serving.answer.score import iso
 from serving.api.batching import Batcher
-from serving.api.gate import visible
+from serving.api.gate import require_visible, visible
 from serving.api.guards import BoundedThreads, check_media_type, read_body, unavailable_if_it_fails
 from serving.api.interfaces import (
     Accepted,
@@ -39,7 +39,6 @@ from serving.api.metrics import MEDIA_TYPE, Metrics
 from serving.api.predictor import Asked, Found, Predictor
 from serving.api.problems import (
     AnswerError,
-    FieldError,
     UnavailableError,
     left_customer,
     problem_response,
@@ -49,7 +48,6 @@ from serving.api.purpose import asker_of
 from serving.api.resources.repeats import HEADER as REPEATABLE
 from serving.api.resources.repeats import Repeats
 from serving.api.schema.events import EventBatch, parse_events
-from serving.api.schema.parsing import invalid_request
 from serving.api.schema.requests import OneCustomer, PredictionRequest, parse_prediction, reasons_asked, targets_asked
 from serving.records.evidence import Asker
 from serving.records.objections import Objections
@@ -230,11 +228,8 @@ class Endpoints:
         ):
             try:
                 self._log.require_writable()
-            except (
-                sqlite3.OperationalError,
-                StoreError,
-            ):  # another wrote just then: it is not ready only where that goes on
-                self._log.require_writable()
+            except (sqlite3.OperationalError, StoreError):
+                self._log.require_writable()  # another wrote just then: it is not ready only where that goes on
         self._check_columns()
 
     def _check_columns(self) -> None:
@@ -272,10 +267,7 @@ class Endpoints:
     async def _require_visible(self, request: Request, batch: EventBatch) -> None:
         """InvalidRequestError if an event is of a customer whom the caller may not see, or who is not known to it."""
         ids = [event.customer_id for event in batch.events]
-        seen = await visible(request.scope, ids)
-        if unseen := [position for position, customer in enumerate(ids) if customer not in seen]:
-            detail = "is no customer whom this caller may see"
-            raise invalid_request(FieldError(batch.pointer(p, "customer_id"), detail) for p in unseen)
+        await require_visible(request.scope, ids, lambda position: batch.pointer(position, "customer_id"))
 
     def _accept(self, batches: list[EventBatch]) -> Sequence[Accepted | Exception]:
         """Accept the events of several requests; runs in a thread."""

@@ -17,12 +17,14 @@ from serving.access.roles import AccessUnavailableError, Caller, NotAuthenticate
 from serving.api.problems import (
     AnswerError,
     BadCredentialError,
+    FieldError,
     ForbiddenError,
     RateLimitError,
     UnauthorizedError,
     UnavailableError,
     problem_response,
 )
+from serving.api.schema.parsing import invalid_request
 
 Told = TypeVar("Told")
 READINESS = frozenset({"/readyz", "/v2/health/ready"})
@@ -107,6 +109,24 @@ async def visible(scope: Scope, customer_ids: Sequence[str]) -> set[str]:
     """
     of_caller = scope["staycast"].get("visible")
     return set(customer_ids) if of_caller is None else await _told(partial(of_caller, customer_ids))
+
+
+async def require_visible(scope: Scope, customer_ids: Sequence[str], pointer: Callable[[int], str]) -> None:
+    """InvalidRequestError that names every customer whom the caller of a request may not see.
+
+    Parameters
+    ----------
+    scope
+        Of the request.
+    customer_ids
+        Whom it tells of.
+    pointer
+        Gives the JSON pointer to the customer at a position.
+    """
+    known = await visible(scope, customer_ids)
+    unseen = [position for position, customer in enumerate(customer_ids) if customer not in known]
+    if unseen:
+        raise invalid_request(FieldError(pointer(p), "is no customer whom this caller may see") for p in unseen)
 
 
 async def seen(scope: Scope) -> pa.Table | None:

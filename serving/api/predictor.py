@@ -26,6 +26,7 @@ from serving.replay import Witness
 from training.model.bundle import Task
 
 NO_FEATURES = "the feature store cannot be read"
+NO_OBJECTIONS = ("who objects cannot be read", "who objects to being forecast cannot be read now")
 logger = logging.getLogger(__name__)
 
 
@@ -180,7 +181,7 @@ class Predictor:
 
     def opposed(self, ids: list[str]) -> set[str]:
         """Of these ids, those of customers who object to being forecast; UnavailableError if it cannot be read."""
-        with unavailable_if_it_fails("who objects cannot be read", "who objects to being forecast cannot be read now"):
+        with unavailable_if_it_fails(*NO_OBJECTIONS):
             return self._objecting(ids)
 
     def known(self, ids: list[str]) -> set[str]:

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 Sort = Literal["customer_id", "-probability", "probability", "-value", "value", "-expected_profit"]
 SORTED_BY = {"value": "expected"}  # columns of the file by the names of answers, where they differ
-_SEEN, _SHOWN = (
-    "s.customer_id IN (SELECT customer_id FROM seen)",
-    "s.customer_id NOT IN (SELECT customer_id FROM hidden)",
-)
+_SHOWN = {  # by the table of customers that is given
+    "seen": "s.customer_id IN (SELECT customer_id FROM seen)",
+    "hidden": "s.customer_id NOT IN (SELECT customer_id FROM hidden)",
+}
 LISTS = ("reasons", "clv_reasons")
 HISTORY_COLUMNS = (
     "prediction_id", "as_of", "scored_at", "probability", "band", "expected", "low", "high", "tier", "stage", "action",
@@ -89,7 +89,7 @@ class Shown:
     @property
     def conditions(self) -> list[str]:
         """What holds for the rows of these customers."""
-        return [condition for name, condition in (("seen", _SEEN), ("hidden", _SHOWN)) if name in self.tables]
+        return [_SHOWN[name] for name in self.tables]
 
 
 EVERYBODY = Shown()

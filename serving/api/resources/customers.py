@@ -23,7 +23,7 @@ from serving.answer.score import age_of, iso
 from serving.api.gate import seen
 from serving.api.guards import BoundedThreads, id_in_path, unavailable_if_it_fails
 from serving.api.json_response import JsonResponse
-from serving.api.predictor import Found
+from serving.api.predictor import NO_OBJECTIONS, Found
 from serving.api.problems import (
     ExpiredCursorError,
     FieldError,
@@ -201,7 +201,7 @@ class Customers:
 
     def _hidden(self) -> pa.Table | None:
         """Who objects; None: nobody."""
-        with unavailable_if_it_fails("who objects cannot be read", "who objects to being forecast cannot be read now"):
+        with unavailable_if_it_fails(*NO_OBJECTIONS):
             objecting = sorted(self._objecting())
         return pa.table({"customer_id": objecting}) if objecting else None
 

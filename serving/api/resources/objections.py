@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from configs.errors import ConfigError
 from configs.settings import Settings
-from serving.api.gate import visible
+from serving.api.gate import require_visible
 from serving.api.guards import BoundedThreads, check_media_type, read_body, unavailable_if_it_fails
 from serving.api.json_response import JsonResponse
 from serving.api.problems import FieldError, UnavailableError
@@ -52,10 +52,7 @@ class ObjectionIntake:
         asker = asker_of(request, self._settings.records.purposes)
         batch = parse_objections(await read_body(request), self._most)
         ids = [told.customer_id for told in batch.objections]
-        seen = await visible(request.scope, ids)
-        if unseen := [place for place, customer in enumerate(ids) if customer not in seen]:
-            detail = "is no customer whom this caller may see"
-            raise invalid_request(FieldError(batch.pointer(place), detail) for place in unseen)
+        await require_visible(request.scope, ids, batch.pointer)
         statuses = await self._threads.run(self._keep, batch, asker)
         told = [{"customer_id": i, "status": status} for i, status in zip(ids, statuses, strict=True)]
         return JsonResponse({"objections": told})

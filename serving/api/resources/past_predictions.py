@@ -59,8 +59,6 @@ class PastPredictions:
         record = await self._threads.run(self._find, prediction_id) if ID.fullmatch(prediction_id) else None
         if record is None or not await visible(request.scope, [record.summary["customer_id"]]):
             raise UnknownPredictionError("no such answer is on record: check the id, or its customer was erased")
-        if asker.role == WITHOUT_REPLAY and self._opposed([record.summary["customer_id"]]):
-            raise opposed_customer()
         return JsonResponse(await self._threads.run(self._told, record, asker))
 
     def _find(self, prediction_id: str) -> Record | None:
@@ -69,6 +67,8 @@ class PastPredictions:
 
     def _told(self, record: Record, asker: Asker) -> dict[str, Any]:
         """What is told of an answer, once it is kept that it was read."""
+        if asker.role == WITHOUT_REPLAY and self._opposed([record.summary["customer_id"]]):
+            raise opposed_customer()
         with unavailable_if_it_fails(UNREADABLE, f"{UNREADABLE} now"):
             self._log.note_read(asker, "prediction", record.prediction_id)
         body: dict[str, Any] = {"prediction": orjson.Fragment(record.answer or b"null")}

@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 import pandas as pd
-import pytest
 
 from configs.settings import Settings
 from configs.workspace import Workspace
@@ -17,7 +16,6 @@ from features.people.suppression_list import suppress
 from serving.access.control import access_control
 from serving.access.keys import ApiKeys
 from serving.answer.champion import Champions
-from serving.api.app import create_app
 from serving.api.schema.campaigns import TakenObjections
 from serving.jobs.job_queue import JobQueue
 from serving.jobs.process import work
@@ -26,17 +24,6 @@ from tests.serving.bulk.scored import score_all
 
 Make = Callable[..., Any]
 OPPOSED = "urn:staycast:problem:opposed-customer"
-
-
-@pytest.fixture
-def make(
-    models: Any, reader: Any, log: PredictionLog, settings: Settings, now: datetime, workspace: Workspace, calling: Any
-) -> Make:
-    def client(**others: Any) -> Any:
-        given = {"workspace": workspace, **others}
-        return calling(create_app(models, reader, log, settings, clock=lambda: now, **given))
-
-    return client
 
 
 def tell(client: Any, customer: str = "c1", objects: bool = True, **headers: str) -> str:

@@ -20,7 +20,6 @@ from serving.access.control import access_control
 from serving.access.keys import ApiKeys
 from serving.access.roles import Role
 from serving.answer.champion import Champions
-from serving.api.app import create_app
 from serving.api.problems import ResultGoneError
 from serving.api.resources import score_jobs
 from serving.api.schema.answers import ScoreJob, ScoreJobs
@@ -33,17 +32,6 @@ from tests.serving.bulk.scored import score_all
 CALLERS: dict[str, Role] = {"crm": "crm", "other": "analyst", "ops": "admin"}
 Make = Callable[..., Any]
 Work = Callable[..., None]
-
-
-@pytest.fixture
-def make(
-    models: Any, reader: Any, log: PredictionLog, settings: Settings, now: datetime, workspace: Workspace, calling: Any
-) -> Make:
-    def client(**others: Any) -> Any:
-        given = {"workspace": workspace, **others}
-        return calling(create_app(models, reader, log, settings, clock=lambda: now, **given))
-
-    return client
 
 
 @pytest.fixture
